@@ -1,0 +1,22 @@
+/** Lengths along x, y, z: the order in which sizes are written in files and commands. */
+export type XYZ = readonly [x: number, y: number, z: number];
+
+/** Voxel values as they lie in memory: x fastest, then y, then z. */
+export type Voxels = Int16Array | Float32Array;
+
+/** Where a voxel grid lies in the patient. World coordinates are LPS millimetres, as in DICOM, ITK and LUNA16. */
+export interface Grid {
+  /** Voxels along x, y, z. */
+  readonly size: XYZ;
+  /** Distance of voxel centres in mm. */
+  readonly spacing: XYZ;
+  /** World position in mm of the centre of voxel (0, 0, 0). */
+  readonly origin: XYZ;
+  /** 3×3, row-major; column i is the world direction of voxel axis i. Orthonormal. */
+  readonly direction: readonly number[];
+}
+
+/** A scan: values in HU (after slope and intercept) on a grid. Integral values that fit are int16. */
+export interface Volume extends Grid {
+  readonly voxels: Voxels;
+}

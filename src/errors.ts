@@ -1,0 +1,64 @@
+/** What kind of thing went wrong; `p2w` maps each to an exit code, callers may switch on it. */
+export type ErrorKind =
+  | 'usage' // a flag, an argument or an option of a function
+  | 'config' // a configuration file or `--set`
+  | 'input' // a scan, model or other file that was handed in
+  | 'data' // a tile store
+  | 'run' // a run folder or one of its checkpoints
+  | 'runtime' // ONNX Runtime: a device, a model it refused
+  | 'disk' // reading or writing failed: full, read-only, gone
+  | 'training'; // the training itself went wrong: NaN, collapse
+
+export interface ErrorFacts {
+  /** What is wrong, as a sentence without a full stop. */
+  readonly what: string;
+  /** File, key or flag it was found in. */
+  readonly where?: string;
+  readonly got?: string;
+  readonly expected?: string;
+  /** What to do about it. */
+  readonly fix?: string;
+  readonly cause?: unknown;
+}
+
+/**
+ * An error that is meant to be read by a user: what, where, got, expected, how to mend it.
+ * Anything else that reaches the command line is a defect of this program.
+ */
+export class UserError extends Error {
+  override readonly name = 'UserError';
+
+  constructor(
+    readonly kind: ErrorKind,
+    readonly facts: ErrorFacts,
+  ) {
+    const lines = [facts.where ? `${facts.where}: ${facts.what}` : facts.what];
+    if (facts.got !== undefined) lines.push(`  got:      ${facts.got}`);
+    if (facts.expected !== undefined) lines.push(`  expected: ${facts.expected}`);
+    if (facts.fix !== undefined) lines.push(`  fix:      ${facts.fix}`);
+    super(lines.join('\n'), facts.cause === undefined ? undefined : { cause: facts.cause });
+  }
+}
+
+const SYSTEM_MESSAGES: Readonly<Record<string, { what: string; fix?: string }>> = {
+  ENOSPC: { what: 'the disk is full', fix: 'free some space and run the same command again' },
+  EDQUOT: { what: 'the disk quota is used up', fix: 'free some space and run the same command again' },
+  EROFS: { what: 'the file system is read-only', fix: 'choose a folder that can be written' },
+  EACCES: { what: 'permission denied', fix: 'check who owns the path' },
+  EPERM: { what: 'not permitted', fix: 'check who owns the path' },
+  ENOENT: { what: 'no such file or folder' },
+  ENOTDIR: { what: 'a part of the path is a file, not a folder' },
+  EISDIR: { what: 'this is a folder, not a file' },
+  ELOOP: { what: 'symbolic links go round in a circle' },
+  EMFILE: { what: 'too many open files', fix: 'raise `ulimit -n`' },
+  EIO: { what: 'the disk reported an input/output error' },
+};
+
+/** Turns a Node.js system error (ENOSPC, ENOENT, …) into a {@link UserError} that names the path; passes others on. */
+export function fromSystemError(error: unknown, path: string): Error {
+  if (error instanceof UserError) return error;
+  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  const known = code === undefined ? undefined : SYSTEM_MESSAGES[code];
+  if (!known) return error instanceof Error ? error : new Error(String(error));
+  return new UserError('disk', { ...known, where: path, cause: error });
+}
