@@ -1,0 +1,82 @@
+import type { GraphBuilder } from '../../onnx/builder.js';
+import type { elementwise } from '../../onnx/ops/elementwise.js';
+import { CAST_TYPES } from '../../onnx/ops/elementwise.js';
+import type { ElementType, Value } from '../../onnx/types.js';
+import { noGradient, type Rules } from '../rule.js';
+
+/** Code of an element type as `Cast` wants it. */
+export function castCode(type: ElementType): number {
+  return Number(Object.keys(CAST_TYPES).find((code) => CAST_TYPES[Number(code)] === type));
+}
+
+const discrete = noGradient('its output is not continuous');
+/** x · c for a number c. */
+const scale = (g: GraphBuilder, x: Value, c: number) => g.add('Mul', [x, g.scalar(c, x.type)]);
+/** 1 where a > b, ½ where equal, 0 elsewhere: how maximum and minimum share a tie. */
+const share = (g: GraphBuilder, a: Value, b: Value) => {
+  const sign = g.add('Sign', [g.add('Sub', [a, b])]);
+  return g.add('Add', [scale(g, sign, 0.5), g.scalar(0.5, a.type)]);
+};
+
+export const elementwiseRules: Rules<keyof typeof elementwise> = {
+  Add: ({ dy }) => [() => dy, () => dy],
+  Sub: ({ g, dy }) => [() => dy, () => g.add('Neg', [dy])],
+  Mul: ({ g, inputs: [a, b], dy }) => [() => g.add('Mul', [dy, b!]), () => g.add('Mul', [dy, a!])],
+  Div: ({ g, inputs: [, b], outputs: [y], dy }) => [
+    () => g.add('Div', [dy, b!]),
+    () => g.add('Neg', [g.add('Div', [g.add('Mul', [dy, y!]), b!])]),
+  ],
+  Pow: ({ g, inputs: [a, b], outputs: [y], dy }) => [
+    () => {
+      const lower = g.add('Pow', [a!, g.add('Sub', [b!, g.scalar(1, b!.type)])]);
+      return g.add('Mul', [dy, g.add('Mul', [b!, lower])]);
+    },
+    () => g.add('Mul', [dy, g.add('Mul', [y!, g.add('Log', [a!])])]),
+  ],
+  Max: ({ g, inputs: [a, b], dy }) => [
+    () => g.add('Mul', [dy, share(g, a!, b!)]),
+    () => g.add('Mul', [dy, share(g, b!, a!)]),
+  ],
+  Min: ({ g, inputs: [a, b], dy }) => [
+    () => g.add('Mul', [dy, share(g, b!, a!)]),
+    () => g.add('Mul', [dy, share(g, a!, b!)]),
+  ],
+  Equal: discrete,
+  Greater: discrete,
+  Less: discrete,
+  And: discrete,
+  Not: discrete,
+  Sign: discrete,
+  Neg: ({ g, dy }) => [() => g.add('Neg', [dy])],
+  Abs: ({ g, inputs: [x], dy }) => [() => g.add('Mul', [dy, g.add('Sign', [x!])])],
+  Sqrt: ({ g, outputs: [y], dy }) => [() => g.add('Div', [scale(g, dy, 0.5), y!])],
+  Exp: ({ g, outputs: [y], dy }) => [() => g.add('Mul', [dy, y!])],
+  Log: ({ g, inputs: [x], dy }) => [() => g.add('Div', [dy, x!])],
+  Reciprocal: ({ g, outputs: [y], dy }) => [() => g.add('Neg', [g.add('Mul', [dy, g.add('Mul', [y!, y!])])])],
+  Relu: ({ g, outputs: [y], dy }) => [
+    () => g.add('Where', [g.add('Greater', [y!, g.scalar(0, y!.type)]), dy, g.scalar(0, y!.type)]),
+  ],
+  LeakyRelu: ({ g, inputs: [x], attributes: { alpha }, dy }) => [
+    () => g.add('Where', [g.add('Greater', [x!, g.scalar(0, x!.type)]), dy, scale(g, dy, alpha)]),
+  ],
+  // σ′ = σ(1 − σ) = σ − σ²
+  Sigmoid: ({ g, outputs: [y], dy }) => [
+    () => g.add('Mul', [dy, g.add('Sub', [y!, g.add('Mul', [y!, y!])])]),
+  ],
+  // tanh′ = 1 − tanh²
+  Tanh: ({ g, outputs: [y], dy }) => [() => g.add('Sub', [dy, g.add('Mul', [dy, g.add('Mul', [y!, y!])])])],
+  Softplus: ({ g, inputs: [x], dy }) => [() => g.add('Mul', [dy, g.add('Sigmoid', [x!])])],
+  Identity: ({ dy }) => [() => dy],
+  // Inside the limits, and on them, output and input are equal.
+  Clip: ({ g, inputs: [x], outputs: [y], dy }) => [
+    () => g.add('Where', [g.add('Equal', [x!, y!]), dy, g.scalar(0, dy.type)]),
+    null,
+    null,
+  ],
+  Cast: ({ g, inputs: [x], dy }) => [() => g.add('Cast', [dy], { to: castCode(x!.type) })],
+  Where: ({ g, inputs: [condition], dy }) => [
+    null,
+    () => g.add('Where', [condition!, dy, g.scalar(0, dy.type)]),
+    () => g.add('Where', [condition!, g.scalar(0, dy.type), dy]),
+  ],
+};

@@ -1,0 +1,18 @@
+import type { OperatorName } from '../../onnx/ops/index.js';
+import { noGradient, type Rules } from '../rule.js';
+import { elementwiseRules } from './elementwise.js';
+import { linearRules } from './linear.js';
+import { reduceRules } from './reduce.js';
+import { shapeRules } from './shape.js';
+import { spatialRules } from './spatial.js';
+
+/** The gradient of every operator, or why there is none. A missing operator does not compile. */
+export const rules: Rules<OperatorName> = {
+  ...elementwiseRules,
+  ...shapeRules,
+  ...reduceRules,
+  ...linearRules,
+  ...spatialRules,
+  If: noGradient('differentiate its branches before building it'),
+  Loop: noGradient('differentiate its body before building it'),
+};

@@ -1,0 +1,32 @@
+import type { GraphBuilder } from '../../onnx/builder.js';
+import type { linear } from '../../onnx/ops/linear.js';
+import type { Value } from '../../onnx/types.js';
+import { noGradient, type Rules } from '../rule.js';
+
+/** Swaps the last two axes. */
+const flip = (g: GraphBuilder, x: Value) => {
+  const last = x.shape.length - 1;
+  return g.transpose(
+    x,
+    x.shape.map((_, i) => (i === last ? last - 1 : i === last - 1 ? last : i)),
+  );
+};
+
+export const linearRules: Rules<keyof typeof linear> = {
+  MatMul: ({ g, inputs: [a, b], dy }) => [
+    () => g.add('MatMul', [dy, flip(g, b!)]),
+    () => g.add('MatMul', [flip(g, a!), dy]),
+  ],
+  Gemm: ({ g, inputs: [a, b], attributes: { alpha, beta, transA, transB }, dy }) => [
+    () =>
+      transA
+        ? g.add('Gemm', [b!, dy], { alpha, transA: transB, transB: 1 })
+        : g.add('Gemm', [dy, b!], { alpha, transB: 1 - transB }),
+    () =>
+      transB
+        ? g.add('Gemm', [dy, a!], { alpha, transA: 1, transB: transA })
+        : g.add('Gemm', [a!, dy], { alpha, transA: 1 - transA }),
+    () => (beta === 1 ? dy : g.add('Mul', [dy, g.scalar(beta, dy.type)])),
+  ],
+  FusedMatMul: noGradient('it is made by lowering, after differentiation'),
+};

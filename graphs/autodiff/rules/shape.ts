@@ -1,0 +1,109 @@
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { normalAxis } from '../../onnx/operator.js';
+import type { shaping } from '../../onnx/ops/shape.js';
+import { GraphError, knownShape, type Value } from '../../onnx/types.js';
+import { noGradient, type Rules } from '../rule.js';
+
+/** dy in the shape of x: the gradient of all that only renames axes. */
+const asShapeOf = (g: GraphBuilder, dy: Value, x: Value) => g.reshape(dy, knownShape(x.shape, 'a gradient'));
+
+const zeros = (g: GraphBuilder, like: Value): Value => {
+  const shape = knownShape(like.shape, 'a gradient');
+  return g.add('Expand', [g.scalar(0, like.type), g.integers(shape)]);
+};
+
+/** Begin and end of one axis as `Pad` wants them. */
+const padAxis = (rank: number, axis: number, begin: number, end: number) =>
+  Array.from({ length: 2 * rank }, (_, i) => (i === axis ? begin : i === axis + rank ? end : 0));
+
+/** Undoes one axis of a Slice: flips back, spreads by the step, and pads with zeros to the old size. */
+function unslice(g: GraphBuilder, dy: Value, axis: number, size: number, start: number, step: number): Value {
+  const shape = knownShape(dy.shape, 'a gradient');
+  const count = shape[axis]!;
+  const stride = Math.abs(step);
+  let spread = dy;
+  let first = start;
+  if (step < 0) {
+    spread = g.slice(spread, [-1], [-count - 1], [axis], [-1]);
+    first = start - (count - 1) * stride;
+  }
+  if (stride > 1) {
+    const apart = [...shape.slice(0, axis + 1), 1, ...shape.slice(axis + 1)];
+    const padded = g.add('Pad', [
+      g.reshape(spread, apart),
+      g.integers(padAxis(apart.length, axis + 1, 0, stride - 1)),
+    ]);
+    spread = g.reshape(
+      padded,
+      shape.map((d, i) => (i === axis ? d * stride : d)),
+    );
+  }
+  const end = size - first - count * stride;
+  return g.add('Pad', [spread, g.integers(padAxis(shape.length, axis, first, end))]);
+}
+
+/** The values of an int64 constant. */
+const constants = (g: GraphBuilder, value: Value) =>
+  Array.from(g.tensorOf(value).data as BigInt64Array, Number);
+
+export const shapeRules: Rules<keyof typeof shaping> = {
+  Reshape: ({ g, inputs: [x], dy }) => [() => asShapeOf(g, dy, x!), null],
+  Unsqueeze: ({ g, inputs: [x], dy }) => [() => asShapeOf(g, dy, x!), null],
+  Squeeze: ({ g, inputs: [x], dy }) => [() => asShapeOf(g, dy, x!), null],
+  // The engine sums what was repeated.
+  Expand: ({ dy }) => [() => dy, null],
+  Transpose: ({ g, attributes: { perm }, dy }) => [
+    () =>
+      g.transpose(
+        dy,
+        perm.map((_, i) => perm.indexOf(i)),
+      ),
+  ],
+  Concat: ({ g, inputs, attributes: { axis }, dy }) => {
+    const a = normalAxis(axis, dy.shape.length);
+    let end = 0;
+    return inputs.map((x) => {
+      const start = end;
+      end += x.shape[a] as number;
+      const stop = end;
+      return () => g.slice(dy, [start], [stop], [a]);
+    });
+  },
+  Split: ({ g, outputs, attributes: { axis }, gradients }) => [
+    () =>
+      g.add(
+        'Concat',
+        gradients.map((dy, i) => dy ?? zeros(g, outputs[i]!)),
+        { axis },
+      ),
+    null,
+  ],
+  Slice: ({ g, inputs: [x, starts, , axes, steps], dy }) => [
+    () => {
+      const shape = knownShape(x!.shape, 'a gradient');
+      const from = constants(g, starts!);
+      const stride = steps ? constants(g, steps) : from.map(() => 1);
+      return constants(g, axes!).reduce((gradient, axis, i) => {
+        const a = normalAxis(axis, shape.length);
+        const size = shape[a]!;
+        const wrapped = from[i]! < 0 ? from[i]! + size : from[i]!;
+        const start = Math.min(Math.max(wrapped, 0), stride[i]! > 0 ? size : size - 1);
+        return unslice(g, gradient, a, size, start, stride[i]!);
+      }, dy);
+    },
+    null,
+    null,
+    null,
+    null,
+  ],
+  Pad: ({ g, inputs: [, pads], attributes: { mode }, dy }) => [
+    () => {
+      if (mode !== 'constant')
+        throw new GraphError(`Pad has a gradient in mode "constant" only, not "${mode}"`);
+      return g.add('Pad', [dy, g.integers(constants(g, pads!).map((p) => -p))]);
+    },
+    null,
+    null,
+  ],
+  ScatterElements: noGradient('only gradients are made of it'),
+};

@@ -1,0 +1,138 @@
+import { blockSum, repeat } from '../onnx/blocks.js';
+import type { GraphBuilder } from '../onnx/builder.js';
+import { knownShape, type Value } from '../onnx/types.js';
+import { convInputGrad, convWeightGradSlices, tapsOf, timesTransposed } from './convolution.js';
+import type { Form } from './form.js';
+
+const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
+const TWICE = [2, 2, 2];
+const known = (value: Value) => knownShape(value.shape, 'a convolution');
+
+/** The definition: repeat every voxel, then convolve. */
+export const plainForward: Form<'UpsampleConv'> = {
+  build: (g, { inputs: [x, w, bias] }) => [g.add('Conv', [repeat(g, x!, TWICE), w!, bias ?? null], SAME)],
+};
+
+export const plainInputGrad: Form<'UpsampleConvInputGrad'> = {
+  build(g, { inputs: [dy, w] }) {
+    const [n, , ...sizes] = known(dy!);
+    const input_shape = [n!, known(w!)[1]!, ...sizes];
+    const [fine] = convInputGrad.build(g, { inputs: [dy!, w!], attributes: { ...SAME, input_shape } });
+    return [blockSum(g, fine!, TWICE)];
+  },
+};
+
+export const plainWeightGrad: Form<'UpsampleConvWeightGrad'> = {
+  build: (g, { inputs: [x, dy] }) =>
+    convWeightGradSlices.build(g, { inputs: [repeat(g, x!, TWICE), dy!], attributes: SAME }),
+};
+
+/*
+ * Phases. Along one axis, output 2i sees inputs i−1, i, i (the kernel's taps 0 | 1 and 2) and output 2i+1 sees
+ * i, i, i+1 (taps 0 and 1 | 2). So each of the 8 phases of the output is a 2×2×2 convolution of the small input
+ * with summed weights: 8/27 of the products, and the up-sampled tensor never exists.
+ */
+const PHASES = tapsOf(TWICE);
+/** Which taps of 3 add up to each tap of 2: FOLD[phase][tap of 2][tap of 3]. */
+const FOLD = [
+  [
+    [1, 0, 0],
+    [0, 1, 1],
+  ],
+  [
+    [1, 1, 0],
+    [0, 0, 1],
+  ],
+] as const;
+
+/** The 64×27 matrix from a 3×3×3 kernel to the 2×2×2 kernels of all phases. */
+function foldMatrix(g: GraphBuilder): Value {
+  const data = Float32Array.from(
+    PHASES.flatMap((phase) =>
+      tapsOf(TWICE).flatMap((small) =>
+        tapsOf(SAME.kernel_shape).map((tap) =>
+          tap.reduce(
+            (product, t, axis) =>
+              product * FOLD[phase[axis]! as 0 | 1][small[axis]! as 0 | 1][t as 0 | 1 | 2],
+            1,
+          ),
+        ),
+      ),
+    ),
+  );
+  return g.constant({ type: 'float32', shape: [64, 27], data });
+}
+
+/** w [K,C,3,3,3] → eight kernels [K,C,2,2,2], phase by phase. */
+function phaseWeights(g: GraphBuilder, w: Value): Value[] {
+  const [k, c] = known(w);
+  const folded = timesTransposed(g, foldMatrix(g), g.reshape(w, [k! * c!, 27]));
+  const stacked = g.reshape(folded, [8, 8, k!, c!]);
+  const kernels = g.transpose(stacked, [0, 2, 3, 1]);
+  const split = g.addMany('Split', [kernels, g.integers(PHASES.map(() => 1))], { axis: 0 }, 8);
+  return split.map((kernel) => g.reshape(kernel, [k!, c!, 2, 2, 2]));
+}
+
+/** Phase 0 looks one voxel back, phase 1 one voxel ahead. */
+const phasePads = (phase: readonly number[]) => [...phase.map((p) => 1 - p), ...phase];
+/** dy [N,K,2D,2H,2W] → its eight phases [N,K,D,H,W]. */
+function phasesOf(g: GraphBuilder, dy: Value): Value[] {
+  const [n, k, ...sizes] = known(dy);
+  const half = sizes.map((s) => s / 2);
+  const split = g.reshape(dy, [n!, k!, ...half.flatMap((s) => [s, 2])]);
+  const front = g.reshape(g.transpose(split, [3, 5, 7, 0, 1, 2, 4, 6]), [8, n!, k!, ...half]);
+  const phases = g.addMany('Split', [front, g.integers(PHASES.map(() => 1))], { axis: 0 }, 8);
+  return phases.map((phase) => g.reshape(phase, [n!, k!, ...half]));
+}
+
+export const phasesForward: Form<'UpsampleConv'> = {
+  applies: ({ inputs: [x] }) => x!.shape.every((d) => typeof d === 'number'),
+  build(g, { inputs: [x, w, bias] }) {
+    const [n, , ...sizes] = known(x!);
+    const k = known(w!)[0]!;
+    const kernels = phaseWeights(g, w!);
+    const parts = PHASES.map((phase, i) => {
+      const part = g.add('Conv', [x!, kernels[i]!, bias ?? null], {
+        kernel_shape: TWICE,
+        pads: phasePads(phase),
+      });
+      return g.reshape(part, [1, n!, k, ...sizes]);
+    });
+    const stacked = g.reshape(g.add('Concat', parts, { axis: 0 }), [2, 2, 2, n!, k, ...sizes]);
+    const woven = g.transpose(stacked, [3, 4, 5, 0, 6, 1, 7, 2]);
+    return [g.reshape(woven, [n!, k, ...sizes.map((s) => 2 * s)])];
+  },
+};
+
+/** dx is the sum over the phases of each phase's input gradient. */
+export const phasesInputGrad: Form<'UpsampleConvInputGrad'> = {
+  build(g, { inputs: [dy, w] }) {
+    const kernels = phaseWeights(g, w!);
+    const [n, , ...sizes] = known(dy!);
+    const input_shape = [n!, known(w!)[1]!, ...sizes.map((s) => s / 2)];
+    const contributions = phasesOf(g, dy!).map((part, i) => {
+      const attributes = {
+        kernel_shape: TWICE,
+        strides: [1, 1, 1],
+        pads: phasePads(PHASES[i]!),
+        input_shape,
+      };
+      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes })[0]!;
+    });
+    return [contributions.reduce((sum, part) => g.add('Add', [sum, part]))];
+  },
+};
+
+/** Each phase gives the gradient of its 2×2×2 kernel; the transpose of the folding matrix takes them back to 3×3×3. */
+export const phasesWeightGrad: Form<'UpsampleConvWeightGrad'> = {
+  build(g, { inputs: [x, dy] }) {
+    const [c, k] = [known(x!)[1]!, known(dy!)[1]!];
+    const gradients = phasesOf(g, dy!).map((part, i) => {
+      const attributes = { kernel_shape: TWICE, strides: [1, 1, 1], pads: phasePads(PHASES[i]!) };
+      const [dw] = convWeightGradSlices.build(g, { inputs: [x!, part], attributes });
+      return g.reshape(dw!, [k * c, 8]);
+    });
+    const all = g.add('Concat', gradients, { axis: 1 });
+    return [g.reshape(g.add('MatMul', [all, foldMatrix(g)]), [k, c, 3, 3, 3])];
+  },
+};

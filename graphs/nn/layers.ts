@@ -1,0 +1,151 @@
+import { GraphError, sizeOf, type Value } from '../onnx/types.js';
+import type { Initializer, NetworkBuilder } from './module.js';
+
+const constant = (value: number): Initializer => ({ kind: 'constant', value });
+/** Kernel [K,C,…]: fan-in C·taps, fan-out K·taps (Glorot & Bengio 2010, as Keras counts them). */
+const glorot = (outputs: number, inputs: number, taps: number): Initializer => ({
+  kind: 'glorotUniform',
+  fanIn: inputs * taps,
+  fanOut: outputs * taps,
+});
+
+const SAME_3 = { kernel_shape: [3, 3, 3], pads: [1, 1, 1, 1, 1, 1], strides: [1, 1, 1] };
+const POOL_2 = { kernel_shape: [2, 2, 2], strides: [2, 2, 2] };
+
+export interface NormOptions {
+  readonly epsilon: number;
+  /** Share of the old running statistic that an update keeps (Keras' convention: PyTorch's momentum is 1 − this). */
+  readonly momentum: number;
+  /** What evaluation normalises by. */
+  readonly evalStatistics: 'running' | 'batch';
+}
+
+/** A vector [C] as [1,C,1,1,1]. */
+const perChannel = (net: NetworkBuilder, v: Value) => net.g.reshape(v, [1, v.shape[0] as number, 1, 1, 1]);
+
+interface ConvBlock {
+  readonly channels: number;
+  readonly norm: NormOptions;
+  /** Up-samples ×2 (nearest neighbour) before the convolution. */
+  readonly upsample?: boolean;
+}
+
+/**
+ * 3×3×3 convolution with bias, BatchNorm, ReLU: x [N,C,D,H,W] → [N,channels,D,H,W] (twice the size with `upsample`).
+ * Parameters: `<path>.conv<i>.{weight,bias}`, `<path>.norm<i>.{weight,bias,running_mean,running_var}`.
+ */
+export function convNormRelu(
+  net: NetworkBuilder,
+  path: string,
+  index: number,
+  x: Value,
+  block: ConvBlock,
+): Value {
+  const { channels, norm } = block;
+  const inputs = x.shape[1] as number;
+  return net.g.scope(`${path}.${index}`, () => {
+    if (typeof net.purpose !== 'string') return net.g.add('Relu', [foldedConv(net, path, index, x, block)]);
+    const weight = net.parameter(
+      `${path}.conv${index}.weight`,
+      [channels, inputs, 3, 3, 3],
+      glorot(channels, inputs, 27),
+    );
+    const bias = net.parameter(`${path}.conv${index}.bias`, [channels], constant(0));
+    // Batch statistics take the bias out again: it only shifts the mean, and its gradient is exactly zero.
+    const batch = net.purpose === 'training' || norm.evalStatistics === 'batch';
+    const convolved = block.upsample
+      ? net.g.add('UpsampleConv', batch ? [x, weight] : [x, weight, bias])
+      : net.g.add('Conv', batch ? [x, weight] : [x, weight, bias], SAME_3);
+    const normalised = batchNorm(net, `${path}.norm${index}`, convolved, norm, batch ? bias : null);
+    return net.g.add('Relu', [normalised]);
+  });
+}
+
+/**
+ * The convolution with the normalisation that follows it multiplied in: with a = scale/√(variance + ε),
+ * w′ = a·w and bias′ = a·(bias − mean) + offset. @throws GraphError when evaluation uses batch statistics.
+ */
+function foldedConv(
+  net: NetworkBuilder,
+  path: string,
+  index: number,
+  x: Value,
+  { channels, norm, upsample }: ConvBlock,
+): Value {
+  if (norm.evalStatistics === 'batch')
+    throw new GraphError(
+      'a network that is evaluated with batch statistics has no folded form: use running statistics',
+    );
+  const inputs = x.shape[1] as number;
+  const of = (name: string) => net.trained(`${path}.${name}`);
+  const [scale, offset] = [of(`norm${index}.weight`), of(`norm${index}.bias`)];
+  const [mean, variance] = [of(`norm${index}.running_mean`), of(`norm${index}.running_var`)];
+  const slope = scale.map((s, k) => s / Math.sqrt(variance[k]! + norm.epsilon));
+  const taps = inputs * 27;
+  const weight = of(`conv${index}.weight`).map((w, i) => w * slope[Math.floor(i / taps)]!);
+  const bias = of(`conv${index}.bias`).map((b, k) => slope[k]! * (b - mean[k]!) + offset[k]!);
+  const shape = [channels, inputs, 3, 3, 3];
+  const operands = [
+    x,
+    net.g.initializer(`${path}.conv${index}.weight`, { type: 'float32', shape, data: weight }),
+    net.g.initializer(`${path}.conv${index}.bias`, { type: 'float32', shape: [channels], data: bias }),
+  ];
+  return upsample ? net.g.add('UpsampleConv', operands) : net.g.add('Conv', operands, SAME_3);
+}
+
+/** @param shift what the layer before left out of x: a bias that normalisation would remove */
+function batchNorm(
+  net: NetworkBuilder,
+  path: string,
+  x: Value,
+  norm: NormOptions,
+  shift: Value | null,
+): Value {
+  const { g } = net;
+  const channels = [x.shape[1] as number];
+  const scale = net.parameter(`${path}.weight`, channels, constant(1));
+  const bias = net.parameter(`${path}.bias`, channels, constant(0));
+  const runningMean = net.parameter(`${path}.running_mean`, channels, constant(0), false);
+  const runningVariance = net.parameter(`${path}.running_var`, channels, constant(1), false);
+  if (!shift) {
+    const deviation = g.add('Sqrt', [g.add('Add', [runningVariance, g.scalar(norm.epsilon)])]);
+    const slope = g.add('Div', [scale, deviation]);
+    const offset = g.add('Sub', [bias, g.add('Mul', [runningMean, slope])]);
+    return g.add('Add', [g.add('Mul', [x, perChannel(net, slope)]), perChannel(net, offset)]);
+  }
+  const [y, mean, variance] = g.addMany('BatchNorm', [x, scale, bias], { epsilon: norm.epsilon }, 3);
+  if (net.purpose === 'training') {
+    // Running variance takes the unbiased estimate, as Keras and PyTorch do.
+    const count = sizeOf(x.shape as number[]) / channels[0]!;
+    const unbiased = g.add('Mul', [variance!, g.scalar(count / Math.max(1, count - 1))]);
+    const blend = (name: string, old: Value, now: Value) => {
+      const kept = g.add('Mul', [old, g.scalar(norm.momentum)]);
+      net.statistics.set(
+        `${path}.${name}`,
+        g.add('Add', [kept, g.add('Mul', [now, g.scalar(1 - norm.momentum)])]),
+      );
+    };
+    blend('running_mean', runningMean, g.add('Add', [mean!, shift]));
+    blend('running_var', runningVariance, unbiased);
+  }
+  return y!;
+}
+
+/** Halves every spatial size by the maximum of 2×2×2 voxels. */
+export const maxPool = (net: NetworkBuilder, x: Value): Value => net.g.add('MaxPool', [x], POOL_2);
+
+/** Doubles every spatial size by a transposed 2×2×2 convolution: `<path>.{weight,bias}`, C → C channels. */
+export function deconvolution(net: NetworkBuilder, path: string, x: Value): Value {
+  const c = x.shape[1] as number;
+  const weight = net.parameter(`${path}.weight`, [c, c, 2, 2, 2], glorot(c, c, 8));
+  const bias = net.parameter(`${path}.bias`, [c], constant(0));
+  return net.g.add('ConvTranspose', [x, weight, bias], POOL_2);
+}
+
+/** Mixes channels voxel by voxel: `<path>.{weight,bias}`, [N,C,…] → [N,channels,…]. */
+export function pointwise(net: NetworkBuilder, path: string, x: Value, channels: number): Value {
+  const inputs = x.shape[1] as number;
+  const weight = net.parameter(`${path}.weight`, [channels, inputs, 1, 1, 1], glorot(channels, inputs, 1));
+  const bias = net.parameter(`${path}.bias`, [channels], constant(0));
+  return net.g.add('Conv', [x, weight, bias], { kernel_shape: [1, 1, 1] });
+}

@@ -1,0 +1,116 @@
+import type { GraphBuilder } from '../onnx/builder.js';
+import { sizeOf, type Value } from '../onnx/types.js';
+
+export type OptimizerOptions =
+  | {
+      readonly name: 'adam' | 'adamw';
+      readonly beta1: number;
+      readonly beta2: number;
+      readonly epsilon: number;
+      readonly weightDecay: number;
+    }
+  | { readonly name: 'sgd'; readonly momentum: number; readonly weightDecay: number };
+
+/** Names of the state tensors that an optimiser keeps for each parameter, of the parameter's shape, zero at first. */
+export const optimizerSlots = ({ name }: OptimizerOptions): readonly string[] =>
+  name === 'sgd' ? ['momentum'] : ['m', 'v'];
+
+/** Scalars that all parameters of one update share. */
+export interface UpdateScalars {
+  readonly learningRate: Value;
+  /** Number of this update, from 1, float32. */
+  readonly step: Value;
+}
+
+export interface Update {
+  readonly parameter: Value;
+  readonly slots: readonly Value[];
+}
+
+/** Updates one parameter from its gradient and its state. */
+export type Updater = (parameter: Value, gradient: Value, slots: readonly Value[]) => Update;
+
+/** √(Σ g²) over all gradients. */
+export function globalNorm(g: GraphBuilder, gradients: readonly Value[]): Value {
+  const squares = gradients.map((gradient) => {
+    const flat = g.reshape(gradient, [sizeOf(gradient.shape as number[])]);
+    return g.add('ReduceSumSquare', [flat, g.integers([0])], { keepdims: 1 });
+  });
+  return g.add('Sqrt', [g.sum(g.add('Concat', squares, { axis: 0 }), [0], 0)]);
+}
+
+/** Scales gradients so that their global norm is at most `limit` (Pascanu et al. 2013). */
+export function clipByNorm(
+  g: GraphBuilder,
+  gradients: readonly Value[],
+  norm: Value,
+  limit: number,
+): Value[] {
+  const factor = g.add('Min', [
+    g.scalar(1),
+    g.add('Div', [g.scalar(limit), g.add('Add', [norm, g.scalar(1e-6)])]),
+  ]);
+  return gradients.map((gradient) => g.add('Mul', [gradient, factor]));
+}
+
+/** Builds what all parameters share, and returns the rule for one. */
+export function optimizer(g: GraphBuilder, options: OptimizerOptions, scalars: UpdateScalars): Updater {
+  return options.name === 'sgd' ? sgd(g, options, scalars) : adam(g, options, scalars);
+}
+
+const times = (g: GraphBuilder, x: Value, c: number) => g.add('Mul', [x, g.scalar(c)]);
+
+/** v ← momentum·v + gradient; p ← p − rate·v (Polyak; PyTorch's form, weight decay added to the gradient). */
+function sgd(
+  g: GraphBuilder,
+  options: OptimizerOptions & { name: 'sgd' },
+  { learningRate }: UpdateScalars,
+): Updater {
+  return (parameter, gradient, [velocity]) => {
+    const decayed =
+      options.weightDecay === 0
+        ? gradient
+        : g.add('Add', [gradient, times(g, parameter, options.weightDecay)]);
+    const next = g.add('Add', [times(g, velocity!, options.momentum), decayed]);
+    return { parameter: g.add('Sub', [parameter, g.add('Mul', [learningRate, next])]), slots: [next] };
+  };
+}
+
+/**
+ * Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), arranged as PyTorch does:
+ * m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − rate/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
+ */
+function adam(
+  g: GraphBuilder,
+  options: OptimizerOptions & { name: 'adam' | 'adamw' },
+  { learningRate, step }: UpdateScalars,
+): Updater {
+  const { beta1, beta2, epsilon, weightDecay } = options;
+  // In float64: 1 − β₂ᵗ would lose four digits of seven at the first steps.
+  const exact = g.add('Cast', [step], { to: 11 });
+  const correction = (beta: number) => {
+    const power = g.add('Pow', [g.scalar(beta, 'float64'), exact]);
+    return g.add('Sub', [g.scalar(1, 'float64'), power]);
+  };
+  const float = (x: Value) => g.add('Cast', [x], { to: 1 });
+  const rate = g.add('Div', [learningRate, float(correction(beta1))]);
+  const rootCorrection = float(g.add('Sqrt', [correction(beta2)]));
+  const shrink = g.add('Sub', [g.scalar(1), times(g, learningRate, weightDecay)]);
+  return (parameter, given, [m, v]) => {
+    const decouple = options.name === 'adamw' && weightDecay !== 0;
+    const couple = options.name === 'adam' && weightDecay !== 0;
+    const gradient = couple ? g.add('Add', [given, times(g, parameter, weightDecay)]) : given;
+    const start = decouple ? g.add('Mul', [parameter, shrink]) : parameter;
+    const nextM = g.add('Add', [times(g, m!, beta1), times(g, gradient, 1 - beta1)]);
+    const nextV = g.add('Add', [
+      times(g, v!, beta2),
+      times(g, g.add('Mul', [gradient, gradient]), 1 - beta2),
+    ]);
+    const denominator = g.add('Add', [
+      g.add('Div', [g.add('Sqrt', [nextV]), rootCorrection]),
+      g.scalar(epsilon),
+    ]);
+    const change = g.add('Mul', [rate, g.add('Div', [nextM, denominator])]);
+    return { parameter: g.add('Sub', [start, change]), slots: [nextM, nextV] };
+  };
+}

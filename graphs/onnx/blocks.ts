@@ -1,0 +1,26 @@
+import type { GraphBuilder } from './builder.js';
+import { knownShape, type Value } from './types.js';
+
+/** Every value repeated `factors` times along the spatial axes. */
+export const repeat = (g: GraphBuilder, x: Value, factors: readonly number[]) => {
+  const scales = g.constant({
+    type: 'float32',
+    shape: [factors.length + 2],
+    data: Float32Array.of(1, 1, ...factors),
+  });
+  return g.add('Resize', [x, null, scales], {
+    coordinate_transformation_mode: 'asymmetric',
+    nearest_mode: 'floor',
+  });
+};
+
+/** Sums over blocks of `factors` along the spatial axes: the transpose of {@link repeat}. */
+export function blockSum(g: GraphBuilder, x: Value, factors: readonly number[]): Value {
+  const [n, c, ...sizes] = knownShape(x.shape, 'a sum over blocks');
+  const split = sizes.flatMap((size, i) => [size / factors[i]!, factors[i]!]);
+  return g.sum(
+    g.reshape(x, [n!, c!, ...split]),
+    sizes.map((_, i) => 3 + 2 * i),
+    0,
+  );
+}

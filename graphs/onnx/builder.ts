@@ -1,0 +1,298 @@
+import type { AttributeSpec, GivenAttributes, InferInput, Operator, ResolvedAttributes } from './operator.js';
+import { type AttributesOf, type OperatorName, operators } from './ops/index.js';
+import {
+  type Attribute,
+  arrayOf,
+  type ElementType,
+  formatShape,
+  type Graph,
+  GraphError,
+  type Node,
+  type Shape,
+  sizeOf,
+  type Tensor,
+  type Value,
+} from './types.js';
+
+/** Constants up to this many values take part in shape inference. */
+const SMALL = 64;
+
+/** The attributes of an operator with the standard's defaults filled in. */
+export function resolveAttributes<K extends OperatorName>(
+  operator: K,
+  given: Readonly<Record<string, unknown>>,
+): ResolvedAttributes<AttributesOf<K>> {
+  const specs = operators[operator].attributes as Record<string, AttributeSpec>;
+  for (const name of Object.keys(given)) {
+    if (!(name in specs))
+      throw new GraphError(`there is no attribute "${name}", only ${Object.keys(specs).join(', ')}`);
+  }
+  return Object.fromEntries(
+    Object.entries(specs).map(([name, spec]) => {
+      const value = given[name] ?? spec.fallback;
+      if (value === undefined && spec.required) throw new GraphError(`attribute "${name}" is missing`);
+      return [name, value];
+    }),
+  ) as ResolvedAttributes<AttributesOf<K>>;
+}
+
+/** Builds one graph node by node; shapes are inferred, and errors raised, at the line that adds the node. */
+export class GraphBuilder {
+  readonly #inputs: Value[] = [];
+  readonly #outputs: Value[] = [];
+  readonly #nodes: Node[] = [];
+  readonly #initializers = new Map<string, Tensor>();
+  readonly #values = new Map<string, Value>();
+  readonly #constants = new Map<string, Value>();
+  readonly #counts = new Map<string, number>();
+  #scope = '';
+
+  /** @param outer for the body of an `If` or a `Loop`: the graph whose values it may read */
+  constructor(
+    readonly name: string,
+    readonly outer?: GraphBuilder,
+  ) {}
+
+  /** Declares an input of the graph. */
+  input(name: string, type: ElementType, shape: Shape): Value {
+    const value = this.#declare({ name, type, shape });
+    this.#inputs.push(value);
+    return value;
+  }
+
+  /** Declares an output of the graph, under a name of its own. */
+  output(name: string, value: Value): Value {
+    const [output] = this.#append('Identity', [value], {}, [name]);
+    this.#outputs.push(output!);
+    return output!;
+  }
+
+  /** A tensor that is part of the graph; equal ones are stored once. */
+  constant(tensor: Tensor): Value {
+    if (tensor.data.length !== sizeOf(tensor.shape))
+      throw new GraphError(
+        `a constant of shape ${formatShape(tensor.shape)} needs other than ${tensor.data.length} values`,
+      );
+    const key = constantKey(tensor);
+    const known = key === undefined ? undefined : this.#constants.get(key);
+    return known ?? this.initializer(this.#freeName('constant', ''), tensor);
+  }
+
+  /** A stored tensor with a name of its own, such as a weight of an exported model. */
+  initializer(name: string, tensor: Tensor): Value {
+    const value = this.#declare({ name, type: tensor.type, shape: tensor.shape });
+    this.#initializers.set(name, tensor);
+    const key = constantKey(tensor);
+    if (key !== undefined && !this.#constants.has(key)) this.#constants.set(key, value);
+    return value;
+  }
+
+  /** A float32 scalar; or another type's. */
+  scalar(value: number, type: ElementType = 'float32'): Value {
+    return this.#vector([value], [], type);
+  }
+
+  /** A one-dimensional int64 constant: axes, shapes, pads. */
+  integers(values: readonly number[]): Value {
+    return this.#vector(values, [values.length], 'int64');
+  }
+
+  #vector(values: readonly number[], shape: readonly number[], type: ElementType): Value {
+    const data =
+      type === 'int64'
+        ? BigInt64Array.from(values, BigInt)
+        : (arrayOf(type) as Float32ArrayConstructor).from(values);
+    return this.constant({ type, shape, data });
+  }
+
+  /** Adds a node with one output. `null` leaves out an optional input. */
+  add<K extends OperatorName>(
+    operator: K,
+    inputs: readonly (Value | null)[],
+    attributes: GivenAttributes<AttributesOf<K>> = {} as GivenAttributes<AttributesOf<K>>,
+  ): Value {
+    return this.#append(operator, inputs, attributes, 1)[0]!;
+  }
+
+  /** Adds a node with `count` outputs. */
+  addMany<K extends OperatorName>(
+    operator: K,
+    inputs: readonly (Value | null)[],
+    attributes: GivenAttributes<AttributesOf<K>>,
+    count: number,
+  ): Value[] {
+    return this.#append(operator, inputs, attributes, count);
+  }
+
+  /** Adds a node of another graph again, on other inputs, under its old names. */
+  copy(node: Node, inputs: readonly (Value | null)[]): Value[] {
+    const attributes = Object.fromEntries(
+      Object.entries(node.attributes).map(([name, { value }]) => [name, value]),
+    );
+    return this.#append(node.operator as OperatorName, inputs, attributes, node.outputs);
+  }
+
+  /** Runs `build` with `name/` before the names of all that it adds. */
+  scope<T>(name: string, build: () => T): T {
+    const outer = this.#scope;
+    this.#scope = outer ? `${outer}/${name}` : name;
+    try {
+      return build();
+    } finally {
+      this.#scope = outer;
+    }
+  }
+
+  reshape(x: Value, shape: readonly number[]): Value {
+    return this.add('Reshape', [x, this.integers(shape)]);
+  }
+
+  transpose(x: Value, perm: readonly number[]): Value {
+    return this.add('Transpose', [x], { perm });
+  }
+
+  sum(x: Value, axes: readonly number[], keepdims = 1): Value {
+    return this.add('ReduceSum', [x, this.integers(axes)], { keepdims });
+  }
+
+  mean(x: Value, axes: readonly number[], keepdims = 1): Value {
+    return this.add('ReduceMean', [x, this.integers(axes)], { keepdims });
+  }
+
+  /** As NumPy's x[starts:ends:steps] along `axes`. */
+  slice(
+    x: Value,
+    starts: readonly number[],
+    ends: readonly number[],
+    axes: readonly number[],
+    steps: readonly number[] = axes.map(() => 1),
+  ): Value {
+    const operands = [starts, ends, axes, steps].map((v) => this.integers(v));
+    return this.add('Slice', [x, ...operands]);
+  }
+
+  /** The values of a constant. @throws GraphError when it is computed. */
+  tensorOf(value: Value): Tensor {
+    const tensor = this.#initializer(value.name);
+    if (!tensor) throw new GraphError(`"${value.name}" must be a constant here, it is computed`);
+    return tensor;
+  }
+
+  /** What is being built, as it stands. Later additions do not show in it. */
+  build(): Graph {
+    return {
+      name: this.name,
+      inputs: [...this.#inputs],
+      outputs: [...this.#outputs],
+      nodes: [...this.#nodes],
+      initializers: new Map(this.#initializers),
+      values: new Map(this.#values),
+    };
+  }
+
+  #declare(value: Value): Value {
+    if (this.#find(value.name)) throw new GraphError(`the name "${value.name}" is taken in "${this.name}"`);
+    this.#values.set(value.name, value);
+    return value;
+  }
+
+  #freeName(word: string, scope = this.#scope): string {
+    const base = scope ? `${scope}/${word}` : word;
+    let count = this.#counts.get(base) ?? 0;
+    let name: string;
+    do {
+      name = count === 0 ? base : `${base}_${count}`;
+      count++;
+    } while (this.#find(name));
+    this.#counts.set(base, count);
+    return name;
+  }
+
+  #initializer(name: string): Tensor | undefined {
+    return this.#initializers.get(name) ?? (this.outer ? this.outer.#initializer(name) : undefined);
+  }
+
+  #find(name: string): Value | undefined {
+    return this.#values.get(name) ?? (this.outer ? this.outer.#find(name) : undefined);
+  }
+
+  #append(
+    operatorName: OperatorName,
+    inputs: readonly (Value | null)[],
+    given: Readonly<Record<string, unknown>>,
+    outputs: number | readonly string[],
+  ): Value[] {
+    const definition = operators[operatorName] as Operator;
+    const name = this.#freeName(operatorName);
+    const count = typeof outputs === 'number' ? outputs : outputs.length;
+    try {
+      const [least, most] = definition.inputs;
+      if (inputs.length < least || inputs.length > most)
+        throw new GraphError(
+          `takes ${least === most ? least : `${least} to ${most}`} inputs, got ${inputs.length}`,
+        );
+      const attributes = resolveAttributes(operatorName, given);
+      const inferred = definition.infer(
+        inputs.map((v) => this.#operand(v)),
+        attributes,
+        count,
+      );
+      const values = Array.from({ length: count }, (_, i) =>
+        this.#declare({
+          name: typeof outputs === 'number' ? (i === 0 ? name : `${name}.${i}`) : outputs[i]!,
+          type: inferred[i]!.type,
+          shape: inferred[i]!.shape,
+        }),
+      );
+      this.#nodes.push({
+        name: typeof outputs === 'number' ? name : outputs[0]!,
+        operator: operatorName,
+        domain: definition.domain,
+        inputs: inputs.map((v) => v?.name ?? ''),
+        outputs: values.map((v) => v.name),
+        attributes: tagAttributes(definition, attributes),
+      });
+      return values;
+    } catch (error) {
+      if (!(error instanceof GraphError)) throw error;
+      const shapes = inputs.map((v) => (v ? formatShape(v.shape) : 'none')).join(', ');
+      throw new GraphError(`${operatorName} at "${name}" (inputs ${shapes}): ${error.message}`);
+    }
+  }
+
+  #operand(value: Value | null): InferInput {
+    if (!value) return { name: '', type: 'float32', shape: [], constant: undefined };
+    if (this.#find(value.name) !== value)
+      throw new GraphError(`the value "${value.name}" does not belong to graph "${this.name}"`);
+    const tensor = this.#initializer(value.name);
+    const constant =
+      tensor && tensor.data.length <= SMALL
+        ? Array.from(tensor.data as ArrayLike<number | bigint>, Number)
+        : undefined;
+    return { ...value, constant };
+  }
+}
+
+/** Small constants are found again by their content. */
+const constantKey = ({ type, shape, data }: Tensor): string | undefined =>
+  data.length <= SMALL ? `${type}${formatShape(shape)}${data.join()}` : undefined;
+
+function tagAttributes(
+  definition: Operator,
+  values: Readonly<Record<string, unknown>>,
+): Record<string, Attribute> {
+  const tagged: Record<string, Attribute> = {};
+  for (const [name, { kind }] of Object.entries(definition.attributes)) {
+    if (values[name] !== undefined) tagged[name] = { kind, value: values[name] } as Attribute;
+  }
+  return tagged;
+}
+
+/** The attributes of a node as its operator's rules read them. */
+export function attributesOf<K extends OperatorName>(
+  node: Node,
+  operator: K,
+): ResolvedAttributes<AttributesOf<K>> {
+  const given = Object.fromEntries(Object.entries(node.attributes).map(([name, { value }]) => [name, value]));
+  return resolveAttributes(operator, given);
+}

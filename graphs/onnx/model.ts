@@ -1,0 +1,34 @@
+import type { Graph, Model } from './types.js';
+
+/** Reduce operators take their axes as an input from here on; ONNX Runtime's training builds know up to 21. */
+const OPSET = 18;
+const IR_VERSION = 8;
+
+export const PRODUCER = { name: 'parts2whole', version: '0.1.0' } as const;
+
+/** Every domain that the nodes use, sub-graphs included. */
+function domainsOf(graph: Graph): Set<string> {
+  const domains = new Set(graph.nodes.map((node) => node.domain));
+  for (const node of graph.nodes) {
+    for (const attribute of Object.values(node.attributes)) {
+      if (attribute.kind === 'graph') for (const domain of domainsOf(attribute.value)) domains.add(domain);
+    }
+  }
+  return domains;
+}
+
+/** Wraps a lowered graph into a model. */
+export function toModel(
+  graph: Graph,
+  facts: { documentation?: string; metadata?: Record<string, string> } = {},
+): Model {
+  const own = [...domainsOf(graph)].filter((domain) => domain !== '').map((domain) => [domain, 1] as const);
+  return {
+    graph,
+    irVersion: IR_VERSION,
+    opsets: { '': OPSET, ...Object.fromEntries(own) },
+    producer: PRODUCER,
+    documentation: facts.documentation ?? '',
+    metadata: facts.metadata ?? {},
+  };
+}

@@ -1,0 +1,22 @@
+import { control } from './control.js';
+import { elementwise } from './elementwise.js';
+import { linear } from './linear.js';
+import { meaning } from './meaning.js';
+import { reductions } from './reduce.js';
+import { shaping } from './shape.js';
+import { spatial } from './spatial.js';
+
+/** Every operator that a graph may be built from, by its ONNX name. */
+export const operators = {
+  ...elementwise,
+  ...shaping,
+  ...reductions,
+  ...linear,
+  ...spatial,
+  ...control,
+  ...meaning,
+};
+
+export type OperatorName = keyof typeof operators;
+export type MeaningName = keyof typeof meaning;
+export type AttributesOf<K extends OperatorName> = (typeof operators)[K]['attributes'];

@@ -1,0 +1,26 @@
+import { constantOf, int, normalAxis, operator } from '../operator.js';
+
+/** x, axes (constant). With `keepdims` the reduced axes stay, of size 1. */
+const reduction = () =>
+  operator([2, 2], { keepdims: int(1) }, ([x, axes], { keepdims }) => {
+    const gone = new Set(constantOf(axes, 'axes').map((axis) => normalAxis(axis, x!.shape.length)));
+    const shape = keepdims
+      ? x!.shape.map((d, i) => (gone.has(i) ? 1 : d))
+      : x!.shape.filter((_, i) => !gone.has(i));
+    return [{ type: x!.type, shape }];
+  });
+
+const alongAxis = () =>
+  operator([1, 1], { axis: int(-1) }, ([x], { axis }) => {
+    normalAxis(axis, x!.shape.length);
+    return [x!];
+  });
+
+export const reductions = {
+  ReduceSum: reduction(),
+  ReduceMean: reduction(),
+  ReduceMax: reduction(),
+  ReduceSumSquare: reduction(),
+  Softmax: alongAxis(),
+  LogSoftmax: alongAxis(),
+};

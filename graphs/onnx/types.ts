@@ -1,0 +1,119 @@
+/** The element types that our graphs use, by their ONNX names. */
+export type ElementType =
+  | 'float32'
+  | 'float64'
+  | 'float16'
+  | 'int8'
+  | 'uint8'
+  | 'int16'
+  | 'uint16'
+  | 'int32'
+  | 'int64'
+  | 'bool';
+
+/** A size that is known, or a name for one that is not (`'N'`, `'D'`; `'D/2'` after pooling). */
+export type Dim = number | string;
+export type Shape = readonly Dim[];
+
+/** The values of a tensor. float16 is kept as its raw 16 bits, bool as one byte a value. */
+export type TensorData =
+  | Float32Array
+  | Float64Array
+  | Int8Array
+  | Uint8Array
+  | Int16Array
+  | Uint16Array
+  | Int32Array
+  | BigInt64Array;
+
+/** A tensor whose values are known. */
+export interface Tensor {
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+
+/** An edge of a graph: what it is called, and what flows along it. */
+export interface Value {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: Shape;
+}
+
+/** An attribute carries its ONNX kind, because 1 may be meant as an int or as a float. */
+export type Attribute =
+  | { readonly kind: 'int'; readonly value: number }
+  | { readonly kind: 'ints'; readonly value: readonly number[] }
+  | { readonly kind: 'float'; readonly value: number }
+  | { readonly kind: 'floats'; readonly value: readonly number[] }
+  | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'tensor'; readonly value: Tensor }
+  | { readonly kind: 'graph'; readonly value: Graph };
+
+/** One operation. Inputs and outputs are names of values; `''` is an omitted optional one. */
+export interface Node {
+  readonly name: string;
+  readonly operator: string;
+  /** `''` for standard ONNX, `com.microsoft…` for ONNX Runtime's own, `parts2whole` before lowering. */
+  readonly domain: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  readonly attributes: Readonly<Record<string, Attribute>>;
+}
+
+/** A graph as plain data; nodes are in topological order. */
+export interface Graph {
+  readonly name: string;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly nodes: readonly Node[];
+  readonly initializers: ReadonlyMap<string, Tensor>;
+  /** Type and shape of everything with a name, where known. */
+  readonly values: ReadonlyMap<string, Value>;
+}
+
+/** A graph with what a runtime must know to run it. */
+export interface Model {
+  readonly graph: Graph;
+  readonly irVersion: number;
+  /** Version of each operator set, by domain. */
+  readonly opsets: Readonly<Record<string, number>>;
+  readonly producer: { readonly name: string; readonly version: string };
+  readonly documentation: string;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
+const ARRAYS = {
+  float32: Float32Array,
+  float64: Float64Array,
+  float16: Uint16Array,
+  int8: Int8Array,
+  uint8: Uint8Array,
+  int16: Int16Array,
+  uint16: Uint16Array,
+  int32: Int32Array,
+  int64: BigInt64Array,
+  bool: Uint8Array,
+} as const;
+
+/** The typed array that holds values of `type`. */
+export const arrayOf = <T extends ElementType>(type: T): (typeof ARRAYS)[T] => ARRAYS[type];
+
+/** Number of values in a known shape; 1 for a scalar. */
+export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) => a * b, 1);
+
+/** `[2, 'N', 3]` as `[2,N,3]`, for messages. */
+export const formatShape = (shape: Shape): string => `[${shape.join(',')}]`;
+
+/** The shape as numbers. @throws GraphError when a size is only a name. */
+export function knownShape(shape: Shape, purpose: string): number[] {
+  return shape.map((dim) => {
+    if (typeof dim === 'number') return dim;
+    throw new GraphError(`${purpose} needs sizes that are numbers, got ${formatShape(shape)}`);
+  });
+}
+
+/** A graph that cannot be: shapes that do not fit, an unknown operator, a gradient that does not exist. */
+export class GraphError extends Error {
+  override readonly name = 'GraphError';
+}

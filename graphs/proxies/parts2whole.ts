@@ -1,0 +1,80 @@
+import type { GraphBuilder } from '../onnx/builder.js';
+import { type Dim, GraphError, knownShape, type Value } from '../onnx/types.js';
+
+/** The HU window that is mapped to [0, 1]; everything outside is clipped. */
+export interface HuWindow {
+  readonly low: number;
+  readonly high: number;
+}
+
+/** Depth, height, width in voxels. */
+export type DHW = readonly [depth: number, height: number, width: number];
+
+/** Clips HU to the window and maps it to [0, 1], as float32. */
+export function normaliseHu(g: GraphBuilder, hu: Value, { low, high }: HuWindow): Value {
+  const float = hu.type === 'float32' ? hu : g.add('Cast', [hu], { to: 1 });
+  const clipped = g.add('Clip', [float, g.scalar(low), g.scalar(high)]);
+  return g.add('Mul', [g.add('Sub', [clipped, g.scalar(low)]), g.scalar(1 / (high - low))]);
+}
+
+/** HU of any size [N,D,H,W], int16 or float32 → the network's input [N,1,D,H,W]. */
+export const encoderInput = (g: GraphBuilder, hu: Value, window: HuWindow): Value =>
+  g.add('Unsqueeze', [normaliseHu(g, hu, window), g.integers([1])]);
+
+export interface Parts2WholeOptions {
+  readonly batch: number;
+  /** Size of the stored tiles. */
+  readonly tile: DHW;
+  /** Size of wholes and resized parts; the tile is a whole multiple of it along every axis. */
+  readonly whole: DHW;
+  readonly window: HuWindow;
+}
+
+/** What a sample is made into: the network's input and its target, both [N,1,D,H,W] in [0, 1]. */
+export interface Sample {
+  readonly part: Value;
+  readonly whole: Value;
+}
+
+/**
+ * Parts2Whole's task: a part of a whole, resized to the whole's size, goes in; the whole is to come out.
+ *
+ * Trilinear interpolation is separable, so the part is the tile times one small matrix an axis. Inputs of the graph:
+ * `whole` int16 [N,D₀,H₀,W₀] in HU, `part_depth` [N,D,D₀], `part_height` [N,H,H₀], `part_width` [N,W₀,W].
+ */
+export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sample {
+  const {
+    batch: n,
+    tile,
+    whole: [depth, height, width],
+  } = options;
+  const [tileDepth, tileHeight, tileWidth] = tile;
+  const hu = g.input('whole', 'int16', [n, ...tile]);
+  const byDepth = g.input('part_depth', 'float32', [n, depth, tileDepth]);
+  const byHeight = g.input('part_height', 'float32', [n, height, tileHeight]);
+  const byWidth = g.input('part_width', 'float32', [n, tileWidth, width]);
+
+  return g.scope('parts2whole', () => {
+    const unit = normaliseHu(g, hu, options.window);
+    const narrow = g.add('MatMul', [unit, g.reshape(byWidth, [n, 1, tileWidth, width])]);
+    const low = g.add('MatMul', [g.reshape(byHeight, [n, 1, height, tileHeight]), narrow]);
+    const short = g.add('MatMul', [byDepth, g.reshape(low, [n, tileDepth, height * width])]);
+    return {
+      part: g.reshape(short, [n, 1, depth, height, width]),
+      whole: averaged(g, g.reshape(unit, [n, 1, ...tile]), options.whole),
+    };
+  });
+}
+
+/** x [N,1,D₀,H₀,W₀] averaged over blocks to the given size. @throws GraphError when it is no whole fraction. */
+function averaged(g: GraphBuilder, x: Value, size: DHW): Value {
+  const from = knownShape(x.shape.slice(2) as readonly Dim[], 'a tile');
+  const kernel_shape = size.map((s, i) => from[i]! / s);
+  if (kernel_shape.some((k) => !Number.isInteger(k) || k < 1))
+    throw new GraphError(
+      `tiles of ${from.join('×')} are no whole multiple of wholes of ${size.join('×')} (depth×height×width)`,
+    );
+  return kernel_shape.every((k) => k === 1)
+    ? x
+    : g.add('AveragePool', [x], { kernel_shape, strides: kernel_shape });
+}
