@@ -39,7 +39,7 @@ export function lower(graph: Graph, choose: ChooseForm): Graph {
     if (node.domain !== MEANING_DOMAIN) {
       const isOutput = node.outputs.some((name) => outputs.has(name));
       const copies = isOutput ? [g.output(node.outputs[0]!, inputs[0]!)] : g.copy(node, inputs);
-      node.outputs.forEach((name, i) => lowered.set(name, copies[i]!));
+      for (const [i, name] of node.outputs.entries()) lowered.set(name, copies[i]!);
       continue;
     }
     const operator = node.operator as MeaningName;
@@ -53,7 +53,7 @@ export function lower(graph: Graph, choose: ChooseForm): Graph {
     if (!form || form.applies?.(call) === false)
       throw new GraphError(`${operator} at "${node.name}" cannot take the form "${chosen}"`);
     const results = g.scope(node.name, () => form.build(g, call));
-    node.outputs.forEach((name, i) => lowered.set(name, results[i]!));
+    for (const [i, name] of node.outputs.entries()) lowered.set(name, results[i]!);
   }
   return g.build();
 }

@@ -225,7 +225,7 @@ function decodeTensor(message: Message, readExternal?: ReadExternal): Tensor {
       throw new GraphError(
         `tensor "${message.name}" has ${raw.byteLength} bytes, its shape needs ${expected}`,
       );
-    return { type, shape, data: new ArrayType(raw.slice().buffer) };
+    return { type, shape, data: new ArrayType(new Uint8Array(raw).buffer) };
   }
   if (type === 'int64')
     return { type, shape, data: BigInt64Array.from(message.int64Data ?? [], (v) => BigInt(String(v))) };

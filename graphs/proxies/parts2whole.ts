@@ -40,7 +40,7 @@ export interface Sample {
  * Parts2Whole's task: a part of a whole, resized to the whole's size, goes in; the whole is to come out.
  *
  * Trilinear interpolation is separable, so the part is the tile times one small matrix an axis. Inputs of the graph:
- * `whole` int16 [N,D₀,H₀,W₀] in HU, `part_depth` [N,D,D₀], `part_height` [N,H,H₀], `part_width` [N,W₀,W].
+ * `tile` int16 [N,D₀,H₀,W₀] in HU, `part_depth` [N,D,D₀], `part_height` [N,H,H₀], `part_width` [N,W₀,W].
  */
 export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sample {
   const {
@@ -49,7 +49,7 @@ export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sampl
     whole: [depth, height, width],
   } = options;
   const [tileDepth, tileHeight, tileWidth] = tile;
-  const hu = g.input('whole', 'int16', [n, ...tile]);
+  const hu = g.input('tile', 'int16', [n, ...tile]);
   const byDepth = g.input('part_depth', 'float32', [n, depth, tileDepth]);
   const byHeight = g.input('part_height', 'float32', [n, height, tileHeight]);
   const byWidth = g.input('part_width', 'float32', [n, tileWidth, width]);

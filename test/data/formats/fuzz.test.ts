@@ -1,0 +1,101 @@
+import { deflateSync, gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { readScanHeader, readVolume } from '../../../src/data/formats/index.js';
+import { npyHeader } from '../../../src/data/formats/npy.js';
+import { UserError } from '../../../src/errors.js';
+import { type RandomStream, randomStream } from '../../../src/random.js';
+import { concat, niftiHeader, phantom, rawBytes, temporaryFolder } from './samples.js';
+
+const file = temporaryFolder();
+const MUTANTS = 700;
+const data = rawBytes(phantom().voxels, 'int16');
+const sform = { code: 1, rows: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] };
+const mhd = (lines: string) =>
+  Buffer.from(`NDims = 3\nDimSize = 5 4 3\nElementType = MET_SHORT\nElementSpacing = 1 1 2\n${lines}`);
+
+/** A good file of every kind; each reader sees thousands of broken relatives of it. */
+const SEEDS: Record<string, Uint8Array> = {
+  'plain.mha': concat(mhd('Offset = 0 1 2\nElementDataFile = LOCAL\n'), data),
+  'zlib.mha': concat(mhd('CompressedData = True\nElementDataFile = LOCAL\n'), deflateSync(data)),
+  'beside.mhd': mhd('TransformMatrix = 1 0 0 0 1 0 0 0 1\nHeaderSize = -1\nElementDataFile = beside.raw\n'),
+  'one.nii': concat(niftiHeader({ sform, slope: 1 }), data),
+  'two.nii': concat(niftiHeader({ version: 2, sform, slope: 1 }), data),
+  'big.nii': concat(niftiHeader({ littleEndian: false, sform }), data),
+  'gzip.nii.gz': gzipSync(concat(niftiHeader({ sform }), data)),
+  'pair.hdr': niftiHeader({ magic: 'ni1\0', voxOffset: 0 }),
+  'array.npy': concat(npyHeader('int16', [3, 4, 5]), data),
+};
+const NUMBERS = ['-1', '0', '1', '1e9', '99999999999999999999', 'nan', '-0.5', '1e-300', '65536', ''];
+
+/** Breaks a file in one to three ways: bits, bytes, numbers of the header, length. */
+function mutate(seed: Uint8Array, random: RandomStream): Uint8Array {
+  let bytes = Uint8Array.from(seed);
+  for (let n = 1 + random.integer(3); n > 0; n--) {
+    const kind = random.integer(5);
+    // Headers are at the start: most breaks belong there.
+    const at = random.integer(Math.max(1, Math.min(bytes.length, random.integer(3) ? 360 : bytes.length)));
+    if (kind === 0) bytes[at] = bytes[at]! ^ (1 << random.integer(8));
+    else if (kind === 1)
+      bytes.fill([0, 0x7f, 0x80, 0xff][random.integer(4)]!, at, at + 1 + random.integer(8));
+    else if (kind === 2) bytes = bytes.subarray(0, random.integer(bytes.length + 1));
+    else if (kind === 3) bytes = concat(bytes, new Uint8Array(random.integer(64)));
+    else bytes = replaceNumber(bytes, random);
+  }
+  return bytes;
+}
+
+function replaceNumber(bytes: Uint8Array, random: RandomStream): Uint8Array {
+  const text = Buffer.from(bytes).toString('latin1');
+  const numbers = [...text.slice(0, 300).matchAll(/-?\d+/g)];
+  const chosen = numbers[random.integer(Math.max(1, numbers.length))];
+  if (!chosen) return bytes;
+  const end = chosen.index + chosen[0].length;
+  const replaced = text.slice(0, chosen.index) + NUMBERS[random.integer(NUMBERS.length)] + text.slice(end);
+  return Buffer.from(replaced, 'latin1');
+}
+
+/** The largest single buffer that was asked for since the last call. */
+let largestBuffer = 0;
+const allocUnsafeSlow = Buffer.allocUnsafeSlow;
+beforeAll(() => {
+  Buffer.allocUnsafeSlow = (size) => {
+    largestBuffer = Math.max(largestBuffer, size);
+    return allocUnsafeSlow(size);
+  };
+});
+afterAll(() => {
+  Buffer.allocUnsafeSlow = allocUnsafeSlow;
+});
+
+describe('every broken file is a volume or a message for users, quickly and without taking memory', () => {
+  file('beside.raw', data);
+  file('pair.img', data);
+
+  it.each(Object.keys(SEEDS))('%s', async (name) => {
+    const seed = SEEDS[name]!;
+    await expect(readVolume(file(name, seed))).resolves.toMatchObject({ size: [5, 4, 3] });
+    const outcomes = { volume: 0, error: 0 };
+    for (let i = 0; i < MUTANTS; i++) {
+      const mutant = mutate(seed, randomStream(20, 'mutant', name, i));
+      const path = file(name, mutant);
+      largestBuffer = 0;
+      const start = performance.now();
+      const result = await readVolume(path).catch((error: unknown) => error);
+      await readScanHeader(path).catch(() => {});
+      expect(performance.now() - start, `mutant ${i}`).toBeLessThan(1000);
+      // Nine kinds of file, none larger than 1 KB; a deflated one could honestly hold a few times that.
+      expect(largestBuffer, `mutant ${i}`).toBeLessThan(8192);
+      if (result instanceof UserError) {
+        expect(result.message, `mutant ${i}`).toContain(file('').slice(0, 8));
+        outcomes.error++;
+      } else {
+        expect(result, `mutant ${i}`).toHaveProperty('voxels');
+        const { voxels, size } = result as { voxels: Int16Array; size: number[] };
+        expect(voxels.length, `mutant ${i}`).toBe(size[0]! * size[1]! * size[2]!);
+        outcomes.volume++;
+      }
+    }
+    // Both happen, or the mutations are not worth their name.
+    expect(Math.min(outcomes.volume, outcomes.error)).toBeGreaterThan(MUTANTS / 50);
+  });
+});

@@ -1,0 +1,64 @@
+import { describe, expect, it } from 'vitest';
+import { toVoxels } from '../../../src/data/formats/elements.js';
+import { readVolume } from '../../../src/data/formats/index.js';
+import { writeNpy } from '../../../src/data/formats/npy.js';
+import { orientLPS } from '../../../src/data/geometry.js';
+import { temporaryFolder, userErrorOf } from './samples.js';
+
+const file = temporaryFolder();
+const NAN = Number.NaN;
+
+describe('values that are no numbers', () => {
+  it('become −1024 HU and are counted', async () => {
+    writeNpy(file('n.npy'), Float32Array.of(1, NAN, Number.NEGATIVE_INFINITY, 2.5, 3, 4), [1, 2, 3]);
+    const volume = await readVolume(file('n.npy'));
+    expect(volume.voxels).toEqual(Float32Array.of(1, -1024, -1024, 2.5, 3, 4));
+    expect(volume.nonFinite).toBe(2);
+  });
+
+  it('leave the others int16 when these are integral', () => {
+    const { voxels, nonFinite } = toVoxels(Float64Array.of(NAN, 5, -7), 1, 0, 'x');
+    expect(voxels).toEqual(Int16Array.of(-1024, 5, -7));
+    expect(nonFinite).toBe(1);
+  });
+
+  it('include float64 values beyond float32', () => {
+    const { voxels, nonFinite } = toVoxels(Float64Array.of(1e300, 0.5, 1), 1, 0, 'x');
+    expect(voxels).toEqual(Float32Array.of(-1024, 0.5, 1));
+    expect(nonFinite).toBe(1);
+  });
+
+  it('are not mentioned when there are none', async () => {
+    writeNpy(file('clean.npy'), Float32Array.of(0.5), [1, 1, 1]);
+    expect('nonFinite' in (await readVolume(file('clean.npy')))).toBe(false);
+  });
+
+  it('up to half are tolerated, more are refused', async () => {
+    writeNpy(file('half.npy'), Float32Array.of(1, NAN), [1, 1, 2]);
+    expect((await readVolume(file('half.npy'))).nonFinite).toBe(1);
+    writeNpy(file('most.npy'), Float32Array.of(1, NAN, NAN), [1, 1, 3]);
+    const error = await userErrorOf(readVolume(file('most.npy')));
+    expect(error.facts.got).toContain('2 of 3');
+  });
+
+  it('stay counted when the axes are turned', () => {
+    const direction = [-1, 0, 0, 0, 1, 0, 0, 0, 1];
+    const grid = { size: [2, 1, 1], spacing: [1, 1, 1], origin: [0, 0, 0], direction } as const;
+    expect(orientLPS({ ...grid, voxels: new Int16Array(2), nonFinite: 1 }).nonFinite).toBe(1);
+  });
+});
+
+describe('int16 or float32', () => {
+  it('is decided at the borders of int16', () => {
+    expect(toVoxels(Int32Array.of(-32768, 32767), 1, 0, 'x').voxels).toBeInstanceOf(Int16Array);
+    expect(toVoxels(Int32Array.of(-32769), 1, 0, 'x').voxels).toEqual(Float32Array.of(-32769));
+    expect(toVoxels(Uint16Array.of(32768), 1, 0, 'x').voxels).toEqual(Float32Array.of(32768));
+    expect(toVoxels(Uint16Array.of(65535), 1, -32768, 'x').voxels).toEqual(Int16Array.of(32767));
+    expect(toVoxels(Uint32Array.of(2 ** 32 - 1, 65536), 1, 0, 'x').voxels).toBeInstanceOf(Float32Array);
+  });
+
+  it('takes unscaled int16 without a copy', () => {
+    const stored = Int16Array.of(1, 2, 3);
+    expect(toVoxels(stored, 1, 0, 'x').voxels).toBe(stored);
+  });
+});

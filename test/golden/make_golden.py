@@ -1,0 +1,264 @@
+"""Makes the golden files beside it with PyTorch, an independent implementation of every operator.
+
+Run by hand, never by the tests: python test/golden/make_golden.py   (needs torch, numpy, safetensors)
+"""
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from safetensors.numpy import save_file
+
+HERE = Path(__file__).parent
+
+
+def noise(shape, seed, scale=1.0, offset=0.0):
+    """Reproducible in any language: a 32-bit integer hash of (seed, index), to [-scale, scale)."""
+    with np.errstate(over="ignore"):
+        h = np.arange(int(np.prod(shape)), dtype=np.uint32) * np.uint32(2654435761) + np.uint32(seed * 40503)
+        h = (h ^ (h >> np.uint32(15))) * np.uint32(2246822519)
+        h = (h ^ (h >> np.uint32(13))) * np.uint32(3266489917)
+        h = h ^ (h >> np.uint32(16))
+    unit = (h >> np.uint32(8)).astype(np.float64) / 2**24
+    return torch.from_numpy(((unit * 2 - 1) * scale + offset).astype(np.float32).reshape(shape))
+
+
+# ---- one operator each ----------------------------------------------------------------------------------------
+CASES = []
+
+
+def case(operator, function, shapes, attributes=None, constants=None, scale=1.0, offset=0.0, inputs=None):
+    """`inputs` says in which order floats (their index) and constants (their name) are given to the ONNX operator."""
+    xs = [noise(s, 7 * len(CASES) + i + 1, scale, offset).requires_grad_() for i, s in enumerate(shapes)]
+    ys = function(*xs)
+    ys = list(ys) if isinstance(ys, (tuple, list)) else [ys]
+    dys = [noise(tuple(y.shape), 1000 + 7 * len(CASES) + i) for i, y in enumerate(ys)]
+    sum((y * dy).sum() for y, dy in zip(ys, dys)).backward()
+    CASES.append({
+        "operator": operator,
+        "attributes": attributes or {},
+        "constants": constants or {},
+        "inputs": inputs if inputs is not None else list(range(len(xs))),
+        "values": [{"shape": list(x.shape), "data": x.detach().flatten().tolist()} for x in xs],
+        "dys": [{"shape": list(d.shape), "data": d.flatten().tolist()} for d in dys],
+        "outputs": [y.detach().flatten().tolist() for y in ys],
+        "gradients": [x.grad.flatten().tolist() for x in xs],
+    })
+
+
+def ints(*values):
+    return {"type": "int64", "shape": [len(values)], "data": list(values)}
+
+
+def elementwise():
+    for name, f in [("Add", torch.add), ("Sub", torch.sub), ("Mul", torch.mul)]:
+        case(name, f, [(2, 3, 4), (2, 3, 4)])
+        case(name, f, [(2, 3, 4), (3, 1)])
+        case(name, f, [(4,), (2, 3, 4)])
+    case("Div", torch.div, [(2, 3), (2, 3)], offset=2.5)
+    case("Div", torch.div, [(2, 3), (3,)], offset=-2.5)
+    case("Pow", torch.pow, [(2, 3), (1, 3)], offset=2.0)
+    case("Max", torch.maximum, [(2, 3), (2, 3)])
+    case("Min", torch.minimum, [(2, 3), (3,)])
+    for name, f, offset in [
+        ("Neg", torch.neg, 0), ("Abs", torch.abs, 0), ("Sqrt", torch.sqrt, 1.5), ("Exp", torch.exp, 0),
+        ("Log", torch.log, 1.5), ("Reciprocal", torch.reciprocal, 2.0), ("Relu", F.relu, 0),
+        ("Sigmoid", torch.sigmoid, 0), ("Tanh", torch.tanh, 0), ("Softplus", F.softplus, 0), ("Identity", lambda x: x * 1, 0),
+    ]:
+        case(name, f, [(3, 5)], offset=offset, scale=1.0 if offset else 2.0)
+    case("LeakyRelu", lambda x: F.leaky_relu(x, 0.2), [(3, 5)], {"alpha": 0.2})
+    limits = {"low": {"type": "float32", "shape": [], "data": [-0.5]}, "high": {"type": "float32", "shape": [], "data": [0.25]}}
+    case("Clip", lambda x: x.clamp(-0.5, 0.25), [(4, 5)], constants=limits, inputs=[0, "low", "high"])
+    case("Cast", lambda x: x.double().float(), [(3, 4)], {"to": 1})
+    mask = {"mask": {"type": "bool", "shape": [2, 1, 3], "data": [1, 0, 1, 0, 0, 1]}}
+    condition = torch.tensor([1, 0, 1, 0, 0, 1]).reshape(2, 1, 3).bool()
+    case("Where", lambda a, b: torch.where(condition, a, b), [(2, 4, 3), (3,)], constants=mask, inputs=["mask", 0, 1])
+
+
+def shaping():
+    case("Reshape", lambda x: x.reshape(4, 6), [(2, 3, 4)], constants={"s": ints(4, -1)}, inputs=[0, "s"])
+    case("Unsqueeze", lambda x: x[:, None, :, None], [(2, 3)], constants={"a": ints(1, 3)}, inputs=[0, "a"])
+    case("Squeeze", lambda x: x[:, 0], [(2, 1, 3)], constants={"a": ints(1)}, inputs=[0, "a"])
+    case("Expand", lambda x: x.expand(2, 4, 3), [(4, 1)], constants={"s": ints(2, 4, 3)}, inputs=[0, "s"])
+    case("Transpose", lambda x: x.permute(2, 0, 1), [(2, 3, 4)], {"perm": [2, 0, 1]})
+    case("Concat", lambda a, b, c: torch.cat([a, b, c], 1), [(2, 1, 3), (2, 2, 3), (2, 3, 3)], {"axis": 1})
+    case("Split", lambda x: torch.split(x, [1, 3, 2], 1), [(2, 6)], {"axis": 1}, {"s": ints(1, 3, 2)}, inputs=[0, "s"])
+
+    def sliced(f, starts, ends, axes, steps):
+        case("Slice", f, [(5, 7)], constants={"b": ints(*starts), "e": ints(*ends), "a": ints(*axes), "s": ints(*steps)},
+             inputs=[0, "b", "e", "a", "s"])
+
+    sliced(lambda x: x[1:4, 2:], [1, 2], [4, 99], [0, 1], [1, 1])
+    sliced(lambda x: x[:, 1:6:2], [1], [6], [1], [2])
+    sliced(lambda x: x.flip(1), [-1], [-99], [1], [-1])
+    sliced(lambda x: x.flip(0)[::2], [-1], [-99], [0], [-2])
+    case("Pad", lambda x: F.pad(x, (2, 0, 1, 1)), [(3, 4)], constants={"p": ints(1, 2, 1, 0)}, inputs=[0, "p"])
+    case("Pad", lambda x: F.pad(x, (-1, 2)), [(3, 4)], constants={"p": ints(0, -1, 0, 2)}, inputs=[0, "p"])
+
+
+def reductions():
+    for keep in (0, 1):
+        case("ReduceSum", lambda x: x.sum((0, 2), keepdim=bool(keep)), [(2, 3, 4)], {"keepdims": keep}, {"a": ints(0, 2)}, inputs=[0, "a"])
+        case("ReduceMean", lambda x: x.mean((1,), keepdim=bool(keep)), [(2, 3, 4)], {"keepdims": keep}, {"a": ints(-2)}, inputs=[0, "a"])
+        case("ReduceMax", lambda x: x.amax((1, 2), keepdim=bool(keep)), [(2, 3, 4)], {"keepdims": keep}, {"a": ints(1, 2)}, inputs=[0, "a"])
+        case("ReduceSumSquare", lambda x: (x * x).sum((2,), keepdim=bool(keep)), [(2, 3, 4)], {"keepdims": keep}, {"a": ints(2)}, inputs=[0, "a"])
+    case("Softmax", lambda x: x.softmax(1), [(2, 5, 3)], {"axis": 1})
+    case("LogSoftmax", lambda x: x.log_softmax(-1), [(4, 5)], {"axis": -1})
+
+
+def linear():
+    case("MatMul", torch.matmul, [(3, 4), (4, 5)])
+    case("MatMul", torch.matmul, [(2, 3, 4), (4, 5)])
+    case("MatMul", torch.matmul, [(2, 1, 3, 4), (5, 4, 2)])
+    for ta in (0, 1):
+        for tb in (0, 1):
+            case("Gemm", lambda a, b, c: 0.5 * (a.T if ta else a) @ (b.T if tb else b) + 2.0 * c,
+                 [(4, 3) if ta else (3, 4), (5, 4) if tb else (4, 5), (5,)],
+                 {"alpha": 0.5, "beta": 2.0, "transA": ta, "transB": tb})
+
+
+def spatial():
+    one = [1] * 6
+    case("Conv", lambda x, w, b: F.conv3d(x, w, b, padding=1), [(2, 3, 4, 5, 3), (4, 3, 3, 3, 3), (4,)], {"kernel_shape": [3, 3, 3], "pads": one})
+    case("Conv", lambda x, w: F.conv3d(x, w, padding=1), [(3, 1, 3, 4, 5), (2, 1, 3, 3, 3)], {"pads": one})
+    case("Conv", lambda x, w, b: F.conv3d(x, w, b), [(2, 3, 2, 3, 4), (5, 3, 1, 1, 1), (5,)], {"kernel_shape": [1, 1, 1]})
+    case("Conv", lambda x, w: F.conv3d(x, w, stride=2), [(1, 2, 4, 6, 4), (3, 2, 2, 2, 2)], {"kernel_shape": [2, 2, 2], "strides": [2, 2, 2]})
+    case("Conv", lambda x, w: F.conv2d(x, w, stride=(2, 1), padding=(1, 0)), [(2, 2, 6, 5), (3, 2, 3, 2)],
+         {"kernel_shape": [3, 2], "strides": [2, 1], "pads": [1, 0, 1, 0]})
+    case("ConvTranspose", lambda x, w, b: F.conv_transpose3d(x, w, b, stride=2), [(2, 3, 2, 3, 2), (3, 4, 2, 2, 2), (4,)],
+         {"kernel_shape": [2, 2, 2], "strides": [2, 2, 2]})
+    case("UpsampleConv", lambda x, w, b: F.conv3d(F.interpolate(x, scale_factor=2, mode="nearest"), w, b, padding=1),
+         [(2, 3, 2, 3, 4), (5, 3, 3, 3, 3), (5,)])
+    case("MaxPool", lambda x: F.max_pool3d(x, 2), [(2, 3, 4, 2, 6)], {"kernel_shape": [2, 2, 2], "strides": [2, 2, 2]})
+    case("MaxPool", lambda x: F.max_pool2d(F.relu(x), 2), [(2, 3, 4, 6)], {"kernel_shape": [2, 2], "strides": [2, 2]})
+    CASES[-1]["before"] = "Relu"
+    case("AveragePool", lambda x: F.avg_pool3d(x, (1, 2, 3)), [(2, 2, 3, 4, 6)], {"kernel_shape": [1, 2, 3], "strides": [1, 2, 3]})
+    case("GlobalAveragePool", lambda x: x.mean((2, 3, 4), keepdim=True), [(2, 3, 2, 3, 4)])
+    scales = {"s": {"type": "float32", "shape": [5], "data": [1, 1, 2, 1, 3]}}
+    case("Resize", lambda x: F.interpolate(x, scale_factor=(2, 1, 3), mode="nearest"), [(2, 2, 2, 3, 2)],
+         {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, scales, inputs=[0, None, "s"])
+    for shape in [(3, 2, 2, 3, 4), (4, 3)]:
+        case("BatchNorm", lambda x, s, b: F.batch_norm(x, None, None, s, b, True, 0.1, 1e-3), [shape, (shape[1],), (shape[1],)], {"epsilon": 1e-3}, offset=0.5)
+
+
+# ---- whole networks --------------------------------------------------------------------------------------------
+def parameter_seed(name):
+    seed = 0
+    for character in name:
+        seed = (seed * 31 + ord(character)) % 65521
+    return seed
+
+
+class Network:
+    """The U-Net of the product, written again with torch.nn.functional; parameters by name."""
+
+    def __init__(self, width, levels, skip, upsampling, epsilon=1e-3):
+        self.width, self.levels, self.skip, self.upsampling, self.epsilon = width, levels, skip, upsampling, epsilon
+        self.parameters = {}
+
+    def parameter(self, name, shape, scale, offset=0.0):
+        if name not in self.parameters:
+            self.parameters[name] = noise(shape, parameter_seed(name), scale, offset).requires_grad_()
+        return self.parameters[name]
+
+    def block(self, path, i, x, channels):
+        fan = x.shape[1] * 27
+        w = self.parameter(f"{path}.conv{i}.weight", (channels, x.shape[1], 3, 3, 3), (3 / fan) ** 0.5)
+        b = self.parameter(f"{path}.conv{i}.bias", (channels,), 0.1)
+        scale = self.parameter(f"{path}.norm{i}.weight", (channels,), 0.2, 1.0)
+        offset = self.parameter(f"{path}.norm{i}.bias", (channels,), 0.2, 0.1)
+        y = F.conv3d(x, w, b, padding=1)
+        return F.relu(F.batch_norm(y, None, None, scale, offset, True, 0.1, self.epsilon))
+
+    def __call__(self, x):
+        skips = []
+        for level in range(self.levels + 1):
+            x = self.block(f"encoder.{level}", 1, x, self.width << level)
+            x = self.block(f"encoder.{level}", 2, x, 2 * self.width << level)
+            if level < self.levels:
+                skips.append(x)
+                x = F.max_pool3d(x, 2)
+        for level in reversed(range(self.levels)):
+            if self.upsampling == "deconv":
+                c = x.shape[1]
+                w = self.parameter(f"decoder.{level}.up.weight", (c, c, 2, 2, 2), (1 / c) ** 0.5)
+                x = F.conv_transpose3d(x, w, self.parameter(f"decoder.{level}.up.bias", (c,), 0.1), stride=2)
+            else:
+                x = F.interpolate(x, scale_factor=2, mode="nearest")
+            if self.skip:
+                x = torch.cat([x, skips[level]], 1)
+            x = self.block(f"decoder.{level}", 1, x, 2 * self.width << level)
+            x = self.block(f"decoder.{level}", 2, x, 2 * self.width << level)
+        w = self.parameter("head.weight", (1, x.shape[1], 1, 1, 1), (3 / x.shape[1]) ** 0.5)
+        return torch.sigmoid(F.conv3d(x, w, self.parameter("head.bias", (1,), 0.1)))
+
+
+NETWORKS = [
+    dict(name="nearest", width=3, levels=2, skip=False, upsampling="nearest", batch=3, tile=(8, 12, 8), whole=(8, 12, 8)),
+    dict(name="nearest-skip", width=2, levels=2, skip=True, upsampling="nearest", batch=1, tile=(16, 8, 16), whole=(8, 8, 16)),
+    dict(name="deconv-skip", width=2, levels=2, skip=True, upsampling="deconv", batch=2, tile=(8, 8, 12), whole=(8, 8, 12)),
+    dict(name="deep", width=1, levels=3, skip=False, upsampling="nearest", batch=1, tile=(16, 32, 48), whole=(8, 16, 24)),
+]
+
+
+def network(config):
+    net = Network(config["width"], config["levels"], config["skip"], config["upsampling"])
+    n, tile, whole = config["batch"], config["tile"], config["whole"]
+    # A smooth anatomy with noise, so that neither the clipping nor the pooling is trivial.
+    hu = (noise((n, *tile), 5, 700) + noise((n, 1, 1, tile[2]), 6, 600)).round().to(torch.int16)
+    unit = (hu.float().clamp(-1000, 1000) + 1000) / 2000
+    boxes, parts = [], []
+    for i in range(n):
+        size = [max(1, round(s * f)) for s, f in zip(tile, (0.6, 0.5, 0.7))]
+        start = [(s - z) * (i + 1) // (n + 1) for s, z in zip(tile, size)]
+        boxes.append({"start": start[::-1], "size": size[::-1]})  # x, y, z
+        (d, h, w), (dd, hh, ww) = start, size
+        box = unit[i, d:d + dd, h:h + hh, w:w + ww][None, None]
+        parts.append(F.interpolate(box, size=whole, mode="trilinear", align_corners=False))
+    target = F.avg_pool3d(unit[:, None], tuple(t // s for t, s in zip(tile, whole)))
+    part = torch.cat(parts)
+    output = net(part)
+    loss = F.mse_loss(output, target)
+    loss.backward()
+    tensors = {f"gradient:{k}": v.grad.numpy() for k, v in net.parameters.items()}
+    tensors |= {"loss": loss.detach().numpy().reshape(1), "part": part.numpy(), "whole": target.numpy(), "hu": hu.numpy()}
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, HERE / f"network-{config['name']}.safetensors",
+              metadata={"config": json.dumps(config | {"boxes": boxes})})
+
+
+# ---- optimisers ------------------------------------------------------------------------------------------------
+def optimizers():
+    result = []
+    for name, make, options in [
+        ("adam", lambda p: torch.optim.Adam(p, lr=0.01), dict(name="adam", beta1=0.9, beta2=0.999, epsilon=1e-8, weightDecay=0)),
+        ("adam+decay", lambda p: torch.optim.Adam(p, lr=0.01, weight_decay=0.1), dict(name="adam", beta1=0.9, beta2=0.999, epsilon=1e-8, weightDecay=0.1)),
+        ("adamw", lambda p: torch.optim.AdamW(p, lr=0.01, weight_decay=0.1), dict(name="adamw", beta1=0.9, beta2=0.999, epsilon=1e-8, weightDecay=0.1)),
+        ("sgd", lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9), dict(name="sgd", momentum=0.9, weightDecay=0)),
+        ("sgd+decay", lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=0.1), dict(name="sgd", momentum=0.9, weightDecay=0.1)),
+    ]:
+        for clip in (None, 0.5):
+            parameter = noise((2, 3), 11).requires_grad_()
+            optimizer = make([parameter])
+            gradients, values = [], []
+            for step in range(5):
+                parameter.grad = noise((2, 3), 20 + step)
+                gradients.append(parameter.grad.flatten().tolist())
+                if clip:
+                    torch.nn.utils.clip_grad_norm_([parameter], clip)
+                optimizer.step()
+                values.append(parameter.detach().flatten().tolist())
+            result.append({"name": name, "options": options, "clip": clip, "learningRate": 0.01,
+                           "start": noise((2, 3), 11).flatten().tolist(), "gradients": gradients, "values": values})
+    return result
+
+
+if __name__ == "__main__":
+    torch.manual_seed(0)
+    for family in (elementwise, shaping, reductions, linear, spatial):
+        family()
+    rounded = lambda v: float(np.float32(v)) if isinstance(v, float) else v
+    (HERE / "rules.json").write_text(json.dumps(json.loads(json.dumps(CASES), parse_float=lambda t: rounded(float(t)))))
+    (HERE / "optimizers.json").write_text(json.dumps(optimizers()))
+    for config in NETWORKS:
+        network(config)

@@ -1,0 +1,93 @@
+import { describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../../../graphs/onnx/builder.js';
+
+describe('a graph builder', () => {
+  test.each([
+    [
+      'shapes that cannot be broadcast',
+      (g: GraphBuilder) => g.add('Add', [g.input('a', 'float32', [2, 3]), g.input('b', 'float32', [4])]),
+      'Add at "Add" (inputs [2,3], [4]): shapes [2,3] and [4] cannot be broadcast together',
+    ],
+    [
+      'inner sizes that differ',
+      (g: GraphBuilder) =>
+        g.add('MatMul', [g.input('a', 'float32', [2, 3]), g.input('b', 'float32', [4, 5])]),
+      'MatMul at "MatMul" (inputs [2,3], [4,5]): inner sizes of [2,3] and [4,5] differ',
+    ],
+    [
+      'channels that do not fit',
+      (g: GraphBuilder) =>
+        g.add('Conv', [g.input('x', 'float32', [1, 2, 4, 4, 4]), g.input('w', 'float32', [8, 3, 3, 3, 3])]),
+      'Conv at "Conv" (inputs [1,2,4,4,4], [8,3,3,3,3]): input [1,2,4,4,4] and weights [8,3,3,3,3] do not fit',
+    ],
+    [
+      'a wrong number of values',
+      (g: GraphBuilder) => g.reshape(g.input('x', 'float32', [2, 3]), [4, 2]),
+      'Reshape at "Reshape" (inputs [2,3], [2]): [2,3] cannot become [4,2]: 6 values against 8',
+    ],
+    [
+      'element types that differ',
+      (g: GraphBuilder) => g.add('Mul', [g.input('x', 'float32', [2]), g.input('y', 'int64', [2])]),
+      'Mul at "Mul" (inputs [2], [2]): inputs have different element types: float32 and int64',
+    ],
+    [
+      'an axis that is not there',
+      (g: GraphBuilder) => g.sum(g.input('x', 'float32', [2]), [1]),
+      'ReduceSum at "ReduceSum" (inputs [2], [1]): axis 1 is out of range for 1 axes',
+    ],
+  ])('names operator, place and shapes for %s', (_, build, message) => {
+    expect(() => build(new GraphBuilder('g'))).toThrow(message);
+  });
+
+  test('refuses a value of another graph, a name twice, and an unknown attribute', () => {
+    const [g, other] = [new GraphBuilder('g'), new GraphBuilder('other')];
+    const stranger = other.input('x', 'float32', [1]);
+    expect(() => g.add('Relu', [stranger])).toThrow(/"x" does not belong to graph "g"/);
+    g.input('x', 'float32', [1]);
+    expect(() => g.input('x', 'float32', [1])).toThrow(/"x" is taken/);
+    expect(() =>
+      g.add('Transpose', [g.input('y', 'float32', [1, 2])], { perm: [1, 0], axes: 1 } as never),
+    ).toThrow(/no attribute "axes", only perm/);
+  });
+
+  test('gives the same names to the same calls, by scope', () => {
+    const build = () => {
+      const g = new GraphBuilder('g');
+      const x = g.input('x', 'float32', [1]);
+      g.scope('encoder.0', () => g.add('Relu', [g.add('Relu', [x])]));
+      g.add('Relu', [x]);
+      return g.build().nodes.map((n) => n.name);
+    };
+    expect(build()).toEqual(['encoder.0/Relu', 'encoder.0/Relu_1', 'Relu']);
+    expect(build()).toEqual(build());
+  });
+
+  test('stores equal constants once', () => {
+    const g = new GraphBuilder('g');
+    expect(g.scalar(1)).toBe(g.scalar(1));
+    expect(g.scalar(1)).not.toBe(g.scalar(1, 'float64'));
+    expect(g.build().initializers.size).toBe(2);
+  });
+
+  test('follows named sizes through pooling and up-sampling', () => {
+    const g = new GraphBuilder('g');
+    const x = g.input('x', 'float32', ['N', 4, 'D', 'H', 'W']);
+    const pooled = g.add('MaxPool', [x], { kernel_shape: [2, 2, 2], strides: [2, 2, 2] });
+    expect(pooled.shape).toEqual(['N', 4, 'D/2', 'H/2', 'W/2']);
+    const w = g.input('w', 'float32', [8, 4, 3, 3, 3]);
+    expect(g.add('UpsampleConv', [pooled, w]).shape).toEqual(['N', 8, 'D', 'H', 'W']);
+  });
+
+  test.each([
+    [[5, 7], [1], [4], [1], [1], [5, 3]],
+    [[5, 7], [-1], [-99], [1], [-2], [5, 4]],
+    [[5, 7], [2], [99], [0], [2], [2, 7]],
+    [[5, 7], [6], [2], [0], [1], [0, 7]],
+  ])(
+    'slices %j from %j to %j on axes %j by %j as NumPy does',
+    (shape, starts, ends, axes, steps, expected) => {
+      const g = new GraphBuilder('g');
+      expect(g.slice(g.input('x', 'float32', shape), starts, ends, axes, steps).shape).toEqual(expected);
+    },
+  );
+});

@@ -1,0 +1,43 @@
+import { type ChooseForm, plainForms } from '../../graphs/forms/index.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import type { Graph } from '../../graphs/onnx/types.js';
+import type { Tensors } from '../../src/runtime/engine.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+
+/** Lowers, encodes and runs a graph once. */
+export async function runGraph(
+  graph: Graph,
+  feeds: Tensors,
+  choose: ChooseForm = plainForms,
+): Promise<Tensors> {
+  const session = await nodeEngine.load(encodeModel(toModel(lower(graph, choose))), { threads: 1 });
+  try {
+    return await session.run(feeds);
+  } finally {
+    await session.release();
+  }
+}
+
+/** The hash noise of `golden/make_golden.py`: values in [offset − scale, offset + scale). */
+export function noise(count: number, seed: number, scale = 1, offset = 0): Float32Array {
+  return Float32Array.from({ length: count }, (_, i) => {
+    let h = (Math.imul(i, 2654435761) + seed * 40503) >>> 0;
+    h = Math.imul(h ^ (h >>> 15), 2246822519) >>> 0;
+    h = Math.imul(h ^ (h >>> 13), 3266489917) >>> 0;
+    h = (h ^ (h >>> 16)) >>> 0;
+    return ((h >>> 8) / 2 ** 24) * 2 * scale - scale + offset;
+  });
+}
+
+/** Largest difference, relative to the largest expected value. */
+export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number>): number {
+  let difference = 0;
+  let size = 0;
+  for (let i = 0; i < expected.length; i++) {
+    difference = Math.max(difference, Math.abs(got[i]! - expected[i]!));
+    size = Math.max(size, Math.abs(expected[i]!));
+  }
+  return got.length === expected.length ? difference / Math.max(size, 1e-30) : Number.POSITIVE_INFINITY;
+}
