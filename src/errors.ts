@@ -47,6 +47,7 @@ const SYSTEM_MESSAGES: Readonly<Record<string, { what: string; fix?: string }>> 
   EACCES: { what: 'permission denied', fix: 'check who owns the path' },
   EPERM: { what: 'not permitted', fix: 'check who owns the path' },
   ENOENT: { what: 'no such file or folder' },
+  EEXIST: { what: 'something else has this name already', fix: 'choose another path' },
   ENOTDIR: { what: 'a part of the path is a file, not a folder' },
   EISDIR: { what: 'this is a folder, not a file' },
   ELOOP: { what: 'symbolic links go round in a circle' },

@@ -19,4 +19,11 @@ export interface Grid {
 /** A scan: values in HU (after slope and intercept) on a grid. Integral values that fit are int16. */
 export interface Volume extends Grid {
   readonly voxels: Voxels;
+  /** Voxels that were NaN or infinite in the file and now are −1024 HU; absent when there were none. */
+  readonly nonFinite?: number;
+}
+
+/** A mask or segmentation: one label a voxel, 0 is background. */
+export interface LabelMap extends Grid {
+  readonly voxels: Uint8Array;
 }

@@ -7,7 +7,7 @@ import { type RandomStream, randomStream } from '../../../src/random.js';
 import { concat, niftiHeader, phantom, rawBytes, temporaryFolder } from './samples.js';
 
 const file = temporaryFolder();
-const MUTANTS = 700;
+const MUTANTS = 500;
 const data = rawBytes(phantom().voxels, 'int16');
 const sform = { code: 1, rows: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] };
 const mhd = (lines: string) =>
@@ -27,16 +27,17 @@ const SEEDS: Record<string, Uint8Array> = {
 };
 const NUMBERS = ['-1', '0', '1', '1e9', '99999999999999999999', 'nan', '-0.5', '1e-300', '65536', ''];
 
+const BYTES = [0, 0x7f, 0x80, 0xff];
+
 /** Breaks a file in one to three ways: bits, bytes, numbers of the header, length. */
 function mutate(seed: Uint8Array, random: RandomStream): Uint8Array {
-  let bytes = Uint8Array.from(seed);
-  for (let n = 1 + random.integer(3); n > 0; n--) {
-    const kind = random.integer(5);
+  let bytes: Uint8Array = Uint8Array.from(seed);
+  for (let n = 1 + random.integer(3); n > 0 && bytes.length > 0; n--) {
     // Headers are at the start: most breaks belong there.
-    const at = random.integer(Math.max(1, Math.min(bytes.length, random.integer(3) ? 360 : bytes.length)));
+    const at = random.integer(random.integer(3) > 0 ? Math.min(bytes.length, 360) : bytes.length);
+    const kind = random.integer(5);
     if (kind === 0) bytes[at] = bytes[at]! ^ (1 << random.integer(8));
-    else if (kind === 1)
-      bytes.fill([0, 0x7f, 0x80, 0xff][random.integer(4)]!, at, at + 1 + random.integer(8));
+    else if (kind === 1) bytes.subarray(at, at + 1 + random.integer(8)).fill(BYTES[random.integer(4)]!);
     else if (kind === 2) bytes = bytes.subarray(0, random.integer(bytes.length + 1));
     else if (kind === 3) bytes = concat(bytes, new Uint8Array(random.integer(64)));
     else bytes = replaceNumber(bytes, random);
@@ -81,10 +82,11 @@ describe('every broken file is a volume or a message for users, quickly and with
       largestBuffer = 0;
       const start = performance.now();
       const result = await readVolume(path).catch((error: unknown) => error);
-      await readScanHeader(path).catch(() => {});
+      const header = await readScanHeader(path).catch((error: unknown) => error);
       expect(performance.now() - start, `mutant ${i}`).toBeLessThan(1000);
-      // Nine kinds of file, none larger than 1 KB; a deflated one could honestly hold a few times that.
-      expect(largestBuffer, `mutant ${i}`).toBeLessThan(8192);
+      // The files are below 1 KB; the largest buffer is the one that inflation works with.
+      expect(largestBuffer, `mutant ${i}`).toBeLessThanOrEqual(name.includes('z') ? 1 << 20 : 2048);
+      if (!(header instanceof UserError)) expect(header, `mutant ${i}`).toHaveProperty('fields');
       if (result instanceof UserError) {
         expect(result.message, `mutant ${i}`).toContain(file('').slice(0, 8));
         outcomes.error++;

@@ -5,7 +5,7 @@ import { describe, expect, it } from 'vitest';
 import { findScans, readScanHeader, readVolume } from '../../../src/data/formats/index.js';
 import { writeNifti } from '../../../src/data/formats/nifti.js';
 import { orientLPS, worldToVoxel } from '../../../src/data/geometry.js';
-import type { Volume } from '../../../src/data/volume.js';
+import type { Volume, Voxels } from '../../../src/data/volume.js';
 import { temporaryFolder, userErrorOf } from './samples.js';
 
 const DATA = join(import.meta.dirname, '../../../../shared/data');
@@ -14,11 +14,25 @@ if (!present) console.warn('skipped: no third-party scans in ../shared/data');
 const file = temporaryFolder();
 const nifti = (name: string) => join(DATA, 'format_samples/nifti-reader-js', name);
 
-function range({ voxels }: Volume): [number, number] {
-  return voxels.reduce<[number, number]>(
-    ([low, high], value) => [Math.min(low, value), Math.max(high, value)],
-    [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY],
-  );
+function range(volume: Volume): [number, number] {
+  let [low, high] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (const value of volume.voxels) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+  }
+  return [low, high];
+}
+
+/** Compares voxels as bytes: `toEqual` would take seconds for a million of them. */
+function expectSameScan(actual: Volume, expected: Volume): void {
+  const { voxels, ...grid } = actual;
+  expect(expected).toMatchObject(grid);
+  expect(voxels.constructor).toBe(expected.voxels.constructor);
+  expect(Buffer.compare(bytesOf(voxels), bytesOf(expected.voxels))).toBe(0);
+}
+
+function bytesOf({ buffer, byteOffset, byteLength }: Voxels): Uint8Array {
+  return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
 describe.skipIf(!present)('scans written by other programs', () => {
@@ -28,15 +42,15 @@ describe.skipIf(!present)('scans written by other programs', () => {
         readVolume(nifti(name)),
       ),
     );
-    expect(zipped).toEqual(plain);
-    expect(second).toEqual(plain);
+    expectSameScan(zipped!, plain!);
+    expectSameScan(second!, plain!);
     // MNI space: its origin (0, 0, 0), the anterior commissure, is voxel (45, 63, 36).
     expect(worldToVoxel(plain!, [0, 0, 0])).toEqual([45, 63, 36]);
     expect(range(plain!)).toEqual([0, 255]);
   });
 
   it('the same scan in both byte orders is the same', async () => {
-    expect(await readVolume(nifti('big.nii.gz'))).toEqual(await readVolume(nifti('little.nii.gz')));
+    expectSameScan(await readVolume(nifti('big.nii.gz')), await readVolume(nifti('little.nii.gz')));
   });
 
   it('extensions are passed over', async () => {
@@ -51,7 +65,9 @@ describe.skipIf(!present)('scans written by other programs', () => {
     }
     const first = await readVolume(file('air.hdr'));
     expect(first.size).toEqual([79, 67, 64]);
-    expect((await readVolume(file('air2.img'))).voxels).toEqual(first.voxels);
+    expect(range(first)[1]).toBeGreaterThan(range(first)[0]);
+    const second = await readVolume(file('air2.img'));
+    expect(Buffer.compare(bytesOf(second.voxels), bytesOf(first.voxels))).toBe(0);
   });
 
   it('5-D images and files that are no NIfTI are refused', async () => {
@@ -70,8 +86,12 @@ describe.skipIf(!present)('scans written by other programs', () => {
     });
     expect(range(ct)).toEqual([-1255, 1474]);
     const mask = await readVolume(join(elastix, 'Data/3DCT_lung_baseline_mask.mha'));
-    const inside = ct.voxels.filter((_, i) => mask.voxels[i] === 1);
-    expect(inside.reduce((sum, hu) => sum + hu, 0) / inside.length).toBeLessThan(-300);
+    let [sum, count] = [0, 0];
+    mask.voxels.forEach((label: number, i: number) => {
+      sum += label * ct.voxels[i]!;
+      count += label;
+    });
+    expect(sum / count).toBeLessThan(-300);
     expect(await findScans([elastix])).toHaveLength(5);
   });
 });
@@ -92,17 +112,13 @@ describe.skipIf(!present)('chest CT', () => {
     expect(ct.origin).toEqual([-143.2177734375, -287.2177734375, -288]);
     expect(orientLPS(ct)).toBe(ct);
     await writeNifti(file('ct.nii'), ct);
-    expect(Buffer.compare(bytesOf(await readVolume(file('ct.nii'))), bytesOf(ct))).toBe(0);
+    expectSameScan(await readVolume(file('ct.nii')), ct);
   });
 
-  it('shows its header at once', async () => {
-    const start = performance.now();
-    const header = await readScanHeader(path);
-    expect(performance.now() - start).toBeLessThan(100);
-    expect(header).toMatchObject({ format: 'NIfTI-1', elementType: 'int16' });
+  it('shows its header when only the first 4 KiB are there', async () => {
+    const start = file('start.nii.gz', readFileSync(path).subarray(0, 4096));
+    const header = await readScanHeader(start);
+    expect(header).toMatchObject({ format: 'NIfTI-1', elementType: 'int16', grid: { size: [512, 512, 99] } });
+    expect((await userErrorOf(readVolume(start))).message).toContain('too short');
   });
 });
-
-function bytesOf({ voxels }: Volume): Uint8Array {
-  return new Uint8Array(voxels.buffer, voxels.byteOffset, voxels.byteLength);
-}

@@ -1,0 +1,44 @@
+import type { Volume } from '../volume.js';
+import { printable } from './file.js';
+import { notAScan, type ScanExtension, scanExtension } from './find.js';
+import { openMetaImage } from './metaimage.js';
+import { openNifti } from './nifti.js';
+import { openNpy } from './npy.js';
+import { loadVoxels, type ScanHeader, type StoredScan } from './scan.js';
+
+export { findScans, SCAN_EXTENSIONS } from './find.js';
+export type { ScanHeader } from './scan.js';
+
+/** One row a format: a new one needs a function that finds out where and how its voxels are stored. */
+const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredScan>>> = {
+  '.mhd': openMetaImage,
+  '.mha': openMetaImage,
+  '.nii': openNifti,
+  '.nii.gz': openNifti,
+  '.hdr': openNifti,
+  '.img': openNifti,
+  '.npy': openNpy,
+};
+
+/**
+ * Reads a scan of any supported format, chosen by the extension.
+ * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers
+ * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
+ *   of kind `disk` when it cannot be read
+ */
+export async function readVolume(path: string): Promise<Volume> {
+  return loadVoxels(await openScan(path));
+}
+
+/** Reads what the header of a scan says, without the voxels. @throws UserError as {@link readVolume} */
+export async function readScanHeader(path: string): Promise<ScanHeader> {
+  const { format, elementType, grid, fields } = await openScan(path);
+  const texts = Object.entries(fields).map(([name, text]) => [name, printable(text)]);
+  return { format, elementType, grid, fields: Object.fromEntries(texts) };
+}
+
+async function openScan(path: string): Promise<StoredScan> {
+  const extension = scanExtension(path);
+  if (!extension) throw notAScan(path);
+  return OPENERS[extension](path);
+}

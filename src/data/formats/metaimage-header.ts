@@ -1,0 +1,106 @@
+import type { Grid } from '../volume.js';
+import type { ElementType } from './elements.js';
+import { unreadable } from './file.js';
+import { checkedGrid, firstThree } from './scan.js';
+
+/** MetaIO's names; its "long" has 4 bytes on every system. */
+export const ELEMENT_TYPES: ReadonlyMap<string, ElementType> = new Map([
+  ['MET_CHAR', 'int8'],
+  ['MET_UCHAR', 'uint8'],
+  ['MET_SHORT', 'int16'],
+  ['MET_USHORT', 'uint16'],
+  ['MET_INT', 'int32'],
+  ['MET_UINT', 'uint32'],
+  ['MET_LONG', 'int32'],
+  ['MET_ULONG', 'uint32'],
+  ['MET_LONG_LONG', 'int64'],
+  ['MET_ULONG_LONG', 'uint64'],
+  ['MET_FLOAT', 'float32'],
+  ['MET_DOUBLE', 'float64'],
+]);
+
+export type Fields = Readonly<Record<string, string>>;
+
+/** Reads `Key = Value` lines up to `ElementDataFile`, the last one; LOCAL data begin at byte `end`. */
+export function parseFields(path: string, bytes: Buffer): { fields: Fields; end: number } {
+  const fields: Record<string, string> = {};
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf('\n', start);
+    const end = newline < 0 ? bytes.length : newline + 1;
+    const line = bytes.toString('utf8', start, end);
+    const [, key, value] = /^\s*(\w+)\s*=(.*)/.exec(line) ?? [];
+    if (key === undefined && line.trim() !== '') break;
+    if (key !== undefined) fields[key] = value!.trim();
+    if (key === 'ElementDataFile') return { fields, end };
+    start = end;
+  }
+  throw unreadable(path, 'this is not a MetaImage header', {
+    expected: 'lines `Key = Value`, the last one `ElementDataFile = …`',
+  });
+}
+
+export function isTrue(value: string | undefined): boolean {
+  return /^(t|1)/i.test(value ?? '');
+}
+
+export function parseElementType(path: string, fields: Fields): ElementType {
+  if (fields.BinaryData !== undefined && !isTrue(fields.BinaryData)) {
+    throw unreadable(path, 'voxels written as text are not supported', { expected: 'BinaryData = True' });
+  }
+  if (Number(fields.ElementNumberOfChannels ?? 1) !== 1) {
+    throw unreadable(path, 'colour and vector images are not scans', {
+      got: `ElementNumberOfChannels = ${fields.ElementNumberOfChannels}`,
+      expected: '1 channel',
+    });
+  }
+  const type = ELEMENT_TYPES.get(fields.ElementType ?? '');
+  if (!type) {
+    throw unreadable(path, 'the element type is missing or unknown', {
+      got: `ElementType = ${fields.ElementType ?? ''}`,
+      expected: [...ELEMENT_TYPES.keys()].join(', '),
+    });
+  }
+  return type;
+}
+
+export function parseGrid(path: string, fields: Fields): Grid {
+  const dimensions = Number(fields.NDims);
+  const flat = dimensions === 4 && /\s1$/.test(fields.DimSize ?? '');
+  if (dimensions !== 3 && !flat) {
+    throw unreadable(path, 'the image is not three-dimensional', {
+      got: `NDims = ${fields.NDims}, DimSize = ${fields.DimSize}`,
+      expected: 'NDims = 3',
+      fix: 'save one 3-D scan a file',
+    });
+  }
+  // A key goes by several names; the first one that is there counts.
+  const numbers = (names: readonly string[], count: number, otherwise?: readonly number[]) => {
+    const name = names.find((key) => fields[key] !== undefined);
+    if (name === undefined && otherwise) return otherwise;
+    const values = (fields[name ?? ''] ?? '')
+      .split(/\s+/)
+      .map((word) => (word === '' ? Number.NaN : Number(word)));
+    if (values.length !== count || !values.every(Number.isFinite)) {
+      throw unreadable(path, `${names[0]} is missing or broken`, {
+        got: `${name ?? names[0]} = ${fields[name ?? ''] ?? ''}`,
+        expected: `${count} numbers`,
+      });
+    }
+    return values;
+  };
+  const identity = Array.from({ length: dimensions ** 2 }, (_, i) => (i % (dimensions + 1) === 0 ? 1 : 0));
+  const matrix = numbers(['TransformMatrix', 'Rotation', 'Orientation'], dimensions ** 2, identity);
+  return checkedGrid(path, {
+    size: firstThree(numbers(['DimSize'], dimensions)),
+    spacing: firstThree(numbers(['ElementSpacing', 'ElementSize'], dimensions, [1, 1, 1])),
+    origin: firstThree(numbers(['Offset', 'Position', 'Origin'], dimensions, [0, 0, 0])),
+    direction: directionOf(matrix, dimensions),
+  });
+}
+
+/** The file has the direction of voxel axis i in row i; a grid has it in column i. */
+function directionOf(matrix: readonly number[], dimensions: number): number[] {
+  const rows = [0, 1, 2].map((i) => firstThree(matrix.slice(i * dimensions)));
+  const unit = rows.map((row) => row.map((value) => value / Math.hypot(...row)));
+  return [0, 1, 2].flatMap((world) => unit.map((row) => row[world]!));
+}

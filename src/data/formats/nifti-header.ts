@@ -1,0 +1,133 @@
+import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
+import type { Grid } from '../volume.js';
+import type { ElementType } from './elements.js';
+import { inflateStart, readBytes, unreadable } from './file.js';
+import { type Affine, gridOfAffine } from './nifti-orientation.js';
+import { checkedGrid, firstThree } from './scan.js';
+
+type Header = NIFTI1 | NIFTI2;
+
+/** NIfTI's codes for the types that a grey-level scan can have. */
+export const DATA_TYPES: ReadonlyMap<number, ElementType> = new Map([
+  [NIFTI1.TYPE_UINT8, 'uint8'],
+  [NIFTI1.TYPE_INT16, 'int16'],
+  [NIFTI1.TYPE_INT32, 'int32'],
+  [NIFTI1.TYPE_FLOAT32, 'float32'],
+  [NIFTI1.TYPE_FLOAT64, 'float64'],
+  [NIFTI1.TYPE_INT8, 'int8'],
+  [NIFTI1.TYPE_UINT16, 'uint16'],
+  [NIFTI1.TYPE_UINT32, 'uint32'],
+  [NIFTI1.TYPE_INT64, 'int64'],
+  [NIFTI1.TYPE_UINT64, 'uint64'],
+]);
+
+/** Millimetres of the units that are not millimetres. */
+const UNIT_MM: ReadonlyMap<number, number> = new Map([
+  [NIFTI1.UNITS_METER, 1000],
+  [NIFTI1.UNITS_MICRON, 0.001],
+]);
+
+export interface NiftiHeader {
+  readonly header: Header;
+  /** Its 348 or 540 bytes. */
+  readonly bytes: DataView<ArrayBuffer>;
+}
+
+/**
+ * Reads the fixed part of a header. The library gets exactly that part: it does not guard itself against
+ * broken extensions, nor against a header that happens to look compressed.
+ * @param magic `n+` for a file that holds its voxels, `ni` for the header of a pair
+ */
+export async function parseHeader(path: string, gzip: boolean, magic: 'n+' | 'ni'): Promise<NiftiHeader> {
+  const signature = await readBytes(path, 0, 2);
+  const isGzip = signature[0] === 0x1f && signature[1] === 0x8b;
+  if (isGzip !== gzip) {
+    throw unreadable(path, `the file is ${isGzip ? '' : 'not '}compressed, its name says otherwise`, {
+      fix: `rename it to ${isGzip ? '.nii.gz' : '.nii'}`,
+    });
+  }
+  const start = gzip ? await inflateStart(path, 540) : await readBytes(path, 0, 540);
+  const sizes = start.length >= 4 ? [start.readInt32LE(0), start.readInt32BE(0)] : [];
+  const version = sizes.includes(348) ? 1 : 2;
+  const size = version === 1 ? 348 : 540;
+  if (!sizes.includes(size) || start.length < size) {
+    throw unreadable(path, 'this is not a NIfTI header', {
+      expected: 'NIfTI-1 (348 bytes) or NIfTI-2 (540 bytes)',
+    });
+  }
+  const bytes = new DataView(new Uint8Array(start.subarray(0, size)).buffer);
+  const header = version === 1 ? new NIFTI1() : new NIFTI2();
+  header.readHeader(bytes.buffer);
+  if (!header.magic.startsWith(`${magic}${version}`)) {
+    throw unreadable(path, 'the signature of the header is wrong', {
+      got: header.magic,
+      expected: `${magic}${version}`,
+      fix: 'a single file is named .nii; a header with a separate .img is named .hdr',
+    });
+  }
+  return { header, bytes };
+}
+
+/** Size, place and orientation. @throws UserError for 2-D and 4-D images and impossible numbers */
+export function parseGrid(path: string, { header, bytes }: NiftiHeader): Grid {
+  const [dimensions = 0, ...lengths] = header.dims;
+  const extra = lengths.slice(3, Math.max(3, dimensions));
+  if (dimensions < 3 || dimensions > 7 || extra.some((length) => length !== 1)) {
+    throw unreadable(path, 'the image is not three-dimensional', {
+      got: `dim ${header.dims.join(' ')}`,
+      expected: '3 axes; further ones of length 1',
+      fix: 'save one 3-D scan a file',
+    });
+  }
+  const unit = UNIT_MM.get(header.xyzt_units & NIFTI1.SPATIAL_UNITS_MASK) ?? 1;
+  const affine = affineOfHeader(header, bytes).map((row) => row.map((value) => value * unit));
+  return checkedGrid(path, gridOfAffine(affine, firstThree(lengths)));
+}
+
+/** sform before qform before plain spacing, as most readers do; nifti1.h calls them methods 3, 2 and 1. */
+function affineOfHeader(header: Header, bytes: DataView): Affine {
+  if (header.sform_code > 0) return sformRows(header, bytes);
+  if (header.qform_code > 0) return header.getQformMat().slice(0, 3);
+  const [, x = 0, y = 0, z = 0] = header.pixDims.map(Math.abs);
+  return [
+    [x, 0, 0, 0],
+    [0, y, 0, 0],
+    [0, 0, z, 0],
+  ];
+}
+
+/** Read here because the library overwrites them with the qform when its code is the higher one. */
+function sformRows(header: Header, bytes: DataView): Affine {
+  const value = (index: number) =>
+    header instanceof NIFTI1
+      ? bytes.getFloat32(280 + 4 * index, header.littleEndian)
+      : bytes.getFloat64(400 + 8 * index, header.littleEndian);
+  return [0, 1, 2].map((row) => [0, 1, 2, 3].map((column) => value(4 * row + column)));
+}
+
+/** HU = slope · stored + intercept; a slope of 0 (or NaN, as nibabel writes) means that none is set. */
+export function parseScaling(path: string, header: Header): { slope: number; intercept: number } {
+  const { scl_slope: slope, scl_inter: intercept } = header;
+  if (slope === 0 || !Number.isFinite(slope)) return { slope: 1, intercept: 0 };
+  if (!Number.isFinite(intercept)) {
+    throw unreadable(path, 'the intercept of the values is not a number', { got: `scl_inter ${intercept}` });
+  }
+  return { slope, intercept };
+}
+
+/** What the library works out by itself, partly only for the qform. */
+const DERIVED = new Set(['quatern_a', 'qfac', 'extensionSize', 'extensionCode']);
+
+/** The header's fields as text. */
+export function fieldsOf({ header, bytes }: NiftiHeader): Record<string, string> {
+  const fields: Record<string, string> = {};
+  for (const [name, value] of Object.entries(header)) {
+    if (DERIVED.has(name)) continue;
+    if (name === 'dims' || name === 'pixDims') fields[name] = (value as number[]).join(' ');
+    else if (typeof value === 'number' || typeof value === 'string') fields[name] = String(value);
+  }
+  sformRows(header, bytes).forEach((row, i) => {
+    fields[`srow_${'xyz'[i]}`] = row.join(' ');
+  });
+  return fields;
+}

@@ -1,0 +1,124 @@
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { NIFTI1 } from 'nifti-reader-js';
+import { UserError } from '../../errors.js';
+import { AtomicFile } from '../../files.js';
+import type { Grid, LabelMap, Volume } from '../volume.js';
+import { type ElementType, elementBytes, elementTypeOf } from './elements.js';
+import { unreadable } from './file.js';
+import {
+  DATA_TYPES,
+  fieldsOf,
+  type NiftiHeader,
+  parseGrid,
+  parseHeader,
+  parseScaling,
+} from './nifti-header.js';
+import { affineOfGrid, quaternionOfGrid } from './nifti-orientation.js';
+import type { StoredScan } from './scan.js';
+
+/**
+ * Reads the header of a NIfTI-1 or NIfTI-2 scan: `.nii`, `.nii.gz`, or either file of a `.hdr` + `.img` pair.
+ * @throws UserError of kind `input` when it is broken or not a 3-D grey-level scan
+ */
+export async function openNifti(path: string): Promise<StoredScan> {
+  const pair = /^(.*)\.(?:hdr|img)$/i.exec(path)?.[1];
+  const gzip = /\.gz$/i.test(path);
+  const headerPath = pair === undefined ? path : `${pair}.hdr`;
+  const parsed = await parseHeader(headerPath, gzip, pair === undefined ? 'n+' : 'ni');
+  const { header } = parsed;
+  const elementType = DATA_TYPES.get(header.datatypeCode);
+  if (!elementType) {
+    throw unreadable(headerPath, 'voxels of this type are not supported', {
+      // The library has the names in its NIfTI-1 class only.
+      got: `datatype ${header.datatypeCode} (${new NIFTI1().getDatatypeCodeString(header.datatypeCode)})`,
+      expected: 'integers of 8 to 64 bits, or floats of 32 or 64 bits',
+    });
+  }
+  const offset = dataOffset(headerPath, parsed, pair === undefined);
+  const voxelPath = pair === undefined ? path : `${pair}.img`;
+  return {
+    format: header instanceof NIFTI1 ? 'NIfTI-1' : 'NIfTI-2',
+    elementType,
+    grid: parseGrid(headerPath, parsed),
+    fields: fieldsOf(parsed),
+    block: gzip ? { path: voxelPath, start: 0, inflatedSkip: offset } : { path: voxelPath, start: offset },
+    littleEndian: header.littleEndian,
+    ...parseScaling(headerPath, header),
+  };
+}
+
+/** Where the voxels begin. In a single file that is after the header and its four extension flags, also if unset. */
+function dataOffset(path: string, { header, bytes }: NiftiHeader, single: boolean): number {
+  const first = single ? bytes.byteLength + 4 : 0;
+  const offset = header.vox_offset === 0 ? first : header.vox_offset;
+  if (!Number.isSafeInteger(offset) || offset < first) {
+    throw unreadable(path, 'the place of the voxels is broken', {
+      got: `vox_offset ${header.vox_offset}`,
+      expected: `at least ${first}`,
+    });
+  }
+  return offset;
+}
+
+/**
+ * Writes NIfTI-1: `.nii`, or `.nii.gz` compressed. sform and qform are the same and say "scanner anatomical".
+ * @throws UserError of kind `usage` for another extension or a side over 32,767, `disk` when it cannot be written
+ */
+export async function writeNifti(path: string, image: Volume | LabelMap): Promise<void> {
+  if (!/\.nii(\.gz)?$/.test(path)) {
+    throw new UserError('usage', { what: 'NIfTI is written as .nii or .nii.gz', where: path });
+  }
+  const { buffer, byteOffset, byteLength } = image.voxels;
+  const parts = [
+    headerBytes(path, image, elementTypeOf(image.voxels)),
+    Buffer.from(buffer, byteOffset, byteLength),
+  ];
+  const file = new AtomicFile(path);
+  try {
+    if (path.endsWith('.nii')) for (const part of parts) file.write(part);
+    else {
+      await pipeline(Readable.from(parts), createGzip(), async (chunks: AsyncIterable<Buffer>) => {
+        for await (const chunk of chunks) file.write(chunk);
+      });
+    }
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}
+
+function headerBytes(path: string, grid: Grid, elementType: ElementType): Buffer {
+  if (Math.max(...grid.size) > 0x7fff) {
+    throw new UserError('usage', {
+      what: 'the scan is too long for NIfTI-1',
+      where: path,
+      got: grid.size.join('×'),
+      expected: 'at most 32767 voxels along an axis',
+      fix: 'write it as .mha',
+    });
+  }
+  const { bcd, qfac } = quaternionOfGrid(grid);
+  const affine = affineOfGrid(grid);
+  const header = Object.assign(new NIFTI1(), {
+    littleEndian: true,
+    dims: [3, ...grid.size, 1, 1, 1, 1],
+    datatypeCode: [...DATA_TYPES].find(([, type]) => type === elementType)![0],
+    numBitsPerVoxel: 8 * elementBytes(elementType),
+    pixDims: [qfac, ...grid.spacing, 1, 1, 1, 1],
+    vox_offset: 352,
+    xyzt_units: NIFTI1.UNITS_MM,
+    qform_code: NIFTI1.XFORM_SCANNER_ANAT,
+    sform_code: NIFTI1.XFORM_SCANNER_ANAT,
+    quatern_b: bcd[0],
+    quatern_c: bcd[1],
+    quatern_d: bcd[2],
+    qoffset_x: affine[0]![3]!,
+    qoffset_y: affine[1]![3]!,
+    qoffset_z: affine[2]![3]!,
+    affine,
+    magic: 'n+1',
+  });
+  return Buffer.from(header.toArrayBuffer());
+}

@@ -1,0 +1,130 @@
+import { AtomicFile } from '../../files.js';
+import { type ElementArray, type ElementType, elementBytes, elementsOf, elementTypeOf } from './elements.js';
+import { type Block, readBlock, readBytes, unreadable } from './file.js';
+import { checkedGrid, type StoredScan } from './scan.js';
+
+/** What a `.npy` file says about its array. Format: numpy.lib.format, versions 1.0 to 3.0. */
+export interface NpyHeader {
+  /** Booleans are read as uint8. */
+  readonly dtype: ElementType;
+  /** Slowest axis first, as in NumPy. */
+  readonly shape: readonly number[];
+  readonly littleEndian: boolean;
+  readonly block: Block;
+}
+
+const DTYPES: Readonly<Record<string, ElementType>> = {
+  b1: 'uint8',
+  i1: 'int8',
+  u1: 'uint8',
+  i2: 'int16',
+  u2: 'uint16',
+  i4: 'int32',
+  u4: 'uint32',
+  i8: 'int64',
+  u8: 'uint64',
+  f4: 'float32',
+  f8: 'float64',
+};
+const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
+/** Bytes before the dictionary in version 1.0: magic, version, length. */
+const PREAMBLE_BYTES = 10;
+
+/** Reads what a `.npy` file says about its array. @throws UserError when it is none, or of a kind not supported */
+export async function readNpyHeader(path: string): Promise<NpyHeader> {
+  const start = await readBytes(path, 0, 1 << 16);
+  const version = start[6] ?? 0;
+  if (!start.subarray(0, 6).equals(MAGIC) || version < 1 || version > 3 || start.length < 12) {
+    throw unreadable(path, 'this is not a NumPy array file', { expected: '.npy, version 1 to 3' });
+  }
+  const dictionaryStart = version === 1 ? PREAMBLE_BYTES : PREAMBLE_BYTES + 2;
+  const length = version === 1 ? start.readUInt16LE(8) : start.readUInt32LE(8);
+  const dataStart = dictionaryStart + length;
+  if (dataStart > start.length) throw unreadable(path, 'the header of the array is cut off');
+  return parseDictionary(path, start.toString('latin1', dictionaryStart, dataStart), dataStart);
+}
+
+/** Parses the Python dictionary, e.g. `{'descr': '<i2', 'fortran_order': False, 'shape': (3, 4), }`. */
+function parseDictionary(path: string, text: string, dataStart: number): NpyHeader {
+  const descr = /'descr'\s*:\s*'([<>|=])([a-z]\d+)'/.exec(text);
+  const dtype = DTYPES[descr?.[2] ?? ''];
+  if (!descr || !dtype) {
+    throw unreadable(path, 'arrays of this type are not supported', {
+      got: text.trim(),
+      expected: `one of ${Object.keys(DTYPES).join(', ')}`,
+      fix: 'save it as int16 or float32',
+    });
+  }
+  if (!/'fortran_order'\s*:\s*False/.test(text)) {
+    throw unreadable(path, 'the array is not in C order', { fix: 'save `numpy.ascontiguousarray(array)`' });
+  }
+  const axes = /'shape'\s*:\s*\(([\d,\s]*)\)/.exec(text)?.[1];
+  if (axes === undefined)
+    throw unreadable(path, 'the header of the array names no shape', { got: text.trim() });
+  const shape = axes
+    .split(',')
+    .filter((axis) => axis.trim() !== '')
+    .map(Number);
+  if (!shape.every(Number.isSafeInteger))
+    throw unreadable(path, 'the shape of the array is broken', { got: axes });
+  return { dtype, shape, littleEndian: descr[1] !== '>', block: { path, start: dataStart } };
+}
+
+/** Reads an array. @throws UserError when it is broken, or shorter than its shape says */
+export async function readNpy(path: string): Promise<{ data: ElementArray; shape: readonly number[] }> {
+  const { dtype, shape, littleEndian, block } = await readNpyHeader(path);
+  const bytes = await readBlock(block, product(shape) * elementBytes(dtype));
+  return { data: elementsOf(bytes, dtype, littleEndian), shape };
+}
+
+function product(shape: readonly number[]): number {
+  return shape.reduce((a, b) => a * b, 1);
+}
+
+/**
+ * The bytes that precede the data of an array, padded so that the data start at a multiple of 64 and can be
+ * memory-mapped. Write them, then the elements in C order, little-endian.
+ * @param shape slowest axis first
+ */
+export function npyHeader(dtype: ElementType, shape: readonly number[]): Uint8Array {
+  const code = Object.keys(DTYPES).find((key) => key !== 'b1' && DTYPES[key] === dtype)!;
+  const descr = `${elementBytes(dtype) === 1 ? '|' : '<'}${code}`;
+  const axes = shape.length === 1 ? `${shape[0]},` : shape.join(', ');
+  const text = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${axes}), }`;
+  const total = Math.ceil((PREAMBLE_BYTES + text.length + 1) / 64) * 64;
+  const header = Buffer.alloc(total, ' ');
+  MAGIC.copy(header);
+  header.writeUInt16LE(1, 6); // version 1.0: bytes 1, 0
+  header.writeUInt16LE(total - PREAMBLE_BYTES, 8);
+  header.write(`${text.padEnd(total - PREAMBLE_BYTES - 1)}\n`, PREAMBLE_BYTES, 'latin1');
+  return header;
+}
+
+/** Writes an array atomically. @throws UserError of kind `disk`; RangeError when the shape does not fit the data */
+export function writeNpy(path: string, data: ElementArray, shape: readonly number[]): void {
+  if (product(shape) !== data.length)
+    throw new RangeError(`shape ${shape} does not hold ${data.length} elements`);
+  const file = new AtomicFile(path);
+  file.write(npyHeader(elementTypeOf(data), shape));
+  file.write(data);
+  file.commit();
+}
+
+/** An array as a scan: [z, y, x] in HU, 1 mm voxels, axes along L, P, S. */
+export async function openNpy(path: string): Promise<StoredScan> {
+  const { dtype, shape, littleEndian, block } = await readNpyHeader(path);
+  if (shape.length !== 3) {
+    throw unreadable(path, 'the array is not a scan', {
+      got: `shape (${shape.join(', ')})`,
+      expected: 'three axes: z, y, x',
+    });
+  }
+  const grid = checkedGrid(path, {
+    size: [shape[2]!, shape[1]!, shape[0]!],
+    spacing: [1, 1, 1],
+    origin: [0, 0, 0],
+    direction: [1, 0, 0, 0, 1, 0, 0, 0, 1],
+  });
+  const fields = { dtype, shape: `(${shape.join(', ')})`, byteOrder: littleEndian ? 'little' : 'big' };
+  return { format: 'NumPy', elementType: dtype, grid, fields, block, littleEndian, slope: 1, intercept: 0 };
+}
