@@ -243,19 +243,27 @@ export function checkConfig(value: unknown, where: string): Config {
   return config;
 }
 
-export interface ConfigSources {
-  readonly preset: PresetName;
+/** What changes a configuration, in this order. */
+export interface ConfigChanges {
   /** A JSON file with some of the keys. */
   readonly file?: string;
-  /** `key=value`, applied last. */
+  /** `key=value`. */
   readonly settings?: readonly string[];
-  /** Values of flags of their own, such as `--steps`. */
+  /** Values of flags of their own, such as `--steps`; undefined where a flag was not given. */
   readonly flags?: Readonly<Record<string, unknown>>;
 }
 
-/** Preset, then file, then settings, then flags. @throws UserError for unknown keys and impossible values */
-export function resolveConfig({ preset, file, settings = [], flags = {} }: ConfigSources): Config {
+export interface ConfigSources extends ConfigChanges {
+  readonly preset: PresetName;
+}
+
+/** A configuration with changes: file, then settings, then flags. @throws UserError for unknown keys and impossible values */
+export function changeConfig(base: Config, { file, settings = [], flags = {} }: ConfigChanges): Config {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
   const layers: Json[] = [file ? readConfigFile(file) : {}, ...settings.map(parseSetting), given];
-  return checkConfig(layers.reduce(merge, { preset, ...PRESETS[preset] }), file ?? 'configuration');
+  return checkConfig(layers.reduce(merge, base), file ?? 'configuration');
 }
+
+/** A preset with changes. @throws UserError for unknown keys and impossible values */
+export const resolveConfig = ({ preset, ...changes }: ConfigSources): Config =>
+  changeConfig({ preset, ...PRESETS[preset] } as Config, changes);

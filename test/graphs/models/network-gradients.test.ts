@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { gradientGraph, gradientName } from '../../../graphs/artifacts/training.js';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';

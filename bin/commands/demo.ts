@@ -1,0 +1,15 @@
+import { runDemo } from '../../src/tasks/demo.js';
+import { command } from '../command.js';
+
+export const demo = command({
+  usage: 'demo',
+  describe: 'The whole job on built-in data: phantom scans, tiles, pre-training, export, features, report',
+  options: {
+    out: { string: true, default: 'artifacts/demo', describe: 'folder to write into; emptied first' },
+  },
+  examples: [['$0 demo', 'about 4 minutes on 2 cores']],
+  run: async ({ out }) => {
+    const { text, ...json } = await runDemo(out);
+    return { text, json };
+  },
+});

@@ -1,0 +1,14 @@
+import { probeModel } from '../../graphs/artifacts/probe.js';
+import { formatDoctor, doctor as run } from '../../src/tasks/doctor.js';
+import { command } from '../command.js';
+
+export const doctor = command({
+  usage: 'doctor',
+  describe: 'Check what this machine can do, and say what is missing',
+  options: {},
+  examples: [['$0 doctor', 'Node.js, processor, ONNX Runtime and its providers, memory, disk']],
+  run: async () => {
+    const report = await run({ probeModel: probeModel() });
+    return { text: formatDoctor(report), json: report, exitCode: report.ok ? 0 : 1 };
+  },
+});

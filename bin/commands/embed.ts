@@ -1,0 +1,49 @@
+import { embed as run } from '../../src/tasks/embed.js';
+import { command, parseSize } from '../command.js';
+
+export const embed = command({
+  usage: 'embed',
+  describe: 'Feature vectors of scans or tiles',
+  options: {
+    model: { string: true, demandOption: true, describe: 'encoder.onnx' },
+    input: {
+      string: true,
+      array: true,
+      demandOption: true,
+      describe: 'scans, folders of scans, or tile stores',
+    },
+    out: { string: true, demandOption: true, describe: 'FILE.npy, FILE.jsonl or FILE.parquet' },
+    per: {
+      choices: ['scan', 'tile'] as const,
+      describe: 'a vector a scan (mean over its tiles; default for scans) or a tile',
+    },
+    size: {
+      string: true,
+      describe: 'x×y×z of the tiles that scans are cut into; what the model was trained on without it',
+    },
+    threads: { number: true, default: 0, describe: 'threads of ONNX Runtime; 0 is one a core' },
+  },
+  examples: [
+    ['$0 embed --model encoder/encoder.onnx --input scans --out features.npy', 'one vector a scan'],
+    ['$0 embed --model encoder/encoder.onnx --input tiles --out features.parquet', 'one vector a tile'],
+  ],
+  run: async (args) => {
+    const summary = await run({
+      model: args.model,
+      input: args.input,
+      out: args.out,
+      threads: args.threads,
+      ...(args.per ? { per: args.per } : {}),
+      ...(args.size ? { size: parseSize(args.size) } : {}),
+    });
+    const failed = summary.failures.map(({ source, message }) => `failed: ${source}: ${message}`);
+    return {
+      text: [
+        `wrote ${summary.rows} vectors of ${summary.dimensions} features to ${summary.files.join(' and ')}`,
+        ...failed,
+      ].join('\n'),
+      json: summary,
+      exitCode: summary.rows === 0 ? 1 : 0,
+    };
+  },
+});

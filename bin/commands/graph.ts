@@ -1,0 +1,47 @@
+import { formatGraph, makeGraph } from '../../src/tasks/graph.js';
+import { command, configOptions, parseSize } from '../command.js';
+
+export const graph = command({
+  usage: 'graph',
+  describe: 'Build a graph, and print what it costs or write it as an ONNX model',
+  options: {
+    ...configOptions,
+    preset: { ...configOptions.preset, default: 'tiny' as const },
+    what: {
+      choices: ['step', 'gradient', 'eval', 'encoder'] as const,
+      default: 'step' as const,
+      describe: 'training step; loss and gradients; evaluation; encoder with untrained weights',
+    },
+    tile: { string: true, describe: 'x×y×z of stored tiles, if larger than the preset’s wholes' },
+    out: { string: true, describe: 'write the ONNX model here' },
+    summary: {
+      boolean: true,
+      default: false,
+      describe: 'print layers, parameters, FLOPs and activation bytes',
+    },
+    'show-config': { boolean: true, default: false, describe: 'print every key of the configuration' },
+  },
+  examples: [
+    ['$0 graph --preset paper --what step --summary', 'what a step of the paper’s network costs'],
+    [
+      '$0 graph --preset tiny --what gradient --out gradient.onnx',
+      'a model that returns the gradient of every parameter',
+    ],
+  ],
+  run: async (args) => {
+    const result = makeGraph({
+      preset: args.preset,
+      ...(args.config ? { file: args.config } : {}),
+      settings: args.set,
+      what: args.what,
+      ...(args.tile ? { tile: parseSize(args.tile) } : {}),
+      ...(args.out ? { out: args.out } : {}),
+    });
+    const lines = [
+      ...(args['show-config'] ? [JSON.stringify(result.config, null, 2)] : []),
+      ...(args.summary || !(args.out || args['show-config']) ? [formatGraph(result)] : []),
+      ...(args.out ? [`wrote ${args.out}`] : []),
+    ];
+    return { text: lines.join('\n'), json: { ...result, ...(args.out ? { out: args.out } : {}) } };
+  },
+});

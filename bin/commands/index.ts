@@ -1,0 +1,24 @@
+import { demo } from './demo.js';
+import { doctor } from './doctor.js';
+import { embed } from './embed.js';
+import { exportCommand } from './export.js';
+import { graph } from './graph.js';
+import { inspect } from './inspect.js';
+import { phantom } from './phantom.js';
+import { prepare } from './prepare.js';
+import { pretrain } from './pretrain.js';
+import { report } from './report.js';
+
+/** All subcommands, in the order in which a newcomer needs them. */
+export const commands = [
+  demo,
+  phantom,
+  prepare,
+  pretrain,
+  exportCommand,
+  embed,
+  report,
+  graph,
+  inspect,
+  doctor,
+];

@@ -1,0 +1,52 @@
+import { formatPretrain, pretrain as run } from '../../src/tasks/pretrain.js';
+import { command, configOptions } from '../command.js';
+
+/** True after the first Ctrl-C; the second ends the process at once. */
+function onInterrupt(): () => boolean {
+  let asked = false;
+  const handle = () => {
+    if (asked) process.exit(130);
+    asked = true;
+    process.stderr.write('\nfinishing the step, then saving (Ctrl-C again to quit at once)\n');
+  };
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+  return () => asked;
+}
+
+export const pretrain = command({
+  usage: 'pretrain',
+  describe: 'Pre-train an encoder on tiles, or go on with an interrupted run',
+  options: {
+    data: { string: true, demandOption: true, describe: 'tiles that `p2w prepare` made' },
+    out: { string: true, demandOption: true, describe: 'folder of the run' },
+    ...configOptions,
+    steps: { number: true, describe: 'steps at most' },
+    device: { choices: ['auto', 'cpu'] as const, describe: 'where to run' },
+    threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
+    seed: { number: true, describe: 'of weights, order and parts' },
+    resume: { boolean: true, default: false, describe: 'go on with the run that is in --out' },
+  },
+  examples: [
+    ['$0 pretrain --data tiles --out runs/first --preset tiny', 'the smallest network, 1,000 steps'],
+    ['$0 pretrain --data tiles --out runs/first --resume', 'go on after Ctrl-C, a kill or a power cut'],
+    ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
+  ],
+  run: async (args) => {
+    const summary = await run({
+      data: args.data,
+      out: args.out,
+      preset: args.preset ?? 'tiny',
+      ...(args.config ? { file: args.config } : {}),
+      settings: args.set,
+      flags: { steps: args.steps, device: args.device, threads: args.threads, seed: args.seed },
+      resume: args.resume,
+      interrupted: onInterrupt(),
+    });
+    return {
+      text: formatPretrain(summary),
+      json: summary,
+      exitCode: summary.ending === 'interrupted' ? 130 : 0,
+    };
+  },
+});

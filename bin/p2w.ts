@@ -1,0 +1,64 @@
+#!/usr/bin/env node
+import { readFileSync } from 'node:fs';
+import yargs from 'yargs';
+import { hideBin } from 'yargs/helpers';
+import { UserError } from '../src/errors.js';
+import { commands } from './commands/index.js';
+
+const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** 2 for what the user typed, 1 for what happened. */
+const exitCodeOf = (error: UserError) => (error.kind === 'usage' || error.kind === 'config' ? 2 : 1);
+
+/** The one place where errors are printed. A UserError is for the user; anything else is our defect, and says so. */
+function report(error: unknown, json: boolean): number {
+  if (error instanceof UserError) {
+    process.stderr.write(`p2w: ${error.message}\n`);
+    if (json)
+      process.stdout.write(
+        `${JSON.stringify({ error: { kind: error.kind, ...error.facts, cause: undefined } })}\n`,
+      );
+    return exitCodeOf(error);
+  }
+  const text = error instanceof Error ? (process.env.P2W_DEBUG ? error.stack : error.message) : String(error);
+  process.stderr.write(
+    `p2w: internal error, please report it: ${text}\n(set P2W_DEBUG=1 for where it happened)\n`,
+  );
+  if (json) process.stdout.write(`${JSON.stringify({ error: { kind: 'internal', what: String(text) } })}\n`);
+  return 70;
+}
+
+// A reader that has seen enough (`p2w … | head`) is no error.
+process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+  if (error.code === 'EPIPE') process.exit(0);
+  throw error;
+});
+
+const json = process.argv.includes('--json');
+const parser = yargs(hideBin(process.argv))
+  .scriptName('p2w')
+  .usage('$0 <command>\n\nPre-trains, exports and runs 3D medical-image encoders on ONNX Runtime.')
+  .command(commands)
+  .option('json', {
+    boolean: true,
+    default: false,
+    describe: 'print one JSON object as the last line of stdout',
+  })
+  .demandCommand(1, 'name a command; `p2w --help` lists them')
+  .strict()
+  .parserConfiguration({ 'duplicate-arguments-array': false, 'greedy-arrays': true })
+  .wrap(Math.min(110, process.stdout.columns ?? 110))
+  .version(version)
+  .epilogue('For research. Not a medical device.')
+  .exitProcess(false)
+  .fail((message, error) => {
+    throw error ?? new UserError('usage', { what: message, fix: 'p2w <command> --help shows the options' });
+  });
+
+try {
+  await parser.parseAsync();
+} catch (error) {
+  process.exitCode = report(error, json);
+}

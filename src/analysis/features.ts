@@ -1,0 +1,58 @@
+import { UserError } from '../errors.js';
+
+/** Feature vectors of parts, the same number from every whole: the input of every measure in this folder. */
+export interface PartFeatures {
+  /** At least 2. */
+  readonly wholes: number;
+  /** At least 2. */
+  readonly partsPerWhole: number;
+  readonly dimensions: number;
+  /** [wholes · partsPerWhole, dimensions]; part p of whole w is row w · partsPerWhole + p. */
+  readonly values: Float32Array;
+}
+
+/**
+ * Every row divided by its Euclidean length, so that dot products are cosines; rows of zeros stay zero.
+ * @throws UserError when the shape cannot be compared (see {@link PartFeatures}) or a value is not finite
+ */
+export function l2Normalise(features: PartFeatures): PartFeatures {
+  checkShape(features);
+  const { dimensions } = features;
+  const values = new Float32Array(features.values.length);
+  for (let start = 0; start < values.length; start += dimensions) {
+    const length = Math.sqrt(dot(features.values, start, features.values, start, dimensions));
+    if (!Number.isFinite(length)) {
+      throw new UserError('training', {
+        what: 'the encoder gave a feature that is not a number',
+        where: `part ${start / dimensions}`,
+        fix: 'use an earlier checkpoint; the training probably diverged, so lower its learning rate',
+      });
+    }
+    if (length === 0) continue;
+    for (let i = start; i < start + dimensions; i++) values[i] = features.values[i]! / length;
+  }
+  return { ...features, values };
+}
+
+function checkShape({ wholes, partsPerWhole, dimensions, values }: PartFeatures): void {
+  const comparable = wholes >= 2 && partsPerWhole >= 2 && dimensions >= 1;
+  if (comparable && values.length === wholes * partsPerWhole * dimensions) return;
+  throw new UserError('usage', {
+    what: 'these features cannot be compared',
+    got: `${wholes} wholes × ${partsPerWhole} parts × ${dimensions} dimensions in ${values.length} values`,
+    expected: 'at least 2 wholes with 2 parts each, and one value for every part and dimension',
+  });
+}
+
+/** Dot product in float64 of `count` values of `a` from `aStart` with as many of `b` from `bStart`. */
+export function dot(
+  a: Float32Array | Float64Array,
+  aStart: number,
+  b: Float32Array | Float64Array,
+  bStart: number,
+  count: number,
+): number {
+  let sum = 0;
+  for (let i = 0; i < count; i++) sum += a[aStart + i]! * b[bStart + i]!;
+  return sum;
+}

@@ -1,0 +1,37 @@
+import type { XYZ } from './volume.js';
+
+/** How many voxels of `from` one voxel of `to` stands for, along each axis; undefined when that is no whole number. */
+export function averagingFactors(from: XYZ, to: XYZ): XYZ | undefined {
+  const factors = [from[0] / to[0], from[1] / to[1], from[2] / to[2]] as const;
+  return factors.every((f) => Number.isInteger(f) && f >= 1) ? factors : undefined;
+}
+
+/**
+ * HU clipped to a window, then averaged over blocks: what the training graph does to make a whole of a tile.
+ * @param tile voxels of size `size`, x fastest
+ * @param factors edge of a block, x, y, z; divides `size`
+ */
+export function clippedAverage(
+  tile: Int16Array | Float32Array,
+  size: XYZ,
+  factors: XYZ,
+  window: { low: number; high: number },
+): Float32Array {
+  const [sx, sy] = size;
+  const [fx, fy, fz] = factors;
+  const [nx, ny, nz] = [size[0] / fx, size[1] / fy, size[2] / fz];
+  const sums = new Float32Array(nx * ny * nz);
+  let source = 0;
+  for (let z = 0; z < size[2]; z++) {
+    for (let y = 0; y < sy; y++) {
+      const row = (Math.floor(z / fz) * ny + Math.floor(y / fy)) * nx;
+      for (let x = 0; x < sx; x++) {
+        const value = tile[source++]!;
+        const clipped = value < window.low ? window.low : value > window.high ? window.high : value;
+        sums[row + Math.floor(x / fx)]! += clipped;
+      }
+    }
+  }
+  const share = 1 / (fx * fy * fz);
+  return sums.map((sum) => sum * share);
+}

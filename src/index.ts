@@ -1,0 +1,33 @@
+/**
+ * Parts2Whole as a library: every command of `p2w` is a function here, with the same options.
+ * Graphs are built with `parts2whole/graphs`.
+ */
+
+export { contrastiveLoss } from './analysis/contrastive.js';
+export { type CosineSeparation, cosineSeparation } from './analysis/cosine.js';
+export type { PartFeatures } from './analysis/features.js';
+export { nearestNeighbourAccuracy, silhouette } from './analysis/neighbours.js';
+export { pearson } from './analysis/statistics.js';
+export { type Config, type ConfigSources, resolveConfig } from './config.js';
+export { findScans, readScanHeader, readVolume } from './data/formats/index.js';
+export { writeMetaImage } from './data/formats/metaimage.js';
+export { writeNifti } from './data/formats/nifti.js';
+export { orientLPS, voxelToWorld, worldToVoxel } from './data/geometry.js';
+export { type Batch, type Loader, openLoader, validationBatches } from './data/loader.js';
+export { type Box, type PartOptions, samplePart } from './data/parts.js';
+export { openTileStore, readTile, type TileStore } from './data/tiles.js';
+export type { Grid, Volume, XYZ } from './data/volume.js';
+export { type ErrorKind, UserError } from './errors.js';
+export type { Engine, EngineTensor, Session } from './runtime/engine.js';
+export { nodeEngine } from './runtime/node.js';
+export { runDemo } from './tasks/demo.js';
+export { doctor } from './tasks/doctor.js';
+export { embed } from './tasks/embed.js';
+export { exportModel } from './tasks/export.js';
+export { makeGraph } from './tasks/graph.js';
+export { inspect } from './tasks/inspect.js';
+export { writePhantoms } from './tasks/phantom.js';
+export { prepare } from './tasks/prepare.js';
+export { pretrain } from './tasks/pretrain.js';
+export { makeReport } from './tasks/report.js';
+export { readSafetensors, writeSafetensors } from './train/safetensors.js';

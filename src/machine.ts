@@ -1,0 +1,62 @@
+import { existsSync, readFileSync, statfsSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { cpus, freemem, totalmem } from 'node:os';
+import { fromSystemError } from './errors.js';
+
+/** What a time depends on: printed beside every measurement. */
+export interface MachineFacts {
+  readonly cpu: string;
+  readonly cores: number;
+  /** The vector instructions that matter to ONNX Runtime. */
+  readonly features: string;
+  readonly memory: string;
+  readonly platform: string;
+  readonly node: string;
+  readonly onnxruntime: string;
+}
+
+const FEATURES = ['avx2', 'fma', 'avx512f', 'avx512_vnni', 'avx512_bf16', 'amx_tile', 'asimd'];
+
+/** Vector instructions of the processor; empty where /proc/cpuinfo does not say. */
+export function cpuFeatures(): string[] {
+  if (!existsSync('/proc/cpuinfo')) return [];
+  const line = /^(?:flags|Features)\s*:\s*(.*)$/m.exec(readFileSync('/proc/cpuinfo', 'utf8'))?.[1] ?? '';
+  const present = new Set(line.split(' '));
+  return FEATURES.filter((feature) => present.has(feature));
+}
+
+const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+
+/** Memory that this process may use: the machine's, or less where a control group limits it. */
+export function memoryLimitBytes(): number {
+  const limit = process.constrainedMemory();
+  return limit > 0 && limit < totalmem() ? limit : totalmem();
+}
+
+export const freeMemoryBytes = (): number => Math.min(freemem(), memoryLimitBytes());
+
+export function machineFacts(): MachineFacts {
+  const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+  return {
+    cpu: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    features: cpuFeatures().join(' '),
+    memory: gigabytes(memoryLimitBytes()),
+    platform: `${process.platform} ${process.arch}`,
+    node: process.version,
+    onnxruntime: version,
+  };
+}
+
+/** Most memory that this process has held so far (resident set). */
+export const peakMemoryBytes = (): number => process.resourceUsage().maxRSS * 1024;
+
+/** Bytes that an ordinary user may still write below a folder. @throws UserError when it does not exist */
+export function freeDiskBytes(folder: string): number {
+  try {
+    const { bavail, bsize } = statfsSync(folder);
+    return bavail * bsize;
+  } catch (error) {
+    throw fromSystemError(error, folder);
+  }
+}

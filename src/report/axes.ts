@@ -1,0 +1,102 @@
+import { type ScaleContinuousNumeric, scaleLinear, scaleLog } from 'd3-scale';
+import { type Html, html } from './html.js';
+import { shortNumber } from './numbers.js';
+
+export interface Axis {
+  readonly label: string;
+  readonly scale: 'linear' | 'log';
+  /** Values that must be inside; a linear axis of shares starts at 0. */
+  readonly include?: readonly number[];
+  readonly format?: (value: number) => string;
+}
+
+/** A point in the axes' units. */
+export type Point = readonly [x: number, y: number];
+
+/**
+ * Drawing units of every chart. A phone shows them about one to one and a desktop half as large again, so
+ * text stays readable without a second layout.
+ */
+export const SIZE = { width: 380, height: 250, left: 46, right: 14, top: 26, bottom: 40 } as const;
+
+export interface Frame {
+  readonly x: (value: number) => number;
+  readonly y: (value: number) => number;
+  /** Grid lines, tick labels and axis labels. */
+  readonly drawing: Html;
+}
+
+/** Whether a point can be drawn on these axes: finite, and above zero where the axis is logarithmic. */
+export function isDrawable(point: Point, x: Axis, y: Axis): boolean {
+  const fits = (value: number, axis: Axis) =>
+    Number.isFinite(value) && (axis.scale === 'linear' || value > 0);
+  return fits(point[0], x) && fits(point[1], y);
+}
+
+/** Axes that hold all points; at least one must be given. */
+export function frame(x: Axis, y: Axis, points: readonly Point[]): Frame {
+  const { width, height, left, right, top, bottom } = SIZE;
+  const [foot, end] = [height - bottom, width - right];
+  const across = scaleOf(
+    x,
+    points.map((point) => point[0]),
+    [left, end],
+  );
+  const up = scaleOf(
+    y,
+    points.map((point) => point[1]),
+    [foot, top],
+  );
+  const drawing = html`
+<g class="grid">${ticksOf(up, 5).map((t) => html`<path d="M${left} ${px(up(t))}H${end}"/>`)}
+<path class="foot" d="M${left} ${foot}H${end}"/></g>
+<g class="tick across">${ticksOf(across, 5).map(
+    (t) => html`<text x="${px(across(t))}" y="${foot + 15}">${tickLabel(t, x)}</text>`,
+  )}</g>
+<g class="tick up">${ticksOf(up, 5).map(
+    (t) => html`<text x="${left - 6}" y="${px(up(t) + 4)}">${tickLabel(t, y)}</text>`,
+  )}</g>
+<text class="axis" x="${end}" y="${height - 6}" text-anchor="end">${x.label}</text>
+<text class="axis" x="4" y="12">${y.label}</text>`;
+  return { x: across, y: up, drawing };
+}
+
+/** A coordinate with as many decimals as the eye can see. */
+export const px = (value: number): string => String(Math.round(value * 10) / 10);
+
+type Scale = ScaleContinuousNumeric<number, number>;
+
+function scaleOf(axis: Axis, values: readonly number[], range: readonly [number, number]): Scale {
+  let low = axis.include?.[0] ?? Number.POSITIVE_INFINITY;
+  let high = axis.include?.[0] ?? Number.NEGATIVE_INFINITY;
+  for (const value of [...values, ...(axis.include ?? [])]) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  if (axis.scale === 'log') {
+    // A little air, and enough of a span that a constant does not lie on an edge.
+    const air = Math.max(high / low, 2) ** 0.06;
+    const [from, to] = high / low < 2 ? [low / 1.5, high * 1.5] : [low / air, high * air];
+    return scaleLog([from, to], range);
+  }
+  if (low === high) [low, high] = [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
+  return scaleLinear([low, high], range).nice(5);
+}
+
+/** About `count` round values; on a logarithmic axis as many of 1 2 3 … 9, 1 2 5 or 1 times a power of ten as fit. */
+function ticksOf(scale: Scale, count: number): number[] {
+  const ticks = scale.ticks(count);
+  if (!('base' in scale)) return ticks;
+  const mantissa = (tick: number) => Number(tick.toExponential(0)[0]);
+  for (const kept of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 5], [1, 3], [1]]) {
+    const some = ticks.filter((tick) => kept.includes(mantissa(tick)));
+    if (some.length <= count + 1) return some;
+  }
+  return ticks;
+}
+
+function tickLabel(value: number, axis: Axis): string {
+  if (axis.format) return axis.format(value);
+  if (Math.abs(value) < 10_000) return shortNumber(value);
+  return value.toLocaleString('en', { notation: 'compact' });
+}

@@ -1,0 +1,151 @@
+import type { Axis } from './axes.js';
+import { histogram, lineChart, type Reference, scatter } from './charts.js';
+import { smooth, thin } from './curves.js';
+import type { ReportData } from './data.js';
+import { type Content, type Html, html } from './html.js';
+import { percent, probability, shortNumber, wholeNumber } from './numbers.js';
+
+const STEP: Axis = { label: 'Training step', scale: 'linear', include: [0] };
+const MSE: Axis = { label: 'Mean squared error (log)', scale: 'log' };
+const FRACTION: Axis = { label: 'Fraction', scale: 'linear', include: [0, 1] };
+
+/** More points than this cannot be told apart in a chart. */
+const MOST_POINTS = 500;
+
+/** Errors and learning rate over the training. */
+export function trainingSection(data: ReportData): Html {
+  const losses = data.training.map(({ step, loss }) => [step, loss] as const);
+  const smoothed = smooth(losses, losses.length / 40);
+  const baseline: Reference[] =
+    data.meanWholeMse === null
+      ? []
+      : [{ name: `mean whole, ${shortNumber(data.meanWholeMse)}`, look: 'reference', y: data.meanWholeMse }];
+  const loss = lineChart({
+    title: 'Training and validation error over the training steps',
+    x: STEP,
+    y: MSE,
+    series: [
+      { name: 'training, each step', look: 'faint', points: thin(losses, MOST_POINTS) },
+      { name: 'training, smoothed', look: 'second', points: thin(smoothed, MOST_POINTS) },
+      { name: 'validation', look: 'first', points: data.validation.map(({ step, mse }) => [step, mse]) },
+    ],
+    references: baseline,
+  });
+  const rate = lineChart({
+    title: 'Learning rate over the training steps',
+    x: STEP,
+    y: { label: 'Learning rate (log)', scale: 'log' },
+    series: [
+      {
+        name: 'learning rate',
+        look: 'first',
+        points: data.validation.map(({ step, learningRate }) => [step, learningRate]),
+        steps: true,
+      },
+    ],
+  });
+  return html`<section><h2>How the training went</h2><div class="pair">
+${figure('Reconstruction error', loss, html`Lower is better. ${againstMeanWhole(data)}`)}
+${figure('Learning rate', rate, 'The size of the corrections. It is cut when the validation error stops falling, so that the network can settle.')}
+</div></section>`;
+}
+
+function againstMeanWhole({ validation, meanWholeMse }: ReportData): Content {
+  const last = validation.at(-1);
+  if (!last) return 'No validation has been made yet.';
+  if (meanWholeMse === null) return `The last validation error is ${shortNumber(last.mse)}.`;
+  const meaning = 'The dashed line is the error of answering every part with the average of all wholes.';
+  if (!(last.mse < meanWholeMse))
+    return `${meaning} The network does not beat it yet: it has not learnt to use the part.`;
+  return `${meaning} The network's last error is ${shortNumber(meanWholeMse / last.mse)} times smaller, so it does use the part.`;
+}
+
+/** Cosine similarity of pairs before and after. */
+export function cosineSection({ cosine }: ReportData): Html | null {
+  if (!cosine) return null;
+  const panel = (title: string, pairs: typeof cosine.after) => {
+    const chart = histogram({
+      title: `Cosine similarity of pairs of parts, ${title}`,
+      x: { label: 'Cosine similarity of two parts', scale: 'linear' },
+      groups: [
+        { name: 'same whole', look: 'first', values: pairs.positive },
+        { name: 'different wholes', look: 'second', values: pairs.negative },
+      ],
+      bins: 50,
+    });
+    const numbers = `AUC ${pairs.auc.toFixed(3)}, d′ ${pairs.dPrime.toFixed(2)}, overlap ${percent(pairs.overlap)}.`;
+    return figure(title, chart, numbers);
+  };
+  return html`<section><h2>Do parts of one whole look alike to the network?</h2>
+<p>Each pair is two parts, of the same whole or of different ones, and its similarity is measured in the
+network's features. The further the two hills stand apart, the better the features tell wholes from each other.
+The AUC is the chance that a same-whole pair is the more similar one: 0.5 is guessing, 1 is never wrong.
+Mind the horizontal axes: they differ, because untrained features are all alike.</p>
+<div class="pair">${panel(cosine.beforeLabel, cosine.before)}${panel(cosine.afterLabel, cosine.after)}</div></section>`;
+}
+
+/** What each checkpoint's features are worth. */
+export function contrastSection(data: ReportData): Html | null {
+  const { checkpoints, correlation, contrastiveBounds: bounds } = data;
+  if (checkpoints.length === 0) return null;
+  const references: Reference[] = bounds
+    ? [
+        {
+          name: `all features equal, ${bounds.collapsed.toFixed(2)}`,
+          look: 'reference',
+          y: bounds.collapsed,
+        },
+        { name: `perfectly separated, ${bounds.separated.toFixed(2)}`, look: 'other', y: bounds.separated },
+      ]
+    : [];
+  const overSteps = (
+    name: string,
+    y: Axis,
+    value: (checkpoint: (typeof checkpoints)[number]) => number,
+    lines = references,
+  ) =>
+    lineChart({
+      title: `${name} at every checkpoint`,
+      x: STEP,
+      y,
+      series: [{ name, look: 'first', points: checkpoints.map((c) => [c.step, value(c)]) }],
+      references: lines,
+    });
+  const against = scatter({
+    title: 'Contrastive loss against validation error, one point a checkpoint',
+    x: MSE,
+    y: { label: 'Contrastive loss', scale: 'linear' },
+    points: checkpoints.map((c) => ({
+      at: [c.validationMse, c.contrastiveLoss],
+      name: `step ${wholeNumber(c.step)}`,
+    })),
+  });
+  const together = correlation
+    ? `r = ${correlation.r.toFixed(2)} over ${correlation.n} checkpoints, ${probability(correlation.p)}. Checkpoints of one training follow from each other, so take p as a hint.`
+    : 'Too few different checkpoints for a correlation.';
+  return html`<section><h2>Does redrawing teach to tell wholes apart?</h2>
+<p>The contrastive loss was never trained on. If it falls along with the reconstruction error, the network learns to
+tell wholes apart just by redrawing them.</p><div class="pair">
+${figure(
+  'Contrastive loss',
+  overSteps('contrastive loss', { label: 'Contrastive loss', scale: 'linear' }, (c) => c.contrastiveLoss),
+  'Lower is better: a part is closer to parts of its own whole than to those of others.',
+)}
+${figure('Contrastive loss and reconstruction error', against, `Each point is a checkpoint, later ones darker. ${together}`)}
+${figure(
+  'Nearest neighbour',
+  overSteps('1-NN accuracy', FRACTION, (c) => c.nearestNeighbour, []),
+  'How often the part that is most similar to a part comes from the same whole.',
+)}
+${figure(
+  'Cosine AUC',
+  overSteps('cosine AUC', { ...FRACTION, include: [0.5, 1] }, (c) => c.cosineAuc, []),
+  'The chance that two parts of one whole are more similar than two of different wholes; 0.5 is guessing.',
+)}
+</div></section>`;
+}
+
+/** A titled drawing with its reading in plain words. */
+export function figure(title: string, drawing: Content, reading: Content): Html {
+  return html`<figure><h3>${title}</h3>${drawing}<figcaption>${reading}</figcaption></figure>`;
+}

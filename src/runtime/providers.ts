@@ -1,0 +1,25 @@
+import * as ort from 'onnxruntime-node';
+
+/** Execution providers that the installed ONNX Runtime was built with, by its own account. */
+export const listedProviders = (): string[] => ort.listSupportedBackends().map(({ name }) => name);
+
+/**
+ * Runs a model of one node, y = x + 1, on a provider and on nothing else.
+ * @returns null when it ran, or why it did not
+ */
+export async function probeProvider(name: string, model: Uint8Array): Promise<string | null> {
+  try {
+    const session = await ort.InferenceSession.create(model, {
+      executionProviders: [name],
+      logSeverityLevel: 4,
+      // Without this, a provider that cannot be loaded is replaced by the CPU in silence.
+      ...(name === 'cpu' ? {} : { extra: { session: { disable_cpu_ep_fallback: '1' } } }),
+    });
+    const { y } = await session.run({ x: new ort.Tensor('float32', Float32Array.of(1), [1]) });
+    await session.release();
+    const value = y?.data[0];
+    return value === 2 ? null : `1 + 1 gave ${String(value)}`;
+  } catch (error) {
+    return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+  }
+}

@@ -1,0 +1,95 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import type { XYZ } from '../data/volume.js';
+import { fromSystemError } from '../errors.js';
+import { embed } from './embed.js';
+import { exportModel } from './export.js';
+import { writePhantoms } from './phantom.js';
+import { prepare } from './prepare.js';
+import { pretrain } from './pretrain.js';
+import { makeReport, type ReportSummary } from './report.js';
+
+export interface DemoSummary extends ReportSummary {
+  readonly encoder: string;
+  readonly features: string;
+  readonly featureError: number;
+  readonly dataWait: number;
+  readonly seconds: number;
+}
+
+const SCANS = 28;
+const SCAN_SIZE: XYZ = [128, 128, 64];
+const TILE_SIZE: XYZ = [32, 32, 16];
+/** The smallest preset, made to fit into minutes on two cores. */
+const SETTINGS = [
+  'steps=360',
+  'validation.every=40',
+  'validation.wholes=96',
+  'learningRate=0.002',
+  'checkpoints.keepLogSpaced=10',
+];
+
+/**
+ * The whole job on phantoms: scans, tiles, pre-training, analysis, export, features, report.
+ * @param out folder; its subfolders from an earlier demo are replaced
+ * @param log one line before each step
+ */
+export async function runDemo(
+  out: string,
+  log: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
+): Promise<DemoSummary> {
+  const started = performance.now();
+  const at = (name: string) => join(out, name);
+  const [phantoms, tiles, run, model] = [at('phantoms'), at('tiles'), at('run'), at('encoder')];
+  try {
+    for (const folder of [phantoms, tiles, run, model]) rmSync(folder, { recursive: true, force: true });
+  } catch (error) {
+    throw fromSystemError(error, out);
+  }
+
+  log(`1/6 phantom: ${SCANS} chest CTs of ${SCAN_SIZE.join('×')} voxels`);
+  const { scans } = await writePhantoms({
+    out: phantoms,
+    scans: SCANS,
+    size: SCAN_SIZE,
+    seed: 1,
+    format: 'nii.gz',
+  });
+  log('2/6 prepare: tiles, a quarter of the scans for validation');
+  await prepare({
+    input: scans.map(({ path }) => path),
+    out: tiles,
+    size: TILE_SIZE,
+    valFraction: 0.25,
+    reject: 'air',
+  });
+  log('3/6 pretrain: the tiny preset');
+  const trained = await pretrain({ data: tiles, out: run, preset: 'tiny', settings: SETTINGS });
+  log('4/6 report: contrastive analysis of the checkpoints');
+  const report = await makeReport({ run });
+  log('5/6 export: encoder.onnx');
+  const exported = await exportModel({ run, out: model });
+  log('6/6 embed: a feature vector for every scan');
+  const embedded = await embed({
+    model: exported.model,
+    input: scans.map(({ path }) => path),
+    out: at('features.parquet'),
+  });
+
+  const seconds = (performance.now() - started) / 1000;
+  const text = [
+    report.text,
+    `wrote ${exported.model} (features within ${exported.featureError.toExponential(1)} of the training network's)`,
+    `wrote ${embedded.rows} feature vectors to ${embedded.files[0]}`,
+    `waited ${(100 * trained.dataWait).toFixed(1)} % of the training for data; ${seconds.toFixed(0)} s in all`,
+  ].join('\n');
+  return {
+    ...report,
+    text,
+    encoder: exported.model,
+    features: embedded.files[0]!,
+    featureError: exported.featureError,
+    dataWait: trained.dataWait,
+    seconds,
+  };
+}

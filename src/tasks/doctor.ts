@@ -1,0 +1,92 @@
+import { freeDiskBytes, freeMemoryBytes, type MachineFacts, machineFacts } from '../machine.js';
+import { listedProviders, probeProvider } from '../runtime/providers.js';
+
+export interface ProviderReport {
+  readonly name: string;
+  /** It has run a model, just now. */
+  readonly usable: boolean;
+  readonly problem: string | null;
+}
+
+export interface DoctorReport {
+  /** Everything that training on the CPU needs is there. */
+  readonly ok: boolean;
+  readonly machine: MachineFacts;
+  readonly providers: readonly ProviderReport[];
+  readonly freeMemoryBytes: number;
+  readonly freeDiskBytes: number;
+  /** What is missing, and the command that mends it. */
+  readonly advice: readonly string[];
+}
+
+const LEAST_NODE = [20, 19];
+const GIGA = 2 ** 30;
+
+const nodeIsNewEnough = () => {
+  const [major, minor] = process.versions.node.split('.').map(Number);
+  return major! > LEAST_NODE[0]! || (major === LEAST_NODE[0] && minor! >= LEAST_NODE[1]!);
+};
+
+/**
+ * What this machine can do.
+ * @param options.probeModel a model y = x + 1, float32 [1]; every provider must run it to count
+ */
+export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promise<DoctorReport> {
+  const providers: ProviderReport[] = [];
+  for (const name of listedProviders()) {
+    const problem = await probeProvider(name, probeModel);
+    providers.push({ name, usable: problem === null, problem });
+  }
+  const cpu = providers.find(({ name }) => name === 'cpu');
+  const [memory, disk] = [freeMemoryBytes(), freeDiskBytes('.')];
+  const machine = machineFacts();
+  const advice = [
+    ...(nodeIsNewEnough() ? [] : [`Node.js ${LEAST_NODE.join('.')} or later is needed: https://nodejs.org`]),
+    ...(cpu?.usable
+      ? []
+      : [
+          'ONNX Runtime does not run here; install it again without its download: echo onnxruntime-node-install=skip >> .npmrc && npm install onnxruntime-node',
+        ]),
+    ...(machine.features && !machine.features.includes('avx2') && process.arch === 'x64'
+      ? ['this processor has no AVX2: training will be slow']
+      : []),
+    ...(memory < 2 * GIGA
+      ? ['less than 2 GiB of memory are free: close other programs, or use --preset tiny']
+      : []),
+    ...(disk < 2 * GIGA
+      ? ['less than 2 GiB of disk are free in this folder: tiles of one CT take about 50 MB']
+      : []),
+  ];
+  return {
+    ok: nodeIsNewEnough() && cpu?.usable === true,
+    machine,
+    providers,
+    freeMemoryBytes: memory,
+    freeDiskBytes: disk,
+    advice,
+  };
+}
+
+/** The report for people. */
+export function formatDoctor({
+  machine,
+  providers,
+  freeMemoryBytes: memory,
+  freeDiskBytes: disk,
+  advice,
+  ok,
+}: DoctorReport): string {
+  return [
+    `Node.js           ${machine.node} on ${machine.platform}`,
+    `processor         ${machine.cpu}, ${machine.cores} cores${machine.features ? `, ${machine.features}` : ''}`,
+    `memory            ${(memory / GIGA).toFixed(1)} GiB free of ${machine.memory}`,
+    `disk              ${(disk / GIGA).toFixed(1)} GiB free in this folder`,
+    `onnxruntime-node  ${machine.onnxruntime}`,
+    ...providers.map(
+      ({ name, usable, problem }) =>
+        `  ${name.padEnd(16)}${usable ? 'works: it ran a model' : `does not work: ${problem}`}`,
+    ),
+    ...advice.map((line) => `! ${line}`),
+    ok ? 'ready: training runs on the CPU' : 'not ready',
+  ].join('\n');
+}

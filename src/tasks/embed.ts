@@ -1,0 +1,229 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { GraphError } from '../../graphs/onnx/types.js';
+import { averagingFactors, clippedAverage } from '../data/average.js';
+import { findScans, readVolume } from '../data/formats/index.js';
+import { orientLPS } from '../data/geometry.js';
+import { openTileStore, readTile } from '../data/tiles.js';
+import { cutTile, tileOrigins } from '../data/tiling.js';
+import type { Volume, XYZ } from '../data/volume.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { startProgress } from '../progress.js';
+import type { Session } from '../runtime/engine.js';
+import { engineFor } from '../runtime/index.js';
+import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
+
+export interface EmbedOptions {
+  /** An encoder with input `hu` [N,D,H,W] and output `features` [N,C], as `export` writes it. */
+  readonly model: string;
+  /** Scans, folders of scans, tile stores. */
+  readonly input: readonly string[];
+  readonly out: string;
+  /** A row a scan, the mean over its tiles, or a row a tile. Scans default to the first, tile stores to the second. */
+  readonly per?: 'scan' | 'tile';
+  /** Size of the tiles that scans are cut into; the model's training tiles without it. */
+  readonly size?: XYZ;
+  readonly threads?: number;
+}
+
+export interface EmbedSummary {
+  readonly files: readonly string[];
+  readonly rows: number;
+  readonly dimensions: number;
+  readonly failures: readonly { source: string; message: string }[];
+}
+
+/** Tiles that go through the model at once. */
+const BATCH = 8;
+
+interface Encoder {
+  readonly session: Session;
+  readonly inputType: 'float32' | 'int16';
+  /** Tiles are averaged down to this; the tile's own size for a model that does not say. */
+  readonly whole: XYZ | undefined;
+  readonly tile: XYZ | undefined;
+  readonly window: { low: number; high: number };
+}
+
+const parse = (text: string | undefined): XYZ | undefined =>
+  text?.split('x').map(Number) as unknown as XYZ | undefined;
+
+async function loadEncoder(path: string, threads: number): Promise<Encoder> {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+  try {
+    const { graph, metadata } = decodeModel(bytes);
+    const input = graph.inputs.find(({ name }) => name === 'hu');
+    if (!input || !graph.outputs.some(({ name }) => name === 'features'))
+      throw new GraphError('there is no input "hu" with an output "features"');
+    return {
+      session: await engineFor('cpu').load(bytes, { threads }),
+      inputType: input.type === 'int16' ? 'int16' : 'float32',
+      whole: parse(metadata.whole_size),
+      tile: parse(metadata.tile_size),
+      window: metadata.hu_window ? JSON.parse(metadata.hu_window) : { low: -32768, high: 32767 },
+    };
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new UserError('input', {
+      what: error.message,
+      where: path,
+      expected: 'an encoder that `p2w export` wrote',
+      cause: error,
+    });
+  }
+}
+
+/** Runs tiles of one size through the encoder, a batch at a time. */
+async function* featuresOf(
+  encoder: Encoder,
+  tiles: Iterable<Int16Array | Float32Array>,
+  size: XYZ,
+): AsyncGenerator<Float32Array> {
+  const whole = encoder.whole ?? size;
+  const factors = averagingFactors(size, whole);
+  if (!factors)
+    throw new UserError('input', {
+      what: 'the tiles cannot be averaged down to what the model was trained on',
+      got: `tiles of ${size.join('×')}`,
+      expected: `a whole multiple of ${whole.join('×')} along every axis`,
+      fix: 'choose such a --size',
+    });
+  const voxels = whole[0] * whole[1] * whole[2];
+  let pending: Float32Array[] = [];
+  const run = async () => {
+    const joined =
+      encoder.inputType === 'int16'
+        ? new Int16Array(pending.length * voxels)
+        : new Float32Array(pending.length * voxels);
+    for (const [i, tile] of pending.entries())
+      joined.set(encoder.inputType === 'int16' ? tile.map(Math.round) : tile, i * voxels);
+    const hu = {
+      type: encoder.inputType,
+      shape: [pending.length, whole[2], whole[1], whole[0]],
+      data: joined,
+    };
+    const { shape, data } = (await encoder.session.run({ hu })).features!;
+    const rows = pending.map((_, i) => (data as Float32Array).slice(i * shape[1]!, (i + 1) * shape[1]!));
+    pending = [];
+    return rows;
+  };
+  for (const tile of tiles) {
+    pending.push(clippedAverage(tile, size, factors, encoder.window));
+    if (pending.length === BATCH) yield* await run();
+  }
+  if (pending.length > 0) yield* await run();
+}
+
+/** Tiles of one scan, by their offsets. */
+interface Source {
+  readonly name: string;
+  readonly size: XYZ;
+  readonly offsets: readonly XYZ[];
+  readonly tiles: Iterable<Int16Array | Float32Array>;
+}
+
+async function embedSource(encoder: Encoder, source: Source, per: 'scan' | 'tile'): Promise<FeatureRow[]> {
+  const rows: FeatureRow[] = [];
+  for await (const features of featuresOf(encoder, source.tiles, source.size))
+    rows.push({ source: source.name, offset: source.offsets[rows.length]!, tiles: 1, features });
+  if (per === 'tile' || rows.length === 0) return rows;
+  const mean = rows[0]!.features.map(
+    (_, c) => rows.reduce((sum, row) => sum + row.features[c]!, 0) / rows.length,
+  );
+  return [{ source: source.name, offset: null, tiles: rows.length, features: mean }];
+}
+
+const isStore = (path: string) => existsSync(join(path, 'manifest.json'));
+
+/** The scans of a tile store. */
+function* storeSources(path: string): Generator<Source> {
+  const store = openTileStore(path);
+  for (const scan of store.manifest.scans) {
+    yield {
+      name: scan.id,
+      size: store.size,
+      offsets: scan.tiles.map(({ offset }) => offset),
+      tiles: (function* () {
+        for (const index of scan.tiles.keys()) yield readTile(store, { scan, index });
+      })(),
+    };
+  }
+}
+
+function scanSource(path: string, volume: Volume, size: XYZ): Source {
+  const offsets = tileOrigins(volume.size, { size, zBorder: 0, xyBorder: 0, reject: 'none' });
+  if (offsets.length === 0)
+    throw new UserError('input', {
+      what: 'the scan is smaller than one tile',
+      where: path,
+      got: volume.size.join('×'),
+      expected: `at least ${size.join('×')} voxels`,
+    });
+  return {
+    name: path,
+    size,
+    offsets,
+    tiles: (function* () {
+      for (const offset of offsets) yield cutTile(volume, offset, size);
+    })(),
+  };
+}
+
+/**
+ * Feature vectors of scans and tiles. Scans are brought into LPS orientation and cut into the tiles that the
+ * model was trained on. A scan that cannot be read is reported and does not stop the others.
+ * @throws UserError when the model is no encoder, an input does not exist, or the result cannot be written
+ */
+export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
+  checkFeaturePath(options.out);
+  const encoder = await loadEncoder(options.model, options.threads ?? 0);
+  const stores = options.input.filter(isStore);
+  const others = options.input.filter((path) => !isStore(path));
+  const scans = others.length > 0 ? await findScans(others) : [];
+  const size = options.size ?? encoder.tile;
+  if (scans.length > 0 && !size)
+    throw new UserError('usage', {
+      what: 'the model does not say which size it was trained on',
+      where: options.model,
+      fix: 'give --size',
+    });
+
+  const rows: FeatureRow[] = [];
+  const failures: { source: string; message: string }[] = [];
+  const progress = startProgress({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
+  try {
+    for (const [done, path] of [...stores, ...scans].entries()) {
+      try {
+        const sources =
+          done < stores.length
+            ? storeSources(path)
+            : [scanSource(path, orientLPS(await readVolume(path)), size!)];
+        for (const source of sources)
+          rows.push(
+            ...(await embedSource(encoder, source, options.per ?? (done < stores.length ? 'tile' : 'scan'))),
+          );
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        failures.push({ source: path, message: error.message });
+        progress.log(error.message);
+      }
+      progress.update(done + 1);
+    }
+  } finally {
+    progress.stop();
+    await encoder.session.release();
+  }
+  if (rows.length === 0)
+    throw new UserError('input', {
+      what: `none of the inputs could be embedded; the first: ${failures[0]?.message ?? 'there is none'}`,
+      where: options.input.join(', '),
+    });
+  const files = await writeFeatures(options.out, rows);
+  return { files, rows: rows.length, dimensions: rows[0]!.features.length, failures };
+}

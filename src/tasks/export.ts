@@ -1,0 +1,180 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { autoencoderGraph, encoderGraph } from '../../graphs/artifacts/inference.js';
+import { plainForms } from '../../graphs/forms/index.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import type { Config } from '../config.js';
+import type { Batch } from '../data/loader.js';
+import { partMatrices } from '../data/parts.js';
+import type { XYZ } from '../data/volume.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+import { randomStream } from '../random.js';
+import type { EngineTensor } from '../runtime/engine.js';
+import { engineFor } from '../runtime/index.js';
+import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
+import { createFeatureExtractor } from '../train/evaluator.js';
+import { genesisName } from '../train/genesis-names.js';
+import { readRun } from '../train/run.js';
+import { writeSafetensors } from '../train/safetensors.js';
+import { modelCard } from './model-card.js';
+
+export interface ExportOptions {
+  readonly run: string;
+  /** `best`, `last`, or the step of a kept checkpoint. */
+  readonly checkpoint?: 'best' | 'last' | number;
+  readonly what?: 'encoder' | 'autoencoder';
+  readonly inputType?: 'float32' | 'int16';
+  /** Folder to write into. */
+  readonly out: string;
+  /** Licence of the weights, for metadata and model card. */
+  readonly license?: string;
+}
+
+export interface ExportSummary {
+  readonly model: string;
+  readonly weights: string;
+  readonly card: string;
+  readonly step: number;
+  /** Largest difference to the training network's features, relative to the largest feature. */
+  readonly featureError: number;
+}
+
+/** Features of the exported model and of the training network may differ by this much, relatively. */
+const TOLERANCE = 1e-4;
+
+/** What the file says of itself; every value is a string, as ONNX wants. */
+function metadataOf(
+  config: Config,
+  tile: XYZ,
+  { state }: Checkpoint,
+  license: string,
+): Record<string, string> {
+  return {
+    method: 'Parts2Whole (Feng et al. 2020): self-supervised contrastive learning via reconstruction',
+    preset: config.preset,
+    network: JSON.stringify(config.network),
+    training_steps: String(state.step),
+    best_validation_mse: state.best ? String(state.best.validationMse) : '',
+    data_manifest_sha256: state.dataHash,
+    seed: String(config.seed),
+    input: 'hu: Hounsfield units, [N, D, H, W]',
+    axes: 'D = z (towards the head), H = y (towards the back), W = x (towards the left): LPS, x fastest',
+    preprocessing: `inside the model: clipped to [${config.hu.low}, ${config.hu.high}] HU, mapped to [0, 1]`,
+    size_multiple: String(2 ** config.network.levels),
+    hu_window: JSON.stringify(config.hu),
+    tile_size: tile.join('x'),
+    whole_size: config.whole.join('x'),
+    part: JSON.stringify(config.part),
+    license,
+    intended_use: 'research; not a medical device',
+  };
+}
+
+/**
+ * Writes a checkpoint as a portable model that takes HU: `<what>.onnx`, `weights.safetensors` (unfolded, with
+ * the names that Models Genesis' PyTorch code uses in its metadata) and `model-card.md`. The model is run and
+ * compared with the training network before anything is written.
+ * @throws UserError when there is no such checkpoint, or the two differ by more than 1e-4
+ */
+export async function exportModel(options: ExportOptions): Promise<ExportSummary> {
+  const { config, tile } = readRun(options.run);
+  const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
+  const what = options.what ?? 'encoder';
+  if (config.network.norm.evalStatistics === 'batch')
+    throw new UserError('config', {
+      what: 'a network that is evaluated with batch statistics cannot be exported: its features depend on the other samples',
+      where: 'network.norm.evalStatistics',
+      expected: 'running',
+    });
+  const license = options.license ?? 'not stated';
+  const metadata = metadataOf(config, tile, checkpoint, license);
+  const weights = new Map([...checkpoint.tensors].map(([name, { data }]) => [name, data as Float32Array]));
+  const build = what === 'encoder' ? encoderGraph : autoencoderGraph;
+  const graph = build(
+    { network: config.network, window: config.hu, inputType: options.inputType ?? 'float32' },
+    weights,
+  );
+  const documentation =
+    'Encoder of 3D CT images, pre-trained by Parts2Whole. For research, no medical device.';
+  const model = encodeModel(toModel(lower(graph, plainForms), { documentation, metadata }));
+  const featureError = await compareFeatures(config, checkpoint, model, options.inputType ?? 'float32');
+
+  try {
+    mkdirSync(options.out, { recursive: true });
+  } catch (error) {
+    throw fromSystemError(error, options.out);
+  }
+  const paths = {
+    weights: join(options.out, 'weights.safetensors'),
+    card: join(options.out, 'model-card.md'),
+    model: join(options.out, `${what}.onnx`),
+  };
+  const parameters = [...checkpoint.tensors].filter(([name]) => !name.startsWith('optimizer.'));
+  const genesis = Object.fromEntries(
+    parameters.flatMap(([name]) => (genesisName(name) ? [[name, genesisName(name)]] : [])),
+  );
+  writeSafetensors(
+    paths.weights,
+    parameters.map(([name, tensor]) => ({
+      name,
+      dtype: 'F32' as const,
+      shape: tensor.shape,
+      data: tensor.data,
+    })),
+    { ...metadata, models_genesis_names: JSON.stringify(genesis) },
+  );
+  writeFileAtomic(paths.card, modelCard({ what, config, state: checkpoint.state, metadata, featureError }));
+  writeFileAtomic(paths.model, model);
+  return { ...paths, step: checkpoint.state.step, featureError };
+}
+
+/** Two images of noise in the HU of a chest, whose parts are the whole of them. */
+function noiseBatch(size: XYZ, seed: number): Batch {
+  const random = randomStream(seed, 'export check');
+  const wholes = Int16Array.from({ length: 2 * size[0] * size[1] * size[2] }, () =>
+    random.between(-1200, 1200),
+  );
+  const { depth, height, width } = partMatrices({ start: [0, 0, 0], size }, size, size);
+  const twice = (matrix: Float32Array) => Float32Array.of(...matrix, ...matrix);
+  const matrices = { depth: twice(depth), height: twice(height), width: twice(width) };
+  return { index: 0, size: 2, used: 2, tile: size, whole: size, wholes, ...matrices, tiles: [0, 1] };
+}
+
+/** Features of one batch of made-up HU by both networks. */
+async function compareFeatures(
+  config: Config,
+  { tensors }: Checkpoint,
+  model: Uint8Array,
+  inputType: 'float32' | 'int16',
+): Promise<number> {
+  const engine = engineFor('cpu');
+  const small: Config = { ...config, batch: 2, microBatch: null };
+  const batch = noiseBatch(config.whole, config.seed);
+  const extractor = await createFeatureExtractor(small, config.whole, engine);
+  const session = await engine.load(model, { threads: config.threads });
+  try {
+    const state = new Map(
+      [...tensors].map(([name, { shape, data }]) => [name, { type: 'float32', shape, data } as EngineTensor]),
+    );
+    const expected = await extractor.features(batch, state);
+    const [x, y, z] = config.whole;
+    const data = inputType === 'int16' ? batch.wholes : Float32Array.from(batch.wholes);
+    const got = (await session.run({ hu: { type: inputType, shape: [2, z, y, x], data } })).features!
+      .data as Float32Array;
+    const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
+    const error = expected.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / scale;
+    if (!(error <= TOLERANCE))
+      throw new UserError('runtime', {
+        what: 'the exported model does not give the features of the trained network; nothing was written',
+        got: `a relative difference of ${error}`,
+        expected: `at most ${TOLERANCE}`,
+      });
+    return error;
+  } finally {
+    await extractor.release();
+    await session.release();
+  }
+}

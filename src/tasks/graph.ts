@@ -1,0 +1,90 @@
+import { encoderGraph } from '../../graphs/artifacts/inference.js';
+import { plainForms } from '../../graphs/forms/index.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
+import { formatShape, sizeOf } from '../../graphs/onnx/types.js';
+import { type Config, type ConfigSources, resolveConfig } from '../config.js';
+import type { XYZ } from '../data/volume.js';
+import { writeFileAtomic } from '../files.js';
+import { initialize } from '../train/initialize.js';
+import { buildGraph, encodeGraph } from '../train/models.js';
+
+export interface GraphOptions extends ConfigSources {
+  readonly what: 'step' | 'gradient' | 'eval' | 'encoder';
+  /** Voxels of stored tiles, x×y×z; the wholes' size without it. */
+  readonly tile?: XYZ;
+  /** Where the `.onnx` file goes; nothing is written without it. */
+  readonly out?: string;
+}
+
+export interface GraphReport {
+  readonly what: GraphOptions['what'];
+  readonly config: Config;
+  readonly parameters: number;
+  readonly inputs: readonly { name: string; type: string; shape: readonly (number | string)[] }[];
+  readonly outputs: readonly { name: string; type: string; shape: readonly (number | string)[] }[];
+  /** Of the graph as it is meant, before lowering. */
+  readonly summary: GraphSummary;
+  /** Of the file. */
+  readonly bytes: number;
+}
+
+const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as const;
+
+/** Builds a graph of a preset; writes it as an ONNX model where asked to. */
+export function makeGraph(options: GraphOptions): GraphReport {
+  const config = resolveConfig(options);
+  const tile = options.tile ?? config.whole;
+  const reference = buildGraph('evaluation', config, tile);
+  const graph =
+    options.what === 'encoder'
+      ? encoderGraph(
+          { network: config.network, window: config.hu, inputType: 'float32' },
+          initialize(reference.parameters, config.seed),
+        )
+      : buildGraph(KINDS[options.what], config, tile).graph;
+  const built = { graph, parameters: reference.parameters };
+  const bytes =
+    options.what === 'encoder' ? encodeModel(toModel(lower(graph, plainForms))) : encodeGraph(built, config);
+  if (options.out) writeFileAtomic(options.out, bytes);
+  return {
+    what: options.what,
+    config,
+    parameters: reference.parameters.filter((p) => p.trainable).reduce((sum, p) => sum + sizeOf(p.shape), 0),
+    inputs: graph.inputs,
+    outputs: graph.outputs,
+    summary: summarize(graph),
+    bytes: bytes.length,
+  };
+}
+
+const giga = (n: number) => `${(n / 1e9).toFixed(n < 1e10 ? 2 : 1)} G`;
+const mega = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
+
+/** The report as a table for people: one line a layer of the network, the backward pass and the update in one each. */
+export function formatGraph({ what, summary, parameters, bytes, config }: GraphReport): string {
+  const groups = new Map<string, { flops: number; bytes: number; shape: string }>();
+  for (const { layer, flops, activationBytes, shape } of summary.layers) {
+    const name = /^(gradient|optimizer|clip|gradient_norm)/.exec(layer)?.[0] ?? layer;
+    const group = groups.get(name) ?? { flops: 0, bytes: 0, shape: '' };
+    const grouped = name !== layer;
+    groups.set(name, {
+      flops: group.flops + flops,
+      bytes: group.bytes + activationBytes,
+      shape: grouped ? '' : formatShape(shape),
+    });
+  }
+  const rows = [...groups].map(([name, g]) => [name, g.shape, `${giga(g.flops)}FLOP`, mega(g.bytes)]);
+  const table = [['layer', 'output', 'work', 'activations'], ...rows];
+  const widths = [0, 1, 2, 3].map((i) => Math.max(...table.map((row) => row[i]!.length)));
+  const line = (row: string[]) =>
+    row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ');
+  return [
+    ...table.map(line),
+    '',
+    `${what} graph of preset ${config.preset}: ${parameters.toLocaleString('en')} trainable parameters, ${giga(summary.flops)}FLOP, ` +
+      `${mega(summary.activationBytes)} of activations, ${summary.nodes} operators, a file of ${mega(bytes)}`,
+  ].join('\n');
+}

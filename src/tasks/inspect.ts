@@ -1,0 +1,134 @@
+import { readFileSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { formatShape, GraphError, sizeOf } from '../../graphs/onnx/types.js';
+import { readScanHeader } from '../data/formats/index.js';
+import { openTileStore } from '../data/tiles.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { readSafetensorsHeader } from '../train/safetensors.js';
+
+/** What a file is, and what it holds, as names and values in the order in which they should be read. */
+export interface Inspection {
+  readonly kind: 'scan' | 'tiles' | 'tensors' | 'model';
+  readonly path: string;
+  readonly facts: Readonly<Record<string, unknown>>;
+}
+
+const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
+
+function inspectModel(path: string): Inspection {
+  const bytes = readFileSync(path);
+  try {
+    const model = decodeModel(bytes, ({ length }) => new Uint8Array(length));
+    const { graph } = model;
+    const operators: Record<string, number> = {};
+    for (const { operator } of graph.nodes) operators[operator] = (operators[operator] ?? 0) + 1;
+    const values = (list: typeof graph.inputs) =>
+      Object.fromEntries(list.map((v) => [v.name, `${v.type} ${formatShape(v.shape)}`]));
+    const weights = [...graph.initializers.values()].reduce((sum, t) => sum + sizeOf(t.shape), 0);
+    const facts = {
+      size: megabytes(bytes.length),
+      producer: `${model.producer.name} ${model.producer.version}`,
+      opsets: model.opsets,
+      inputs: values(graph.inputs),
+      outputs: values(graph.outputs),
+      nodes: graph.nodes.length,
+      operators,
+      storedValues: weights,
+      metadata: model.metadata,
+    };
+    return { kind: 'model', path, facts };
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new UserError('input', { what: error.message, where: path, cause: error });
+  }
+}
+
+function inspectTensors(path: string): Inspection {
+  const { tensors, metadata } = readSafetensorsHeader(path);
+  const shapes = Object.fromEntries(
+    [...tensors].map(([name, { dtype, shape }]) => [name, `${dtype} ${formatShape(shape)}`]),
+  );
+  const { state, ...rest } = metadata;
+  const training = state ? { state: JSON.parse(state) as unknown } : {};
+  return {
+    kind: 'tensors',
+    path,
+    facts: { size: megabytes(statSync(path).size), ...rest, ...training, tensors: shapes },
+  };
+}
+
+function inspectTiles(folder: string): Inspection {
+  const { manifest, train, validation, hash } = openTileStore(folder);
+  return {
+    kind: 'tiles',
+    path: folder,
+    facts: {
+      tileSize: manifest.size.join('×'),
+      trainingTiles: train.length,
+      validationTiles: validation.length,
+      hash,
+      options: manifest.options,
+      scans: Object.fromEntries(
+        manifest.scans.map((s) => [
+          s.id,
+          `${s.split}, ${s.tiles.length} tiles of ${s.size.join('×')} at ${s.spacing.map((v) => v.toFixed(2)).join('×')} mm`,
+        ]),
+      ),
+      failures: manifest.failures,
+    },
+  };
+}
+
+async function inspectScan(path: string): Promise<Inspection> {
+  const { format, elementType, grid, fields } = await readScanHeader(path);
+  return {
+    kind: 'scan',
+    path,
+    facts: {
+      format,
+      elementType,
+      size: grid.size.join('×'),
+      spacingMm: grid.spacing,
+      originMm: grid.origin,
+      direction: grid.direction,
+      header: fields,
+    },
+  };
+}
+
+/** Says what a scan, tile store, checkpoint, weights file or ONNX model holds. @throws UserError when it is none */
+export async function inspect(path: string): Promise<Inspection> {
+  try {
+    const isFolder = statSync(path).isDirectory();
+    if (isFolder || path.endsWith('manifest.json'))
+      return inspectTiles(isFolder ? path : dirname(join(path)));
+    if (path.endsWith('.onnx')) return inspectModel(path);
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+  return path.endsWith('.safetensors') ? inspectTensors(path) : await inspectScan(path);
+}
+
+/** Facts as indented lines, long lists cut short. */
+export function formatInspection({ kind, path, facts }: Inspection): string {
+  const MOST = 60;
+  const lines = (value: unknown, indent: string): string[] => {
+    if (Array.isArray(value) && value.every((v) => typeof v !== 'object'))
+      return [`${indent}${value.join(', ')}`];
+    const entries = Object.entries(value as object);
+    const shown = entries
+      .slice(0, MOST)
+      .flatMap(([key, inner]) =>
+        typeof inner === 'object' &&
+        inner !== null &&
+        !(Array.isArray(inner) && inner.every((v) => typeof v !== 'object'))
+          ? [`${indent}${key}:`, ...lines(inner, `${indent}  `)]
+          : [`${indent}${key}: ${Array.isArray(inner) ? inner.join(', ') : String(inner)}`],
+      );
+    return entries.length > MOST
+      ? [...shown, `${indent}… ${entries.length - MOST} more (--json shows all)`]
+      : shown;
+  };
+  return [`${path}: ${kind}`, ...lines(facts, '  ')].join('\n');
+}

@@ -1,0 +1,54 @@
+import type { Config } from '../config.js';
+import type { TrainState } from '../train/checkpoint.js';
+
+export interface ModelCardFacts {
+  readonly what: 'encoder' | 'autoencoder';
+  readonly config: Config;
+  readonly state: TrainState;
+  readonly metadata: Readonly<Record<string, string>>;
+  readonly featureError: number;
+}
+
+/** The model card that lies beside an exported model, as Markdown. */
+export function modelCard({ what, config, state, metadata, featureError }: ModelCardFacts): string {
+  const channels = config.network.width * 2 ** (config.network.levels + 1);
+  const factor = 2 ** config.network.levels;
+  const output =
+    what === 'encoder'
+      ? `| \`feature_map\` | float32 [N, ${channels}, D/${factor}, H/${factor}, W/${factor}] | after the last ReLU |
+| \`features\` | float32 [N, ${channels}] | the feature map averaged over positions |`
+      : `| \`reconstruction\` | float32 [N, 1, D, H, W] | the whole, in [0, 1] |
+| \`features\` | float32 [N, ${channels}] | the bottleneck averaged over positions |`;
+  return `# ${what === 'encoder' ? 'Encoder' : 'Autoencoder'} pre-trained by Parts2Whole
+
+**For research only. Not a medical device; not for diagnosis.** The paper states that its content is covered by
+patents pending.
+
+| input | type and shape | meaning |
+|---|---|---|
+| \`hu\` | [N, D, H, W], D, H, W multiples of ${factor} | Hounsfield units, x fastest; D = z, H = y, W = x in LPS orientation |
+
+| output | type and shape | meaning |
+|---|---|---|
+${output}
+
+Preprocessing is part of the model: HU are clipped to ${config.hu.low} … ${config.hu.high} and mapped to 0 … 1. BatchNorm is folded
+into the convolutions. It was trained on images of ${config.whole.join('×')} voxels (x×y×z).
+
+| training | |
+|---|---|
+| method | ${metadata.method} |
+| preset | ${config.preset} |
+| network | 3D U-Net, width ${config.network.width}, ${config.network.levels} poolings, ${config.network.upsampling} up-sampling, ${config.network.skip ? 'with' : 'no'} skip connections |
+| parts | ${config.part.scale.map((s) => s.toFixed(4)).join(' … ')} of the whole's volume |
+| steps | ${state.step}, batch ${config.batch} |
+| best validation MSE | ${state.best ? `${state.best.validationMse.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
+| data (SHA-256 of the manifest) | ${state.dataHash} |
+| seed | ${config.seed} |
+| licence of the weights | ${metadata.license} |
+| check at export | features within ${featureError.toExponential(1)} (relative) of the training network's |
+
+\`weights.safetensors\` holds the same network before folding. Its metadata entry \`models_genesis_names\` maps every
+tensor to its name in the PyTorch code of Models Genesis.
+`;
+}

@@ -1,0 +1,109 @@
+import { featureChannels } from '../../graphs/models/unet3d.js';
+import type { Config } from '../config.js';
+import type { Batch } from '../data/loader.js';
+import type { XYZ } from '../data/volume.js';
+import type { Engine, Tensors } from '../runtime/engine.js';
+import { buildGraph, encodeGraph, type GraphKind } from './models.js';
+import { batchFeeds, type State } from './stepper.js';
+
+/** What the network makes of one batch, sample by sample. */
+export interface Evaluation {
+  /** Mean squared error of each sample. */
+  readonly losses: Float32Array;
+  /** [N,1,D,H,W] in [0,1]. */
+  readonly part: Float32Array;
+  readonly whole: Float32Array;
+  readonly reconstruction: Float32Array;
+}
+
+/** Runs a network without training it, on the parameters of any state. */
+export interface Evaluator {
+  /** Mean squared error over all samples, and the spread of the outputs (0 when the network has collapsed). */
+  validate(batches: Iterable<Batch>, state: State): Promise<{ mse: number; outputDeviation: number }>;
+  evaluate(batch: Batch, state: State): Promise<Evaluation>;
+  release(): Promise<void>;
+}
+
+export interface FeatureExtractor {
+  /** Length of a feature vector. */
+  readonly dimensions: number;
+  /** [N, dimensions], one row a sample. */
+  features(batch: Batch, state: State): Promise<Float32Array>;
+  release(): Promise<void>;
+}
+
+/** Loads one of a run's graphs that only read the parameters. */
+async function load(kind: GraphKind, config: Config, tile: XYZ, engine: Engine) {
+  const built = buildGraph(kind, config, tile);
+  const session = await engine.load(encodeGraph(built, config), { threads: config.threads });
+  const names = built.parameters.map(({ name }) => name).filter((name) => session.inputs.includes(name));
+  const run = (batch: Batch, state: State): Promise<Tensors> =>
+    session.run({
+      ...batchFeeds(batch),
+      ...Object.fromEntries(names.map((name) => [name, state.get(name)!])),
+    });
+  return { run, release: () => session.release() };
+}
+
+/** Standard deviation over samples of each voxel's output, averaged over voxels. */
+function spread(outputs: Float32Array, samples: number): number {
+  const voxels = outputs.length / samples;
+  let total = 0;
+  for (let v = 0; v < voxels; v++) {
+    let sum = 0;
+    let squares = 0;
+    for (let s = 0; s < samples; s++) {
+      const value = outputs[s * voxels + v]!;
+      sum += value;
+      squares += value * value;
+    }
+    total += Math.sqrt(Math.max(0, squares / samples - (sum / samples) ** 2));
+  }
+  return total / voxels;
+}
+
+/** Loads the evaluation graph of a run. */
+export async function createEvaluator(config: Config, tile: XYZ, engine: Engine): Promise<Evaluator> {
+  const { run, release } = await load('evaluation', config, tile, engine);
+  const evaluate = async (batch: Batch, state: State): Promise<Evaluation> => {
+    const result = await run(batch, state);
+    const values = (name: string) => result[name]!.data as Float32Array;
+    return {
+      losses: values('loss'),
+      part: values('part'),
+      whole: values('whole'),
+      reconstruction: values('reconstruction'),
+    };
+  };
+  return {
+    evaluate,
+    async validate(batches, state) {
+      let sum = 0;
+      let count = 0;
+      let deviation = 0;
+      for (const batch of batches) {
+        const { losses, reconstruction } = await evaluate(batch, state);
+        // The last batch is filled up with repeats, which do not count.
+        for (const loss of losses.subarray(0, batch.used)) sum += loss;
+        count += batch.used;
+        deviation = Math.max(deviation, spread(reconstruction, batch.size));
+      }
+      return { mse: sum / count, outputDeviation: deviation };
+    },
+    release,
+  };
+}
+
+/** Loads the encoder half of a run's evaluation graph. */
+export async function createFeatureExtractor(
+  config: Config,
+  tile: XYZ,
+  engine: Engine,
+): Promise<FeatureExtractor> {
+  const { run, release } = await load('features', config, tile, engine);
+  return {
+    dimensions: featureChannels(config.network),
+    features: async (batch, state) => (await run(batch, state)).features!.data as Float32Array,
+    release,
+  };
+}

@@ -1,0 +1,155 @@
+import type { Config } from '../config.js';
+import type { Batch, Loader } from '../data/loader.js';
+import { UserError } from '../errors.js';
+import type { Progress } from '../progress.js';
+import type { TrainState } from './checkpoint.js';
+import type { Evaluator } from './evaluator.js';
+import type { Metrics } from './metrics.js';
+import { microBatches } from './models.js';
+import { plateauNext } from './schedule.js';
+import type { Stepper } from './stepper.js';
+import type { EventWriter } from './tensorboard.js';
+
+/** What the loop works with; all of it is open, and the caller closes it. */
+export interface LoopParts {
+  readonly config: Config;
+  readonly stepper: Stepper;
+  readonly evaluator: Evaluator;
+  readonly loader: Loader;
+  /** The fixed validation batches, from the first on. */
+  readonly validationBatches: () => Iterable<Batch>;
+  readonly metrics: Metrics;
+  readonly events: EventWriter;
+  readonly progress: Progress;
+  /** Wholes in the training split: an epoch. */
+  readonly wholes: number;
+  /** Steps between validations. */
+  readonly validateEvery: number;
+  /** Steps whose checkpoints are kept. */
+  readonly kept: ReadonlySet<number>;
+  /** Saves the stepper's state under one or more names, all of them or none that is torn. */
+  save(names: readonly ('last' | 'best' | number)[], state: TrainState): void;
+  /** True once the user has asked to stop. */
+  interrupted(): boolean;
+}
+
+export type Ending = 'finished' | 'early-stop' | 'interrupted';
+
+/** Outputs that differ less than this between samples, twice in a row, are a constant: the network has collapsed. */
+const COLLAPSED = 1e-4;
+/** A network that has just begun gives nearly the mean whole; that is no collapse yet. */
+const COLLAPSE_GRACE_STEPS = 200;
+
+/**
+ * Trains from `state` until the last step, early stop or interruption.
+ * @returns the state that was saved last
+ * @throws UserError of kind `training` when the loss is no number any more or the network has collapsed; the
+ *   checkpoints saved before still stand
+ */
+export async function trainLoop(
+  parts: LoopParts,
+  start: TrainState,
+): Promise<{ state: TrainState; ending: Ending }> {
+  const { config, stepper, loader, metrics, events, progress } = parts;
+  let state = start;
+  if (state.step === 0 && state.metricsBytes === 0) state = await validate(parts, state);
+
+  while (state.step < config.steps) {
+    const step = state.step + 1;
+    const { learningRate } = state.schedule;
+    const batches: Batch[] = [];
+    while (batches.length < microBatches(config).count) batches.push(await loader.next());
+    const { loss, gradientNorm } = await stepper.step(batches, learningRate, step);
+    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw notANumber(step, loss, state);
+
+    const epoch = Math.floor(((step - 1) * config.batch) / parts.wholes);
+    metrics.append({ step, epoch, loss, gradientNorm, learningRate });
+    events.scalar('train/loss', step, loss);
+    events.scalar('train/gradient_norm', step, gradientNorm);
+    events.scalar('train/learning_rate', step, learningRate);
+    state = { ...state, step, epoch };
+
+    const last = step === config.steps;
+    if (last || step % parts.validateEvery === 0) state = await validate(parts, state);
+    else if (parts.kept.has(step)) persist(parts, state, [step, 'last']);
+    else if (step % config.checkpoints.every === 0) persist(parts, state, ['last']);
+    progress.update(step, { loss: loss.toFixed(4), rate: learningRate.toPrecision(2) });
+
+    if (state.stopped) return { state, ending: 'early-stop' };
+    if (parts.interrupted() && !last) {
+      persist(parts, state, ['last']);
+      return { state, ending: 'interrupted' };
+    }
+  }
+  return { state, ending: 'finished' };
+}
+
+/** Validates, moves the schedule, saves, and returns the new state. */
+async function validate(parts: LoopParts, state: TrainState): Promise<TrainState> {
+  const { config, evaluator, stepper, metrics, events, progress } = parts;
+  const { step } = state;
+  const { mse, outputDeviation } = await evaluator.validate(parts.validationBatches(), stepper.state);
+  if (!Number.isFinite(mse)) throw notANumber(step, mse, state);
+  const flat = step >= COLLAPSE_GRACE_STEPS && outputDeviation < COLLAPSED ? state.flatValidations + 1 : 0;
+  if (flat >= 2) throw collapsed(step, mse, state);
+
+  metrics.append({ step, validationMse: mse, outputDeviation, learningRate: state.schedule.learningRate });
+  events.scalar('validation/mse', step, mse);
+  const untrained = step === 0;
+  const moved = untrained ? null : plateauNext(state.schedule, mse, config.schedule);
+  const improved = !untrained && (state.best === null || mse < state.best.validationMse);
+  if (moved?.reduced)
+    progress.log(
+      `step ${step}: no better for ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
+    );
+  if (moved?.stop)
+    progress.log(`step ${step}: no better for ${config.schedule.earlyStop} validations, stopping early`);
+  progress.log(`step ${step}: validation MSE ${mse.toFixed(5)}${improved ? ', the best so far' : ''}`);
+
+  const next: TrainState = {
+    ...state,
+    schedule: moved?.state ?? state.schedule,
+    best: improved ? { step, validationMse: mse } : state.best,
+    flatValidations: flat,
+    stopped: moved?.stop ?? false,
+  };
+  return persist(parts, next, [
+    ...(improved ? (['best'] as const) : []),
+    ...(parts.kept.has(step) ? [step] : []),
+    'last',
+  ]);
+}
+
+/** Saves; `last` comes last, so that a kill between two files only repeats work. */
+function persist(
+  parts: LoopParts,
+  state: TrainState,
+  names: readonly ('last' | 'best' | number)[],
+): TrainState {
+  parts.metrics.sync();
+  const saved = { ...state, metricsBytes: parts.metrics.bytes() };
+  parts.save(names, saved);
+  parts.events.flush();
+  return saved;
+}
+
+const goBack = (state: TrainState) =>
+  state.best
+    ? `the best checkpoint, of step ${state.best.step}, is kept; start a new run with a lower rate, such as --set learningRate=${state.schedule.learningRate / 10}`
+    : `start a new run with a lower rate, such as --set learningRate=${state.schedule.learningRate / 10}`;
+
+const notANumber = (step: number, loss: number, state: TrainState) =>
+  new UserError('training', {
+    what: 'the training has diverged: the loss or its gradient is no finite number any more',
+    where: `step ${step}`,
+    got: `a loss of ${loss} at a learning rate of ${state.schedule.learningRate}`,
+    fix: goBack(state),
+  });
+
+const collapsed = (step: number, mse: number, state: TrainState) =>
+  new UserError('training', {
+    what: 'the network has collapsed: it answers every part with the same image',
+    where: `step ${step}`,
+    got: `a validation MSE of ${mse.toFixed(4)}, and outputs that do not differ between parts`,
+    fix: goBack(state),
+  });

@@ -1,0 +1,73 @@
+import {
+  accumulateGraph,
+  applyGraph,
+  type Built,
+  evaluationGraph,
+  featureGraph,
+  gradientGraph,
+  type ProxyOptions,
+  stepGraph,
+} from '../../graphs/artifacts/training.js';
+import { fastForms, plainForms } from '../../graphs/forms/index.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { GraphError } from '../../graphs/onnx/types.js';
+import type { DHW } from '../../graphs/proxies/parts2whole.js';
+import type { Config } from '../config.js';
+import type { XYZ } from '../data/volume.js';
+import { UserError } from '../errors.js';
+
+/** The graphs of a run, by name. */
+export type GraphKind = 'step' | 'accumulate' | 'apply' | 'gradient' | 'evaluation' | 'features';
+
+const depthHeightWidth = ([x, y, z]: XYZ): DHW => [z, y, x];
+
+/** The graph options that a configuration means, for tiles of a given size. */
+export function proxyOptions(
+  config: Config,
+  tile: XYZ,
+  batch = config.microBatch ?? config.batch,
+): ProxyOptions {
+  return {
+    batch,
+    tile: depthHeightWidth(tile),
+    whole: depthHeightWidth(config.whole),
+    window: config.hu,
+    network: config.network,
+  };
+}
+
+/** Samples that go through the network at once, and how many such groups make a step. */
+export function microBatches({ batch, microBatch }: Config): { size: number; count: number } {
+  const size = microBatch ?? batch;
+  return { size, count: batch / size };
+}
+
+/** Builds one of a run's graphs, before lowering. @throws UserError when the tiles do not suit the configuration */
+export function buildGraph(kind: GraphKind, config: Config, tile: XYZ): Built {
+  const options = proxyOptions(config, tile);
+  try {
+    switch (kind) {
+      case 'step':
+        return stepGraph(options, config.optimizer, config.clipNorm);
+      case 'accumulate':
+        return accumulateGraph(options);
+      case 'apply':
+        return applyGraph(options, config.optimizer, config.clipNorm, microBatches(config).count);
+      case 'gradient':
+        return gradientGraph(options);
+      case 'evaluation':
+        return evaluationGraph(options);
+      case 'features':
+        return featureGraph(options);
+    }
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new UserError('config', { what: error.message, where: `the ${kind} graph`, cause: error });
+  }
+}
+
+/** Lowers a graph by the configured forms, and encodes it as a model. */
+export const encodeGraph = ({ graph }: Built, config: Config): Uint8Array =>
+  encodeModel(toModel(lower(graph, config.forms === 'plain' ? plainForms : fastForms)));

@@ -1,0 +1,157 @@
+/** Weights in Hugging Face's safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes. */
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { z } from 'zod';
+import { sizeOf, type TensorData } from '../../graphs/onnx/types.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { AtomicFile } from '../files.js';
+
+const ARRAYS = {
+  F32: Float32Array,
+  F64: Float64Array,
+  I64: BigInt64Array,
+  I32: Int32Array,
+  I16: Int16Array,
+  U8: Uint8Array,
+} as const;
+export type SafetensorsType = keyof typeof ARRAYS;
+
+export interface NamedTensor {
+  readonly name: string;
+  readonly dtype: SafetensorsType;
+  readonly shape: readonly number[];
+  readonly data: TensorData;
+}
+export type StoredTensor = Omit<NamedTensor, 'name'>;
+
+/** Where a tensor lies in the file. */
+export interface TensorEntry {
+  readonly dtype: SafetensorsType;
+  readonly shape: readonly number[];
+  /** First byte, and the one behind the last, counted from the end of the header. */
+  readonly data_offsets: readonly [number, number];
+}
+
+export interface SafetensorsHeader {
+  readonly tensors: ReadonlyMap<string, TensorEntry>;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Bytes before the first tensor. */
+  readonly dataStart: number;
+}
+
+/** What the reference implementation allows. */
+const MOST_HEADER_BYTES = 100_000_000;
+
+/** Writes tensors in their order, one after the other, atomically. @throws UserError when the disk is full */
+export function writeSafetensors(
+  path: string,
+  tensors: readonly NamedTensor[],
+  metadata: Readonly<Record<string, string>>,
+): void {
+  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  let offset = 0;
+  for (const { name, dtype, shape, data } of tensors) {
+    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
+    offset += data.byteLength;
+  }
+  const json = Buffer.from(JSON.stringify(header));
+  // Spaces behind the header bring the tensors to a multiple of 8 bytes.
+  const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ');
+  json.copy(padded);
+  const length = Buffer.alloc(8);
+  length.writeBigUInt64LE(BigInt(padded.length));
+  const file = new AtomicFile(path);
+  for (const bytes of [length, padded, ...tensors.map(({ data }) => data)]) file.write(bytes);
+  file.commit();
+}
+
+const entrySchema = z.strictObject({
+  dtype: z.enum(Object.keys(ARRAYS) as [SafetensorsType]),
+  shape: z.array(z.int().min(0)),
+  data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
+});
+
+function damaged(where: string, got: string): UserError {
+  return new UserError('run', {
+    what: 'this is no whole safetensors file',
+    where,
+    got,
+    fix: 'use another checkpoint, or write it again',
+  });
+}
+
+function readExactly(fd: number, bytes: Uint8Array, position: number): boolean {
+  for (let done = 0; done < bytes.length; ) {
+    const read = readSync(fd, bytes, done, bytes.length - done, position + done);
+    if (read === 0) return false;
+    done += read;
+  }
+  return true;
+}
+
+function parseHeader(fd: number, path: string): SafetensorsHeader {
+  const { size } = fstatSync(fd);
+  const prefix = Buffer.alloc(8);
+  if (!readExactly(fd, prefix, 0)) throw damaged(path, `${size} bytes`);
+  const length = Number(prefix.readBigUInt64LE());
+  if (length > Math.min(size - 8, MOST_HEADER_BYTES))
+    throw damaged(path, `a header of ${length} bytes in a file of ${size}`);
+  const text = Buffer.alloc(length);
+  readExactly(fd, text, 8);
+  let content: unknown;
+  try {
+    content = JSON.parse(text.toString('utf8'));
+  } catch {
+    throw damaged(path, 'a header that is no JSON');
+  }
+  if (typeof content !== 'object' || content === null || Array.isArray(content))
+    throw damaged(path, 'a header that is no object');
+  const { __metadata__: given = {}, ...entries } = content as Record<string, unknown>;
+  const metadata = z.record(z.string(), z.string()).safeParse(given);
+  if (!metadata.success) throw damaged(path, 'metadata that are not text');
+  const tensors = new Map<string, TensorEntry>();
+  let end = 0;
+  for (const [name, value] of Object.entries(entries)) {
+    const entry = entrySchema.safeParse(value);
+    if (!entry.success) throw damaged(path, `tensor "${name}": ${entry.error.issues[0]?.message}`);
+    const [from, to] = entry.data.data_offsets;
+    if (from !== end || to - from !== sizeOf(entry.data.shape) * ARRAYS[entry.data.dtype].BYTES_PER_ELEMENT)
+      throw damaged(path, `tensor "${name}" at bytes ${from} to ${to}`);
+    end = to;
+    tensors.set(name, entry.data);
+  }
+  if (8 + length + end !== size) throw damaged(path, `${size} bytes instead of ${8 + length + end}`);
+  return { tensors, metadata: metadata.data, dataStart: 8 + length };
+}
+
+function withFile<T>(path: string, use: (fd: number) => T): T {
+  try {
+    const fd = openSync(path, 'r');
+    try {
+      return use(fd);
+    } finally {
+      closeSync(fd);
+    }
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+}
+
+/** Names, types and shapes, without reading the tensors. @throws UserError when the file is damaged */
+export const readSafetensorsHeader = (path: string): SafetensorsHeader =>
+  withFile(path, (fd) => parseHeader(fd, path));
+
+/** Everything. @throws UserError when the file is missing, cut short or lies about itself */
+export function readSafetensors(path: string): {
+  tensors: Map<string, StoredTensor>;
+  metadata: Readonly<Record<string, string>>;
+} {
+  return withFile(path, (fd) => {
+    const { tensors, metadata, dataStart } = parseHeader(fd, path);
+    const read = [...tensors].map(([name, { dtype, shape, data_offsets }]): [string, StoredTensor] => {
+      const data = new ARRAYS[dtype](sizeOf(shape));
+      readExactly(fd, new Uint8Array(data.buffer), dataStart + data_offsets[0]);
+      return [name, { dtype, shape, data }];
+    });
+    return { tensors: new Map(read), metadata };
+  });
+}

@@ -1,0 +1,160 @@
+import { gradientName, nextName, slotName } from '../../graphs/artifacts/training.js';
+import type { Parameter } from '../../graphs/nn/module.js';
+import { optimizerSlots } from '../../graphs/nn/optimizers.js';
+import { sizeOf } from '../../graphs/onnx/types.js';
+import type { Config } from '../config.js';
+import type { Batch } from '../data/loader.js';
+import type { XYZ } from '../data/volume.js';
+import type { Engine, EngineTensor, Session, Tensors } from '../runtime/engine.js';
+import { initialize } from './initialize.js';
+import { buildGraph, encodeGraph, microBatches } from './models.js';
+
+/** All that a step changes: parameters, running statistics and the optimiser's state, by name. */
+export type State = Map<string, EngineTensor>;
+
+export interface StepResult {
+  readonly loss: number;
+  readonly gradientNorm: number;
+}
+
+/** Runs training steps on a state of its own. */
+export interface Stepper {
+  readonly parameters: readonly Parameter[];
+  /** The state as it is after the last step. Steps write into tensors that were current two steps ago. */
+  readonly state: State;
+  /** @param batches one a micro-batch  @param step number of this step, from 1 */
+  step(batches: readonly Batch[], learningRate: number, step: number): Promise<StepResult>;
+  release(): Promise<void>;
+}
+
+const float = (
+  shape: readonly number[],
+  data: Float32Array = new Float32Array(sizeOf(shape)),
+): EngineTensor => ({
+  type: 'float32',
+  shape,
+  data,
+});
+const scalar = (value: number) => float([], Float32Array.of(value));
+
+/** What the graphs call the parts of a batch. */
+export function batchFeeds({
+  wholes,
+  depth,
+  height,
+  width,
+  size,
+  tile,
+  whole,
+}: Batch): Record<string, EngineTensor> {
+  return {
+    tile: { type: 'int16', shape: [size, tile[2], tile[1], tile[0]], data: wholes },
+    part_depth: float([size, whole[2], tile[2]], depth),
+    part_height: float([size, whole[1], tile[1]], height),
+    part_width: float([size, tile[0], whole[0]], width),
+  };
+}
+
+/** The state of an untrained network. */
+export function freshState(parameters: readonly Parameter[], config: Config): State {
+  const values = initialize(parameters, config.seed);
+  const state: State = new Map(parameters.map(({ name, shape }) => [name, float(shape, values.get(name))]));
+  for (const { name, shape } of parameters.filter((p) => p.trainable)) {
+    for (const slot of optimizerSlots(config.optimizer)) state.set(slotName(slot, name), float(shape));
+  }
+  return state;
+}
+
+/**
+ * Two buffers for everything that runs return anew: one is read while the other is written, so no step allocates
+ * parameters.
+ */
+class DoubleBuffer {
+  #spare: Tensors;
+
+  constructor(readonly current: State) {
+    this.#spare = Object.fromEntries([...current].map(([name, t]) => [name, float(t.shape)]));
+  }
+
+  /** Runs a model on the current values, and makes the outputs that are new values of them current. */
+  async run(session: Session, feeds: Tensors, extra: Tensors): Promise<void> {
+    const taken = session.inputs.filter((name) => this.current.has(name));
+    const returned = [...this.current.keys()].filter((name) => session.outputs.includes(nextName(name)));
+    const values = Object.fromEntries(taken.map((name) => [name, this.current.get(name)!]));
+    const targets = Object.fromEntries(returned.map((name) => [nextName(name), this.#spare[name]!]));
+    await session.run({ ...values, ...feeds }, { ...targets, ...extra });
+    const freed = Object.fromEntries(returned.map((name) => [name, this.current.get(name)!]));
+    for (const name of returned) this.current.set(name, this.#spare[name]!);
+    this.#spare = { ...this.#spare, ...freed };
+  }
+}
+
+/**
+ * Loads what a step needs: one model that does everything, or, with several micro-batches, one that adds up
+ * gradients and one that applies them.
+ * @param restored state of a checkpoint; a fresh one is made without it
+ */
+export async function createStepper(
+  config: Config,
+  tile: XYZ,
+  engine: Engine,
+  restored?: State,
+): Promise<Stepper> {
+  const { count } = microBatches(config);
+  const load = async (kind: 'step' | 'accumulate' | 'apply') => {
+    const built = buildGraph(kind, config, tile);
+    return { ...built, session: await engine.load(encodeGraph(built, config), { threads: config.threads }) };
+  };
+  const first = await load(count === 1 ? 'step' : 'accumulate');
+  const second = count === 1 ? null : await load('apply');
+  const state = restored ?? freshState(first.parameters, config);
+  const buffer = new DoubleBuffer(state);
+  const trainable = first.parameters.filter((p) => p.trainable);
+  const loss = scalar(0);
+  const norm = scalar(0);
+
+  /** Sums of gradients live in a buffer of their own: a checkpoint never sees them. */
+  const accumulate = async (batches: readonly Batch[]): Promise<{ sums: State; loss: number }> => {
+    const sums = new DoubleBuffer(new Map(trainable.map((p) => [gradientName(p.name), float(p.shape)])));
+    let total = 0;
+    for (const batch of batches) {
+      const feeds = { ...batchFeeds(batch), ...Object.fromEntries(state) };
+      const statistics = first.parameters.filter((p) => !p.trainable);
+      const fresh = Object.fromEntries(statistics.map((p) => [nextName(p.name), float(p.shape)]));
+      const wanted = Object.fromEntries(
+        first.session.inputs.filter((name) => name in feeds).map((name) => [name, feeds[name]!]),
+      );
+      await sums.run(first.session, wanted, { ...fresh, loss });
+      for (const p of statistics) state.set(p.name, fresh[nextName(p.name)]!);
+      total += loss.data[0] as number;
+    }
+    return { sums: sums.current, loss: total / batches.length };
+  };
+
+  return {
+    parameters: first.parameters,
+    state,
+    async step(batches, learningRate, step) {
+      const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
+      if (!second) {
+        await buffer.run(
+          first.session,
+          { ...batchFeeds(batches[0]!), ...scalars },
+          { loss, gradient_norm: norm },
+        );
+        return { loss: loss.data[0] as number, gradientNorm: norm.data[0] as number };
+      }
+      const found = await accumulate(batches);
+      await buffer.run(
+        second.session,
+        { ...Object.fromEntries(found.sums), ...scalars },
+        { gradient_norm: norm },
+      );
+      return { loss: found.loss, gradientNorm: norm.data[0] as number };
+    },
+    async release() {
+      await first.session.release();
+      await second?.session.release();
+    },
+  };
+}

@@ -1,0 +1,163 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import {
+  type Batch,
+  batchPlan,
+  type LoaderOptions,
+  openLoader,
+  validationBatches,
+} from '../../src/data/loader.js';
+import { DEFAULT_PART } from '../../src/data/parts.js';
+import { readTile, type TileStore } from '../../src/data/tiles.js';
+import type { XYZ } from '../../src/data/volume.js';
+import { errorOf, sampleStore, temporaryFolder } from './tiles-sample.js';
+
+const folder = temporaryFolder();
+let store: TileStore;
+beforeAll(async () => {
+  store = await sampleStore(folder);
+});
+
+const sampling = { batch: 5, wholeSize: [8, 8, 4] as XYZ, part: DEFAULT_PART, seed: 7 };
+const options = (changes: Partial<LoaderOptions> = {}): LoaderOptions => ({
+  ...sampling,
+  ...{ store: folder, split: 'train', workers: 0, ahead: 4, firstBatch: 0 },
+  ...changes,
+});
+
+async function take(count: number, changes: Partial<LoaderOptions>): Promise<Batch[]> {
+  const loader = openLoader(options(changes));
+  try {
+    const batches: Batch[] = [];
+    while (batches.length < count) batches.push(await loader.next());
+    return batches;
+  } finally {
+    await loader.close();
+  }
+}
+
+describe('batchPlan', () => {
+  const plan = (index: number) => batchPlan(index, 12, [16, 8, 8], sampling);
+  const tiles = (batches: number) =>
+    Array.from({ length: batches }, (_, i) => plan(i).map(({ tile }) => tile)).flat();
+
+  test('every epoch has every tile once, in an order of its own, across batches', () => {
+    const [first, second] = [tiles(5).slice(0, 12), tiles(5).slice(12, 24)];
+    for (const epoch of [first, second]) expect(new Set(epoch).size).toBe(12);
+    expect(second).not.toEqual(first);
+  });
+
+  test('a tile has another part in each epoch', () => {
+    const samples = Array.from({ length: 24 }, (_, i) => plan(i)).flat();
+    const parts = samples.filter(({ tile }) => tile === 3).map(({ part }) => JSON.stringify(part));
+    expect(parts).toHaveLength(10);
+    expect(new Set(parts).size).toBeGreaterThan(5);
+  });
+
+  test('a batch may be larger than the store', () => {
+    const large = batchPlan(0, 3, [16, 8, 8], { ...sampling, batch: 8 });
+    expect(
+      large
+        .map(({ tile }) => tile)
+        .slice(0, 3)
+        .sort(),
+    ).toEqual([0, 1, 2]);
+    expect(large).toHaveLength(8);
+  });
+});
+
+describe('the loader', () => {
+  test('gives tiles and matrices of the planned samples', async () => {
+    const [batch] = await take(1, {});
+    const { wholes, depth, height, width, tiles, ...facts } = batch!;
+    expect(facts).toEqual({ index: 0, size: 5, used: 5, tile: [16, 8, 8], whole: [8, 8, 4] });
+    expect(tiles).toEqual(batchPlan(0, 12, [16, 8, 8], sampling).map(({ tile }) => tile));
+    tiles.forEach((tile, i) => {
+      expect(wholes.slice(i * 1024, (i + 1) * 1024)).toEqual(readTile(store, store.train[tile]!));
+    });
+    expect([depth.length, height.length, width.length]).toEqual([5 * 4 * 8, 5 * 8 * 8, 5 * 16 * 8]);
+  });
+
+  test('gives the same bytes with any number of threads', async () => {
+    const expected = await take(7, { workers: 0 });
+    for (const changes of [{ workers: 1, ahead: 1 }, { workers: 3 }]) {
+      expect(await take(7, changes)).toEqual(expected);
+    }
+  });
+
+  test('goes on at any batch as if it had never stopped', async () => {
+    const all = await take(6, {});
+    expect(await take(3, { firstBatch: 3, workers: 2 })).toEqual(all.slice(3));
+  });
+
+  test('another seed gives other batches', async () => {
+    const [a, b] = [await take(1, {}), await take(1, { seed: 8 })];
+    expect(b[0]!.depth).not.toEqual(a[0]!.depth);
+  });
+
+  test('tells how long it was waited for', async () => {
+    const loader = openLoader(options());
+    expect(loader.waited()).toEqual({ waitSeconds: 0, totalSeconds: 0 });
+    await loader.next();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    const { waitSeconds, totalSeconds } = loader.waited();
+    expect(waitSeconds).toBeGreaterThan(0);
+    expect(totalSeconds).toBeGreaterThan(waitSeconds + 0.04);
+    await loader.close();
+  });
+
+  test.each([0, 2])('with %i threads, a changed tile is the same error', async (workers) => {
+    const spoilt = await sampleStore(join(temporaryFolder(), 'spoilt'));
+    const path = join(spoilt.folder, 'shards/scan0.npy');
+    const bytes = readFileSync(path);
+    bytes[128 + 3 * 2048]! ^= 1;
+    writeFileSync(path, bytes);
+    const error = await take(5, { store: spoilt.folder, workers }).catch((reason) => reason);
+    expect(error).toMatchObject({ name: 'UserError', kind: 'data', facts: { where: path } });
+    expect(error.message).toContain('tile 3 of scan scan0');
+  });
+
+  test('a thread that dies is an error, now and for all later batches', async () => {
+    // Parts that are no numbers are a defect of the caller, which no thread survives.
+    const broken = { ...DEFAULT_PART, scale: undefined as unknown as [number, number] };
+    const loader = openLoader(options({ part: broken, workers: 1 }));
+    for (const _ of [1, 2]) {
+      const error = await loader.next().catch((reason) => reason);
+      expect(error).toMatchObject({ name: 'UserError', kind: 'data' });
+      expect(error.message).toMatch(/a thread that reads tiles has died[\s\S]*iterable/);
+    }
+    await loader.close();
+  });
+
+  test('closing ends a batch that is being waited for', async () => {
+    const loader = openLoader(options({ workers: 1 }));
+    const waiting = loader.next();
+    await Promise.all([expect(waiting).rejects.toThrow('closed'), loader.close()]);
+  });
+
+  test('wholes must divide the tiles', () => {
+    const error = errorOf(() => openLoader(options({ wholeSize: [8, 8, 3] })));
+    expect(error).toMatchObject({ name: 'UserError', kind: 'config' });
+    expect(error.message).toContain('wholes of 8×8×3, tiles of 16×8×8');
+  });
+});
+
+describe('validation', () => {
+  test('is the same every time, and fills up its last batch', () => {
+    const all = [...validationBatches(store, { ...sampling, limit: 100 })];
+    expect(all.map(({ used }) => used)).toEqual([5, 5, 2]);
+    expect(all.flatMap(({ tiles, used }) => tiles.slice(0, used))).toEqual(
+      Array.from({ length: 12 }, (_, i) => i),
+    );
+    expect(all[2]!.tiles).toEqual([10, 11, 11, 11, 11]);
+    expect([...validationBatches(store, { ...sampling, limit: 100 })]).toEqual(all);
+  });
+
+  test('on fewer wholes spreads them, with the same parts', () => {
+    const [few] = [...validationBatches(store, { ...sampling, limit: 3 })];
+    expect(few!.tiles.slice(0, 3)).toEqual([0, 4, 8]);
+    const all = [...validationBatches(store, { ...sampling, limit: 12 })];
+    expect(few!.depth.slice(32, 64)).toEqual(all[0]!.depth.slice(4 * 32, 5 * 32));
+  });
+});

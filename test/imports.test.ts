@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { dirname, join, relative, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+
+const root = resolve(import.meta.dirname, '..');
+const files = ['graphs', 'src', 'bin'].flatMap((folder) =>
+  readdirSync(join(root, folder), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts'))
+    .map((name) => join(folder, name)),
+);
+
+/** What a file imports: own files by their path from the root, packages by name. */
+function importsOf(file: string): string[] {
+  const text = readFileSync(join(root, file), 'utf8');
+  return [...text.matchAll(/(?:from|import)\s+'([^']+)'/g)].map(([, target]) =>
+    target!.startsWith('.')
+      ? relative(root, resolve(dirname(join(root, file)), target!)).replace(/\.js$/, '.ts')
+      : target!,
+  );
+}
+const edges = files.flatMap((file) => importsOf(file).map((target) => ({ file, target })));
+const offending = (bad: (edge: { file: string; target: string }) => boolean) =>
+  edges.filter(bad).map(({ file, target }) => `${file} → ${target}`);
+const inside = (path: string, ...folders: string[]) =>
+  folders.some((folder) => path.startsWith(`${folder}/`));
+
+/** Which folders of graphs/ each one may use, itself aside. */
+const LAYERS: Record<string, readonly string[]> = {
+  'graphs/onnx': [],
+  'graphs/autodiff': ['graphs/onnx'],
+  'graphs/nn': ['graphs/onnx'],
+  'graphs/forms': ['graphs/onnx'],
+  'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
+  'graphs/proxies': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
+  'graphs/artifacts': [
+    'graphs/onnx',
+    'graphs/nn',
+    'graphs/autodiff',
+    'graphs/models',
+    'graphs/proxies',
+    'graphs/forms',
+  ],
+};
+
+describe('imports', () => {
+  test('are found at all', () => {
+    expect(files.length).toBeGreaterThan(50);
+    expect(edges.length).toBeGreaterThan(200);
+  });
+
+  test('graphs/ uses nothing that runs: no src/, no Node.js, no runtime', () => {
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(file, 'graphs') && (inside(target, 'src', 'bin') || /^(node:|onnxruntime)/.test(target)),
+      ),
+    ).toEqual([]);
+  });
+
+  test.each(Object.entries(LAYERS))('%s uses only the layers below it', (folder, allowed) => {
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(file, folder) && inside(target, 'graphs') && !inside(target, folder, ...allowed),
+      ),
+    ).toEqual([]);
+  });
+
+  test('only the schema knows protobuf, but for the TensorBoard writer', () => {
+    const users = offending(({ target }) => target.startsWith('protobufjs')).map(
+      (edge) => edge.split(' ')[0],
+    );
+    expect(
+      users.filter((file) => !['graphs/onnx/schema.ts', 'src/train/tensorboard.ts'].includes(file!)),
+    ).toEqual([]);
+  });
+
+  test('only src/runtime imports ONNX Runtime, and it knows models as bytes', () => {
+    expect(
+      offending(({ file, target }) => target.startsWith('onnxruntime') && !inside(file, 'src/runtime')),
+    ).toEqual([]);
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(file, 'src/runtime') && inside(target, 'graphs') && target !== 'graphs/onnx/types.ts',
+      ),
+    ).toEqual([]);
+  });
+
+  test('data knows no training, analysis and report know neither data stores nor runtimes', () => {
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(file, 'src/data') && inside(target, 'src/train', 'src/tasks', 'src/runtime', 'src/analysis'),
+      ),
+    ).toEqual([]);
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(file, 'src/analysis', 'src/report') &&
+          inside(target, 'src/train', 'src/tasks', 'src/runtime'),
+      ),
+    ).toEqual([]);
+  });
+
+  test('only bin and the library’s index use tasks', () => {
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(target, 'src/tasks') && !inside(file, 'bin', 'src/tasks') && file !== 'src/index.ts',
+      ),
+    ).toEqual([]);
+  });
+
+  test('only bin uses yargs', () => {
+    expect(offending(({ file, target }) => target.startsWith('yargs') && !inside(file, 'bin'))).toEqual([]);
+  });
+});
