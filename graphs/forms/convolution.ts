@@ -112,3 +112,29 @@ export const convWeightGradFlat: Form<'ConvWeightGrad'> = {
     return [g.reshape(g.transpose(g.reshape(product, [k!, taps, c!]), [0, 2, 1]), [k!, c!, ...kernel_shape])];
   },
 };
+
+/**
+ * The same sum with the taps of the depth axis side by side in dy: dy shifted by every tap of depth is stacked as
+ * extra channels, so a third of the slices of x is enough and the products have three times the rows.
+ */
+export const convWeightGradStacked: Form<'ConvWeightGrad'> = {
+  applies: ({ inputs: [x], attributes: { strides, kernel_shape } }) =>
+    x!.shape.length === 5 && strides.every((s) => s === 1) && kernel_shape[0]! > 1,
+  build(g, { inputs: [x, dy], attributes: { kernel_shape, pads } }) {
+    const source = padded(g, x!, pads);
+    const [n, c, depth] = known(source);
+    const [, k, , height, width] = known(dy!);
+    const [depthTaps, ...planeTaps] = kernel_shape;
+    const length = depth! * height! * width!;
+    const shifted = range(depthTaps!).map((t) =>
+      g.add('Pad', [dy!, g.integers([0, 0, t, 0, 0, 0, 0, depthTaps! - 1 - t, 0, 0])]),
+    );
+    const gradient = g.reshape(g.add('Concat', shifted, { axis: 1 }), [n!, depthTaps! * k!, length]);
+    const products = tapsOf(planeTaps).map(([h, w]) => {
+      const seen = g.slice(source, [h!, w!], [h! + height!, w! + width!], [3, 4]);
+      return g.sum(timesTransposed(g, gradient, g.reshape(seen, [n!, c!, length])), [0], 1);
+    });
+    const stacked = g.reshape(g.add('Concat', products, { axis: 0 }), [products.length, depthTaps!, k!, c!]);
+    return [g.reshape(g.transpose(stacked, [2, 3, 1, 0]), [k!, c!, ...kernel_shape])];
+  },
+};

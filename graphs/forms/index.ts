@@ -1,6 +1,6 @@
 import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
 import { batchNorm, batchNormGrad } from './batch-norm.js';
-import { convInputGrad, convWeightGradFlat, convWeightGradSlices } from './convolution.js';
+import { convInputGrad, convWeightGradFlat, convWeightGradSlices, convWeightGradStacked } from './convolution.js';
 import type { Call, Form } from './form.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
 import {
@@ -17,7 +17,7 @@ export const forms: {
   readonly [K in MeaningName]: Readonly<Record<'plain', Form<K>> & Record<string, Form<K>>>;
 } = {
   ConvInputGrad: { plain: convInputGrad },
-  ConvWeightGrad: { plain: convWeightGradSlices, flat: convWeightGradFlat },
+  ConvWeightGrad: { plain: convWeightGradSlices, flat: convWeightGradFlat, stacked: convWeightGradStacked },
   UpsampleConv: { plain: plainForward, phases: phasesForward },
   UpsampleConvInputGrad: { plain: plainInputGrad, phases: phasesInputGrad },
   UpsampleConvWeightGrad: { plain: plainWeightGrad, phases: phasesWeightGrad },
@@ -34,7 +34,7 @@ export const plainForms: ChooseForm = () => 'plain';
 
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
 const PREFERRED: Readonly<Partial<Record<MeaningName, readonly string[]>>> = {
-  ConvWeightGrad: ['flat'],
+  ConvWeightGrad: ['flat', 'stacked'],
   UpsampleConv: ['phases'],
   UpsampleConvInputGrad: ['phases'],
   UpsampleConvWeightGrad: ['phases'],

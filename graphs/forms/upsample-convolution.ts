@@ -1,7 +1,7 @@
 import { blockSum, repeat } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, type Value } from '../onnx/types.js';
-import { convInputGrad, convWeightGradSlices, tapsOf, timesTransposed } from './convolution.js';
+import { convInputGrad, convWeightGradSlices, convWeightGradStacked, tapsOf, timesTransposed } from './convolution.js';
 import type { Form } from './form.js';
 
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
@@ -129,7 +129,7 @@ export const phasesWeightGrad: Form<'UpsampleConvWeightGrad'> = {
     const [c, k] = [known(x!)[1]!, known(dy!)[1]!];
     const gradients = phasesOf(g, dy!).map((part, i) => {
       const attributes = { kernel_shape: TWICE, strides: [1, 1, 1], pads: phasePads(PHASES[i]!) };
-      const [dw] = convWeightGradSlices.build(g, { inputs: [x!, part], attributes });
+      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes });
       return g.reshape(dw!, [k * c, 8]);
     });
     const all = g.add('Concat', gradients, { axis: 1 });

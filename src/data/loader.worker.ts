@@ -1,7 +1,8 @@
 /** A thread of the loader: gets indices of batches, answers with the batches. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { type ErrorFacts, type ErrorKind, UserError } from '../errors.js';
-import { type Batch, type LoaderJob, loadPlanned } from './loader.js';
+import type { Batch } from './batches.js';
+import { type LoaderJob, loadPlanned } from './loader.js';
 
 /** A batch, or the facts of a UserError: errors lose their class on the way between threads. */
 export type Reply = { readonly index: number } & (

@@ -54,7 +54,8 @@ export interface ScanToTile {
 }
 
 /**
- * Writes the tiles of one scan, and its record. Lets other tasks run between tiles: the next scan is read meanwhile.
+ * Writes the tiles of one scan, and its record. Gives way between all steps that take
+ * milliseconds, so that inflating the next scan does not have to wait.
  * @throws UserError of kind `disk`
  */
 export async function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): Promise<TiledScan> {
@@ -66,8 +67,9 @@ export async function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ)
     file.write(shardHeader(origins.length, tileSize));
     for (const offset of origins) {
       const tile = cutTile(volume, offset, tileSize);
-      file.write(tile);
       tiles.push({ offset, sha256: sha256(tile) });
+      await nextTurn();
+      file.write(tile);
       await nextTurn();
     }
     file.commit();

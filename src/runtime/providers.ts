@@ -1,5 +1,8 @@
 import * as ort from 'onnxruntime-node';
 
+// What fails here is reported by us; the library would print it a second time.
+ort.env.logLevel = 'fatal';
+
 /** Execution providers that the installed ONNX Runtime was built with, by its own account. */
 export const listedProviders = (): string[] => ort.listSupportedBackends().map(({ name }) => name);
 

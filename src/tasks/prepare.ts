@@ -82,58 +82,39 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   const { out, onProgress } = options;
   const storeOptions = checkedOptions(options);
   const sources = identifyScans((await findScans(options.input)).filter((path) => !isInside(path, out)));
-  const ids = [...sources.keys()];
-  const given = options.split === undefined ? undefined : readSplit(options.split, ids);
+  const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   try {
     mkdirSync(out, { recursive: true });
+    const lock = acquireLock(out, 'prepare');
+    try {
+      claimFolder(out, storeOptions);
+      removeLeftovers(out);
+      const { scans, failures } = await tileScans(out, sources, storeOptions, onProgress);
+      const ids = scans.map(({ id }) => id);
+      const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
+      const manifest = {
+        createdBy: `parts2whole ${version}`,
+        size: storeOptions.size,
+        options: storeOptions,
+        scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
+        failures,
+      };
+      writeFileAtomic(manifestPath(out), manifestText(manifest));
+      return summarise(out, failures);
+    } finally {
+      lock.release();
+    }
   } catch (error) {
     throw fromSystemError(error, out);
-  }
-  const lock = acquireLock(out, 'prepare');
-  try {
-    claimFolder(out, storeOptions);
-    removeLeftovers(out);
-    const { scans, failures } = await tileScans(out, sources, storeOptions, onProgress);
-    const { valFraction, seed, size } = storeOptions;
-    const drawn =
-      given ??
-      drawSplit(
-        scans.map(({ id }) => id),
-        valFraction!,
-        seed,
-      );
-    const manifest = {
-      createdBy: `parts2whole ${version}`,
-      size,
-      options: storeOptions,
-      scans: scans.map((scan) => ({ ...scan, split: drawn.get(scan.id)! })),
-      failures,
-    };
-    writeFileAtomic(manifestPath(out), manifestText(manifest));
-    return summarise(out, failures);
-  } finally {
-    lock.release();
   }
 }
 
 function checkedOptions(options: PrepareOptions): StoreOptions {
-  const {
-    size = [128, 128, 64],
-    zBorder = 0,
-    xyBorder = 0,
-    reject = 'none',
-    orientation = 'LPS',
-    seed = 1,
-  } = options;
-  const valFraction = options.split === undefined ? (options.valFraction ?? 0.2) : null;
+  const { size = [128, 128, 64], zBorder = 0, xyBorder = 0, reject = 'none' } = options;
+  const { orientation = 'LPS', seed = 1, split, valFraction = 0.2 } = options;
   const result = storeOptionsSchema.safeParse({
-    size,
-    zBorder,
-    xyBorder,
-    reject,
-    orientation,
-    seed,
-    valFraction,
+    ...{ size, zBorder, xyBorder, reject, orientation, seed },
+    valFraction: split === undefined ? valFraction : null,
   });
   if (!result.success) {
     const [issue] = result.error.issues;
