@@ -51,6 +51,7 @@ const SYSTEM_MESSAGES: Readonly<Record<string, { what: string; fix?: string }>> 
   ENOTDIR: { what: 'a part of the path is a file, not a folder' },
   EISDIR: { what: 'this is a folder, not a file' },
   ELOOP: { what: 'symbolic links go round in a circle' },
+  ENAMETOOLONG: { what: 'the name is too long for this file system', fix: 'shorten it' },
   EMFILE: { what: 'too many open files', fix: 'raise `ulimit -n`' },
   EIO: { what: 'the disk reported an input/output error' },
 };

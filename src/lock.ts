@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto';
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
+import { z } from 'zod';
 import { fromSystemError, UserError } from './errors.js';
 
 /** Keeps other processes out of a folder until it is released. */
@@ -9,21 +9,28 @@ export interface Lock {
   release(): void;
 }
 
-interface Holder {
-  readonly pid: number;
-  readonly host: string;
+const holderSchema = z.object({
+  pid: z.int().positive(),
+  host: z.string(),
   /** When the process was started, in clock ticks since boot: tells it from a later one with the same number. */
-  readonly processStart: string | null;
-  readonly since: string;
-  readonly purpose: string;
-}
+  processStart: z.string().nullable(),
+  since: z.string(),
+  purpose: z.string(),
+});
+type Holder = z.infer<typeof holderSchema>;
 
-/** Field 22 of /proc/<pid>/stat (proc(5)); null where there is no /proc, or no such process. */
+/** A lock file that still cannot be read after this time is of a process that died while writing it. */
+const WRITING_MS = 10_000;
+/** More than this, and something that is no lock stands in the way, such as a link to nowhere. */
+const MOST_ATTEMPTS = 10;
+
+/** From /proc/<pid>/stat (proc(5)); null where there is no /proc, or no such process but its zombie. */
 function processStart(pid: number): string | null {
   try {
     const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command in field 2 may hold spaces and brackets.
-    return stat.slice(stat.lastIndexOf(')') + 2).split(' ')[19] ?? null;
+    // The command in field 2 may hold spaces and brackets; the state follows as field 3, the start is field 22.
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return fields[0] === 'Z' ? null : (fields[19] ?? null);
   } catch {
     return null;
   }
@@ -38,32 +45,90 @@ function isAlive({ pid, processStart: start }: Holder): boolean {
   return start === null || processStart(pid) === start;
 }
 
-function readHolder(path: string): Holder | null {
+const hasCode = (error: unknown, code: string) => (error as NodeJS.ErrnoException).code === code;
+
+/** Who holds a lock file. Of another host we cannot know whether it is alive, so it counts as such. */
+function holderOf(path: string): Holder | 'starting' | 'dead' | 'none' {
+  let text: string;
+  let age: number;
   try {
-    return JSON.parse(readFileSync(path, 'utf8')) as Holder;
+    text = readFileSync(path, 'utf8');
+    age = Date.now() - statSync(path).mtimeMs;
+  } catch (error) {
+    if (hasCode(error, 'ENOENT')) return 'none';
+    throw error;
+  }
+  const holder = parseHolder(text);
+  if (!holder) return age < WRITING_MS ? 'starting' : 'dead';
+  return holder.host !== hostname() || isAlive(holder) ? holder : 'dead';
+}
+
+function parseHolder(text: string): Holder | null {
+  try {
+    return holderSchema.parse(JSON.parse(text));
   } catch {
-    return null; // gone, or of a process that died before it was written
+    return null;
   }
 }
 
-function inUse(folder: string, path: string, { pid, host, since, purpose }: Holder): UserError {
-  const elsewhere = host !== hostname();
+function inUse(folder: string, path: string, holder: Holder | 'starting'): UserError {
+  const facts = { what: 'another process is using this folder', where: folder };
+  if (holder === 'starting')
+    return new UserError('run', { ...facts, got: 'a process that is just starting', fix: 'try again' });
+  const { pid, host, since, purpose } = holder;
   return new UserError('run', {
-    what: 'another process is using this folder',
-    where: folder,
+    ...facts,
     got: `${purpose}, process ${pid} on ${host}, since ${since}`,
-    fix: elsewhere ? `if it has ended, delete ${path}` : 'wait for it to end, or stop it',
+    fix: host === hostname() ? 'wait for it to end, or stop it' : `if it has ended, delete ${path}`,
   });
+}
+
+/** Creates the lock file; false when there is one. */
+function create(path: string, holder: Holder): boolean {
+  let fd: number;
+  try {
+    fd = openSync(path, 'wx');
+  } catch (error) {
+    if (hasCode(error, 'EEXIST')) return false;
+    throw error;
+  }
+  try {
+    writeSync(fd, JSON.stringify(holder));
+    return true;
+  } catch (error) {
+    rmSync(path, { force: true });
+    throw error;
+  } finally {
+    closeSync(fd);
+  }
+}
+
+function take(folder: string, path: string, holder: Holder): void {
+  for (let attempt = 0; !create(path, holder); attempt++) {
+    const other = holderOf(path);
+    if (typeof other === 'object' || other === 'starting') throw inUse(folder, path, other);
+    if (attempt === MOST_ATTEMPTS)
+      throw new UserError('run', { what: 'this is in the way of a lock', where: path, fix: 'delete it' });
+    // A dead lock is removed under a lock of its own, after a second look: else one of two that saw it dead
+    // could remove the new lock of the other.
+    const takeover = `${path}.takeover`;
+    take(folder, takeover, holder);
+    try {
+      if (holderOf(path) === 'dead') rmSync(path);
+    } finally {
+      rmSync(takeover);
+    }
+  }
 }
 
 /**
  * Takes the folder for this process, by a file `.lock` in it. The lock of a process that has died is taken over.
+ * Released at the latest when the process exits.
  * @param purpose what others are told that the folder is used for
  * @throws UserError of kind `run` when a living process, or one of another host, holds it
  */
 export function acquireLock(folder: string, purpose: string): Lock {
   const path = join(folder, '.lock');
-  const own = join(folder, `.lock.${process.pid}.${randomUUID().slice(0, 8)}`);
   const holder: Holder = {
     pid: process.pid,
     host: hostname(),
@@ -72,49 +137,20 @@ export function acquireLock(folder: string, purpose: string): Lock {
     purpose,
   };
   try {
-    writeFileSync(own, JSON.stringify(holder), { flag: 'wx' });
-    // A link appears whole or not at all, and never over another one.
-    for (let attempt = 0; !tryLink(own, path); attempt++) {
-      const other = readHolder(path);
-      if (other && (other.host !== hostname() || isAlive(other))) throw inUse(folder, path, other);
-      if (attempt > 10)
-        throw new UserError('run', { what: 'cannot take over a stale lock', where: path, fix: 'delete it' });
-      removeStale(path, own);
-    }
+    take(folder, path, holder);
   } catch (error) {
     throw fromSystemError(error, folder);
-  } finally {
-    rmSync(own, { force: true });
   }
+  let held = true;
   const release = () => {
+    if (!held) return;
+    held = false;
     process.off('exit', release);
-    const current = readHolder(path);
-    if (current?.pid === holder.pid && current.since === holder.since) rmSync(path, { force: true });
+    // Someone may have deleted the file by hand, and another process may hold the folder by now.
+    const current = holderOf(path);
+    if (typeof current === 'object' && current.pid === holder.pid && current.since === holder.since)
+      rmSync(path, { force: true });
   };
   process.on('exit', release);
   return { release };
-}
-
-function tryLink(from: string, to: string): boolean {
-  try {
-    linkSync(from, to);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'EEXIST') return false;
-    throw error;
-  }
-}
-
-/** Moves the dead lock aside first: of two takers only one can move it, and a fresh lock moved by mistake goes back. */
-function removeStale(path: string, own: string): void {
-  const aside = `${own}.stale`;
-  try {
-    renameSync(path, aside);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-    throw error;
-  }
-  const moved = readHolder(aside);
-  if (moved && isAlive(moved)) tryLink(aside, path);
-  rmSync(aside, { force: true });
 }

@@ -11,6 +11,7 @@ import { peakMemoryBytes } from '../machine.js';
 import { startProgress } from '../progress.js';
 import { engineFor } from '../runtime/index.js';
 import {
+  type Checkpoint,
   checkpointPath,
   loadCheckpoint,
   networkHash,
@@ -90,13 +91,13 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
 /** The last checkpoint's state, checked against network and data; null when there is none yet. */
 function lastCheckpoint(
   run: string,
-  expected: { readonly dataHash: string },
+  dataHash: string,
   parameters: readonly Parameter[],
-) {
+): Checkpoint | null {
   const path = checkpointPath(run, 'last');
   if (!existsSync(path)) return null;
   const checkpoint = loadCheckpoint(path, parameters);
-  if (checkpoint.state.dataHash !== expected.dataHash)
+  if (checkpoint.state.dataHash !== dataHash)
     throw new UserError('data', {
       what: 'the tiles are not those that this run was trained on',
       where: run,
@@ -121,6 +122,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
       where: options.data,
       fix: 'prepare at least two scans with --val-fraction above 0',
     });
+  const { parameters } = buildGraph('evaluation', config, store.size);
   try {
     mkdirSync(join(options.out, 'checkpoints'), { recursive: true });
   } catch (error) {
@@ -131,7 +133,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
     removeTemporaries(options.out);
     removeTemporaries(join(options.out, 'checkpoints'));
     writeRun(options.out, { data: options.data, tile: store.size, config });
-    return await run(options, config, store, resuming);
+    const checkpoint = resuming ? lastCheckpoint(options.out, store.hash, parameters) : null;
+    return await run(options, config, store, checkpoint, networkHash(parameters));
   } finally {
     lock.release();
   }
@@ -141,14 +144,12 @@ async function run(
   options: PretrainOptions,
   config: Config,
   store: TileStore,
-  resuming: boolean,
+  checkpoint: Checkpoint | null,
+  network: string,
 ): Promise<PretrainSummary> {
   const engine = engineFor(config.device);
   const started = performance.now();
   const tile = store.size;
-  const { parameters } = buildGraph('evaluation', config, tile);
-  const identity = { networkHash: networkHash(parameters), dataHash: store.hash };
-  const checkpoint = resuming ? lastCheckpoint(options.out, identity, parameters) : null;
   const stepper = await createStepper(config, tile, engine, checkpoint?.tensors);
   const evaluator = await createEvaluator(config, tile, engine);
 
@@ -161,7 +162,8 @@ async function run(
     stopped: false,
     metricsBytes: 0,
     seed: config.seed,
-    ...identity,
+    networkHash: network,
+    dataHash: store.hash,
   };
   const { size, count } = microBatches(config);
   const shape = { batch: size, wholeSize: config.whole, part: config.part, seed: config.seed };

@@ -121,9 +121,21 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
         differing.slice(0, 3).join('; ') + (differing.length > 3 ? `; and ${differing.length - 3} more` : ''),
       fix: 'use the configuration that it was trained with',
     });
-  const entries = [...tensors].map(
-    ([name, { shape, data }]) => [name, { type: 'float32' as const, shape, data }] as const,
-  );
+  if (parameters && state.data.networkHash !== networkHash(parameters))
+    throw new UserError('run', {
+      what: 'this checkpoint is of another network: it has parameters that this one lacks',
+      where: path,
+      fix: 'use the configuration that it was trained with',
+    });
+  const entries = [...tensors].map(([name, { dtype, shape, data }]) => {
+    if (dtype === 'F32') return [name, { type: 'float32' as const, shape, data }] as const;
+    throw new UserError('run', {
+      what: 'a tensor of this checkpoint has the wrong type',
+      where: `${path}, ${name}`,
+      got: dtype,
+      expected: 'F32',
+    });
+  });
   return { tensors: new Map(entries), state: state.data };
 }
 

@@ -1,4 +1,4 @@
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { fromSystemError, UserError } from '../errors.js';
 import { truncateFile } from '../files.js';
 
@@ -20,7 +20,14 @@ export interface Metrics {
  * @throws UserError of kind `run` when the file is shorter than that
  */
 export function openMetrics(path: string, keepBytes: number): Metrics {
-  const size = existsSync(path) ? statSync(path).size : 0;
+  const guarded = <T>(action: () => T): T => {
+    try {
+      return action();
+    } catch (error) {
+      throw fromSystemError(error, path);
+    }
+  };
+  const size = guarded(() => statSync(path, { throwIfNoEntry: false })?.size ?? 0);
   if (size < keepBytes)
     throw new UserError('run', {
       what: 'the metrics are shorter than the checkpoint says',
@@ -29,21 +36,9 @@ export function openMetrics(path: string, keepBytes: number): Metrics {
       expected: `at least ${keepBytes}`,
       fix: 'restore the file, or start a new run',
     });
-  if (size > keepBytes) truncateFile(path, keepBytes);
-  let fd: number;
-  try {
-    fd = openSync(path, 'a');
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
+  if (size > keepBytes) guarded(() => truncateFile(path, keepBytes));
+  const fd = guarded(() => openSync(path, 'a'));
   let bytes = keepBytes;
-  const guarded = <T>(action: () => T): T => {
-    try {
-      return action();
-    } catch (error) {
-      throw fromSystemError(error, path);
-    }
-  };
   return {
     append(record) {
       const line = Buffer.from(`${JSON.stringify(record)}\n`);
@@ -56,8 +51,29 @@ export function openMetrics(path: string, keepBytes: number): Metrics {
   };
 }
 
-/** All whole lines of metrics.jsonl; one that a kill cut short at the end is left out. */
-export function readMetrics(path: string): Record<string, number | null>[] {
-  const lines = readFileSync(path, 'utf8').split('\n').slice(0, -1);
-  return lines.map((line) => JSON.parse(line) as Record<string, number | null>);
+/**
+ * All whole lines of metrics.jsonl; one that a kill cut short at the end is left out.
+ * @throws UserError when the file is missing, or another line is no JSON
+ */
+export function readMetrics(path: string): MetricRecord[] {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+  const lines = text.split('\n').slice(0, -1);
+  return lines.map((line, index) => {
+    try {
+      return JSON.parse(line) as MetricRecord;
+    } catch (cause) {
+      throw new UserError('run', {
+        what: 'a line of the metrics is damaged',
+        where: `${path}, line ${index + 1}`,
+        got: line.slice(0, 80),
+        fix: 'delete this line',
+        cause,
+      });
+    }
+  });
 }

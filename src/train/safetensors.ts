@@ -1,17 +1,23 @@
 /** Weights in Hugging Face's safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes. */
-import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { z } from 'zod';
 import { sizeOf, type TensorData } from '../../graphs/onnx/types.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { AtomicFile } from '../files.js';
 
+/** What holds the values of a type. Half-precision floats stay their raw 16 bits, booleans one byte each. */
 const ARRAYS = {
-  F32: Float32Array,
   F64: Float64Array,
+  F32: Float32Array,
+  F16: Uint16Array,
+  BF16: Uint16Array,
   I64: BigInt64Array,
   I32: Int32Array,
   I16: Int16Array,
+  I8: Int8Array,
+  U16: Uint16Array,
   U8: Uint8Array,
+  BOOL: Uint8Array,
 } as const;
 export type SafetensorsType = keyof typeof ARRAYS;
 
@@ -41,19 +47,43 @@ export interface SafetensorsHeader {
 /** What the reference implementation allows. */
 const MOST_HEADER_BYTES = 100_000_000;
 
-/** Writes tensors in their order, one after the other, atomically. @throws UserError when the disk is full */
+/** One system call reads at most 2 GiB. */
+const MOST_READ_BYTES = 1 << 30;
+
+/** A reader would refuse what does not fit together: better to see it here, before the old file is replaced. */
+function checkTensors(path: string, tensors: readonly NamedTensor[]): void {
+  const names = new Set<string>(['__metadata__']);
+  for (const { name, dtype, shape, data } of tensors) {
+    const where = `${path}, tensor "${name}"`;
+    if (names.has(name)) throw new UserError('usage', { what: 'this name is taken already', where });
+    names.add(name);
+    if (!(data instanceof ARRAYS[dtype]) || data.length !== sizeOf(shape))
+      throw new UserError('usage', {
+        what: 'the values do not fit type and shape',
+        where,
+        got: `${data.constructor.name} of ${data.length}`,
+        expected: `${ARRAYS[dtype].name} of ${sizeOf(shape)}, for ${dtype} [${shape.join(', ')}]`,
+      });
+  }
+}
+
+/**
+ * Writes tensors in their order, one after the other, atomically.
+ * @throws UserError when a tensor contradicts itself, or the disk is full; an old file then still stands
+ */
 export function writeSafetensors(
   path: string,
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>>,
 ): void {
-  const header: Record<string, unknown> = Object.keys(metadata).length > 0 ? { __metadata__: metadata } : {};
+  checkTensors(path, tensors);
+  const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : [];
   let offset = 0;
   for (const { name, dtype, shape, data } of tensors) {
-    header[name] = { dtype, shape, data_offsets: [offset, offset + data.byteLength] };
+    header.push([name, { dtype, shape, data_offsets: [offset, offset + data.byteLength] }]);
     offset += data.byteLength;
   }
-  const json = Buffer.from(JSON.stringify(header));
+  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
   // Spaces behind the header bring the tensors to a multiple of 8 bytes.
   const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ');
   json.copy(padded);
@@ -65,7 +95,7 @@ export function writeSafetensors(
 }
 
 const entrySchema = z.strictObject({
-  dtype: z.enum(Object.keys(ARRAYS) as [SafetensorsType]),
+  dtype: z.enum(Object.keys(ARRAYS) as [SafetensorsType], 'its type is not supported'),
   shape: z.array(z.int().min(0)),
   data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
 });
@@ -81,22 +111,22 @@ function damaged(where: string, got: string): UserError {
 
 function readExactly(fd: number, bytes: Uint8Array, position: number): boolean {
   for (let done = 0; done < bytes.length; ) {
-    const read = readSync(fd, bytes, done, bytes.length - done, position + done);
+    const read = readSync(fd, bytes, done, Math.min(bytes.length - done, MOST_READ_BYTES), position + done);
     if (read === 0) return false;
     done += read;
   }
   return true;
 }
 
-function parseHeader(fd: number, path: string): SafetensorsHeader {
-  const { size } = fstatSync(fd);
+/** The JSON object at the beginning of the file. */
+function readHeaderObject(fd: number, size: number, path: string) {
   const prefix = Buffer.alloc(8);
   if (!readExactly(fd, prefix, 0)) throw damaged(path, `${size} bytes`);
   const length = Number(prefix.readBigUInt64LE());
   if (length > Math.min(size - 8, MOST_HEADER_BYTES))
     throw damaged(path, `a header of ${length} bytes in a file of ${size}`);
   const text = Buffer.alloc(length);
-  readExactly(fd, text, 8);
+  if (!readExactly(fd, text, 8)) throw damaged(path, 'a header that is cut off');
   let content: unknown;
   try {
     content = JSON.parse(text.toString('utf8'));
@@ -105,26 +135,37 @@ function parseHeader(fd: number, path: string): SafetensorsHeader {
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content))
     throw damaged(path, 'a header that is no object');
-  const { __metadata__: given = {}, ...entries } = content as Record<string, unknown>;
+  return { content: content as Record<string, unknown>, dataStart: 8 + length };
+}
+
+function parseHeader(fd: number, path: string): SafetensorsHeader {
+  const { size } = fstatSync(fd);
+  const { content, dataStart } = readHeaderObject(fd, size, path);
+  const { __metadata__: given = {}, ...rest } = content;
   const metadata = z.record(z.string(), z.string()).safeParse(given);
   if (!metadata.success) throw damaged(path, 'metadata that are not text');
-  const tensors = new Map<string, TensorEntry>();
-  let end = 0;
-  for (const [name, value] of Object.entries(entries)) {
+  const entries = Object.entries(rest).map(([name, value]): [string, TensorEntry] => {
     const entry = entrySchema.safeParse(value);
     if (!entry.success) throw damaged(path, `tensor "${name}": ${entry.error.issues[0]?.message}`);
-    const [from, to] = entry.data.data_offsets;
-    if (from !== end || to - from !== sizeOf(entry.data.shape) * ARRAYS[entry.data.dtype].BYTES_PER_ELEMENT)
+    return [name, entry.data];
+  });
+  // The order of a JSON object means nothing, and JavaScript moves names such as "0" to the front.
+  entries.sort(([, { data_offsets: a }], [, { data_offsets: b }]) => a[0] - b[0] || a[1] - b[1]);
+  let end = 0;
+  for (const [name, { dtype, shape, data_offsets }] of entries) {
+    const [from, to] = data_offsets;
+    if (from !== end || to - from !== sizeOf(shape) * ARRAYS[dtype].BYTES_PER_ELEMENT)
       throw damaged(path, `tensor "${name}" at bytes ${from} to ${to}`);
     end = to;
-    tensors.set(name, entry.data);
   }
-  if (8 + length + end !== size) throw damaged(path, `${size} bytes instead of ${8 + length + end}`);
-  return { tensors, metadata: metadata.data, dataStart: 8 + length };
+  if (dataStart + end !== size) throw damaged(path, `${size} bytes instead of ${dataStart + end}`);
+  return { tensors: new Map(entries), metadata: metadata.data, dataStart };
 }
 
 function withFile<T>(path: string, use: (fd: number) => T): T {
   try {
+    // Opening a pipe would wait for a writer.
+    if (!statSync(path).isFile()) throw damaged(path, 'something that is not a regular file');
     const fd = openSync(path, 'r');
     try {
       return use(fd);
@@ -149,7 +190,8 @@ export function readSafetensors(path: string): {
     const { tensors, metadata, dataStart } = parseHeader(fd, path);
     const read = [...tensors].map(([name, { dtype, shape, data_offsets }]): [string, StoredTensor] => {
       const data = new ARRAYS[dtype](sizeOf(shape));
-      readExactly(fd, new Uint8Array(data.buffer), dataStart + data_offsets[0]);
+      if (!readExactly(fd, new Uint8Array(data.buffer), dataStart + data_offsets[0]))
+        throw damaged(path, `tensor "${name}" is cut off`);
       return [name, { dtype, shape, data }];
     });
     return { tensors: new Map(read), metadata };

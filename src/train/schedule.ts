@@ -37,7 +37,7 @@ export function plateauNext(
   validationLoss: number,
   { factor, patience, minDelta, minLearningRate, earlyStop }: PlateauOptions,
 ): { state: PlateauState; reduced: boolean; stop: boolean } {
-  const improved = state.best === null || validationLoss < state.best * (1 - minDelta);
+  const improved = validationLoss < (state.best ?? Number.POSITIVE_INFINITY) * (1 - minDelta);
   const best = improved ? validationLoss : state.best;
   const bad = improved ? 0 : state.badValidations + 1;
   const sinceBest = improved ? 0 : state.sinceBest + 1;
