@@ -1,11 +1,12 @@
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { cpus, freemem, totalmem } from 'node:os';
+import { availableParallelism, cpus, totalmem } from 'node:os';
 import { fromSystemError } from './errors.js';
 
 /** What a time depends on: printed beside every measurement. */
 export interface MachineFacts {
   readonly cpu: string;
+  /** Processors that this process may use. */
   readonly cores: number;
   /** The vector instructions that matter to ONNX Runtime. */
   readonly features: string;
@@ -33,13 +34,16 @@ export function memoryLimitBytes(): number {
   return limit > 0 && limit < totalmem() ? limit : totalmem();
 }
 
-export const freeMemoryBytes = (): number => Math.min(freemem(), memoryLimitBytes());
+/** Memory that is still to be had, within the limit of a control group too. */
+export const freeMemoryBytes = (): number => process.availableMemory();
+
+/** What the machine is. */
 
 export function machineFacts(): MachineFacts {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   return {
     cpu: cpus()[0]?.model.trim() ?? 'unknown',
-    cores: cpus().length,
+    cores: availableParallelism(),
     features: cpuFeatures().join(' '),
     memory: gigabytes(memoryLimitBytes()),
     platform: `${process.platform} ${process.arch}`,

@@ -17,9 +17,12 @@ export interface ProgressOptions {
   readonly start?: number;
 }
 
-const SECONDS_BETWEEN_LINES = 10;
+const MS_BETWEEN_LINES = 10_000;
+/** The rate is that of the last half minute: training goes on at another pace than it begins. */
+const RATE_WINDOW_MS = 30_000;
+const MS_BETWEEN_SAMPLES = 500;
 
-/** 95 as `2 min`, 4000 as `1.1 h`. */
+/** 89 as `89 s`, 95 as `2 min`, 5400 as `1.5 h`. */
 export function formatDuration(seconds: number): string {
   if (!Number.isFinite(seconds)) return '?';
   if (seconds < 90) return `${Math.ceil(seconds)} s`;
@@ -34,55 +37,62 @@ function formatRate(perSecond: number, unit: string): string {
     : `${(1 / perSecond).toFixed(1)} s/${unit.replace(/s$/, '')}`;
 }
 
-/** Starts showing. Call `stop` at the end, also after an error: it gives the terminal its cursor back. */
+/** Measures units a second, zero until there is something to measure. */
+function rateMeter(start: number): (done: number) => number {
+  const samples = [{ at: performance.now(), done: start }];
+  return (done) => {
+    const at = performance.now();
+    // The oldest sample is the last one before the window, so that slow units have a rate too.
+    while (samples.length > 1 && samples[1]!.at <= at - RATE_WINDOW_MS) samples.shift();
+    const oldest = samples[0]!;
+    if (at - samples.at(-1)!.at >= MS_BETWEEN_SAMPLES) samples.push({ at, done });
+    return at > oldest.at ? (1000 * (done - oldest.done)) / (at - oldest.at) : 0;
+  };
+}
+
+/** Starts showing on stderr; call `stop` at the end, also after an error. */
 export function startProgress({ label, total: known, unit, start = 0 }: ProgressOptions): Progress {
-  const terminal = process.stderr.isTTY === true;
-  const bar = terminal
+  const bar = process.stderr.isTTY
     ? new SingleBar(
         {
-          format: `${label} {bar} {value}/{total}  {speed}  {left}  {fields}`,
+          format: `${label} {bar} {value}/{total}  {percentage} %  {speed}  {left}  {fields}`,
           stream: process.stderr,
-          hideCursor: true,
+          barsize: 24,
+          // Neither hides the cursor nor turns line wrapping off: a kill leaves the terminal as it was.
+          hideCursor: false,
+          linewrap: true,
+          forceRedraw: true,
         },
         Presets.shades_classic,
       )
     : null;
-  const began = performance.now();
+  const rateAt = rateMeter(start);
   let total = known;
   let lastLine = Number.NEGATIVE_INFINITY;
   bar?.start(total, start, { speed: '', left: '', fields: '' });
 
-  const describe = (done: number, fields: Readonly<Record<string, string>>) => {
-    const rate = (done - start) / ((performance.now() - began) / 1000);
-    return {
-      speed: formatRate(rate, unit),
-      left: rate > 0 ? `${formatDuration((total - done) / rate)} left` : '',
-      fields: Object.entries(fields)
-        .map(([name, value]) => `${name} ${value}`)
-        .join('  '),
-    };
-  };
   return {
     update(done, fields = {}, newTotal = total) {
       total = newTotal;
-      const shown = describe(done, fields);
+      const rate = rateAt(done);
+      const shown = {
+        speed: formatRate(rate, unit),
+        left: rate > 0 && done < total ? `${formatDuration((total - done) / rate)} left` : '',
+        fields: Object.entries(fields)
+          .map(([name, value]) => `${name} ${value}`)
+          .join('  '),
+      };
       bar?.setTotal(total);
       bar?.update(done, shown);
-      if (bar) return;
-      const now = performance.now() / 1000;
-      if (now - lastLine < SECONDS_BETWEEN_LINES && done < total) return;
-      lastLine = now;
-      const parts = [
-        `${label}  ${done}/${total} ${unit}`,
-        shown.speed,
-        done < total ? shown.left : '',
-        shown.fields,
-      ];
+      if (bar || (performance.now() - lastLine < MS_BETWEEN_LINES && done < total)) return;
+      lastLine = performance.now();
+      const percent = total > 0 ? `${Math.floor((100 * done) / total)} %` : '';
+      const parts = [`${label}  ${done}/${total} ${unit}`, percent, shown.speed, shown.left, shown.fields];
       process.stderr.write(`${parts.filter((part) => part !== '').join('  ')}\n`);
     },
     log(line) {
-      if (terminal) process.stderr.write(`\r\u001b[K${line}\n`);
-      else process.stderr.write(`${line}\n`);
+      // The bar's line is cleared; it comes back below, which is where `stop` shall return to (ESC 7).
+      process.stderr.write(bar ? `\r\u001b[K${line}\n\u001b7` : `${line}\n`);
     },
     stop: () => bar?.stop(),
   };

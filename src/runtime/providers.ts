@@ -1,10 +1,22 @@
-import * as ort from 'onnxruntime-node';
+/** Loaded only when it is asked for: a machine that the library does not support is a finding, not a crash. */
+async function load() {
+  const ort = await import('onnxruntime-node');
+  // What fails here is reported by us; the library would print it a second time.
+  ort.env.logLevel = 'fatal';
+  return ort;
+}
 
-// What fails here is reported by us; the library would print it a second time.
-ort.env.logLevel = 'fatal';
-
-/** Execution providers that the installed ONNX Runtime was built with, by its own account. */
-export const listedProviders = (): string[] => ort.listSupportedBackends().map(({ name }) => name);
+/**
+ * Execution providers that the installed ONNX Runtime was built with, by its own account; `cpu` alone where it
+ * cannot be loaded, so that the probe says why.
+ */
+export async function listedProviders(): Promise<string[]> {
+  try {
+    return (await load()).listSupportedBackends().map(({ name }) => name);
+  } catch {
+    return ['cpu'];
+  }
+}
 
 /**
  * Runs a model of one node, y = x + 1, on a provider and on nothing else.
@@ -12,6 +24,7 @@ export const listedProviders = (): string[] => ort.listSupportedBackends().map((
  */
 export async function probeProvider(name: string, model: Uint8Array): Promise<string | null> {
   try {
+    const ort = await load();
     const session = await ort.InferenceSession.create(model, {
       executionProviders: [name],
       logSeverityLevel: 4,

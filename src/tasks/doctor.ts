@@ -33,7 +33,7 @@ const nodeIsNewEnough = () => {
  */
 export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promise<DoctorReport> {
   const providers: ProviderReport[] = [];
-  for (const name of listedProviders()) {
+  for (const name of await listedProviders()) {
     const problem = await probeProvider(name, probeModel);
     providers.push({ name, usable: problem === null, problem });
   }
@@ -45,7 +45,7 @@ export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promis
     ...(cpu?.usable
       ? []
       : [
-          'ONNX Runtime does not run here; install it again without its download: echo onnxruntime-node-install=skip >> .npmrc && npm install onnxruntime-node',
+          'ONNX Runtime does not run here. It exists for Linux (glibc) and Windows on x64 and arm64, and for macOS on arm64. If its installation failed behind a firewall, leave its download out: echo onnxruntime-node-install=skip >> .npmrc && npm install onnxruntime-node',
         ]),
     ...(machine.features && !machine.features.includes('avx2') && process.arch === 'x64'
       ? ['this processor has no AVX2: training will be slow']

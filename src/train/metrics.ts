@@ -71,7 +71,7 @@ export function readMetrics(path: string): MetricRecord[] {
         what: 'a line of the metrics is damaged',
         where: `${path}, line ${index + 1}`,
         got: line.slice(0, 80),
-        fix: 'delete this line',
+        fix: 'restore the file',
         cause,
       });
     }

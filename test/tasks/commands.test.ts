@@ -1,0 +1,99 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { temporaryFolder } from '../data/tiles-sample.js';
+import { lastJson, p2w } from './cli.js';
+
+const folder = temporaryFolder();
+const COMMANDS = ['demo', 'phantom', 'prepare', 'pretrain', 'export', 'embed', 'report', 'graph', 'inspect', 'doctor'];
+
+describe('p2w', () => {
+  test('lists all commands', async () => {
+    const { code, stdout } = await p2w(['--help']);
+    expect(code).toBe(0);
+    for (const name of COMMANDS) expect(stdout).toMatch(new RegExp(`p2w ${name}`));
+  });
+
+  test.each(COMMANDS)('%s --help shows options and examples', async (name) => {
+    const { code, stdout } = await p2w([name, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('--json');
+    expect(stdout).toContain('Examples:');
+  });
+
+  test.each([
+    ['no command', [], /name a command/],
+    ['an unknown command', ['train'], /Unknown/],
+    ['an unknown flag', ['graph', '--presett', 'tiny'], /presett/],
+    ['a missing flag', ['pretrain', '--data', 'x'], /out/],
+    ['an unknown preset', ['graph', '--preset', 'huge'], /huge[\s\S]*tiny/],
+    ['a bad size', ['prepare', '--input', '.', '--out', 'x', '--size', '64x64'], /x×y×z/],
+    ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
+    ['an input that is not there', ['prepare', '--input', '/no/such/scan.mhd', '--out', 'x'], /no\/such\/scan\.mhd/],
+    ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /holds no run/],
+  ])('%s is one clear message on stderr, and an exit code', async (_, args, message) => {
+    const { code, stdout, stderr } = await p2w(args, folder);
+    expect([1, 2]).toContain(code);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n {4}at |internal error/);
+    expect(existsSync(join(folder, 'x'))).toBe(false);
+  });
+
+  test('--json gives errors as an object too', async () => {
+    const result = await p2w(['export', '--run', '/no/such/run', '--out', 'x', '--json'], folder);
+    expect(lastJson(result).error).toMatchObject({ kind: 'run', where: '/no/such/run' });
+  });
+});
+
+describe('p2w graph', () => {
+  test('prints layers, parameters, FLOPs and activation bytes', async () => {
+    const { code, stdout } = await p2w(['graph', '--preset', 'paper', '--what', 'eval', '--summary', '--set', 'batch=1']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('13,997,825 trainable parameters');
+    expect(stdout).toMatch(/decoder\.0\.2 +\[1,64,64,128,128\] +\d+\.?\d* GFLOP/);
+  });
+
+  test('counts the work of the paper’s network as the method does: 743.9 GMAC forward', async () => {
+    const result = await p2w(['graph', '--preset', 'paper', '--what', 'eval', '--json']);
+    expect(lastJson(result).summary.flops / 2e9).toBeCloseTo(744.7, 0);
+  });
+
+  test('writes a gradient model that takes every parameter and returns every gradient', async () => {
+    const out = join(folder, 'gradient.onnx');
+    const result = await p2w(['graph', '--preset', 'tiny', '--what', 'gradient', '--out', out, '--json']);
+    expect(result.code).toBe(0);
+    const { graph } = decodeModel(readFileSync(out));
+    const trainable = graph.inputs.map((v) => v.name).filter((name) => /weight|bias/.test(name) && !/running/.test(name));
+    const gradients = graph.outputs.map((v) => v.name).filter((name) => name.startsWith('gradient:'));
+    expect(gradients.sort()).toEqual(trainable.map((name) => `gradient:${name}`).sort());
+    expect(gradients).toHaveLength(58);
+  });
+});
+
+test('p2w doctor proves the CPU by running a model', async () => {
+  const result = await p2w(['doctor', '--json']);
+  const report = lastJson(result);
+  expect(result.code).toBe(0);
+  expect(report.ok).toBe(true);
+  expect(report.providers).toContainEqual({ name: 'cpu', usable: true, problem: null });
+  expect(report.machine.onnxruntime).toMatch(/^\d+\.\d+\.\d+/);
+});
+
+describe('p2w inspect', () => {
+  test('shows a model', async () => {
+    const out = join(folder, 'encoder.onnx');
+    await p2w(['graph', '--what', 'encoder', '--out', out]);
+    const { stdout } = await p2w(['inspect', out]);
+    expect(stdout).toContain('hu: float32 [N,D,H,W]');
+    expect(stdout).toContain('features: float32 [N,128]');
+  });
+
+  test.each(['model.onnx', 'weights.safetensors', 'scan.nii', 'scan.mhd', 'array.npy'])('refuses a damaged %s in words', async (name) => {
+    writeFileSync(join(folder, name), 'not what the name says');
+    const { code, stderr } = await p2w(['inspect', join(folder, name)]);
+    expect(code).toBe(1);
+    expect(stderr).not.toContain('internal error');
+  });
+});
