@@ -1,6 +1,11 @@
 import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
 import { batchNorm, batchNormGrad } from './batch-norm.js';
-import { convInputGrad, convWeightGradFlat, convWeightGradSlices, convWeightGradStacked } from './convolution.js';
+import {
+  convInputGrad,
+  convWeightGradFlat,
+  convWeightGradSlices,
+  convWeightGradStacked,
+} from './convolution.js';
 import type { Call, Form } from './form.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
 import {

@@ -27,7 +27,10 @@ function doubled(g: GraphBuilder, x: Value): Value {
   const rows = n! * c! * d! * h!;
   const data = new Float32Array(2 * w! * w!);
   for (let i = 0; i < 2 * w!; i++) data[(i >> 1) * 2 * w! + i] = 1;
-  const wide = g.add('MatMul', [g.reshape(x, [rows, w!]), g.constant({ type: 'float32', shape: [w!, 2 * w!], data })]);
+  const wide = g.add('MatMul', [
+    g.reshape(x, [rows, w!]),
+    g.constant({ type: 'float32', shape: [w!, 2 * w!], data }),
+  ]);
   const high = g.reshape(g.add('Concat', [wide, wide], { axis: 1 }), [rows / h!, 4 * h! * w!]);
   const deep = g.add('Concat', [high, high], { axis: 1 });
   return g.reshape(deep, [n!, c!, 2 * d!, 2 * h!, 2 * w!]);

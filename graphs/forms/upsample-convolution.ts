@@ -1,7 +1,13 @@
 import { blockSum, repeat } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, type Value } from '../onnx/types.js';
-import { convInputGrad, convWeightGradSlices, convWeightGradStacked, tapsOf, timesTransposed } from './convolution.js';
+import {
+  convInputGrad,
+  convWeightGradSlices,
+  convWeightGradStacked,
+  tapsOf,
+  timesTransposed,
+} from './convolution.js';
 import type { Form } from './form.js';
 
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };

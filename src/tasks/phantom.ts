@@ -1,2 +1,86 @@
-export interface PhantomSummary { scans: { path: string; nodules: number }[]; annotations: string }
-export async function writePhantoms(_: unknown): Promise<PhantomSummary> { throw new Error('x'); }
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeMetaImage } from '../data/formats/metaimage.js';
+import { writeNifti } from '../data/formats/nifti.js';
+import type { XYZ } from '../data/volume.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+import { makePhantom } from '../phantom/chest.js';
+import type { Nodule } from '../phantom/nodules.js';
+
+export interface WritePhantomsOptions {
+  /** Folder: scans go to `scans/`, ground truth to `ground-truth/`. */
+  readonly out: string;
+  readonly scans: number;
+  readonly size: XYZ;
+  readonly seed: number;
+  readonly format: 'nii.gz' | 'mhd';
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface PhantomsSummary {
+  readonly scans: readonly { readonly path: string; readonly nodules: number }[];
+  /** All nodules, in the format of LUNA16's annotations.csv. */
+  readonly annotations: string;
+}
+
+const LEAST_SIDE = 16;
+/** 512×512×512: a scan then takes 1.5 GB of memory while it is made. */
+const MOST_VOXELS = 2 ** 27;
+
+function check({ scans, size, seed }: WritePhantomsOptions): void {
+  if (!Number.isSafeInteger(scans) || scans < 1)
+    throw new UserError('usage', {
+      what: 'how many scans is a whole number above 0',
+      where: '--scans',
+      got: String(scans),
+    });
+  if (!Number.isSafeInteger(seed))
+    throw new UserError('usage', { what: 'a seed is a whole number', where: '--seed', got: String(seed) });
+  if (size.some((side) => side < LEAST_SIDE) || size[0] * size[1] * size[2] > MOST_VOXELS)
+    throw new UserError('usage', {
+      what: 'phantoms of this size cannot be made',
+      where: '--size',
+      got: size.join('x'),
+      expected: `at least ${LEAST_SIDE} voxels a side, at most ${MOST_VOXELS.toLocaleString('en')} in all`,
+    });
+}
+
+const annotation =
+  (id: string) =>
+  ({ world, diameterMm }: Nodule) =>
+    [id, ...world.map((mm) => mm.toFixed(3)), diameterMm.toFixed(3)].join(',');
+
+/**
+ * Writes phantom chest CTs with ground truth: masks of lungs and nodules, and annotations.csv as LUNA16 has it.
+ * The same options write the same bytes.
+ * @throws UserError for impossible options, and when the disk is full
+ */
+export async function writePhantoms(options: WritePhantomsOptions): Promise<PhantomsSummary> {
+  check(options);
+  const { out, scans, size, seed, format, onProgress } = options;
+  const [scanFolder, truth] = [join(out, 'scans'), join(out, 'ground-truth')];
+  try {
+    mkdirSync(scanFolder, { recursive: true });
+    mkdirSync(truth, { recursive: true });
+  } catch (error) {
+    throw fromSystemError(error, out);
+  }
+  const written: { path: string; nodules: number }[] = [];
+  const lines = ['seriesuid,coordX,coordY,coordZ,diameter_mm'];
+  for (let index = 0; index < scans; index++) {
+    const id = `phantom-${String(index).padStart(4, '0')}`;
+    const { volume, masks, nodules } = makePhantom({ seed, index, size });
+    await writeNifti(join(truth, `${id}_lungs.nii.gz`), masks.lung);
+    await writeNifti(join(truth, `${id}_nodules.nii.gz`), masks.nodule);
+    const path = join(scanFolder, `${id}.${format}`);
+    if (format === 'mhd') await writeMetaImage(path, volume);
+    else await writeNifti(path, volume);
+    lines.push(...nodules.map(annotation(id)));
+    written.push({ path, nodules: nodules.length });
+    onProgress?.(index + 1, scans);
+  }
+  const annotations = join(truth, 'annotations.csv');
+  writeFileAtomic(annotations, `${lines.join('\n')}\n`);
+  return { scans: written, annotations };
+}

@@ -89,11 +89,7 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
 }
 
 /** The last checkpoint's state, checked against network and data; null when there is none yet. */
-function lastCheckpoint(
-  run: string,
-  dataHash: string,
-  parameters: readonly Parameter[],
-): Checkpoint | null {
+function lastCheckpoint(run: string, dataHash: string, parameters: readonly Parameter[]): Checkpoint | null {
   const path = checkpointPath(run, 'last');
   if (!existsSync(path)) return null;
   const checkpoint = loadCheckpoint(path, parameters);

@@ -12,7 +12,10 @@ export interface Finished {
 }
 
 /** Starts `p2w`; `finished` never rejects. */
-export function startP2w(args: readonly string[], cwd?: string): { process: ChildProcess; finished: Promise<Finished> } {
+export function startP2w(
+  args: readonly string[],
+  cwd?: string,
+): { process: ChildProcess; finished: Promise<Finished> } {
   const child = spawn(process.execPath, [P2W, ...args], { cwd, stdio: ['ignore', 'pipe', 'pipe'] });
   let [stdout, stderr] = ['', ''];
   child.stdout.on('data', (chunk: Buffer) => {
@@ -31,4 +34,5 @@ export function startP2w(args: readonly string[], cwd?: string): { process: Chil
 export const p2w = (args: readonly string[], cwd?: string): Promise<Finished> => startP2w(args, cwd).finished;
 
 /** The object that `--json` prints as the last line. */
-export const lastJson = ({ stdout }: Finished): Record<string, any> => JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
+export const lastJson = ({ stdout }: Finished): Record<string, any> =>
+  JSON.parse(stdout.trimEnd().split('\n').at(-1)!);

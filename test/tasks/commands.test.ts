@@ -6,7 +6,18 @@ import { temporaryFolder } from '../data/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
 
 const folder = temporaryFolder();
-const COMMANDS = ['demo', 'phantom', 'prepare', 'pretrain', 'export', 'embed', 'report', 'graph', 'inspect', 'doctor'];
+const COMMANDS = [
+  'demo',
+  'phantom',
+  'prepare',
+  'pretrain',
+  'export',
+  'embed',
+  'report',
+  'graph',
+  'inspect',
+  'doctor',
+];
 
 describe('p2w', () => {
   test('lists all commands', async () => {
@@ -30,7 +41,11 @@ describe('p2w', () => {
     ['an unknown preset', ['graph', '--preset', 'huge'], /huge[\s\S]*tiny/],
     ['a bad size', ['prepare', '--input', '.', '--out', 'x', '--size', '64x64'], /x×y×z/],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
-    ['an input that is not there', ['prepare', '--input', '/no/such/scan.mhd', '--out', 'x'], /no\/such\/scan\.mhd/],
+    [
+      'an input that is not there',
+      ['prepare', '--input', '/no/such/scan.mhd', '--out', 'x'],
+      /no\/such\/scan\.mhd/,
+    ],
     ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /holds no run/],
   ])('%s is one clear message on stderr, and an exit code', async (_, args, message) => {
     const { code, stdout, stderr } = await p2w(args, folder);
@@ -49,7 +64,16 @@ describe('p2w', () => {
 
 describe('p2w graph', () => {
   test('prints layers, parameters, FLOPs and activation bytes', async () => {
-    const { code, stdout } = await p2w(['graph', '--preset', 'paper', '--what', 'eval', '--summary', '--set', 'batch=1']);
+    const { code, stdout } = await p2w([
+      'graph',
+      '--preset',
+      'paper',
+      '--what',
+      'eval',
+      '--summary',
+      '--set',
+      'batch=1',
+    ]);
     expect(code).toBe(0);
     expect(stdout).toContain('13,997,825 trainable parameters');
     expect(stdout).toMatch(/decoder\.0\.2 +\[1,64,64,128,128\] +\d+\.?\d* GFLOP/);
@@ -65,7 +89,9 @@ describe('p2w graph', () => {
     const result = await p2w(['graph', '--preset', 'tiny', '--what', 'gradient', '--out', out, '--json']);
     expect(result.code).toBe(0);
     const { graph } = decodeModel(readFileSync(out));
-    const trainable = graph.inputs.map((v) => v.name).filter((name) => /weight|bias/.test(name) && !/running/.test(name));
+    const trainable = graph.inputs
+      .map((v) => v.name)
+      .filter((name) => /weight|bias/.test(name) && !/running/.test(name));
     const gradients = graph.outputs.map((v) => v.name).filter((name) => name.startsWith('gradient:'));
     expect(gradients.sort()).toEqual(trainable.map((name) => `gradient:${name}`).sort());
     expect(gradients).toHaveLength(58);
@@ -90,10 +116,13 @@ describe('p2w inspect', () => {
     expect(stdout).toContain('features: float32 [N,128]');
   });
 
-  test.each(['model.onnx', 'weights.safetensors', 'scan.nii', 'scan.mhd', 'array.npy'])('refuses a damaged %s in words', async (name) => {
-    writeFileSync(join(folder, name), 'not what the name says');
-    const { code, stderr } = await p2w(['inspect', join(folder, name)]);
-    expect(code).toBe(1);
-    expect(stderr).not.toContain('internal error');
-  });
+  test.each(['model.onnx', 'weights.safetensors', 'scan.nii', 'scan.mhd', 'array.npy'])(
+    'refuses a damaged %s in words',
+    async (name) => {
+      writeFileSync(join(folder, name), 'not what the name says');
+      const { code, stderr } = await p2w(['inspect', join(folder, name)]);
+      expect(code).toBe(1);
+      expect(stderr).not.toContain('internal error');
+    },
+  );
 });

@@ -15,8 +15,19 @@ import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 import { relativeError } from '../graphs/run.js';
 
 const folder = temporaryFolder();
-const [data, run, out] = ['tiles', 'run', 'encoder'].map((name) => join(folder, name)) as [string, string, string];
-const SETTINGS = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'validation.every=10'];
+const [data, run, out] = ['tiles', 'run', 'encoder'].map((name) => join(folder, name)) as [
+  string,
+  string,
+  string,
+];
+const SETTINGS = [
+  'whole=16x8x8',
+  'network.levels=2',
+  'network.width=2',
+  'batch=4',
+  'threads=1',
+  'validation.every=10',
+];
 
 /** Noise in HU, [N, D, H, W]. */
 const hu = (n: number, [x, y, z]: XYZ): Int16Array => {
@@ -44,7 +55,10 @@ describe('an exported encoder', () => {
   const model = () => readFileSync(join(out, 'encoder.onnx'));
 
   test('takes any batch and any size that the poolings divide', async () => {
-    for (const [n, size] of [[1, [16, 8, 8]], [3, [8, 12, 16]]] as const) {
+    for (const [n, size] of [
+      [1, [16, 8, 8]],
+      [3, [8, 12, 16]],
+    ] as const) {
       const { features, feature_map } = await featuresOf(model(), n, size, 'float32');
       expect(features!.shape).toEqual([n, 16]);
       expect(feature_map!.shape).toEqual([n, 16, size[2] / 4, size[1] / 4, size[0] / 4]);
@@ -60,8 +74,13 @@ describe('an exported encoder', () => {
   test('gives the same features for int16 HU as for floats', async () => {
     const summary = await exportModel({ run, out: join(folder, 'int16'), inputType: 'int16' });
     expect(summary.featureError).toBeLessThan(1e-4);
-    const [a, b] = [await featuresOf(readFileSync(summary.model), 2, [16, 8, 8], 'int16'), await featuresOf(model(), 2, [16, 8, 8], 'float32')];
-    expect(relativeError(a.features!.data as Float32Array, b.features!.data as Float32Array)).toBeLessThan(1e-6);
+    const [a, b] = [
+      await featuresOf(readFileSync(summary.model), 2, [16, 8, 8], 'int16'),
+      await featuresOf(model(), 2, [16, 8, 8], 'float32'),
+    ];
+    expect(relativeError(a.features!.data as Float32Array, b.features!.data as Float32Array)).toBeLessThan(
+      1e-6,
+    );
   });
 
   test('gives the same features in onnxruntime-web', async () => {
@@ -70,7 +89,9 @@ describe('an exported encoder', () => {
     const input = new web.Tensor('float32', Float32Array.from(hu(2, [16, 8, 8])), [2, 8, 8, 16]);
     const { features } = await session.run({ hu: input });
     const expected = await featuresOf(model(), 2, [16, 8, 8], 'float32');
-    expect(relativeError(features!.data as Float32Array, expected.features!.data as Float32Array)).toBeLessThan(1e-5);
+    expect(
+      relativeError(features!.data as Float32Array, expected.features!.data as Float32Array),
+    ).toBeLessThan(1e-5);
     await session.release();
   });
 
@@ -78,13 +99,30 @@ describe('an exported encoder', () => {
     const { graph, opsets } = decodeModel(model());
     expect(Object.keys(opsets)).toEqual(['']);
     expect(new Set(graph.nodes.map((n) => n.operator))).toEqual(
-      new Set(['Clip', 'Sub', 'Mul', 'Unsqueeze', 'Conv', 'Relu', 'MaxPool', 'GlobalAveragePool', 'Squeeze', 'Identity']),
+      new Set([
+        'Clip',
+        'Sub',
+        'Mul',
+        'Unsqueeze',
+        'Conv',
+        'Relu',
+        'MaxPool',
+        'GlobalAveragePool',
+        'Squeeze',
+        'Identity',
+      ]),
     );
   });
 
   test('says what it is', () => {
     const { metadata } = decodeModel(model());
-    expect(metadata).toMatchObject({ preset: 'tiny', whole_size: '16x8x8', size_multiple: '4', license: 'CC0', intended_use: 'research; not a medical device' });
+    expect(metadata).toMatchObject({
+      preset: 'tiny',
+      whole_size: '16x8x8',
+      size_multiple: '4',
+      license: 'CC0',
+      intended_use: 'research; not a medical device',
+    });
     expect(metadata.method).toContain('Parts2Whole');
     expect(metadata.data_manifest_sha256).toMatch(/^[0-9a-f]{64}$/);
     const card = readFileSync(join(out, 'model-card.md'), 'utf8');
@@ -103,7 +141,12 @@ describe('an exported encoder', () => {
 });
 
 test('the autoencoder gives a reconstruction in [0, 1]', async () => {
-  const { model } = await exportModel({ run, out: join(folder, 'autoencoder'), what: 'autoencoder', checkpoint: 'last' });
+  const { model } = await exportModel({
+    run,
+    out: join(folder, 'autoencoder'),
+    what: 'autoencoder',
+    checkpoint: 'last',
+  });
   const { reconstruction } = await featuresOf(readFileSync(model), 2, [16, 8, 8], 'float32');
   expect(reconstruction!.shape).toEqual([2, 1, 8, 8, 16]);
   expect((reconstruction!.data as Float32Array).every((v) => v >= 0 && v <= 1)).toBe(true);
@@ -123,45 +166,77 @@ test.each([
 describe('export refuses', () => {
   test('a folder without a run, and a checkpoint that is not there, naming those that are', async () => {
     await expect(exportModel({ run: folder, out: join(folder, 'x') })).rejects.toThrow(/holds no run/);
-    await expect(exportModel({ run, out: join(folder, 'x'), checkpoint: 12345 })).rejects.toThrow(/best, last, or one of the steps 0, 1,/);
+    await expect(exportModel({ run, out: join(folder, 'x'), checkpoint: 12345 })).rejects.toThrow(
+      /best, last, or one of the steps 0, 1,/,
+    );
     expect(existsSync(join(folder, 'x'))).toBe(false);
   });
 
   test('a network that is evaluated with batch statistics', async () => {
     const batch = join(folder, 'batch-run');
-    await pretrain({ data, out: batch, settings: [...SETTINGS, 'network.norm.evalStatistics="batch"'], flags: { steps: 2 } });
-    await expect(exportModel({ run: batch, out: join(folder, 'x') })).rejects.toThrow(/batch statistics cannot be exported/);
+    await pretrain({
+      data,
+      out: batch,
+      settings: [...SETTINGS, 'network.norm.evalStatistics="batch"'],
+      flags: { steps: 2 },
+    });
+    await expect(exportModel({ run: batch, out: join(folder, 'x') })).rejects.toThrow(
+      /batch statistics cannot be exported/,
+    );
   });
 });
 
 describe('embed', () => {
   test('gives a row a tile, the same in every format', async () => {
     const { parquetReadObjects } = await import('hyparquet');
-    const [npy, jsonl, parquet] = ['npy', 'jsonl', 'parquet'].map((e) => join(folder, `features.${e}`)) as [string, string, string];
+    const [npy, jsonl, parquet] = ['npy', 'jsonl', 'parquet'].map((e) => join(folder, `features.${e}`)) as [
+      string,
+      string,
+      string,
+    ];
     for (const file of [npy, jsonl, parquet]) {
       const summary = await embed({ model: join(out, 'encoder.onnx'), input: [data], out: file });
       expect(summary).toMatchObject({ rows: 24, dimensions: 16, failures: [] });
     }
-    const lines = readFileSync(jsonl, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
+    const lines = readFileSync(jsonl, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
     expect(lines[1]).toMatchObject({ source: 'scan0', offset: [16, 0, 0], tiles: 1 });
     const bytes = readFileSync(npy);
-    const array = new Float32Array(bytes.buffer.slice(bytes.byteOffset + bytes.length - 24 * 16 * 4, bytes.byteOffset + bytes.length));
+    const array = new Float32Array(
+      bytes.buffer.slice(bytes.byteOffset + bytes.length - 24 * 16 * 4, bytes.byteOffset + bytes.length),
+    );
     expect([...array.subarray(16, 32)]).toEqual(lines[1].features);
     const file = readFileSync(parquet);
-    const rows = await parquetReadObjects({ file: file.buffer.slice(file.byteOffset, file.byteOffset + file.length) });
+    const rows = await parquetReadObjects({
+      file: file.buffer.slice(file.byteOffset, file.byteOffset + file.length),
+    });
     expect(rows[1]).toMatchObject({ source: 'scan0', x: 16, y: 0, z: 0, tiles: 1 });
     expect(Array.from(rows[1]!.features as number[])).toEqual(lines[1].features);
   });
 
   test('averages over the tiles of a scan when asked to', async () => {
     const file = join(folder, 'scans.jsonl');
-    expect(await embed({ model: join(out, 'encoder.onnx'), input: [data], out: file, per: 'scan' })).toMatchObject({ rows: 2 });
-    const lines = readFileSync(file, 'utf8').trimEnd().split('\n').map((line) => JSON.parse(line));
-    expect(lines.map((line) => [line.source, line.tiles, line.offset])).toEqual([['scan0', 12, null], ['scan1', 12, null]]);
+    expect(
+      await embed({ model: join(out, 'encoder.onnx'), input: [data], out: file, per: 'scan' }),
+    ).toMatchObject({ rows: 2 });
+    const lines = readFileSync(file, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line));
+    expect(lines.map((line) => [line.source, line.tiles, line.offset])).toEqual([
+      ['scan0', 12, null],
+      ['scan1', 12, null],
+    ]);
   });
 
   test('refuses a file of an unknown kind, and a model that is no encoder, in words', async () => {
-    await expect(embed({ model: join(out, 'encoder.onnx'), input: [data], out: join(folder, 'x.csv') })).rejects.toThrow(/\.npy, \.jsonl or \.parquet/);
-    await expect(embed({ model: join(out, 'model-card.md'), input: [data], out: join(folder, 'x.npy') })).rejects.toThrow(/no ONNX model/);
+    await expect(
+      embed({ model: join(out, 'encoder.onnx'), input: [data], out: join(folder, 'x.csv') }),
+    ).rejects.toThrow(/\.npy, \.jsonl or \.parquet/);
+    await expect(
+      embed({ model: join(out, 'model-card.md'), input: [data], out: join(folder, 'x.npy') }),
+    ).rejects.toThrow(/no ONNX model/);
   });
 });

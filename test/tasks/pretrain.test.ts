@@ -1,4 +1,13 @@
-import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -34,8 +43,13 @@ const options = (name: string, more: Partial<PretrainOptions> = {}): PretrainOpt
 
 /** All files of a run that must not differ between two runs of one seed. */
 function resultOf(name: string): Record<string, string> {
-  const files = ['metrics.jsonl', ...readdirSync(join(run(name), 'checkpoints')).map((file) => join('checkpoints', file))];
-  return Object.fromEntries(files.sort().map((file) => [file, readFileSync(join(run(name), file), 'latin1')]));
+  const files = [
+    'metrics.jsonl',
+    ...readdirSync(join(run(name), 'checkpoints')).map((file) => join('checkpoints', file)),
+  ];
+  return Object.fromEntries(
+    files.sort().map((file) => [file, readFileSync(join(run(name), file), 'latin1')]),
+  );
 }
 
 beforeAll(async () => {
@@ -119,11 +133,23 @@ describe('pretrain', () => {
     const last = await p2w(args);
     expect(last.code, last.stderr).toBe(0);
     expect(resultOf('killed')).toEqual(resultOf('unkilled'));
-    expect(readdirSync(join(run('killed'), 'checkpoints')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+    expect(readdirSync(join(run('killed'), 'checkpoints')).filter((name) => name.endsWith('.tmp'))).toEqual(
+      [],
+    );
   });
 
   test('Ctrl-C finishes the step, saves, and says how to go on', async () => {
-    const args = ['pretrain', '--data', data, '--out', run('ctrl-c'), '--steps', '100000', '--json', ...SETTINGS.flatMap((s) => ['--set', s])];
+    const args = [
+      'pretrain',
+      '--data',
+      data,
+      '--out',
+      run('ctrl-c'),
+      '--steps',
+      '100000',
+      '--json',
+      ...SETTINGS.flatMap((s) => ['--set', s]),
+    ];
     const { process: child, finished } = startP2w(args);
     while (!existsSync(checkpointPath(run('ctrl-c'), 1))) await sleep(20);
     child.kill('SIGINT');
@@ -143,26 +169,52 @@ describe('pretrain refuses, in words,', () => {
     expect((error as UserError).message).toMatch(message);
   };
 
-  test('a folder that holds a run', () => refused(options('reference'), 'run', /there is a run in this folder already[\s\S]*--resume/));
+  test('a folder that holds a run', () =>
+    refused(options('reference'), 'run', /there is a run in this folder already[\s\S]*--resume/));
 
   test('a resumed run with another configuration', () =>
-    refused(options('reference', { resume: true, settings: [...SETTINGS, 'learningRate=0.5'] }), 'config', /these differ: learningRate/));
+    refused(
+      options('reference', { resume: true, settings: [...SETTINGS, 'learningRate=0.5'] }),
+      'config',
+      /these differ: learningRate/,
+    ));
 
   test('an unknown key and an impossible value', async () => {
     await refused(options('bad', { settings: ['netwrk.width=2'] }), 'config', /netwrk/);
     await refused(options('bad', { settings: ['batch=0'] }), 'config', /batch/);
-    await refused(options('bad', { settings: ['whole=20x8x8', 'network.levels=2', 'network.width=2'] }), 'config', /multiples? of|whole multiple/);
+    await refused(
+      options('bad', { settings: ['whole=20x8x8', 'network.levels=2', 'network.width=2'] }),
+      'config',
+      /multiples? of|whole multiple/,
+    );
     expect(existsSync(run('bad'))).toBe(false);
   });
 
   test('sizes that the poolings do not divide', () =>
-    refused(options('not-there', { settings: [...SETTINGS, 'network.levels=4'] }), 'config', /whole[\s\S]*got: +16×8×8[\s\S]*multiples of 16/));
+    refused(
+      options('not-there', { settings: [...SETTINGS, 'network.levels=4'] }),
+      'config',
+      /whole[\s\S]*got: +16×8×8[\s\S]*multiples of 16/,
+    ));
 
   test('a run that another process is using', async () => {
-    const args = ['pretrain', '--data', data, '--out', run('busy'), '--steps', '100000', ...SETTINGS.flatMap((s) => ['--set', s])];
+    const args = [
+      'pretrain',
+      '--data',
+      data,
+      '--out',
+      run('busy'),
+      '--steps',
+      '100000',
+      ...SETTINGS.flatMap((s) => ['--set', s]),
+    ];
     const { process: child, finished } = startP2w(args);
     while (!existsSync(checkpointPath(run('busy'), 'last'))) await sleep(20);
-    await refused(options('busy', { resume: true, flags: {} }), 'run', /another process is using this folder[\s\S]*process \d+/);
+    await refused(
+      options('busy', { resume: true, flags: {} }),
+      'run',
+      /another process is using this folder[\s\S]*process \d+/,
+    );
     child.kill('SIGKILL');
     await finished;
   });
@@ -170,18 +222,30 @@ describe('pretrain refuses, in words,', () => {
   test('tiles that changed after prepare, naming the scan', async () => {
     const changed = run('changed-tiles');
     cpSync(data, changed, { recursive: true });
-    const shard = join(changed, 'shards', readdirSync(join(changed, 'shards')).find((name) => name.startsWith('scan0'))!);
+    const shard = join(
+      changed,
+      'shards',
+      readdirSync(join(changed, 'shards')).find((name) => name.startsWith('scan0'))!,
+    );
     const bytes = readFileSync(shard);
     bytes[bytes.length - 1]! ^= 1;
     writeFileSync(shard, bytes);
-    await refused(options('on-changed', { data: changed }), 'data', /scan0[\s\S]*tiles changed after prepare/);
+    await refused(
+      options('on-changed', { data: changed }),
+      'data',
+      /scan0[\s\S]*tiles changed after prepare/,
+    );
   });
 
   test('a checkpoint of another network', async () => {
     cpSync(run('reference'), run('mixed'), { recursive: true });
     await pretrain(options('wider', { settings: [...SETTINGS, 'network.width=3'] }));
     copyFileSync(checkpointPath(run('wider'), 'last'), checkpointPath(run('mixed'), 'last'));
-    await refused(options('mixed', { resume: true }), 'run', /of another network[\s\S]*encoder\.0\.conv1\.weight is \[3,1,3,3,3\], not \[2,1,3,3,3\]/);
+    await refused(
+      options('mixed', { resume: true }),
+      'run',
+      /of another network[\s\S]*encoder\.0\.conv1\.weight is \[3,1,3,3,3\], not \[2,1,3,3,3\]/,
+    );
   });
 
   test('a truncated checkpoint', async () => {
@@ -192,8 +256,17 @@ describe('pretrain refuses, in words,', () => {
   });
 
   test('to go on when the loss is no number any more; the last good checkpoint stands', async () => {
-    const settings = [...SETTINGS, 'optimizer.name=sgd', 'learningRate=1e30', 'network.norm.evalStatistics="batch"'];
-    await refused(options('diverged', { settings }), 'training', /the training has diverged[\s\S]*learningRate/);
+    const settings = [
+      ...SETTINGS,
+      'optimizer.name=sgd',
+      'learningRate=1e30',
+      'network.norm.evalStatistics="batch"',
+    ];
+    await refused(
+      options('diverged', { settings }),
+      'training',
+      /the training has diverged[\s\S]*learningRate/,
+    );
     expect(loadCheckpoint(checkpointPath(run('diverged'), 'last')).state.step).toBeLessThan(20);
   });
 });

@@ -55,7 +55,11 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
   Reciprocal: ({ g, outputs: [y], dy }) => [() => g.add('Neg', [g.add('Mul', [dy, g.add('Mul', [y!, y!])])])],
   // A product is faster than Where, and the mask is exact: 0 or 1.
   Relu: ({ g, outputs: [y], dy }) => [
-    () => g.add('Mul', [dy, g.add('Cast', [g.add('Greater', [y!, g.scalar(0, y!.type)])], { to: castCode(y!.type) })]),
+    () =>
+      g.add('Mul', [
+        dy,
+        g.add('Cast', [g.add('Greater', [y!, g.scalar(0, y!.type)])], { to: castCode(y!.type) }),
+      ]),
   ],
   LeakyRelu: ({ g, inputs: [x], attributes: { alpha }, dy }) => [
     () => g.add('Where', [g.add('Greater', [x!, g.scalar(0, x!.type)]), dy, scale(g, dy, alpha)]),

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { forms } from '../../../graphs/forms/index.js';
 import type { Form } from '../../../graphs/forms/form.js';
+import { forms } from '../../../graphs/forms/index.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import type { MeaningName } from '../../../graphs/onnx/ops/index.js';
 import type { Value } from '../../../graphs/onnx/types.js';
@@ -19,11 +19,34 @@ interface Shapes {
 const KERNEL = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
 
 /** Inputs and attributes of one call, for random sizes. */
-const CALLS: { [K in MeaningName]?: (s: Shapes) => { inputs: number[][]; attributes: object; relu?: boolean } } = {
-  ConvWeightGrad: ({ n, c, k, d, h, w }) => ({ inputs: [[n, c, d, h, w], [n, k, d, h, w]], attributes: KERNEL }),
-  UpsampleConv: ({ n, c, k, d, h, w }) => ({ inputs: [[n, c, d, h, w], [k, c, 3, 3, 3], [k]], attributes: {} }),
-  UpsampleConvInputGrad: ({ n, c, k, d, h, w }) => ({ inputs: [[n, k, 2 * d, 2 * h, 2 * w], [k, c, 3, 3, 3]], attributes: {} }),
-  UpsampleConvWeightGrad: ({ n, c, k, d, h, w }) => ({ inputs: [[n, c, d, h, w], [n, k, 2 * d, 2 * h, 2 * w]], attributes: {} }),
+const CALLS: {
+  [K in MeaningName]?: (s: Shapes) => { inputs: number[][]; attributes: object; relu?: boolean };
+} = {
+  ConvWeightGrad: ({ n, c, k, d, h, w }) => ({
+    inputs: [
+      [n, c, d, h, w],
+      [n, k, d, h, w],
+    ],
+    attributes: KERNEL,
+  }),
+  UpsampleConv: ({ n, c, k, d, h, w }) => ({
+    inputs: [[n, c, d, h, w], [k, c, 3, 3, 3], [k]],
+    attributes: {},
+  }),
+  UpsampleConvInputGrad: ({ n, c, k, d, h, w }) => ({
+    inputs: [
+      [n, k, 2 * d, 2 * h, 2 * w],
+      [k, c, 3, 3, 3],
+    ],
+    attributes: {},
+  }),
+  UpsampleConvWeightGrad: ({ n, c, k, d, h, w }) => ({
+    inputs: [
+      [n, c, d, h, w],
+      [n, k, 2 * d, 2 * h, 2 * w],
+    ],
+    attributes: {},
+  }),
 };
 
 const sizes = fc.record({
@@ -35,7 +58,10 @@ const sizes = fc.record({
   w: fc.integer({ min: 1, max: 6 }),
 });
 
-async function run(form: Form<MeaningName>, { inputs, attributes }: { inputs: number[][]; attributes: object }): Promise<Float32Array | null> {
+async function run(
+  form: Form<MeaningName>,
+  { inputs, attributes }: { inputs: number[][]; attributes: object },
+): Promise<Float32Array | null> {
   const g = new GraphBuilder('form');
   const values = inputs.map((shape, i): Value => g.input(`x${i}`, 'float32', shape));
   const call = { inputs: values, attributes: attributes as never };
@@ -43,7 +69,14 @@ async function run(form: Form<MeaningName>, { inputs, attributes }: { inputs: nu
   g.output('y', form.build(g, call)[0]!);
   const feeds = inputs.map((shape, i): [string, EngineTensor] => [
     `x${i}`,
-    { type: 'float32', shape, data: noise(shape.reduce((a, b) => a * b, 1), 3 + i) },
+    {
+      type: 'float32',
+      shape,
+      data: noise(
+        shape.reduce((a, b) => a * b, 1),
+        3 + i,
+      ),
+    },
   ]);
   return (await runGraph(g.build(), Object.fromEntries(feeds))).y!.data as Float32Array;
 }

@@ -1,0 +1,173 @@
+import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
+import {
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
+import { hostname } from 'node:os';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { acquireLock } from '../src/lock.js';
+import { errorOf, temporaryFolder } from './data/tiles-sample.js';
+
+const ROOT = join(import.meta.dirname, '..');
+const root = temporaryFolder();
+let count = 0;
+function newFolder(): string {
+  const folder = join(root, `${count++}`);
+  mkdirSync(folder);
+  return folder;
+}
+
+/** A process that has ended, so that no living one has its number. */
+const deadPid = () => spawnSync('true').pid;
+
+/** A folder whose lock says what is given; the rest is as this process would have it. */
+function lockedFolder(changes: object): string {
+  const folder = newFolder();
+  const lock = acquireLock(folder, 'pretrain');
+  const holder = JSON.parse(readFileSync(join(folder, '.lock'), 'utf8'));
+  lock.release();
+  writeFileSync(join(folder, '.lock'), JSON.stringify({ ...holder, ...changes }));
+  return folder;
+}
+
+/** Starts a process of its own that has `acquireLock`. */
+function spawnLocking(script: string) {
+  const code = `import { acquireLock } from '${ROOT}/src/lock.ts';\n${script}`;
+  const args = ['--import', 'tsx', '--input-type=module', '-e', code];
+  return spawn(process.execPath, args, { cwd: ROOT, stdio: ['pipe', 'pipe', 'ignore'] });
+}
+
+describe('a lock', () => {
+  test('keeps others out until it is released, and leaves nothing behind', () => {
+    const folder = newFolder();
+    const lock = acquireLock(folder, 'pretrain');
+    expect(() => acquireLock(folder, 'report')).toThrow('another process is using this folder');
+    lock.release();
+    expect(readdirSync(folder)).toEqual([]);
+    acquireLock(folder, 'report').release();
+  });
+
+  test('of a living process is refused, and the message says whose it is', async () => {
+    const folder = newFolder();
+    const child = spawnLocking(
+      `acquireLock('${folder}', 'pretrain'); console.log('taken'); process.stdin.resume();`,
+    );
+    const exited = once(child, 'exit');
+    await once(child.stdout, 'data');
+    const error = errorOf(() => acquireLock(folder, 'report'));
+    expect(error).toMatchObject({ name: 'UserError', kind: 'run' });
+    expect(error.message).toContain(`pretrain, process ${child.pid} on ${hostname()}, since 20`);
+    // It ends without releasing: that happens on exit.
+    child.stdin.end();
+    await exited;
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('of a process that died is taken over', () => {
+    const folder = lockedFolder({ pid: deadPid() });
+    const lock = acquireLock(folder, 'report');
+    expect(JSON.parse(readFileSync(join(folder, '.lock'), 'utf8'))).toMatchObject({ pid: process.pid });
+    expect(readdirSync(folder)).toEqual(['.lock']);
+    lock.release();
+  });
+
+  test('is taken over when the number of its process belongs to another one now', (context) => {
+    if (!existsSync('/proc')) return context.skip('there is no /proc here');
+    acquireLock(lockedFolder({ pid: process.ppid, processStart: '1' }), 'report').release();
+  });
+
+  test('is taken over when its process was killed but is still listed', async (context) => {
+    if (!existsSync('/proc')) return context.skip('there is no /proc here');
+    // The shell becomes `sleep`, which never asks how its child ended.
+    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 20'], {
+      stdio: ['ignore', 'pipe', 'ignore'],
+    });
+    const [line] = await once(parent.stdout, 'data');
+    const zombie = Number(String(line));
+    const stat = () => readFileSync(`/proc/${zombie}/stat`, 'utf8').split(' ');
+    await expect.poll(() => stat()[2]).toBe('Z');
+    acquireLock(lockedFolder({ pid: zombie, processStart: stat()[21] }), 'report').release();
+    parent.kill();
+  });
+
+  test('of another host is refused, and the message says how to remove it', () => {
+    const folder = lockedFolder({ host: 'elsewhere', pid: deadPid() });
+    const { message } = errorOf(() => acquireLock(folder, 'report'));
+    expect(message).toContain('on elsewhere');
+    expect(message).toContain(`if it has ended, delete ${join(folder, '.lock')}`);
+  });
+
+  test('that cannot be read is being written at first, and void later', () => {
+    const folder = newFolder();
+    const path = join(folder, '.lock');
+    writeFileSync(path, '{"pid":');
+    expect(() => acquireLock(folder, 'report')).toThrow('just starting');
+    utimesSync(path, new Date(), new Date(Date.now() - 60_000));
+    acquireLock(folder, 'report').release();
+  });
+
+  test('that another process has by now is not released', () => {
+    const folder = newFolder();
+    const lock = acquireLock(folder, 'pretrain');
+    const other = JSON.stringify({
+      pid: process.ppid,
+      host: 'elsewhere',
+      processStart: null,
+      since: '',
+      purpose: '',
+    });
+    writeFileSync(join(folder, '.lock'), other);
+    lock.release();
+    expect(readFileSync(join(folder, '.lock'), 'utf8')).toBe(other);
+  });
+
+  test('survives a taker that was killed while taking over', () => {
+    const folder = lockedFolder({ pid: deadPid() });
+    writeFileSync(join(folder, '.lock.takeover'), readFileSync(join(folder, '.lock')));
+    acquireLock(folder, 'report').release();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('says what is in its way: no folder, a link to nowhere', () => {
+    expect(errorOf(() => acquireLock(join(root, 'none'), 'x'))).toMatchObject({ kind: 'disk' });
+    const folder = newFolder();
+    symlinkSync(join(folder, 'nowhere'), join(folder, '.lock'));
+    expect(errorOf(() => acquireLock(folder, 'x')).message).toMatch(
+      /\.lock: this is in the way[\s\S]*delete/,
+    );
+  });
+});
+
+test('of several processes that find the same dead lock exactly one takes it over', async () => {
+  const dead = deadPid();
+  const folders = Array.from({ length: 150 }, () => lockedFolder({ pid: dead }));
+  const children = Array.from({ length: 2 }, () =>
+    spawnLocking(`
+      process.stdin.once('data', (start) => {
+        const taken = ${JSON.stringify(folders)}.filter((folder, i) => {
+          while (Date.now() < Number(start) + 2 * i);
+          try { return acquireLock(folder, 'race'); } catch { return false; }
+        });
+        console.log(JSON.stringify(taken));
+      });
+      console.log('ready');
+    `),
+  );
+  const answers = () =>
+    Promise.all(children.map(async (child) => String((await once(child.stdout, 'data'))[0])));
+  await answers();
+  const taken = answers();
+  // Each folder has its moment, at which all go for it.
+  for (const child of children) child.stdin.write(`${Date.now() + 50}`);
+  // They hold what they have until they are killed, so none finds another's lock dead.
+  const all = (await taken).flatMap((text) => JSON.parse(text) as string[]);
+  for (const child of children) child.kill('SIGKILL');
+  expect(all.sort()).toEqual(folders.sort());
+});
