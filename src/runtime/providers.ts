@@ -36,6 +36,8 @@ export async function probeProvider(name: string, model: Uint8Array): Promise<st
     const value = y?.data[0];
     return value === 2 ? null : `1 + 1 gave ${String(value)}`;
   } catch (error) {
-    return (error instanceof Error ? error.message : String(error)).split('\n')[0]!;
+    const [line] = (error instanceof Error ? error.message : String(error)).split('\n');
+    // Some begin with the place in ONNX Runtime's source and the condition that did not hold.
+    return line!.replace(/^\/onnxruntime_src\/.* was false\. /, '');
   }
 }

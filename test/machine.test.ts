@@ -1,0 +1,51 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { totalmem } from 'node:os';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import {
+  cpuFeatures,
+  freeDiskBytes,
+  freeMemoryBytes,
+  machineFacts,
+  memoryLimitBytes,
+  peakMemoryBytes,
+} from '../src/machine.js';
+import { errorOf, temporaryFolder } from './data/tiles-sample.js';
+
+const folder = temporaryFolder();
+
+test('a machine says what a time depends on', () => {
+  const facts = machineFacts();
+  const installed = JSON.parse(readFileSync('node_modules/onnxruntime-node/package.json', 'utf8'));
+  expect(facts).toMatchObject({ node: process.version, onnxruntime: installed.version });
+  expect(facts.platform).toBe(`${process.platform} ${process.arch}`);
+  expect(facts.cpu.length).toBeGreaterThan(0);
+  expect(facts.cores).toBeGreaterThanOrEqual(1);
+  expect(facts.memory).toMatch(/^\d+\.\d GiB$/);
+});
+
+test('vector instructions are those that the kernel lists', (context) => {
+  if (!existsSync('/proc/cpuinfo')) return context.skip('there is no /proc/cpuinfo here');
+  const words = new Set(readFileSync('/proc/cpuinfo', 'utf8').split(/\s+/));
+  expect(words.has('avx2')).toBe(cpuFeatures().includes('avx2'));
+  for (const feature of cpuFeatures()) expect(words).toContain(feature);
+});
+
+test('free memory is less than the limit, and the limit no more than the machine has', () => {
+  expect(freeMemoryBytes()).toBeGreaterThan(0);
+  expect(freeMemoryBytes()).toBeLessThan(memoryLimitBytes());
+  expect(memoryLimitBytes()).toBeLessThanOrEqual(totalmem());
+});
+
+test('peak memory is in bytes, and remembers what has been freed', () => {
+  const before = peakMemoryBytes();
+  new Float32Array(2 ** 26).fill(1);
+  expect(peakMemoryBytes() - before).toBeGreaterThan(0.8 * 2 ** 28);
+  expect(peakMemoryBytes()).toBeLessThan(totalmem());
+});
+
+test('free disk is that of the folder’s file system; a folder that is not there is an error', () => {
+  expect(freeDiskBytes(folder)).toBeGreaterThan(0);
+  const missing = join(folder, 'missing');
+  expect(errorOf(() => freeDiskBytes(missing))).toMatchObject({ kind: 'disk', facts: { where: missing } });
+});
