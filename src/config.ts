@@ -85,7 +85,7 @@ export const configSchema = z.strictObject({
     every: z.int().positive(),
     /** Steps between checkpoints that are kept; null keeps none. */
     keepEvery: z.int().positive().nullable(),
-    /** This many more are kept, log-spaced from the untrained network to the last step. */
+    /** This many more are kept: the untrained network, the last step, half of it, a quarter, … */
     keepLogSpaced: z.int().min(0),
   }),
   seed: z.int(),
@@ -114,7 +114,7 @@ const BASE = {
   clipNorm: null,
   schedule: { factor: 0.5, patience: 10, minDelta: 1e-4, minLearningRate: 1e-6, earlyStop: 50 },
   validation: { every: null, wholes: 512 },
-  checkpoints: { every: 100, keepEvery: null, keepLogSpaced: 26 },
+  checkpoints: { every: 100, keepEvery: null, keepLogSpaced: 12 },
   seed: 1,
   threads: 0,
   workers: 1,
@@ -138,7 +138,7 @@ const PRESETS: Readonly<Record<PresetName, Omit<Config, 'preset'>>> = {
     whole: [32, 32, 16],
     steps: 1_000,
     validation: { every: 50, wholes: 128 },
-    checkpoints: { ...BASE.checkpoints, every: 50, keepLogSpaced: 12 },
+    checkpoints: { ...BASE.checkpoints, every: 50, keepLogSpaced: 10 },
   },
   small: {
     ...BASE,

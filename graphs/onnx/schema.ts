@@ -126,6 +126,7 @@ export interface ExternalLocation {
 }
 
 const EXTERNAL = 1;
+// biome-ignore lint/suspicious/noExplicitAny: protobufjs gives untyped messages; the decoders below check what they read
 type Message = Record<string, any>;
 
 function encodeTensor(name: string, tensor: Tensor, external?: ExternalLocation): Message {

@@ -27,8 +27,7 @@ export function clippedAverage(
       const row = (Math.floor(z / fz) * ny + Math.floor(y / fy)) * nx;
       for (let x = 0; x < sx; x++) {
         const value = tile[source++]!;
-        const clipped = value < window.low ? window.low : value > window.high ? window.high : value;
-        sums[row + Math.floor(x / fx)]! += clipped;
+        sums[row + Math.floor(x / fx)]! += Math.min(Math.max(value, window.low), window.high);
       }
     }
   }

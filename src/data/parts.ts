@@ -77,19 +77,6 @@ export function interpolationMatrix(start: number, length: number, from: number,
   return matrix;
 }
 
-/** Averaging of one axis as a matrix [to, from], row-major: each point is the mean of `from / to` voxels. */
-export function areaMatrix(from: number, to: number): Float32Array {
-  const matrix = new Float32Array(to * from);
-  const length = from / to;
-  for (let i = 0; i < to; i++) {
-    for (let voxel = 0; voxel < from; voxel++) {
-      const overlap = Math.min(voxel + 1, (i + 1) * length) - Math.max(voxel, i * length);
-      if (overlap > 0) matrix[i * from + voxel] = overlap / length;
-    }
-  }
-  return matrix;
-}
-
 /** One matrix an axis that cut and resize a part: the part is `depth · height · tile · width`. */
 export interface PartMatrices {
   /** [D, D₀] */

@@ -5,9 +5,8 @@ const FAT = -100;
 const MARROW_SHARE = 0.35;
 
 /** 1 inside, 0 outside, a ramp of `softness` mm between: what a scanner makes of an edge. */
-const inside = (signedDistance: number, softness: number): number => {
-  const t = 0.5 - signedDistance / softness;
-  return t < 0 ? 0 : t > 1 ? 1 : t;
+export const inside = (signedDistance: number, softness: number): number => {
+  return Math.min(Math.max(0.5 - signedDistance / softness, 0), 1);
 };
 const mix = (under: number, over: number, share: number) => under + (over - under) * share;
 

@@ -1,6 +1,6 @@
 import type { Grid, LabelMap, Volume, XYZ } from '../data/volume.js';
 import { randomStream } from '../random.js';
-import { outsideLung, tissueAt } from './anatomy.js';
+import { inside, outsideLung, tissueAt } from './anatomy.js';
 import { drawNodules, type Nodule, outsideNodule } from './nodules.js';
 import { drawPatient, type Patient } from './patient.js';
 import { drawTubes, fromSegment, type Tube } from './tubes.js';
@@ -44,10 +44,10 @@ class Canvas {
   /** Calls `paint` for every voxel in a box, with its place in the patient's frame, mm. */
   forEach(low: XYZ, high: XYZ, paint: (index: number, x: number, y: number, z: number) => void): void {
     const { size, spacing } = this.grid;
-    const { offsetX, offsetY } = this.patient;
+    const { offsetX, offsetY, offsetZ } = this.patient;
     const [nx, ny, nz] = size;
     for (let k = Math.max(0, low[2]); k < Math.min(nz, high[2]); k++) {
-      const z = (k + 0.5 - nz / 2) * spacing[2];
+      const z = (k + 0.5 - nz / 2) * spacing[2] - offsetZ;
       for (let j = Math.max(0, low[1]); j < Math.min(ny, high[1]); j++) {
         const v = (j + 0.5 - ny / 2) * spacing[1] - offsetY;
         for (let i = Math.max(0, low[0]); i < Math.min(nx, high[0]); i++) {
@@ -99,9 +99,9 @@ function paintTube(canvas: Canvas, tube: Tube): void {
     const under = voxels[index]!;
     // A wall shows against the air of the lung, and vanishes in soft tissue.
     const walled = tube.wall
-      ? under + (Math.max(under, tube.wall.hu) - under) * share(distance - outer, softness)
+      ? under + (Math.max(under, tube.wall.hu) - under) * inside(distance - outer, softness)
       : under;
-    voxels[index] = walled + (tube.hu - walled) * share(distance - tube.radius, softness);
+    voxels[index] = walled + (tube.hu - walled) * inside(distance - tube.radius, softness);
   });
 }
 
@@ -142,7 +142,7 @@ function toHu({ voxels, grid, patient }: Canvas): Int16Array {
 export function makePhantom({ seed, index, size, spacing }: PhantomOptions): Phantom {
   const patient = drawPatient(seed, index);
   const random = randomStream(seed, 'scan', index);
-  const zoom = random.between(0.94, 1.08);
+  const zoom = random.between(0.9, 1.1);
   const mm = (axis: 0 | 1 | 2) =>
     spacing?.[axis] ?? Number(((FIELD_MM[axis] * zoom) / size[axis]).toFixed(4));
   const grid: Grid = {
@@ -171,7 +171,7 @@ export function makePhantom({ seed, index, size, spacing }: PhantomOptions): Pha
     const [low, high] = canvas.around([shape.center], 1.3 * shape.radius + softness);
     canvas.forEach(low, high, (i, x, y, z) => {
       const distance = outsideNodule(shape, x, y, z);
-      voxels[i] = voxels[i]! + (Math.max(shape.hu, voxels[i]!) - voxels[i]!) * share(distance, softness);
+      voxels[i] = voxels[i]! + (Math.max(shape.hu, voxels[i]!) - voxels[i]!) * inside(distance, softness);
       if (distance < 0) {
         mask[i] = 1;
         lung[i] = 1;

@@ -41,6 +41,8 @@ export interface Patient {
   readonly turn: number;
   readonly offsetX: number;
   readonly offsetY: number;
+  /** How far the middle of the scan lies below the middle of the chest. */
+  readonly offsetZ: number;
   readonly right: Lung;
   readonly left: Lung;
   /** Half width of the mediastinum. */
@@ -121,9 +123,10 @@ export function drawPatient(seed: number, index: number): Patient {
     depth,
     fat,
     muscle,
-    turn: between(-0.1, 0.1),
-    offsetX: between(-12, 12),
-    offsetY: between(-12, 12),
+    turn: between(-0.12, 0.12),
+    offsetX: between(-15, 15),
+    offsetY: between(-15, 15),
+    offsetZ: between(-20, 20),
     right,
     left,
     mediastinum: between(22, 34),

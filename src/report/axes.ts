@@ -17,11 +17,11 @@ export type Point = readonly [x: number, y: number];
  * Drawing units of every chart. A phone shows them about one to one and a desktop half as large again, so
  * text stays readable without a second layout.
  */
-export const SIZE = { width: 380, height: 250, left: 46, right: 14, top: 26, bottom: 40 } as const;
+export const SIZE = { width: 380, height: 250, left: 46, right: 18, top: 26, bottom: 40 } as const;
 
 export interface Frame {
-  readonly x: (value: number) => number;
-  readonly y: (value: number) => number;
+  /** From the axes' units to drawing units. */
+  readonly at: (point: Point) => Point;
   /** Grid lines, tick labels and axis labels. */
   readonly drawing: Html;
 }
@@ -37,16 +37,10 @@ export function isDrawable(point: Point, x: Axis, y: Axis): boolean {
 export function frame(x: Axis, y: Axis, points: readonly Point[]): Frame {
   const { width, height, left, right, top, bottom } = SIZE;
   const [foot, end] = [height - bottom, width - right];
-  const across = scaleOf(
-    x,
-    points.map((point) => point[0]),
-    [left, end],
-  );
-  const up = scaleOf(
-    y,
-    points.map((point) => point[1]),
-    [foot, top],
-  );
+  const xs = points.map((point) => point[0]);
+  const ys = points.map((point) => point[1]);
+  const across = scaleOf(x, xs, [left, end]);
+  const up = scaleOf(y, ys, [foot, top]);
   const drawing = html`
 <g class="grid">${ticksOf(up, 5).map((t) => html`<path d="M${left} ${px(up(t))}H${end}"/>`)}
 <path class="foot" d="M${left} ${foot}H${end}"/></g>
@@ -56,9 +50,9 @@ export function frame(x: Axis, y: Axis, points: readonly Point[]): Frame {
 <g class="tick up">${ticksOf(up, 5).map(
     (t) => html`<text x="${left - 6}" y="${px(up(t) + 4)}">${tickLabel(t, y)}</text>`,
   )}</g>
-<text class="axis" x="${end}" y="${height - 6}" text-anchor="end">${x.label}</text>
-<text class="axis" x="4" y="12">${y.label}</text>`;
-  return { x: across, y: up, drawing };
+<text class="axis x" x="${end}" y="${height - 6}">${x.label}</text>
+<text class="axis y" x="0" y="12">${y.label}</text>`;
+  return { at: (point) => [across(point[0]), up(point[1])], drawing };
 }
 
 /** A coordinate with as many decimals as the eye can see. */
@@ -79,16 +73,16 @@ function scaleOf(axis: Axis, values: readonly number[], range: readonly [number,
     const [from, to] = high / low < 2 ? [low / 1.5, high * 1.5] : [low / air, high * air];
     return scaleLog([from, to], range);
   }
-  if (low === high) [low, high] = [low - (Math.abs(low) || 1) / 2, high + (Math.abs(high) || 1) / 2];
+  if (low === high) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 20, low + Math.abs(low) / 20];
   return scaleLinear([low, high], range).nice(5);
 }
 
-/** About `count` round values; on a logarithmic axis as many of 1 2 3 … 9, 1 2 5 or 1 times a power of ten as fit. */
+/** About `count` round values; on a logarithmic axis as many multiples of powers of ten as fit. */
 function ticksOf(scale: Scale, count: number): number[] {
   const ticks = scale.ticks(count);
   if (!('base' in scale)) return ticks;
   const mantissa = (tick: number) => Number(tick.toExponential(0)[0]);
-  for (const kept of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 5], [1, 3], [1]]) {
+  for (const kept of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
     const some = ticks.filter((tick) => kept.includes(mantissa(tick)));
     if (some.length <= count + 1) return some;
   }

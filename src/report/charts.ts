@@ -5,7 +5,7 @@ import { type Content, type Html, html } from './html.js';
 import { percent } from './numbers.js';
 
 /** How a series is drawn; colour never is the only difference. Styles: see `style.ts`. */
-export type Look = 'first' | 'second' | 'faint' | 'reference' | 'other';
+export type Look = 'first' | 'second' | 'faint' | 'reference';
 
 export interface Series {
   readonly name: string;
@@ -18,7 +18,6 @@ export interface Series {
 /** A constant to compare with, drawn as a dashed line. */
 export interface Reference {
   readonly name: string;
-  readonly look: 'reference' | 'other';
   readonly y: number;
 }
 
@@ -39,22 +38,20 @@ export function lineChart(options: {
     .filter((s) => s.points.length > 0);
   const all = series.flatMap((s) => s.points);
   if (all.length === 0) return nothingYet;
-  const references = (options.references ?? []).filter((r) => isDrawable([all[0]![0], r.y], x, y));
-  const axes = frame(x, y, [...all, ...references.map((r): Point => [all[0]![0], r.y])]);
-  const { left, right, width } = SIZE;
+  const firstX = all[0]![0];
+  const references = (options.references ?? [])
+    .map(({ name, y: value }) => ({ name, look: 'reference' as const, point: [firstX, value] as const }))
+    .filter(({ point }) => isDrawable(point, x, y));
+  const axes = frame(x, y, [...all, ...references.map(({ point }) => point)]);
   const marks = [
-    references.map(
-      (r) => html`<path class="mark ${r.look}" d="M${left} ${px(axes.y(r.y))}H${width - right}"/>`,
-    ),
+    references.map(({ look, point }) => {
+      const across = `M${SIZE.left} ${px(axes.at(point)[1])}H${SIZE.width - SIZE.right}`;
+      return html`<path class="mark ${look}" d="${across}"/>`;
+    }),
     series.map(({ points, look, steps }) => {
-      const path = line<Point>(
-        (p) => axes.x(p[0]),
-        (p) => axes.y(p[1]),
-      ).digits(1);
-      const curve = path.curve(steps ? curveStepAfter : curveLinear)(points as Point[]);
-      const dots =
-        points.length <= MOST_DOTS && !steps ? points.map((p) => dot(axes.x(p[0]), axes.y(p[1]), look)) : [];
-      return html`<path class="mark ${look}" d="${curve}"/>${dots}`;
+      const places = points.map(axes.at);
+      const dots = places.length <= MOST_DOTS ? places.map((place) => dot(place, look)) : null;
+      return html`<path class="mark ${look}" d="${pathThrough(places, steps)}"/>${dots}`;
     }),
   ];
   return html`${legend([...series, ...references])}${drawing(title, axes.drawing, marks)}`;
@@ -78,24 +75,21 @@ export function histogram(options: {
     const points = [...shares, shares[bins - 1]!].map((share, bin): Point => [edge(bin), share]);
     return { look, points };
   });
-  const axes = frame(
-    x,
-    y,
-    outlines.flatMap((outline) => outline.points),
-  );
+  const all = outlines.flatMap((outline) => outline.points);
+  const axes = frame(x, y, all);
   const shape = area<Point>()
-    .x((p) => axes.x(p[0]))
-    .y1((p) => axes.y(p[1]))
-    .y0(axes.y(0))
+    .x((place) => place[0])
+    .y1((place) => place[1])
+    .y0(axes.at([range[0], 0])[1])
     .curve(curveStepAfter)
     .digits(1);
   const marks = outlines.map(
-    ({ look, points }) => html`<path class="mark filled ${look}" d="${shape(points)}"/>`,
+    ({ look, points }) => html`<path class="mark filled ${look}" d="${shape(points.map(axes.at))}"/>`,
   );
   return html`${legend(groups)}${drawing(title, axes.drawing, marks)}`;
 }
 
-/** Points in their order, the later the stronger, the first and the last named beside them. */
+/** Points in their order, the later the stronger, the first and the last with their names. */
 export function scatter(options: {
   readonly title: string;
   readonly x: Axis;
@@ -105,24 +99,14 @@ export function scatter(options: {
   const { title, x, y } = options;
   const points = options.points.filter(({ at }) => isDrawable(at, x, y));
   if (points.length === 0) return nothingYet;
-  const axes = frame(
-    x,
-    y,
-    points.map((point) => point.at),
-  );
-  const path = line<Point>(
-    (p) => axes.x(p[0]),
-    (p) => axes.y(p[1]),
-  ).digits(1);
+  const ats = points.map((point) => point.at);
+  const axes = frame(x, y, ats);
+  const places = ats.map(axes.at);
   const last = points.length - 1;
   const marks = [
-    html`<path class="mark faint" d="${path(points.map((point) => point.at))}"/>`,
-    points.map(({ at, name }, i) =>
-      dot(axes.x(at[0]), axes.y(at[1]), 'first', { name, strength: 0.3 + (0.7 * (i + 1)) / points.length }),
-    ),
-    points.map(({ at, name }, i) =>
-      i === 0 || i === last ? nameBeside(axes.x(at[0]), axes.y(at[1]), name) : null,
-    ),
+    html`<path class="mark trail" d="${pathThrough(places)}"/>`,
+    points.map(({ name }, i) => namedDot(places[i]!, name, 0.3 + (0.7 * (i + 1)) / points.length)),
+    points.map(({ name }, i) => (i === 0 || i === last ? nameBeside(places[i]!, name) : null)),
   ];
   return drawing(title, axes.drawing, marks);
 }
@@ -130,17 +114,28 @@ export function scatter(options: {
 /** What stands in the place of a chart without data. */
 const nothingYet = html`<p class="absent">Nothing recorded yet.</p>`;
 
-function dot(x: number, y: number, look: Look, named?: { name: string; strength: number }): Html {
-  if (!named) return html`<circle class="mark ${look}" cx="${px(x)}" cy="${px(y)}" r="2.6"/>`;
-  return html`<circle class="mark ${look}" cx="${px(x)}" cy="${px(y)}" r="4.5" fill-opacity="${px(named.strength)}">
-<title>${named.name}</title></circle>`;
+function pathThrough(places: readonly Point[], steps = false): string {
+  const path = line<Point>()
+    .curve(steps ? curveStepAfter : curveLinear)
+    .digits(1);
+  return path([...places]) ?? '';
 }
 
-/** Towards the middle of the chart, where there is room. */
-function nameBeside(x: number, y: number, name: string): Html {
-  const right = x < SIZE.width / 2;
-  const anchor = right ? 'start' : 'end';
-  return html`<text class="name" x="${px(x + (right ? 9 : -9))}" y="${px(y + 4)}" text-anchor="${anchor}">${name}</text>`;
+function dot([x, y]: Point, look: Look): Html {
+  return html`<circle class="mark ${look}" cx="${px(x)}" cy="${px(y)}" r="2.6"/>`;
+}
+
+/** A larger dot that tells its name when pointed at. */
+function namedDot([x, y]: Point, name: string, strength: number): Html {
+  return html`<circle class="mark first" cx="${px(x)}" cy="${px(y)}" r="4.5" fill-opacity="${px(strength)}">
+<title>${name}</title></circle>`;
+}
+
+/** Above or below the point and towards the middle of the chart, where there is room. */
+function nameBeside([x, y]: Point, name: string): Html {
+  const baseline = px(y < SIZE.height / 2 ? y + 18 : y - 10);
+  if (x < SIZE.width / 2) return html`<text class="name" x="${px(x - 4)}" y="${baseline}">${name}</text>`;
+  return html`<text class="name end" x="${px(x + 4)}" y="${baseline}">${name}</text>`;
 }
 
 function drawing(title: string, axes: Html, marks: Content): Html {
@@ -148,8 +143,9 @@ function drawing(title: string, axes: Html, marks: Content): Html {
 <title>${title}</title>${axes}${marks}</svg>`;
 }
 
-/** In HTML, so that it wraps on narrow screens instead of covering the chart. */
-function legend(entries: readonly { readonly name: string; readonly look: Look }[]): Html {
+/** In HTML, so that it wraps on narrow screens instead of covering the chart; a single series needs none. */
+function legend(entries: readonly { readonly name: string; readonly look: Look }[]): Html | null {
+  if (entries.length < 2) return null;
   const swatch = (look: Look) =>
     html`<svg class="swatch" viewBox="0 0 22 10" aria-hidden="true"><path class="mark ${look}" d="M1 5H21"/></svg>`;
   return html`<ul class="legend">${entries.map(({ name, look }) => html`<li>${swatch(look)}${name}</li>`)}</ul>`;

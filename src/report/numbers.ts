@@ -1,9 +1,9 @@
-/** Three significant digits, with a power of ten below 0.001 and thousands separated: 0.0203, 4.5e−4, 28,100. */
+/** Three significant digits, with a power of ten below 0.0001 and thousands separated: 0.0203, 4.5e−5, 28,100. */
 export function shortNumber(value: number): string {
   if (!Number.isFinite(value)) return '–';
   const rounded = Number(value.toPrecision(3));
   const size = Math.abs(rounded);
-  if (size !== 0 && size < 0.001) return rounded.toExponential().replace('-', '−').replace('e-', 'e−');
+  if (size !== 0 && size < 0.0001) return rounded.toExponential().replace('-', '−').replace('e-', 'e−');
   return rounded.toLocaleString('en', { maximumFractionDigits: 6 }).replace('-', '−');
 }
 

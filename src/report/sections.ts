@@ -7,19 +7,20 @@ import { percent, probability, shortNumber, wholeNumber } from './numbers.js';
 
 const STEP: Axis = { label: 'Training step', scale: 'linear', include: [0] };
 const MSE: Axis = { label: 'Mean squared error (log)', scale: 'log' };
-const FRACTION: Axis = { label: 'Fraction', scale: 'linear', include: [0, 1] };
 
 /** More points than this cannot be told apart in a chart. */
 const MOST_POINTS = 500;
 
 /** Errors and learning rate over the training. */
 export function trainingSection(data: ReportData): Html {
-  const losses = data.training.map(({ step, loss }) => [step, loss] as const);
+  const losses = data.training
+    .filter(({ loss }) => Number.isFinite(loss))
+    .map(({ step, loss }) => [step, loss] as const);
   const smoothed = smooth(losses, losses.length / 40);
   const baseline: Reference[] =
     data.meanWholeMse === null
       ? []
-      : [{ name: `mean whole, ${shortNumber(data.meanWholeMse)}`, look: 'reference', y: data.meanWholeMse }];
+      : [{ name: `mean whole, ${shortNumber(data.meanWholeMse)}`, y: data.meanWholeMse }];
   const loss = lineChart({
     title: 'Training and validation error over the training steps',
     x: STEP,
@@ -45,12 +46,12 @@ export function trainingSection(data: ReportData): Html {
     ],
   });
   return html`<section><h2>How the training went</h2><div class="pair">
-${figure('Reconstruction error', loss, html`Lower is better. ${againstMeanWhole(data)}`)}
-${figure('Learning rate', rate, 'The size of the corrections. It is cut when the validation error stops falling, so that the network can settle.')}
+${figure('Reconstruction error', loss, `Lower is better. ${againstMeanWhole(data)}`)}
+${figure('Learning rate', rate, 'The size of each correction, read at every validation. Smaller ones let the network settle.')}
 </div></section>`;
 }
 
-function againstMeanWhole({ validation, meanWholeMse }: ReportData): Content {
+function againstMeanWhole({ validation, meanWholeMse }: ReportData): string {
   const last = validation.at(-1);
   if (!last) return 'No validation has been made yet.';
   if (meanWholeMse === null) return `The last validation error is ${shortNumber(last.mse)}.`;
@@ -80,7 +81,7 @@ export function cosineSection({ cosine }: ReportData): Html | null {
 <p>Each pair is two parts, of the same whole or of different ones, and its similarity is measured in the
 network's features. The further the two hills stand apart, the better the features tell wholes from each other.
 The AUC is the chance that a same-whole pair is the more similar one: 0.5 is guessing, 1 is never wrong.
-Mind the horizontal axes: they differ, because untrained features are all alike.</p>
+Mind the horizontal axes: they may differ, as untrained features are nearly all alike.</p>
 <div class="pair">${panel(cosine.beforeLabel, cosine.before)}${panel(cosine.afterLabel, cosine.after)}</div></section>`;
 }
 
@@ -88,28 +89,22 @@ Mind the horizontal axes: they differ, because untrained features are all alike.
 export function contrastSection(data: ReportData): Html | null {
   const { checkpoints, correlation, contrastiveBounds: bounds } = data;
   if (checkpoints.length === 0) return null;
-  const references: Reference[] = bounds
-    ? [
-        {
-          name: `all features equal, ${bounds.collapsed.toFixed(2)}`,
-          look: 'reference',
-          y: bounds.collapsed,
-        },
-        { name: `perfectly separated, ${bounds.separated.toFixed(2)}`, look: 'other', y: bounds.separated },
-      ]
+  const floor: Reference[] = bounds
+    ? [{ name: `least for features of a ReLU, ${bounds.separated.toFixed(2)}`, y: bounds.separated }]
     : [];
+  const worst = bounds ? ` Were all features equal, it would be ${bounds.collapsed.toFixed(2)}.` : '';
   const overSteps = (
     name: string,
     y: Axis,
     value: (checkpoint: (typeof checkpoints)[number]) => number,
-    lines = references,
+    references: Reference[] = [],
   ) =>
     lineChart({
       title: `${name} at every checkpoint`,
       x: STEP,
       y,
       series: [{ name, look: 'first', points: checkpoints.map((c) => [c.step, value(c)]) }],
-      references: lines,
+      references,
     });
   const against = scatter({
     title: 'Contrastive loss against validation error, one point a checkpoint',
@@ -128,24 +123,33 @@ export function contrastSection(data: ReportData): Html | null {
 tell wholes apart just by redrawing them.</p><div class="pair">
 ${figure(
   'Contrastive loss',
-  overSteps('contrastive loss', { label: 'Contrastive loss', scale: 'linear' }, (c) => c.contrastiveLoss),
-  'Lower is better: a part is closer to parts of its own whole than to those of others.',
+  overSteps(
+    'contrastive loss',
+    { label: 'Contrastive loss', scale: 'linear' },
+    (c) => c.contrastiveLoss,
+    floor,
+  ),
+  `Lower is better: a part is closer to parts of its own whole than to those of others.${worst}`,
 )}
-${figure('Contrastive loss and reconstruction error', against, `Each point is a checkpoint, later ones darker. ${together}`)}
+${figure('Contrastive loss and reconstruction error', against, `Each point is a checkpoint, later ones stronger. ${together}`)}
 ${figure(
   'Nearest neighbour',
-  overSteps('1-NN accuracy', FRACTION, (c) => c.nearestNeighbour, []),
+  overSteps(
+    '1-NN accuracy',
+    { label: 'Share of parts', scale: 'linear', include: [0, 1], format: percent },
+    (c) => c.nearestNeighbour,
+  ),
   'How often the part that is most similar to a part comes from the same whole.',
 )}
 ${figure(
   'Cosine AUC',
-  overSteps('cosine AUC', { ...FRACTION, include: [0.5, 1] }, (c) => c.cosineAuc, []),
+  overSteps('cosine AUC', { label: 'AUC', scale: 'linear', include: [0.5, 1] }, (c) => c.cosineAuc),
   'The chance that two parts of one whole are more similar than two of different wholes; 0.5 is guessing.',
 )}
 </div></section>`;
 }
 
 /** A titled drawing with its reading in plain words. */
-export function figure(title: string, drawing: Content, reading: Content): Html {
-  return html`<figure><h3>${title}</h3>${drawing}<figcaption>${reading}</figcaption></figure>`;
+function figure(title: string, drawing: Content, reading: Content): Html {
+  return html`<figure><h3>${title}</h3><div class="drawing">${drawing}</div><figcaption>${reading}</figcaption></figure>`;
 }

@@ -31,24 +31,27 @@ p { margin: 0 0 1rem; max-width: 44rem; }
 .absent { color: var(--soft); font-style: italic; padding: 1.5rem 0; }
 
 .headline { display: grid; grid-template-columns: repeat(auto-fit, minmax(9.5rem, 1fr)); gap: .75rem; margin: 1.8rem 0 0; }
-.headline > div { background: var(--panel); border-radius: .5rem; padding: .85rem 1rem .9rem; display: flex; flex-direction: column; }
-.headline dt { font-size: .8125rem; line-height: 1.35; color: var(--soft); }
+.headline > div { background: var(--panel); border-radius: .5rem; padding: .85rem 1rem .9rem; display: grid; grid-row: span 3; grid-template-rows: subgrid; row-gap: 0; }
+.headline dt { font-size: .8125rem; line-height: 1.35; color: var(--soft); align-self: end; }
 .headline dd { margin: 0; overflow-wrap: anywhere; }
 .headline dd.value { font-size: 1.6rem; line-height: 1.25; font-weight: 650; letter-spacing: -.02em; margin-top: .15rem; }
 .headline dd.note { font-size: .8125rem; line-height: 1.4; color: var(--soft); margin-top: .15rem; }
 
 .pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 2rem 2.25rem; margin-top: 1.4rem; }
 figure { margin: 0; min-width: 0; }
+.pair > figure { display: grid; grid-row: span 3; grid-template: subgrid / minmax(0, 1fr); row-gap: 0; align-content: start; }
+.drawing { align-self: end; }
 figcaption { font-size: .875rem; line-height: 1.5; color: var(--soft); margin-top: .5rem; max-width: 44rem; }
+.sample figcaption { font-size: 1rem; line-height: 1.35; font-weight: 700; color: var(--ink); overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; list-style: none; margin: 0 0 .5rem; padding: 0; font-size: .8125rem; color: var(--soft); }
 .legend li { display: flex; align-items: center; gap: .4rem; }
 .swatch { width: 1.375rem; height: .625rem; flex: none; }
 
 .chart { display: block; width: 100%; height: auto; overflow: visible; font-size: 12px; }
 .chart text { fill: var(--soft); }
-.chart .name { fill: var(--ink); }
+.chart .name { fill: var(--ink); stroke: var(--paper); stroke-width: 3; stroke-linejoin: round; paint-order: stroke; }
 .across text { text-anchor: middle; }
-.up text { text-anchor: end; }
+.up text, .axis.x, .name.end { text-anchor: end; }
 .grid path { stroke: var(--rule); stroke-width: 1; fill: none; }
 .grid .foot { stroke: var(--soft); }
 .mark { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
@@ -56,7 +59,7 @@ figcaption { font-size: .875rem; line-height: 1.5; color: var(--soft); margin-to
 .mark.second { stroke: var(--second); }
 .mark.faint { stroke: var(--second); stroke-opacity: .32; stroke-width: 1; }
 .mark.reference { stroke: var(--reference); stroke-width: 1.4; stroke-dasharray: 6 4; stroke-linecap: butt; }
-.mark.other { stroke: var(--reference); stroke-width: 1.6; stroke-dasharray: .1 4; }
+.mark.trail { stroke: var(--reference); stroke-width: 1.4; stroke-dasharray: .1 4; }
 circle.mark.first { fill: var(--first); stroke: var(--paper); stroke-width: 1; }
 circle.mark.second { fill: var(--second); stroke: var(--paper); stroke-width: 1; }
 .filled { fill-opacity: .22; stroke-width: 1.4; }
@@ -78,7 +81,7 @@ th { font-weight: 600; text-align: left; }
 .slices thead small, .slices tbody th { font-size: .75rem; font-weight: 400; color: var(--soft); }
 .slices small { display: block; }
 .slices img { display: block; image-rendering: pixelated; background: #000; border-radius: 2px; }
-.slices .answer { padding-left: .6rem; border-left: 1px solid var(--rule); }
+.slices :not(.answer) + .answer { padding-left: .6rem; border-left: 1px solid var(--rule); }
 details { margin-top: 1.2rem; }
 summary { cursor: pointer; font-weight: 600; padding: .3rem 0; }
 footer { margin-top: 3.5rem; padding-top: 1.1rem; border-top: 1px solid var(--rule); font-size: .8125rem; color: var(--soft); }
@@ -88,15 +91,18 @@ footer p { margin-bottom: .5rem; }
 @media print {
   :root { --ink: #000; --soft: #333; --panel: #fff; }
   @page { size: A4; margin: 15mm 13mm; }
-  body { max-width: none; padding: 0; font-size: 9.5pt; }
-  h2 { margin-top: 1.6rem; break-after: avoid; }
-  figure, .headline > div, tr { break-inside: avoid; }
+  html { font-size: 12.5px; }
+  body { max-width: none; padding: 0; }
+  h2 { margin-top: 1.8rem; }
+  h2, section > p { break-after: avoid; }
+  p, figure, .headline > div, tr { break-inside: avoid; }
   .headline > div { border: 1px solid var(--rule); }
   .pair { grid-template-columns: 1fr 1fr; gap: 1.2rem 1.6rem; }
   .scroll { overflow: visible; }
+  details::details-content { content-visibility: visible; block-size: auto; }
   .slices { width: 100%; table-layout: fixed; }
   .slices tbody th, .slices thead td { width: 14mm; }
   .slices thead th { white-space: normal; }
-  .slices img { width: 100%; max-width: 20mm; height: auto; }
+  .slices img { width: 100%; max-width: 17mm; height: auto; }
 }
 `;

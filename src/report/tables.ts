@@ -10,7 +10,7 @@ export function samplesSection({ samples }: ReportData): Html | null {
   if (samples.length === 0) return null;
   return html`<section><h2>What the network sees and says</h2>
 <p>The network is given only the part, enlarged to the size of the whole, and must redraw the whole it was cut from.
-It has never seen these scans. The middle slice is shown in three directions; to the right of the line are the answers of
+It was not trained on these wholes. The middle slice is shown in three directions; to the right of the line are the answers of
 checkpoints from early to late, with their error over the whole volume.</p>
 ${samples.map(sampleFigure)}</section>`;
 }
@@ -35,7 +35,7 @@ function sampleFigure({ name, whole, part, reconstructions }: Sample): Html {
     const cells = columns.map((c) => html`<td class="${c.style}">${cell(c.slices[i]!, c.alt)}</td>`);
     return html`<tr><th scope="row">${plane}</th>${cells}</tr>`;
   });
-  return html`<figure class="sample"><h3>${name}</h3>${scrollable(
+  return html`<figure class="sample"><figcaption>${name}</figcaption>${scrollable(
     `Slices of ${name}`,
     html`<table class="slices"><thead><tr><td></td>${heads}</tr></thead><tbody>${rows}</tbody></table>`,
   )}</figure>`;

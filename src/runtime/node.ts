@@ -1,19 +1,27 @@
 import { createRequire } from 'node:module';
-import * as ort from 'onnxruntime-node';
+import type * as ort from 'onnxruntime-node';
 import type { ElementType, TensorData } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
 import type { Engine, EngineTensor, Session, SessionOptions } from './engine.js';
 
-const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
+const require = createRequire(import.meta.url);
+const { version } = require('onnxruntime-node/package.json') as { version: string };
 
-const fail = (what: string, error: unknown): UserError =>
+const fail = (what: string, error: unknown, fix?: string): UserError =>
   new UserError('runtime', {
     what: `${what}: ${error instanceof Error ? error.message : String(error)}`,
+    ...(fix ? { fix } : {}),
     cause: error,
   });
 
-const toOrt = ({ type, data, shape }: EngineTensor): ort.Tensor =>
-  new ort.Tensor(type as 'float32', data as Float32Array, shape as number[]);
+/** The native library, loaded when it is first needed: where it is missing, all else still works. */
+async function loadRuntime(): Promise<typeof ort> {
+  try {
+    return await import('onnxruntime-node');
+  } catch (error) {
+    throw fail('ONNX Runtime cannot be loaded', error, 'p2w doctor says what is missing');
+  }
+}
 
 const fromOrt = (tensor: ort.OnnxValue): EngineTensor => ({
   type: tensor.type as ElementType,
@@ -21,14 +29,23 @@ const fromOrt = (tensor: ort.OnnxValue): EngineTensor => ({
   data: tensor.data as TensorData,
 });
 
+const mapTensors = <A, B>(
+  tensors: Readonly<Record<string, A>>,
+  change: (tensor: A) => B,
+): Record<string, B> =>
+  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor)]));
+
 /** ONNX Runtime's own build for Node.js, on the CPU. */
 export const nodeEngine: Engine = {
   name: `onnxruntime-node ${version}`,
   provider: 'cpu',
   async load(model: Uint8Array, { threads }: SessionOptions): Promise<Session> {
+    const { InferenceSession, Tensor } = await loadRuntime();
+    const toOrt = ({ type, data, shape }: EngineTensor) =>
+      new Tensor(type as 'float32', data as Float32Array, shape as number[]);
     let session: ort.InferenceSession;
     try {
-      session = await ort.InferenceSession.create(model, {
+      session = await InferenceSession.create(model, {
         executionProviders: ['cpu'],
         intraOpNumThreads: threads,
         graphOptimizationLevel: 'all',
@@ -57,9 +74,3 @@ export const nodeEngine: Engine = {
     };
   },
 };
-
-const mapTensors = <A, B>(
-  tensors: Readonly<Record<string, A>>,
-  change: (tensor: A) => B,
-): Record<string, B> =>
-  Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor)]));

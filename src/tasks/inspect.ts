@@ -49,12 +49,10 @@ function inspectTensors(path: string): Inspection {
   const shapes = Object.fromEntries(
     [...tensors].map(([name, { dtype, shape }]) => [name, `${dtype} ${formatShape(shape)}`]),
   );
-  const { state, ...rest } = metadata;
-  const training = state ? { state: JSON.parse(state) as unknown } : {};
   return {
     kind: 'tensors',
     path,
-    facts: { size: megabytes(statSync(path).size), ...rest, ...training, tensors: shapes },
+    facts: { size: megabytes(statSync(path).size), ...metadata, tensors: shapes },
   };
 }
 

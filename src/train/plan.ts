@@ -1,14 +1,14 @@
 import type { Config } from '../config.js';
 
 /**
- * The steps whose checkpoints are kept: 0 is the untrained network, then log-spaced up to the last step, then
- * every `keepEvery`.
+ * The steps whose checkpoints are kept: 0, the untrained network; log-spaced up to the last step, each twice the one
+ * before; and every `keepEvery`.
  */
 export function keptSteps({ checkpoints, steps }: Pick<Config, 'checkpoints' | 'steps'>): Set<number> {
   const { keepLogSpaced: count, keepEvery } = checkpoints;
   const kept = new Set<number>();
   if (count > 0) kept.add(0);
-  for (let i = 1; i < count; i++) kept.add(Math.round(steps ** (count === 2 ? 1 : (i - 1) / (count - 2))));
+  for (let i = 0; i < count - 1; i++) kept.add(Math.round(steps / 2 ** i));
   if (keepEvery !== null) for (let step = keepEvery; step <= steps; step += keepEvery) kept.add(step);
   return kept;
 }

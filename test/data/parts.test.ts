@@ -1,7 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import {
-  areaMatrix,
   type Box,
   DEFAULT_PART,
   interpolationMatrix,
@@ -191,9 +190,4 @@ test('interpolation weighs only voxels of the box, with weights that sum to 1', 
       expect(matrix.every((weight, i) => weight >= 0 && (weight === 0 || inside(i)))).toBe(true);
     }),
   );
-});
-
-test('averaging takes the mean of each block', () => {
-  expect(areaMatrix(4, 2)).toEqual(Float32Array.of(0.5, 0.5, 0, 0, 0, 0, 0.5, 0.5));
-  for (const sum of rowSums(areaMatrix(7, 3), 7)) expect(sum).toBeCloseTo(1, 6);
 });

@@ -34,5 +34,6 @@ export function startP2w(
 export const p2w = (args: readonly string[], cwd?: string): Promise<Finished> => startP2w(args, cwd).finished;
 
 /** The object that `--json` prints as the last line. */
+// biome-ignore lint/suspicious/noExplicitAny: each command prints an object of its own
 export const lastJson = ({ stdout }: Finished): Record<string, any> =>
   JSON.parse(stdout.trimEnd().split('\n').at(-1)!);

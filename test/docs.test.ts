@@ -1,0 +1,55 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from './data/tiles-sample.js';
+import { p2w } from './tasks/cli.js';
+
+const root = resolve(import.meta.dirname, '..');
+const read = (name: string) => readFileSync(join(root, name), 'utf8');
+
+/** The commands of a document's `sh` blocks, in order; those marked `ci` or `no-run` are run elsewhere or need data. */
+function commandsOf(document: string): string[][] {
+  const blocks = [...read(document).matchAll(/```sh\n([\s\S]*?)```/g)].map((match) =>
+    match[1]!.replaceAll(/\\\n\s*/g, ''),
+  );
+  return blocks.flatMap((block) => block.trim().split('\n')).map((line) => line.trim().split(/\s+/));
+}
+
+describe.each(['README.md', 'docs/data-preparation.md', 'docs/graphs.md'])('%s', (document) => {
+  test('every command that it shows works, in its order', async () => {
+    const folder = temporaryFolder();
+    const commands = commandsOf(document);
+    expect(commands.length).toBeGreaterThanOrEqual(3);
+    for (const [program, ...args] of commands) {
+      expect(program).toBe('p2w');
+      const { code, stderr } = await p2w(args, folder);
+      expect(code, `p2w ${args.join(' ')}\n${stderr}`).toBe(0);
+    }
+  });
+
+  test('its links lead somewhere', () => {
+    const links = [...read(document).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map((match) => match[1]!);
+    for (const link of links) expect(existsSync(resolve(root, document, '..', link)), link).toBe(true);
+  });
+});
+
+test('the example runs', () => {
+  const folder = temporaryFolder();
+  execFileSync(
+    process.execPath,
+    [join(root, 'dist/bin/p2w.js'), 'phantom', '--out', folder, '--scans', '4', '--size', '64x64x32'],
+    { stdio: 'ignore' },
+  );
+  const output = execFileSync(
+    process.execPath,
+    ['--import', 'tsx', join(root, 'examples/pretrain.ts'), join(folder, 'scans'), join(folder, 'out'), '3'],
+    {
+      cwd: root,
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    },
+  );
+  expect(output).toMatch(/step 3, best validation MSE 0\.\d+/);
+  expect(existsSync(join(folder, 'out/encoder/encoder.onnx'))).toBe(true);
+});
