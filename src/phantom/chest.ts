@@ -86,9 +86,6 @@ class Canvas {
   }
 }
 
-const share = (signedDistance: number, softness: number) =>
-  Math.min(1, Math.max(0, 0.5 - signedDistance / softness));
-
 function paintTube(canvas: Canvas, tube: Tube): void {
   const { voxels, softness } = canvas;
   const outer = tube.radius + (tube.wall?.thickness ?? 0);
@@ -168,6 +165,9 @@ export function makePhantom({ seed, index, size, spacing }: PhantomOptions): Pha
   const mask = new Uint8Array(voxels.length);
   const nodules: Nodule[] = [];
   for (const shape of drawNodules(patient, random, MOST_NODULES)) {
+    const voxel = canvas.voxelOf(shape.center);
+    // The scan may begin or end within a lung.
+    if (voxel.some((v, axis) => v < 0 || v > size[axis]! - 1)) continue;
     const [low, high] = canvas.around([shape.center], 1.3 * shape.radius + softness);
     canvas.forEach(low, high, (i, x, y, z) => {
       const distance = outsideNodule(shape, x, y, z);
@@ -177,7 +177,6 @@ export function makePhantom({ seed, index, size, spacing }: PhantomOptions): Pha
         lung[i] = 1;
       }
     });
-    const voxel = canvas.voxelOf(shape.center);
     const world = (axis: 0 | 1 | 2) => grid.origin[axis] + voxel[axis] * grid.spacing[axis];
     nodules.push({ world: [world(0), world(1), world(2)], diameterMm: 2 * shape.radius, kind: shape.kind });
   }
