@@ -66,7 +66,7 @@ class Canvas {
     return [
       u / spacing[0] + size[0] / 2 - 0.5,
       v / spacing[1] + size[1] / 2 - 0.5,
-      z / spacing[2] + size[2] / 2 - 0.5,
+      (z + this.patient.offsetZ) / spacing[2] + size[2] / 2 - 0.5,
     ];
   }
 
