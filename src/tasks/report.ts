@@ -1,34 +1,31 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { contrastiveBounds, contrastiveLoss } from '../analysis/contrastive.js';
-import { type CosineSeparation, cosineSeparation } from '../analysis/cosine.js';
-import type { PartFeatures } from '../analysis/features.js';
-import { nearestNeighbourAccuracy } from '../analysis/neighbours.js';
+import { contrastiveBounds } from '../analysis/contrastive.js';
 import { pearson } from '../analysis/statistics.js';
 import type { Config } from '../config.js';
-import { averagingFactors, clippedAverage } from '../data/average.js';
-import { loadBatch, type Sample as PartSample, validationBatches } from '../data/loader.js';
-import { samplePart } from '../data/parts.js';
-import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
+import { validationBatches } from '../data/loader.js';
+import { openTileStore, type TileStore } from '../data/tiles.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { startProgress } from '../progress.js';
-import { randomStream } from '../random.js';
 import type { CheckpointScores, ReportData, Sample, Slices } from '../report/data.js';
 import { renderReport } from '../report/report.js';
 import { middleSlices } from '../report/slices.js';
 import { engineFor } from '../runtime/index.js';
 import { type Checkpoint, listCheckpoints, loadCheckpoint, resolveCheckpoint } from '../train/checkpoint.js';
-import {
-  createEvaluator,
-  createFeatureExtractor,
-  type Evaluator,
-  type FeatureExtractor,
-} from '../train/evaluator.js';
+import { createEvaluator, createFeatureExtractor, type Evaluator } from '../train/evaluator.js';
 import { readMetrics } from '../train/metrics.js';
 import { microBatches } from '../train/models.js';
 import { type RunFacts, readRun } from '../train/run.js';
 import { readSessions } from '../train/sessions.js';
+import {
+  type Analysed,
+  analyseCheckpoint,
+  analysisParts,
+  CONTRASTIVE,
+  meanWholeMse,
+  spreadOver,
+} from './analyse-run.js';
 
 export interface ReportOptions {
   readonly run: string;
@@ -48,89 +45,10 @@ export interface ReportSummary {
   readonly correlation: ReportData['correlation'];
 }
 
-const PAIRS = 100;
-const CONTRASTIVE = { tests: 100, negatives: 5000, temperature: 0.7 };
-const CONTRASTIVE_NEGATIVES = 5000;
 /** Validation samples that are shown as pictures. */
 const SHOWN = 4;
 /** Checkpoints whose reconstructions are shown. */
 const SHOWN_CHECKPOINTS = 4;
-/** Training wholes that the mean whole is made of at most. */
-const MEAN_OF = 2000;
-
-/** Numbers spread evenly over 0 … count−1, first and last included. */
-const spreadOver = (count: number, wanted: number): number[] =>
-  count <= wanted
-    ? Array.from({ length: count }, (_, i) => i)
-    : Array.from({ length: wanted }, (_, i) => Math.round((i * (count - 1)) / (wanted - 1)));
-
-/** A tile as the whole that the network is to make, in [0, 1]. */
-function wholeOf(
-  store: TileStore,
-  config: Config,
-  split: 'train' | 'validation',
-  tile: number,
-): Float32Array {
-  const factors = averagingFactors(store.size, config.whole)!;
-  const { low, high } = config.hu;
-  const hu = clippedAverage(readTile(store, store[split][tile]!), store.size, factors, config.hu);
-  return hu.map((value) => (value - low) / (high - low));
-}
-
-/** Mean squared error, over the validation wholes, of answering every part with the mean of the training wholes. */
-function meanWholeMse(store: TileStore, config: Config): number {
-  const training = spreadOver(store.train.length, MEAN_OF);
-  const mean = new Float64Array(config.whole[0] * config.whole[1] * config.whole[2]);
-  for (const tile of training)
-    for (const [i, value] of wholeOf(store, config, 'train', tile).entries())
-      mean[i]! += value / training.length;
-  const validation = spreadOver(store.validation.length, config.validation.wholes);
-  const errors = validation.map((tile) => {
-    const whole = wholeOf(store, config, 'validation', tile);
-    return whole.reduce((sum, value, i) => sum + (value - mean[i]!) ** 2, 0) / whole.length;
-  });
-  return errors.reduce((a, b) => a + b, 0) / errors.length;
-}
-
-/** The same parts of the same validation wholes for every checkpoint. */
-function analysisParts(store: TileStore, config: Config, wholes: number, parts: number): PartSample[] {
-  return spreadOver(store.validation.length, wholes).flatMap((tile) =>
-    Array.from({ length: parts }, (_, p) => ({
-      tile,
-      part: samplePart(randomStream(config.seed, 'analysis part', tile, p), store.size, config.part),
-    })),
-  );
-}
-
-/** Features of all analysis parts under one checkpoint. */
-async function partFeatures(
-  extractor: FeatureExtractor,
-  store: TileStore,
-  config: Config,
-  samples: readonly PartSample[],
-  parts: number,
-  { tensors }: Checkpoint,
-): Promise<PartFeatures> {
-  const { size } = microBatches(config);
-  const { dimensions } = extractor;
-  const values = new Float32Array(samples.length * dimensions);
-  for (let first = 0; first < samples.length; first += size) {
-    // A short last batch is filled up with its last sample.
-    const group = Array.from({ length: size }, (_, i) => samples[Math.min(first + i, samples.length - 1)]!);
-    const rows = await extractor.features(
-      loadBatch(store, 'validation', config.whole, group, first),
-      tensors,
-    );
-    values.set(rows.subarray(0, Math.min(size, samples.length - first) * dimensions), first * dimensions);
-  }
-  return { wholes: samples.length / parts, partsPerWhole: parts, dimensions, values };
-}
-
-interface Analysed {
-  readonly scores: CheckpointScores;
-  readonly cosine: CosineSeparation;
-}
-
 /** Pictures of the first validation samples under several checkpoints. */
 async function pictures(
   evaluator: Evaluator,
@@ -202,27 +120,8 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
   const extractor = await createFeatureExtractor(config, facts.tile, engine);
   const progress = startProgress({ label: 'report', total: paths.length + 1, unit: 'checkpoints' });
   try {
-    const { size } = microBatches(config);
-    const shape = {
-      batch: size,
-      wholeSize: config.whole,
-      part: config.part,
-      seed: config.seed,
-      limit: config.validation.wholes,
-    };
-    const analyse = async (checkpoint: Checkpoint): Promise<Analysed> => {
-      const features = await partFeatures(extractor, store, config, samples, parts, checkpoint);
-      const cosine = cosineSeparation(features, { pairs: PAIRS, seed: config.seed });
-      const { mse } = await evaluator.validate(validationBatches(store, shape), checkpoint.tensors);
-      const scores = {
-        step: checkpoint.state.step,
-        validationMse: mse,
-        contrastiveLoss: contrastiveLoss(features, { ...CONTRASTIVE, seed: config.seed }),
-        nearestNeighbour: nearestNeighbourAccuracy(features),
-        cosineAuc: cosine.auc,
-      };
-      return { scores, cosine };
-    };
+    const analyse = (checkpoint: Checkpoint) =>
+      analyseCheckpoint({ evaluator, extractor, store, config, samples, parts }, checkpoint);
     const analysed: Analysed[] = [];
     for (const path of paths) {
       analysed.push(await analyse(loadCheckpoint(path)));
@@ -242,10 +141,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
       headline: headline(before.scores, after.scores, baseline),
       meanWholeMse: baseline,
       checkpoints: scores,
-      contrastiveBounds: contrastiveBounds({
-        negatives: CONTRASTIVE_NEGATIVES,
-        temperature: CONTRASTIVE.temperature,
-      }),
+      contrastiveBounds: contrastiveBounds(CONTRASTIVE),
       correlation: pearson(
         scores.map((s) => s.validationMse),
         scores.map((s) => s.contrastiveLoss),

@@ -24,7 +24,8 @@ describe('a phantom', () => {
 
   test('is like no other patient, and like no other seed', () => {
     const [a, b, c] = [phantom(0), phantom(1), phantom(0, 2)].map((p) => p.volume.voxels as Int16Array);
-    const difference = (p: Int16Array, q: Int16Array) => p.reduce((sum, v, i) => sum + Math.abs(v - q[i]!), 0) / p.length;
+    const difference = (p: Int16Array, q: Int16Array) =>
+      p.reduce((sum, v, i) => sum + Math.abs(v - q[i]!), 0) / p.length;
     expect(difference(a!, b!)).toBeGreaterThan(60);
     expect(difference(a!, c!)).toBeGreaterThan(60);
   });
@@ -44,7 +45,9 @@ describe('a phantom', () => {
   });
 
   test('has nodules where it says, of the size it says', () => {
-    const found = Array.from({ length: 6 }, (_, index) => makePhantom({ seed: 1, index, size: [128, 128, 96] }));
+    const found = Array.from({ length: 6 }, (_, index) =>
+      makePhantom({ seed: 1, index, size: [128, 128, 96] }),
+    );
     const all = found.flatMap((p) => p.nodules.map((nodule) => ({ p, nodule })));
     expect(all.length).toBeGreaterThan(5);
     // A smaller one may lie between the centres of the voxels around it.
@@ -64,31 +67,41 @@ describe('a phantom', () => {
 });
 
 describe('writePhantoms', () => {
-  test.each(['nii.gz', 'mhd'] as const)('writes %s scans and their ground truth, the same bytes every time', async (format) => {
-    const [a, b] = [temporaryFolder(), temporaryFolder()];
-    const options = { scans: 2, size, seed: 5, format };
-    const summary = await writePhantoms({ ...options, out: a });
-    await writePhantoms({ ...options, out: b });
-    const names = [`scans/phantom-0001.${format}`, 'ground-truth/phantom-0001_nodules.nii.gz', 'ground-truth/annotations.csv'];
-    for (const name of names) expect(readFileSync(join(a, name)).equals(readFileSync(join(b, name)))).toBe(true);
-    const volume = await readVolume(summary.scans[1]!.path);
-    const made = makePhantom({ seed: 5, index: 1, size });
-    expect(volume.voxels).toEqual(made.volume.voxels);
-    for (const axis of [0, 1, 2]) {
-      expect(volume.origin[axis]).toBeCloseTo(made.volume.origin[axis]!, 3);
-      expect(volume.spacing[axis]).toBeCloseTo(made.volume.spacing[axis]!, 4);
-    }
-    const [header, ...lines] = readFileSync(summary.annotations, 'utf8').trimEnd().split('\n');
-    expect(header).toBe('seriesuid,coordX,coordY,coordZ,diameter_mm');
-    expect(lines).toHaveLength(summary.scans.reduce((sum, scan) => sum + scan.nodules, 0));
-    for (const line of lines) expect(line).toMatch(/^phantom-000[01](,-?\d+\.\d{3}){4}$/);
-  });
+  test.each(['nii.gz', 'mhd'] as const)(
+    'writes %s scans and their ground truth, the same bytes every time',
+    async (format) => {
+      const [a, b] = [temporaryFolder(), temporaryFolder()];
+      const options = { scans: 2, size, seed: 5, format };
+      const summary = await writePhantoms({ ...options, out: a });
+      await writePhantoms({ ...options, out: b });
+      const names = [
+        `scans/phantom-0001.${format}`,
+        'ground-truth/phantom-0001_nodules.nii.gz',
+        'ground-truth/annotations.csv',
+      ];
+      for (const name of names)
+        expect(readFileSync(join(a, name)).equals(readFileSync(join(b, name)))).toBe(true);
+      const volume = await readVolume(summary.scans[1]!.path);
+      const made = makePhantom({ seed: 5, index: 1, size });
+      expect(volume.voxels).toEqual(made.volume.voxels);
+      for (const axis of [0, 1, 2]) {
+        expect(volume.origin[axis]).toBeCloseTo(made.volume.origin[axis]!, 3);
+        expect(volume.spacing[axis]).toBeCloseTo(made.volume.spacing[axis]!, 4);
+      }
+      const [header, ...lines] = readFileSync(summary.annotations, 'utf8').trimEnd().split('\n');
+      expect(header).toBe('seriesuid,coordX,coordY,coordZ,diameter_mm');
+      expect(lines).toHaveLength(summary.scans.reduce((sum, scan) => sum + scan.nodules, 0));
+      for (const line of lines) expect(line).toMatch(/^phantom-000[01](,-?\d+\.\d{3}){4}$/);
+    },
+  );
 
   test.each([
     [{ scans: 0 }, /whole number above 0/],
     [{ size: [8, 64, 64] as XYZ }, /at least 16 voxels/],
     [{ size: [4096, 4096, 4096] as XYZ }, /at most/],
   ])('refuses %j', async (options, message) => {
-    await expect(writePhantoms({ out: temporaryFolder(), scans: 1, size, seed: 1, format: 'mhd', ...options })).rejects.toThrow(message);
+    await expect(
+      writePhantoms({ out: temporaryFolder(), scans: 1, size, seed: 1, format: 'mhd', ...options }),
+    ).rejects.toThrow(message);
   });
 });

@@ -8,7 +8,11 @@ import { checkpointPath, loadCheckpoint } from '../../src/train/checkpoint.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 
 const folder = temporaryFolder();
-const [data, disk, reference] = ['tiles', 'disk', 'reference'].map((name) => join(folder, name)) as [string, string, string];
+const [data, disk, reference] = ['tiles', 'disk', 'reference'].map((name) => join(folder, name)) as [
+  string,
+  string,
+  string,
+];
 const SETTINGS = [
   ...['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'validation.every=10'],
   ...['checkpoints.every=5', 'checkpoints.keepLogSpaced=5'],
@@ -46,8 +50,12 @@ test('a disk that fills up while a checkpoint is saved leaves the last one whole
   resize('8m');
   await pretrain({ ...options, out, resume: true });
   for (const name of ['last', 'best', 20] as const)
-    expect(readFileSync(checkpointPath(out, name)).equals(readFileSync(checkpointPath(reference, name)))).toBe(true);
-  expect(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).toBe(readFileSync(join(reference, 'metrics.jsonl'), 'utf8'));
+    expect(
+      readFileSync(checkpointPath(out, name)).equals(readFileSync(checkpointPath(reference, name))),
+    ).toBe(true);
+  expect(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).toBe(
+    readFileSync(join(reference, 'metrics.jsonl'), 'utf8'),
+  );
 });
 
 test('a disk that is full while exporting leaves no model under its name', async (context) => {

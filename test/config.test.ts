@@ -1,0 +1,78 @@
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { PRESET_NAMES, resolveConfig } from '../src/config.js';
+import { keptSteps, validationInterval } from '../src/train/plan.js';
+import { temporaryFolder } from './data/tiles-sample.js';
+
+describe('a configuration', () => {
+  test.each(PRESET_NAMES)('preset %s is complete and valid', (preset) => {
+    expect(resolveConfig({ preset })).toMatchObject({
+      preset,
+      hu: { low: -1000, high: 1000 },
+      network: { levels: 3, skip: false },
+    });
+  });
+
+  test('the preset "paper" is the paper’s', () => {
+    const config = resolveConfig({ preset: 'paper' });
+    expect(config.whole).toEqual([128, 128, 64]);
+    expect(config.part).toEqual({ scale: [1 / 16, 1 / 4], ratio: [3 / 4, 4 / 3], isotropic: false });
+    expect(config).toMatchObject({
+      batch: 16,
+      learningRate: 1e-3,
+      network: { width: 32, norm: { epsilon: 1e-3, momentum: 0.99 } },
+    });
+  });
+
+  test('comes from preset, then file, then settings, then flags', () => {
+    const file = join(temporaryFolder(), 'config.json');
+    writeFileSync(file, JSON.stringify({ batch: 8, seed: 5, network: { width: 4 } }));
+    const config = resolveConfig({
+      preset: 'tiny',
+      file,
+      settings: ['batch=2', 'whole=16x16x8', 'steps=7'],
+      flags: { steps: 9, seed: undefined },
+    });
+    expect(config).toMatchObject({
+      batch: 2,
+      seed: 5,
+      steps: 9,
+      whole: [16, 16, 8],
+      network: { width: 4, levels: 3 },
+    });
+  });
+
+  test('another optimiser replaces the options of the old one', () => {
+    const config = resolveConfig({ preset: 'tiny', settings: ['optimizer={"name":"sgd","momentum":0.8}'] });
+    expect(config.optimizer).toEqual({ name: 'sgd', momentum: 0.8, weightDecay: 0 });
+  });
+
+  test.each([
+    [['network.widht=3'], /network.*widht/],
+    [['optimizer.name="lamb"'], /optimizer/],
+    [['part.scale=[0.5,0.1]'], /part\.scale: the first number must not be above the second/],
+    [['hu.low=2000'], /hu: low must be below high/],
+    [['batch=16', 'microBatch=5'], /micro-batch does not divide/],
+    [['whole=30x32x16'], /multiples of 8/],
+    [['steps'], /key=value/],
+    [['learningRate="fast"'], /learningRate/],
+  ])('refuses %j', (settings, message) => {
+    expect(() => resolveConfig({ preset: 'tiny', settings })).toThrow(message);
+  });
+});
+
+test('kept checkpoints are log-spaced from the untrained network to the last step', () => {
+  const plan = (keepLogSpaced: number, keepEvery: number | null, steps: number) =>
+    [...keptSteps({ steps, checkpoints: { every: 1, keepEvery, keepLogSpaced } })].sort((a, b) => a - b);
+  expect(plan(6, null, 160)).toEqual([0, 10, 20, 40, 80, 160]);
+  expect(plan(0, 50, 160)).toEqual([50, 100, 150]);
+  expect(plan(2, 100, 160)).toEqual([0, 100, 160]);
+});
+
+test('without a number, validation is once an epoch', () => {
+  const config = resolveConfig({ preset: 'genesis' });
+  expect(validationInterval(config, 1600)).toBe(100);
+  expect(validationInterval(config, 3)).toBe(1);
+  expect(validationInterval(resolveConfig({ preset: 'tiny' }), 1600)).toBe(50);
+});
