@@ -133,6 +133,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
     const shownPaths = spreadOver(paths.length, SHOWN_CHECKPOINTS).map((i) => paths[i]!);
     const shown = [...shownPaths.map((path) => loadCheckpoint(path))];
     if (!shown.some(({ state }) => state.step === best.state.step)) shown.push(best);
+    shown.sort((a, b) => a.state.step - b.state.step);
     const baseline = meanWholeMse(store, config);
     const data: ReportData = {
       ...curves(options.run),
