@@ -113,13 +113,19 @@ export const convWeightGradFlat: Form<'ConvWeightGrad'> = {
   },
 };
 
+/** Above this, the copies of dy cost more memory than their speed is worth. */
+const MOST_STACKED_BYTES = 2 ** 29;
+
 /**
  * The same sum with the taps of the depth axis side by side in dy: dy shifted by every tap of depth is stacked as
  * extra channels, so a third of the slices of x is enough and the products have three times the rows.
  */
 export const convWeightGradStacked: Form<'ConvWeightGrad'> = {
-  applies: ({ inputs: [x], attributes: { strides, kernel_shape } }) =>
-    x!.shape.length === 5 && strides.every((s) => s === 1) && kernel_shape[0]! > 1,
+  applies: ({ inputs: [x, dy], attributes: { strides, kernel_shape } }) =>
+    x!.shape.length === 5 &&
+    strides.every((s) => s === 1) &&
+    kernel_shape[0]! > 1 &&
+    kernel_shape[0]! * sizeOf(known(dy!)) * Float32Array.BYTES_PER_ELEMENT <= MOST_STACKED_BYTES,
   build(g, { inputs: [x, dy], attributes: { kernel_shape, pads } }) {
     const source = padded(g, x!, pads);
     const [n, c, depth] = known(source);
