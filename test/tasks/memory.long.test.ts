@@ -10,7 +10,14 @@ test('1,000 steps leave the memory of the process flat', async () => {
   mkdirSync(data);
   await sampleStore(data);
   const memory: number[] = [];
-  const settings = ['whole=16x8x8', 'network.levels=2', 'network.width=8', 'batch=16', 'validation.every=50', 'checkpoints.keepLogSpaced=0'];
+  const settings = [
+    'whole=16x8x8',
+    'network.levels=2',
+    'network.width=8',
+    'batch=16',
+    'validation.every=50',
+    'checkpoints.keepLogSpaced=0',
+  ];
   await pretrain({
     data,
     out,
@@ -23,6 +30,8 @@ test('1,000 steps leave the memory of the process flat', async () => {
   });
   const median = (values: number[]) => values.sort((a, b) => a - b)[values.length >> 1]!;
   const [early, late] = [median(memory.slice(200, 300)), median(memory.slice(1100))];
-  console.log(`RSS after 200 steps ${(early / 1e6).toFixed(0)} MB, after 1,100 steps ${(late / 1e6).toFixed(0)} MB`);
+  console.log(
+    `RSS after 200 steps ${(early / 1e6).toFixed(0)} MB, after 1,100 steps ${(late / 1e6).toFixed(0)} MB`,
+  );
   expect(late).toBeLessThan(1.05 * early + 10e6);
 });

@@ -11,7 +11,15 @@ const [data, run] = ['tiles', 'run'].map((name) => join(folder, name)) as [strin
 beforeAll(async () => {
   mkdirSync(data);
   await sampleStore(data);
-  const settings = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'validation.every=10', 'checkpoints.keepLogSpaced=4'];
+  const settings = [
+    'whole=16x8x8',
+    'network.levels=2',
+    'network.width=2',
+    'batch=4',
+    'threads=1',
+    'validation.every=10',
+    'checkpoints.keepLogSpaced=4',
+  ];
   await pretrain({ data, out: run, settings, flags: { steps: 20 } });
 });
 
@@ -33,7 +41,11 @@ describe('a report', () => {
   });
 
   test('gives the same numbers again', async () => {
-    const once = () => makeReport({ run, wholes: 6, parts: 3 }).then(({ checkpoints, meanWholeMse }) => ({ checkpoints, meanWholeMse }));
+    const once = () =>
+      makeReport({ run, wholes: 6, parts: 3 }).then(({ checkpoints, meanWholeMse }) => ({
+        checkpoints,
+        meanWholeMse,
+      }));
     expect(await once()).toEqual(await once());
   });
 
