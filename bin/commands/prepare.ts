@@ -53,7 +53,8 @@ export const prepare = command({
         seed: args.seed,
         onProgress: (done, total) => progress.update(done, {}, total),
       });
-      return { text: formatPrepare(summary), json: summary };
+      // Some broken scans are reported; none that works is a failure.
+      return { text: formatPrepare(summary), json: summary, exitCode: summary.scans.length === 0 ? 1 : 0 };
     } finally {
       progress.stop();
     }

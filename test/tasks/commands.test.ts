@@ -98,6 +98,22 @@ describe('p2w graph', () => {
   });
 });
 
+test('p2w prepare fails when no scan could be used, and says why for each', async () => {
+  const scan = join(folder, 'broken.nii');
+  writeFileSync(scan, 'no scan');
+  const { code, stdout } = await p2w([
+    'prepare',
+    '--input',
+    scan,
+    '--out',
+    join(folder, 'no-tiles'),
+    '--size',
+    '16x16x16',
+  ]);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/broken\.nii/);
+});
+
 test('p2w doctor proves the CPU by running a model', async () => {
   const result = await p2w(['doctor', '--json']);
   const report = lastJson(result);
