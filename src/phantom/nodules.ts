@@ -1,7 +1,7 @@
 import type { XYZ } from '../data/volume.js';
 import type { RandomStream } from '../random.js';
-import { outsideLung } from './anatomy.js';
-import type { Patient } from './patient.js';
+import { boxAround, type Canvas, coverage, toGrid, toPatient } from './canvas.js';
+import { paint } from './shapes.js';
 
 export interface Nodule {
   /** Centre, mm in LPS world coordinates, as annotations.csv gives it. */
@@ -10,55 +10,114 @@ export interface Nodule {
   readonly kind: 'solid' | 'ground-glass';
 }
 
-/** A nodule in the patient's frame, with its shape. */
-export interface NoduleShape {
-  readonly center: XYZ;
-  /** Mean radius, mm. */
+/** A nodule in the patient's frame, in mm. */
+export interface NoduleBall {
+  readonly centre: XYZ;
   readonly radius: number;
-  /** How uneven the surface is, and where its bumps are. */
-  readonly lobes: number;
-  readonly phase: number;
   readonly kind: Nodule['kind'];
-  readonly hu: number;
 }
 
-/** Draws up to `most` nodules that lie well inside the lungs, away from each other. */
-export function drawNodules(p: Patient, random: RandomStream, most: number): NoduleShape[] {
-  const nodules: NoduleShape[] = [];
-  const wanted = random.integer(most + 1);
-  for (let attempt = 0; attempt < 200 && nodules.length < wanted; attempt++) {
-    const lung = random.uniform() < 0.5 ? p.right : p.left;
-    const radius = random.between(2.5, 13);
-    const center: XYZ = [
-      lung.x + lung.rx * random.between(-0.9, 0.9),
-      lung.y + lung.ry * random.between(-0.9, 0.9),
-      random.between(lung.base, lung.apex),
-    ];
-    const clear = nodules.every(
-      (n) => Math.hypot(...center.map((c, i) => c - n.center[i]!)) > 2 * (n.radius + radius),
+const MOST_NODULES = 6;
+const SMALLEST_MM = 4;
+const LARGEST_MM = 28;
+const APART_MM = 5;
+const ATTEMPTS = 400;
+
+/**
+ * Draws up to six nodules where they lie wholly in the lungs, and marks them in `mask`.
+ * @param lungs mask of the lungs
+ */
+export function paintNodules(
+  canvas: Canvas,
+  lungs: Uint8Array,
+  mask: Uint8Array,
+  random: RandomStream,
+): NoduleBall[] {
+  const nodules: NoduleBall[] = [];
+  const wanted = 1 + random.integer(MOST_NODULES);
+  for (let attempt = 0; attempt < ATTEMPTS && nodules.length < wanted; attempt++) {
+    const place = canvas.size.map((side) => random.between(0, side - 1)) as unknown as XYZ;
+    const nodule: NoduleBall = {
+      centre: toPatient(canvas, ...place),
+      // Small ones are the most frequent: uniform in the logarithm.
+      radius: (SMALLEST_MM / 2) * (LARGEST_MM / SMALLEST_MM) ** random.uniform(),
+      kind: random.uniform() < 0.72 ? 'solid' : 'ground-glass',
+    };
+    const apart = nodules.every(
+      ({ centre, radius }) => distance(centre, nodule.centre) > radius + nodule.radius + APART_MM,
     );
-    if (
-      !clear ||
-      outsideLung(lung, ...center) > -1.3 * radius ||
-      Math.abs(center[0]) < p.mediastinum + 1.4 * radius
-    )
-      continue;
-    const kind = random.uniform() < 0.7 ? 'solid' : 'ground-glass';
-    const hu = kind === 'solid' ? random.between(-20, 90) : random.between(-620, -450);
-    nodules.push({ center, radius, lobes: random.between(0, 0.15), phase: random.between(0, 6), kind, hu });
+    if (!apart || !liesInside(canvas, lungs, nodule)) continue;
+    paintNodule(canvas, nodule, random);
+    forEachVoxel(canvas, nodule.centre, nodule.radius, (at) => {
+      mask[at] = 1;
+    });
+    nodules.push(nodule);
   }
   return nodules;
 }
 
-/** How far a point lies outside a nodule, mm. */
-export function outsideNodule(
-  { center, radius, lobes, phase }: NoduleShape,
-  x: number,
-  y: number,
-  z: number,
-): number {
-  const [dx, dy, dz] = [x - center[0], y - center[1], z - center[2]];
-  const distance = Math.hypot(dx, dy, dz);
-  const bumps = Math.sin(3 * Math.atan2(dy, dx) + phase) * Math.cos(2 * Math.atan2(dz, Math.hypot(dx, dy)));
-  return distance - radius * (1 + lobes * bumps);
+const distance = (a: XYZ, b: XYZ) => Math.hypot(a[0] - b[0], a[1] - b[1], a[2] - b[2]);
+
+/** Visits the voxels whose centres lie within `reach` mm of a place. */
+function forEachVoxel(
+  canvas: Canvas,
+  centre: XYZ,
+  reach: number,
+  visit: (at: number, offset: XYZ, r: number) => void,
+): void {
+  const { first, last } = boxAround(canvas, centre, [reach, reach, reach]);
+  const [width, height] = canvas.size;
+  for (let k = first[2]; k <= last[2]; k++) {
+    for (let j = first[1]; j <= last[1]; j++) {
+      for (let i = first[0]; i <= last[0]; i++) {
+        const [x, y, z] = toPatient(canvas, i, j, k);
+        const offset: XYZ = [x - centre[0], y - centre[1], z - centre[2]];
+        const r = Math.hypot(...offset);
+        if (r <= reach) visit(i + width * (j + height * k), offset, r);
+      }
+    }
+  }
+}
+
+/** Whether a nodule is in the lungs and the scan with all its voxels; it has one at least. */
+function liesInside(canvas: Canvas, lungs: Uint8Array, { centre, radius }: NoduleBall): boolean {
+  const { size, spacing, origin } = canvas;
+  const cut = toGrid(canvas, centre).some((mm, a) => {
+    const from = mm - origin[a]!;
+    return from < radius || from > (size[a]! - 1) * spacing[a]! - radius;
+  });
+  if (cut) return false;
+  let [voxels, inLungs] = [0, 0];
+  forEachVoxel(canvas, centre, radius, (at) => {
+    voxels++;
+    inLungs += lungs[at]!;
+  });
+  return voxels > 0 && inLungs === voxels;
+}
+
+/** A slightly lobed ball, about as large as a smooth one; some solid ones have spicules. */
+function paintNodule(canvas: Canvas, nodule: NoduleBall, random: RandomStream): void {
+  const { centre, radius, kind } = nodule;
+  const density = kind === 'solid' ? random.between(20, 70) : random.between(-620, -420);
+  if (kind === 'solid' && radius > 4 && random.uniform() < 0.4) paintSpicules(canvas, nodule, random);
+  const waves = Array.from({ length: 3 }, () => [random.normal(), random.normal(), random.normal()] as const);
+  const edge = canvas.soft + (kind === 'solid' ? 0 : 0.35 * radius);
+  forEachVoxel(canvas, centre, 1.15 * radius + edge, (at, [x, y, z], r) => {
+    let bulge = 0;
+    for (const [u, v, w] of waves)
+      bulge += 0.035 * Math.sin((2.2 * (u * x + v * y + w * z)) / Math.max(r, 1e-6));
+    const share = coverage(r - radius * (1 + bulge), edge);
+    const old = canvas.hu[at]!;
+    if (old < density) canvas.hu[at] = old + (density - old) * share;
+  });
+}
+
+function paintSpicules(canvas: Canvas, { centre, radius }: NoduleBall, random: RandomStream): void {
+  for (let i = 0; i < 14; i++) {
+    const direction = [random.normal(), random.normal(), random.normal()] as const;
+    const reach = (radius * random.between(1.2, 1.9)) / Math.hypot(...direction);
+    const tip = (axis: 0 | 1 | 2) => centre[axis] + reach * direction[axis];
+    const points = [[...centre, 1.1] as const, [tip(0), tip(1), tip(2), 0.3] as const];
+    paint(canvas, { points }, { hu: 0, over: -850 });
+  }
 }
