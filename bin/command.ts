@@ -1,5 +1,6 @@
 import type { Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
 import type { XYZ } from '../src/data/volume.js';
+import { PRESET_NAMES } from '../src/config.js';
 import { UserError } from '../src/errors.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
@@ -55,7 +56,7 @@ export function parseSize(text: string): XYZ {
 /** The options that choose a configuration, shared by `pretrain` and `graph`. */
 export const configOptions = {
   preset: {
-    choices: ['tiny', 'small', 'genesis', 'genesis-sgd', 'paper'] as const,
+    choices: PRESET_NAMES,
     describe:
       'size of network and images: tiny 32x32x16 w8, small 64x64x32 w16, genesis 64x64x32 w32, paper 128x128x64 w32',
   },
