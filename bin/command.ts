@@ -1,6 +1,6 @@
 import type { Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
-import type { XYZ } from '../src/data/volume.js';
 import { PRESET_NAMES } from '../src/config.js';
+import type { XYZ } from '../src/data/volume.js';
 import { UserError } from '../src/errors.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
