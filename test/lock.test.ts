@@ -85,12 +85,14 @@ describe('a lock', () => {
 
   test('is taken over when its process was killed but is still listed', async (context) => {
     if (!existsSync('/proc')) return context.skip('there is no /proc here');
-    // The shell becomes `sleep`, which never asks how its child ended.
-    const parent = spawn('sh', ['-c', 'sleep 0 & echo $!; exec sleep 20'], {
+    // The shell becomes `sleep`, which never asks how its child ended. A shell might, so the child dies after.
+    const parent = spawn('sh', ['-c', 'sleep 60 & echo $!; exec sleep 60'], {
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const [line] = await once(parent.stdout, 'data');
     const zombie = Number(String(line));
+    await expect.poll(() => readFileSync(`/proc/${parent.pid}/comm`, 'utf8')).toBe('sleep\n');
+    process.kill(zombie, 'SIGKILL');
     const stat = () => readFileSync(`/proc/${zombie}/stat`, 'utf8').split(' ');
     await expect.poll(() => stat()[2]).toBe('Z');
     acquireLock(lockedFolder({ pid: zombie, processStart: stat()[21] }), 'report').release();
