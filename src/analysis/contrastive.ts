@@ -1,6 +1,6 @@
 import { UserError } from '../errors.js';
 import { randomStream } from '../random.js';
-import { dot, l2Normalise, type PartFeatures } from './features.js';
+import { dot, l2Normalise, type PartFeatures, type UnitFeatures } from './features.js';
 
 export interface ContrastiveOptions {
   /** Draws of one positive and all negatives for each whole; 100 in the paper. */
@@ -59,7 +59,7 @@ export function contrastiveLoss(features: PartFeatures, options: ContrastiveOpti
  * e^{(cos − 1)/τ} of one row of the bank with any other, computed when first asked for. The largest cosine
  * is taken off in the exponent, as in a log-sum-exp: it cancels in the loss and nothing overflows.
  */
-function similarityWeights(bank: PartFeatures, anchor: number, temperature: number): (row: number) => number {
+function similarityWeights(bank: UnitFeatures, anchor: number, temperature: number): (row: number) => number {
   const { dimensions, values } = bank;
   const known = new Float64Array(bank.wholes * bank.partsPerWhole);
   return (row) => {

@@ -11,14 +11,20 @@ export interface PartFeatures {
   readonly values: Float32Array;
 }
 
+/** Features of length 1. */
+export interface UnitFeatures extends Omit<PartFeatures, 'values'> {
+  readonly values: Float64Array;
+}
+
 /**
  * Every row divided by its Euclidean length, so that dot products are cosines; rows of zeros stay zero.
+ * In float64: cosines of untrained features often differ after the sixth digit only, where float32 is noise.
  * @throws UserError when the shape cannot be compared (see {@link PartFeatures}) or a value is not finite
  */
-export function l2Normalise(features: PartFeatures): PartFeatures {
+export function l2Normalise(features: PartFeatures): UnitFeatures {
   checkShape(features);
   const { dimensions } = features;
-  const values = new Float32Array(features.values.length);
+  const values = new Float64Array(features.values.length);
   for (let start = 0; start < values.length; start += dimensions) {
     const length = Math.sqrt(dot(features.values, start, features.values, start, dimensions));
     if (!Number.isFinite(length)) {

@@ -139,7 +139,7 @@ ${figure(
     { label: 'Share of parts', scale: 'linear', include: [0, 1], format: percent },
     (c) => c.nearestNeighbour,
   ),
-  'How often the part that is most similar to a part comes from the same whole.',
+  'How often the part that is most similar to a part comes from the same whole. Mostly it is one that overlaps it, which random convolutions find too.',
 )}
 ${figure(
   'Cosine AUC',
