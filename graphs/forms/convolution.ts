@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../onnx/types.js';
-import type { Form } from './form.js';
+import type { PlainForm } from './form.js';
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => i + from);
@@ -24,7 +24,7 @@ export function timesTransposed(g: GraphBuilder, a: Value, b: Value): Value {
  * dx = Conv(dy, w′) for stride 1, where w′ has its channels exchanged and every spatial axis reversed:
  * dx[c,p] = Σ_k,t dy[k, p + pad − t] · w[k,c,t]. Strided convolutions take the transposed convolution instead.
  */
-export const convInputGrad: Form<'ConvInputGrad'> = {
+export const convInputGrad: PlainForm<'ConvInputGrad'> = {
   build(g, { inputs: [dy, w], attributes: { kernel_shape, strides, pads, input_shape } }) {
     const rank = kernel_shape.length;
     const spatial = range(rank, 2);
@@ -60,7 +60,7 @@ const isPointwise = (kernel: readonly number[]) => sizeOf(kernel) === 1;
  * dw[k,c,t] = Σ_n,p dy[n,k,p] · x[n,c,p·stride + t]: for every tap t one product of dy with the slice of x
  * that the tap saw.
  */
-export const convWeightGradSlices: Form<'ConvWeightGrad'> = {
+export const convWeightGradSlices: PlainForm<'ConvWeightGrad'> = {
   build(g, { inputs: [x, dy], attributes: { kernel_shape, strides, pads } }) {
     const [n, k, ...sizes] = known(dy!);
     const c = known(x!)[1]!;
@@ -87,7 +87,7 @@ export const convWeightGradSlices: Form<'ConvWeightGrad'> = {
  * The padded x is read as one long row a channel, in which a tap is a shift; dy is laid out with the same row
  * lengths, zeros filling the gaps.
  */
-export const convWeightGradFlat: Form<'ConvWeightGrad'> = {
+export const convWeightGradFlat: PlainForm<'ConvWeightGrad'> = {
   applies: ({ inputs: [x], attributes: { strides, kernel_shape } }) =>
     strides.every((s) => s === 1) && (x!.shape[1] as number) <= 2 && sizeOf(kernel_shape) > 1,
   build(g, { inputs: [x, dy], attributes: { kernel_shape, pads } }) {
@@ -120,7 +120,7 @@ const MOST_STACKED_BYTES = 2 ** 29;
  * The same sum with the taps of the depth axis side by side in dy: dy shifted by every tap of depth is stacked as
  * extra channels, so a third of the slices of x is enough and the products have three times the rows.
  */
-export const convWeightGradStacked: Form<'ConvWeightGrad'> = {
+export const convWeightGradStacked: PlainForm<'ConvWeightGrad'> = {
   applies: ({ inputs: [x, dy], attributes: { strides, kernel_shape } }) =>
     x!.shape.length === 5 &&
     strides.every((s) => s === 1) &&

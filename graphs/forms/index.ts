@@ -1,13 +1,22 @@
 import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
-import { batchNorm, batchNormGrad } from './batch-norm.js';
+import { batchNorm, batchNormGrad, batchNormGradPlanes, batchNormPlanes } from './batch-norm.js';
 import {
   convInputGrad,
   convWeightGradFlat,
   convWeightGradSlices,
   convWeightGradStacked,
 } from './convolution.js';
+import {
+  convFirstPlanes,
+  convInputGradPlanes,
+  convPlanes,
+  convWeightGradFirstPlanes,
+  convWeightGradPlanes,
+} from './convolution-planes.js';
 import type { Call, Form } from './form.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
+import { maxPoolGradPlanes, maxPoolPlanes } from './max-pool-planes.js';
+import { asItIs } from './standard.js';
 import {
   phasesForward,
   phasesInputGrad,
@@ -16,34 +25,65 @@ import {
   plainInputGrad,
   plainWeightGrad,
 } from './upsample-convolution.js';
+import {
+  upsampleConvInputGradPlanes,
+  upsampleConvPlanes,
+  upsampleConvWeightGradPlanes,
+} from './upsample-planes.js';
 
-/** Every form of every operator that must be lowered. `plain` is the definition, and always applies. */
+/** Operators that have forms: those that must be lowered, and ONNX operators with faster equivalents. */
+export type FormedName = MeaningName | 'Conv' | 'MaxPool';
+
+/** Every form of every operator. `plain` is the definition, and always applies. */
 export const forms: {
-  readonly [K in MeaningName]: Readonly<Record<'plain', Form<K>> & Record<string, Form<K>>>;
+  readonly [K in FormedName]: Readonly<Record<'plain', Form<K>> & Record<string, Form<K>>>;
 } = {
-  ConvInputGrad: { plain: convInputGrad },
-  ConvWeightGrad: { plain: convWeightGradSlices, flat: convWeightGradFlat, stacked: convWeightGradStacked },
-  UpsampleConv: { plain: plainForward, phases: phasesForward },
-  UpsampleConvInputGrad: { plain: plainInputGrad, phases: phasesInputGrad },
-  UpsampleConvWeightGrad: { plain: plainWeightGrad, phases: phasesWeightGrad },
-  BatchNorm: { plain: batchNorm },
-  BatchNormGrad: { plain: batchNormGrad },
-  MaxPoolGrad: { plain: maxPoolGradScatter, mask: maxPoolGradMask },
+  Conv: { plain: asItIs('Conv'), planes: convPlanes, planesFirst: convFirstPlanes },
+  ConvInputGrad: { plain: convInputGrad, planes: convInputGradPlanes },
+  ConvWeightGrad: {
+    plain: convWeightGradSlices,
+    flat: convWeightGradFlat,
+    stacked: convWeightGradStacked,
+    planes: convWeightGradPlanes,
+    planesFirst: convWeightGradFirstPlanes,
+  },
+  UpsampleConv: { plain: plainForward, phases: phasesForward, planes: upsampleConvPlanes },
+  UpsampleConvInputGrad: {
+    plain: plainInputGrad,
+    phases: phasesInputGrad,
+    planes: upsampleConvInputGradPlanes,
+  },
+  UpsampleConvWeightGrad: {
+    plain: plainWeightGrad,
+    phases: phasesWeightGrad,
+    planes: upsampleConvWeightGradPlanes,
+  },
+  BatchNorm: { plain: batchNorm, planes: batchNormPlanes },
+  BatchNormGrad: { plain: batchNormGrad, planes: batchNormGradPlanes },
+  MaxPool: { plain: asItIs('MaxPool'), planes: maxPoolPlanes },
+  MaxPoolGrad: { plain: maxPoolGradScatter, mask: maxPoolGradMask, planes: maxPoolGradPlanes },
 };
 
+export const hasForms = (operator: OperatorName): operator is FormedName => operator in forms;
+
 /** Names the form for one call. */
-export type ChooseForm = (operator: MeaningName, call: Call<OperatorName>) => string;
+export type ChooseForm = (operator: FormedName, call: Call<OperatorName>) => string;
 
 /** The definition of everything. */
 export const plainForms: ChooseForm = () => 'plain';
 
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
-const PREFERRED: Readonly<Partial<Record<MeaningName, readonly string[]>>> = {
-  ConvWeightGrad: ['flat', 'stacked'],
-  UpsampleConv: ['phases'],
-  UpsampleConvInputGrad: ['phases'],
-  UpsampleConvWeightGrad: ['phases'],
-  MaxPoolGrad: ['mask'],
+const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
+  Conv: ['planesFirst', 'planes'],
+  ConvInputGrad: ['planes'],
+  ConvWeightGrad: ['planesFirst', 'planes', 'flat', 'stacked'],
+  UpsampleConv: ['planes', 'phases'],
+  UpsampleConvInputGrad: ['planes', 'phases'],
+  UpsampleConvWeightGrad: ['planes', 'phases'],
+  BatchNorm: ['planes'],
+  BatchNormGrad: ['planes'],
+  MaxPool: ['planes'],
+  MaxPoolGrad: ['planes', 'mask'],
 };
 
 /** The fastest known form that applies. */

@@ -1,9 +1,10 @@
 import { attributesOf, GraphBuilder } from '../onnx/builder.js';
 import { MEANING_DOMAIN } from '../onnx/operator.js';
-import type { MeaningName } from '../onnx/ops/index.js';
+import type { OperatorName } from '../onnx/ops/index.js';
 import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
-import type { Call, Form } from './form.js';
-import { type ChooseForm, forms } from './index.js';
+import type { Call, Form, Operands } from './form.js';
+import { type ChooseForm, forms, hasForms } from './index.js';
+import { fromPlanes, isPlanes, type Planes, toPlanes } from './planes.js';
 
 /** The nodes that some output depends on, in order. */
 function needed(graph: Graph): Node[] {
@@ -16,43 +17,93 @@ function needed(graph: Graph): Node[] {
   return kept.reverse();
 }
 
+/** What the values of a graph have become: plain tensors, planes, or both once a form has asked for the other. */
+class Lowered {
+  readonly #plain = new Map<string, Value>();
+  readonly #planes = new Map<string, Planes>();
+
+  constructor(readonly g: GraphBuilder) {}
+
+  set(name: string, value: Value | Planes): void {
+    if (isPlanes(value)) this.#planes.set(name, value);
+    else this.#plain.set(name, value);
+  }
+
+  plain(name: string): Value {
+    const known = this.#plain.get(name);
+    if (known) return known;
+    const value = this.g.scope(`${name}/plain`, () => fromPlanes(this.g, this.#planes.get(name)!));
+    this.#plain.set(name, value);
+    return value;
+  }
+
+  planes(name: string): Planes {
+    const known = this.#planes.get(name);
+    if (known) return known;
+    const value = this.g.scope(`${name}/planes`, () => toPlanes(this.g, this.#plain.get(name)!));
+    this.#planes.set(name, value);
+    return value;
+  }
+}
+
+/** What decides how a graph is lowered. */
+export interface Lowering {
+  readonly choose: ChooseForm;
+  /** Channels in a block of the engine's blocked layout; `null`, the default, where it has none. */
+  readonly block?: number | null;
+}
+
 /**
- * Replaces every operator that only says what is meant by ONNX operators, in the form that `choose` names,
- * and drops what no output needs.
+ * Replaces every operator that only says what is meant by ONNX operators, and ONNX operators by faster equivalents,
+ * in the form that `choose` names, and drops what no output needs.
  * @throws GraphError when an unknown form, or one that does not apply, was chosen
  */
-export function lower(graph: Graph, choose: ChooseForm): Graph {
+export function lower(graph: Graph, { choose, block = null }: Lowering): Graph {
   const g = new GraphBuilder(graph.name);
   const nodes = needed(graph);
   const outputs = new Set(graph.outputs.map((v) => v.name));
-  const madeBy = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node.operator] as const)));
-  const lowered = new Map<string, Value>();
+  const madeBy = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const lowered = new Lowered(g);
   for (const { name, type, shape } of graph.inputs) lowered.set(name, g.input(name, type, shape));
   // All constants first, so that none of the forms' own can take their names.
   for (const name of new Set(nodes.flatMap((node) => node.inputs))) {
     const tensor = graph.initializers.get(name);
     if (tensor) lowered.set(name, g.initializer(name, tensor));
   }
+  const plainInputs = (node: Node) => node.inputs.map((name) => (name === '' ? null : lowered.plain(name)));
 
-  for (const node of nodes) {
-    const inputs = node.inputs.map((name) => (name === '' ? null : lowered.get(name)!));
-    if (node.domain !== MEANING_DOMAIN) {
+  const form = (node: Node): (Value | Planes)[] => {
+    const operator = node.operator as OperatorName;
+    const asIs = node.domain !== MEANING_DOMAIN;
+    if (!hasForms(operator)) {
       const isOutput = node.outputs.some((name) => outputs.has(name));
-      const copies = isOutput ? [g.output(node.outputs[0]!, inputs[0]!)] : g.copy(node, inputs);
-      for (const [i, name] of node.outputs.entries()) lowered.set(name, copies[i]!);
-      continue;
+      const inputs = plainInputs(node);
+      return isOutput ? [g.output(node.outputs[0]!, inputs[0]!)] : g.copy(node, inputs);
     }
-    const operator = node.operator as MeaningName;
     const call: Call<never> = {
-      inputs,
+      inputs: node.inputs.map((name) => (name === '' ? null : graph.values.get(name)!)),
       attributes: attributesOf(node, operator) as never,
       madeBy: node.inputs.map((name) => madeBy.get(name)),
+      block,
     };
     const chosen = choose(operator, call);
-    const form = (forms[operator] as Readonly<Record<string, Form<never>>>)[chosen];
-    if (!form || form.applies?.(call) === false)
+    if (asIs && chosen === 'plain') return g.copy(node, plainInputs(node));
+    const found = (forms[operator] as Readonly<Record<string, Form<never>>>)[chosen];
+    if (!found || found.applies?.(call) === false)
       throw new GraphError(`${operator} at "${node.name}" cannot take the form "${chosen}"`);
-    const results = g.scope(node.name, () => form.build(g, call));
+    if (found.layout !== 'planes') {
+      const inputs = plainInputs(node);
+      return g.scope(node.name, () => found.build(g, { ...call, inputs }));
+    }
+    const operands: Operands = {
+      plain: (i) => lowered.plain(node.inputs[i]!),
+      planes: (i) => lowered.planes(node.inputs[i]!),
+    };
+    return g.scope(node.name, () => found.build(g, call, operands));
+  };
+
+  for (const node of nodes) {
+    const results = form(node);
     for (const [i, name] of node.outputs.entries()) lowered.set(name, results[i]!);
   }
   return g.build();

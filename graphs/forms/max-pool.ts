@@ -1,9 +1,9 @@
 import type { GraphBuilder } from '../onnx/builder.js';
-import { knownShape, sizeOf, type Value } from '../onnx/types.js';
-import type { Form } from './form.js';
+import { knownShape, type Node, sizeOf, type Value } from '../onnx/types.js';
+import type { PlainForm } from './form.js';
 
 /** dy scattered to where the forward pass found each window's first maximum. */
-export const maxPoolGradScatter: Form<'MaxPoolGrad'> = {
+export const maxPoolGradScatter: PlainForm<'MaxPoolGrad'> = {
   build(g, { inputs: [x, , dy], attributes: { kernel_shape } }) {
     const [, indices] = g.addMany('MaxPool', [x!], { kernel_shape, strides: kernel_shape }, 2);
     const total = sizeOf(knownShape(x!.shape, 'MaxPool'));
@@ -36,13 +36,17 @@ function doubled(g: GraphBuilder, x: Value): Value {
   return g.reshape(deep, [n!, c!, 2 * d!, 2 * h!, 2 * w!]);
 }
 
+/** Whether a value is at least 0 and its zeros carry no gradient. */
+export const behindRelu = (maker: Node | undefined): boolean =>
+  maker?.operator === 'Relu' || (maker?.operator === 'BatchNorm' && maker.attributes.relu?.value === 1);
+
 /**
  * dy wherever x is its window's maximum. All equal maxima receive it, so this serves only where ties carry no
  * gradient any further: behind a ReLU, whose ties are its zeros (others have probability zero).
  */
-export const maxPoolGradMask: Form<'MaxPoolGrad'> = {
+export const maxPoolGradMask: PlainForm<'MaxPoolGrad'> = {
   applies: ({ madeBy, inputs: [x], attributes: { kernel_shape } }) =>
-    madeBy?.[0] === 'Relu' && x!.shape.length === 5 && kernel_shape.join() === '2,2,2',
+    behindRelu(madeBy?.[0]) && x!.shape.length === 5 && kernel_shape.join() === '2,2,2',
   build(g, { inputs: [x, y, dy] }) {
     const below = g.add('Less', [g.add('Sub', [x!, doubled(g, y!)]), g.scalar(0)]);
     return [g.add('Where', [below, g.scalar(0), doubled(g, dy!)])];

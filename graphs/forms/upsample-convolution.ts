@@ -8,29 +8,37 @@ import {
   tapsOf,
   timesTransposed,
 } from './convolution.js';
-import type { Form } from './form.js';
+import type { PlainForm } from './form.js';
 
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
 const TWICE = [2, 2, 2];
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 
 /** The definition: repeat every voxel, then convolve. */
-export const plainForward: Form<'UpsampleConv'> = {
+export const plainForward: PlainForm<'UpsampleConv'> = {
   build: (g, { inputs: [x, w, bias] }) => [g.add('Conv', [repeat(g, x!, TWICE), w!, bias ?? null], SAME)],
 };
 
-export const plainInputGrad: Form<'UpsampleConvInputGrad'> = {
+export const plainInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
   build(g, { inputs: [dy, w] }) {
     const [n, , ...sizes] = known(dy!);
     const input_shape = [n!, known(w!)[1]!, ...sizes];
-    const [fine] = convInputGrad.build(g, { inputs: [dy!, w!], attributes: { ...SAME, input_shape } });
+    const [fine] = convInputGrad.build(g, {
+      inputs: [dy!, w!],
+      attributes: { ...SAME, input_shape },
+      block: null,
+    });
     return [blockSum(g, fine!, TWICE)];
   },
 };
 
-export const plainWeightGrad: Form<'UpsampleConvWeightGrad'> = {
+export const plainWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
   build: (g, { inputs: [x, dy] }) =>
-    convWeightGradSlices.build(g, { inputs: [repeat(g, x!, TWICE), dy!], attributes: SAME }),
+    convWeightGradSlices.build(g, {
+      inputs: [repeat(g, x!, TWICE), dy!],
+      attributes: SAME,
+      block: null,
+    }),
 };
 
 /*
@@ -91,7 +99,7 @@ function phasesOf(g: GraphBuilder, dy: Value): Value[] {
   return phases.map((phase) => g.reshape(phase, [n!, k!, ...half]));
 }
 
-export const phasesForward: Form<'UpsampleConv'> = {
+export const phasesForward: PlainForm<'UpsampleConv'> = {
   applies: ({ inputs: [x] }) => x!.shape.every((d) => typeof d === 'number'),
   build(g, { inputs: [x, w, bias] }) {
     const [n, , ...sizes] = known(x!);
@@ -111,7 +119,7 @@ export const phasesForward: Form<'UpsampleConv'> = {
 };
 
 /** dx is the sum over the phases of each phase's input gradient. */
-export const phasesInputGrad: Form<'UpsampleConvInputGrad'> = {
+export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
   build(g, { inputs: [dy, w] }) {
     const kernels = phaseWeights(g, w!);
     const [n, , ...sizes] = known(dy!);
@@ -123,19 +131,19 @@ export const phasesInputGrad: Form<'UpsampleConvInputGrad'> = {
         pads: phasePads(PHASES[i]!),
         input_shape,
       };
-      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes })[0]!;
+      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes, block: null })[0]!;
     });
     return [contributions.reduce((sum, part) => g.add('Add', [sum, part]))];
   },
 };
 
 /** Each phase gives the gradient of its 2×2×2 kernel; the transpose of the folding matrix takes them back to 3×3×3. */
-export const phasesWeightGrad: Form<'UpsampleConvWeightGrad'> = {
+export const phasesWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
   build(g, { inputs: [x, dy] }) {
     const [c, k] = [known(x!)[1]!, known(dy!)[1]!];
     const gradients = phasesOf(g, dy!).map((part, i) => {
       const attributes = { kernel_shape: TWICE, strides: [1, 1, 1], pads: phasePads(PHASES[i]!) };
-      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes });
+      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, block: null });
       return g.reshape(dw!, [k * c, 8]);
     });
     const all = g.add('Concat', gradients, { axis: 1 });

@@ -56,8 +56,7 @@ export function convNormRelu(
     const convolved = block.upsample
       ? net.g.add('UpsampleConv', batch ? [x, weight] : [x, weight, bias])
       : net.g.add('Conv', batch ? [x, weight] : [x, weight, bias], SAME_3);
-    const normalised = batchNorm(net, `${path}.norm${index}`, convolved, norm, batch ? bias : null);
-    return net.g.add('Relu', [normalised]);
+    return normRelu(net, `${path}.norm${index}`, convolved, norm, batch ? bias : null);
   });
 }
 
@@ -94,7 +93,7 @@ function foldedConv(
 }
 
 /** @param shift what the layer before left out of x: a bias that normalisation would remove */
-function batchNorm(
+function normRelu(
   net: NetworkBuilder,
   path: string,
   x: Value,
@@ -111,9 +110,11 @@ function batchNorm(
     const deviation = g.add('Sqrt', [g.add('Add', [runningVariance, g.scalar(norm.epsilon)])]);
     const slope = g.add('Div', [scale, deviation]);
     const offset = g.add('Sub', [bias, g.add('Mul', [runningMean, slope])]);
-    return g.add('Add', [g.add('Mul', [x, perChannel(net, slope)]), perChannel(net, offset)]);
+    const scaled = g.add('Mul', [x, perChannel(net, slope)]);
+    return g.add('Relu', [g.add('Add', [scaled, perChannel(net, offset)])]);
   }
-  const [y, mean, variance] = g.addMany('BatchNorm', [x, scale, bias], { epsilon: norm.epsilon }, 3);
+  const attributes = { epsilon: norm.epsilon, relu: 1 };
+  const [y, mean, variance] = g.addMany('BatchNorm', [x, scale, bias], attributes, 4);
   if (net.purpose === 'training') {
     // Running variance takes the unbiased estimate, as Keras and PyTorch do.
     const count = sizeOf(x.shape as number[]) / channels[0]!;

@@ -246,7 +246,7 @@ export class GraphBuilder {
       );
       this.#nodes.push({
         name: typeof outputs === 'number' ? name : outputs[0]!,
-        operator: operatorName,
+        operator: definition.opType ?? operatorName,
         domain: definition.domain,
         inputs: inputs.map((v) => v?.name ?? ''),
         outputs: values.map((v) => v.name),

@@ -13,6 +13,7 @@ interface AttributeTypes {
   int: number;
   ints: readonly number[];
   float: number;
+  floats: readonly number[];
   string: string;
   tensor: Tensor;
   graph: Graph;
@@ -39,6 +40,7 @@ const required = <K extends AttributeKind>(kind: K): AttributeSpec<K, true> => (
 export const int = optional('int');
 export const ints = optional('ints');
 export const float = optional('float');
+export const floats = optional('floats');
 export const string = optional('string');
 export const requiredInt = required('int');
 export const requiredInts = required('ints');
@@ -65,8 +67,10 @@ export interface InferredOutput {
 }
 
 export interface Operator<S extends AttributeSpecs = AttributeSpecs> {
-  /** `''` for ONNX, `com.microsoft` for ONNX Runtime's own, `parts2whole` for those that lowering replaces. */
+  /** `''` for ONNX, `com.microsoft…` for ONNX Runtime's own, `parts2whole` for those that lowering replaces. */
   readonly domain: string;
+  /** Its name in its domain, where that is not the one it has here. */
+  readonly opType?: string;
   /** Least and most inputs; `null` may stand for an optional one. */
   readonly inputs: readonly [least: number, most: number];
   readonly attributes: S;
@@ -80,8 +84,9 @@ export function operator<const S extends AttributeSpecs>(
   attributes: S,
   infer: Operator<S>['infer'],
   domain = '',
+  opType?: string,
 ): Operator<S> {
-  return { domain, inputs, attributes, infer };
+  return { domain, inputs, attributes, infer, ...(opType ? { opType } : {}) };
 }
 
 /** The domain of operators that only exist between building and lowering. */

@@ -49,6 +49,8 @@ export const nodeEngine: Engine = {
         executionProviders: ['cpu'],
         intraOpNumThreads: threads,
         graphOptimizationLevel: 'all',
+        // A plan of all memory in one piece takes nearly twice as much, and is not faster.
+        enableMemPattern: false,
         logSeverityLevel: 3,
         // Numbers too small for a normal float slow the processor down a hundredfold, and carry nothing here.
         extra: { session: { set_denormal_as_zero: '1' } },

@@ -99,7 +99,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   );
   const documentation =
     'Encoder of 3D CT images, pre-trained by Parts2Whole. For research, no medical device.';
-  const model = encodeModel(toModel(lower(graph, plainForms), { documentation, metadata }));
+  const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
   const featureError = await compareFeatures(config, checkpoint, model, options.inputType ?? 'float32');
 
   try {

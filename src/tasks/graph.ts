@@ -47,7 +47,9 @@ export function makeGraph(options: GraphOptions): GraphReport {
       : buildGraph(KINDS[options.what], config, tile).graph;
   const built = { graph, parameters: reference.parameters };
   const bytes =
-    options.what === 'encoder' ? encodeModel(toModel(lower(graph, plainForms))) : encodeGraph(built, config);
+    options.what === 'encoder'
+      ? encodeModel(toModel(lower(graph, { choose: plainForms })))
+      : encodeGraph(built, config, null);
   if (options.out) writeFileAtomic(options.out, bytes);
   return {
     what: options.what,

@@ -3,7 +3,7 @@ import type { Config } from '../config.js';
 import type { Batch } from '../data/loader.js';
 import type { XYZ } from '../data/volume.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
-import { buildGraph, encodeGraph, type GraphKind } from './models.js';
+import { buildGraph, type GraphKind, loadGraph } from './models.js';
 import { batchFeeds, type State } from './stepper.js';
 
 /** What the network makes of one batch, sample by sample. */
@@ -35,7 +35,7 @@ export interface FeatureExtractor {
 /** Loads one of a run's graphs that only read the parameters. */
 async function load(kind: GraphKind, config: Config, tile: XYZ, engine: Engine) {
   const built = buildGraph(kind, config, tile);
-  const session = await engine.load(encodeGraph(built, config), { threads: config.threads });
+  const session = await loadGraph(built, config, engine);
   const names = built.parameters.map(({ name }) => name).filter((name) => session.inputs.includes(name));
   const run = (batch: Batch, state: State): Promise<Tensors> =>
     session.run({

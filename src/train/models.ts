@@ -17,6 +17,8 @@ import type { DHW } from '../../graphs/proxies/parts2whole.js';
 import type { Config } from '../config.js';
 import type { XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
+import type { Engine, Session } from '../runtime/engine.js';
+import { blockedChannels } from './blocked.js';
 
 /** The graphs of a run, by name. */
 export type GraphKind = 'step' | 'accumulate' | 'apply' | 'gradient' | 'evaluation' | 'features';
@@ -68,6 +70,15 @@ export function buildGraph(kind: GraphKind, config: Config, tile: XYZ): Built {
   }
 }
 
-/** Lowers a graph by the configured forms, and encodes it as a model. */
-export const encodeGraph = ({ graph }: Built, config: Config): Uint8Array =>
-  encodeModel(toModel(lower(graph, config.forms === 'plain' ? plainForms : fastForms)));
+/**
+ * Lowers a graph by the configured forms, and encodes it as a model.
+ * @param block channels in a block of the layout that only some engines have; `null` leaves it out
+ */
+export const encodeGraph = ({ graph }: Built, config: Config, block: number | null): Uint8Array =>
+  encodeModel(toModel(lower(graph, { choose: config.forms === 'plain' ? plainForms : fastForms, block })));
+
+/** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
+export async function loadGraph(built: Built, config: Config, engine: Engine): Promise<Session> {
+  const model = encodeGraph(built, config, await blockedChannels(engine));
+  return engine.load(model, { threads: config.threads });
+}

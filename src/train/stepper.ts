@@ -7,7 +7,7 @@ import type { Batch } from '../data/loader.js';
 import type { XYZ } from '../data/volume.js';
 import type { Engine, EngineTensor, Session, Tensors } from '../runtime/engine.js';
 import { initialize } from './initialize.js';
-import { buildGraph, encodeGraph, microBatches } from './models.js';
+import { buildGraph, loadGraph, microBatches } from './models.js';
 
 /** All that a step changes: parameters, running statistics and the optimiser's state, by name. */
 export type State = Map<string, EngineTensor>;
@@ -103,7 +103,7 @@ export async function createStepper(
   const { count } = microBatches(config);
   const load = async (kind: 'step' | 'accumulate' | 'apply') => {
     const built = buildGraph(kind, config, tile);
-    return { ...built, session: await engine.load(encodeGraph(built, config), { threads: config.threads }) };
+    return { ...built, session: await loadGraph(built, config, engine) };
   };
   const first = await load(count === 1 ? 'step' : 'accumulate');
   const second = count === 1 ? null : await load('apply');

@@ -5,6 +5,7 @@ import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
 import type { Tensors } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { blockedChannels } from '../../src/train/blocked.js';
 
 /** Lowers, encodes and runs a graph once. */
 export async function runGraph(
@@ -12,7 +13,10 @@ export async function runGraph(
   feeds: Tensors,
   choose: ChooseForm = plainForms,
 ): Promise<Tensors> {
-  const session = await nodeEngine.load(encodeModel(toModel(lower(graph, choose))), { threads: 1 });
+  const session = await nodeEngine.load(
+    encodeModel(toModel(lower(graph, { choose, block: await blockedChannels(nodeEngine) }))),
+    { threads: 1 },
+  );
   try {
     return await session.run(feeds);
   } finally {

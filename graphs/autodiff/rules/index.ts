@@ -6,6 +6,8 @@ import { reduceRules } from './reduce.js';
 import { shapeRules } from './shape.js';
 import { spatialRules } from './spatial.js';
 
+const layout = noGradient('layouts are chosen after the backward pass is built');
+
 /** The gradient of every operator, or why there is none. A missing operator does not compile. */
 export const rules: Rules<OperatorName> = {
   ...elementwiseRules,
@@ -13,6 +15,10 @@ export const rules: Rules<OperatorName> = {
   ...reduceRules,
   ...linearRules,
   ...spatialRules,
+  ReorderInput: layout,
+  ReorderOutput: layout,
+  BlockedConv: layout,
+  BlockedMaxPool: layout,
   If: noGradient('differentiate its branches before building it'),
   Loop: noGradient('differentiate its body before building it'),
 };

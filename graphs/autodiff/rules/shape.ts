@@ -52,6 +52,7 @@ export const shapeRules: Rules<keyof typeof shaping> = {
   Squeeze: ({ g, inputs: [x], dy }) => [() => asShapeOf(g, dy, x!), null],
   // The engine sums what was repeated.
   Expand: ({ dy }) => [() => dy, null],
+  Gather: noGradient('slices with constant limits have one: use Slice'),
   Transpose: ({ g, attributes: { perm }, dy }) => [
     () =>
       g.transpose(

@@ -62,11 +62,12 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof meaning> = 
     () => g.add('UpsampleConvWeightGrad', [x!, dy]),
     () => biasGradient(g, dy),
   ],
-  BatchNorm: ({ g, inputs: [x, scale], outputs: [, mean, variance], attributes, dy, gradients }) => {
-    if (gradients[1] || gradients[2]) throw new GraphError('the statistics of BatchNorm have no gradient');
+  BatchNorm: ({ g, inputs: [, scale], outputs: [y, , variance, centred], attributes, dy, gradients }) => {
+    if (gradients.slice(1).some(Boolean))
+      throw new GraphError('only the first output of BatchNorm has a gradient');
     let built: Value[] | undefined;
     const all = () => {
-      built ??= g.addMany('BatchNormGrad', [dy, x!, scale!, mean!, variance!], attributes, 3);
+      built ??= g.addMany('BatchNormGrad', [dy, y!, centred!, scale!, variance!], attributes, 3);
       return built;
     };
     return [() => all()[0]!, () => all()[1]!, () => all()[2]!];

@@ -1,3 +1,4 @@
+import { blocked } from './blocked.js';
 import { control } from './control.js';
 import { elementwise } from './elementwise.js';
 import { linear } from './linear.js';
@@ -14,6 +15,7 @@ export const operators = {
   ...linear,
   ...spatial,
   ...control,
+  ...blocked,
   ...meaning,
 };
 

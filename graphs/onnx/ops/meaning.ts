@@ -2,7 +2,7 @@
  * Operators that say what is meant, not how it is computed. They exist between building and lowering,
  * where each becomes ONNX operators by one of the forms in `graphs/forms`.
  */
-import { float, MEANING_DOMAIN, operator, requiredInts, sameType } from '../operator.js';
+import { float, int, MEANING_DOMAIN, operator, requiredInts, sameType } from '../operator.js';
 import { formatShape, GraphError } from '../types.js';
 import { grow } from './spatial.js';
 
@@ -59,11 +59,12 @@ export const meaning = {
   MaxPoolGrad: operator([3, 3], { kernel_shape: requiredInts }, ([x]) => [x!], MEANING_DOMAIN),
   /**
    * Normalisation by the statistics of the batch: x [N,C,…], scale [C], bias [C] →
-   * y = scale · (x − mean) / √(variance + epsilon) + bias, mean [C], variance [C] (divided by the count, not count − 1).
+   * y = scale · (x − mean) / √(variance + epsilon) + bias, at least 0 with `relu`; mean [C];
+   * variance [C] (divided by the count, not count − 1); x − mean, which the gradient needs.
    */
   BatchNorm: operator(
     [3, 3],
-    { epsilon: float(1e-5) },
+    { epsilon: float(1e-5), relu: int(0) },
     ([x, scale, bias]) => {
       const channels = x!.shape[1]!;
       if (scale!.shape.length !== 1 || scale!.shape[0] !== channels || bias!.shape[0] !== channels)
@@ -71,15 +72,15 @@ export const meaning = {
           `input ${formatShape(x!.shape)} and scale ${formatShape(scale!.shape)} do not fit`,
         );
       const statistic = { type: x!.type, shape: [channels] };
-      return [x!, statistic, statistic];
+      return [x!, statistic, statistic, x!];
     },
     MEANING_DOMAIN,
   ),
-  /** dy, x, scale, mean, variance of a BatchNorm → dx, dscale, dbias. */
+  /** dy, y, x − mean, scale, variance of a BatchNorm → dx, dscale, dbias. */
   BatchNormGrad: operator(
     [5, 5],
-    { epsilon: float(1e-5) },
-    ([, x, scale]) => [x!, scale!, scale!],
+    { epsilon: float(1e-5), relu: int(0) },
+    ([, y, , scale]) => [y!, scale!, scale!],
     MEANING_DOMAIN,
   ),
 };

@@ -69,6 +69,11 @@ export const shaping = {
       );
     return parts.map((size) => ({ type: x!.type, shape: x!.shape.map((d, i) => (i === a ? size : d)) }));
   }),
+  /** x, indices of int64: the rows of an axis that they name. */
+  Gather: operator([2, 2], { axis: int(0) }, ([x, indices], { axis }) => {
+    const a = normalAxis(axis, x!.shape.length);
+    return [{ type: x!.type, shape: [...x!.shape.slice(0, a), ...indices!.shape, ...x!.shape.slice(a + 1)] }];
+  }),
   /** x, starts, ends, axes, steps: as in NumPy. */
   Slice: operator([4, 5], {}, ([x, starts, ends, axes, steps]) => {
     const shape = [...x!.shape];

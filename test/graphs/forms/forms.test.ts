@@ -1,11 +1,14 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Form } from '../../../graphs/forms/form.js';
-import { forms } from '../../../graphs/forms/index.js';
+import type { Call, Form } from '../../../graphs/forms/form.js';
+import { type ChooseForm, type FormedName, forms, plainForms } from '../../../graphs/forms/index.js';
+import { lower } from '../../../graphs/forms/lower.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
-import type { MeaningName } from '../../../graphs/onnx/ops/index.js';
-import type { Value } from '../../../graphs/onnx/types.js';
+import type { OperatorName } from '../../../graphs/onnx/ops/index.js';
+import { type Graph, sizeOf, type Value } from '../../../graphs/onnx/types.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
+import { nodeEngine } from '../../../src/runtime/node.js';
+import { blockedChannels } from '../../../src/train/blocked.js';
 import { noise, relativeError, runGraph } from '../run.js';
 
 interface Shapes {
@@ -16,93 +19,117 @@ interface Shapes {
   h: number;
   w: number;
 }
-const KERNEL = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
+type Add = (name: string, shape: number[]) => Value;
 
-/** Inputs and attributes of one call, for random sizes. */
-const CALLS: {
-  [K in MeaningName]?: (s: Shapes) => { inputs: number[][]; attributes: object; relu?: boolean };
-} = {
-  ConvWeightGrad: ({ n, c, k, d, h, w }) => ({
-    inputs: [
-      [n, c, d, h, w],
-      [n, k, d, h, w],
-    ],
-    attributes: KERNEL,
-  }),
-  UpsampleConv: ({ n, c, k, d, h, w }) => ({
-    inputs: [[n, c, d, h, w], [k, c, 3, 3, 3], [k]],
-    attributes: {},
-  }),
-  UpsampleConvInputGrad: ({ n, c, k, d, h, w }) => ({
-    inputs: [
-      [n, k, 2 * d, 2 * h, 2 * w],
-      [k, c, 3, 3, 3],
-    ],
-    attributes: {},
-  }),
-  UpsampleConvWeightGrad: ({ n, c, k, d, h, w }) => ({
-    inputs: [
-      [n, c, d, h, w],
-      [n, k, 2 * d, 2 * h, 2 * w],
-    ],
-    attributes: {},
-  }),
+const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
+const POOL = { kernel_shape: [2, 2, 2], strides: [2, 2, 2] };
+
+/** One call of every operator that has forms, for random sizes: the outputs to compare. */
+const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) => Value[]>> = {
+  Conv: (g, add, { n, c, k, d, h, w }) => [
+    g.add('Conv', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3]), add('b', [k])], SAME),
+  ],
+  ConvInputGrad: (g, add, { n, c, k, d, h, w }) => [
+    g.add('ConvInputGrad', [add('dy', [n, k, d, h, w]), add('w', [k, c, 3, 3, 3])], {
+      ...SAME,
+      input_shape: [n, c, d, h, w],
+    }),
+  ],
+  ConvWeightGrad: (g, add, { n, c, k, d, h, w }) => [
+    g.add('ConvWeightGrad', [add('x', [n, c, d, h, w]), add('dy', [n, k, d, h, w])], SAME),
+  ],
+  UpsampleConv: (g, add, { n, c, k, d, h, w }) => [
+    g.add('UpsampleConv', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3]), add('b', [k])]),
+  ],
+  UpsampleConvInputGrad: (g, add, { n, c, k, d, h, w }) => [
+    g.add('UpsampleConvInputGrad', [add('dy', [n, k, 2 * d, 2 * h, 2 * w]), add('w', [k, c, 3, 3, 3])]),
+  ],
+  UpsampleConvWeightGrad: (g, add, { n, c, k, d, h, w }) => [
+    g.add('UpsampleConvWeightGrad', [add('x', [n, c, d, h, w]), add('dy', [n, k, 2 * d, 2 * h, 2 * w])]),
+  ],
+  BatchNorm: (g, add, { n, c, d, h, w }) =>
+    g.addMany(
+      'BatchNorm',
+      [add('x', [n, c, d, h, w]), add('scale', [c]), add('bias', [c])],
+      { epsilon: 1e-3, relu: w % 2 },
+      4,
+    ),
+  BatchNormGrad: (g, add, { n, c, d, h, w }) => {
+    const shape = [n, c, d, h, w];
+    const variance = g.add('Add', [g.add('Abs', [add('variance', [c])]), g.scalar(0.1)]);
+    const y = g.add('Relu', [add('y', shape)]);
+    const operands = [add('dy', shape), y, add('x', shape), add('scale', [c]), variance];
+    return g.addMany('BatchNormGrad', operands, { epsilon: 1e-3, relu: w % 2 }, 3);
+  },
+  MaxPool: (g, add, { n, c, d, h, w }) => [g.add('MaxPool', [add('x', [n, c, 2 * d, 2 * h, 2 * w])], POOL)],
+  MaxPoolGrad: (g, add, { n, c, d, h, w }) => {
+    const x = g.add('Relu', [add('x', [n, c, 2 * d, 2 * h, 2 * w])]);
+    const operands = [x, g.add('MaxPool', [x], POOL), add('dy', [n, c, d, h, w])];
+    const dx = g.add('MaxPoolGrad', operands, { kernel_shape: POOL.kernel_shape });
+    // Zeros of a ReLU may share the gradient: they do not pass it on.
+    return [g.add('Mul', [dx, g.add('Sign', [x])])];
+  },
 };
 
-const sizes = fc.record({
-  n: fc.integer({ min: 1, max: 3 }),
-  c: fc.integer({ min: 1, max: 5 }),
-  k: fc.integer({ min: 1, max: 5 }),
-  d: fc.integer({ min: 1, max: 5 }),
-  h: fc.integer({ min: 1, max: 6 }),
-  w: fc.integer({ min: 1, max: 6 }),
-});
+const block = await blockedChannels(nodeEngine);
+const upTo = (max: number) => fc.integer({ min: 1, max });
+/** Half of the channel counts fill whole blocks, or are 1. */
+const channels = fc.oneof(
+  upTo(5),
+  fc.constantFrom(1, block ?? 16, 2 * (block ?? 16)),
+  fc.constant(block ?? 16),
+);
+const sizes = fc.record({ n: upTo(3), c: channels, k: channels, d: upTo(6), h: upTo(6), w: upTo(6) });
 
-async function run(
-  form: Form<MeaningName>,
-  { inputs, attributes }: { inputs: number[][]; attributes: object },
-): Promise<Float32Array | null> {
+function callOf(operator: FormedName, shapes: Shapes): { graph: Graph; feeds: Record<string, EngineTensor> } {
   const g = new GraphBuilder('form');
-  const values = inputs.map((shape, i): Value => g.input(`x${i}`, 'float32', shape));
-  const call = { inputs: values, attributes: attributes as never };
-  if (form.applies?.(call) === false) return null;
-  g.output('y', form.build(g, call)[0]!);
-  const feeds = inputs.map((shape, i): [string, EngineTensor] => [
-    `x${i}`,
-    {
-      type: 'float32',
-      shape,
-      data: noise(
-        shape.reduce((a, b) => a * b, 1),
-        3 + i,
-      ),
-    },
-  ]);
-  return (await runGraph(g.build(), Object.fromEntries(feeds))).y!.data as Float32Array;
+  const feeds: Record<string, EngineTensor> = {};
+  const add: Add = (name, shape) => {
+    const data = noise(sizeOf(shape), 3 + Object.keys(feeds).length, 1, 0.2);
+    feeds[name] = { type: 'float32', shape, data };
+    return g.input(name, 'float32', shape);
+  };
+  for (const [i, value] of CALLS[operator](g, add, shapes).entries()) g.output(`result${i}`, value);
+  return { graph: g.build(), feeds };
 }
 
 describe('every form agrees with the definition, whatever the sizes', () => {
   const candidates = Object.entries(forms).flatMap(([operator, all]) =>
     Object.entries(all)
-      .filter(([name]) => name !== 'plain' && operator in CALLS)
-      .map(([name, form]) => [operator as MeaningName, name, form as Form<MeaningName>] as const),
+      .filter(([name, { layout }]) => name !== 'plain' && (layout !== 'planes' || block !== null))
+      .map(([name, form]) => [operator as FormedName, name, form as Form<never>] as const),
   );
 
-  test('there are some', () => expect(candidates.length).toBeGreaterThanOrEqual(5));
+  test('there are some', () => expect(candidates.length).toBeGreaterThanOrEqual(block ? 17 : 5));
 
-  test.each(candidates)('%s: %s', async (operator, _name, form) => {
+  test.each(candidates)('%s: %s', async (operator, name, form) => {
     let compared = 0;
+    const choose: ChooseForm = (called, call: Call<OperatorName>) => {
+      if (called !== operator || form.applies?.(call as Call<never>) === false) return 'plain';
+      compared++;
+      return name;
+    };
     await fc.assert(
       fc.asyncProperty(sizes, async (shapes) => {
-        const call = CALLS[operator]!(shapes);
-        const got = await run(form, call);
-        if (!got) return;
-        compared++;
-        const expected = await run(forms[operator].plain as Form<MeaningName>, call);
-        expect(relativeError(got, expected!)).toBeLessThan(1e-5);
+        const { graph, feeds } = callOf(operator, shapes);
+        const before = compared;
+        lower(graph, { choose, block });
+        if (compared === before) return;
+        const [expected, got] = [await runGraph(graph, feeds), await runGraph(graph, feeds, choose)];
+        for (const [output, tensor] of Object.entries(expected)) {
+          const values = got[output]!.data as Float32Array;
+          expect(relativeError(values, tensor.data as Float32Array)).toBeLessThan(1e-5);
+        }
       }),
-      { numRuns: 25, seed: 1 },
+      { numRuns: 60, seed: 1 },
     );
     expect(compared).toBeGreaterThan(5);
+  });
+
+  test('an engine without blocked channels has no planes', () => {
+    const { graph } = callOf('Conv', { n: 1, c: 16, k: 16, d: 2, h: 2, w: 2 });
+    const planes: ChooseForm = () => 'planes';
+    expect(() => lower(graph, { choose: planes, block: null })).toThrow('cannot take the form "planes"');
+    expect(lower(graph, { choose: plainForms }).nodes.map((n) => n.operator)).toContain('Conv');
   });
 });

@@ -1,0 +1,225 @@
+/**
+ * Nearest up-sampling ×2 and a 3×3×3 convolution, on planes; see upsample-convolution.ts for the phases.
+ *
+ * Along depth, with taps w₀, w₁, w₂ and their sum S, the two slices made of slice i are
+ *   even = w₀·xᵢ₋₁ + (w₁+w₂)·xᵢ = S·xᵢ + w₀·(xᵢ₋₁ − xᵢ),
+ *   odd = (w₀+w₁)·xᵢ + w₂·xᵢ₊₁ = S·xᵢ + w₂·(xᵢ₊₁ − xᵢ):
+ * they share S·xᵢ, so three products do instead of four. Within a slice each phase is a 2×2 convolution.
+ */
+import type { GraphBuilder } from '../onnx/builder.js';
+import { knownShape, type Value } from '../onnx/types.js';
+import { timesTransposed } from './convolution.js';
+import type { PlanesForm } from './form.js';
+import {
+  allSlices,
+  blockedWeights,
+  depthwise,
+  fitsPlanes,
+  neighbours,
+  sameKernel,
+  splitSlices,
+} from './planes.js';
+
+const PHASES = [0, 1].flatMap((row) => [0, 1].map((column) => [row, column] as const));
+
+/** Four phases [S,C,H,W] (upper left, upper right, lower left, lower right) interleaved: [S,C,2H,2W], all blocked. */
+export function weave(g: GraphBuilder, phases: readonly Value[], block: number): Value {
+  const [slices, c, h, w] = knownShape(phases[0]!.shape, 'planes') as [number, number, number, number];
+  const rows = [0, 1].map((row) => {
+    const pair = phases
+      .slice(2 * row, 2 * row + 2)
+      .map((phase) => g.reshape(phase, [(slices * c * h * w) / block, 1, block]));
+    return g.reshape(g.add('Concat', pair, { axis: 1 }), [(slices * c * h) / block, 1, 2 * w * block]);
+  });
+  return g.reshape(g.add('Concat', rows, { axis: 1 }), [slices, c, 2 * h, 2 * w]);
+}
+
+/** FOLD[phase][tap of 2] says which taps of 3 fall onto the same voxel of the small input. */
+const FOLD = [
+  [
+    [1, 0, 0],
+    [0, 1, 1],
+  ],
+  [
+    [1, 1, 0],
+    [0, 0, 1],
+  ],
+] as const;
+/** What each voxel 2i−1 … 2i+2 of the output's gradient is multiplied with: its gradient towards voxel i. */
+const GATHER = [
+  [0, 0, 1],
+  [0, 1, 1],
+  [1, 1, 0],
+  [1, 0, 0],
+] as const;
+
+/** The products of two axes' rows, as a constant [rows·rows, 9]. */
+function outer(
+  g: GraphBuilder,
+  rows: readonly (readonly number[])[],
+  columns: readonly (readonly number[])[],
+): Value {
+  const data = rows.flatMap((r) => columns.flatMap((c) => r.flatMap((a) => c.map((b) => a * b))));
+  const shape = [rows.length * columns.length, 9];
+  return g.constant({ type: 'float32', shape, data: Float32Array.from(data) });
+}
+
+/** w [K,C,3,3,3] as S, w₀ and w₂ (see above), each [K·C,9]. */
+function depthBasis(g: GraphBuilder, w: Value): { sum: Value; first: Value; last: Value } {
+  const [k, c] = knownShape(w.shape, 'weights') as [number, number];
+  const [first, middle, last] = g
+    .addMany('Split', [g.reshape(w, [k * c, 3, 9]), g.integers([1, 1, 1])], { axis: 1 }, 3)
+    .map((tap) => g.reshape(tap, [k * c, 9])) as [Value, Value, Value];
+  return { sum: g.add('Add', [g.add('Add', [first, last]), middle]), first, last };
+}
+
+/** Whether the small and the large feature map can be planes. */
+const fits = (
+  small: readonly (number | string)[],
+  channels: number | string,
+  block: number | null,
+): boolean => fitsPlanes(small, block) && (channels as number) % block! === 0;
+
+export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
+  layout: 'planes',
+  applies: ({ inputs: [x, w], block }) => fits(x!.shape, w!.shape[0]!, block),
+  build(g, { inputs, block }, operands) {
+    const x = operands.planes(0);
+    const w = operands.plain(1);
+    const [n, c, ...sizes] = x.shape as [number, number, ...number[]];
+    const k = w.shape[0] as number;
+    const bias = inputs[2] ? operands.plain(2) : null;
+    const basis = depthBasis(g, w);
+    const slices = allSlices(g, x);
+    const difference = (step: -1 | 1) => g.add('Sub', [neighbours(g, slices, n, step), slices]);
+    const [before, after] = [difference(-1), difference(1)];
+    const phases = PHASES.map(([row, column]) => {
+      const fold = outer(g, FOLD[row]!, FOLD[column]!);
+      const kernel = (taps: Value) =>
+        blockedWeights(g, g.reshape(timesTransposed(g, taps, fold), [k, c, 4]), block!, [2, 2]);
+      const window = { kernel_shape: [2, 2], pads: [1 - row, 1 - column, row, column] };
+      const shared = g.add('BlockedConv', [slices, kernel(basis.sum), bias], window);
+      const with_ = (d: Value, taps: Value) => g.add('BlockedConv', [d, kernel(taps), null, shared], window);
+      return { even: with_(before, basis.first), odd: with_(after, basis.last) };
+    });
+    const even = weave(
+      g,
+      phases.map((p) => p.even),
+      block!,
+    );
+    const odd = weave(
+      g,
+      phases.map((p) => p.odd),
+      block!,
+    );
+    return [{ even, odd, shape: [n, k, ...sizes.map((s) => 2 * s)] }];
+  },
+};
+
+/**
+ * The transpose of the above: dxᵢ = Sᵀ(evenᵢ + oddᵢ) + w₀ᵀ(evenᵢ₊₁ − evenᵢ) + w₂ᵀ(oddᵢ₋₁ − oddᵢ), and within a slice
+ * the four phases together are one 4×4 convolution of stride 2.
+ */
+export const upsampleConvInputGradPlanes: PlanesForm<'UpsampleConvInputGrad'> = {
+  layout: 'planes',
+  applies: ({ inputs: [dy, w], block }) =>
+    fits(
+      [...dy!.shape.slice(0, 2), ...dy!.shape.slice(2).map((s) => (s as number) / 2)],
+      w!.shape[1]!,
+      block,
+    ),
+  build(g, { block }, operands) {
+    const dy = operands.planes(0);
+    const w = operands.plain(1);
+    const [k, c] = knownShape(w.shape, 'weights') as [number, number];
+    const [n, , ...sizes] = dy.shape as [number, number, ...number[]];
+    const basis = depthBasis(g, w);
+    const gather = outer(g, GATHER, GATHER);
+    const kernel = (taps: Value) =>
+      blockedWeights(g, g.reshape(timesTransposed(g, taps, gather), [k, c, 16]), block!, [4, 4], true);
+    const window = { kernel_shape: [4, 4], strides: [2, 2], pads: [1, 1, 1, 1] };
+    const shared = g.add('BlockedConv', [g.add('Add', [dy.even, dy.odd]), kernel(basis.sum)], window);
+    const after = g.add('Sub', [neighbours(g, dy.even, n, 1), dy.even]);
+    const first = g.add('BlockedConv', [after, kernel(basis.first), null, shared], window);
+    const before = g.add('Sub', [neighbours(g, dy.odd, n, -1), dy.odd]);
+    const dx = g.add('BlockedConv', [before, kernel(basis.last), null, first], window);
+    return [splitSlices(g, dx, [n, c, ...sizes.map((s) => s / 2)])];
+  },
+};
+
+/** Along one axis of a slice: the gradients that x, its neighbour before and its neighbour after (less x) meet. */
+const SUMS = [
+  [1, 1],
+  [1, 0],
+  [0, 1],
+] as const;
+/** x itself, and the differences to its neighbours before and after. */
+const DIFFERENCES = [
+  [0, 1, 0],
+  [1, -1, 0],
+  [0, -1, 1],
+] as const;
+/** How the three products of an axis make up the gradients of w₀, w₁, w₂: S reaches all, the differences w₀ or w₂. */
+const SPREAD = [
+  [1, 1, 0],
+  [1, 0, 0],
+  [1, 0, 1],
+] as const;
+
+/**
+ * dw in the basis of the depth formula above, taken along all three axes: 27 products of a combination of dy's
+ * phases with x or a difference of neighbours, each over the positions of the small input.
+ */
+export const upsampleConvWeightGradPlanes: PlanesForm<'UpsampleConvWeightGrad'> = {
+  layout: 'planes',
+  applies: ({ inputs: [x, dy], block }) => fits(x!.shape, dy!.shape[1]!, block),
+  build(g, { block }, operands) {
+    const [x, dy] = [operands.planes(0), operands.planes(1)];
+    const [n, c, d, h, w] = x.shape as [number, number, number, number, number];
+    const k = dy.shape[1]!;
+    const flat = (v: Value, channels: number) =>
+      g.reshape(g.add('ReorderOutput', [v], { channels }), [d * n, channels, h * w]);
+    const phases = (v: Value, [row, column]: readonly [readonly number[], readonly number[]]) => {
+      const kernel = sameKernel(
+        g,
+        k,
+        block!,
+        row.map((a) => column.map((b) => a * b)),
+      );
+      return flat(depthwise(g, v, kernel, { kernel: [2, 2], stride: 2 }), k);
+    };
+    const seen = (v: Value, [row, column]: readonly [readonly number[], readonly number[]]) => {
+      const kernel = sameKernel(
+        g,
+        c,
+        block!,
+        row.map((a) => column.map((b) => a * b)),
+      );
+      return flat(depthwise(g, v, kernel, { kernel: [3, 3], pads: [1, 1, 1, 1] }), c);
+    };
+    const slices = allSlices(g, x);
+    const difference = (step: -1 | 1) => g.add('Sub', [neighbours(g, slices, n, step), slices]);
+    const along = [
+      { gradient: g.add('Add', [dy.even, dy.odd]), input: slices },
+      { gradient: dy.even, input: difference(-1) },
+      { gradient: dy.odd, input: difference(1) },
+    ];
+    const products = along.flatMap(({ gradient, input }) =>
+      [0, 1, 2].flatMap((row) =>
+        [0, 1, 2].map((column) => {
+          const a = phases(gradient, [SUMS[row]!, SUMS[column]!]);
+          const b = seen(input, [DIFFERENCES[row]!, DIFFERENCES[column]!]);
+          return g.reshape(g.sum(timesTransposed(g, a, b), [0], 0), [1, k * c]);
+        }),
+      ),
+    );
+    const spread = SPREAD.flatMap((z) =>
+      SPREAD.flatMap((y) =>
+        SPREAD.flatMap((q) => z.flatMap((a) => y.flatMap((b) => q.map((e) => a * b * e)))),
+      ),
+    );
+    const matrix = g.constant({ type: 'float32', shape: [27, 27], data: Float32Array.from(spread) });
+    const taps = g.add('MatMul', [matrix, g.add('Concat', products, { axis: 0 })]);
+    return [g.reshape(g.transpose(taps, [1, 0]), [k, c, 3, 3, 3])];
+  },
+};
