@@ -1,15 +1,7 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../onnx/types.js';
 import type { PlainForm, PlanesForm } from './form.js';
-import {
-  channelSums,
-  depthwise,
-  fitsPlanes,
-  mapPlanes,
-  type Planes,
-  perChannel,
-  sameKernel,
-} from './planes.js';
+import { channelSums, depthwise, fitsPlanes, mapHalves, perChannel, sameKernel } from './planes.js';
 
 /** A vector of C values as [1,C,1], to broadcast over [N,C,S]. */
 const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1]);
@@ -82,62 +74,49 @@ export const batchNormGrad: PlainForm<'BatchNormGrad'> = {
   },
 };
 
-const addHalves = (g: GraphBuilder, [even, odd]: readonly [Value, Value]) => g.add('Add', [even, odd]);
-
 /** On planes every affine map of a channel, with its ReLU, is one depthwise 1×1 convolution: one pass over memory. */
 export const batchNormPlanes: PlanesForm<'BatchNorm'> = {
   layout: 'planes',
-  applies: ({ inputs: [x], block }) => fitsPlanes(x!.shape, block),
-  build(g, { attributes: { epsilon, relu }, block }, operands) {
+  applies: ({ inputs: [x], native }) => fitsPlanes(x!.shape, native),
+  build(g, { attributes: { epsilon, relu }, native }, operands) {
     const x = operands.planes(0);
     const [scale, bias] = [operands.plain(1), operands.plain(2)];
-    const { shape } = x;
-    const perCount = g.scalar(shape[1]! / sizeOf(shape));
-    const averaged = (halves: readonly [Value, Value]) => g.add('Mul', [addHalves(g, halves), perCount]);
-    const mean = averaged(mapPlanes(x, (half) => channelSums(g, half, block!)));
+    const channels = x.shape[1];
+    const perCount = g.scalar(channels / sizeOf(x.shape));
+    const mean = g.add('Mul', [channelSums(g, [x], native!)[0]!, perCount]);
     const shift = g.add('Neg', [mean]);
-    const one = sameKernel(g, shape[1]!, block!, [[1]]);
-    const planes = ([even, odd]: readonly [Value, Value]): Planes => ({ even, odd, shape });
-    const centred = planes(mapPlanes(x, (half) => depthwise(g, half, one, { bias: shift })));
-    const variance = averaged(mapPlanes(centred, (half) => channelSums(g, half, block!, 'ReduceSumSquare')));
+    const one = sameKernel(g, channels, native!.block, [[1]]);
+    const centred = mapHalves([x], (half) => depthwise(g, half, one, { bias: shift }));
+    const variance = g.add('Mul', [channelSums(g, [centred], native!, 'ReduceSumSquare')[0]!, perCount]);
     const slope = perChannel(g, g.add('Mul', [scale, inverseDeviation(g, variance, epsilon)]));
-    const y = planes(mapPlanes(centred, (half) => depthwise(g, half, slope, { bias, relu: relu === 1 })));
+    const y = mapHalves([centred], (half) =>
+      depthwise(g, half, slope, { bias, ...(relu ? { activation: 'Relu' } : {}) }),
+    );
     return [y, mean, variance, centred];
   },
 };
 
-/** Larger than 1 / (the smallest normal number): times this, every positive number is above 1. */
+/** Times this, every positive number that is not denormal is above 1. */
 const STEEP = 2 ** 127;
 
 export const batchNormGradPlanes: PlanesForm<'BatchNormGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [dy], block }) => fitsPlanes(dy!.shape, block),
-  build(g, { attributes: { epsilon, relu }, block }, operands) {
-    const [dy, y, x] = [operands.planes(0), operands.planes(1), operands.planes(2)];
-    const { shape } = dy;
-    const steep = sameKernel(g, shape[1]!, block!, [[STEEP]]);
-    const masked = (gradient: Value, output: Value) => {
-      const mask = g.add('BlockedConv', [output, steep], {
-        kernel_shape: [1, 1],
-        group: shape[1]!,
-        activation: 'Clip',
-        activation_params: [0, 1],
-      });
-      return g.add('Mul', [gradient, mask]);
-    };
-    const even = relu ? masked(dy.even, y.even) : dy.even;
-    const odd = relu ? masked(dy.odd, y.odd) : dy.odd;
-    const dbias = addHalves(g, [channelSums(g, even, block!), channelSums(g, odd, block!)]);
-    const products = [g.add('Mul', [even, x.even]), g.add('Mul', [odd, x.odd])] as const;
-    const moment = addHalves(g, [channelSums(g, products[0], block!), channelSums(g, products[1], block!)]);
+  applies: ({ inputs: [dy], native }) => fitsPlanes(dy!.shape, native),
+  build(g, { attributes: { epsilon, relu }, native }, operands) {
+    const [given, y, x] = [operands.planes(0), operands.planes(1), operands.planes(2)];
+    const channels = x.shape[1];
+    const steep = sameKernel(g, channels, native!.block, [[STEEP]]);
+    const masked = (half: Value, output: Value) =>
+      g.add('Mul', [half, depthwise(g, output, steep, { activation: 'Clip' })]);
+    const dy = relu ? mapHalves([given, y], masked) : given;
+    const products = mapHalves([dy, x], (a, b) => g.add('Mul', [a, b]));
+    const [dbias, moment] = channelSums(g, [dy, products], native!) as [Value, Value];
     const [scale, variance] = [operands.plain(3), operands.plain(4)];
-    const count = sizeOf(shape) / shape[1]!;
-    const c = coefficients(g, { scale, variance, dbias, moment }, epsilon, count);
+    const c = coefficients(g, { scale, variance, dbias, moment }, epsilon, sizeOf(x.shape) / channels);
     const [direct, indirect] = [perChannel(g, c.direct), perChannel(g, c.indirect)];
-    const half = (gradient: Value, centred: Value) => {
-      const sum = depthwise(g, centred, indirect, { bias: c.constant });
-      return depthwise(g, gradient, direct, { sum });
-    };
-    return [{ even: half(even, x.even), odd: half(odd, x.odd), shape }, c.dscale, dbias];
+    const dx = mapHalves([dy, x], (gradient, centred) =>
+      depthwise(g, gradient, direct, { sum: depthwise(g, centred, indirect, { bias: c.constant }) }),
+    );
+    return [dx, c.dscale, dbias];
   },
 };

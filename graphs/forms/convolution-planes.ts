@@ -3,16 +3,21 @@ import type { GraphBuilder } from '../onnx/builder.js';
 import type { ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf } from '../onnx/ops/index.js';
 import { knownShape, type Value } from '../onnx/types.js';
-import { timesTransposed } from './convolution.js';
-import type { PlanesForm } from './form.js';
+import type { Native, PlanesForm } from './form.js';
 import {
   blockedWeights,
+  chunkRanges,
   depthwise,
   fitsPlanes,
-  mapPlanes,
+  joined,
+  mapHalves,
   neighbours,
   type Planes,
+  productOverSlices,
   sameKernel,
+  shapeOf,
+  total,
+  unblocked,
 } from './planes.js';
 
 const IN_PLANE = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
@@ -24,8 +29,8 @@ const keepsSize = ({ kernel_shape, strides, pads }: Partial<Window>): boolean =>
   kernel_shape?.join() === '3,3,3' && (strides ?? []).every((s) => s === 1) && pads?.join() === '1,1,1,1,1,1';
 
 /** Whether both are channels of whole blocks, and x has planes. */
-function fits(x: Value, y: Pick<Value, 'shape'>, block: number | null): boolean {
-  return fitsPlanes(x.shape, block) && (y.shape[1] as number) % block! === 0;
+function fits(x: Value, y: Pick<Value, 'shape'>, native: Native | null): boolean {
+  return fitsPlanes(x.shape, native) && (y.shape[1] as number) % native!.block === 0;
 }
 
 /** w [K,C,3,3,3] → for each tap of depth [K,C,9], first to last; backwards in every axis with `flipped`. */
@@ -62,37 +67,42 @@ function convolve(
   const w4 = arrange(g.add('Neg', [g2]));
   const conv = (d: Value, w: Value, sum?: Value) =>
     g.add('BlockedConv', sum ? [d, w, bias, sum] : [d, w], IN_PLANE);
-  const m2 = conv(g.add('Add', [x.even, x.odd]), w2);
-  const m3 = conv(g.add('Sub', [x.odd, x.even]), w3);
-  const before = neighbours(g, x.odd, n!, -1);
-  const after = neighbours(g, x.even, n!, 1);
-  const even = conv(g.add('Sub', [before, x.odd]), w1, g.add('Add', [m2, m3]));
-  const odd = conv(g.add('Sub', [x.even, after]), w4, g.add('Sub', [m2, m3]));
-  return { even, odd, shape: [n!, w1.shape[0] as number, ...sizes] };
+  const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
+  const chunks = x.chunks.map(({ even, odd }, i) => {
+    const before = neighbours(g, odds, i, n, -1);
+    const after = neighbours(g, evens, i, n, 1);
+    const m2 = conv(g.add('Add', [even, odd]), w2);
+    const m3 = conv(g.add('Sub', [odd, even]), w3);
+    return {
+      even: conv(g.add('Sub', [before, odd]), w1, g.add('Add', [m2, m3])),
+      odd: conv(g.add('Sub', [even, after]), w4, g.add('Sub', [m2, m3])),
+    };
+  });
+  return { chunks, shape: [n, w1.shape[0] as number, ...sizes] };
 }
 
 export const convPlanes: PlanesForm<'Conv'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, w], attributes, block }) =>
+  applies: ({ inputs: [x, w], attributes, native }) =>
     attributes.group === 1 &&
     (attributes.dilations ?? []).every((d) => d === 1) &&
     keepsSize(attributes) &&
-    fits(x!, { shape: [1, w!.shape[0]!] }, block),
-  build(g, { inputs, block }, operands) {
+    fits(x!, { shape: [1, w!.shape[0]!] }, native),
+  build(g, { inputs, native }, operands) {
     const taps = depthTaps(g, operands.plain(1), false);
     const bias = inputs[2] ? operands.plain(2) : null;
-    return [convolve(g, operands.planes(0), taps, (w) => blockedWeights(g, w, block!, [3, 3]), bias)];
+    return [convolve(g, operands.planes(0), taps, (w) => blockedWeights(g, w, native!.block, [3, 3]), bias)];
   },
 };
 
 /** The gradient of the input is a convolution with exchanged channels and taps from last to first. */
 export const convInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [dy, w], attributes, block }) =>
-    keepsSize(attributes) && fits(dy!, { shape: [1, w!.shape[1]!] }, block),
-  build(g, { block }, operands) {
+  applies: ({ inputs: [dy, w], attributes, native }) =>
+    keepsSize(attributes) && fits(dy!, { shape: [1, w!.shape[1]!] }, native),
+  build(g, { native }, operands) {
     const taps = depthTaps(g, operands.plain(1), true);
-    const arrange = (w: Value) => blockedWeights(g, w, block!, [3, 3], true);
+    const arrange = (w: Value) => blockedWeights(g, w, native!.block, [3, 3], true);
     return [convolve(g, operands.planes(0), taps, arrange, null)];
   },
 };
@@ -103,52 +113,47 @@ export const convInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
  */
 export const convFirstPlanes: PlanesForm<'Conv'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, w], attributes, block }) =>
+  applies: ({ inputs: [x, w], attributes, native }) =>
     attributes.group === 1 &&
     (attributes.dilations ?? []).every((d) => d === 1) &&
     keepsSize(attributes) &&
     x!.shape[1] === 1 &&
-    fitsPlanes([x!.shape[0]!, w!.shape[0]!, ...x!.shape.slice(2)], block),
-  build(g, { inputs, block }, operands) {
+    fitsPlanes([x!.shape[0]!, w!.shape[0]!, ...x!.shape.slice(2)], native),
+  build(g, { inputs, native }, operands) {
     const [x, w] = [operands.plain(0), operands.plain(1)];
-    const [n, , d, height, width] = knownShape(x.shape, 'planes') as [number, 1, number, number, number];
+    const [n, , d, height, width] = shapeOf(x);
     const k = w.shape[0] as number;
     const slices = g.transpose(g.reshape(x, [n, d, height * width]), [1, 0, 2]);
     const padded = g.add('Pad', [slices, g.integers([1, 0, 0, 1, 0, 0])]);
-    const blocks = g.reshape(w, [k / block!, block!, 27]);
+    const blocks = g.reshape(w, [k / native!.block, native!.block, 27]);
     const weights = g.reshape(g.transpose(blocks, [0, 2, 1]), [k, 3, 3, 3]);
     const bias = inputs[2] ? operands.plain(2) : null;
-    const half = (parity: 0 | 1) => {
-      const seen = [0, 1, 2].map((tap) => {
-        const every = g.slice(padded, [parity + tap], [parity + tap + d - 1], [0], [2]);
-        return g.reshape(every, [(d / 2) * n, 1, height, width]);
-      });
-      return g.add('BlockedConv', [g.add('Concat', seen, { axis: 1 }), weights, bias], IN_PLANE);
-    };
-    return [{ even: half(0), odd: half(1), shape: [n, k, d, height, width] }];
+    const shape = [n, k, d, height, width] as const;
+    const chunks = chunkRanges(shape, native!).map(([from, to]) => {
+      const half = (parity: 0 | 1) => {
+        const seen = [0, 1, 2].map((tap) => {
+          const start = 2 * from + parity + tap;
+          const every = g.slice(padded, [start], [start + 2 * (to - from) - 1], [0], [2]);
+          return g.reshape(every, [(to - from) * n, 1, height, width]);
+        });
+        return g.add('BlockedConv', [g.add('Concat', seen, { axis: 1 }), weights, bias], IN_PLANE);
+      };
+      return { even: half(0), odd: half(1) };
+    });
+    return [{ chunks, shape }];
   },
 };
 
-/** A half with itself moved by −1, 0 and 1 voxel along an axis of the slice, as channels: [S,3C,H·W], not blocked. */
-function threeShifts(g: GraphBuilder, x: Value, block: number, axis: 'height' | 'width'): Value {
-  const [slices, c, h, w] = knownShape(x.shape, 'planes') as [number, number, number, number];
-  const kernel = (tap: number) => [0, 1, 2].map((t) => (t === tap ? 1 : 0));
-  const moved = (tap: number) =>
-    axis === 'width'
-      ? depthwise(g, x, sameKernel(g, c, block, [kernel(tap)]), { kernel: [1, 3], pads: [0, 1, 0, 1] })
-      : depthwise(
-          g,
-          x,
-          sameKernel(
-            g,
-            c,
-            block,
-            kernel(tap).map((t) => [t]),
-          ),
-          { kernel: [3, 1], pads: [1, 0, 1, 0] },
-        );
-  const stacked = g.add('Concat', [moved(0), x, moved(2)], { axis: 1 });
-  return g.reshape(g.add('ReorderOutput', [stacked], { channels: 3 * c }), [slices, 3 * c, h * w]);
+/** Every half with itself moved by −1, 0 and 1 voxel along an axis of the slice, as channels: [S,3C,H·W], not blocked. */
+function threeShifts(g: GraphBuilder, x: Planes, block: number, axis: 'height' | 'width'): Planes {
+  const kernel = (taps: readonly number[]) =>
+    sameKernel(g, x.shape[1], block, axis === 'width' ? [taps] : taps.map((t) => [t]));
+  const [back, ahead] = [kernel([1, 0, 0]), kernel([0, 0, 1])];
+  const pads = axis === 'width' ? ([0, 1, 0, 1] as const) : ([1, 0, 1, 0] as const);
+  return mapHalves([x], (half) => {
+    const shifts = [depthwise(g, half, back, { pads }), half, depthwise(g, half, ahead, { pads })];
+    return unblocked(g, g.add('Concat', shifts, { axis: 1 }));
+  });
 }
 
 /**
@@ -157,36 +162,29 @@ function threeShifts(g: GraphBuilder, x: Value, block: number, axis: 'height' | 
  */
 export const convWeightGradPlanes: PlanesForm<'ConvWeightGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, dy], attributes, block }) => keepsSize(attributes) && fits(x!, dy!, block),
-  build(g, { block }, operands) {
+  applies: ({ inputs: [x, dy], attributes, native }) => keepsSize(attributes) && fits(x!, dy!, native),
+  build(g, { native }, operands) {
     const [x, dy] = [operands.planes(0), operands.planes(1)];
-    const [n, c] = x.shape as [number, number];
-    const k = dy.shape[1]!;
-    const [xEven, xOdd] = mapPlanes(x, (half) => threeShifts(g, half, block!, 'width'));
-    const [dyEven, dyOdd] = mapPlanes(dy, (half) => threeShifts(g, half, block!, 'height'));
-    const count = xEven.shape[0] as number;
-    const rows = (from: number, to: number) =>
-      g.integers(Array.from({ length: to - from }, (_, i) => from + i));
-    // Gather copies on all threads, Slice on one.
-    const butFirst = (v: Value) => g.add('Gather', [v, rows(n, count)], { axis: 0 });
-    const butLast = (v: Value) => g.add('Gather', [v, rows(0, count - n)], { axis: 0 });
-    const product = (a: Value, b: Value) => g.sum(timesTransposed(g, a, b), [0], 0);
-    const pairs: (readonly [Value, Value])[][] = [
-      [...(count > n ? [[butFirst(dyEven), butLast(xOdd)] as const] : []), [dyOdd, xEven]],
-      [
-        [dyEven, xEven],
-        [dyOdd, xOdd],
-      ],
-      [[dyEven, xOdd], ...(count > n ? [[butLast(dyOdd), butFirst(xEven)] as const] : [])],
-    ];
-    const taps = pairs.map((tap) =>
-      g.reshape(
-        tap.map(([a, b]) => product(a, b)).reduce((a, b) => g.add('Add', [a, b])),
-        [1, 3, k, 3, c],
-      ),
-    );
+    const [n, c] = x.shape;
+    const k = dy.shape[1];
+    const seen = threeShifts(g, x, native!.block, 'width');
+    const given = threeShifts(g, dy, native!.block, 'height');
+    const [evens, odds] = [seen.chunks.map((pair) => pair.even), seen.chunks.map((pair) => pair.odd)];
+    const parts = given.chunks.map(({ even, odd }, i) => {
+      const product = (gradient: Value, input: Value) => productOverSlices(g, gradient, input);
+      const taps = [
+        [product(even, neighbours(g, odds, i, n, -1)), product(odd, evens[i]!)],
+        [product(even, evens[i]!), product(odd, odds[i]!)],
+        [product(even, odds[i]!), product(odd, neighbours(g, evens, i, n, 1))],
+      ];
+      return joined(
+        g,
+        taps.map((tap) => g.reshape(total(g, tap), [1, 3, k, 3, c])),
+        0,
+      );
+    });
+    const stacked = total(g, parts);
     // dy moved by +1 meets the tap before its own: heights come out from last to first.
-    const stacked = g.add('Concat', taps, { axis: 0 });
     return [g.transpose(g.slice(stacked, [-1], [-4], [1], [-1]), [2, 4, 0, 1, 3])];
   },
 };
@@ -194,23 +192,27 @@ export const convWeightGradPlanes: PlanesForm<'ConvWeightGrad'> = {
 /** The same for one input channel: all 27 taps side by side are small. */
 export const convWeightGradFirstPlanes: PlanesForm<'ConvWeightGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, dy], attributes, block }) =>
-    keepsSize(attributes) && x!.shape[1] === 1 && fitsPlanes(dy!.shape, block),
-  build(g, _, operands) {
+  applies: ({ inputs: [x, dy], attributes, native }) =>
+    keepsSize(attributes) && x!.shape[1] === 1 && fitsPlanes(dy!.shape, native),
+  build(g, { native }, operands) {
     const [x, dy] = [operands.plain(0), operands.planes(1)];
-    const [n, k, d, h, w] = dy.shape as [number, number, number, number, number];
+    const [n, k, d, h, w] = dy.shape;
     const slices = g.transpose(g.reshape(x, [n, d, h, w]), [1, 0, 2, 3]);
     const padded = g.add('Pad', [slices, g.integers([1, 0, 1, 1, 1, 0, 1, 1])]);
-    const half = (gradient: Value, parity: 0 | 1) => {
-      const seen = Array.from({ length: 27 }, (_, t) => {
-        const [z, row, column] = [Math.floor(t / 9), Math.floor(t / 3) % 3, t % 3];
-        const start = [parity + z, row, column];
-        const taken = g.slice(padded, start, [start[0]! + d - 1, row + h, column + w], [0, 2, 3], [2, 1, 1]);
-        return g.reshape(taken, [(d / 2) * n, 1, h * w]);
-      });
-      const flat = g.reshape(g.add('ReorderOutput', [gradient], { channels: k }), [(d / 2) * n, k, h * w]);
-      return g.sum(timesTransposed(g, flat, g.add('Concat', seen, { axis: 1 })), [0], 0);
-    };
-    return [g.reshape(g.add('Add', [half(dy.even, 0), half(dy.odd, 1)]), [k, 1, 3, 3, 3])];
+    const products = chunkRanges(dy.shape, native!).flatMap(([from, to], i) => {
+      const product = (gradient: Value, parity: 0 | 1) => {
+        const taken = Array.from({ length: 27 }, (_, t) => {
+          const [z, row, column] = [Math.floor(t / 9), Math.floor(t / 3) % 3, t % 3];
+          const start = 2 * from + parity + z;
+          const ends = [start + 2 * (to - from) - 1, row + h, column + w];
+          const tap = g.slice(padded, [start, row, column], ends, [0, 2, 3], [2, 1, 1]);
+          return g.reshape(tap, [(to - from) * n, 1, h * w]);
+        });
+        return productOverSlices(g, unblocked(g, gradient), g.add('Concat', taken, { axis: 1 }));
+      };
+      const { even, odd } = dy.chunks[i]!;
+      return [product(even, 0), product(odd, 1)];
+    });
+    return [g.reshape(total(g, products), [k, 1, 3, 3, 3])];
   },
 };

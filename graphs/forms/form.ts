@@ -4,14 +4,22 @@ import type { AttributesOf, OperatorName } from '../onnx/ops/index.js';
 import type { Node, Value } from '../onnx/types.js';
 import type { Planes } from './planes.js';
 
+/** ONNX Runtime's blocked layout on one engine. */
+export interface Native {
+  /** Channels in a block. */
+  readonly block: number;
+  /** Large feature maps are worked on in parts of about this many voxels, which stay in the processor's cache. */
+  readonly chunk: number;
+}
+
 /** One node to be lowered. */
 export interface Call<K extends OperatorName> {
   readonly inputs: readonly (Value | null)[];
   /** The node that made each input; `undefined` for an input of the graph or a constant. */
   readonly madeBy?: readonly (Node | undefined)[];
   readonly attributes: ResolvedAttributes<AttributesOf<K>>;
-  /** Channels in a block of the engine's blocked layout; `null` where it has none. */
-  readonly block: number | null;
+  /** What ONNX Runtime's own kernels offer on the engine; `null` where only the standard's operators may be used. */
+  readonly native: Native | null;
 }
 
 /** What a node's inputs have become, in the layout that a form wants; converted when first asked for. */

@@ -2,7 +2,7 @@ import { attributesOf, GraphBuilder } from '../onnx/builder.js';
 import { MEANING_DOMAIN } from '../onnx/operator.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
-import type { Call, Form, Operands } from './form.js';
+import type { Call, Form, Native, Operands } from './form.js';
 import { type ChooseForm, forms, hasForms } from './index.js';
 import { fromPlanes, isPlanes, type Planes, toPlanes } from './planes.js';
 
@@ -22,7 +22,10 @@ class Lowered {
   readonly #plain = new Map<string, Value>();
   readonly #planes = new Map<string, Planes>();
 
-  constructor(readonly g: GraphBuilder) {}
+  constructor(
+    readonly g: GraphBuilder,
+    readonly native: Native | null,
+  ) {}
 
   set(name: string, value: Value | Planes): void {
     if (isPlanes(value)) this.#planes.set(name, value);
@@ -40,7 +43,9 @@ class Lowered {
   planes(name: string): Planes {
     const known = this.#planes.get(name);
     if (known) return known;
-    const value = this.g.scope(`${name}/planes`, () => toPlanes(this.g, this.#plain.get(name)!));
+    const value = this.g.scope(`${name}/planes`, () =>
+      toPlanes(this.g, this.#plain.get(name)!, this.native!),
+    );
     this.#planes.set(name, value);
     return value;
   }
@@ -49,8 +54,8 @@ class Lowered {
 /** What decides how a graph is lowered. */
 export interface Lowering {
   readonly choose: ChooseForm;
-  /** Channels in a block of the engine's blocked layout; `null`, the default, where it has none. */
-  readonly block?: number | null;
+  /** What the engine offers beside the standard's operators; nothing by default. */
+  readonly native?: Native | null;
 }
 
 /**
@@ -58,12 +63,12 @@ export interface Lowering {
  * in the form that `choose` names, and drops what no output needs.
  * @throws GraphError when an unknown form, or one that does not apply, was chosen
  */
-export function lower(graph: Graph, { choose, block = null }: Lowering): Graph {
+export function lower(graph: Graph, { choose, native = null }: Lowering): Graph {
   const g = new GraphBuilder(graph.name);
   const nodes = needed(graph);
   const outputs = new Set(graph.outputs.map((v) => v.name));
   const madeBy = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const lowered = new Lowered(g);
+  const lowered = new Lowered(g, native);
   for (const { name, type, shape } of graph.inputs) lowered.set(name, g.input(name, type, shape));
   // All constants first, so that none of the forms' own can take their names.
   for (const name of new Set(nodes.flatMap((node) => node.inputs))) {
@@ -84,7 +89,7 @@ export function lower(graph: Graph, { choose, block = null }: Lowering): Graph {
       inputs: node.inputs.map((name) => (name === '' ? null : graph.values.get(name)!)),
       attributes: attributesOf(node, operator) as never,
       madeBy: node.inputs.map((name) => madeBy.get(name)),
-      block,
+      native,
     };
     const chosen = choose(operator, call);
     if (asIs && chosen === 'plain') return g.copy(node, plainInputs(node));

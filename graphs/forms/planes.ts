@@ -1,109 +1,198 @@
 /**
  * Feature maps as planes: the layout in which ONNX Runtime's convolutions are fastest.
  *
- * A feature map [N,C,D,H,W] becomes two tensors, of its even and of its odd slices along depth, each
- * [D/2·N,C,H,W] (depth outermost) in ONNX Runtime's blocked layout. Depth is then a batch axis of
+ * A feature map [N,C,D,H,W] becomes pairs of tensors, of its even and of its odd slices along depth, each
+ * [slices·N,C,H,W] (depth outermost) in ONNX Runtime's blocked layout. Depth is then a batch axis of
  * two-dimensional convolutions: a step along it is a contiguous slice, and every sum and difference of
- * neighbouring slices is one operator on whole tensors.
+ * neighbouring slices is one operator on whole tensors. Large feature maps are cut along depth into chunks, so
+ * that what one operator writes is still in the processor's cache when the next one reads it.
  */
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../onnx/types.js';
+import type { Native } from './form.js';
 
-export interface Planes {
-  /** Slices 0, 2, 4, … and 1, 3, 5, … */
+export interface Pair {
   readonly even: Value;
   readonly odd: Value;
-  /** [N,C,D,H,W] of the feature map. */
-  readonly shape: readonly number[];
 }
 
-export const isPlanes = (value: Value | Planes): value is Planes => 'even' in value;
+export interface Planes {
+  /** The slices 0, 2, 4, … and 1, 3, 5, …, cut into parts of consecutive pairs. */
+  readonly chunks: readonly Pair[];
+  /** [N,C,D,H,W] of the feature map. */
+  readonly shape: PlanesShape;
+}
+export type PlanesShape = readonly [n: number, c: number, d: number, h: number, w: number];
 
-/** Both halves put through the same nodes. */
-export const mapPlanes = (x: Planes, change: (half: Value) => Value): [even: Value, odd: Value] => [
-  change(x.even),
-  change(x.odd),
-];
+export const isPlanes = (value: Value | Planes): value is Planes => 'chunks' in value;
+
+/** The range of pairs of slices in each chunk. It does not depend on the channels, so that layers fit together. */
+export function chunkRanges(
+  [n, , d, h, w]: PlanesShape,
+  { chunk }: Native,
+): (readonly [from: number, to: number])[] {
+  const pairs = d / 2;
+  const count = Math.max(1, Math.min(pairs, Math.round((2 * pairs * n * h * w) / chunk)));
+  const bound = (i: number) => Math.round((i * pairs) / count);
+  return Array.from({ length: count }, (_, i) => [bound(i), bound(i + 1)]);
+}
+
+export const shapeOf = (x: Value): PlanesShape => knownShape(x.shape, 'planes') as unknown as PlanesShape;
 
 /** Whether a feature map of this shape can be planes. */
-export function fitsPlanes(shape: Value['shape'], block: number | null): boolean {
+export function fitsPlanes(shape: Value['shape'], native: Native | null): native is Native {
   const [, c, d] = shape;
   return (
-    block !== null &&
+    native !== null &&
     shape.length === 5 &&
     shape.every((size) => typeof size === 'number') &&
-    (c as number) % block === 0 &&
+    (c as number) % native.block === 0 &&
     (d as number) % 2 === 0
   );
 }
 
-export function toPlanes(g: GraphBuilder, x: Value): Planes {
-  const shape = knownShape(x.shape, 'planes');
-  const [n, c, d, h, w] = shape as [number, number, number, number, number];
-  const halves = g.reshape(x, [n, c, d / 2, 2, h * w]);
-  const [even, odd] = g
-    .addMany('Split', [g.transpose(halves, [3, 2, 0, 1, 4]), g.integers([1, 1])], { axis: 0 }, 2)
-    .map((half) => g.add('ReorderInput', [g.reshape(half, [(d / 2) * n, c, h, w])]));
-  return { even: even!, odd: odd!, shape };
+/** Corresponding halves of feature maps that are cut alike, put through the same nodes. */
+export function mapHalves(
+  planes: readonly Planes[],
+  change: (...halves: Value[]) => Value,
+  shape = planes[0]!.shape,
+): Planes {
+  const half = (i: number, parity: keyof Pair) => change(...planes.map((p) => p.chunks[i]![parity]));
+  return { chunks: planes[0]!.chunks.map((_, i) => ({ even: half(i, 'even'), odd: half(i, 'odd') })), shape };
 }
 
-export function fromPlanes(g: GraphBuilder, { even, odd, shape }: Planes): Value {
-  const [n, c, d, h, w] = shape as [number, number, number, number, number];
-  const halves = [even, odd].map((half) =>
-    g.reshape(g.add('ReorderOutput', [half], { channels: c }), [1, d / 2, n, c, h * w]),
-  );
-  return g.reshape(g.transpose(g.add('Concat', halves, { axis: 0 }), [2, 3, 1, 0, 4]), [...shape]);
+/** All halves, one after the other. */
+export const halvesOf = ({ chunks }: Planes): Value[] => chunks.flatMap(({ even, odd }) => [even, odd]);
+
+/** The sum of several values of one shape. */
+export const total = (g: GraphBuilder, values: readonly Value[]): Value =>
+  values.reduce((sum, value) => g.add('Add', [sum, value]));
+
+export const joined = (g: GraphBuilder, values: readonly Value[], axis: number): Value =>
+  values.length === 1 ? values[0]! : g.add('Concat', values, { axis });
+
+/** Rows from … to of axis 0. */
+const rows = (g: GraphBuilder, x: Value, from: number, to: number): Value =>
+  from === 0 && to === x.shape[0] ? x : g.slice(x, [from], [to], [0]);
+
+export function toPlanes(g: GraphBuilder, x: Value, native: Native): Planes {
+  const shape = shapeOf(x);
+  const [n, c, d, h, w] = shape;
+  const ordered = g.transpose(g.reshape(x, [n, c, d / 2, 2, h * w]), [3, 2, 0, 1, 4]);
+  const [even, odd] = g
+    .addMany('Split', [ordered, g.integers([1, 1])], { axis: 0 }, 2)
+    .map((half) => g.reshape(half, [(d / 2) * n, c, h, w])) as [Value, Value];
+  const chunks = chunkRanges(shape, native).map(([from, to]) => {
+    const half = (v: Value) => g.add('ReorderInput', [rows(g, v, from * n, to * n)]);
+    return { even: half(even), odd: half(odd) };
+  });
+  return { chunks, shape };
+}
+
+export function fromPlanes(g: GraphBuilder, { chunks, shape }: Planes): Value {
+  const [n, c, d, h, w] = shape;
+  const half = (parity: keyof Pair) => {
+    const parts = chunks.map((pair) => g.add('ReorderOutput', [pair[parity]], { channels: c }));
+    return g.reshape(joined(g, parts, 0), [1, d / 2, n, c, h * w]);
+  };
+  const ordered = g.add('Concat', [half('even'), half('odd')], { axis: 0 });
+  return g.reshape(g.transpose(ordered, [2, 3, 1, 0, 4]), [...shape]);
 }
 
 /** All slices in their order, [D·N,C,H,W] blocked. */
-export function allSlices(g: GraphBuilder, { even, odd, shape }: Planes): Value {
-  const [n, c, d, h, w] = shape as [number, number, number, number, number];
-  const rows = [even, odd].map((half) => g.reshape(half, [d / 2, 1, n * c * h * w]));
-  return g.reshape(g.add('Concat', rows, { axis: 1 }), [d * n, c, h, w]);
+export function allSlices(g: GraphBuilder, { chunks, shape: [n, c, d, h, w] }: Planes): Value {
+  const size = n * c * h * w;
+  const parts = chunks.map(({ even, odd }) => {
+    const pairs = sizeOf(even.shape as number[]) / size;
+    return g.add('Concat', [g.reshape(even, [pairs, 1, size]), g.reshape(odd, [pairs, 1, size])], {
+      axis: 1,
+    });
+  });
+  return g.reshape(joined(g, parts, 0), [d * n, c, h, w]);
 }
 
-/** The reverse of {@link allSlices}. */
-export function splitSlices(g: GraphBuilder, slices: Value, shape: readonly number[]): Planes {
-  const [n, c, d, h, w] = shape as [number, number, number, number, number];
-  const pairs = g.reshape(slices, [d / 2, 2, n * c * h * w]);
-  const [even, odd] = g
-    .addMany('Split', [pairs, g.integers([1, 1])], { axis: 1 }, 2)
-    .map((half) => g.reshape(half, [(d / 2) * n, c, h, w]));
-  return { even: even!, odd: odd!, shape };
+/** The reverse of {@link allSlices}. @param parts consecutive slices in their order */
+export function splitSlices(
+  g: GraphBuilder,
+  parts: readonly Value[],
+  shape: PlanesShape,
+  native: Native,
+): Planes {
+  const [n, c, d, h, w] = shape;
+  const pairs = g.reshape(joined(g, parts, 0), [d / 2, 2, n * c * h * w]);
+  const chunks = chunkRanges(shape, native).map(([from, to]) => {
+    const [even, odd] = g
+      .addMany('Split', [rows(g, pairs, from, to), g.integers([1, 1])], { axis: 1 }, 2)
+      .map((half) => g.reshape(half, [(to - from) * n, c, h, w]));
+    return { even: even!, odd: odd! };
+  });
+  return { chunks, shape };
 }
 
-/** The slice before (−1) or after (1) each; zeros at the end. x is a half, or all slices, of `batch` samples. */
-export function neighbours(g: GraphBuilder, x: Value, batch: number, step: -1 | 1): Value {
-  const [count, ...slice] = knownShape(x.shape, 'planes');
-  const none = g.add('Expand', [g.scalar(0), g.integers([batch, ...slice])]);
-  const rest = step < 0 ? g.slice(x, [0], [count! - batch], [0]) : g.slice(x, [batch], [count!], [0]);
-  return g.add('Concat', step < 0 ? [none, rest] : [rest, none], { axis: 0 });
+const zeros = (g: GraphBuilder, shape: readonly number[]): Value =>
+  g.add('Expand', [g.scalar(0), g.integers(shape)]);
+
+/** Slices from … to of all slices of `batch` samples; zeros where there are none. */
+export function slicesFrom(g: GraphBuilder, all: Value, batch: number, from: number, to: number): Value {
+  const [count, ...slice] = knownShape(all.shape, 'planes');
+  const [first, last] = [Math.max(0, from * batch), Math.min(count!, to * batch)];
+  const missing = (number: number) => (number > 0 ? [zeros(g, [number, ...slice])] : []);
+  const known = last > first ? [rows(g, all, first, last)] : [];
+  return joined(g, [...missing(first - from * batch), ...known, ...missing(to * batch - last)], 0);
+}
+
+/**
+ * The slice before (−1) or after (1) each of a half's; zeros at the end.
+ * @param halves the even, or the odd, halves of all chunks of `batch` samples
+ */
+export function neighbours(
+  g: GraphBuilder,
+  halves: readonly Value[],
+  chunk: number,
+  batch: number,
+  step: -1 | 1,
+): Value {
+  const half = halves[chunk]!;
+  const count = half.shape[0] as number;
+  const beyond = halves[chunk + step];
+  const [next, size] = [beyond, (beyond?.shape[0] ?? 0) as number];
+  const edge = !next
+    ? zeros(g, [batch, ...knownShape(half.shape.slice(1), 'planes')])
+    : step < 0
+      ? rows(g, next, size - batch, size)
+      : rows(g, next, 0, batch);
+  if (count === batch) return edge;
+  const rest = step < 0 ? rows(g, half, 0, count - batch) : rows(g, half, batch, count);
+  return g.add('Concat', step < 0 ? [edge, rest] : [rest, edge], { axis: 0 });
 }
 
 interface DepthwiseOptions {
   readonly bias?: Value;
   /** Added to the result. */
   readonly sum?: Value;
-  readonly kernel?: readonly [height: number, width: number];
   readonly pads?: readonly [top: number, left: number, bottom: number, right: number];
   readonly stride?: number;
-  readonly relu?: boolean;
+  readonly activation?: 'Relu' | 'Clip';
 }
 
-/** Every channel by itself: with a 1×1 kernel x · weights + bias + sum in one pass over memory. weights [C,1,kh,kw] blocked. */
+/**
+ * Every channel by itself: with a 1×1 kernel x · weights + bias + sum in one pass over memory.
+ * `Clip` keeps the result in 0 … 1. weights [C,1,kh,kw] blocked.
+ */
 export function depthwise(
   g: GraphBuilder,
   x: Value,
   weights: Value,
-  { bias, sum, kernel = [1, 1], pads = [0, 0, 0, 0], stride = 1, relu }: DepthwiseOptions,
+  { bias, sum, pads = [0, 0, 0, 0], stride = 1, activation }: DepthwiseOptions,
 ): Value {
   const operands = sum ? [x, weights, bias ?? null, sum] : bias ? [x, weights, bias] : [x, weights];
   return g.add('BlockedConv', operands, {
-    kernel_shape: kernel,
+    kernel_shape: knownShape(weights.shape.slice(2), 'weights'),
     pads,
     strides: [stride, stride],
     group: x.shape[1] as number,
-    ...(relu ? { activation: 'Relu' } : {}),
+    ...(activation ? { activation } : {}),
+    ...(activation === 'Clip' ? { activation_params: [0, 1] } : {}),
   });
 }
 
@@ -123,17 +212,39 @@ export function sameKernel(
 /** A vector [C] as the weights of a 1×1 {@link depthwise} convolution. */
 export const perChannel = (g: GraphBuilder, v: Value): Value => g.reshape(v, [v.shape[0] as number, 1, 1, 1]);
 
-/** Sum of every channel over a half: [S,C,H,W] blocked → [C]. */
+/**
+ * Sums of every channel, each [C], of feature maps whose halves are made one by one: all sums of a half are taken
+ * before the next half, while it is still in the cache.
+ */
 export function channelSums(
   g: GraphBuilder,
-  x: Value,
-  block: number,
+  maps: readonly Planes[],
+  { block }: Native,
   reduce: 'ReduceSum' | 'ReduceSumSquare' = 'ReduceSum',
-): Value {
+): Value[] {
+  const channels = maps[0]!.shape[1];
+  const sums = mapHalves(maps, (...halves) => {
+    const each = halves.map((half) => {
+      const [slices, c, h, w] = knownShape(half.shape, 'planes') as [number, number, number, number];
+      const blocks = g.reshape(half, [(slices * c) / block, h * w, block]);
+      return g.reshape(g.add(reduce, [blocks, g.integers([1])], { keepdims: 0 }), [slices, c]);
+    });
+    return joined(g, each, 1);
+  });
+  const summed = g.sum(joined(g, halvesOf(sums), 0), [0], 0);
+  if (maps.length === 1) return [summed];
+  return g.addMany('Split', [summed, g.integers(maps.map(() => channels))], { axis: 0 }, maps.length);
+}
+
+/** A half as [slices,C,H·W], not blocked. */
+export function unblocked(g: GraphBuilder, x: Value): Value {
   const [slices, c, h, w] = knownShape(x.shape, 'planes') as [number, number, number, number];
-  const blocks = g.reshape(x, [(slices * c) / block, h * w, block]);
-  const sums = g.add(reduce, [blocks, g.integers([1])], { keepdims: 0 });
-  return g.sum(g.reshape(sums, [slices, c]), [0], 0);
+  return g.reshape(g.add('ReorderOutput', [x], { channels: c }), [slices, c, h * w]);
+}
+
+/** Σ over slices of a · bᵀ: [S,K,P], [S,C,P] → [K,C]. */
+export function productOverSlices(g: GraphBuilder, a: Value, b: Value): Value {
+  return g.sum(g.add('FusedMatMul', [a, b], { transB: 1 }), [0], 0);
 }
 
 /**

@@ -26,7 +26,7 @@ export const plainInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
     const [fine] = convInputGrad.build(g, {
       inputs: [dy!, w!],
       attributes: { ...SAME, input_shape },
-      block: null,
+      native: null,
     });
     return [blockSum(g, fine!, TWICE)];
   },
@@ -37,7 +37,7 @@ export const plainWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
     convWeightGradSlices.build(g, {
       inputs: [repeat(g, x!, TWICE), dy!],
       attributes: SAME,
-      block: null,
+      native: null,
     }),
 };
 
@@ -131,7 +131,7 @@ export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
         pads: phasePads(PHASES[i]!),
         input_shape,
       };
-      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes, block: null })[0]!;
+      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes, native: null })[0]!;
     });
     return [contributions.reduce((sum, part) => g.add('Add', [sum, part]))];
   },
@@ -143,7 +143,7 @@ export const phasesWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
     const [c, k] = [known(x!)[1]!, known(dy!)[1]!];
     const gradients = phasesOf(g, dy!).map((part, i) => {
       const attributes = { kernel_shape: TWICE, strides: [1, 1, 1], pads: phasePads(PHASES[i]!) };
-      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, block: null });
+      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, native: null });
       return g.reshape(dw!, [k * c, 8]);
     });
     const all = g.add('Concat', gradients, { axis: 1 });

@@ -9,15 +9,22 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, type Value } from '../onnx/types.js';
 import { timesTransposed } from './convolution.js';
-import type { PlanesForm } from './form.js';
+import type { Native, PlanesForm } from './form.js';
 import {
   allSlices,
   blockedWeights,
+  chunkRanges,
   depthwise,
   fitsPlanes,
+  joined,
   neighbours,
+  type Pair,
+  productOverSlices,
   sameKernel,
+  slicesFrom,
   splitSlices,
+  total,
+  unblocked,
 } from './planes.js';
 
 const PHASES = [0, 1].flatMap((row) => [0, 1].map((column) => [row, column] as const));
@@ -77,42 +84,49 @@ function depthBasis(g: GraphBuilder, w: Value): { sum: Value; first: Value; last
 const fits = (
   small: readonly (number | string)[],
   channels: number | string,
-  block: number | null,
-): boolean => fitsPlanes(small, block) && (channels as number) % block! === 0;
+  native: Native | null,
+): boolean => fitsPlanes(small, native) && (channels as number) % native!.block === 0;
 
 export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, w], block }) => fits(x!.shape, w!.shape[0]!, block),
-  build(g, { inputs, block }, operands) {
+  applies: ({ inputs: [x, w], native }) => fits(x!.shape, w!.shape[0]!, native),
+  build(g, { inputs, native }, operands) {
     const x = operands.planes(0);
     const w = operands.plain(1);
-    const [n, c, ...sizes] = x.shape as [number, number, ...number[]];
+    const [n, c, d, height, width] = x.shape;
     const k = w.shape[0] as number;
     const bias = inputs[2] ? operands.plain(2) : null;
     const basis = depthBasis(g, w);
-    const slices = allSlices(g, x);
-    const difference = (step: -1 | 1) => g.add('Sub', [neighbours(g, slices, n, step), slices]);
-    const [before, after] = [difference(-1), difference(1)];
-    const phases = PHASES.map(([row, column]) => {
+    const kernels = PHASES.map(([row, column]) => {
       const fold = outer(g, FOLD[row]!, FOLD[column]!);
       const kernel = (taps: Value) =>
-        blockedWeights(g, g.reshape(timesTransposed(g, taps, fold), [k, c, 4]), block!, [2, 2]);
-      const window = { kernel_shape: [2, 2], pads: [1 - row, 1 - column, row, column] };
-      const shared = g.add('BlockedConv', [slices, kernel(basis.sum), bias], window);
-      const with_ = (d: Value, taps: Value) => g.add('BlockedConv', [d, kernel(taps), null, shared], window);
-      return { even: with_(before, basis.first), odd: with_(after, basis.last) };
+        blockedWeights(g, g.reshape(timesTransposed(g, taps, fold), [k, c, 4]), native!.block, [2, 2]);
+      return { sum: kernel(basis.sum), first: kernel(basis.first), last: kernel(basis.last) };
     });
-    const even = weave(
-      g,
-      phases.map((p) => p.even),
-      block!,
-    );
-    const odd = weave(
-      g,
-      phases.map((p) => p.odd),
-      block!,
-    );
-    return [{ even, odd, shape: [n, k, ...sizes.map((s) => 2 * s)] }];
+    const all = allSlices(g, x);
+    const shape = [n, k, 2 * d, 2 * height, 2 * width] as const;
+    const chunks = chunkRanges(shape, native!).map(([from, to]) => {
+      const slices = slicesFrom(g, all, n, from, to);
+      const before = g.add('Sub', [slicesFrom(g, all, n, from - 1, to - 1), slices]);
+      const after = g.add('Sub', [slicesFrom(g, all, n, from + 1, to + 1), slices]);
+      const phases = PHASES.map(([row, column], i) => {
+        const window = { kernel_shape: [2, 2], pads: [1 - row, 1 - column, row, column] };
+        const { sum, first, last } = kernels[i]!;
+        const shared = g.add('BlockedConv', [slices, sum, bias], window);
+        return {
+          even: g.add('BlockedConv', [before, first, null, shared], window),
+          odd: g.add('BlockedConv', [after, last, null, shared], window),
+        };
+      });
+      const half = (parity: keyof Pair) =>
+        weave(
+          g,
+          phases.map((p) => p[parity]),
+          native!.block,
+        );
+      return { even: half('even'), odd: half('odd') };
+    });
+    return [{ chunks, shape }];
   },
 };
 
@@ -122,28 +136,32 @@ export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
  */
 export const upsampleConvInputGradPlanes: PlanesForm<'UpsampleConvInputGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [dy, w], block }) =>
+  applies: ({ inputs: [dy, w], native }) =>
     fits(
       [...dy!.shape.slice(0, 2), ...dy!.shape.slice(2).map((s) => (s as number) / 2)],
       w!.shape[1]!,
-      block,
+      native,
     ),
-  build(g, { block }, operands) {
+  build(g, { native }, operands) {
     const dy = operands.planes(0);
     const w = operands.plain(1);
     const [k, c] = knownShape(w.shape, 'weights') as [number, number];
-    const [n, , ...sizes] = dy.shape as [number, number, ...number[]];
+    const [n, , d, height, width] = dy.shape;
     const basis = depthBasis(g, w);
     const gather = outer(g, GATHER, GATHER);
     const kernel = (taps: Value) =>
-      blockedWeights(g, g.reshape(timesTransposed(g, taps, gather), [k, c, 16]), block!, [4, 4], true);
+      blockedWeights(g, g.reshape(timesTransposed(g, taps, gather), [k, c, 16]), native!.block, [4, 4], true);
+    const [sum, first, last] = [kernel(basis.sum), kernel(basis.first), kernel(basis.last)];
     const window = { kernel_shape: [4, 4], strides: [2, 2], pads: [1, 1, 1, 1] };
-    const shared = g.add('BlockedConv', [g.add('Add', [dy.even, dy.odd]), kernel(basis.sum)], window);
-    const after = g.add('Sub', [neighbours(g, dy.even, n, 1), dy.even]);
-    const first = g.add('BlockedConv', [after, kernel(basis.first), null, shared], window);
-    const before = g.add('Sub', [neighbours(g, dy.odd, n, -1), dy.odd]);
-    const dx = g.add('BlockedConv', [before, kernel(basis.last), null, first], window);
-    return [splitSlices(g, dx, [n, c, ...sizes.map((s) => s / 2)])];
+    const [evens, odds] = [dy.chunks.map((pair) => pair.even), dy.chunks.map((pair) => pair.odd)];
+    const parts = dy.chunks.map(({ even, odd }, i) => {
+      const shared = g.add('BlockedConv', [g.add('Add', [even, odd]), sum], window);
+      const after = g.add('Sub', [neighbours(g, evens, i, n, 1), even]);
+      const towards = g.add('BlockedConv', [after, first, null, shared], window);
+      const before = g.add('Sub', [neighbours(g, odds, i, n, -1), odd]);
+      return g.add('BlockedConv', [before, last, null, towards], window);
+    });
+    return [splitSlices(g, parts, [n, c, d / 2, height / 2, width / 2], native!)];
   },
 };
 
@@ -172,54 +190,51 @@ const SPREAD = [
  */
 export const upsampleConvWeightGradPlanes: PlanesForm<'UpsampleConvWeightGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, dy], block }) => fits(x!.shape, dy!.shape[1]!, block),
-  build(g, { block }, operands) {
+  applies: ({ inputs: [x, dy], native }) => fits(x!.shape, dy!.shape[1]!, native),
+  build(g, { native }, operands) {
     const [x, dy] = [operands.planes(0), operands.planes(1)];
-    const [n, c, d, h, w] = x.shape as [number, number, number, number, number];
-    const k = dy.shape[1]!;
-    const flat = (v: Value, channels: number) =>
-      g.reshape(g.add('ReorderOutput', [v], { channels }), [d * n, channels, h * w]);
-    const phases = (v: Value, [row, column]: readonly [readonly number[], readonly number[]]) => {
-      const kernel = sameKernel(
-        g,
-        k,
-        block!,
-        row.map((a) => column.map((b) => a * b)),
+    const [n, c] = x.shape;
+    const k = dy.shape[1];
+    const kernels = (channels: number, axis: readonly (readonly number[])[]) =>
+      axis.flatMap((row) =>
+        axis.map((column) =>
+          sameKernel(
+            g,
+            channels,
+            native!.block,
+            row.map((a) => column.map((b) => a * b)),
+          ),
+        ),
       );
-      return flat(depthwise(g, v, kernel, { kernel: [2, 2], stride: 2 }), k);
-    };
-    const seen = (v: Value, [row, column]: readonly [readonly number[], readonly number[]]) => {
-      const kernel = sameKernel(
-        g,
-        c,
-        block!,
-        row.map((a) => column.map((b) => a * b)),
-      );
-      return flat(depthwise(g, v, kernel, { kernel: [3, 3], pads: [1, 1, 1, 1] }), c);
-    };
-    const slices = allSlices(g, x);
-    const difference = (step: -1 | 1) => g.add('Sub', [neighbours(g, slices, n, step), slices]);
-    const along = [
-      { gradient: g.add('Add', [dy.even, dy.odd]), input: slices },
-      { gradient: dy.even, input: difference(-1) },
-      { gradient: dy.odd, input: difference(1) },
-    ];
-    const products = along.flatMap(({ gradient, input }) =>
-      [0, 1, 2].flatMap((row) =>
-        [0, 1, 2].map((column) => {
-          const a = phases(gradient, [SUMS[row]!, SUMS[column]!]);
-          const b = seen(input, [DIFFERENCES[row]!, DIFFERENCES[column]!]);
-          return g.reshape(g.sum(timesTransposed(g, a, b), [0], 0), [1, k * c]);
+    const sums = kernels(k, SUMS);
+    const differences = kernels(c, DIFFERENCES);
+    const all = allSlices(g, x);
+    const products = chunkRanges(dy.shape, native!).map(([from, to], i) => {
+      const { even, odd } = dy.chunks[i]!;
+      const slices = slicesFrom(g, all, n, from, to);
+      const difference = (step: number) =>
+        g.add('Sub', [slicesFrom(g, all, n, from + step, to + step), slices]);
+      const along = [
+        [g.add('Add', [even, odd]), slices],
+        [even, difference(-1)],
+        [odd, difference(1)],
+      ] as const;
+      const each = along.flatMap(([gradient, input]) =>
+        sums.map((kernel, j) => {
+          const a = unblocked(g, depthwise(g, gradient, kernel, { stride: 2 }));
+          const b = unblocked(g, depthwise(g, input, differences[j]!, { pads: [1, 1, 1, 1] }));
+          return g.reshape(productOverSlices(g, a, b), [1, k * c]);
         }),
-      ),
-    );
+      );
+      return joined(g, each, 0);
+    });
     const spread = SPREAD.flatMap((z) =>
       SPREAD.flatMap((y) =>
         SPREAD.flatMap((q) => z.flatMap((a) => y.flatMap((b) => q.map((e) => a * b * e)))),
       ),
     );
     const matrix = g.constant({ type: 'float32', shape: [27, 27], data: Float32Array.from(spread) });
-    const taps = g.add('MatMul', [matrix, g.add('Concat', products, { axis: 0 })]);
+    const taps = g.add('MatMul', [matrix, total(g, products)]);
     return [g.reshape(g.transpose(taps, [1, 0]), [k, c, 3, 3, 3])];
   },
 };

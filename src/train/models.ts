@@ -8,6 +8,7 @@ import {
   type ProxyOptions,
   stepGraph,
 } from '../../graphs/artifacts/training.js';
+import type { Native } from '../../graphs/forms/form.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
@@ -18,7 +19,7 @@ import type { Config } from '../config.js';
 import type { XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
 import type { Engine, Session } from '../runtime/engine.js';
-import { blockedChannels } from './blocked.js';
+import { nativeLayout } from './native.js';
 
 /** The graphs of a run, by name. */
 export type GraphKind = 'step' | 'accumulate' | 'apply' | 'gradient' | 'evaluation' | 'features';
@@ -72,13 +73,13 @@ export function buildGraph(kind: GraphKind, config: Config, tile: XYZ): Built {
 
 /**
  * Lowers a graph by the configured forms, and encodes it as a model.
- * @param block channels in a block of the layout that only some engines have; `null` leaves it out
+ * @param native what the engine offers beside the standard's operators; `null` for a portable model
  */
-export const encodeGraph = ({ graph }: Built, config: Config, block: number | null): Uint8Array =>
-  encodeModel(toModel(lower(graph, { choose: config.forms === 'plain' ? plainForms : fastForms, block })));
+export const encodeGraph = ({ graph }: Built, config: Config, native: Native | null): Uint8Array =>
+  encodeModel(toModel(lower(graph, { choose: config.forms === 'plain' ? plainForms : fastForms, native })));
 
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
 export async function loadGraph(built: Built, config: Config, engine: Engine): Promise<Session> {
-  const model = encodeGraph(built, config, await blockedChannels(engine));
+  const model = encodeGraph(built, config, await nativeLayout(engine));
   return engine.load(model, { threads: config.threads });
 }

@@ -1,3 +1,4 @@
+import type { Native } from '../../graphs/forms/form.js';
 import { type ChooseForm, plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
@@ -5,16 +6,17 @@ import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
 import type { Tensors } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { blockedChannels } from '../../src/train/blocked.js';
+import { nativeLayout } from '../../src/train/native.js';
 
 /** Lowers, encodes and runs a graph once. */
 export async function runGraph(
   graph: Graph,
   feeds: Tensors,
   choose: ChooseForm = plainForms,
+  native?: Native | null,
 ): Promise<Tensors> {
   const session = await nodeEngine.load(
-    encodeModel(toModel(lower(graph, { choose, block: await blockedChannels(nodeEngine) }))),
+    encodeModel(toModel(lower(graph, { choose, native: native ?? (await nativeLayout(nodeEngine)) }))),
     { threads: 1 },
   );
   try {

@@ -1,21 +1,25 @@
+import type { Native } from '../../graphs/forms/form.js';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Engine } from '../runtime/engine.js';
 
-const found = new WeakMap<Engine, Promise<number | null>>();
+/** Voxels of 32 channels that fit into a few megabytes. */
+const CHUNK = Number(process.env.CHUNK ?? 32_768);
+
+const found = new WeakMap<Engine, Promise<Native | null>>();
 
 /**
- * Channels in a block of the engine's blocked layout: 16 with AVX-512, 8 with AVX2; `null` where it has none.
+ * The engine's blocked layout, in blocks of 16 channels with AVX-512 and 8 with AVX2; `null` where it has none.
  * Found by reordering two columns of sixteen channels, and looking where the second column begins.
  */
-export function blockedChannels(engine: Engine): Promise<number | null> {
+export function nativeLayout(engine: Engine): Promise<Native | null> {
   const known = found.get(engine) ?? measure(engine);
   found.set(engine, known);
   return known;
 }
 
-async function measure(engine: Engine): Promise<number | null> {
+async function measure(engine: Engine): Promise<Native | null> {
   const shape = [1, 16, 1, 2];
   const g = new GraphBuilder('block');
   g.output('y', g.add('ReorderInput', [g.input('x', 'float32', shape)]));
@@ -25,7 +29,7 @@ async function measure(engine: Engine): Promise<number | null> {
     const { y } = await session.run({ x });
     await session.release();
     const block = Array.from(y!.data as Float32Array).indexOf(1);
-    return block > 1 ? block : null;
+    return block > 1 ? { block, chunk: CHUNK } : null;
   } catch {
     return null;
   }
