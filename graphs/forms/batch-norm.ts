@@ -87,7 +87,8 @@ export const batchNormPlanes: PlanesForm<'BatchNorm'> = {
     const shift = g.add('Neg', [mean]);
     const one = sameKernel(g, channels, native!.block, [[1]]);
     const centred = mapHalves([x], (half) => depthwise(g, half, one, { bias: shift }));
-    const variance = g.add('Mul', [channelSums(g, [centred], native!, 'ReduceSumSquare')[0]!, perCount]);
+    const squares = mapHalves([centred], (half) => g.add('Mul', [half, half]));
+    const variance = g.add('Mul', [channelSums(g, [squares], native!)[0]!, perCount]);
     const slope = perChannel(g, g.add('Mul', [scale, inverseDeviation(g, variance, epsilon)]));
     const y = mapHalves([centred], (half) =>
       depthwise(g, half, slope, { bias, ...(relu ? { activation: 'Relu' } : {}) }),

@@ -8,7 +8,9 @@ import {
   blockedWeights,
   chunkRanges,
   depthwise,
+  everySecond,
   fitsPlanes,
+  halvesOf,
   joined,
   mapHalves,
   neighbours,
@@ -123,26 +125,30 @@ export const convFirstPlanes: PlanesForm<'Conv'> = {
     const [x, w] = [operands.plain(0), operands.plain(1)];
     const [n, , d, height, width] = shapeOf(x);
     const k = w.shape[0] as number;
-    const slices = g.transpose(g.reshape(x, [n, d, height * width]), [1, 0, 2]);
-    const padded = g.add('Pad', [slices, g.integers([1, 0, 0, 1, 0, 0])]);
+    const shape = [n, k, d, height, width] as const;
     const blocks = g.reshape(w, [k / native!.block, native!.block, 27]);
     const weights = g.reshape(g.transpose(blocks, [0, 2, 1]), [k, 3, 3, 3]);
     const bias = inputs[2] ? operands.plain(2) : null;
-    const shape = [n, k, d, height, width] as const;
-    const chunks = chunkRanges(shape, native!).map(([from, to]) => {
-      const half = (parity: 0 | 1) => {
-        const seen = [0, 1, 2].map((tap) => {
-          const start = 2 * from + parity + tap;
-          const every = g.slice(padded, [start], [start + 2 * (to - from) - 1], [0], [2]);
-          return g.reshape(every, [(to - from) * n, 1, height, width]);
-        });
-        return g.add('BlockedConv', [g.add('Concat', seen, { axis: 1 }), weights, bias], IN_PLANE);
-      };
-      return { even: half(0), odd: half(1) };
-    });
-    return [{ chunks, shape }];
+    const seen = depthNeighbours(g, x, native!);
+    return [mapHalves([{ ...seen, shape }], (half) => g.add('BlockedConv', [half, weights, bias], IN_PLANE))];
   },
 };
+
+/** x [N,1,D,H,W] as halves [S,3,H,W], not blocked: the slices before, at and after each. */
+function depthNeighbours(g: GraphBuilder, x: Value, native: Native): Planes {
+  const [n, , d, h, w] = shapeOf(x);
+  const slices = g.transpose(g.reshape(x, [n, d, h * w]), [1, 0, 2]);
+  const padded = g.reshape(g.add('Pad', [slices, g.integers([1, 0, 0, 1, 0, 0])]), [d + 2, n, 1, h, w]);
+  const shape = [n, 1, d, h, w] as const;
+  const chunks = chunkRanges(shape, native).map(([from, to]) => {
+    const half = (parity: 0 | 1) => {
+      const taps = [0, 1, 2].map((tap) => everySecond(g, padded, 2 * from + parity + tap, to - from));
+      return g.add('Concat', taps, { axis: 1 });
+    };
+    return { even: half(0), odd: half(1) };
+  });
+  return { chunks, shape };
+}
 
 /** Every half with itself moved by −1, 0 and 1 voxel along an axis of the slice, as channels: [S,3C,H·W], not blocked. */
 function threeShifts(g: GraphBuilder, x: Planes, block: number, axis: 'height' | 'width'): Planes {
@@ -189,30 +195,23 @@ export const convWeightGradPlanes: PlanesForm<'ConvWeightGrad'> = {
   },
 };
 
-/** The same for one input channel: all 27 taps side by side are small. */
+/** The same for one input channel: a convolution with zeros and ones lays all 27 taps side by side. */
 export const convWeightGradFirstPlanes: PlanesForm<'ConvWeightGrad'> = {
   layout: 'planes',
   applies: ({ inputs: [x, dy], attributes, native }) =>
     keepsSize(attributes) && x!.shape[1] === 1 && fitsPlanes(dy!.shape, native),
   build(g, { native }, operands) {
     const [x, dy] = [operands.plain(0), operands.planes(1)];
-    const [n, k, d, h, w] = dy.shape;
-    const slices = g.transpose(g.reshape(x, [n, d, h, w]), [1, 0, 2, 3]);
-    const padded = g.add('Pad', [slices, g.integers([1, 0, 1, 1, 1, 0, 1, 1])]);
-    const products = chunkRanges(dy.shape, native!).flatMap(([from, to], i) => {
-      const product = (gradient: Value, parity: 0 | 1) => {
-        const taken = Array.from({ length: 27 }, (_, t) => {
-          const [z, row, column] = [Math.floor(t / 9), Math.floor(t / 3) % 3, t % 3];
-          const start = 2 * from + parity + z;
-          const ends = [start + 2 * (to - from) - 1, row + h, column + w];
-          const tap = g.slice(padded, [start, row, column], ends, [0, 2, 3], [2, 1, 1]);
-          return g.reshape(tap, [(to - from) * n, 1, h * w]);
-        });
-        return productOverSlices(g, unblocked(g, gradient), g.add('Concat', taken, { axis: 1 }));
-      };
-      const { even, odd } = dy.chunks[i]!;
-      return [product(even, 0), product(odd, 1)];
+    const { block } = native!;
+    const taps = Math.ceil(27 / block) * block;
+    const ones = new Float32Array(taps * 27);
+    for (let t = 0; t < 27; t++) ones[(Math.floor(t / block) * 27 + t) * block + (t % block)] = 1;
+    const weights = g.constant({ type: 'float32', shape: [taps, 3, 3, 3], data: ones });
+    const seen = depthNeighbours(g, x, native!);
+    const products = mapHalves([dy, seen], (gradient, slices) => {
+      const moved = unblocked(g, g.add('BlockedConv', [slices, weights], IN_PLANE), 27);
+      return productOverSlices(g, unblocked(g, gradient), moved);
     });
-    return [g.reshape(total(g, products), [k, 1, 3, 3, 3])];
+    return [g.reshape(total(g, halvesOf(products)), [dy.shape[1], 1, 3, 3, 3])];
   },
 };

@@ -16,6 +16,7 @@ import {
 import type { Call, Form } from './form.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
 import { maxPoolGradPlanes, maxPoolPlanes } from './max-pool-planes.js';
+import { pointwiseInputGradPlanes, pointwisePlanes, pointwiseWeightGradPlanes } from './pointwise-planes.js';
 import { asItIs } from './standard.js';
 import {
   phasesForward,
@@ -38,14 +39,20 @@ export type FormedName = MeaningName | 'Conv' | 'MaxPool';
 export const forms: {
   readonly [K in FormedName]: Readonly<Record<'plain', Form<K>> & Record<string, Form<K>>>;
 } = {
-  Conv: { plain: asItIs('Conv'), planes: convPlanes, planesFirst: convFirstPlanes },
-  ConvInputGrad: { plain: convInputGrad, planes: convInputGradPlanes },
+  Conv: {
+    plain: asItIs('Conv'),
+    planes: convPlanes,
+    planesFirst: convFirstPlanes,
+    planesLast: pointwisePlanes,
+  },
+  ConvInputGrad: { plain: convInputGrad, planes: convInputGradPlanes, planesLast: pointwiseInputGradPlanes },
   ConvWeightGrad: {
     plain: convWeightGradSlices,
     flat: convWeightGradFlat,
     stacked: convWeightGradStacked,
     planes: convWeightGradPlanes,
     planesFirst: convWeightGradFirstPlanes,
+    planesLast: pointwiseWeightGradPlanes,
   },
   UpsampleConv: { plain: plainForward, phases: phasesForward, planes: upsampleConvPlanes },
   UpsampleConvInputGrad: {
@@ -74,9 +81,9 @@ export const plainForms: ChooseForm = () => 'plain';
 
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
 const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
-  Conv: ['planesFirst', 'planes'],
-  ConvInputGrad: ['planes'],
-  ConvWeightGrad: ['planesFirst', 'planes', 'flat', 'stacked'],
+  Conv: ['planesFirst', 'planes', 'planesLast'],
+  ConvInputGrad: ['planes', 'planesLast'],
+  ConvWeightGrad: ['planesFirst', 'planes', 'planesLast', 'flat', 'stacked'],
   UpsampleConv: ['planes', 'phases'],
   UpsampleConvInputGrad: ['planes', 'phases'],
   UpsampleConvWeightGrad: ['planes', 'phases'],

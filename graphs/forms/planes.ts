@@ -216,18 +216,13 @@ export const perChannel = (g: GraphBuilder, v: Value): Value => g.reshape(v, [v.
  * Sums of every channel, each [C], of feature maps whose halves are made one by one: all sums of a half are taken
  * before the next half, while it is still in the cache.
  */
-export function channelSums(
-  g: GraphBuilder,
-  maps: readonly Planes[],
-  { block }: Native,
-  reduce: 'ReduceSum' | 'ReduceSumSquare' = 'ReduceSum',
-): Value[] {
+export function channelSums(g: GraphBuilder, maps: readonly Planes[], { block }: Native): Value[] {
   const channels = maps[0]!.shape[1];
   const sums = mapHalves(maps, (...halves) => {
     const each = halves.map((half) => {
       const [slices, c, h, w] = knownShape(half.shape, 'planes') as [number, number, number, number];
       const blocks = g.reshape(half, [(slices * c) / block, h * w, block]);
-      return g.reshape(g.add(reduce, [blocks, g.integers([1])], { keepdims: 0 }), [slices, c]);
+      return g.reshape(g.sum(blocks, [1], 0), [slices, c]);
     });
     return joined(g, each, 1);
   });
@@ -236,10 +231,16 @@ export function channelSums(
   return g.addMany('Split', [summed, g.integers(maps.map(() => channels))], { axis: 0 }, maps.length);
 }
 
-/** A half as [slices,C,H·W], not blocked. */
-export function unblocked(g: GraphBuilder, x: Value): Value {
-  const [slices, c, h, w] = knownShape(x.shape, 'planes') as [number, number, number, number];
-  return g.reshape(g.add('ReorderOutput', [x], { channels: c }), [slices, c, h * w]);
+/** A half, or its first channels, as [slices,C,H·W], not blocked. */
+export function unblocked(g: GraphBuilder, x: Value, channels = x.shape[1] as number): Value {
+  const [slices, , h, w] = knownShape(x.shape, 'planes') as [number, number, number, number];
+  return g.reshape(g.add('ReorderOutput', [x], { channels }), [slices, channels, h * w]);
+}
+
+/** Every second slice of x [D,N,…] from `first` on, `count` of them, as [count·N,…]. */
+export function everySecond(g: GraphBuilder, x: Value, first: number, count: number): Value {
+  const [, n, ...rest] = knownShape(x.shape, 'planes');
+  return g.reshape(g.slice(x, [first], [first + 2 * count - 1], [0], [2]), [count * n!, ...rest]);
 }
 
 /** Σ over slices of a · bᵀ: [S,K,P], [S,C,P] → [K,C]. */

@@ -165,18 +165,41 @@ export const upsampleConvInputGradPlanes: PlanesForm<'UpsampleConvInputGrad'> = 
   },
 };
 
-/** Along one axis of a slice: the gradients that x, its neighbour before and its neighbour after (less x) meet. */
-const SUMS = [
-  [1, 1],
-  [1, 0],
-  [0, 1],
-] as const;
-/** x itself, and the differences to its neighbours before and after. */
+/**
+ * Along one axis: x itself, and the differences of the voxels before and after to it, as kernels with their padding;
+ * they meet the sum of a voxel's two gradients, the first, and the second.
+ */
 const DIFFERENCES = [
-  [0, 1, 0],
-  [1, -1, 0],
-  [0, -1, 1],
+  { taps: [1], before: 0, after: 0 },
+  { taps: [1, -1], before: 1, after: 0 },
+  { taps: [-1, 1], before: 0, after: 1 },
 ] as const;
+
+/** The nine sums (see above) of a half's four phases: rows, then columns, each both, first, second. */
+function phaseSums(g: GraphBuilder, half: Value, phases: readonly Value[]): Value[] {
+  const [p00, p01, p10, p11] = phases.map((kernel) => depthwise(g, half, kernel, { stride: 2 })) as [
+    Value,
+    Value,
+    Value,
+    Value,
+  ];
+  const add = (a: Value, b: Value) => g.add('Add', [a, b]);
+  const [first, second] = [add(p00, p01), add(p10, p11)];
+  return [add(first, second), add(p00, p10), add(p01, p11), first, p00, p01, second, p10, p11];
+}
+
+/** x, and its differences along rows and columns, in the same order. */
+function differences(g: GraphBuilder, x: Value, block: number): Value[] {
+  return DIFFERENCES.flatMap((row) =>
+    DIFFERENCES.map((column) => {
+      if (row.taps.length + column.taps.length === 2) return x;
+      const kernel = row.taps.map((a) => column.taps.map((b) => a * b));
+      const pads = [row.before, column.before, row.after, column.after] as const;
+      return depthwise(g, x, sameKernel(g, x.shape[1] as number, block, kernel), { pads });
+    }),
+  );
+}
+
 /** How the three products of an axis make up the gradients of w₀, w₁, w₂: S reaches all, the differences w₀ or w₂. */
 const SPREAD = [
   [1, 1, 0],
@@ -195,35 +218,31 @@ export const upsampleConvWeightGradPlanes: PlanesForm<'UpsampleConvWeightGrad'> 
     const [x, dy] = [operands.planes(0), operands.planes(1)];
     const [n, c] = x.shape;
     const k = dy.shape[1];
-    const kernels = (channels: number, axis: readonly (readonly number[])[]) =>
-      axis.flatMap((row) =>
-        axis.map((column) =>
-          sameKernel(
-            g,
-            channels,
-            native!.block,
-            row.map((a) => column.map((b) => a * b)),
-          ),
-        ),
-      );
-    const sums = kernels(k, SUMS);
-    const differences = kernels(c, DIFFERENCES);
+    const { block } = native!;
+    const phases = PHASES.map(([row, column]) => {
+      const one = (r: number, q: number) => (r === row && q === column ? 1 : 0);
+      return sameKernel(g, k, block, [
+        [one(0, 0), one(0, 1)],
+        [one(1, 0), one(1, 1)],
+      ]);
+    });
     const all = allSlices(g, x);
     const products = chunkRanges(dy.shape, native!).map(([from, to], i) => {
       const { even, odd } = dy.chunks[i]!;
+      const [first, second] = [phaseSums(g, even, phases), phaseSums(g, odd, phases)];
+      const both = first.map((v, j) => g.add('Add', [v, second[j]!]));
       const slices = slicesFrom(g, all, n, from, to);
       const difference = (step: number) =>
         g.add('Sub', [slicesFrom(g, all, n, from + step, to + step), slices]);
       const along = [
-        [g.add('Add', [even, odd]), slices],
-        [even, difference(-1)],
-        [odd, difference(1)],
+        [both, slices],
+        [first, difference(-1)],
+        [second, difference(1)],
       ] as const;
-      const each = along.flatMap(([gradient, input]) =>
-        sums.map((kernel, j) => {
-          const a = unblocked(g, depthwise(g, gradient, kernel, { stride: 2 }));
-          const b = unblocked(g, depthwise(g, input, differences[j]!, { pads: [1, 1, 1, 1] }));
-          return g.reshape(productOverSlices(g, a, b), [1, k * c]);
+      const each = along.flatMap(([gradients, input]) =>
+        differences(g, input, block).map((seen, j) => {
+          const product = productOverSlices(g, unblocked(g, gradients[j]!), unblocked(g, seen));
+          return g.reshape(product, [1, k * c]);
         }),
       );
       return joined(g, each, 0);

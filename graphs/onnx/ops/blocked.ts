@@ -3,7 +3,7 @@
  * groups of 8 or 16 channels lie together, [N,C/B,H,W,B]. Shapes are written as if nothing were moved.
  * ONNX Runtime uses them when it optimises models with constant weights; here the weights are computed.
  */
-import { floats, int, ints, operator, requiredInts, sameType, string } from '../operator.js';
+import { floats, int, ints, operator, requiredInt, requiredInts, sameType, string } from '../operator.js';
 import { formatShape, GraphError } from '../types.js';
 import { resolveWindow, windowOutput } from './spatial.js';
 
@@ -13,8 +13,13 @@ const window = { kernel_shape: requiredInts, pads: ints([0, 0, 0, 0]), strides: 
 export const blocked = {
   /** [N,C,H,W] → the same, blocked. */
   ReorderInput: operator([1, 1], {}, ([x]) => [x!], DOMAIN),
-  /** A blocked [N,C,H,W] → the same as it was. */
-  ReorderOutput: operator([1, 1], { channels: int() }, ([x]) => [x!], DOMAIN),
+  /** A blocked [N,C,H,W] → its first `channels` channels as they were. */
+  ReorderOutput: operator(
+    [1, 1],
+    { channels: requiredInt },
+    ([x], { channels }) => [{ type: x!.type, shape: [x!.shape[0]!, channels, ...x!.shape.slice(2)] }],
+    DOMAIN,
+  ),
   /**
    * x [N,C,H,W] blocked (fewer channels than a block: not blocked), w [K,C/group,kh,kw] in the order
    * [K/B,C/B,kh,kw,B of C,B of K], bias [K], and a tensor that is added to the result → [N,K,H′,W′] blocked.

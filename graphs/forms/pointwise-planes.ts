@@ -1,0 +1,111 @@
+/** 1×1×1 convolutions from planes to fewer channels than a block: the head of the network. */
+import type { GraphBuilder } from '../onnx/builder.js';
+import { sizeOf, type Value } from '../onnx/types.js';
+import type { Native, PlanesForm } from './form.js';
+import {
+  chunkRanges,
+  everySecond,
+  fitsPlanes,
+  halvesOf,
+  joined,
+  mapHalves,
+  type Pair,
+  type Planes,
+  type PlanesShape,
+  shapeOf,
+  total,
+  unblocked,
+} from './planes.js';
+
+/** A kernel of one voxel that leaves the size as it is. */
+const isPointwise = (
+  kernel_shape: readonly number[],
+  ...others: (readonly number[] | undefined)[]
+): boolean =>
+  sizeOf(kernel_shape) === 1 && others.every((values) => (values ?? []).every((v) => v === 0 || v === 1));
+
+const noPads = (pads: readonly number[] | undefined): boolean => (pads ?? []).every((p) => p === 0);
+
+/** dy [N,K,D,H,W] as halves [S,K,H,W], not blocked, cut as feature maps of that size. */
+function thinHalves(g: GraphBuilder, dy: Value, native: Native): Planes {
+  const shape = shapeOf(dy);
+  const [n, k, d, h, w] = shape;
+  const slices = g.reshape(g.transpose(g.reshape(dy, [n, k, d, h * w]), [2, 0, 1, 3]), [d, n, k, h, w]);
+  const chunks = chunkRanges(shape, native).map(([from, to]) => {
+    const half = (parity: 0 | 1) => everySecond(g, slices, 2 * from + parity, to - from);
+    return { even: half(0), odd: half(1) };
+  });
+  return { chunks, shape };
+}
+
+export const pointwisePlanes: PlanesForm<'Conv'> = {
+  layout: 'planes',
+  applies: ({ inputs: [x, w], attributes: { kernel_shape, strides, pads, group }, native }) =>
+    isPointwise(kernel_shape ?? (w!.shape.slice(2) as number[]), strides) &&
+    noPads(pads) &&
+    group === 1 &&
+    fitsPlanes(x!.shape, native) &&
+    (w!.shape[0] as number) < native!.block,
+  build(g, { inputs, native }, operands) {
+    const { block } = native!;
+    const { chunks, shape } = operands.planes(0);
+    const [n, c, d, h, w] = shape;
+    const k = operands.plain(1).shape[0] as number;
+    const missing = block - k;
+    const rows = g.add('Pad', [g.reshape(operands.plain(1), [k, c]), g.integers([0, 0, missing, 0])]);
+    const weights = g.reshape(g.transpose(rows, [1, 0]), [block, c, 1, 1]);
+    const bias = inputs[2] ? g.add('Pad', [operands.plain(2), g.integers([0, missing])]) : null;
+    const half = (x: Value) =>
+      unblocked(g, g.add('BlockedConv', [x, weights, bias], { kernel_shape: [1, 1] }), k);
+    const parity = (which: keyof Pair) => {
+      const parts = chunks.map((pair) => half(pair[which]));
+      return g.reshape(joined(g, parts, 0), [d / 2, 1, n, k, h * w]);
+    };
+    const slices = g.add('Concat', [parity('even'), parity('odd')], { axis: 1 });
+    const ordered = g.transpose(g.reshape(slices, [d, n, k, h * w]), [1, 2, 0, 3]);
+    return [g.reshape(ordered, [n, k, d, h, w])];
+  },
+};
+
+export const pointwiseInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
+  layout: 'planes',
+  applies: ({ inputs: [dy], attributes: { kernel_shape, strides, pads, input_shape }, native }) =>
+    isPointwise(kernel_shape, strides) &&
+    noPads(pads) &&
+    fitsPlanes(input_shape, native) &&
+    (dy!.shape[1] as number) < native!.block,
+  build(g, { attributes: { input_shape }, native }, operands) {
+    const w = operands.plain(1);
+    const [k, c] = w.shape as [number, number];
+    const blocks = g.reshape(w, [k, c / native!.block, native!.block]);
+    const weights = g.reshape(g.transpose(blocks, [1, 0, 2]), [c, k, 1, 1]);
+    const spread = (half: Value) => g.add('BlockedConv', [half, weights], { kernel_shape: [1, 1] });
+    const dy = thinHalves(g, operands.plain(0), native!);
+    return [mapHalves([{ ...dy, shape: input_shape as unknown as PlanesShape }], spread)];
+  },
+};
+
+/** dw[k,c] = Σ_p dy[k,p] · x[c,p], block by block of channels. */
+export const pointwiseWeightGradPlanes: PlanesForm<'ConvWeightGrad'> = {
+  layout: 'planes',
+  applies: ({ inputs: [x, dy], attributes: { kernel_shape, strides, pads }, native }) =>
+    isPointwise(kernel_shape, strides) &&
+    noPads(pads) &&
+    fitsPlanes(x!.shape, native) &&
+    (dy!.shape[1] as number) < native!.block,
+  build(g, { native }, operands) {
+    const { block } = native!;
+    const x = operands.planes(0);
+    const dy = thinHalves(g, operands.plain(1), native!);
+    const [, c, , h, w] = x.shape;
+    const k = dy.shape[1];
+    const given = halvesOf(dy);
+    const products = halvesOf(x).map((half, i) => {
+      const slices = half.shape[0] as number;
+      const gradient = g.reshape(given[i]!, [slices, 1, k, h * w]);
+      const seen = g.reshape(half, [slices, c / block, h * w, block]);
+      return g.sum(g.add('MatMul', [gradient, seen]), [0], 0);
+    });
+    return [g.reshape(g.transpose(total(g, products), [1, 0, 2]), [k, c, 1, 1, 1])];
+  },
+};
