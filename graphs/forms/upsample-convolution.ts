@@ -8,7 +8,7 @@ import {
   tapsOf,
   timesTransposed,
 } from './convolution.js';
-import type { PlainForm } from './form.js';
+import type { Native, PlainForm } from './form.js';
 
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
 const TWICE = [2, 2, 2];
@@ -20,24 +20,24 @@ export const plainForward: PlainForm<'UpsampleConv'> = {
 };
 
 export const plainInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
-  build(g, { inputs: [dy, w] }) {
+  build(g, { inputs: [dy, w], native }) {
     const [n, , ...sizes] = known(dy!);
     const input_shape = [n!, known(w!)[1]!, ...sizes];
     const [fine] = convInputGrad.build(g, {
       inputs: [dy!, w!],
       attributes: { ...SAME, input_shape },
-      native: null,
+      native,
     });
     return [blockSum(g, fine!, TWICE)];
   },
 };
 
 export const plainWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
-  build: (g, { inputs: [x, dy] }) =>
+  build: (g, { inputs: [x, dy], native }) =>
     convWeightGradSlices.build(g, {
       inputs: [repeat(g, x!, TWICE), dy!],
       attributes: SAME,
-      native: null,
+      native,
     }),
 };
 
@@ -78,9 +78,9 @@ function foldMatrix(g: GraphBuilder): Value {
 }
 
 /** w [K,C,3,3,3] → eight kernels [K,C,2,2,2], phase by phase. */
-function phaseWeights(g: GraphBuilder, w: Value): Value[] {
+function phaseWeights(g: GraphBuilder, w: Value, native: Native | null): Value[] {
   const [k, c] = known(w);
-  const folded = timesTransposed(g, foldMatrix(g), g.reshape(w, [k! * c!, 27]));
+  const folded = timesTransposed(g, foldMatrix(g), g.reshape(w, [k! * c!, 27]), native);
   const stacked = g.reshape(folded, [8, 8, k!, c!]);
   const kernels = g.transpose(stacked, [0, 2, 3, 1]);
   const split = g.addMany('Split', [kernels, g.integers(PHASES.map(() => 1))], { axis: 0 }, 8);
@@ -101,10 +101,10 @@ function phasesOf(g: GraphBuilder, dy: Value): Value[] {
 
 export const phasesForward: PlainForm<'UpsampleConv'> = {
   applies: ({ inputs: [x] }) => x!.shape.every((d) => typeof d === 'number'),
-  build(g, { inputs: [x, w, bias] }) {
+  build(g, { inputs: [x, w, bias], native }) {
     const [n, , ...sizes] = known(x!);
     const k = known(w!)[0]!;
-    const kernels = phaseWeights(g, w!);
+    const kernels = phaseWeights(g, w!, native);
     const parts = PHASES.map((phase, i) => {
       const part = g.add('Conv', [x!, kernels[i]!, bias ?? null], {
         kernel_shape: TWICE,
@@ -120,8 +120,8 @@ export const phasesForward: PlainForm<'UpsampleConv'> = {
 
 /** dx is the sum over the phases of each phase's input gradient. */
 export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
-  build(g, { inputs: [dy, w] }) {
-    const kernels = phaseWeights(g, w!);
+  build(g, { inputs: [dy, w], native }) {
+    const kernels = phaseWeights(g, w!, native);
     const [n, , ...sizes] = known(dy!);
     const input_shape = [n!, known(w!)[1]!, ...sizes.map((s) => s / 2)];
     const contributions = phasesOf(g, dy!).map((part, i) => {
@@ -131,7 +131,7 @@ export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
         pads: phasePads(PHASES[i]!),
         input_shape,
       };
-      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes, native: null })[0]!;
+      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes, native })[0]!;
     });
     return [contributions.reduce((sum, part) => g.add('Add', [sum, part]))];
   },
@@ -139,11 +139,11 @@ export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
 
 /** Each phase gives the gradient of its 2×2×2 kernel; the transpose of the folding matrix takes them back to 3×3×3. */
 export const phasesWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
-  build(g, { inputs: [x, dy] }) {
+  build(g, { inputs: [x, dy], native }) {
     const [c, k] = [known(x!)[1]!, known(dy!)[1]!];
     const gradients = phasesOf(g, dy!).map((part, i) => {
       const attributes = { kernel_shape: TWICE, strides: [1, 1, 1], pads: phasePads(PHASES[i]!) };
-      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, native: null });
+      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, native });
       return g.reshape(dw!, [k * c, 8]);
     });
     const all = g.add('Concat', gradients, { axis: 1 });

@@ -100,7 +100,12 @@ export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
     const kernels = PHASES.map(([row, column]) => {
       const fold = outer(g, FOLD[row]!, FOLD[column]!);
       const kernel = (taps: Value) =>
-        blockedWeights(g, g.reshape(timesTransposed(g, taps, fold), [k, c, 4]), native!.block, [2, 2]);
+        blockedWeights(
+          g,
+          g.reshape(timesTransposed(g, taps, fold, native), [k, c, 4]),
+          native!.block,
+          [2, 2],
+        );
       return { sum: kernel(basis.sum), first: kernel(basis.first), last: kernel(basis.last) };
     });
     const all = allSlices(g, x);
@@ -150,7 +155,13 @@ export const upsampleConvInputGradPlanes: PlanesForm<'UpsampleConvInputGrad'> = 
     const basis = depthBasis(g, w);
     const gather = outer(g, GATHER, GATHER);
     const kernel = (taps: Value) =>
-      blockedWeights(g, g.reshape(timesTransposed(g, taps, gather), [k, c, 16]), native!.block, [4, 4], true);
+      blockedWeights(
+        g,
+        g.reshape(timesTransposed(g, taps, gather, native), [k, c, 16]),
+        native!.block,
+        [4, 4],
+        true,
+      );
     const [sum, first, last] = [kernel(basis.sum), kernel(basis.first), kernel(basis.last)];
     const window = { kernel_shape: [4, 4], strides: [2, 2], pads: [1, 1, 1, 1] };
     const [evens, odds] = [dy.chunks.map((pair) => pair.even), dy.chunks.map((pair) => pair.odd)];

@@ -11,6 +11,8 @@ export type Tensors = Readonly<Record<string, EngineTensor>>;
 export interface SessionOptions {
   /** Threads that one run may use; 0 leaves it to the engine. */
   readonly threads: number;
+  /** Whether the engine may rewrite the graph to be faster, the default. Without, large graphs load sooner. */
+  readonly rewrite?: boolean;
 }
 
 /** A loaded model. */

@@ -39,7 +39,7 @@ const mapTensors = <A, B>(
 export const nodeEngine: Engine = {
   name: `onnxruntime-node ${version}`,
   provider: 'cpu',
-  async load(model: Uint8Array, { threads }: SessionOptions): Promise<Session> {
+  async load(model: Uint8Array, { threads, rewrite = true }: SessionOptions): Promise<Session> {
     const { InferenceSession, Tensor } = await loadRuntime();
     const toOrt = ({ type, data, shape }: EngineTensor) =>
       new Tensor(type as 'float32', data as Float32Array, shape as number[]);
@@ -48,7 +48,7 @@ export const nodeEngine: Engine = {
       session = await InferenceSession.create(model, {
         executionProviders: ['cpu'],
         intraOpNumThreads: threads,
-        graphOptimizationLevel: 'all',
+        graphOptimizationLevel: rewrite ? 'all' : 'disabled',
         // A plan of all memory in one piece takes nearly twice as much, and is not faster.
         enableMemPattern: false,
         logSeverityLevel: 3,

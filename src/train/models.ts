@@ -76,10 +76,13 @@ export function buildGraph(kind: GraphKind, config: Config, tile: XYZ): Built {
  * @param native what the engine offers beside the standard's operators; `null` for a portable model
  */
 export const encodeGraph = ({ graph }: Built, config: Config, native: Native | null): Uint8Array =>
-  encodeModel(toModel(lower(graph, { choose: config.forms === 'plain' ? plainForms : fastForms, native })));
+  encodeModel(
+    toModel(lower(graph, config.forms === 'plain' ? { choose: plainForms } : { choose: fastForms, native })),
+  );
 
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
 export async function loadGraph(built: Built, config: Config, engine: Engine): Promise<Session> {
-  const model = encodeGraph(built, config, await nativeLayout(engine));
-  return engine.load(model, { threads: config.threads });
+  const native = config.forms === 'plain' ? null : await nativeLayout(engine);
+  const model = encodeGraph(built, config, native);
+  return engine.load(model, { threads: config.threads, rewrite: native === null });
 }

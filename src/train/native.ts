@@ -4,8 +4,8 @@ import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Engine } from '../runtime/engine.js';
 
-/** Voxels of 32 channels that fit into a few megabytes. */
-const CHUNK = Number(process.env.CHUNK ?? 32_768);
+/** Voxels; with 32 channels two megabytes. Measured on a machine with 2 MB of second-level cache a core. */
+const CHUNK = 16_384;
 
 const found = new WeakMap<Engine, Promise<Native | null>>();
 
