@@ -1,3 +1,4 @@
+import { bench } from './bench.js';
 import { demo } from './demo.js';
 import { doctor } from './doctor.js';
 import { embed } from './embed.js';
@@ -21,4 +22,5 @@ export const commands = [
   graph,
   inspect,
   doctor,
+  bench,
 ];

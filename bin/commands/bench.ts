@@ -1,0 +1,47 @@
+import { formatBench, bench as run } from '../../src/bench/bench.js';
+import { PEERS } from '../../src/bench/works.js';
+import { command, configOptions } from '../command.js';
+
+export const bench = command({
+  usage: 'bench <work>',
+  describe: 'Time this package against others, in turns on this machine',
+  positional: (args) =>
+    args.positional('work', {
+      choices: ['step'] as const,
+      demandOption: true,
+      describe: 'step: one training step',
+    }),
+  options: {
+    preset: { ...configOptions.preset, default: 'tiny' as const },
+    batch: { number: true, default: 4, describe: 'samples a step' },
+    peer: {
+      array: true,
+      choices: PEERS,
+      default: [...PEERS],
+      describe: 'torch: the same step in PyTorch; onnxruntime-plain: ours without faster forms',
+    },
+    rounds: { number: true, default: 7, describe: 'times that each does the work' },
+    threads: { number: true, default: 0, describe: 'threads of each; 0 is one a core' },
+    python: { string: true, default: 'python3', describe: 'interpreter that has the peers’ packages' },
+    out: { string: true, describe: 'write a picture, SVG' },
+  },
+  examples: [
+    ['$0 bench step --preset small --batch 4', 'against PyTorch and plain ONNX Runtime'],
+    ['$0 bench step --peer torch --python ~/venv/bin/python --json', 'numbers for programs'],
+  ],
+  run: async (args) => {
+    const result = await run(
+      {
+        preset: args.preset,
+        batch: args.batch,
+        peers: args.peer,
+        rounds: args.rounds,
+        threads: args.threads,
+        python: args.python,
+        ...(args.out ? { out: args.out } : {}),
+      },
+      (line) => process.stderr.write(`${line}\n`),
+    );
+    return { text: formatBench(result), json: result };
+  },
+});

@@ -1,0 +1,96 @@
+"""Training steps of the same network in PyTorch: one for every line on standard input. See ../contestant.ts."""
+import json
+import resource
+import sys
+import time
+
+work = json.loads(sys.argv[1])
+try:
+    import torch
+    import torch.nn as nn
+    import torch.nn.functional as F
+except ImportError as error:
+    print(json.dumps({"missing": f"PyTorch: {error}"}), flush=True)
+    sys.exit(0)
+
+
+def conv_norm_relu(inputs, channels):
+    return [
+        nn.Conv3d(inputs, channels, 3, padding=1),
+        nn.BatchNorm3d(channels, eps=1e-3, momentum=0.01),
+        nn.ReLU(inplace=True),
+    ]
+
+
+class AutoEncoder(nn.Module):
+    def __init__(self, width, levels):
+        super().__init__()
+        inputs, self.down, self.up = 1, nn.ModuleList(), nn.ModuleList()
+        for level in range(levels + 1):
+            channels = width * 2**level
+            self.down.append(
+                nn.Sequential(*conv_norm_relu(inputs, channels), *conv_norm_relu(channels, 2 * channels))
+            )
+            inputs = 2 * channels
+        for level in reversed(range(levels)):
+            channels = width * 2 ** (level + 1)
+            self.up.append(nn.Sequential(*conv_norm_relu(inputs, channels), *conv_norm_relu(channels, channels)))
+            inputs = channels
+        self.head = nn.Conv3d(inputs, 1, 1)
+
+    def forward(self, x):
+        for level, block in enumerate(self.down):
+            x = block(F.max_pool3d(x, 2) if level else x)
+        for block in self.up:
+            x = block(F.interpolate(x, scale_factor=2, mode="nearest"))
+        return torch.sigmoid(self.head(x))
+
+
+torch.manual_seed(0)
+torch.set_num_threads(work["threads"])
+torch.set_flush_denormal(True)
+device = torch.device(work.get("device", "cpu"))
+layout = torch.channels_last_3d if work["channelsLast"] else torch.contiguous_format
+shape = (work["batch"], 1, *work["size"])
+net = AutoEncoder(work["width"], work["levels"]).to(device, memory_format=layout)
+part = torch.rand(shape).to(device, memory_format=layout)
+whole = torch.rand(shape).to(device, memory_format=layout)
+adam = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
+
+
+def objective():
+    return F.mse_loss(net(part), whole)
+
+
+if work["compile"]:
+    objective = torch.compile(objective)
+
+
+def step():
+    adam.zero_grad(set_to_none=True)
+    loss = objective()
+    loss.backward()
+    adam.step()
+    return loss.item()
+
+
+try:
+    step()
+    step()
+except Exception as error:  # a configuration that this version or machine cannot run
+    print(json.dumps({"missing": f"{type(error).__name__}: {str(error).splitlines()[0]}"}), flush=True)
+    sys.exit(0)
+detail = ", ".join(
+    [
+        f"PyTorch {torch.__version__}",
+        "channels_last_3d" if work["channelsLast"] else "contiguous",
+        "compiled" if work["compile"] else "eager",
+    ]
+)
+print(json.dumps({"ready": True, "detail": detail, "threads": work["threads"]}), flush=True)
+for _ in sys.stdin:
+    start = time.perf_counter()
+    step()
+    seconds = time.perf_counter() - start
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    print(json.dumps({"seconds": seconds, "peakBytes": peak}), flush=True)
