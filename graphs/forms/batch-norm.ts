@@ -1,7 +1,8 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../onnx/types.js';
+import { depthwise, perChannel, STEEP, sameKernel } from './blocked.js';
 import type { PlainForm, PlanesForm } from './form.js';
-import { channelSums, depthwise, fitsPlanes, mapHalves, perChannel, sameKernel } from './planes.js';
+import { channelSums, fitsPlanes, mapHalves } from './planes.js';
 
 /** A vector of C values as [1,C,1], to broadcast over [N,C,S]. */
 const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1]);
@@ -96,9 +97,6 @@ export const batchNormPlanes: PlanesForm<'BatchNorm'> = {
     return [y, mean, variance, centred];
   },
 };
-
-/** Times this, every positive number that is not denormal is above 1. */
-const STEEP = 2 ** 127;
 
 export const batchNormGradPlanes: PlanesForm<'BatchNormGrad'> = {
   layout: 'planes',

@@ -3,11 +3,10 @@ import type { GraphBuilder } from '../onnx/builder.js';
 import type { ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf } from '../onnx/ops/index.js';
 import { knownShape, type Value } from '../onnx/types.js';
+import { blockedWeights, depthwise, productOverSlices, sameKernel, unblocked } from './blocked.js';
 import type { Native, PlanesForm } from './form.js';
 import {
-  blockedWeights,
   chunkRanges,
-  depthwise,
   everySecond,
   fitsPlanes,
   halvesOf,
@@ -15,11 +14,8 @@ import {
   mapHalves,
   neighbours,
   type Planes,
-  productOverSlices,
-  sameKernel,
   shapeOf,
   total,
-  unblocked,
 } from './planes.js';
 
 const IN_PLANE = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };

@@ -1,16 +1,8 @@
 import type { Value } from '../onnx/types.js';
+import { depthwise, STEEP, sameKernel, weave } from './blocked.js';
 import type { Native, PlanesForm } from './form.js';
 import { behindRelu } from './max-pool.js';
-import {
-  allSlices,
-  chunkRanges,
-  depthwise,
-  fitsPlanes,
-  sameKernel,
-  slicesFrom,
-  splitSlices,
-} from './planes.js';
-import { weave } from './upsample-planes.js';
+import { allSlices, chunkRanges, fitsPlanes, slicesFrom, splitSlices } from './planes.js';
 
 const HALVING = { kernel_shape: [2, 2], strides: [2, 2] };
 const TWICE = '2,2,2';
@@ -47,7 +39,7 @@ export const maxPoolGradPlanes: PlanesForm<'MaxPoolGrad'> = {
     const x = operands.planes(0);
     const [n, c] = x.shape;
     const [maxima, gradients] = [allSlices(g, operands.planes(1)), allSlices(g, operands.planes(2))];
-    const steep = sameKernel(g, c, native!.block, [[2 ** 127]]);
+    const steep = sameKernel(g, c, native!.block, [[STEEP]]);
     const one = g.add('Expand', [g.scalar(1), g.integers([c])]);
     const ranges = chunkRanges(x.shape, native!);
     const chunks = x.chunks.map(({ even, odd }, i) => {

@@ -166,52 +166,6 @@ export function neighbours(
   return g.add('Concat', step < 0 ? [edge, rest] : [rest, edge], { axis: 0 });
 }
 
-interface DepthwiseOptions {
-  readonly bias?: Value;
-  /** Added to the result. */
-  readonly sum?: Value;
-  readonly pads?: readonly [top: number, left: number, bottom: number, right: number];
-  readonly stride?: number;
-  readonly activation?: 'Relu' | 'Clip';
-}
-
-/**
- * Every channel by itself: with a 1×1 kernel x · weights + bias + sum in one pass over memory.
- * `Clip` keeps the result in 0 … 1. weights [C,1,kh,kw] blocked.
- */
-export function depthwise(
-  g: GraphBuilder,
-  x: Value,
-  weights: Value,
-  { bias, sum, pads = [0, 0, 0, 0], stride = 1, activation }: DepthwiseOptions,
-): Value {
-  const operands = sum ? [x, weights, bias ?? null, sum] : bias ? [x, weights, bias] : [x, weights];
-  return g.add('BlockedConv', operands, {
-    kernel_shape: knownShape(weights.shape.slice(2), 'weights'),
-    pads,
-    strides: [stride, stride],
-    group: x.shape[1] as number,
-    ...(activation ? { activation } : {}),
-    ...(activation === 'Clip' ? { activation_params: [0, 1] } : {}),
-  });
-}
-
-/** The same small kernel [kh,kw] for every channel, as {@link depthwise} wants it. */
-export function sameKernel(
-  g: GraphBuilder,
-  channels: number,
-  block: number,
-  kernel: readonly (readonly number[])[],
-): Value {
-  const taps = kernel.flat();
-  const data = new Float32Array(channels * taps.length);
-  for (let i = 0; i < data.length; i++) data[i] = taps[Math.floor(i / block) % taps.length]!;
-  return g.constant({ type: 'float32', shape: [channels, 1, kernel.length, kernel[0]!.length], data });
-}
-
-/** A vector [C] as the weights of a 1×1 {@link depthwise} convolution. */
-export const perChannel = (g: GraphBuilder, v: Value): Value => g.reshape(v, [v.shape[0] as number, 1, 1, 1]);
-
 /**
  * Sums of every channel, each [C], of feature maps whose halves are made one by one: all sums of a half are taken
  * before the next half, while it is still in the cache.
@@ -231,36 +185,8 @@ export function channelSums(g: GraphBuilder, maps: readonly Planes[], { block }:
   return g.addMany('Split', [summed, g.integers(maps.map(() => channels))], { axis: 0 }, maps.length);
 }
 
-/** A half, or its first channels, as [slices,C,H·W], not blocked. */
-export function unblocked(g: GraphBuilder, x: Value, channels = x.shape[1] as number): Value {
-  const [slices, , h, w] = knownShape(x.shape, 'planes') as [number, number, number, number];
-  return g.reshape(g.add('ReorderOutput', [x], { channels }), [slices, channels, h * w]);
-}
-
 /** Every second slice of x [D,N,…] from `first` on, `count` of them, as [count·N,…]. */
 export function everySecond(g: GraphBuilder, x: Value, first: number, count: number): Value {
   const [, n, ...rest] = knownShape(x.shape, 'planes');
   return g.reshape(g.slice(x, [first], [first + 2 * count - 1], [0], [2]), [count * n!, ...rest]);
-}
-
-/** Σ over slices of a · bᵀ: [S,K,P], [S,C,P] → [K,C]. */
-export function productOverSlices(g: GraphBuilder, a: Value, b: Value): Value {
-  return g.sum(g.add('FusedMatMul', [a, b], { transB: 1 }), [0], 0);
-}
-
-/**
- * Weights [K,C,taps] in the order that {@link BlockedConv} wants, for a kernel of `kernel` height and width:
- * K channels from C, or with `transposed` C channels from K.
- */
-export function blockedWeights(
-  g: GraphBuilder,
-  w: Value,
-  block: number,
-  kernel: readonly [height: number, width: number],
-  transposed = false,
-): Value {
-  const [k, c] = knownShape(w.shape, 'weights') as [number, number];
-  const blocks = g.reshape(w, [k / block, block, c / block, block, sizeOf(kernel)]);
-  const ordered = g.transpose(blocks, transposed ? [2, 0, 4, 1, 3] : [0, 2, 4, 3, 1]);
-  return g.reshape(ordered, [...(transposed ? [c, k] : [k, c]), ...kernel]);
 }

@@ -1,6 +1,7 @@
 /** 1×1×1 convolutions from planes to fewer channels than a block: the head of the network. */
 import type { GraphBuilder } from '../onnx/builder.js';
-import { sizeOf, type Value } from '../onnx/types.js';
+import type { Value } from '../onnx/types.js';
+import { unblocked } from './blocked.js';
 import type { Native, PlanesForm } from './form.js';
 import {
   chunkRanges,
@@ -14,17 +15,19 @@ import {
   type PlanesShape,
   shapeOf,
   total,
-  unblocked,
 } from './planes.js';
 
-/** A kernel of one voxel that leaves the size as it is. */
-const isPointwise = (
-  kernel_shape: readonly number[],
-  ...others: (readonly number[] | undefined)[]
-): boolean =>
-  sizeOf(kernel_shape) === 1 && others.every((values) => (values ?? []).every((v) => v === 0 || v === 1));
+interface Window {
+  readonly kernel_shape?: readonly number[] | undefined;
+  readonly strides?: readonly number[] | undefined;
+  readonly pads?: readonly number[] | undefined;
+}
 
-const noPads = (pads: readonly number[] | undefined): boolean => (pads ?? []).every((p) => p === 0);
+/** A kernel of one voxel that leaves the size as it is. @param w [K,C,…], the kernel where the attributes leave it out */
+const isPointwise = ({ kernel_shape, strides = [], pads = [] }: Window, w?: Value): boolean =>
+  (kernel_shape ?? w!.shape.slice(2)).every((size) => size === 1) &&
+  strides.every((s) => s === 1) &&
+  pads.every((p) => p === 0);
 
 /** dy [N,K,D,H,W] as halves [S,K,H,W], not blocked, cut as feature maps of that size. */
 function thinHalves(g: GraphBuilder, dy: Value, native: Native): Planes {
@@ -40,10 +43,9 @@ function thinHalves(g: GraphBuilder, dy: Value, native: Native): Planes {
 
 export const pointwisePlanes: PlanesForm<'Conv'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, w], attributes: { kernel_shape, strides, pads, group }, native }) =>
-    isPointwise(kernel_shape ?? (w!.shape.slice(2) as number[]), strides) &&
-    noPads(pads) &&
-    group === 1 &&
+  applies: ({ inputs: [x, w], attributes, native }) =>
+    isPointwise(attributes, w!) &&
+    attributes.group === 1 &&
     fitsPlanes(x!.shape, native) &&
     (w!.shape[0] as number) < native!.block,
   build(g, { inputs, native }, operands) {
@@ -69,10 +71,9 @@ export const pointwisePlanes: PlanesForm<'Conv'> = {
 
 export const pointwiseInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [dy], attributes: { kernel_shape, strides, pads, input_shape }, native }) =>
-    isPointwise(kernel_shape, strides) &&
-    noPads(pads) &&
-    fitsPlanes(input_shape, native) &&
+  applies: ({ inputs: [dy], attributes, native }) =>
+    isPointwise(attributes) &&
+    fitsPlanes(attributes.input_shape, native) &&
     (dy!.shape[1] as number) < native!.block,
   build(g, { attributes: { input_shape }, native }, operands) {
     const w = operands.plain(1);
@@ -88,11 +89,8 @@ export const pointwiseInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
 /** dw[k,c] = Σ_p dy[k,p] · x[c,p], block by block of channels. */
 export const pointwiseWeightGradPlanes: PlanesForm<'ConvWeightGrad'> = {
   layout: 'planes',
-  applies: ({ inputs: [x, dy], attributes: { kernel_shape, strides, pads }, native }) =>
-    isPointwise(kernel_shape, strides) &&
-    noPads(pads) &&
-    fitsPlanes(x!.shape, native) &&
-    (dy!.shape[1] as number) < native!.block,
+  applies: ({ inputs: [x, dy], attributes, native }) =>
+    isPointwise(attributes) && fitsPlanes(x!.shape, native) && (dy!.shape[1] as number) < native!.block,
   build(g, { native }, operands) {
     const { block } = native!;
     const x = operands.planes(0);

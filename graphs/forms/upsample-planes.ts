@@ -8,38 +8,22 @@
  */
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, type Value } from '../onnx/types.js';
+import { blockedWeights, depthwise, productOverSlices, sameKernel, unblocked, weave } from './blocked.js';
 import { timesTransposed } from './convolution.js';
 import type { Native, PlanesForm } from './form.js';
 import {
   allSlices,
-  blockedWeights,
   chunkRanges,
-  depthwise,
   fitsPlanes,
   joined,
   neighbours,
   type Pair,
-  productOverSlices,
-  sameKernel,
   slicesFrom,
   splitSlices,
   total,
-  unblocked,
 } from './planes.js';
 
 const PHASES = [0, 1].flatMap((row) => [0, 1].map((column) => [row, column] as const));
-
-/** Four phases [S,C,H,W] (upper left, upper right, lower left, lower right) interleaved: [S,C,2H,2W], all blocked. */
-export function weave(g: GraphBuilder, phases: readonly Value[], block: number): Value {
-  const [slices, c, h, w] = knownShape(phases[0]!.shape, 'planes') as [number, number, number, number];
-  const rows = [0, 1].map((row) => {
-    const pair = phases
-      .slice(2 * row, 2 * row + 2)
-      .map((phase) => g.reshape(phase, [(slices * c * h * w) / block, 1, block]));
-    return g.reshape(g.add('Concat', pair, { axis: 1 }), [(slices * c * h) / block, 1, 2 * w * block]);
-  });
-  return g.reshape(g.add('Concat', rows, { axis: 1 }), [slices, c, 2 * h, 2 * w]);
-}
 
 /** FOLD[phase][tap of 2] says which taps of 3 fall onto the same voxel of the small input. */
 const FOLD = [

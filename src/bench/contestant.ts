@@ -2,6 +2,7 @@ import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface, type Interface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
+import { UserError } from '../errors.js';
 
 /** What a contestant says about itself before the first round. */
 export interface Introduction {
@@ -64,12 +65,16 @@ export class Contestant {
       : { missing: `it said ${JSON.stringify(answer)}` };
   }
 
-  /** Does the work once. @throws Error when the process ended */
+  /** Does the work once. @throws UserError when the process ended */
   async lap(): Promise<Lap> {
     this.#signal('SIGCONT');
     this.#process.stdin.write('run\n');
     const answer = await this.#answer();
-    if ('missing' in answer) throw new Error(String(answer.missing));
+    if ('missing' in answer)
+      throw new UserError('runtime', {
+        what: 'a contestant ended before its last round',
+        got: String(answer.missing),
+      });
     this.rest();
     return answer as unknown as Lap;
   }

@@ -1,3 +1,4 @@
+import { UserError } from '../errors.js';
 import { Contestant, type Introduction, type Lap } from './contestant.js';
 import type { Entry } from './works.js';
 
@@ -83,6 +84,7 @@ async function fastest(entries: readonly Entry[], log: (line: string) => void): 
  * Times this package against peers: each peer's fastest configuration, all in processes of their own that take turns,
  * round by round, so that a change of the machine's load meets all of them.
  * @param rounds at least 1
+ * @throws UserError when this package cannot do the work, or a contestant ends before its last round
  */
 export async function race(
   own: Entry,
@@ -103,7 +105,8 @@ export async function race(
     for (const entry of chosen) {
       const started = await start(entry);
       if ('missing' in started) {
-        if (entry === own) throw new Error(started.missing);
+        if (entry === own)
+          throw new UserError('runtime', { what: 'this package cannot do the work', got: started.missing });
         absent.push(started);
       } else {
         started.contestant.rest();

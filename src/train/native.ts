@@ -1,3 +1,4 @@
+import { depthwise } from '../../graphs/forms/blocked.js';
 import type { Native } from '../../graphs/forms/form.js';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { toModel } from '../../graphs/onnx/model.js';
@@ -11,7 +12,8 @@ const found = new WeakMap<Engine, Promise<Native | null>>();
 
 /**
  * The engine's blocked layout, in blocks of 16 channels with AVX-512 and 8 with AVX2; `null` where it has none.
- * Found by reordering two columns of sixteen channels, and looking where the second column begins.
+ * Found by reordering two columns of sixteen channels, and looking where the second column begins; a convolution of
+ * the result must run too.
  */
 export function nativeLayout(engine: Engine): Promise<Native | null> {
   const known = found.get(engine) ?? measure(engine);
@@ -22,14 +24,18 @@ export function nativeLayout(engine: Engine): Promise<Native | null> {
 async function measure(engine: Engine): Promise<Native | null> {
   const shape = [1, 16, 1, 2];
   const g = new GraphBuilder('block');
-  g.output('y', g.add('ReorderInput', [g.input('x', 'float32', shape)]));
+  const blocked = g.add('ReorderInput', [g.input('x', 'float32', shape)]);
+  const ones = g.add('Expand', [g.scalar(1), g.integers([16, 1, 1, 1])]);
+  g.output('y', blocked);
+  g.output('z', depthwise(g, blocked, ones, { sum: blocked }));
   try {
-    const session = await engine.load(encodeModel(toModel(g.build())), { threads: 1 });
+    const session = await engine.load(encodeModel(toModel(g.build())), { threads: 1, rewrite: false });
     const x = { type: 'float32', shape, data: Float32Array.from({ length: 32 }, (_, i) => i) } as const;
-    const { y } = await session.run({ x });
+    const { y, z } = await session.run({ x });
     await session.release();
-    const block = Array.from(y!.data as Float32Array).indexOf(1);
-    return block > 1 ? { block, chunk: CHUNK } : null;
+    const [order, doubled] = [y!.data as Float32Array, z!.data as Float32Array];
+    const block = order.indexOf(1);
+    return block > 1 && order.every((value, i) => doubled[i] === 2 * value) ? { block, chunk: CHUNK } : null;
   } catch {
     return null;
   }

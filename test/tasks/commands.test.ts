@@ -17,6 +17,7 @@ const COMMANDS = [
   'graph',
   'inspect',
   'doctor',
+  'bench',
 ];
 
 describe('p2w', () => {

@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
-import { gradientGraph, gradientName } from '../../../graphs/artifacts/training.js';
+import { type Built, gradientGraph, gradientName } from '../../../graphs/artifacts/training.js';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import type { DHW } from '../../../graphs/proxies/parts2whole.js';
 import { type Box, partMatrices } from '../../../src/data/parts.js';
 import type { XYZ } from '../../../src/data/volume.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
+import { nodeEngine } from '../../../src/runtime/node.js';
+import { nativeLayout } from '../../../src/train/native.js';
 import { readSafetensors } from '../../../src/train/safetensors.js';
 import { noise, relativeError, runGraph } from '../run.js';
 
@@ -61,6 +63,30 @@ function partFeeds({ boxes, batch, tile, whole }: Config): Record<string, Engine
   };
 }
 
+const networkOf = (config: Config) =>
+  gradientGraph({
+    batch: config.batch,
+    tile: config.tile,
+    whole: config.whole,
+    window: { low: -1000, high: 1000 },
+    network: { ...config, norm: { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } },
+  });
+
+/** Everything that the graph takes. */
+function feedsOf(config: Config, { graph, parameters }: Built, hu: Int16Array): Record<string, EngineTensor> {
+  const taken = parameters.filter((p) => graph.inputs.some((v) => v.name === p.name));
+  return {
+    tile: { type: 'int16', shape: [config.batch, ...config.tile], data: hu },
+    ...partFeeds(config),
+    ...Object.fromEntries(
+      taken.map(({ name, shape }): [string, EngineTensor] => [
+        name,
+        { type: 'float32', shape, data: parameterValues(name, shape) },
+      ]),
+    ),
+  };
+}
+
 describe.each([
   ['plain', plainForms],
   ['fast', fastForms],
@@ -69,25 +95,9 @@ describe.each([
     'the gradient of the whole network "%s" agrees with PyTorch',
     async (name) => {
       const { tensors, config } = readGolden(name);
-      const { graph, parameters } = gradientGraph({
-        batch: config.batch,
-        tile: config.tile,
-        whole: config.whole,
-        window: { low: -1000, high: 1000 },
-        network: { ...config, norm: { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } },
-      });
-      const feeds: Record<string, EngineTensor> = {
-        tile: {
-          type: 'int16',
-          shape: [config.batch, ...config.tile],
-          data: tensors.get('hu')!.data as Int16Array,
-        },
-        ...partFeeds(config),
-      };
-      for (const { name: parameter, shape } of parameters.filter((p) =>
-        graph.inputs.some((v) => v.name === p.name),
-      ))
-        feeds[parameter] = { type: 'float32', shape, data: parameterValues(parameter, shape) };
+      const built = networkOf(config);
+      const { graph, parameters } = built;
+      const feeds = feedsOf(config, built, tensors.get('hu')!.data as Int16Array);
       const result = await runGraph(graph, feeds, forms);
 
       const golden = (key: string) => tensors.get(key)!.data as Float32Array;
@@ -106,4 +116,44 @@ describe.each([
       }
     },
   );
+});
+
+const offered = await nativeLayout(nodeEngine);
+
+describe.skipIf(offered === null)('a network whose channels fill blocks', () => {
+  const config: Config = {
+    width: offered?.block ?? 16,
+    levels: 2,
+    skip: false,
+    upsampling: 'nearest',
+    batch: 1,
+    tile: [16, 8, 8],
+    whole: [8, 8, 8],
+    boxes: [{ start: [1, 0, 2], size: [5, 8, 9] }],
+  };
+
+  test.each([
+    ['without skips', {}],
+    ['with skips', { skip: true }],
+    ['with transposed convolutions', { upsampling: 'deconv' as const }],
+  ])('has the same gradient in planes, in chunks or not: %s', async (_, change) => {
+    const network = { ...config, ...change };
+    const built = networkOf(network);
+    for (const chunk of [1_000_000, 200, 60]) {
+      const errors: number[] = [];
+      for (const seed of [5, 6, 7]) {
+        const feeds = feedsOf(network, built, Int16Array.from(noise(16 * 8 * 8, seed, 1000)));
+        const expected = await runGraph(built.graph, feeds);
+        const got = await runGraph(built.graph, feeds, fastForms, { ...offered!, chunk });
+        const each = Object.entries(expected).map(([name, { data }]) =>
+          relativeError(got[name]!.data as Float32Array, data as Float32Array),
+        );
+        errors.push(Math.max(...each));
+      }
+      // A value within rounding of zero may fall on the other side of a ReLU, which moves gradients: rarely, and little.
+      const [, median, largest] = errors.sort((a, b) => a - b);
+      expect(median, `chunks of ${chunk}`).toBeLessThan(1e-5);
+      expect(largest, `chunks of ${chunk}`).toBeLessThan(0.05);
+    }
+  });
 });

@@ -1,0 +1,93 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { race, spreadOf } from '../src/bench/race.js';
+import { temporaryFolder } from './data/tiles-sample.js';
+import { lastJson, p2w } from './tasks/cli.js';
+
+/** A contestant that is introduced as `detail` and says that every lap took `seconds`, or ends after `laps`. */
+const fake = (name: string, detail: string, seconds: number, laps = 1_000) => ({
+  name,
+  command: [
+    process.execPath,
+    '-e',
+    `let left = ${laps};
+    console.log('a line that a library printed');
+    console.log(JSON.stringify({ ready: true, detail: '${detail}', threads: 2 }));
+    require('node:readline').createInterface({ input: process.stdin }).on('line', () => {
+      if (left-- === 0) { console.error('out of memory'); process.exit(1); }
+      console.log(JSON.stringify({ seconds: ${seconds} * (1 + left % 2), peakBytes: 1e6 }));
+    });`,
+  ],
+});
+const quiet = () => {};
+
+describe('a race', () => {
+  test('is run in turns, and compared round by round', async () => {
+    const said: string[] = [];
+    const { rows, ratios, absent } = await race(fake('own', 'a', 1), [[fake('peer', 'b', 3)]], 3, (line) =>
+      said.push(line),
+    );
+    expect(said).toEqual([1, 2, 3].map((round) => expect.stringContaining(`round ${round} of 3: own `)));
+    expect(rows.map(({ name, threads, peakBytes }) => ({ name, threads, peakBytes }))).toEqual([
+      { name: 'own', threads: 2, peakBytes: 1e6 },
+      { name: 'peer', threads: 2, peakBytes: 1e6 },
+    ]);
+    expect(rows[0]!.seconds).toEqual({ median: 2, min: 1, max: 2 });
+    // Laps take once and twice as long in turns, for both alike: the ratio of a round is always 3.
+    expect(ratios).toEqual([{ against: 'peer', median: 3, min: 3, max: 3 }]);
+    expect(absent).toEqual([]);
+  });
+
+  test('takes a peer in its fastest configuration, and leaves out those that do not run', async () => {
+    const broken = { name: 'peer', command: [process.execPath, '-e', 'process.exit(1)'] };
+    const configurations = [
+      fake('peer', 'slow', 5),
+      broken,
+      fake('peer', 'fast', 2),
+      fake('peer', 'slower', 9),
+    ];
+    const { rows } = await race(fake('own', 'a', 1), [configurations], 1, quiet);
+    expect(rows.map((row) => row.detail)).toEqual(['a', 'fast']);
+  });
+
+  test('says why a peer is absent', async () => {
+    const missing = { name: 'peer', command: ['/no/such/interpreter'] };
+    const { absent } = await race(fake('own', 'a', 1), [[missing]], 1, quiet);
+    expect(absent).toEqual([{ name: 'peer', missing: expect.stringContaining('ENOENT') }]);
+  });
+
+  test('ends when a contestant does', async () => {
+    await expect(race(fake('own', 'a', 1, 2), [], 3, quiet)).rejects.toThrow('out of memory');
+  });
+});
+
+test('the spread of an even number of rounds has its median between the middle two', () => {
+  expect(spreadOf([4, 1, 2, 10])).toEqual({ median: 3, min: 1, max: 10 });
+});
+
+test('p2w bench step compares with plain ONNX Runtime, and says who is not there', async () => {
+  const out = join(temporaryFolder(), 'bench.svg');
+  const done = await p2w([
+    ...['bench', 'step', '--preset', 'tiny', '--batch', '1', '--rounds', '2', '--out', out, '--json'],
+    ...['--python', '/no/such/python'],
+  ]);
+  expect(done.code, done.stderr).toBe(0);
+  const { rows, ratios, absent, machine } = lastJson(done);
+  expect(rows.map((row: { name: string }) => row.name)).toEqual(['parts2whole', 'onnxruntime-plain']);
+  for (const row of rows) {
+    expect(row.seconds.min).toBeGreaterThan(0);
+    expect(row.seconds.median).toBeLessThanOrEqual(row.seconds.max);
+    expect(row.peakBytes).toBeGreaterThan(5e7);
+  }
+  expect(ratios).toMatchObject([{ against: 'onnxruntime-plain' }]);
+  expect(absent).toMatchObject([{ name: 'torch' }]);
+  expect(machine.cpu).not.toBe('');
+  expect(existsSync(out) && readFileSync(out, 'utf8')).toMatch(/^<svg [\s\S]*parts2whole[\s\S]*<\/svg>\n$/);
+});
+
+test('p2w bench refuses rounds that make no sense', async () => {
+  const { code, stderr } = await p2w(['bench', 'step', '--rounds', '0']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('rounds and batch are whole numbers above 0');
+});
