@@ -1,12 +1,10 @@
 /** The contestant that is this package: training steps on random tiles. See contestant.ts for what it says. */
 import { createInterface } from 'node:readline';
 import { resolveConfig } from '../config.js';
-import type { Batch } from '../data/loader.js';
-import { partMatrices, samplePart } from '../data/parts.js';
 import { peakMemoryBytes } from '../machine.js';
-import { randomStream } from '../random.js';
 import { engineFor } from '../runtime/index.js';
 import { createStepper } from '../train/stepper.js';
+import { randomBatch } from './random-batch.js';
 import type { StepWork } from './works.js';
 
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
@@ -22,33 +20,9 @@ const config = resolveConfig({
   ],
 });
 
-/** Wholes of noise, and a random part of each. */
-function randomBatch(): Batch {
-  const random = randomStream(config.seed, 'bench');
-  const [x, y, z] = config.whole;
-  const size = config.batch;
-  const samples = Array.from({ length: size }, () =>
-    partMatrices(samplePart(random, config.whole, config.part), config.whole, config.whole),
-  );
-  const join = (axis: 'depth' | 'height' | 'width') =>
-    Float32Array.from(samples.flatMap((matrices) => [...matrices[axis]]));
-  return {
-    index: 0,
-    size,
-    used: size,
-    tiles: [],
-    wholes: Int16Array.from({ length: size * x * y * z }, () => random.between(-1000, 1000)),
-    depth: join('depth'),
-    height: join('height'),
-    width: join('width'),
-    tile: config.whole,
-    whole: config.whole,
-  };
-}
-
 const engine = engineFor(config.device);
 const stepper = await createStepper(config, config.whole, engine);
-const batch = randomBatch();
+const batch = randomBatch(config, 0);
 let step = 0;
 const run = () => stepper.step([batch], config.learningRate, ++step);
 await run();
