@@ -31,6 +31,18 @@ export const batchNorm: PlainForm<'BatchNorm'> = {
   },
 };
 
+export const channelAffine: PlainForm<'ChannelAffine'> = {
+  build(g, { inputs: [x, scale, bias], attributes: { relu } }) {
+    const along = (v: Value) =>
+      g.reshape(
+        v,
+        x!.shape.map((_, i) => (i === 1 ? -1 : 1)),
+      );
+    const y = g.add('Add', [g.add('Mul', [x!, along(scale!)]), along(bias!)]);
+    return [relu ? g.add('Relu', [y]) : y];
+  },
+};
+
 /** What dx is made of: dx = direct·dy + indirect·(x − mean) + constant, one number a channel each. */
 interface Coefficients {
   readonly direct: Value;
@@ -95,6 +107,16 @@ export const batchNormPlanes: PlanesForm<'BatchNorm'> = {
       depthwise(g, half, slope, { bias, ...(relu ? { activation: 'Relu' } : {}) }),
     );
     return [y, mean, variance, centred];
+  },
+};
+
+export const channelAffinePlanes: PlanesForm<'ChannelAffine'> = {
+  layout: 'planes',
+  applies: ({ inputs: [x], native }) => fitsPlanes(x!.shape, native),
+  build(g, { attributes: { relu } }, operands) {
+    const [slope, bias] = [perChannel(g, operands.plain(1)), operands.plain(2)];
+    const options = { bias, ...(relu ? { activation: 'Relu' as const } : {}) };
+    return [mapHalves([operands.planes(0)], (half) => depthwise(g, half, slope, options))];
   },
 };
 

@@ -1,5 +1,12 @@
 import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
-import { batchNorm, batchNormGrad, batchNormGradPlanes, batchNormPlanes } from './batch-norm.js';
+import {
+  batchNorm,
+  batchNormGrad,
+  batchNormGradPlanes,
+  batchNormPlanes,
+  channelAffine,
+  channelAffinePlanes,
+} from './batch-norm.js';
 import {
   convInputGrad,
   convWeightGradFlat,
@@ -67,6 +74,7 @@ export const forms: {
   },
   BatchNorm: { plain: batchNorm, planes: batchNormPlanes },
   BatchNormGrad: { plain: batchNormGrad, planes: batchNormGradPlanes },
+  ChannelAffine: { plain: channelAffine, planes: channelAffinePlanes },
   MaxPool: { plain: asItIs('MaxPool'), planes: maxPoolPlanes },
   MaxPoolGrad: { plain: maxPoolGradScatter, mask: maxPoolGradMask, planes: maxPoolGradPlanes },
 };
@@ -89,6 +97,7 @@ const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
   UpsampleConvWeightGrad: ['planes', 'phases'],
   BatchNorm: ['planes'],
   BatchNormGrad: ['planes'],
+  ChannelAffine: ['planes'],
   MaxPool: ['planes'],
   MaxPoolGrad: ['planes', 'mask'],
 };

@@ -38,7 +38,9 @@ function doubled(g: GraphBuilder, x: Value): Value {
 
 /** Whether a value is at least 0 and its zeros carry no gradient. */
 export const behindRelu = (maker: Node | undefined): boolean =>
-  maker?.operator === 'Relu' || (maker?.operator === 'BatchNorm' && maker.attributes.relu?.value === 1);
+  maker?.operator === 'Relu' ||
+  ((maker?.operator === 'BatchNorm' || maker?.operator === 'ChannelAffine') &&
+    maker.attributes.relu?.value === 1);
 
 /**
  * dy wherever x is its window's maximum. All equal maxima receive it, so this serves only where ties carry no

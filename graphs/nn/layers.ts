@@ -20,9 +20,6 @@ export interface NormOptions {
   readonly evalStatistics: 'running' | 'batch';
 }
 
-/** A vector [C] as [1,C,1,1,1]. */
-const perChannel = (net: NetworkBuilder, v: Value) => net.g.reshape(v, [1, v.shape[0] as number, 1, 1, 1]);
-
 interface ConvBlock {
   readonly channels: number;
   readonly norm: NormOptions;
@@ -110,8 +107,7 @@ function normRelu(
     const deviation = g.add('Sqrt', [g.add('Add', [runningVariance, g.scalar(norm.epsilon)])]);
     const slope = g.add('Div', [scale, deviation]);
     const offset = g.add('Sub', [bias, g.add('Mul', [runningMean, slope])]);
-    const scaled = g.add('Mul', [x, perChannel(net, slope)]);
-    return g.add('Relu', [g.add('Add', [scaled, perChannel(net, offset)])]);
+    return g.add('ChannelAffine', [x, slope, offset], { relu: 1 });
   }
   const attributes = { epsilon: norm.epsilon, relu: 1 };
   const [y, mean, variance] = g.addMany('BatchNorm', [x, scale, bias], attributes, 4);

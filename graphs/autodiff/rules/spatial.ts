@@ -107,5 +107,6 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof meaning> = 
   UpsampleConvInputGrad: made,
   UpsampleConvWeightGrad: made,
   BatchNormGrad: made,
+  ChannelAffine: noGradient('it is for evaluation: in training BatchNorm takes the statistics of the batch'),
   MaxPoolGrad: made,
 };

@@ -76,6 +76,8 @@ export const meaning = {
     },
     MEANING_DOMAIN,
   ),
+  /** x [N,C,…], scale [C], bias [C] → scale · x + bias, at least 0 with `relu`: normalisation by fixed statistics. */
+  ChannelAffine: operator([3, 3], { relu: int(0) }, ([x]) => [x!], MEANING_DOMAIN),
   /** dy, y, x − mean, scale, variance of a BatchNorm → dx, dscale, dbias. */
   BatchNormGrad: operator(
     [5, 5],

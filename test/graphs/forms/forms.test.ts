@@ -62,6 +62,11 @@ const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) 
     const operands = [add('dy', shape), y, add('x', shape), add('scale', [c]), variance];
     return g.addMany('BatchNormGrad', operands, { epsilon: 1e-3, relu: w % 2 }, 3);
   },
+  ChannelAffine: (g, add, { n, c, d, h, w }) => [
+    g.add('ChannelAffine', [add('x', [n, c, d, h, w]), add('scale', [c]), add('bias', [c])], {
+      relu: w % 2,
+    }),
+  ],
   MaxPool: (g, add, { n, c, d, h, w }) => [g.add('MaxPool', [add('x', [n, c, 2 * d, 2 * h, 2 * w])], POOL)],
   MaxPoolGrad: (g, add, { n, c, d, h, w }) => {
     const x = g.add('Relu', [add('x', [n, c, 2 * d, 2 * h, 2 * w])]);
@@ -124,7 +129,7 @@ describe('every form agrees with the definition, whatever the sizes', () => {
       .map(([name, form]) => [operator as FormedName, name, form as Form<never>] as const),
   );
 
-  test('there are some', () => expect(candidates.length).toBeGreaterThanOrEqual(block ? 20 : 5));
+  test('there are some', () => expect(candidates.length).toBeGreaterThanOrEqual(block ? 21 : 5));
 
   test.each(candidates)('%s: %s', async (operator, name, form) => {
     let compared = 0;

@@ -40,9 +40,9 @@ describe('unet3d', () => {
     const { graph } = evaluationGraph(options(paper));
     const shape = (name: string) => graph.values.get(name)!.shape;
     expect(shape('part')).toEqual([1, 1, 64, 128, 128]);
-    expect(shape('encoder.3.2/Relu')).toEqual([1, 512, 8, 16, 16]);
+    expect(shape('encoder.3.2/ChannelAffine')).toEqual([1, 512, 8, 16, 16]);
     expect(shape('decoder.2.1/UpsampleConv')).toEqual([1, 256, 16, 32, 32]);
-    expect(shape('decoder.0.2/Relu')).toEqual([1, 64, 64, 128, 128]);
+    expect(shape('decoder.0.2/ChannelAffine')).toEqual([1, 64, 64, 128, 128]);
     expect(shape('reconstruction')).toEqual([1, 1, 64, 128, 128]);
     expect(shape('features')).toEqual([1, 512]);
   });
