@@ -29,7 +29,7 @@ export const graph = command({
     ],
   ],
   run: async (args) => {
-    const result = makeGraph({
+    const result = await makeGraph({
       preset: args.preset,
       ...(args.config ? { file: args.config } : {}),
       settings: args.set,

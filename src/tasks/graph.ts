@@ -4,12 +4,13 @@ import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
-import { formatShape, sizeOf } from '../../graphs/onnx/types.js';
+import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config.js';
 import type { XYZ } from '../data/volume.js';
 import { writeFileAtomic } from '../files.js';
+import { engineFor } from '../runtime/index.js';
 import { initialize } from '../train/initialize.js';
-import { buildGraph, encodeGraph } from '../train/models.js';
+import { buildGraph, encodeGraph, loweringFor, portable } from '../train/models.js';
 
 export interface GraphOptions extends ConfigSources {
   readonly what: 'step' | 'gradient' | 'eval' | 'encoder';
@@ -29,12 +30,30 @@ export interface GraphReport {
   readonly summary: GraphSummary;
   /** Of the file. */
   readonly bytes: number;
+  /** How often each form of an operator is used when this machine runs the graph; the file is portable. */
+  readonly forms: Readonly<Record<string, Readonly<Record<string, number>>>>;
+}
+
+/** Counts the forms in which an engine's machine computes a graph. */
+async function formsOf(graph: Graph, config: Config): Promise<GraphReport['forms']> {
+  const counts: Record<string, Record<string, number>> = {};
+  const { choose, native } = await loweringFor(config, engineFor(config.device));
+  lower(graph, {
+    native: native ?? null,
+    choose: (operator, call) => {
+      const form = choose(operator, call);
+      counts[operator] ??= {};
+      counts[operator][form] = (counts[operator][form] ?? 0) + 1;
+      return form;
+    },
+  });
+  return counts;
 }
 
 const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as const;
 
 /** Builds a graph of a preset; writes it as an ONNX model where asked to. */
-export function makeGraph(options: GraphOptions): GraphReport {
+export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const config = resolveConfig(options);
   const tile = options.tile ?? config.whole;
   const reference = buildGraph('evaluation', config, tile);
@@ -49,7 +68,7 @@ export function makeGraph(options: GraphOptions): GraphReport {
   const bytes =
     options.what === 'encoder'
       ? encodeModel(toModel(lower(graph, { choose: plainForms })))
-      : encodeGraph(built, config, null);
+      : encodeGraph(built, portable(config));
   if (options.out) writeFileAtomic(options.out, bytes);
   return {
     what: options.what,
@@ -59,6 +78,8 @@ export function makeGraph(options: GraphOptions): GraphReport {
     outputs: graph.outputs,
     summary: summarize(graph),
     bytes: bytes.length,
+    // An exported encoder takes batches of any size, for which only the definitions serve.
+    forms: options.what === 'encoder' ? {} : await formsOf(graph, config),
   };
 }
 
@@ -66,7 +87,7 @@ const giga = (n: number) => `${(n / 1e9).toFixed(n < 1e10 ? 2 : 1)} G`;
 const mega = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
 
 /** The report as a table for people: one line a layer of the network, the backward pass and the update in one each. */
-export function formatGraph({ what, summary, parameters, bytes, config }: GraphReport): string {
+export function formatGraph({ what, summary, parameters, bytes, config, forms }: GraphReport): string {
   const groups = new Map<string, { flops: number; bytes: number; shape: string }>();
   for (const { layer, flops, activationBytes, shape } of summary.layers) {
     const name = /^(gradient|optimizer|clip|gradient_norm)/.exec(layer)?.[0] ?? layer;
@@ -88,5 +109,9 @@ export function formatGraph({ what, summary, parameters, bytes, config }: GraphR
     '',
     `${what} graph of preset ${config.preset}: ${parameters.toLocaleString('en')} trainable parameters, ${giga(summary.flops)}FLOP, ` +
       `${mega(summary.activationBytes)} of activations, ${summary.nodes} operators, a file of ${mega(bytes)}`,
+    ...Object.entries(forms).map(([operator, used]) => {
+      const list = Object.entries(used).map(([form, count]) => `${form} ×${count}`);
+      return `forms of ${operator} on this machine: ${list.join(', ')}`;
+    }),
   ].join('\n');
 }

@@ -8,9 +8,8 @@ import {
   type ProxyOptions,
   stepGraph,
 } from '../../graphs/artifacts/training.js';
-import type { Native } from '../../graphs/forms/form.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
-import { lower } from '../../graphs/forms/lower.js';
+import { type Lowering, lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError } from '../../graphs/onnx/types.js';
@@ -71,18 +70,24 @@ export function buildGraph(kind: GraphKind, config: Config, tile: XYZ): Built {
   }
 }
 
-/**
- * Lowers a graph by the configured forms, and encodes it as a model.
- * @param native what the engine offers beside the standard's operators; `null` for a portable model
- */
-export const encodeGraph = ({ graph }: Built, config: Config, native: Native | null): Uint8Array =>
-  encodeModel(
-    toModel(lower(graph, config.forms === 'plain' ? { choose: plainForms } : { choose: fastForms, native })),
-  );
+/** How a run's graphs are lowered where only the standard's operators may be used. */
+export const portable = ({ forms }: Config): Lowering => ({
+  choose: forms === 'plain' ? plainForms : fastForms,
+});
+
+/** How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. */
+export async function loweringFor(config: Config, engine: Engine): Promise<Lowering> {
+  const native = config.forms === 'plain' ? null : await nativeLayout(engine);
+  return { ...portable(config), native };
+}
+
+/** Lowers a graph, and encodes it as a model. */
+export const encodeGraph = ({ graph }: Built, lowering: Lowering): Uint8Array =>
+  encodeModel(toModel(lower(graph, lowering)));
 
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
 export async function loadGraph(built: Built, config: Config, engine: Engine): Promise<Session> {
-  const native = config.forms === 'plain' ? null : await nativeLayout(engine);
-  const model = encodeGraph(built, config, native);
-  return engine.load(model, { threads: config.threads, rewrite: native === null });
+  const lowering = await loweringFor(config, engine);
+  // Forms for this very engine leave nothing to rewrite.
+  return engine.load(encodeGraph(built, lowering), { threads: config.threads, rewrite: !lowering.native });
 }

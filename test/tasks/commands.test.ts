@@ -78,6 +78,12 @@ describe('p2w graph', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('13,997,825 trainable parameters');
     expect(stdout).toMatch(/decoder\.0\.2 +\[1,64,64,128,128\] +\d+\.?\d* GFLOP/);
+    expect(stdout).toMatch(/forms of UpsampleConv on this machine: \w+ ×3/);
+  });
+
+  test('switches all faster forms off when asked to', async () => {
+    const result = await p2w(['graph', '--set', 'forms=plain', '--json']);
+    expect(lastJson(result).forms).toMatchObject({ Conv: { plain: 12 }, UpsampleConv: { plain: 3 } });
   });
 
   test('counts the work of the paper’s network as the method does: 743.9 GMAC forward', async () => {
@@ -90,6 +96,8 @@ describe('p2w graph', () => {
     const result = await p2w(['graph', '--preset', 'tiny', '--what', 'gradient', '--out', out, '--json']);
     expect(result.code).toBe(0);
     const { graph } = decodeModel(readFileSync(out));
+    // Whatever this machine would use, the file runs everywhere.
+    expect([...new Set(graph.nodes.map((node) => node.domain))]).toEqual(['']);
     const trainable = graph.inputs
       .map((v) => v.name)
       .filter((name) => /weight|bias/.test(name) && !/running/.test(name));
