@@ -7,7 +7,7 @@ export const demo = command({
   options: {
     out: { string: true, default: 'artifacts/demo', describe: 'folder to write into; emptied first' },
   },
-  examples: [['$0 demo', 'about 4 minutes on 2 cores']],
+  examples: [['$0 demo', 'about 3 minutes on 2 cores']],
   run: async ({ out }) => {
     const { text, ...json } = await runDemo(out);
     return { text, json };

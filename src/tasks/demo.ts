@@ -22,10 +22,10 @@ const SCAN_SIZE: XYZ = [64, 64, 32];
 const TILE_SIZE: XYZ = [32, 32, 16];
 /** The smallest preset, made to fit into minutes on two cores. Phantoms have hardly a voxel above 400 HU. */
 const SETTINGS = [
-  'steps=352',
+  'steps=480',
   'batch=8',
   'hu.high=400',
-  'validation.every=44',
+  'validation.every=48',
   'validation.wholes=96',
   'checkpoints.keepLogSpaced=9',
 ];
