@@ -38,9 +38,9 @@ test('free memory is less than the limit, and the limit no more than the machine
 });
 
 test('peak memory is in bytes, and remembers what has been freed', () => {
-  const before = peakMemoryBytes();
   new Float32Array(2 ** 26).fill(1);
-  expect(peakMemoryBytes() - before).toBeGreaterThan(0.8 * 2 ** 28);
+  // Not how much it grew: the process may have held more before than it does now.
+  expect(peakMemoryBytes()).toBeGreaterThan(2 ** 28);
   expect(peakMemoryBytes()).toBeLessThan(totalmem());
 });
 
