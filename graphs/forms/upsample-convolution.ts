@@ -48,7 +48,7 @@ export const plainWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
  */
 const PHASES = tapsOf(TWICE);
 /** Which taps of 3 add up to each tap of 2: FOLD[phase][tap of 2][tap of 3]. */
-const FOLD = [
+export const FOLD = [
   [
     [1, 0, 0],
     [0, 1, 1],

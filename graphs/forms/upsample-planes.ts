@@ -22,20 +22,10 @@ import {
   splitSlices,
   total,
 } from './planes.js';
+import { FOLD } from './upsample-convolution.js';
 
 const PHASES = [0, 1].flatMap((row) => [0, 1].map((column) => [row, column] as const));
 
-/** FOLD[phase][tap of 2] says which taps of 3 fall onto the same voxel of the small input. */
-const FOLD = [
-  [
-    [1, 0, 0],
-    [0, 1, 1],
-  ],
-  [
-    [1, 1, 0],
-    [0, 0, 1],
-  ],
-] as const;
 /** What each voxel 2i−1 … 2i+2 of the output's gradient is multiplied with: its gradient towards voxel i. */
 const GATHER = [
   [0, 0, 1],
