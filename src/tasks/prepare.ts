@@ -173,7 +173,32 @@ async function loadScan(
   }
 }
 
+/** A mask of organs rarely has more labels, background included; a scan has more values. */
+const MOST_LABELS = 16;
+
+/** Whether a volume holds a few labels, none below 0, rather than an image. */
+function looksLikeMask({ voxels }: Volume): boolean {
+  const labels = new Set<number>();
+  let last = Number.NaN;
+  for (const value of voxels) {
+    if (value === last) continue;
+    last = value;
+    labels.add(value);
+    if (value < 0 || labels.size > MOST_LABELS) return false;
+  }
+  return true;
+}
+
 function keptOrigins(path: string, volume: Volume, options: StoreOptions): XYZ[] {
+  if (looksLikeMask(volume)) {
+    throw new UserError('input', {
+      what: 'this is a mask, not a scan',
+      where: path,
+      got: `at most ${MOST_LABELS} different values, none below 0`,
+      expected: 'an image, such as a CT in HU',
+      fix: 'leave the folders of masks out of --input',
+    });
+  }
   const origins = tileOrigins(volume.size, options);
   if (origins.length === 0) {
     throw new UserError('input', {

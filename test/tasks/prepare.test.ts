@@ -102,15 +102,19 @@ describe('prepare', () => {
     truncateSync(join(input, 'broken.mha'), 900);
     rmSync(join(input, 'headless.zraw'));
     await writeMetaImage(join(input, 'small.mha'), noiseVolume([32, 24, 7], 0));
+    const whole = noiseVolume([32, 24, 16], 0);
+    const labels = whole.voxels.map((_, i) => Math.floor(i / 1000) % 5);
+    await writeMetaImage(join(input, 'mask.mha'), { ...whole, voxels: labels });
     const summary = await run(input, newFolder());
     expect(summary.scans.map(({ id }) => id)).toEqual(['good']);
     const messages = Object.fromEntries(
       summary.failures.map((f) => [f.source.slice(input.length + 1), f.message]),
     );
-    expect(Object.keys(messages).sort()).toEqual(['broken.mha', 'headless.mhd', 'small.mha']);
+    expect(Object.keys(messages).sort()).toEqual(['broken.mha', 'headless.mhd', 'mask.mha', 'small.mha']);
+    expect(messages['mask.mha']).toContain('this is a mask, not a scan');
     expect(messages['small.mha']).toMatch(/smaller than a tile[\s\S]*32×24×7[\s\S]*16×8×8/);
     expect(messages['headless.mhd']).toContain('headless.zraw');
-    expect(formatPrepare(summary)).toMatch(/broken\.mha: failed[\s\S]*3 failed/);
+    expect(formatPrepare(summary)).toMatch(/broken\.mha: failed[\s\S]*4 failed/);
   });
 
   test('leaves out tiles of air, and scans without any other', async () => {
