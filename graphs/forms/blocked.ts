@@ -57,26 +57,52 @@ export function unblocked(g: GraphBuilder, x: Value, channels = x.shape[1] as nu
   return g.reshape(g.add('ReorderOutput', [x], { channels }), [slices, channels, h * w]);
 }
 
-/** Σ over slices of a · bᵀ: [S,K,P], [S,C,P] → [K,C]. */
+/**
+ * Σ over slices of a · bᵀ: [S,K,P], [S,C,P] → [K,C]. With few positions a slice, one product over all slices: the
+ * results of the single ones would take more memory than a and b.
+ */
 export function productOverSlices(g: GraphBuilder, a: Value, b: Value): Value {
+  const [slices, k, positions] = knownShape(a.shape, 'planes') as [number, number, number];
+  const c = b.shape[1] as number;
+  if (slices > 1 && positions * (k + c) < k * c) {
+    const along = (v: Value, rows: number) =>
+      g.reshape(g.transpose(v, [1, 0, 2]), [rows, slices * positions]);
+    return g.add('FusedMatMul', [along(a, k), along(b, c)], { transB: 1 });
+  }
   return g.sum(g.add('FusedMatMul', [a, b], { transB: 1 }), [0], 0);
 }
 
+/** Weights [K,C,…] with their taps outermost, [taps,K·C]: sums of taps are then sums of rows. */
+export function tapsFirst(g: GraphBuilder, w: Value): Value {
+  const [k, c, ...taps] = knownShape(w.shape, 'weights') as [number, number, ...number[]];
+  return g.transpose(g.reshape(w, [k * c, sizeOf(taps)]), [1, 0]);
+}
+
+interface BlockedKernel {
+  readonly outputs: number;
+  readonly inputs: number;
+  readonly kernel: readonly [height: number, width: number];
+  /** The weights are [taps,inputs·outputs]. */
+  readonly transposed?: boolean;
+}
+
 /**
- * Weights [K,C,taps] in the order that {@link BlockedConv} wants, for a kernel of `kernel` height and width:
- * K channels from C, or with `transposed` C channels from K.
+ * Weights [taps,outputs·inputs] in the order that {@link BlockedConv} wants,
+ * [outputs/B, inputs/B, taps, B of the inputs, B of the outputs].
  */
-export function blockedWeights(
-  g: GraphBuilder,
-  w: Value,
-  block: number,
-  kernel: readonly [height: number, width: number],
-  transposed = false,
-): Value {
-  const [k, c] = knownShape(w.shape, 'weights') as [number, number];
-  const blocks = g.reshape(w, [k / block, block, c / block, block, sizeOf(kernel)]);
-  const ordered = g.transpose(blocks, transposed ? [2, 0, 4, 1, 3] : [0, 2, 4, 3, 1]);
-  return g.reshape(ordered, [...(transposed ? [c, k] : [k, c]), ...kernel]);
+export function blockedWeights(g: GraphBuilder, taps: Value, block: number, spec: BlockedKernel): Value {
+  const { outputs, inputs, kernel, transposed } = spec;
+  const count = sizeOf(kernel);
+  const [k, c] = [outputs / block, inputs / block];
+  const shape = [outputs, inputs, ...kernel];
+  if (transposed) {
+    const blocks = g.reshape(taps, [count, c, block, k, block]);
+    return g.reshape(g.transpose(blocks, [3, 1, 0, 2, 4]), shape);
+  }
+  // Blocking the outputs as if they were channels is the fastest way to transpose blocks.
+  const rows = g.add('ReorderInput', [g.reshape(taps, [count, outputs, inputs, 1])]);
+  const blocks = g.reshape(rows, [count, k, c, block * block]);
+  return g.reshape(g.transpose(blocks, [1, 2, 0, 3]), shape);
 }
 
 /** Four phases [S,C,H,W] (upper left, upper right, lower left, lower right) interleaved: [S,C,2H,2W], all blocked. */

@@ -2,8 +2,8 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf } from '../onnx/ops/index.js';
-import { knownShape, type Value } from '../onnx/types.js';
-import { blockedWeights, depthwise, productOverSlices, sameKernel, unblocked } from './blocked.js';
+import type { Value } from '../onnx/types.js';
+import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './blocked.js';
 import type { Native, PlanesForm } from './form.js';
 import {
   chunkRanges,
@@ -31,14 +31,11 @@ function fits(x: Value, y: Pick<Value, 'shape'>, native: Native | null): boolean
   return fitsPlanes(x.shape, native) && (y.shape[1] as number) % native!.block === 0;
 }
 
-/** w [K,C,3,3,3] → for each tap of depth [K,C,9], first to last; backwards in every axis with `flipped`. */
+/** w [K,C,3,3,3] → for each tap of depth [9,K·C], first to last; backwards in every axis with `flipped`. */
 function depthTaps(g: GraphBuilder, w: Value, flipped: boolean): Value[] {
-  const [k, c] = knownShape(w.shape, 'weights') as [number, number];
-  const taps = g.reshape(w, [k, c, 27]);
-  const ordered = flipped ? g.slice(taps, [-1], [-28], [2], [-1]) : taps;
-  return g
-    .addMany('Split', [g.reshape(ordered, [k, c, 3, 9]), g.integers([1, 1, 1])], { axis: 2 }, 3)
-    .map((tap) => g.reshape(tap, [k, c, 9]));
+  const taps = tapsFirst(g, w);
+  const ordered = flipped ? g.slice(taps, [-1], [-28], [0], [-1]) : taps;
+  return g.addMany('Split', [ordered, g.integers([9, 9, 9])], { axis: 0 }, 3);
 }
 
 /**
@@ -87,9 +84,11 @@ export const convPlanes: PlanesForm<'Conv'> = {
     keepsSize(attributes) &&
     fits(x!, { shape: [1, w!.shape[0]!] }, native),
   build(g, { inputs, native }, operands) {
-    const taps = depthTaps(g, operands.plain(1), false);
+    const w = operands.plain(1);
+    const spec = { outputs: w.shape[0] as number, inputs: w.shape[1] as number, kernel: [3, 3] } as const;
+    const arrange = (taps: Value) => blockedWeights(g, taps, native!.block, spec);
     const bias = inputs[2] ? operands.plain(2) : null;
-    return [convolve(g, operands.planes(0), taps, (w) => blockedWeights(g, w, native!.block, [3, 3]), bias)];
+    return [convolve(g, operands.planes(0), depthTaps(g, w, false), arrange, bias)];
   },
 };
 
@@ -99,9 +98,11 @@ export const convInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
   applies: ({ inputs: [dy, w], attributes, native }) =>
     keepsSize(attributes) && fits(dy!, { shape: [1, w!.shape[1]!] }, native),
   build(g, { native }, operands) {
-    const taps = depthTaps(g, operands.plain(1), true);
-    const arrange = (w: Value) => blockedWeights(g, w, native!.block, [3, 3], true);
-    return [convolve(g, operands.planes(0), taps, arrange, null)];
+    const w = operands.plain(1);
+    const [inputs, outputs] = [w.shape[0] as number, w.shape[1] as number];
+    const spec = { outputs, inputs, kernel: [3, 3], transposed: true } as const;
+    const arrange = (taps: Value) => blockedWeights(g, taps, native!.block, spec);
+    return [convolve(g, operands.planes(0), depthTaps(g, w, true), arrange, null)];
   },
 };
 
@@ -187,7 +188,8 @@ export const convWeightGradPlanes: PlanesForm<'ConvWeightGrad'> = {
     });
     const stacked = total(g, parts);
     // dy moved by +1 meets the tap before its own: heights come out from last to first.
-    return [g.transpose(g.slice(stacked, [-1], [-4], [1], [-1]), [2, 4, 0, 1, 3])];
+    const taps = g.transpose(g.slice(stacked, [-1], [-4], [1], [-1]), [0, 1, 3, 2, 4]);
+    return [g.reshape(g.transpose(g.reshape(taps, [27, k * c]), [1, 0]), [k, c, 3, 3, 3])];
   },
 };
 

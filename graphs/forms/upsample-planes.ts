@@ -8,8 +8,15 @@
  */
 import type { GraphBuilder } from '../onnx/builder.js';
 import { knownShape, type Value } from '../onnx/types.js';
-import { blockedWeights, depthwise, productOverSlices, sameKernel, unblocked, weave } from './blocked.js';
-import { timesTransposed } from './convolution.js';
+import {
+  blockedWeights,
+  depthwise,
+  productOverSlices,
+  sameKernel,
+  tapsFirst,
+  unblocked,
+  weave,
+} from './blocked.js';
 import type { Native, PlanesForm } from './form.js';
 import {
   allSlices,
@@ -45,12 +52,10 @@ function outer(
   return g.constant({ type: 'float32', shape, data: Float32Array.from(data) });
 }
 
-/** w [K,C,3,3,3] as S, w₀ and w₂ (see above), each [K·C,9]. */
+/** w [K,C,3,3,3] as S, w₀ and w₂ (see above), each [9,K·C]. */
 function depthBasis(g: GraphBuilder, w: Value): { sum: Value; first: Value; last: Value } {
-  const [k, c] = knownShape(w.shape, 'weights') as [number, number];
-  const [first, middle, last] = g
-    .addMany('Split', [g.reshape(w, [k * c, 3, 9]), g.integers([1, 1, 1])], { axis: 1 }, 3)
-    .map((tap) => g.reshape(tap, [k * c, 9])) as [Value, Value, Value];
+  const taps = g.addMany('Split', [tapsFirst(g, w), g.integers([9, 9, 9])], { axis: 0 }, 3);
+  const [first, middle, last] = taps as [Value, Value, Value];
   return { sum: g.add('Add', [g.add('Add', [first, last]), middle]), first, last };
 }
 
@@ -74,12 +79,11 @@ export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
     const kernels = PHASES.map(([row, column]) => {
       const fold = outer(g, FOLD[row]!, FOLD[column]!);
       const kernel = (taps: Value) =>
-        blockedWeights(
-          g,
-          g.reshape(timesTransposed(g, taps, fold, native), [k, c, 4]),
-          native!.block,
-          [2, 2],
-        );
+        blockedWeights(g, g.add('MatMul', [fold, taps]), native!.block, {
+          outputs: k,
+          inputs: c,
+          kernel: [2, 2],
+        });
       return { sum: kernel(basis.sum), first: kernel(basis.first), last: kernel(basis.last) };
     });
     const all = allSlices(g, x);
@@ -129,13 +133,12 @@ export const upsampleConvInputGradPlanes: PlanesForm<'UpsampleConvInputGrad'> = 
     const basis = depthBasis(g, w);
     const gather = outer(g, GATHER, GATHER);
     const kernel = (taps: Value) =>
-      blockedWeights(
-        g,
-        g.reshape(timesTransposed(g, taps, gather, native), [k, c, 16]),
-        native!.block,
-        [4, 4],
-        true,
-      );
+      blockedWeights(g, g.add('MatMul', [gather, taps]), native!.block, {
+        outputs: c,
+        inputs: k,
+        kernel: [4, 4],
+        transposed: true,
+      });
     const [sum, first, last] = [kernel(basis.sum), kernel(basis.first), kernel(basis.last)];
     const window = { kernel_shape: [4, 4], strides: [2, 2], pads: [1, 1, 1, 1] };
     const [evens, odds] = [dy.chunks.map((pair) => pair.even), dy.chunks.map((pair) => pair.odd)];
