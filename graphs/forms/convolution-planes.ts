@@ -127,7 +127,8 @@ export const convFirstPlanes: PlanesForm<'Conv'> = {
     const weights = g.reshape(g.transpose(blocks, [0, 2, 1]), [k, 3, 3, 3]);
     const bias = inputs[2] ? operands.plain(2) : null;
     const seen = depthNeighbours(g, x, native!);
-    return [mapHalves([{ ...seen, shape }], (half) => g.add('BlockedConv', [half, weights, bias], IN_PLANE))];
+    const convolved = (half: Value) => g.add('BlockedConv', [half, weights, bias], IN_PLANE);
+    return [mapHalves([seen], convolved, shape)];
   },
 };
 

@@ -82,7 +82,7 @@ export const pointwiseInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
     const weights = g.reshape(g.transpose(blocks, [1, 0, 2]), [c, k, 1, 1]);
     const spread = (half: Value) => g.add('BlockedConv', [half, weights], { kernel_shape: [1, 1] });
     const dy = thinHalves(g, operands.plain(0), native!);
-    return [mapHalves([{ ...dy, shape: input_shape as unknown as PlanesShape }], spread)];
+    return [mapHalves([dy], spread, input_shape as unknown as PlanesShape)];
   },
 };
 

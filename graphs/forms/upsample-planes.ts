@@ -176,16 +176,18 @@ function phaseSums(g: GraphBuilder, half: Value, phases: readonly Value[]): Valu
   return [add(first, second), add(p00, p10), add(p01, p11), first, p00, p01, second, p10, p11];
 }
 
-/** x, and its differences along rows and columns, in the same order. */
-function differences(g: GraphBuilder, x: Value, block: number): Value[] {
-  return DIFFERENCES.flatMap((row) =>
+/** Makes x itself and its differences along rows and columns, in the same order. The kernels are made once. */
+function differencesOf(g: GraphBuilder, channels: number, block: number): (x: Value) => Value[] {
+  const makers = DIFFERENCES.flatMap((row) =>
     DIFFERENCES.map((column) => {
-      if (row.taps.length + column.taps.length === 2) return x;
-      const kernel = row.taps.map((a) => column.taps.map((b) => a * b));
+      if (row.taps.length + column.taps.length === 2) return (x: Value) => x;
+      const taps = row.taps.map((a) => column.taps.map((b) => a * b));
+      const kernel = sameKernel(g, channels, block, taps);
       const pads = [row.before, column.before, row.after, column.after] as const;
-      return depthwise(g, x, sameKernel(g, x.shape[1] as number, block, kernel), { pads });
+      return (x: Value) => depthwise(g, x, kernel, { pads });
     }),
   );
+  return (x) => makers.map((make) => make(x));
 }
 
 /** How the three products of an axis make up the gradients of w₀, w₁, w₂: S reaches all, the differences w₀ or w₂. */
@@ -214,6 +216,7 @@ export const upsampleConvWeightGradPlanes: PlanesForm<'UpsampleConvWeightGrad'> 
         [one(1, 0), one(1, 1)],
       ]);
     });
+    const differences = differencesOf(g, c, block);
     const all = allSlices(g, x);
     const products = chunkRanges(dy.shape, native!).map(([from, to], i) => {
       const { even, odd } = dy.chunks[i]!;
@@ -228,7 +231,7 @@ export const upsampleConvWeightGradPlanes: PlanesForm<'UpsampleConvWeightGrad'> 
         [second, difference(1)],
       ] as const;
       const each = along.flatMap(([gradients, input]) =>
-        differences(g, input, block).map((seen, j) => {
+        differences(input).map((seen, j) => {
           const product = productOverSlices(g, unblocked(g, gradients[j]!), unblocked(g, seen));
           return g.reshape(product, [1, k * c]);
         }),
