@@ -18,6 +18,7 @@ export { type Box, type PartOptions, samplePart } from './data/parts.js';
 export { openTileStore, readTile, type TileStore } from './data/tiles.js';
 export type { Grid, Volume, XYZ } from './data/volume.js';
 export { type ErrorKind, UserError } from './errors.js';
+export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
 export type { Engine, EngineTensor, Session } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
 export { runDemo } from './tasks/demo.js';

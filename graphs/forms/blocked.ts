@@ -84,6 +84,8 @@ interface BlockedKernel {
   readonly kernel: readonly [height: number, width: number];
   /** The weights are [taps,inputs·outputs]. */
   readonly transposed?: boolean;
+  /** The weights are stored: ONNX Runtime arranges them once, if only the standard's operators are used for it. */
+  readonly stored?: boolean;
 }
 
 /**
@@ -91,13 +93,17 @@ interface BlockedKernel {
  * [outputs/B, inputs/B, taps, B of the inputs, B of the outputs].
  */
 export function blockedWeights(g: GraphBuilder, taps: Value, block: number, spec: BlockedKernel): Value {
-  const { outputs, inputs, kernel, transposed } = spec;
+  const { outputs, inputs, kernel, transposed, stored } = spec;
   const count = sizeOf(kernel);
   const [k, c] = [outputs / block, inputs / block];
   const shape = [outputs, inputs, ...kernel];
   if (transposed) {
     const blocks = g.reshape(taps, [count, c, block, k, block]);
     return g.reshape(g.transpose(blocks, [3, 1, 0, 2, 4]), shape);
+  }
+  if (stored) {
+    const blocks = g.reshape(taps, [count, k, block, c, block]);
+    return g.reshape(g.transpose(blocks, [1, 3, 0, 4, 2]), shape);
   }
   // Blocking the outputs as if they were channels is the fastest way to transpose blocks.
   const rows = g.add('ReorderInput', [g.reshape(taps, [count, outputs, inputs, 1])]);

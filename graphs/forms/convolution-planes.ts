@@ -1,6 +1,6 @@
 /** 3×3×3 convolutions on planes, by Winograd's minimal filtering along depth. */
 import type { GraphBuilder } from '../onnx/builder.js';
-import type { ResolvedAttributes } from '../onnx/operator.js';
+import type { GivenAttributes, ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf } from '../onnx/ops/index.js';
 import type { Value } from '../onnx/types.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './blocked.js';
@@ -18,7 +18,9 @@ import {
   total,
 } from './planes.js';
 
-const IN_PLANE = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+const IN_PLANE: GivenAttributes<AttributesOf<'BlockedConv'>> = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+/** A ReLU costs nothing where the result is written. */
+const WINDOW = { Conv: IN_PLANE, ConvRelu: { ...IN_PLANE, activation: 'Relu' } } as const;
 
 type Window = Pick<ResolvedAttributes<AttributesOf<'ConvWeightGrad'>>, 'kernel_shape' | 'strides' | 'pads'>;
 
@@ -51,6 +53,7 @@ function convolve(
   taps: readonly Value[],
   arrange: (tap: Value) => Value,
   bias: Value | null,
+  last: typeof IN_PLANE = IN_PLANE,
 ): Planes {
   const [n, , ...sizes] = x.shape;
   const [g0, g1, g2] = taps as [Value, Value, Value];
@@ -60,8 +63,8 @@ function convolve(
   const w2 = arrange(g.add('Mul', [g.add('Add', [outer, g1]), half]));
   const w3 = arrange(g.add('Mul', [g.add('Sub', [outer, g1]), half]));
   const w4 = arrange(g.add('Neg', [g2]));
-  const conv = (d: Value, w: Value, sum?: Value) =>
-    g.add('BlockedConv', sum ? [d, w, bias, sum] : [d, w], IN_PLANE);
+  const conv = (d: Value, w: Value) => g.add('BlockedConv', [d, w], IN_PLANE);
+  const added = (d: Value, w: Value, sum: Value) => g.add('BlockedConv', [d, w, bias, sum], last);
   const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
   const chunks = x.chunks.map(({ even, odd }, i) => {
     const before = neighbours(g, odds, i, n, -1);
@@ -69,28 +72,32 @@ function convolve(
     const m2 = conv(g.add('Add', [even, odd]), w2);
     const m3 = conv(g.add('Sub', [odd, even]), w3);
     return {
-      even: conv(g.add('Sub', [before, odd]), w1, g.add('Add', [m2, m3])),
-      odd: conv(g.add('Sub', [even, after]), w4, g.add('Sub', [m2, m3])),
+      even: added(g.add('Sub', [before, odd]), w1, g.add('Add', [m2, m3])),
+      odd: added(g.add('Sub', [even, after]), w4, g.add('Sub', [m2, m3])),
     };
   });
   return { chunks, shape: [n, w1.shape[0] as number, ...sizes] };
 }
 
-export const convPlanes: PlanesForm<'Conv'> = {
+const planesOf = (operator: 'Conv' | 'ConvRelu'): PlanesForm<'Conv'> & PlanesForm<'ConvRelu'> => ({
   layout: 'planes',
   applies: ({ inputs: [x, w], attributes, native }) =>
     attributes.group === 1 &&
     (attributes.dilations ?? []).every((d) => d === 1) &&
     keepsSize(attributes) &&
     fits(x!, { shape: [1, w!.shape[0]!] }, native),
-  build(g, { inputs, native }, operands) {
+  build(g, { inputs: given, native }, operands) {
     const w = operands.plain(1);
-    const spec = { outputs: w.shape[0] as number, inputs: w.shape[1] as number, kernel: [3, 3] } as const;
+    const [outputs, inputs] = [w.shape[0] as number, w.shape[1] as number];
+    const spec = { outputs, inputs, kernel: [3, 3], stored: operator === 'ConvRelu' } as const;
     const arrange = (taps: Value) => blockedWeights(g, taps, native!.block, spec);
-    const bias = inputs[2] ? operands.plain(2) : null;
-    return [convolve(g, operands.planes(0), depthTaps(g, w, false), arrange, bias)];
+    const bias = given[2] ? operands.plain(2) : null;
+    return [convolve(g, operands.planes(0), depthTaps(g, w, false), arrange, bias, WINDOW[operator])];
   },
-};
+});
+
+export const convPlanes = planesOf('Conv');
+export const convReluPlanes = planesOf('ConvRelu');
 
 /** The gradient of the input is a convolution with exchanged channels and taps from last to first. */
 export const convInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
@@ -110,7 +117,7 @@ export const convInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
  * A convolution of one channel: the three slices that a slice of the output sees are three channels of one
  * two-dimensional convolution, for which x need not be blocked.
  */
-export const convFirstPlanes: PlanesForm<'Conv'> = {
+const firstPlanes = (operator: 'Conv' | 'ConvRelu'): PlanesForm<'Conv'> & PlanesForm<'ConvRelu'> => ({
   layout: 'planes',
   applies: ({ inputs: [x, w], attributes, native }) =>
     attributes.group === 1 &&
@@ -127,10 +134,13 @@ export const convFirstPlanes: PlanesForm<'Conv'> = {
     const weights = g.reshape(g.transpose(blocks, [0, 2, 1]), [k, 3, 3, 3]);
     const bias = inputs[2] ? operands.plain(2) : null;
     const seen = depthNeighbours(g, x, native!);
-    const convolved = (half: Value) => g.add('BlockedConv', [half, weights, bias], IN_PLANE);
+    const convolved = (half: Value) => g.add('BlockedConv', [half, weights, bias], WINDOW[operator]);
     return [mapHalves([seen], convolved, shape)];
   },
-};
+});
+
+export const convFirstPlanes = firstPlanes('Conv');
+export const convReluFirstPlanes = firstPlanes('ConvRelu');
 
 /** x [N,1,D,H,W] as halves [S,3,H,W], not blocked: the slices before, at and after each. */
 function depthNeighbours(g: GraphBuilder, x: Value, native: Native): Planes {

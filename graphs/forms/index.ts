@@ -17,6 +17,8 @@ import {
   convFirstPlanes,
   convInputGradPlanes,
   convPlanes,
+  convReluFirstPlanes,
+  convReluPlanes,
   convWeightGradFirstPlanes,
   convWeightGradPlanes,
 } from './convolution-planes.js';
@@ -24,7 +26,7 @@ import type { Call, Form } from './form.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
 import { maxPoolGradPlanes, maxPoolPlanes } from './max-pool-planes.js';
 import { pointwiseInputGradPlanes, pointwisePlanes, pointwiseWeightGradPlanes } from './pointwise-planes.js';
-import { asItIs } from './standard.js';
+import { asItIs, convRelu } from './standard.js';
 import {
   phasesForward,
   phasesInputGrad,
@@ -52,6 +54,7 @@ export const forms: {
     planesFirst: convFirstPlanes,
     planesLast: pointwisePlanes,
   },
+  ConvRelu: { plain: convRelu, planes: convReluPlanes, planesFirst: convReluFirstPlanes },
   ConvInputGrad: { plain: convInputGrad, planes: convInputGradPlanes, planesLast: pointwiseInputGradPlanes },
   ConvWeightGrad: {
     plain: convWeightGradSlices,
@@ -90,6 +93,7 @@ export const plainForms: ChooseForm = () => 'plain';
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
 const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
   Conv: ['planesFirst', 'planes', 'planesLast'],
+  ConvRelu: ['planesFirst', 'planes'],
   ConvInputGrad: ['planes', 'planesLast'],
   ConvWeightGrad: ['planesFirst', 'planes', 'planesLast', 'flat', 'stacked'],
   UpsampleConv: ['planes', 'phases'],

@@ -8,3 +8,8 @@ export const asItIs = <K extends 'Conv' | 'MaxPool'>(operator: K): PlainForm<K> 
     g.add(operator, inputs, attributes as unknown as GivenAttributes<AttributesOf<K>>),
   ],
 });
+
+/** Two ONNX operators. */
+export const convRelu: PlainForm<'ConvRelu'> = {
+  build: (g, call) => [g.add('Relu', asItIs('Conv').build(g, call))],
+};

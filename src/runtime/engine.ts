@@ -11,8 +11,11 @@ export type Tensors = Readonly<Record<string, EngineTensor>>;
 export interface SessionOptions {
   /** Threads that one run may use; 0 leaves it to the engine. */
   readonly threads: number;
-  /** Whether the engine may rewrite the graph to be faster, the default. Without, large graphs load sooner. */
-  readonly rewrite?: boolean;
+  /**
+   * What the engine may do to the graph to make it faster: `all`, the default; compute what depends on `constants`
+   * only, once; or `nothing`, with which large graphs load sooner.
+   */
+  readonly rewrite?: 'all' | 'constants' | 'nothing';
 }
 
 /** A loaded model. */

@@ -14,6 +14,8 @@ const fail = (what: string, error: unknown, fix?: string): UserError =>
     cause: error,
   });
 
+const LEVELS = { all: 'all', constants: 'basic', nothing: 'disabled' } as const;
+
 /** The native library, loaded when it is first needed: where it is missing, all else still works. */
 async function loadRuntime(): Promise<typeof ort> {
   try {
@@ -39,7 +41,7 @@ const mapTensors = <A, B>(
 export const nodeEngine: Engine = {
   name: `onnxruntime-node ${version}`,
   provider: 'cpu',
-  async load(model: Uint8Array, { threads, rewrite = true }: SessionOptions): Promise<Session> {
+  async load(model: Uint8Array, { threads, rewrite = 'all' }: SessionOptions): Promise<Session> {
     const { InferenceSession, Tensor } = await loadRuntime();
     const toOrt = ({ type, data, shape }: EngineTensor) =>
       new Tensor(type as 'float32', data as Float32Array, shape as number[]);
@@ -48,7 +50,7 @@ export const nodeEngine: Engine = {
       session = await InferenceSession.create(model, {
         executionProviders: ['cpu'],
         intraOpNumThreads: threads,
-        graphOptimizationLevel: rewrite ? 'all' : 'disabled',
+        graphOptimizationLevel: LEVELS[rewrite],
         // A plan of all memory in one piece takes nearly twice as much, and is not faster.
         enableMemPattern: false,
         logSeverityLevel: 3,

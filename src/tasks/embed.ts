@@ -1,16 +1,14 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { decodeModel } from '../../graphs/onnx/schema.js';
-import { GraphError } from '../../graphs/onnx/types.js';
 import { averagingFactors, clippedAverage } from '../data/average.js';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
 import { openTileStore, readTile } from '../data/tiles.js';
 import { cutTile, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
+import { type Encoder, openEncoder } from '../inference/encoder.js';
 import { startProgress } from '../progress.js';
-import type { Session } from '../runtime/engine.js';
 import { engineFor } from '../runtime/index.js';
 import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
 
@@ -34,52 +32,7 @@ export interface EmbedSummary {
   readonly failures: readonly { source: string; message: string }[];
 }
 
-/** Tiles that go through the model at once. */
-const BATCH = 8;
-
-interface Encoder {
-  readonly session: Session;
-  readonly inputType: 'float32' | 'int16';
-  /** Tiles are averaged down to this; the tile's own size for a model that does not say. */
-  readonly whole: XYZ | undefined;
-  readonly tile: XYZ | undefined;
-  readonly window: { low: number; high: number };
-}
-
-const parse = (text: string | undefined): XYZ | undefined =>
-  text?.split('x').map(Number) as unknown as XYZ | undefined;
-
-async function loadEncoder(path: string, threads: number): Promise<Encoder> {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-  try {
-    const { graph, metadata } = decodeModel(bytes);
-    const input = graph.inputs.find(({ name }) => name === 'hu');
-    if (!input || !graph.outputs.some(({ name }) => name === 'features'))
-      throw new GraphError('there is no input "hu" with an output "features"');
-    return {
-      session: await engineFor('cpu').load(bytes, { threads }),
-      inputType: input.type === 'int16' ? 'int16' : 'float32',
-      whole: parse(metadata.whole_size),
-      tile: parse(metadata.tile_size),
-      window: metadata.hu_window ? JSON.parse(metadata.hu_window) : { low: -32768, high: 32767 },
-    };
-  } catch (error) {
-    if (!(error instanceof GraphError)) throw error;
-    throw new UserError('input', {
-      what: error.message,
-      where: path,
-      expected: 'an encoder that `p2w export` wrote',
-      cause: error,
-    });
-  }
-}
-
-/** Runs tiles of one size through the encoder, a batch at a time. */
+/** Runs tiles of one size through the encoder, one by one: a batch is not faster. */
 async function* featuresOf(
   encoder: Encoder,
   tiles: Iterable<Int16Array | Float32Array>,
@@ -94,30 +47,9 @@ async function* featuresOf(
       expected: `a whole multiple of ${whole.join('×')} along every axis`,
       fix: 'choose such a --size',
     });
-  const voxels = whole[0] * whole[1] * whole[2];
-  let pending: Float32Array[] = [];
-  const run = async () => {
-    const joined =
-      encoder.inputType === 'int16'
-        ? new Int16Array(pending.length * voxels)
-        : new Float32Array(pending.length * voxels);
-    for (const [i, tile] of pending.entries())
-      joined.set(encoder.inputType === 'int16' ? tile.map(Math.round) : tile, i * voxels);
-    const hu = {
-      type: encoder.inputType,
-      shape: [pending.length, whole[2], whole[1], whole[0]],
-      data: joined,
-    };
-    const { shape, data } = (await encoder.session.run({ hu })).features!;
-    const rows = pending.map((_, i) => (data as Float32Array).slice(i * shape[1]!, (i + 1) * shape[1]!));
-    pending = [];
-    return rows;
-  };
-  for (const tile of tiles) {
-    pending.push(clippedAverage(tile, size, factors, encoder.window));
-    if (pending.length === BATCH) yield* await run();
-  }
-  if (pending.length > 0) yield* await run();
+  const shape = [1, whole[2], whole[1], whole[0]];
+  for (const tile of tiles)
+    yield (await encoder.encode(clippedAverage(tile, size, factors, encoder.window), shape)).features;
 }
 
 /** Tiles of one scan, by their offsets. */
@@ -182,7 +114,7 @@ function scanSource(path: string, volume: Volume, size: XYZ): Source {
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
-  const encoder = await loadEncoder(options.model, options.threads ?? 0);
+  const encoder = openEncoder(options.model, engineFor('cpu'), options.threads);
   const stores = options.input.filter(isStore);
   const others = options.input.filter((path) => !isStore(path));
   const scans = others.length > 0 ? await findScans(others) : [];
@@ -217,7 +149,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
     }
   } finally {
     progress.stop();
-    await encoder.session.release();
+    await encoder.release();
   }
   if (rows.length === 0)
     throw new UserError('input', {

@@ -89,5 +89,8 @@ export const encodeGraph = ({ graph }: Built, lowering: Lowering): Uint8Array =>
 export async function loadGraph(built: Built, config: Config, engine: Engine): Promise<Session> {
   const lowering = await loweringFor(config, engine);
   // Forms for this very engine leave nothing to rewrite.
-  return engine.load(encodeGraph(built, lowering), { threads: config.threads, rewrite: !lowering.native });
+  return engine.load(encodeGraph(built, lowering), {
+    threads: config.threads,
+    rewrite: lowering.native ? 'nothing' : 'all',
+  });
 }

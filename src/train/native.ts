@@ -29,7 +29,7 @@ async function measure(engine: Engine): Promise<Native | null> {
   g.output('y', blocked);
   g.output('z', depthwise(g, blocked, ones, { sum: blocked }));
   try {
-    const session = await engine.load(encodeModel(toModel(g.build())), { threads: 1, rewrite: false });
+    const session = await engine.load(encodeModel(toModel(g.build())), { threads: 1, rewrite: 'nothing' });
     const x = { type: 'float32', shape, data: Float32Array.from({ length: 32 }, (_, i) => i) } as const;
     const { y, z } = await session.run({ x });
     await session.release();

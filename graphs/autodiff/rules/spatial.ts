@@ -108,5 +108,6 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof meaning> = 
   UpsampleConvWeightGrad: made,
   BatchNormGrad: made,
   ChannelAffine: noGradient('it is for evaluation: in training BatchNorm takes the statistics of the batch'),
+  ConvRelu: noGradient('it is for weights that do not change any more: in training use Conv and Relu'),
   MaxPoolGrad: made,
 };

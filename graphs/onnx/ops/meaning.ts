@@ -4,11 +4,13 @@
  */
 import { float, int, MEANING_DOMAIN, operator, requiredInts, sameType } from '../operator.js';
 import { formatShape, GraphError } from '../types.js';
-import { grow } from './spatial.js';
+import { grow, spatial } from './spatial.js';
 
 const window = { kernel_shape: requiredInts, strides: requiredInts, pads: requiredInts };
 
 export const meaning = {
+  /** Conv with a bias, at least 0: a layer of a network whose weights will not change any more. */
+  ConvRelu: operator([3, 3], spatial.Conv.attributes, spatial.Conv.infer, MEANING_DOMAIN),
   /** dy [N,K,…], w [K,C,…] → dx of Conv(x, w), of shape `input_shape` [N,C,…]. */
   ConvInputGrad: operator(
     [2, 2],

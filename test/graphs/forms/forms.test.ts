@@ -30,6 +30,9 @@ const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) 
   Conv: (g, add, { n, c, k, d, h, w }) => [
     g.add('Conv', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3]), add('b', [k])], SAME),
   ],
+  ConvRelu: (g, add, { n, c, k, d, h, w }) => [
+    g.add('ConvRelu', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3]), add('b', [k])], SAME),
+  ],
   ConvInputGrad: (g, add, { n, c, k, d, h, w }) => [
     g.add('ConvInputGrad', [add('dy', [n, k, d, h, w]), add('w', [k, c, 3, 3, 3])], {
       ...SAME,

@@ -1,0 +1,153 @@
+import { readFileSync } from 'node:fs';
+import { specialize } from '../../graphs/artifacts/specialize.js';
+import { fastForms } from '../../graphs/forms/index.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
+import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
+import { GraphError, type Model, sizeOf } from '../../graphs/onnx/types.js';
+import type { XYZ } from '../data/volume.js';
+import { fromSystemError, UserError } from '../errors.js';
+import type { Engine, Session } from '../runtime/engine.js';
+import { nativeLayout } from '../train/native.js';
+
+/** What an encoder says of one batch. */
+export interface Encoding {
+  /** Length of a feature vector. */
+  readonly dimensions: number;
+  /** [N, dimensions]: the average of the feature map over all positions. */
+  readonly features: Float32Array;
+}
+
+/** An exported encoder, ready to run. */
+export interface Encoder {
+  /** What the file says of itself. */
+  readonly metadata: Readonly<Record<string, string>>;
+  /** Size of the wholes that it was trained on, and of the tiles that they were averaged from, if it says so. */
+  readonly whole: XYZ | undefined;
+  readonly tile: XYZ | undefined;
+  /** HU outside this window are clipped; the range of int16 where the file does not say. */
+  readonly window: { readonly low: number; readonly high: number };
+  /**
+   * Encodes a batch of images. The first batch of a size takes longer: the model is loaded for it.
+   * @param hu [N,D,H,W] in Hounsfield units, x fastest; rounded for a model that takes int16
+   * @throws UserError when the values do not fill the shape, or the model cannot take it
+   */
+  encode(hu: Float32Array | Int16Array, shape: readonly number[]): Promise<Encoding>;
+  release(): Promise<void>;
+}
+
+/** Sizes of batches whose sessions are kept. */
+const KEPT = 2;
+
+/**
+ * The model for inputs of one size on one engine: in the fastest forms where it is one of ours and the engine has
+ * more than the standard's operators, or as it is.
+ */
+async function load(
+  { graph, producer }: Model,
+  bytes: Uint8Array,
+  shape: readonly number[],
+  engine: Engine,
+  threads: number,
+): Promise<Session> {
+  const native = producer.name === PRODUCER.name ? await nativeLayout(engine) : null;
+  if (!native) return engine.load(bytes, { threads });
+  const lowered = lower(specialize(graph, { hu: shape }), { choose: fastForms, native });
+  return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
+}
+
+const parse = (text: string | undefined): XYZ | undefined =>
+  text?.split('x').map(Number) as unknown as XYZ | undefined;
+
+/**
+ * Opens an encoder that `p2w export` wrote, or any model with an input `hu` [N,D,H,W] and an output `features` [N,C].
+ * @param threads of one run; 0 leaves it to the engine
+ * @throws UserError when the file cannot be read, or is no such model
+ */
+export function openEncoder(path: string, engine: Engine, threads = 0): Encoder {
+  let bytes: Uint8Array;
+  try {
+    bytes = readFileSync(path);
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+  const refuse = (error: unknown): unknown =>
+    error instanceof GraphError
+      ? new UserError('input', {
+          what: error.message,
+          where: path,
+          expected: 'an encoder that `p2w export` wrote',
+          cause: error,
+        })
+      : error;
+  let model: Model;
+  try {
+    model = decodeModel(bytes);
+    const { inputs, outputs } = model.graph;
+    if (!inputs.some(({ name }) => name === 'hu') || !outputs.some(({ name }) => name === 'features'))
+      throw new GraphError('there is no input "hu" with an output "features"');
+  } catch (error) {
+    throw refuse(error);
+  }
+  const { metadata } = model;
+  const type = model.graph.inputs.find(({ name }) => name === 'hu')!.type === 'int16' ? 'int16' : 'float32';
+  const multiple = Number(metadata.size_multiple ?? 1);
+  const sessions = new Map<string, Session>();
+
+  const sessionFor = async (shape: readonly number[]): Promise<Session> => {
+    const key = shape.join('×');
+    const known = sessions.get(key);
+    if (known) return known;
+    if (sessions.size === KEPT) {
+      const [[oldest, unused]] = sessions as unknown as [[string, Session]];
+      sessions.delete(oldest);
+      await unused.release();
+    }
+    try {
+      const session = await load(model, bytes, shape, engine, threads);
+      sessions.set(key, session);
+      return session;
+    } catch (error) {
+      throw refuse(error);
+    }
+  };
+
+  // A session must not be released while it runs. One run takes all cores, so that turns cost no time.
+  let last: Promise<unknown> = Promise.resolve();
+  const inTurn = <T>(work: () => Promise<T>): Promise<T> => {
+    const result = last.then(work);
+    last = result.catch(() => {});
+    return result;
+  };
+
+  return {
+    metadata,
+    whole: parse(metadata.whole_size),
+    tile: parse(metadata.tile_size),
+    window: metadata.hu_window ? JSON.parse(metadata.hu_window) : { low: -32768, high: 32767 },
+    encode: (hu, shape) =>
+      inTurn(async () => {
+        if (shape.length !== 4 || hu.length !== sizeOf(shape))
+          throw new UserError('input', {
+            what: 'a batch of images is [N, depth, height, width]',
+            got: `${hu.length} values for [${shape.join(', ')}]`,
+          });
+        if (shape.slice(1).some((size) => size % multiple !== 0))
+          throw new UserError('input', {
+            what: 'the encoder cannot halve images of this size',
+            where: path,
+            got: `[${shape.join(', ')}]`,
+            expected: `depth, height and width that are multiples of ${multiple}`,
+          });
+        const session = await sessionFor(shape);
+        const data = type === 'int16' ? Int16Array.from(hu, Math.round) : Float32Array.from(hu);
+        const { features } = await session.run({ hu: { type, shape, data } });
+        return { dimensions: features!.shape[1]!, features: features!.data as Float32Array };
+      }),
+    release: () =>
+      inTurn(async () => {
+        for (const session of sessions.values()) await session.release();
+        sessions.clear();
+      }),
+  };
+}
