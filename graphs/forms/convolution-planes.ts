@@ -4,7 +4,7 @@ import type { GivenAttributes, ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf } from '../onnx/ops/index.js';
 import type { Value } from '../onnx/types.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './blocked.js';
-import type { Native, PlanesForm } from './form.js';
+import type { Call, Native, PlanesForm } from './form.js';
 import {
   chunkRanges,
   everySecond,
@@ -18,7 +18,11 @@ import {
   total,
 } from './planes.js';
 
-const IN_PLANE: GivenAttributes<AttributesOf<'BlockedConv'>> = { kernel_shape: [3, 3], pads: [1, 1, 1, 1] };
+/** A convolution of single slices. */
+export const IN_PLANE: GivenAttributes<AttributesOf<'BlockedConv'>> = {
+  kernel_shape: [3, 3],
+  pads: [1, 1, 1, 1],
+};
 /** A ReLU costs nothing where the result is written. */
 const WINDOW = { Conv: IN_PLANE, ConvRelu: { ...IN_PLANE, activation: 'Relu' } } as const;
 
@@ -34,7 +38,7 @@ function fits(x: Value, y: Pick<Value, 'shape'>, native: Native | null): boolean
 }
 
 /** w [K,C,3,3,3] → for each tap of depth [9,K·C], first to last; backwards in every axis with `flipped`. */
-function depthTaps(g: GraphBuilder, w: Value, flipped: boolean): Value[] {
+export function depthTaps(g: GraphBuilder, w: Value, flipped: boolean): Value[] {
   const taps = tapsFirst(g, w);
   const ordered = flipped ? g.slice(taps, [-1], [-28], [0], [-1]) : taps;
   return g.addMany('Split', [ordered, g.integers([9, 9, 9])], { axis: 0 }, 3);
@@ -79,13 +83,20 @@ function convolve(
   return { chunks, shape: [n, w1.shape[0] as number, ...sizes] };
 }
 
+/** Whether a convolution keeps the size, and all channels fill whole blocks. */
+export const convolvesPlanes = ({
+  inputs: [x, w],
+  attributes,
+  native,
+}: Call<'Conv'> | Call<'ConvRelu'>): boolean =>
+  attributes.group === 1 &&
+  (attributes.dilations ?? []).every((d) => d === 1) &&
+  keepsSize(attributes) &&
+  fits(x!, { shape: [1, w!.shape[0]!] }, native);
+
 const planesOf = (operator: 'Conv' | 'ConvRelu'): PlanesForm<'Conv'> & PlanesForm<'ConvRelu'> => ({
   layout: 'planes',
-  applies: ({ inputs: [x, w], attributes, native }) =>
-    attributes.group === 1 &&
-    (attributes.dilations ?? []).every((d) => d === 1) &&
-    keepsSize(attributes) &&
-    fits(x!, { shape: [1, w!.shape[0]!] }, native),
+  applies: convolvesPlanes,
   build(g, { inputs: given, native }, operands) {
     const w = operands.plain(1);
     const [outputs, inputs] = [w.shape[0] as number, w.shape[1] as number];

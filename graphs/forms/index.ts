@@ -22,6 +22,7 @@ import {
   convWeightGradFirstPlanes,
   convWeightGradPlanes,
 } from './convolution-planes.js';
+import { convReluQuads } from './convolution-quads.js';
 import type { Call, Form } from './form.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
 import { maxPoolGradPlanes, maxPoolPlanes } from './max-pool-planes.js';
@@ -54,7 +55,12 @@ export const forms: {
     planesFirst: convFirstPlanes,
     planesLast: pointwisePlanes,
   },
-  ConvRelu: { plain: convRelu, planes: convReluPlanes, planesFirst: convReluFirstPlanes },
+  ConvRelu: {
+    plain: convRelu,
+    planes: convReluPlanes,
+    planesQuads: convReluQuads,
+    planesFirst: convReluFirstPlanes,
+  },
   ConvInputGrad: { plain: convInputGrad, planes: convInputGradPlanes, planesLast: pointwiseInputGradPlanes },
   ConvWeightGrad: {
     plain: convWeightGradSlices,
@@ -93,7 +99,7 @@ export const plainForms: ChooseForm = () => 'plain';
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
 const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
   Conv: ['planesFirst', 'planes', 'planesLast'],
-  ConvRelu: ['planesFirst', 'planes'],
+  ConvRelu: ['planesFirst', 'planesQuads', 'planes'],
   ConvInputGrad: ['planes', 'planesLast'],
   ConvWeightGrad: ['planesFirst', 'planes', 'planesLast', 'flat', 'stacked'],
   UpsampleConv: ['planes', 'phases'],

@@ -52,7 +52,9 @@ async function load(
 ): Promise<Session> {
   const native = producer.name === PRODUCER.name ? await nativeLayout(engine) : null;
   if (!native) return engine.load(bytes, { threads });
-  const lowered = lower(specialize(graph, { hu: shape }), { choose: fastForms, native });
+  // In chunks of one pair of slices, which need no copies of their neighbours.
+  const lowering = { choose: fastForms, native: { ...native, chunk: 1 } };
+  const lowered = lower(specialize(graph, { hu: shape }), lowering);
   return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
 }
 
