@@ -1,10 +1,10 @@
-/** 3×3×3 convolutions on planes, by Winograd's minimal filtering along depth. */
+/** 3×3×3 convolutions on planes. */
 import type { GraphBuilder } from '../onnx/builder.js';
-import type { GivenAttributes, ResolvedAttributes } from '../onnx/operator.js';
+import type { ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf } from '../onnx/ops/index.js';
 import type { Value } from '../onnx/types.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './blocked.js';
-import type { Call, Native, PlanesForm } from './form.js';
+import type { Native, PlanesForm } from './form.js';
 import {
   chunkRanges,
   everySecond,
@@ -17,14 +17,10 @@ import {
   shapeOf,
   total,
 } from './planes.js';
+import { type DepthFiltering, IN_PLANE, pairwise, quadwise } from './winograd-depth.js';
 
-/** A convolution of single slices. */
-export const IN_PLANE: GivenAttributes<AttributesOf<'BlockedConv'>> = {
-  kernel_shape: [3, 3],
-  pads: [1, 1, 1, 1],
-};
 /** A ReLU costs nothing where the result is written. */
-const WINDOW = { Conv: IN_PLANE, ConvRelu: { ...IN_PLANE, activation: 'Relu' } } as const;
+const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
 
 type Window = Pick<ResolvedAttributes<AttributesOf<'ConvWeightGrad'>>, 'kernel_shape' | 'strides' | 'pads'>;
 
@@ -38,91 +34,56 @@ function fits(x: Value, y: Pick<Value, 'shape'>, native: Native | null): boolean
 }
 
 /** w [K,C,3,3,3] → for each tap of depth [9,K·C], first to last; backwards in every axis with `flipped`. */
-export function depthTaps(g: GraphBuilder, w: Value, flipped: boolean): Value[] {
+function depthTaps(g: GraphBuilder, w: Value, flipped: boolean): Value[] {
   const taps = tapsFirst(g, w);
   const ordered = flipped ? g.slice(taps, [-1], [-28], [0], [-1]) : taps;
   return g.addMany('Split', [ordered, g.integers([9, 9, 9])], { axis: 0 }, 3);
 }
 
-/**
- * F(2,3) along depth (Winograd 1980; Lavin & Gray 2016, section 4.1): with slices d₀…d₃ = odd₍ᵢ₋₁₎, evenᵢ, oddᵢ, even₍ᵢ₊₁₎
- * and taps g₀, g₁, g₂,
- *   m₁ = (d₀−d₂)g₀, m₂ = (d₁+d₂)(g₀+g₁+g₂)/2, m₃ = (d₂−d₁)(g₀−g₁+g₂)/2, m₄ = (d₁−d₃)g₂,
- *   evenᵢ′ = m₁+m₂+m₃, oddᵢ′ = m₂−m₃−m₄:
- * four two-dimensional convolutions for two slices instead of six.
- */
-function convolve(
-  g: GraphBuilder,
-  x: Planes,
-  taps: readonly Value[],
-  arrange: (tap: Value) => Value,
-  bias: Value | null,
-  last: typeof IN_PLANE = IN_PLANE,
-): Planes {
-  const [n, , ...sizes] = x.shape;
-  const [g0, g1, g2] = taps as [Value, Value, Value];
-  const half = g.scalar(0.5);
-  const outer = g.add('Add', [g0, g2]);
-  const w1 = arrange(g0);
-  const w2 = arrange(g.add('Mul', [g.add('Add', [outer, g1]), half]));
-  const w3 = arrange(g.add('Mul', [g.add('Sub', [outer, g1]), half]));
-  const w4 = arrange(g.add('Neg', [g2]));
-  const conv = (d: Value, w: Value) => g.add('BlockedConv', [d, w], IN_PLANE);
-  const added = (d: Value, w: Value, sum: Value) => g.add('BlockedConv', [d, w, bias, sum], last);
-  const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
-  const chunks = x.chunks.map(({ even, odd }, i) => {
-    const before = neighbours(g, odds, i, n, -1);
-    const after = neighbours(g, evens, i, n, 1);
-    const m2 = conv(g.add('Add', [even, odd]), w2);
-    const m3 = conv(g.add('Sub', [odd, even]), w3);
-    return {
-      even: added(g.add('Sub', [before, odd]), w1, g.add('Add', [m2, m3])),
-      odd: added(g.add('Sub', [even, after]), w4, g.add('Sub', [m2, m3])),
-    };
-  });
-  return { chunks, shape: [n, w1.shape[0] as number, ...sizes] };
-}
-
-/** Whether a convolution keeps the size, and all channels fill whole blocks. */
-export const convolvesPlanes = ({
-  inputs: [x, w],
-  attributes,
-  native,
-}: Call<'Conv'> | Call<'ConvRelu'>): boolean =>
-  attributes.group === 1 &&
-  (attributes.dilations ?? []).every((d) => d === 1) &&
-  keepsSize(attributes) &&
-  fits(x!, { shape: [1, w!.shape[0]!] }, native);
-
-const planesOf = (operator: 'Conv' | 'ConvRelu'): PlanesForm<'Conv'> & PlanesForm<'ConvRelu'> => ({
+const convolution = (
+  operator: 'Conv' | 'ConvRelu',
+  filtering: DepthFiltering,
+): PlanesForm<'Conv'> & PlanesForm<'ConvRelu'> => ({
   layout: 'planes',
-  applies: convolvesPlanes,
+  applies: ({ inputs: [x, w], attributes, native }) =>
+    attributes.group === 1 &&
+    (attributes.dilations ?? []).every((d) => d === 1) &&
+    keepsSize(attributes) &&
+    fits(x!, { shape: [1, w!.shape[0]!] }, native) &&
+    filtering.applies(shapeOf(x!), native!),
   build(g, { inputs: given, native }, operands) {
     const w = operands.plain(1);
     const [outputs, inputs] = [w.shape[0] as number, w.shape[1] as number];
     const spec = { outputs, inputs, kernel: [3, 3], stored: operator === 'ConvRelu' } as const;
     const arrange = (taps: Value) => blockedWeights(g, taps, native!.block, spec);
-    const bias = given[2] ? operands.plain(2) : null;
-    return [convolve(g, operands.planes(0), depthTaps(g, w, false), arrange, bias, WINDOW[operator])];
+    const last = { ...(given[2] ? { bias: operands.plain(2) } : {}), ...ACTIVATION[operator] };
+    return [filtering.convolve(g, operands.planes(0), depthTaps(g, w, false), arrange, last)];
   },
 });
 
-export const convPlanes = planesOf('Conv');
-export const convReluPlanes = planesOf('ConvRelu');
+export const convPlanes = convolution('Conv', pairwise);
+export const convQuads = convolution('Conv', quadwise);
+export const convReluPlanes = convolution('ConvRelu', pairwise);
+export const convReluQuads = convolution('ConvRelu', quadwise);
 
 /** The gradient of the input is a convolution with exchanged channels and taps from last to first. */
-export const convInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
+const inputGrad = (filtering: DepthFiltering): PlanesForm<'ConvInputGrad'> => ({
   layout: 'planes',
   applies: ({ inputs: [dy, w], attributes, native }) =>
-    keepsSize(attributes) && fits(dy!, { shape: [1, w!.shape[1]!] }, native),
+    keepsSize(attributes) &&
+    fits(dy!, { shape: [1, w!.shape[1]!] }, native) &&
+    filtering.applies(shapeOf(dy!), native!),
   build(g, { native }, operands) {
     const w = operands.plain(1);
     const [inputs, outputs] = [w.shape[0] as number, w.shape[1] as number];
     const spec = { outputs, inputs, kernel: [3, 3], transposed: true } as const;
     const arrange = (taps: Value) => blockedWeights(g, taps, native!.block, spec);
-    return [convolve(g, operands.planes(0), depthTaps(g, w, true), arrange, null)];
+    return [filtering.convolve(g, operands.planes(0), depthTaps(g, w, true), arrange, {})];
   },
-};
+});
+
+export const convInputGradPlanes = inputGrad(pairwise);
+export const convInputGradQuads = inputGrad(quadwise);
 
 /**
  * A convolution of one channel: the three slices that a slice of the output sees are three channels of one
@@ -145,7 +106,8 @@ const firstPlanes = (operator: 'Conv' | 'ConvRelu'): PlanesForm<'Conv'> & Planes
     const weights = g.reshape(g.transpose(blocks, [0, 2, 1]), [k, 3, 3, 3]);
     const bias = inputs[2] ? operands.plain(2) : null;
     const seen = depthNeighbours(g, x, native!);
-    const convolved = (half: Value) => g.add('BlockedConv', [half, weights, bias], WINDOW[operator]);
+    const window = { ...IN_PLANE, ...ACTIVATION[operator] };
+    const convolved = (half: Value) => g.add('BlockedConv', [half, weights, bias], window);
     return [mapHalves([seen], convolved, shape)];
   },
 });

@@ -16,13 +16,15 @@ import {
 import {
   convFirstPlanes,
   convInputGradPlanes,
+  convInputGradQuads,
   convPlanes,
+  convQuads,
   convReluFirstPlanes,
   convReluPlanes,
+  convReluQuads,
   convWeightGradFirstPlanes,
   convWeightGradPlanes,
 } from './convolution-planes.js';
-import { convReluQuads } from './convolution-quads.js';
 import type { Call, Form } from './form.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
 import { maxPoolGradPlanes, maxPoolPlanes } from './max-pool-planes.js';
@@ -52,6 +54,7 @@ export const forms: {
   Conv: {
     plain: asItIs('Conv'),
     planes: convPlanes,
+    planesQuads: convQuads,
     planesFirst: convFirstPlanes,
     planesLast: pointwisePlanes,
   },
@@ -61,7 +64,12 @@ export const forms: {
     planesQuads: convReluQuads,
     planesFirst: convReluFirstPlanes,
   },
-  ConvInputGrad: { plain: convInputGrad, planes: convInputGradPlanes, planesLast: pointwiseInputGradPlanes },
+  ConvInputGrad: {
+    plain: convInputGrad,
+    planes: convInputGradPlanes,
+    planesQuads: convInputGradQuads,
+    planesLast: pointwiseInputGradPlanes,
+  },
   ConvWeightGrad: {
     plain: convWeightGradSlices,
     flat: convWeightGradFlat,
