@@ -216,8 +216,8 @@ function readConfigFile(path: string): Json {
 export function checkConfig(value: unknown, where: string): Config {
   const result = configSchema.safeParse(value);
   if (!result.success) {
-    const problems = result.error.issues.map(
-      (issue) => `${issue.path.join('.') || 'configuration'}: ${issue.message}`,
+    const problems = result.error.issues.map(({ path, message }) =>
+      path.length > 0 ? `${path.join('.')}: ${message}` : message,
     );
     throw new UserError('config', {
       what: problems.join('; '),

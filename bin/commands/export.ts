@@ -35,6 +35,9 @@ export const exportCommand = command({
     });
     const text = [
       `wrote ${summary.model}, ${summary.weights} and ${summary.card} from step ${summary.step}`,
+      ...(summary.step === 0
+        ? ['this is the untrained network: no validation was better than its own yet']
+        : []),
       `checked: features within ${summary.featureError.toExponential(1)} (relative) of the training network's`,
     ].join('\n');
     return { text, json: summary };

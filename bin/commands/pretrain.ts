@@ -18,7 +18,7 @@ export const pretrain = command({
   usage: 'pretrain',
   describe: 'Pre-train an encoder on tiles, or go on with an interrupted run',
   options: {
-    data: { string: true, demandOption: true, describe: 'tiles that `p2w prepare` made' },
+    data: { string: true, describe: 'tiles that `p2w prepare` made; a resumed run knows its own' },
     out: { string: true, demandOption: true, describe: 'folder of the run' },
     ...configOptions,
     steps: { number: true, describe: 'steps at most' },
@@ -29,12 +29,12 @@ export const pretrain = command({
   },
   examples: [
     ['$0 pretrain --data tiles --out runs/first --preset tiny', 'the smallest network, 1,000 steps'],
-    ['$0 pretrain --data tiles --out runs/first --resume', 'go on after Ctrl-C, a kill or a power cut'],
+    ['$0 pretrain --out runs/first --resume', 'go on after Ctrl-C, a kill or a power cut'],
     ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
   ],
   run: async (args) => {
     const summary = await run({
-      data: args.data,
+      ...(args.data ? { data: args.data } : {}),
       out: args.out,
       preset: args.preset ?? 'tiny',
       ...(args.config ? { file: args.config } : {}),

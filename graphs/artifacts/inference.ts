@@ -2,11 +2,13 @@ import { autoencoder, encoder, features, type UNet3dOptions } from '../models/un
 import { NetworkBuilder } from '../nn/module.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Graph } from '../onnx/types.js';
-import { encoderInput, type HuWindow } from '../proxies/parts2whole.js';
+import { type DHW, encoderInput, type HuWindow } from '../proxies/parts2whole.js';
 
 export interface InferenceOptions {
   readonly network: UNet3dOptions;
   readonly window: HuWindow;
+  /** Voxels that were averaged into one in training; 1, 1, 1 without it. */
+  readonly average?: DHW;
   /** What callers will feed: HU as they lie on disk, or as floats. */
   readonly inputType: 'int16' | 'float32';
 }
@@ -14,28 +16,41 @@ export interface InferenceOptions {
 const SIZES = ['N', 'D', 'H', 'W'];
 
 /**
- * The encoder as a model of its own: `hu` [N,D,H,W] (sizes multiples of 2^levels) → `feature_map`
- * [N,C,D/2^levels,H/2^levels,W/2^levels] and its average over positions, `features` [N,C].
+ * The encoder as a model of its own: `hu` [N,D,H,W] (sizes multiples of f = average · 2^levels) → `feature_map`
+ * [N,C,D/f,H/f,W/f] and its average over positions, `features` [N,C].
  * @param weights trained values by parameter name
  */
 export function encoderGraph(options: InferenceOptions, weights: ReadonlyMap<string, Float32Array>): Graph {
   const g = new GraphBuilder('encoder');
   const net = new NetworkBuilder(g, weights);
-  const x = encoderInput(g, g.input('hu', options.inputType, SIZES), options.window);
+  const x = encoderInput(
+    g,
+    g.input('hu', options.inputType, SIZES),
+    options.window,
+    options.average ?? [1, 1, 1],
+  );
   const encoded = encoder(net, x, options.network);
   g.output('feature_map', encoded.bottleneck);
   g.output('features', features(net, encoded));
   return g.build();
 }
 
-/** Encoder and decoder: `hu` [N,D,H,W] → `reconstruction` [N,1,D,H,W] in [0,1], and `features` [N,C]. */
+/**
+ * Encoder and decoder: `hu` [N,D,H,W] → `reconstruction` [N,1,D,H,W] in [0,1], of the averaged size, and `features`
+ * [N,C].
+ */
 export function autoencoderGraph(
   options: InferenceOptions,
   weights: ReadonlyMap<string, Float32Array>,
 ): Graph {
   const g = new GraphBuilder('autoencoder');
   const net = new NetworkBuilder(g, weights);
-  const x = encoderInput(g, g.input('hu', options.inputType, SIZES), options.window);
+  const x = encoderInput(
+    g,
+    g.input('hu', options.inputType, SIZES),
+    options.window,
+    options.average ?? [1, 1, 1],
+  );
   const { encoded, output } = autoencoder(net, x, options.network);
   g.output('reconstruction', output);
   g.output('features', features(net, encoded));

@@ -17,9 +17,18 @@ export function normaliseHu(g: GraphBuilder, hu: Value, { low, high }: HuWindow)
   return g.add('Mul', [g.add('Sub', [clipped, g.scalar(low)]), g.scalar(1 / (high - low))]);
 }
 
-/** HU of any size [N,D,H,W], int16 or float32 → the network's input [N,1,D,H,W]. */
-export const encoderInput = (g: GraphBuilder, hu: Value, window: HuWindow): Value =>
-  g.add('Unsqueeze', [normaliseHu(g, hu, window), g.integers([1])]);
+/** x [N,1,D,H,W] averaged over blocks of `factors` voxels. */
+const averageBlocks = (g: GraphBuilder, x: Value, factors: DHW): Value =>
+  factors.every((factor) => factor === 1)
+    ? x
+    : g.add('AveragePool', [x], { kernel_shape: factors, strides: factors });
+
+/**
+ * HU of any size [N,D,H,W], int16 or float32 → the network's input [N,1,D/f,H/f,W/f].
+ * @param factors voxels that were averaged into one in training, along each axis
+ */
+export const encoderInput = (g: GraphBuilder, hu: Value, window: HuWindow, factors: DHW): Value =>
+  averageBlocks(g, g.add('Unsqueeze', [normaliseHu(g, hu, window), g.integers([1])]), factors);
 
 export interface Parts2WholeOptions {
   readonly batch: number;
@@ -69,12 +78,10 @@ export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sampl
 /** x [N,1,D₀,H₀,W₀] averaged over blocks to the given size. @throws GraphError when it is no whole fraction. */
 function averaged(g: GraphBuilder, x: Value, size: DHW): Value {
   const from = knownShape(x.shape.slice(2) as readonly Dim[], 'a tile');
-  const kernel_shape = size.map((s, i) => from[i]! / s);
-  if (kernel_shape.some((k) => !Number.isInteger(k) || k < 1))
+  const factors = size.map((s, i) => from[i]! / s) as unknown as DHW;
+  if (factors.some((f) => !Number.isInteger(f) || f < 1))
     throw new GraphError(
-      `tiles of ${from.join('×')} are no whole multiple of wholes of ${size.join('×')} (depth×height×width)`,
+      `tiles of ${from.toReversed().join('×')} are no whole multiple of wholes of ${size.toReversed().join('×')} voxels (x×y×z)`,
     );
-  return kernel_shape.every((k) => k === 1)
-    ? x
-    : g.add('AveragePool', [x], { kernel_shape, strides: kernel_shape });
+  return averageBlocks(g, x, factors);
 }

@@ -22,11 +22,8 @@ export interface Encoding {
 export interface Encoder {
   /** What the file says of itself. */
   readonly metadata: Readonly<Record<string, string>>;
-  /** Size of the wholes that it was trained on, and of the tiles that they were averaged from, if it says so. */
-  readonly whole: XYZ | undefined;
+  /** Size of the tiles that it was trained on, if it says so. */
   readonly tile: XYZ | undefined;
-  /** HU outside this window are clipped; the range of int16 where the file does not say. */
-  readonly window: { readonly low: number; readonly high: number };
   /**
    * Encodes a batch of images. The first batch of a size takes longer: the model is loaded for it.
    * @param hu [N,D,H,W] in Hounsfield units, x fastest; rounded for a model that takes int16
@@ -58,7 +55,7 @@ async function load(
   return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
 }
 
-const parse = (text: string | undefined): XYZ | undefined =>
+const parseXYZ = (text: string | undefined): XYZ | undefined =>
   text?.split('x').map(Number) as unknown as XYZ | undefined;
 
 /**
@@ -93,7 +90,7 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
   }
   const { metadata } = model;
   const type = model.graph.inputs.find(({ name }) => name === 'hu')!.type === 'int16' ? 'int16' : 'float32';
-  const multiple = Number(metadata.size_multiple ?? 1);
+  const multiples = (parseXYZ(metadata.size_multiple) ?? [1, 1, 1]).toReversed();
   const sessions = new Map<string, Session>();
 
   const sessionFor = async (shape: readonly number[]): Promise<Session> => {
@@ -124,9 +121,7 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
 
   return {
     metadata,
-    whole: parse(metadata.whole_size),
-    tile: parse(metadata.tile_size),
-    window: metadata.hu_window ? JSON.parse(metadata.hu_window) : { low: -32768, high: 32767 },
+    tile: parseXYZ(metadata.tile_size),
     encode: (hu, shape) =>
       inTurn(async () => {
         if (shape.length !== 4 || hu.length !== sizeOf(shape))
@@ -134,12 +129,12 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
             what: 'a batch of images is [N, depth, height, width]',
             got: `${hu.length} values for [${shape.join(', ')}]`,
           });
-        if (shape.slice(1).some((size) => size % multiple !== 0))
+        if (multiples.some((multiple, i) => shape[i + 1]! % multiple !== 0))
           throw new UserError('input', {
-            what: 'the encoder cannot halve images of this size',
+            what: 'the poolings of the encoder do not divide images of this size',
             where: path,
-            got: `[${shape.join(', ')}]`,
-            expected: `depth, height and width that are multiples of ${multiple}`,
+            got: `${shape.slice(1).reverse().join('×')} voxels (x×y×z)`,
+            expected: `multiples of ${multiples.toReversed().join(', ')}`,
           });
         const session = await sessionFor(shape);
         const data = type === 'int16' ? Int16Array.from(hu, Math.round) : Float32Array.from(hu);

@@ -6,6 +6,8 @@ import { type Content, type Html, html } from './html.js';
 import { percent, probability, shortNumber, wholeNumber } from './numbers.js';
 
 const STEP: Axis = { label: 'Training step', scale: 'linear', include: [0] };
+/** Checkpoints are spaced evenly on it; the untrained network, of step 0, is at the left end. */
+const CHECKPOINT: Axis = { label: 'Training step (log)', scale: 'log' };
 const MSE: Axis = { label: 'Mean squared error (log)', scale: 'log' };
 
 /** More points than this cannot be told apart in a chart. */
@@ -58,7 +60,7 @@ function againstMeanWhole({ validation, meanWholeMse }: ReportData): string {
   const meaning = 'The dashed line is the error of answering every part with the average of all wholes.';
   if (!(last.mse < meanWholeMse))
     return `${meaning} The network does not beat it yet: it has not learnt to use the part.`;
-  return `${meaning} The network's last error is ${shortNumber(meanWholeMse / last.mse)} times smaller, so it does use the part.`;
+  return `${meaning} The network's last error, ${shortNumber(last.mse)}, is ${shortNumber(meanWholeMse / last.mse)} times smaller, so it does use the part.`;
 }
 
 /** Cosine similarity of pairs before and after. */
@@ -101,9 +103,9 @@ export function contrastSection(data: ReportData): Html | null {
   ) =>
     lineChart({
       title: `${name} at every checkpoint`,
-      x: STEP,
+      x: CHECKPOINT,
       y,
-      series: [{ name, look: 'first', points: checkpoints.map((c) => [c.step, value(c)]) }],
+      series: [{ name, look: 'first', points: checkpoints.map((c) => [Math.max(c.step, 1), value(c)]) }],
       references,
     });
   const against = scatter({

@@ -66,13 +66,21 @@ circle.mark.second { fill: var(--second); stroke: var(--paper); stroke-width: 1;
 .filled.first { fill: var(--first); }
 .filled.second { fill: var(--second); stroke-dasharray: 4 2.5; }
 
-.scroll { overflow-x: auto; overscroll-behavior-x: contain; margin-top: .6rem; }
+.scroll {
+  overflow-x: auto; overscroll-behavior-x: contain; margin-top: .6rem;
+  /* A shadow at an edge that has more behind it; covers that move with the content hide it at the end. */
+  background:
+    linear-gradient(to right, var(--paper) 60%, transparent) 0 0 / 2.4rem 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 60%, transparent) 100% 0 / 2.4rem 100% no-repeat local,
+    linear-gradient(to right, var(--soft), transparent) 0 0 / .5rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--soft), transparent) 100% 0 / .5rem 100% no-repeat scroll;
+}
 .scroll:focus-visible { outline: 2px solid var(--first); outline-offset: 3px; }
 table { border-collapse: collapse; font-size: .875rem; }
 th { font-weight: 600; text-align: left; }
 .numbers th, .numbers td { padding: .35rem 1.4rem .35rem 0; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
 .numbers thead th { color: var(--soft); vertical-align: bottom; }
-.numbers td { font-weight: 400; }
+.numbers tbody th, .numbers td { font-weight: 400; }
 .facts th { font-weight: 400; color: var(--soft); padding: .25rem 1.4rem .25rem 0; vertical-align: top; }
 .facts td { padding: .25rem 0; overflow-wrap: anywhere; }
 .sample { margin-top: 1.8rem; }

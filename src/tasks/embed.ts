@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import { averagingFactors, clippedAverage } from '../data/average.js';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
 import { openTileStore, readTile } from '../data/tiles.js';
@@ -32,26 +31,6 @@ export interface EmbedSummary {
   readonly failures: readonly { source: string; message: string }[];
 }
 
-/** Runs tiles of one size through the encoder, one by one: a batch is not faster. */
-async function* featuresOf(
-  encoder: Encoder,
-  tiles: Iterable<Int16Array | Float32Array>,
-  size: XYZ,
-): AsyncGenerator<Float32Array> {
-  const whole = encoder.whole ?? size;
-  const factors = averagingFactors(size, whole);
-  if (!factors)
-    throw new UserError('input', {
-      what: 'the tiles cannot be averaged down to what the model was trained on',
-      got: `tiles of ${size.join('×')}`,
-      expected: `a whole multiple of ${whole.join('×')} along every axis`,
-      fix: 'choose such a --size',
-    });
-  const shape = [1, whole[2], whole[1], whole[0]];
-  for (const tile of tiles)
-    yield (await encoder.encode(clippedAverage(tile, size, factors, encoder.window), shape)).features;
-}
-
 /** Tiles of one scan, by their offsets. */
 interface Source {
   readonly name: string;
@@ -62,8 +41,12 @@ interface Source {
 
 async function embedSource(encoder: Encoder, source: Source, per: 'scan' | 'tile'): Promise<FeatureRow[]> {
   const rows: FeatureRow[] = [];
-  for await (const features of featuresOf(encoder, source.tiles, source.size))
+  const [x, y, z] = source.size;
+  // One by one: a batch is not faster.
+  for (const tile of source.tiles) {
+    const { features } = await encoder.encode(tile, [1, z, y, x]);
     rows.push({ source: source.name, offset: source.offsets[rows.length]!, tiles: 1, features });
+  }
   if (per === 'tile' || rows.length === 0) return rows;
   const mean = rows[0]!.features.map(
     (_, c) => rows.reduce((sum, row) => sum + row.features[c]!, 0) / rows.length,
@@ -153,7 +136,8 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   }
   if (rows.length === 0)
     throw new UserError('input', {
-      what: `none of the inputs could be embedded; the first: ${failures[0]?.message ?? 'there is none'}`,
+      what:
+        failures.length > 0 ? 'none of the inputs could be embedded: see above' : 'there is no scan to embed',
       where: options.input.join(', '),
     });
   const files = await writeFeatures(options.out, rows);

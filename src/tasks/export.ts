@@ -5,7 +5,9 @@ import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
+import type { DHW } from '../../graphs/proxies/parts2whole.js';
 import type { Config } from '../config.js';
+import { averagingFactors } from '../data/average.js';
 import type { Batch } from '../data/loader.js';
 import { partMatrices } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
@@ -45,10 +47,16 @@ export interface ExportSummary {
 /** Features of the exported model and of the training network may differ by this much, relatively. */
 const TOLERANCE = 1e-4;
 
+/** In words. @param average voxels that become one, x, y, z */
+const preprocessingOf = ({ hu }: Config, average: XYZ): string =>
+  `clipped to [${hu.low}, ${hu.high}] HU, mapped to [0, 1]` +
+  (average.some((f) => f > 1) ? `, averaged over blocks of ${average.join('×')} voxels (x×y×z)` : '');
+
 /** What the file says of itself; every value is a string, as ONNX wants. */
 function metadataOf(
   config: Config,
   tile: XYZ,
+  average: XYZ,
   { state }: Checkpoint,
   license: string,
 ): Record<string, string> {
@@ -62,9 +70,10 @@ function metadataOf(
     seed: String(config.seed),
     input: 'hu: Hounsfield units, [N, D, H, W]',
     axes: 'D = z (towards the head), H = y (towards the back), W = x (towards the left): LPS, x fastest',
-    preprocessing: `inside the model: clipped to [${config.hu.low}, ${config.hu.high}] HU, mapped to [0, 1]`,
-    size_multiple: String(2 ** config.network.levels),
+    preprocessing: `inside the model: ${preprocessingOf(config, average)}`,
+    size_multiple: average.map((f) => f * 2 ** config.network.levels).join('x'),
     hu_window: JSON.stringify(config.hu),
+    average: average.join('x'),
     tile_size: tile.join('x'),
     whole_size: config.whole.join('x'),
     part: JSON.stringify(config.part),
@@ -83,6 +92,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   const { config, tile } = readRun(options.run);
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
   const what = options.what ?? 'encoder';
+  const inputType = options.inputType ?? 'float32';
   if (config.network.norm.evalStatistics === 'batch')
     throw new UserError('config', {
       what: 'a network that is evaluated with batch statistics cannot be exported: its features depend on the other samples',
@@ -90,17 +100,23 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
       expected: 'running',
     });
   const license = options.license ?? 'not stated';
-  const metadata = metadataOf(config, tile, checkpoint, license);
+  const average = averagingFactors(tile, config.whole)!;
+  const metadata = metadataOf(config, tile, average, checkpoint, license);
   const weights = new Map([...checkpoint.tensors].map(([name, { data }]) => [name, data as Float32Array]));
   const build = what === 'encoder' ? encoderGraph : autoencoderGraph;
   const graph = build(
-    { network: config.network, window: config.hu, inputType: options.inputType ?? 'float32' },
+    {
+      network: config.network,
+      window: config.hu,
+      average: average.toReversed() as unknown as DHW,
+      inputType,
+    },
     weights,
   );
   const documentation =
     'Encoder of 3D CT images, pre-trained by Parts2Whole. For research, no medical device.';
   const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
-  const featureError = await compareFeatures(config, checkpoint, model, options.inputType ?? 'float32');
+  const featureError = await compareFeatures(config, average, checkpoint, model, inputType);
 
   try {
     mkdirSync(options.out, { recursive: true });
@@ -126,7 +142,10 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
     })),
     { ...metadata, models_genesis_names: JSON.stringify(genesis) },
   );
-  writeFileAtomic(paths.card, modelCard({ what, config, state: checkpoint.state, metadata, featureError }));
+  writeFileAtomic(
+    paths.card,
+    modelCard({ what, config, inputType, state: checkpoint.state, metadata, featureError }),
+  );
   writeFileAtomic(paths.model, model);
   return { ...paths, step: checkpoint.state.step, featureError };
 }
@@ -143,9 +162,24 @@ function noiseBatch(size: XYZ, seed: number): Batch {
   return { index: 0, size: 2, used: 2, tile: size, whole: size, wholes, ...matrices, tiles: [0, 1] };
 }
 
+/** Images [N,z,y,x] with every voxel repeated along each axis: averaged over blocks they are the same again. */
+function repeated(images: Int16Array, [x, y, z]: XYZ, [fx, fy, fz]: XYZ): Int16Array {
+  const [width, height, depth] = [x * fx, y * fy, z * fz];
+  const count = images.length / (x * y * z);
+  return Int16Array.from({ length: count * width * height * depth }, (_, i) => {
+    const [column, row, slice] = [
+      i % width,
+      Math.floor(i / width) % height,
+      Math.floor(i / (width * height)),
+    ];
+    return images[(Math.floor(slice / fz) * y + Math.floor(row / fy)) * x + Math.floor(column / fx)]!;
+  });
+}
+
 /** Features of one batch of made-up HU by both networks. */
 async function compareFeatures(
   config: Config,
+  average: XYZ,
   { tensors }: Checkpoint,
   model: Uint8Array,
   inputType: 'float32' | 'int16',
@@ -160,10 +194,10 @@ async function compareFeatures(
       [...tensors].map(([name, { shape, data }]) => [name, { type: 'float32', shape, data } as EngineTensor]),
     );
     const expected = await extractor.features(batch, state);
-    const [x, y, z] = config.whole;
-    const data = inputType === 'int16' ? batch.wholes : Float32Array.from(batch.wholes);
-    const got = (await session.run({ hu: { type: inputType, shape: [2, z, y, x], data } })).features!
-      .data as Float32Array;
+    const hu = repeated(batch.wholes, config.whole, average);
+    const data = inputType === 'int16' ? hu : Float32Array.from(hu);
+    const shape = [2, ...config.whole.map((size, i) => size * average[i]!).reverse()];
+    const got = (await session.run({ hu: { type: inputType, shape, data } })).features!.data as Float32Array;
     const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
     const error = expected.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / scale;
     if (!(error <= TOLERANCE))

@@ -1,15 +1,17 @@
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { formatShape, GraphError, sizeOf } from '../../graphs/onnx/types.js';
 import { readScanHeader } from '../data/formats/index.js';
 import { openTileStore } from '../data/tiles.js';
 import { fromSystemError, UserError } from '../errors.js';
+import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../train/checkpoint.js';
+import { configPath, readRun } from '../train/run.js';
 import { readSafetensorsHeader } from '../train/safetensors.js';
 
 /** What a file is, and what it holds, as names and values in the order in which they should be read. */
 export interface Inspection {
-  readonly kind: 'scan' | 'tiles' | 'tensors' | 'model';
+  readonly kind: 'scan' | 'tiles' | 'tensors' | 'model' | 'run';
   readonly path: string;
   readonly facts: Readonly<Record<string, unknown>>;
 }
@@ -78,6 +80,27 @@ function inspectTiles(folder: string): Inspection {
   };
 }
 
+function inspectRun(folder: string): Inspection {
+  const { data, tile, config } = readRun(folder);
+  const last = existsSync(checkpointPath(folder, 'last')) ? resolveCheckpoint(folder, 'last').state : null;
+  return {
+    kind: 'run',
+    path: folder,
+    facts: {
+      preset: config.preset,
+      data,
+      tileSize: tile.join('×'),
+      wholeSize: config.whole.join('×'),
+      step: last ? `${last.step} of ${config.steps}` : 'none saved yet',
+      best: last?.best
+        ? `validation MSE ${last.best.validationMse.toPrecision(4)} at step ${last.best.step}`
+        : 'none',
+      checkpoints: listCheckpoints(folder).map(({ step }) => step),
+      configuration: config,
+    },
+  };
+}
+
 async function inspectScan(path: string): Promise<Inspection> {
   const { format, elementType, grid, fields } = await readScanHeader(path);
   return {
@@ -95,10 +118,11 @@ async function inspectScan(path: string): Promise<Inspection> {
   };
 }
 
-/** Says what a scan, tile store, checkpoint, weights file or ONNX model holds. @throws UserError when it is none */
+/** Says what a scan, tile store, run, checkpoint, weights file or ONNX model holds. @throws UserError when it is none */
 export async function inspect(path: string): Promise<Inspection> {
   try {
     const isFolder = statSync(path).isDirectory();
+    if (isFolder && existsSync(configPath(path))) return inspectRun(path);
     if (isFolder || path.endsWith('manifest.json'))
       return inspectTiles(isFolder ? path : dirname(join(path)));
     if (path.endsWith('.onnx')) return inspectModel(path);

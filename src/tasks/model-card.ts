@@ -4,20 +4,28 @@ import type { TrainState } from '../train/checkpoint.js';
 export interface ModelCardFacts {
   readonly what: 'encoder' | 'autoencoder';
   readonly config: Config;
+  readonly inputType: 'float32' | 'int16';
   readonly state: TrainState;
   readonly metadata: Readonly<Record<string, string>>;
   readonly featureError: number;
 }
 
 /** The model card that lies beside an exported model, as Markdown. */
-export function modelCard({ what, config, state, metadata, featureError }: ModelCardFacts): string {
+export function modelCard({
+  what,
+  config,
+  inputType,
+  state,
+  metadata,
+  featureError,
+}: ModelCardFacts): string {
   const channels = config.network.width * 2 ** (config.network.levels + 1);
-  const factor = 2 ** config.network.levels;
+  const [x, y, z] = metadata.size_multiple!.split('x');
   const output =
     what === 'encoder'
-      ? `| \`feature_map\` | float32 [N, ${channels}, D/${factor}, H/${factor}, W/${factor}] | after the last ReLU |
+      ? `| \`feature_map\` | float32 [N, ${channels}, D/${z}, H/${y}, W/${x}] | after the last ReLU |
 | \`features\` | float32 [N, ${channels}] | the feature map averaged over positions |`
-      : `| \`reconstruction\` | float32 [N, 1, D, H, W] | the whole, in [0, 1] |
+      : `| \`reconstruction\` | float32 [N, 1, …] | the whole, in [0, 1], at the resolution that the network was trained on |
 | \`features\` | float32 [N, ${channels}] | the bottleneck averaged over positions |`;
   return `# ${what === 'encoder' ? 'Encoder' : 'Autoencoder'} pre-trained by Parts2Whole
 
@@ -26,14 +34,15 @@ patents pending.
 
 | input | type and shape | meaning |
 |---|---|---|
-| \`hu\` | [N, D, H, W], D, H, W multiples of ${factor} | Hounsfield units, x fastest; D = z, H = y, W = x in LPS orientation |
+| \`hu\` | ${inputType} [N, D, H, W], multiples of ${z}, ${y}, ${x} | Hounsfield units, x fastest; D = z, H = y, W = x in LPS orientation |
 
 | output | type and shape | meaning |
 |---|---|---|
 ${output}
 
-Preprocessing is part of the model: HU are clipped to ${config.hu.low} … ${config.hu.high} and mapped to 0 … 1. BatchNorm is folded
-into the convolutions. It was trained on images of ${config.whole.join('×')} voxels (x×y×z).
+Preprocessing is part of the model: HU are ${metadata.preprocessing!.replace('inside the model: ', '')}. BatchNorm is
+folded into the convolutions. It was trained on tiles of ${metadata.tile_size!.replaceAll('x', '×')} voxels (x×y×z) at the spacing of the scans: nothing is resampled
+to a common one. Sizes that are no multiples are cut off at their ends by the poolings.
 
 | training | |
 |---|---|

@@ -2,6 +2,7 @@ import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { type Config, type ConfigChanges, changeConfig, type PresetName, resolveConfig } from '../config.js';
+import { averagingFactors } from '../data/average.js';
 import { openLoader, validationBatches } from '../data/loader.js';
 import { openTileStore, type TileStore } from '../data/tiles.js';
 import { fromSystemError, UserError } from '../errors.js';
@@ -25,15 +26,15 @@ import { buildGraph, microBatches } from '../train/models.js';
 import { keptSteps, validationInterval } from '../train/plan.js';
 import { configPath, readRun, writeRun } from '../train/run.js';
 import { plateauStart } from '../train/schedule.js';
-import { appendSession } from '../train/sessions.js';
+import { openSession } from '../train/sessions.js';
 import { createStepper } from '../train/stepper.js';
 import { openEvents } from '../train/tensorboard.js';
 
 export interface PretrainOptions extends ConfigChanges {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
   readonly preset?: PresetName;
-  /** Folder of a tile store, as `prepare` writes it. */
-  readonly data: string;
+  /** Folder of a tile store, as `prepare` writes it; a resumed run knows its own. */
+  readonly data?: string;
   /** Folder of the run. */
   readonly out: string;
   /** Go on with the run that is in `out`, if there is one. */
@@ -45,12 +46,15 @@ export interface PretrainOptions extends ConfigChanges {
 export interface PretrainSummary {
   readonly run: string;
   readonly ending: Ending;
+  /** First and last step of this session. */
+  readonly from: number;
   readonly step: number;
   readonly best: { readonly step: number; readonly validationMse: number } | null;
   readonly engine: string;
   readonly provider: string;
   readonly threads: number;
   readonly seconds: number;
+  /** While it trained: validation and saving do not count. 0 when there was no step to make. */
   readonly stepsPerSecond: number;
   readonly wholesPerSecond: number;
   /** Share of the time that training waited for data, 0 to 1. */
@@ -108,15 +112,30 @@ function lastCheckpoint(run: string, dataHash: string, parameters: readonly Para
  * @throws UserError for bad options, data that changed, a run in use, a full disk, or a training that failed
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainSummary> {
-  const store = openTileStore(options.data);
   const { config, resuming } = prepareRunFolder(options);
+  const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
+  if (data === undefined)
+    throw new UserError('usage', {
+      what: 'a new run needs tiles',
+      where: '--data',
+      fix: 'give the folder that `p2w prepare` made',
+    });
+  const store = openTileStore(data);
   if (store.train.length === 0)
-    throw new UserError('data', { what: 'the store has no training tiles', where: options.data });
+    throw new UserError('data', { what: 'the store has no training tiles', where: data });
   if (store.validation.length === 0)
     throw new UserError('data', {
       what: 'the store has no validation tiles',
-      where: options.data,
+      where: data,
       fix: 'prepare at least two scans with --val-fraction above 0',
+    });
+  if (!averagingFactors(store.size, config.whole))
+    throw new UserError('config', {
+      what: 'tiles cannot be averaged down to the wholes of this configuration',
+      where: data,
+      got: `tiles of ${store.size.join('×')} for wholes of ${config.whole.join('×')}`,
+      expected: 'a whole multiple along every axis',
+      fix: `choose another --preset, or prepare tiles with --size ${config.whole.join('x')}`,
     });
   const { parameters } = buildGraph('evaluation', config, store.size);
   try {
@@ -128,7 +147,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
   try {
     removeTemporaries(options.out);
     removeTemporaries(join(options.out, 'checkpoints'));
-    writeRun(options.out, { data: options.data, tile: store.size, config });
+    writeRun(options.out, { data, tile: store.size, config });
     const checkpoint = resuming ? lastCheckpoint(options.out, store.hash, parameters) : null;
     return await run(options, config, store, checkpoint, networkHash(parameters));
   } finally {
@@ -165,7 +184,7 @@ async function run(
   const shape = { batch: size, wholeSize: config.whole, part: config.part, seed: config.seed };
   const loader = openLoader({
     ...shape,
-    store: options.data,
+    store: store.folder,
     split: 'train',
     workers: config.workers,
     ahead: 2 * Math.max(1, config.workers) + count,
@@ -179,8 +198,29 @@ async function run(
     unit: 'steps',
     start: state.step,
   });
+  const record = openSession(options.out);
+  let trainingSeconds = 0;
+  const summaryOf = (step: number, best: TrainState['best'], ending: Ending): PretrainSummary => {
+    const waited = loader.waited();
+    const stepsPerSecond = trainingSeconds > 0 ? (step - state.step) / trainingSeconds : 0;
+    return {
+      run: options.out,
+      ending,
+      from: state.step,
+      step,
+      best,
+      engine: engine.name,
+      provider: engine.provider,
+      threads: config.threads,
+      seconds: (performance.now() - started) / 1000,
+      stepsPerSecond,
+      wholesPerSecond: stepsPerSecond * config.batch,
+      dataWait: waited.totalSeconds > 0 ? waited.waitSeconds / waited.totalSeconds : 0,
+      peakMemoryBytes: peakMemoryBytes(),
+    };
+  };
+  if (checkpoint) progress.log(`going on from step ${state.step}`);
   try {
-    const trained = performance.now();
     const { state: end, ending } = await trainLoop(
       {
         config,
@@ -196,30 +236,17 @@ async function run(
         kept: keptSteps(config),
         save: (names, next) => {
           for (const name of names) saveCheckpoint(checkpointPath(options.out, name), stepper.state, next);
+          record(summaryOf(next.step, next.best, 'interrupted'));
         },
         interrupted: options.interrupted ?? (() => false),
+        stepped: (seconds) => {
+          trainingSeconds += seconds;
+        },
       },
       state,
     );
-    const now = performance.now();
-    const steps = end.step - state.step;
-    const stepsPerSecond = steps / ((now - trained) / 1000);
-    const waited = loader.waited();
-    const summary: PretrainSummary = {
-      run: options.out,
-      ending,
-      step: end.step,
-      best: end.best,
-      engine: engine.name,
-      provider: engine.provider,
-      threads: config.threads,
-      seconds: (now - started) / 1000,
-      stepsPerSecond,
-      wholesPerSecond: stepsPerSecond * config.batch,
-      dataWait: waited.totalSeconds > 0 ? waited.waitSeconds / waited.totalSeconds : 0,
-      peakMemoryBytes: peakMemoryBytes(),
-    };
-    appendSession(options.out, { from: state.step, ...summary });
+    const summary = summaryOf(end.step, end.best, ending);
+    if (end.step > state.step) record(summary);
     return summary;
   } finally {
     progress.stop();
@@ -233,17 +260,30 @@ async function run(
 
 /** The summary for people. */
 export function formatPretrain(summary: PretrainSummary): string {
-  const { ending, step, best, run } = summary;
+  const { ending, from, step, best, run, stepsPerSecond } = summary;
+  if (from === step && ending !== 'interrupted')
+    return `nothing to do: ${run} is at its last step, ${step}; more can be asked for with --steps`;
   const end = {
     finished: `finished at step ${step}`,
     'early-stop': `stopped early at step ${step}: no improvement any more`,
-    interrupted: `interrupted at step ${step} and saved; go on with: p2w pretrain --data … --out ${run} --resume`,
+    interrupted: `interrupted at step ${step} and saved; go on with: p2w pretrain --out ${run} --resume`,
   }[ending];
+  const quality = !best
+    ? 'not validated yet'
+    : best.step === 0
+      ? `no validation was better than that of the untrained network, MSE ${best.validationMse.toFixed(5)}`
+      : `best validation MSE ${best.validationMse.toFixed(5)} at step ${best.step}`;
+  const speed =
+    stepsPerSecond >= 1
+      ? `${stepsPerSecond.toFixed(2)} steps/s`
+      : `${(1 / stepsPerSecond).toFixed(2)} s/step`;
   return [
     end,
-    best ? `best validation MSE ${best.validationMse.toFixed(5)} at step ${best.step}` : 'not validated yet',
-    `${summary.stepsPerSecond.toFixed(2)} steps/s, ${summary.wholesPerSecond.toFixed(1)} wholes/s on ${summary.engine} (${summary.provider}); ` +
+    quality,
+    `${speed}, ${summary.wholesPerSecond.toPrecision(3)} wholes/s while training, on ${summary.engine} (${summary.provider}); ` +
       `waited ${(100 * summary.dataWait).toFixed(1)} % of the time for data; peak memory ${(summary.peakMemoryBytes / 1e9).toFixed(2)} GB`,
-    `next: p2w report --run ${run}, p2w export --run ${run} --out encoder`,
+    ...(ending === 'interrupted'
+      ? []
+      : [`next: p2w report --run ${run}, p2w export --run ${run} --out encoder`]),
   ].join('\n');
 }

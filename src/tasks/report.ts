@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { contrastiveBounds } from '../analysis/contrastive.js';
 import { pearson } from '../analysis/statistics.js';
 import type { Config } from '../config.js';
@@ -129,7 +129,8 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
     }
     const after = analysed.find(({ scores }) => scores.step === best.state.step) ?? (await analyse(best));
     const before = analysed[0] ?? after;
-    const scores = analysed.map((a) => a.scores);
+    if (!analysed.includes(after)) analysed.push(after);
+    const scores = analysed.map((a) => a.scores).sort((a, b) => a.step - b.step);
     const shownPaths = spreadOver(paths.length, SHOWN_CHECKPOINTS).map((i) => paths[i]!);
     const shown = [...shownPaths.map((path) => loadCheckpoint(path))];
     if (!shown.some(({ state }) => state.step === best.state.step)) shown.push(best);
@@ -137,7 +138,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
     const baseline = meanWholeMse(store, config);
     const data: ReportData = {
       ...curves(options.run),
-      title: `Parts2Whole run ${options.run}`,
+      title: `Parts2Whole run ${basename(resolve(options.run))}`,
       createdAt: new Date().toISOString(),
       headline: headline(before.scores, after.scores, baseline),
       meanWholeMse: baseline,
@@ -181,7 +182,7 @@ function headline(
   const percent = (v: number) => `${(100 * v).toFixed(1)} %`;
   return [
     {
-      label: 'Validation MSE',
+      label: `Validation MSE at step ${after.step}, the best`,
       value: after.validationMse.toFixed(4),
       note: `${(after.validationMse / baseline).toFixed(2)} × that of the mean whole, ${baseline.toFixed(4)}`,
     },
@@ -232,7 +233,7 @@ function sessionFacts(run: string): Pick<ReportData, 'machine' | 'timing'> {
     machine: { ...text((last.machine ?? {}) as object), engine: `${last.engine}, ${last.provider}` },
     timing: {
       'time of training': `${(total / 60).toFixed(1)} min${sessions.length > 1 ? ` in ${sessions.length} sessions` : ''}`,
-      throughput: `${Number(last.stepsPerSecond).toFixed(2)} steps/s, ${Number(last.wholesPerSecond).toFixed(1)} wholes/s`,
+      throughput: `${Number(last.stepsPerSecond).toPrecision(3)} steps/s, ${Number(last.wholesPerSecond).toPrecision(3)} wholes/s`,
       'waiting for data': `${(100 * Number(last.dataWait)).toFixed(1)} %`,
       'peak memory': `${(Number(last.peakMemoryBytes) / 1e9).toFixed(2)} GB`,
     },

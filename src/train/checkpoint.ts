@@ -139,10 +139,9 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
   return { tensors: new Map(entries), state: state.data };
 }
 
-/** Loads a checkpoint of a run; `best` falls back to `last` before the first validation. */
+/** Loads a checkpoint of a run. @throws UserError naming those that there are */
 export function resolveCheckpoint(run: string, name: CheckpointName): Checkpoint {
-  const wanted = checkpointPath(run, name);
-  const path = name === 'best' && !existsSync(wanted) ? checkpointPath(run, 'last') : wanted;
+  const path = checkpointPath(run, name);
   if (!existsSync(path)) {
     const kept = listCheckpoints(run).map(({ step }) => step);
     throw new UserError('run', {

@@ -31,6 +31,8 @@ export interface LoopParts {
   save(names: readonly ('last' | 'best' | number)[], state: TrainState): void;
   /** True once the user has asked to stop. */
   interrupted(): boolean;
+  /** Told how long each step took with its data, without validation. */
+  stepped(seconds: number): void;
 }
 
 export type Ending = 'finished' | 'early-stop' | 'interrupted';
@@ -57,9 +59,11 @@ export async function trainLoop(
   while (state.step < config.steps) {
     const step = state.step + 1;
     const { learningRate } = state.schedule;
+    const began = performance.now();
     const batches: Batch[] = [];
     while (batches.length < microBatches(config).count) batches.push(await loader.next());
     const { loss, gradientNorm } = await stepper.step(batches, learningRate, step);
+    parts.stepped((performance.now() - began) / 1000);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw notANumber(step, loss, state);
 
     const epoch = Math.floor(((step - 1) * config.batch) / parts.wholes);
@@ -73,7 +77,7 @@ export async function trainLoop(
     if (last || step % parts.validateEvery === 0) state = await validate(parts, state);
     else if (parts.kept.has(step)) persist(parts, state, [step, 'last']);
     else if (step % config.checkpoints.every === 0) persist(parts, state, ['last']);
-    progress.update(step, { loss: loss.toFixed(4), rate: learningRate.toPrecision(2) });
+    progress.update(step, { loss: loss.toFixed(4), lr: learningRate.toPrecision(2) });
 
     if (state.stopped) return { state, ending: 'early-stop' };
     if (parts.interrupted() && !last) {
@@ -97,14 +101,15 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   events.scalar('validation/mse', step, mse);
   const untrained = step === 0;
   const moved = untrained ? null : plateauNext(state.schedule, mse, config.schedule);
-  const improved = !untrained && (state.best === null || mse < state.best.validationMse);
+  const improved = state.best === null || mse < state.best.validationMse;
   if (moved?.reduced)
     progress.log(
       `step ${step}: no better for ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
     );
   if (moved?.stop)
     progress.log(`step ${step}: no better for ${config.schedule.earlyStop} validations, stopping early`);
-  progress.log(`step ${step}: validation MSE ${mse.toFixed(5)}${improved ? ', the best so far' : ''}`);
+  const praise = untrained ? ', untrained' : improved ? ', the best so far' : '';
+  progress.log(`step ${step}: validation MSE ${mse.toFixed(5)}${praise}`);
 
   const next: TrainState = {
     ...state,

@@ -1,6 +1,6 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromSystemError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
 import { machineFacts } from '../machine.js';
 
 /**
@@ -9,14 +9,14 @@ import { machineFacts } from '../machine.js';
  */
 const fileOf = (run: string) => join(run, 'sessions.jsonl');
 
-/** Adds a line to `sessions.jsonl`. */
-export function appendSession(run: string, session: object): void {
-  const line = `${JSON.stringify({ endedAt: new Date().toISOString(), ...session, machine: machineFacts() })}\n`;
-  try {
-    appendFileSync(fileOf(run), line);
-  } catch (error) {
-    throw fromSystemError(error, fileOf(run));
-  }
+/** Keeps the record of one session, the last line of `sessions.jsonl`; a session that is killed leaves what it had. */
+export function openSession(run: string): (session: object) => void {
+  const before = existsSync(fileOf(run)) ? readFileSync(fileOf(run), 'utf8') : '';
+  const machine = machineFacts();
+  return (session) => {
+    const line = JSON.stringify({ endedAt: new Date().toISOString(), ...session, machine });
+    writeFileAtomic(fileOf(run), `${before}${line}\n`);
+  };
 }
 
 /** All sessions of a run, oldest first. */

@@ -53,7 +53,7 @@ async function expected(name: string, type: 'float32' | 'int16', shape: readonly
   return features!.data as Float32Array;
 }
 
-const METADATA = { whole_size: '16x16x8', size_multiple: '8' };
+const METADATA = { tile_size: '16x16x8', size_multiple: '8x8x8' };
 
 beforeAll(() => {
   for (const type of ['float32', 'int16'] as const)
@@ -84,8 +84,7 @@ describe('an opened encoder', () => {
 
   test('says what it knows of its training', () => {
     expect(openEncoder(file('float32.onnx'), nodeEngine)).toMatchObject({
-      whole: [16, 16, 8],
-      tile: undefined,
+      tile: [16, 16, 8],
     });
   });
 

@@ -84,7 +84,7 @@ describe('renderReport', () => {
 
   it('describes each chart and reads it in words', () => {
     expect(count(page, /<svg class="chart" role="img"[^>]*>\s*<title>[^<]+<\/title>/g)).toBe(8);
-    expect(page).toContain('last error is 5.5 times smaller');
+    expect(page).toContain('is 5.5 times smaller');
     expect(page).toContain('r = 0.93 over 3 checkpoints, p &lt; 0.001');
     expect(page).toContain('Were all features equal, it would be 8.52');
   });

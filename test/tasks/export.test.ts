@@ -3,7 +3,9 @@ import { join } from 'node:path';
 import * as web from 'onnxruntime-web';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
+import { clippedAverage } from '../../src/data/average.js';
 import type { XYZ } from '../../src/data/volume.js';
+import { openEncoder } from '../../src/inference/encoder.js';
 import { randomStream } from '../../src/random.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { embed } from '../../src/tasks/embed.js';
@@ -119,7 +121,7 @@ describe('an exported encoder', () => {
     expect(metadata).toMatchObject({
       preset: 'tiny',
       whole_size: '16x8x8',
-      size_multiple: '4',
+      size_multiple: '4x4x4',
       license: 'CC0',
       intended_use: 'research; not a medical device',
     });
@@ -138,6 +140,37 @@ describe('an exported encoder', () => {
     expect(Object.keys(names).sort()).toEqual([...tensors.keys()].sort());
     expect(names['encoder.1.norm2.running_var']).toBe('down_tr128.ops.1.bn1.running_var');
   });
+});
+
+test('an encoder that was trained on averaged tiles takes tiles, and averages clipped HU itself', async () => {
+  const [halved, target] = [join(folder, 'halved-run'), join(folder, 'halved')];
+  await pretrain({ data, out: halved, settings: [...SETTINGS, 'whole=8x4x4'], flags: { steps: 2 } });
+  const { model, featureError } = await exportModel({ run: halved, out: target, inputType: 'int16' });
+  expect(featureError).toBeLessThan(1e-4);
+  expect(decodeModel(readFileSync(model)).metadata).toMatchObject({
+    average: '2x2x2',
+    size_multiple: '8x8x8',
+  });
+  expect(readFileSync(join(target, 'model-card.md'), 'utf8')).toContain(
+    'averaged over blocks of 2×2×2 voxels',
+  );
+
+  const encoder = openEncoder(model, nodeEngine);
+  const size = [16, 8, 8] as const;
+  const tile = hu(1, size);
+  const averaged = clippedAverage(tile, size, [2, 2, 2], { low: -1000, high: 1000 });
+  // HU that are whole after averaging, so that int16 holds them.
+  const whole = averaged.map(Math.round);
+  const repeated = tile.map((_, i) => {
+    const [x, y, z] = [i % 16, Math.floor(i / 16) % 8, Math.floor(i / 128)];
+    return whole[(Math.floor(z / 2) * 4 + Math.floor(y / 2)) * 8 + Math.floor(x / 2)]!;
+  });
+  const [a, b] = [await encoder.encode(tile, [1, 8, 8, 16]), await encoder.encode(repeated, [1, 8, 8, 16])];
+  await encoder.release();
+  // Rounding moves HU by half a unit of 2,000.
+  expect(relativeError(a.features, b.features)).toBeLessThan(1e-2);
+  expect(a.features).not.toEqual(b.features);
+  expect(await embed({ model, input: [data], out: join(folder, 'halved.npy') })).toMatchObject({ rows: 24 });
 });
 
 test('the autoencoder gives a reconstruction in [0, 1]', async () => {

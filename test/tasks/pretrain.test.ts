@@ -13,7 +13,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.js';
 import { randomStream } from '../../src/random.js';
-import { type PretrainOptions, pretrain } from '../../src/tasks/pretrain.js';
+import { inspect } from '../../src/tasks/inspect.js';
+import { formatPretrain, type PretrainOptions, pretrain } from '../../src/tasks/pretrain.js';
 import { checkpointPath, listCheckpoints, loadCheckpoint } from '../../src/train/checkpoint.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
@@ -70,6 +71,13 @@ describe('pretrain', () => {
     expect(readdirSync(join(run('reference'), 'events'))).toHaveLength(1);
   });
 
+  test('inspect says how far a run has come', async () => {
+    expect(await inspect(run('reference'))).toMatchObject({
+      kind: 'run',
+      facts: { preset: 'tiny', wholeSize: '16×8×8', step: '20 of 20', checkpoints: [0, 3, 5, 10, 20] },
+    });
+  });
+
   test('the same seed gives the same bytes, whatever the number of loader threads', async () => {
     await pretrain(options('again', { settings: [...SETTINGS, 'workers=3'] }));
     expect(resultOf('again')).toEqual(resultOf('reference'));
@@ -100,10 +108,15 @@ describe('pretrain', () => {
     expect(Math.abs(micro / full - 1)).toBeLessThan(0.2);
   });
 
-  test('a finished run goes on when more steps are asked for', async () => {
+  test('a finished run goes on when more steps are asked for, and needs no --data', async () => {
     cpSync(run('reference'), run('longer'), { recursive: true });
-    const summary = await pretrain({ data, out: run('longer'), resume: true, flags: { steps: 25 } });
-    expect(summary.step).toBe(25);
+    const before = readFileSync(join(run('longer'), 'sessions.jsonl'), 'utf8');
+    expect(before.trimEnd().split('\n')).toHaveLength(1);
+    const nothing = await pretrain({ out: run('longer'), resume: true });
+    expect(formatPretrain(nothing)).toContain('nothing to do');
+    expect(readFileSync(join(run('longer'), 'sessions.jsonl'), 'utf8')).toBe(before);
+    const summary = await pretrain({ out: run('longer'), resume: true, flags: { steps: 25 } });
+    expect(summary).toMatchObject({ from: 20, step: 25 });
     expect(readMetrics(join(run('longer'), 'metrics.jsonl')).filter((m) => 'loss' in m)).toHaveLength(25);
   });
 
