@@ -1,5 +1,5 @@
 import { formatBench, bench as run } from '../../src/bench/bench.js';
-import { PEERS } from '../../src/bench/works.js';
+import { WORKS, type WorkName } from '../../src/bench/works/index.js';
 import { command, configOptions } from '../command.js';
 
 export const bench = command({
@@ -7,18 +7,19 @@ export const bench = command({
   describe: 'Time this package against others, in turns on this machine',
   positional: (args) =>
     args.positional('work', {
-      choices: ['step'] as const,
+      choices: Object.keys(WORKS),
       demandOption: true,
-      describe: 'step: one training step',
+      describe: 'step: one training step; encoder: features of images',
     }),
   options: {
+    work: { choices: Object.keys(WORKS) as WorkName[], demandOption: true, hidden: true },
     preset: { ...configOptions.preset, default: 'tiny' as const },
-    batch: { number: true, default: 4, describe: 'samples a step' },
+    batch: { number: true, default: 4, describe: 'samples at once' },
     peer: {
       array: true,
-      choices: PEERS,
-      default: [...PEERS],
-      describe: 'torch: the same step in PyTorch; onnxruntime-plain: ours without faster forms',
+      string: true,
+      describe:
+        'torch, openvino: the same work there; onnxruntime-plain: ours without faster forms; all by default',
     },
     rounds: { number: true, default: 7, describe: 'times that each does the work' },
     threads: { number: true, default: 0, describe: 'threads of each; 0 is one a core' },
@@ -27,14 +28,19 @@ export const bench = command({
   },
   examples: [
     ['$0 bench step --preset small --batch 4', 'against PyTorch and plain ONNX Runtime'],
+    [
+      '$0 bench encoder --preset genesis --batch 1',
+      'an exported encoder against PyTorch, OpenVINO and itself',
+    ],
     ['$0 bench step --peer torch --python ~/venv/bin/python --json', 'numbers for programs'],
   ],
   run: async (args) => {
     const result = await run(
       {
+        work: args.work,
         preset: args.preset,
         batch: args.batch,
-        peers: args.peer,
+        ...(args.peer ? { peers: args.peer } : {}),
         rounds: args.rounds,
         threads: args.threads,
         python: args.python,

@@ -5,7 +5,8 @@ export const inspect = command({
   usage: 'inspect <file>',
   describe: 'Say what a scan, tile store, run, checkpoint or ONNX model holds',
   options: { file: { string: true, demandOption: true, hidden: true } },
-  positional: (args) => args.positional('file', { type: 'string', describe: 'file, or folder of tiles or of a run' }),
+  positional: (args) =>
+    args.positional('file', { type: 'string', describe: 'file, or folder of tiles or of a run' }),
   examples: [
     ['$0 inspect scan.nii.gz', 'size, spacing, orientation'],
     ['$0 inspect runs/first/checkpoints/last.safetensors', 'tensors and training state'],

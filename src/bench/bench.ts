@@ -1,39 +1,38 @@
 import { availableParallelism } from 'node:os';
-import type { PresetName } from '../config.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { barChart } from './bars.js';
 import { type Race, type Row, race } from './race.js';
-import { ownStep, type Peer, peerSteps, type StepWork } from './works.js';
+import type { WorkOptions } from './works/entry.js';
+import { WORKS, type WorkName } from './works/index.js';
 
-export interface BenchOptions {
-  readonly preset: PresetName;
-  readonly batch: number;
-  readonly peers: readonly Peer[];
+export interface BenchOptions extends Omit<WorkOptions, 'threads'> {
+  readonly work: WorkName;
+  /** Who takes part; everybody without it. */
+  readonly peers?: readonly string[];
   readonly rounds: number;
   /** Threads of every contestant; 0 is one a core. */
   readonly threads?: number;
-  /** Python interpreter of the peers that need one. */
-  readonly python: string;
   /** SVG picture to write. */
   readonly out?: string;
 }
 
 export interface BenchResult extends Race {
-  readonly work: StepWork;
+  readonly work: WorkName;
+  readonly title: string;
   readonly rounds: number;
   readonly machine: MachineFacts;
 }
 
 /** The result for people. */
-export function formatBench({ work, machine, rows, absent, ratios, rounds }: BenchResult): string {
+export function formatBench({ title, machine, rows, absent, ratios, rounds }: BenchResult): string {
   const memory = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   const line = ({ name, detail, threads, seconds, peakBytes }: Row) => [
     name,
-    seconds.median.toFixed(3),
-    seconds.min.toFixed(3),
-    seconds.max.toFixed(3),
+    seconds.median.toPrecision(3),
+    seconds.min.toPrecision(3),
+    seconds.max.toPrecision(3),
     memory(peakBytes),
     `${threads}`,
     detail,
@@ -41,7 +40,7 @@ export function formatBench({ work, machine, rows, absent, ratios, rounds }: Ben
   const table = [['', 'median s', 'min s', 'max s', 'peak memory', 'threads', ''], ...rows.map(line)];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
   return [
-    `training step, ${work.preset}, batch ${work.batch}, ${rounds} rounds; ${machine.cpu}, ${machine.cores} cores`,
+    `${title}, ${rounds} rounds; ${machine.cpu}, ${machine.cores} cores`,
     ...table.map((row) =>
       row
         .map((cell, i) =>
@@ -59,35 +58,35 @@ export function formatBench({ work, machine, rows, absent, ratios, rounds }: Ben
 }
 
 /**
- * Times training steps against peers.
+ * Times a piece of work against peers.
  * @param log what happens, line by line
- * @throws UserError when the rounds or the batch make no sense
+ * @throws UserError when the rounds or the batch make no sense, or nobody is called like a peer
  */
 export async function bench(options: BenchOptions, log: (line: string) => void): Promise<BenchResult> {
-  const { preset, batch, rounds, python } = options;
+  const { batch, rounds } = options;
   if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(batch) && batch > 0))
     throw new UserError('usage', {
       what: 'rounds and batch are whole numbers above 0',
       where: '--rounds, --batch',
       got: `${rounds}, ${batch}`,
     });
-  const work: StepWork = { preset, batch, threads: options.threads || availableParallelism() };
-  const peers = options.peers.map((peer) => peerSteps(peer, work, python));
-  const result = {
-    work,
-    rounds,
-    machine: machineFacts(),
-    ...(await race(ownStep(work), peers, rounds, log)),
-  };
-  if (options.out) {
-    const title = `Training step, ${preset}, batch ${batch}`;
-    writeFileAtomic(
-      options.out,
-      barChart(
-        title,
-        result.rows.map(({ name, seconds }) => ({ name, ...seconds })),
-      ),
-    );
+  const work = WORKS[options.work]({ ...options, threads: options.threads || availableParallelism() });
+  try {
+    const known = Object.keys(work.peers);
+    const unknown = (options.peers ?? []).filter((peer) => !known.includes(peer));
+    if (unknown.length > 0)
+      throw new UserError('usage', {
+        what: `nobody is called so in ${options.work}`,
+        where: '--peer',
+        got: unknown.join(', '),
+        expected: known.join(', '),
+      });
+    const peers = (options.peers ?? known).map((peer) => work.peers[peer]!);
+    const raced = await race(work.own, peers, rounds, log);
+    const bars = raced.rows.map(({ name, seconds }) => ({ name, ...seconds }));
+    if (options.out) writeFileAtomic(options.out, barChart(work.title, bars));
+    return { work: options.work, title: work.title, rounds, machine: machineFacts(), ...raced };
+  } finally {
+    work.dispose?.();
   }
-  return result;
 }

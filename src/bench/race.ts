@@ -1,6 +1,6 @@
 import { UserError } from '../errors.js';
 import { Contestant, type Introduction, type Lap } from './contestant.js';
-import type { Entry } from './works.js';
+import type { Entry } from './works/entry.js';
 
 /** Median and extremes of several rounds. */
 export interface Spread {
@@ -71,10 +71,15 @@ async function fastest(entries: readonly Entry[], log: (line: string) => void): 
       continue;
     }
     const laps: Lap[] = [];
-    for (let i = 0; i < QUALIFYING_LAPS; i++) laps.push(await started.contestant.lap());
-    await started.contestant.stop();
+    try {
+      for (let i = 0; i < QUALIFYING_LAPS; i++) laps.push(await started.contestant.lap());
+    } finally {
+      await started.contestant.stop();
+    }
     const seconds = Math.min(...laps.map((lap) => lap.seconds));
-    log(`${started.introduction.detail}, ${started.introduction.threads} threads: ${seconds.toFixed(2)} s`);
+    log(
+      `${started.introduction.detail}, ${started.introduction.threads} threads: ${seconds.toPrecision(3)} s`,
+    );
     if (!best || seconds < best.seconds) best = { entry, seconds };
   }
   return best?.entry ?? absent;
@@ -119,7 +124,7 @@ export async function race(
       for (const started of running) {
         const lap = await started.contestant.lap();
         laps.get(started)!.push(lap);
-        times.push(`${started.entry.name} ${lap.seconds.toFixed(2)} s`);
+        times.push(`${started.entry.name} ${lap.seconds.toPrecision(3)} s`);
       }
       log(`round ${round} of ${rounds}: ${times.join(', ')}`);
     }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { randomBatch } from '../../src/bench/random-batch.js';
+import { randomBatch } from '../../src/bench/works/random-batch.js';
 import { resolveConfig } from '../../src/config.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { createStepper } from '../../src/train/stepper.js';

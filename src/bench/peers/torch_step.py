@@ -1,17 +1,9 @@
-"""Training steps of the same network in PyTorch: one for every line on standard input. See ../contestant.ts."""
-import json
-import resource
-import sys
-import time
+"""Training steps of the same network in PyTorch."""
+import contest
 
-work = json.loads(sys.argv[1])
-try:
-    import torch
-    import torch.nn as nn
-    import torch.nn.functional as F
-except ImportError as error:
-    print(json.dumps({"missing": f"PyTorch: {error}"}), flush=True)
-    sys.exit(0)
+work = contest.work()
+torch = contest.library("torch", "PyTorch")
+nn, F = torch.nn, torch.nn.functional
 
 
 def conv_norm_relu(inputs, channels):
@@ -49,12 +41,11 @@ class AutoEncoder(nn.Module):
 torch.manual_seed(0)
 torch.set_num_threads(work["threads"])
 torch.set_flush_denormal(True)
-device = torch.device(work.get("device", "cpu"))
 layout = torch.channels_last_3d if work["channelsLast"] else torch.contiguous_format
 shape = (work["batch"], 1, *work["size"])
-net = AutoEncoder(work["width"], work["levels"]).to(device, memory_format=layout)
-part = torch.rand(shape).to(device, memory_format=layout)
-whole = torch.rand(shape).to(device, memory_format=layout)
+net = AutoEncoder(work["width"], work["levels"]).to(memory_format=layout)
+part = torch.rand(shape).to(memory_format=layout)
+whole = torch.rand(shape).to(memory_format=layout)
 adam = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
 
 
@@ -74,23 +65,6 @@ def step():
     return loss.item()
 
 
-try:
-    step()
-    step()
-except Exception as error:  # a configuration that this version or machine cannot run
-    print(json.dumps({"missing": f"{type(error).__name__}: {str(error).splitlines()[0]}"}), flush=True)
-    sys.exit(0)
-detail = ", ".join(
-    [
-        f"PyTorch {torch.__version__}",
-        "channels_last_3d" if work["channelsLast"] else "contiguous",
-        "compiled" if work["compile"] else "eager",
-    ]
-)
-print(json.dumps({"ready": True, "detail": detail, "threads": work["threads"]}), flush=True)
-for _ in sys.stdin:
-    start = time.perf_counter()
-    step()
-    seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    print(json.dumps({"seconds": seconds, "peakBytes": peak}), flush=True)
+memory = "channels_last_3d" if work["channelsLast"] else "contiguous"
+mode = "compiled" if work["compile"] else "eager"
+contest.compete(step, f"PyTorch {torch.__version__}, {memory}, {mode}", work["threads"])

@@ -1,7 +1,7 @@
-import type { Config } from '../config.js';
-import type { Batch } from '../data/loader.js';
-import { partMatrices, samplePart } from '../data/parts.js';
-import { randomStream } from '../random.js';
+import type { Config } from '../../config.js';
+import type { Batch } from '../../data/loader.js';
+import { partMatrices, samplePart } from '../../data/parts.js';
+import { randomStream } from '../../random.js';
 
 /** A batch of wholes of noise, with a random part of each; the same for the same index. */
 export function randomBatch(config: Config, index: number): Batch {

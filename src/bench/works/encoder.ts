@@ -1,0 +1,63 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { encoderGraph } from '../../../graphs/artifacts/inference.js';
+import { plainForms } from '../../../graphs/forms/index.js';
+import { lower } from '../../../graphs/forms/lower.js';
+import { toModel } from '../../../graphs/onnx/model.js';
+import { encodeModel } from '../../../graphs/onnx/schema.js';
+import { type Config, resolveConfig } from '../../config.js';
+import { initialize } from '../../train/initialize.js';
+import { buildGraph } from '../../train/models.js';
+import {
+  nodeEntry,
+  pythonEntry,
+  threadCounts,
+  torchConfigurations,
+  type Work,
+  type WorkOptions,
+} from './entry.js';
+
+/** What the contestants of this package and of OpenVINO are told. */
+export interface EncoderJob {
+  /** An exported encoder. */
+  readonly model: string;
+  readonly batch: number;
+  /** Depth, height, width. */
+  readonly size: readonly number[];
+  readonly threads: number;
+}
+
+/** An untrained encoder as `p2w export` writes it. */
+function exportedEncoder(config: Config): Uint8Array {
+  const { parameters } = buildGraph('evaluation', config, config.whole);
+  const options = { network: config.network, window: config.hu, inputType: 'float32' } as const;
+  const graph = encoderGraph(options, initialize(parameters, config.seed));
+  return encodeModel(toModel(lower(graph, { choose: plainForms })));
+}
+
+/** Features of random images by an exported encoder. */
+export function encoderWork({ preset, batch, threads, python }: WorkOptions): Work {
+  const config = resolveConfig({ preset });
+  const folder = mkdtempSync(join(tmpdir(), 'p2w-bench-'));
+  const model = join(folder, 'encoder.onnx');
+  writeFileSync(model, exportedEncoder(config));
+  const job: EncoderJob = { model, batch, size: config.whole.toReversed(), threads };
+  const { width, levels } = config.network;
+  // A batch at once, or its images side by side.
+  const streams = [1, ...(batch > 1 ? threadCounts(threads).filter((count) => count > 1) : [])];
+  return {
+    title: `encoder, ${preset}, batch ${batch}`,
+    own: nodeEntry('parts2whole', 'encoder', { ...job, plain: false }),
+    peers: {
+      torch: torchConfigurations(threads).map((configuration) =>
+        pythonEntry('torch', python, 'torch_encoder', { ...job, width, levels, ...configuration }),
+      ),
+      openvino: streams.map((count) =>
+        pythonEntry('openvino', python, 'openvino_encoder', { ...job, streams: count }),
+      ),
+      'onnxruntime-plain': [nodeEntry('onnxruntime-plain', 'encoder', { ...job, plain: true })],
+    },
+    dispose: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
