@@ -1,13 +1,22 @@
 import { extname } from 'node:path';
-import { Worker } from 'node:worker_threads';
+import { parentPort, Worker } from 'node:worker_threads';
+import { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
+
+/** Threads that answer requests, each one at a time, in the order in which they are asked. */
+export interface Threads<Request, Answer> {
+  /** @throws UserError that the thread threw, or of kind `data` when it has died */
+  ask(request: Request): Promise<Answer>;
+  close(): Promise<void>;
+}
+
+/** An answer, or the facts of a UserError: errors lose their class on the way between threads. */
+type Reply<Answer> = { readonly answer: Answer } | { readonly kind: ErrorKind; readonly facts: ErrorFacts };
 
 /**
  * Starts a module of this package in a thread: from the sources as well as from the built files.
- * @param metaUrl `import.meta.url` of the caller
- * @param name the module relative to the caller, without extension: `./loader.worker`
  * @param workerData is copied to the thread
  */
-export function startWorker(metaUrl: string, name: string, workerData: unknown): Worker {
+function startWorker(metaUrl: string, name: string, workerData: unknown): Worker {
   const extension = extname(metaUrl);
   const url = new URL(`${name}${extension}`, metaUrl);
   if (extension !== '.ts') return new Worker(url, { workerData });
@@ -15,4 +24,94 @@ export function startWorker(metaUrl: string, name: string, workerData: unknown):
   const tsx = import.meta.resolve('tsx/esm/api');
   const start = `import('${tsx}').then((tsx) => { tsx.register(); return import('${url}'); })`;
   return new Worker(start, { eval: true, workerData });
+}
+
+/**
+ * Starts threads that run a module which calls {@link answerRequests}.
+ * @param metaUrl `import.meta.url` of the caller
+ * @param name the module relative to the caller, without extension: `./loader.worker`
+ * @param workerData what every thread is told at its start
+ */
+export function startThreads<Request, Answer>(
+  metaUrl: string,
+  name: string,
+  workerData: unknown,
+  count: number,
+): Threads<Request, Answer> {
+  interface Asked {
+    readonly request: Request;
+    resolve(answer: Answer): void;
+    reject(error: unknown): void;
+  }
+  const waiting: Asked[] = [];
+  const working = new Map<Worker, Asked>();
+  let ended: Error | undefined;
+  const end = (error: Error) => {
+    ended ??= error;
+    for (const { reject } of [...working.values(), ...waiting.splice(0)]) reject(ended);
+    working.clear();
+  };
+  const dispatch = () => {
+    for (const thread of threads) {
+      if (working.has(thread)) continue;
+      const next = waiting.shift();
+      if (!next) return;
+      working.set(thread, next);
+      thread.postMessage(next.request);
+    }
+  };
+  const threads = Array.from({ length: count }, () => {
+    const thread = startWorker(metaUrl, name, workerData);
+    thread.on('message', (reply: Reply<Answer>) => {
+      const asked = working.get(thread);
+      working.delete(thread);
+      if ('answer' in reply) asked?.resolve(reply.answer);
+      else asked?.reject(new UserError(reply.kind, reply.facts));
+      dispatch();
+    });
+    thread.on('error', (error) => end(threadDied(error.message, error)));
+    thread.on('exit', (code) => end(threadDied(`exit code ${code}`)));
+    return thread;
+  });
+  return {
+    ask: (request) =>
+      new Promise((resolve, reject) => {
+        if (ended) return reject(ended);
+        waiting.push({ request, resolve, reject });
+        dispatch();
+      }),
+    async close() {
+      end(new Error('the threads are closed'));
+      await Promise.all(threads.map((thread) => thread.terminate()));
+    },
+  };
+}
+
+const threadDied = (got: string, cause?: Error) =>
+  new UserError('data', {
+    what: 'a thread that reads data has died',
+    got,
+    fix: 'free some memory, or use fewer threads (`workers`)',
+    cause,
+  });
+
+/**
+ * In a thread: answers every request.
+ * @param transfer buffers of an answer that are handed over instead of copied
+ */
+export function answerRequests<Request, Answer>(
+  work: (request: Request) => Answer | Promise<Answer>,
+  transfer: (answer: Answer) => ArrayBuffer[] = () => [],
+): void {
+  const send = (reply: Reply<Answer>, buffers: ArrayBuffer[] = []) => parentPort!.postMessage(reply, buffers);
+  parentPort!.on('message', async (request: Request) => {
+    try {
+      const answer = await work(request);
+      send({ answer }, transfer(answer));
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error; // ends the thread, which is reported
+      const { cause: _, ...facts } = error.facts;
+      send({ kind: error.kind, facts });
+    }
+  });
 }

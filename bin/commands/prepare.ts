@@ -30,6 +30,7 @@ export const prepare = command({
     'val-fraction': { number: true, default: 0.2, describe: 'share of the scans that is for validation' },
     split: { string: true, describe: 'file that says which scan is for what, instead of --val-fraction' },
     seed: { number: true, default: 1, describe: 'of the split' },
+    workers: { number: true, describe: 'threads, each with one scan in memory; default cores + 1' },
   },
   examples: [
     ['$0 prepare --input scans --out tiles', 'every scan below a folder'],
@@ -51,6 +52,7 @@ export const prepare = command({
         orientation: args.orientation,
         ...(args.split ? { split: args.split } : { valFraction: args['val-fraction'] }),
         seed: args.seed,
+        ...(args.workers ? { workers: args.workers } : {}),
         onProgress: (done, total) => progress.update(done, {}, total),
       });
       // Some broken scans are reported; none that works is a failure.

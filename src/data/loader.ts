@@ -1,7 +1,6 @@
 import { UserError } from '../errors.js';
-import { startWorker } from '../worker.js';
+import { startThreads } from '../worker.js';
 import { type Batch, batchPlan, checkWholeSize, loadBatch, type SamplingOptions } from './batches.js';
-import type { Reply } from './loader.worker.js';
 import type { Split } from './tile-store-manifest.js';
 import { openTileStore, type TileStore } from './tiles.js';
 
@@ -59,13 +58,15 @@ export function openLoader({ workers, ahead, firstBatch, store: folder, ...optio
     throw new UserError('data', { what: `the store has no ${options.split} tiles`, where: folder });
   }
   const job: LoaderJob = { ...options, store };
-  const source = workers === 0 ? directSource(job) : threadSource(job, workers);
+  const threads =
+    workers === 0 ? null : startThreads<number, Batch>(import.meta.url, './loader.worker', job, workers);
+  const load = threads ? threads.ask : async (batch: number) => loadPlanned(job, batch);
   const readAhead = workers === 0 ? 0 : Math.max(1, ahead);
   const outstanding: Promise<Batch>[] = [];
   let index = firstBatch;
   const request = (count: number) => {
     while (outstanding.length < count) {
-      const batch = source.load(index++);
+      const batch = load(index++);
       batch.catch(() => {}); // it is reported when it is its turn
       outstanding.push(batch);
     }
@@ -87,59 +88,6 @@ export function openLoader({ workers, ahead, firstBatch, store: folder, ...optio
       }
     },
     waited: () => ({ waitSeconds, totalSeconds: firstAsked === undefined ? 0 : seconds() - firstAsked }),
-    close: () => source.close(),
+    close: async () => threads?.close(),
   };
 }
-
-interface BatchSource {
-  load(index: number): Promise<Batch>;
-  close(): Promise<void>;
-}
-
-const directSource = (job: LoaderJob): BatchSource => ({
-  load: async (index) => loadPlanned(job, index),
-  close: async () => {},
-});
-
-/** Threads that load batches, each every n-th one. */
-function threadSource(job: LoaderJob, count: number): BatchSource {
-  const pending = new Map<number, { resolve(batch: Batch): void; reject(error: Error): void }>();
-  let ended: Error | undefined;
-  const end = (error: Error) => {
-    ended ??= error;
-    for (const { reject } of pending.values()) reject(ended);
-    pending.clear();
-  };
-  const threads = Array.from({ length: count }, () => {
-    const thread = startWorker(import.meta.url, './loader.worker', job);
-    thread.on('message', (reply: Reply) => {
-      const waiting = pending.get(reply.index);
-      pending.delete(reply.index);
-      if ('batch' in reply) waiting?.resolve(reply.batch);
-      else waiting?.reject(new UserError(reply.kind, reply.facts));
-    });
-    thread.on('error', (error) => end(threadDied(error.message, error)));
-    thread.on('exit', (code) => end(threadDied(`exit code ${code}`)));
-    return thread;
-  });
-  return {
-    load: (index) =>
-      new Promise((resolve, reject) => {
-        if (ended) return reject(ended);
-        pending.set(index, { resolve, reject });
-        threads[index % count]!.postMessage(index);
-      }),
-    async close() {
-      end(new Error('the loader is closed'));
-      await Promise.all(threads.map((thread) => thread.terminate()));
-    },
-  };
-}
-
-const threadDied = (got: string, cause?: Error) =>
-  new UserError('data', {
-    what: 'a thread that reads tiles has died',
-    got,
-    fix: 'free some memory, or read with fewer threads (`workers`)',
-    cause,
-  });

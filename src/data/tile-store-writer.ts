@@ -4,7 +4,6 @@
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setImmediate as nextTurn } from 'node:timers/promises';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import { fromSystemError, UserError } from '../errors.js';
@@ -54,23 +53,21 @@ export interface ScanToTile {
 }
 
 /**
- * Writes the tiles of one scan, and its record. Gives way between all steps that take
- * milliseconds, so that inflating the next scan does not have to wait.
+ * Writes the tiles of one scan, and its record.
  * @throws UserError of kind `disk`
  */
-export async function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): Promise<TiledScan> {
+export function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): TiledScan {
   const { id, files, volume, origins } = scan;
   const shard = `shards/${id}.npy`;
   const tiles: TiledScan['tiles'][number][] = [];
   const file = new AtomicFile(join(folder, shard));
   try {
     file.write(shardHeader(origins.length, tileSize));
+    const tile = new Int16Array(tileSize[0] * tileSize[1] * tileSize[2]);
     for (const offset of origins) {
-      const tile = cutTile(volume, offset, tileSize);
+      cutTile(volume, offset, tileSize, tile);
       tiles.push({ offset, sha256: sha256(tile) });
-      await nextTurn();
       file.write(tile);
-      await nextTurn();
     }
     file.commit();
   } finally {

@@ -39,15 +39,25 @@ export function tileOrigins(scan: XYZ, { size, zBorder, xyBorder }: TilingOption
   return zs.flatMap((z) => ys.flatMap((y) => xs.map((x): XYZ => [x, y, z])));
 }
 
-/** Copies a tile out of a scan: HU [D, H, W], rounded and clamped to int16. */
-export function cutTile({ voxels, size: [width, height] }: Volume, origin: XYZ, size: XYZ): Int16Array {
-  const [w, h, d] = size;
-  const tile = new Int16Array(w * h * d);
+/**
+ * Copies a tile out of a scan: HU [D, H, W], rounded and clamped to int16.
+ * @param tile is written to and returned; a new one without it
+ */
+export function cutTile(
+  { voxels, size: [width, height] }: Volume,
+  origin: XYZ,
+  [w, h, d]: XYZ,
+  tile = new Int16Array(w * h * d),
+): Int16Array {
+  // Copies rows three times as fast as `set` of a `subarray`.
+  const bytes = Buffer.from(tile.buffer, tile.byteOffset, tile.byteLength);
+  const source =
+    voxels instanceof Int16Array ? Buffer.from(voxels.buffer, voxels.byteOffset, voxels.byteLength) : null;
   for (let z = 0; z < d; z++) {
     for (let y = 0; y < h; y++) {
       const from = origin[0] + width * (origin[1] + y + height * (origin[2] + z));
       const to = w * (y + h * z);
-      if (voxels instanceof Int16Array) tile.set(voxels.subarray(from, from + w), to);
+      if (source) source.copy(bytes, 2 * to, 2 * from, 2 * (from + w));
       else for (let x = 0; x < w; x++) tile[to + x] = toInt16(voxels[from + x]!);
     }
   }

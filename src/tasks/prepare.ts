@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
 import {
@@ -25,6 +26,7 @@ import type { Volume, XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { startThreads } from '../worker.js';
 
 const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
 
@@ -49,6 +51,8 @@ export interface PrepareOptions {
   readonly split?: string;
   /** Of the split; default 1. */
   readonly seed?: number;
+  /** Threads that read and tile, at most; by default one more than there are cores. The result does not depend on it. */
+  readonly workers?: number;
   /** Called before the first scan and after each. */
   readonly onProgress?: (done: number, total: number) => void;
 }
@@ -73,13 +77,13 @@ interface Failure {
 const SIZE_FACTOR = 8;
 
 /**
- * Cuts scans into tiles for training: a store that {@link openTileStore} opens. Works scan by scan, with at most
- * two in memory; scans that an earlier, interrupted run has finished are not read again.
+ * Cuts scans into tiles for training: a store that {@link openTileStore} opens. Each thread has one scan
+ * in memory; scans that an earlier, interrupted run has finished are not read again.
  * A scan that cannot be used does not stop the others: it is in `failures`.
  * @throws UserError for bad options, a folder with other options or in use, and when the disk is full
  */
 export async function prepare(options: PrepareOptions): Promise<PrepareSummary> {
-  const { out, onProgress } = options;
+  const { out } = options;
   const storeOptions = checkedOptions(options);
   const sources = identifyScans((await findScans(options.input)).filter((path) => !isInside(path, out)));
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
@@ -89,7 +93,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
     try {
       claimFolder(out, storeOptions);
       removeLeftovers(out);
-      const { scans, failures } = await tileScans(out, sources, storeOptions, onProgress);
+      const { scans, failures } = await tileScans(out, sources, storeOptions, options);
       const ids = scans.map(({ id }) => id);
       const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
       const manifest = {
@@ -131,27 +135,74 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
   return result.data;
 }
 
-/** Tiles scan after scan; the next one is read while the tiles of this one are written. */
+/** Bytes of files that a thread must have to do, for its start to pay. */
+const BYTES_A_THREAD = 16e6;
+
+/** One more than there are cores, as one often waits for the disk; more than these only take memory. */
+const mostThreads = () => Math.min(availableParallelism() + 1, 16);
+
+/** What a thread is told of one scan. */
+export interface ScanJob {
+  readonly out: string;
+  readonly id: string;
+  readonly path: string;
+  readonly options: StoreOptions;
+}
+
+/** Tiles all scans, several at once where that pays. */
 async function tileScans(
   out: string,
   sources: ReadonlyMap<string, string>,
   options: StoreOptions,
-  onProgress: PrepareOptions['onProgress'],
+  { workers = mostThreads(), onProgress }: PrepareOptions,
 ): Promise<{ scans: TiledScan[]; failures: Failure[] }> {
-  const scans: TiledScan[] = [];
-  const failures: Failure[] = [];
-  const entries = [...sources];
-  const load = (i: number) => entries[i] && loadScan(out, ...entries[i], options);
-  onProgress?.(0, entries.length);
-  let ahead = load(0);
-  for (let i = 0; i < entries.length; i++) {
-    const loaded = (await ahead)!;
-    ahead = load(i + 1);
-    if ('problem' in loaded) failures.push({ source: entries[i]![1], message: loaded.problem });
-    else scans.push('shard' in loaded ? loaded : await writeScan(out, loaded, options.size));
-    onProgress?.(i + 1, entries.length);
+  const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options }));
+  const sizes = await Promise.all(jobs.map(({ path }) => sourceBytes(path)));
+  const bytes = sizes.reduce((a, b) => a + b, 0);
+  const count = Math.min(workers, jobs.length, Math.floor(bytes / BYTES_A_THREAD));
+  const threads =
+    count > 1
+      ? startThreads<ScanJob, TiledScan | Problem>(import.meta.url, './prepare.worker', null, count)
+      : null;
+  let done = 0;
+  onProgress?.(0, jobs.length);
+  const results: (TiledScan | Problem)[] = [];
+  try {
+    const tile = async (job: ScanJob, i: number) => {
+      results[i] = await (threads ? threads.ask(job) : tileScan(job));
+      onProgress?.(++done, jobs.length);
+    };
+    if (threads) await Promise.all(jobs.map(tile));
+    else for (const [i, job] of jobs.entries()) await tile(job, i);
+  } finally {
+    await threads?.close();
   }
-  return { scans, failures };
+  return {
+    scans: results.filter((result) => 'shard' in result),
+    failures: results.flatMap((result, i) =>
+      'problem' in result ? [{ source: jobs[i]!.path, message: result.problem }] : [],
+    ),
+  };
+}
+
+/** Bytes of a scan's files; 0 for one that cannot be read, which is reported later. */
+async function sourceBytes(path: string): Promise<number> {
+  try {
+    return (await sourceFiles(path)).reduce((sum, { bytes }) => sum + bytes, 0);
+  } catch {
+    return 0;
+  }
+}
+
+/** Why a scan cannot be used. */
+interface Problem {
+  readonly problem: string;
+}
+
+/** Reads and tiles one scan. @throws UserError of kind `disk` when the tiles cannot be written */
+export async function tileScan({ out, id, path, options }: ScanJob): Promise<TiledScan | Problem> {
+  const loaded = await loadScan(out, id, path, options);
+  return 'problem' in loaded || 'shard' in loaded ? loaded : writeScan(out, loaded, options.size);
 }
 
 /** A scan that was finished before, one to be written, or why it cannot be used. Never rejects. */
@@ -160,7 +211,7 @@ async function loadScan(
   id: string,
   path: string,
   options: StoreOptions,
-): Promise<TiledScan | ScanToTile | { problem: string }> {
+): Promise<TiledScan | ScanToTile | Problem> {
   try {
     const files = await sourceFiles(path);
     const finished = finishedScan(out, id, files, options.size);

@@ -125,7 +125,7 @@ describe('the loader', () => {
     for (const _ of [1, 2]) {
       const error = await loader.next().catch((reason) => reason);
       expect(error).toMatchObject({ name: 'UserError', kind: 'data' });
-      expect(error.message).toMatch(/a thread that reads tiles has died[\s\S]*iterable/);
+      expect(error.message).toMatch(/a thread that reads data has died[\s\S]*iterable/);
     }
     await loader.close();
   });

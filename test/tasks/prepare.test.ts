@@ -2,6 +2,7 @@ import {
   existsSync,
   mkdirSync,
   readdirSync,
+  readFileSync,
   rmSync,
   statSync,
   symlinkSync,
@@ -44,6 +45,27 @@ const failure = (promise: Promise<unknown>) =>
   );
 
 describe('prepare', () => {
+  test('gives the same bytes with any number of threads, and the same errors', async () => {
+    const input = newFolder();
+    mkdirSync(input);
+    for (let i = 0; i < 4; i++) await writeMetaImage(join(input, `${i}.mha`), noiseVolume([512, 512, 32], i));
+    writeFileSync(join(input, 'broken.mha'), 'no header');
+    const [one, three] = [newFolder(), newFolder()];
+    const options = { size: [128, 128, 32] as XYZ, valFraction: 0.25 };
+    const first = await run(input, one, { ...options, workers: 1 });
+    const second = await run(input, three, { ...options, workers: 3 });
+    expect(second).toEqual({ ...first, out: three });
+    expect(second.failures).toMatchObject([{ source: join(input, 'broken.mha') }]);
+    for (let i = 0; i < 4; i++)
+      expect(
+        readFileSync(join(three, `shards/${i}.npy`)).equals(readFileSync(join(one, `shards/${i}.npy`))),
+      ).toBe(true);
+    // A full disk, or here a folder where a file must go, stops all threads.
+    const blocked = newFolder();
+    mkdirSync(join(blocked, 'shards/2.npy/x'), { recursive: true });
+    expect(await failure(run(input, blocked, { ...options, workers: 3 }))).toMatchObject({ kind: 'disk' });
+  });
+
   test('makes a store of all tiles, split by scan', async () => {
     const input = await scans(newFolder(), 'a.mha', 'b.mhd', 'c.mha', 'd.mha');
     const out = newFolder();

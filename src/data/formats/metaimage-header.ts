@@ -28,7 +28,8 @@ export function parseFields(path: string, bytes: Buffer): { fields: Fields; end:
     const newline = bytes.indexOf('\n', start);
     const end = newline < 0 ? bytes.length : newline + 1;
     const line = bytes.toString('utf8', start, end);
-    const [, key, value] = /^\s*(\w+)\s*=(.*)/.exec(line) ?? [];
+    // ITK writes keys such as `dim[0]`, too.
+    const [, key, value] = /^\s*([^\s=][^=]*?)\s*=(.*)/.exec(line) ?? [];
     if (key === undefined && line.trim() !== '') break;
     if (key !== undefined) fields[key] = value!.trim();
     if (key === 'ElementDataFile') return { fields, end };

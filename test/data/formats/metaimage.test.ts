@@ -64,6 +64,11 @@ describe('values', () => {
     });
   }
 
+  it('skips keys of other programs, such as ITK writes of a NIfTI header', async () => {
+    const read = await readMha({ 'dim[1]': '512', 'odd key': 'a = b', ITK_FileNotes: '' });
+    expect([...read.voxels]).toEqual(HU);
+  });
+
   it('inflates compressed data, zlib as ITK writes it', async () => {
     const read = await readMha({ CompressedData: 'True', CompressedDataSize: '99' }, deflateSync(voxels));
     expect([...read.voxels]).toEqual(HU);

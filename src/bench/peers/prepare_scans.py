@@ -1,0 +1,51 @@
+"""Scans cut into tiles, one .npy file a scan, by nibabel or SimpleITK, and NumPy."""
+import contest
+import os
+import shutil
+import tempfile
+
+work = contest.work()
+np = contest.library("numpy", "NumPy")
+width, height, depth = work["size"]
+
+if work["library"] == "nibabel":
+    nib = contest.library("nibabel", "nibabel")
+    detail = f"nibabel {nib.__version__}, NumPy {np.__version__}"
+    LPS = nib.orientations.axcodes2ornt("LPS")
+
+    def read(path):
+        """A volume [z, y, x], x towards the left, y towards the back."""
+        image = nib.load(path)
+        turn = nib.orientations.ornt_transform(nib.orientations.io_orientation(image.affine), LPS)
+        return np.asanyarray(image.as_reoriented(turn).dataobj).transpose(2, 1, 0)
+else:
+    sitk = contest.library("SimpleITK", "SimpleITK")
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(work["threads"])
+    detail = f"SimpleITK {sitk.Version.VersionString()}, NumPy {np.__version__}"
+
+    def read(path):
+        return sitk.GetArrayFromImage(sitk.DICOMOrient(sitk.ReadImage(path), "LPS"))
+
+
+def tile(path, out):
+    volume = read(path).astype(np.int16, copy=False)
+    starts = [range(0, n - s + 1, s) for n, s in zip(volume.shape, (depth, height, width))]
+    tiles = [
+        volume[z : z + depth, y : y + height, x : x + width]
+        for z in starts[0]
+        for y in starts[1]
+        for x in starts[2]
+    ]
+    np.save(os.path.join(out, os.path.basename(path) + ".npy"), np.stack(tiles))
+
+
+def prepare():
+    out = tempfile.mkdtemp()
+    try:
+        for path in work["scans"]:
+            tile(path, out)
+    finally:
+        shutil.rmtree(out)
+
+
+contest.compete(prepare, detail, work["threads"])

@@ -1,0 +1,33 @@
+/** The contestant that is this package: parts cut and enlarged by the training graph's own nodes. */
+
+import { plainForms } from '../../../graphs/forms/index.js';
+import { lower } from '../../../graphs/forms/lower.js';
+import { GraphBuilder } from '../../../graphs/onnx/builder.js';
+import { toModel } from '../../../graphs/onnx/model.js';
+import { encodeModel } from '../../../graphs/onnx/schema.js';
+import { parts2whole } from '../../../graphs/proxies/parts2whole.js';
+import { type PresetName, resolveConfig } from '../../config.js';
+import { nodeEngine } from '../../runtime/node.js';
+import { proxyOptions } from '../../train/models.js';
+import { batchFeeds } from '../../train/stepper.js';
+import { compete } from '../compete.js';
+import { randomBatch } from './random-batch.js';
+
+const { preset, parts, threads } = JSON.parse(process.argv[2]!) as {
+  preset: PresetName;
+  parts: number;
+  threads: number;
+};
+const config = resolveConfig({ preset, settings: ['batch=1', 'microBatch=1'] });
+const g = new GraphBuilder('parts');
+g.output('part', parts2whole(g, proxyOptions(config, config.whole)).part);
+const model = encodeModel(toModel(lower(g.build(), { choose: plainForms })));
+const session = await nodeEngine.load(model, { threads });
+const { wholes } = randomBatch(config, 0);
+let count = 0;
+
+async function cut(): Promise<void> {
+  for (let i = 0; i < parts; i++) await session.run(batchFeeds({ ...randomBatch(config, ++count), wholes }));
+}
+
+await compete(cut, `${nodeEngine.name}, ${nodeEngine.provider}, with the drawing of the parts`, threads);

@@ -1,0 +1,5 @@
+/** A thread of `prepare`: gets scans, answers with the records of their tiles. */
+import { answerRequests } from '../worker.js';
+import { tileScan } from './prepare.js';
+
+answerRequests(tileScan);
