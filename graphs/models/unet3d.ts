@@ -26,7 +26,7 @@ export interface Encoded {
 export const featureChannels = ({ width, levels }: Pick<UNet3dOptions, 'width' | 'levels'>): number =>
   width * 2 ** (levels + 1);
 
-/** Two convolutions a block, a max-pool between blocks. Names start with `encoder.<level>`. */
+/** x [N,C,D,H,W]: two convolutions a block, a max-pool between blocks. Names start with `encoder.<level>`. */
 export function encoder(net: NetworkBuilder, x: Value, { width, levels, norm }: UNet3dOptions): Encoded {
   const factor = 2 ** levels;
   const fits = (d: Dim) => typeof d === 'string' || (d > 0 && d % factor === 0);
@@ -71,6 +71,14 @@ export function decoder(net: NetworkBuilder, { bottleneck, skips }: Encoded, opt
   return y;
 }
 
+/** What the decoder makes of it, mixed to so many channels: [N,channels,D,H,W], before any sigmoid. Named `head`. */
+export const decoded = (
+  net: NetworkBuilder,
+  encoded: Encoded,
+  options: UNet3dOptions,
+  channels: number,
+): Value => pointwise(net, 'head', decoder(net, encoded, options), channels);
+
 /** The whole network, with a sigmoid head of one channel: x [N,1,D,H,W] → reconstruction of the same shape in (0,1). */
 export function autoencoder(
   net: NetworkBuilder,
@@ -78,8 +86,7 @@ export function autoencoder(
   options: UNet3dOptions,
 ): { encoded: Encoded; output: Value } {
   const encoded = encoder(net, x, options);
-  const logits = pointwise(net, 'head', decoder(net, encoded, options), 1);
-  return { encoded, output: net.g.add('Sigmoid', [logits]) };
+  return { encoded, output: net.g.add('Sigmoid', [decoded(net, encoded, options, 1)]) };
 }
 
 /** One vector an image: the bottleneck averaged over all positions, [N, channels]. */

@@ -146,3 +146,11 @@ export function pointwise(net: NetworkBuilder, path: string, x: Value, channels:
   const bias = net.parameter(`${path}.bias`, [channels], constant(0));
   return net.g.add('Conv', [x, weight, bias], { kernel_shape: [1, 1, 1] });
 }
+
+/** Every output a weighted sum of all inputs: `<path>.{weight,bias}`, [N,C] → [N,outputs]. */
+export function dense(net: NetworkBuilder, path: string, x: Value, outputs: number): Value {
+  const inputs = x.shape[1] as number;
+  const weight = net.parameter(`${path}.weight`, [outputs, inputs], glorot(outputs, inputs, 1));
+  const bias = net.parameter(`${path}.bias`, [outputs], constant(0));
+  return net.g.add('Gemm', [x, weight, bias], { transB: 1 });
+}

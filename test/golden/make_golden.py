@@ -151,16 +151,18 @@ def parameter_seed(name):
 
 
 class Network:
-    """The U-Net of the product, written again with torch.nn.functional; parameters by name."""
+    """The networks of the product, written again with torch.nn.functional; parameters by name."""
 
     def __init__(self, width, levels, skip, upsampling, epsilon=1e-3):
         self.width, self.levels, self.skip, self.upsampling, self.epsilon = width, levels, skip, upsampling, epsilon
         self.parameters = {}
+        self.frozen = False
 
     def parameter(self, name, shape, scale, offset=0.0):
-        if name not in self.parameters:
-            self.parameters[name] = noise(shape, parameter_seed(name), scale, offset).requires_grad_()
-        return self.parameters[name]
+        values = noise(shape, parameter_seed(name), scale, offset)
+        if self.frozen:
+            return values
+        return self.parameters.setdefault(name, values.requires_grad_())
 
     def block(self, path, i, x, channels):
         fan = x.shape[1] * 27
@@ -169,9 +171,15 @@ class Network:
         scale = self.parameter(f"{path}.norm{i}.weight", (channels,), 0.2, 1.0)
         offset = self.parameter(f"{path}.norm{i}.bias", (channels,), 0.2, 0.1)
         y = F.conv3d(x, w, b, padding=1)
-        return F.relu(F.batch_norm(y, None, None, scale, offset, True, 0.1, self.epsilon))
+        if not self.frozen:
+            return F.relu(F.batch_norm(y, None, None, scale, offset, True, 0.1, self.epsilon))
+        mean = self.parameter(f"{path}.norm{i}.running_mean", (channels,), 0.2, 0.1)
+        variance = self.parameter(f"{path}.norm{i}.running_var", (channels,), 0.3, 1.0)
+        return F.relu(F.batch_norm(y, mean, variance, scale, offset, False, 0.1, self.epsilon))
 
-    def __call__(self, x):
+    def encoder(self, x, frozen=False):
+        """The bottleneck, and the feature maps before each pooling."""
+        self.frozen = frozen
         skips = []
         for level in range(self.levels + 1):
             x = self.block(f"encoder.{level}", 1, x, self.width << level)
@@ -179,6 +187,11 @@ class Network:
             if level < self.levels:
                 skips.append(x)
                 x = F.max_pool3d(x, 2)
+        self.frozen = False
+        return x, skips
+
+    def decoder(self, x, skips, channels):
+        """Logits of as many channels."""
         for level in reversed(range(self.levels)):
             if self.upsampling == "deconv":
                 c = x.shape[1]
@@ -190,8 +203,12 @@ class Network:
                 x = torch.cat([x, skips[level]], 1)
             x = self.block(f"decoder.{level}", 1, x, 2 * self.width << level)
             x = self.block(f"decoder.{level}", 2, x, 2 * self.width << level)
-        w = self.parameter("head.weight", (1, x.shape[1], 1, 1, 1), (3 / x.shape[1]) ** 0.5)
-        return torch.sigmoid(F.conv3d(x, w, self.parameter("head.bias", (1,), 0.1)))
+        w = self.parameter("head.weight", (channels, x.shape[1], 1, 1, 1), (3 / x.shape[1]) ** 0.5)
+        return F.conv3d(x, w, self.parameter("head.bias", (channels,), 0.1))
+
+    def dense(self, path, x, outputs):
+        w = self.parameter(f"{path}.weight", (outputs, x.shape[1]), (3 / x.shape[1]) ** 0.5)
+        return F.linear(x, w, self.parameter(f"{path}.bias", (outputs,), 0.1))
 
 
 NETWORKS = [
@@ -218,13 +235,82 @@ def network(config):
         parts.append(F.interpolate(box, size=whole, mode="trilinear", align_corners=False))
     target = F.avg_pool3d(unit[:, None], tuple(t // s for t, s in zip(tile, whole)))
     part = torch.cat(parts)
-    output = net(part)
+    output = torch.sigmoid(net.decoder(*net.encoder(part), 1))
     loss = F.mse_loss(output, target)
     loss.backward()
     tensors = {f"gradient:{k}": v.grad.numpy() for k, v in net.parameters.items()}
     tensors |= {"loss": loss.detach().numpy().reshape(1), "part": part.numpy(), "whole": target.numpy(), "hu": hu.numpy()}
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, HERE / f"network-{config['name']}.safetensors",
               metadata={"config": json.dumps(config | {"boxes": boxes})})
+
+
+# ---- networks of target tasks ----------------------------------------------------------------------------------
+TARGETS = [
+    dict(name="classifier", channels=2, batch=2, size=(8, 12, 8), hidden=7, outputs=1, sample_weight=[1, 0.5],
+         loss=dict(name="binaryCrossEntropy", positiveWeights=[2.5])),
+    dict(name="classifier-questions", channels=1, batch=2, size=(8, 8, 8), hidden=5, outputs=3, sample_weight=[1, 1],
+         loss=dict(name="binaryCrossEntropy", positiveWeights=None)),
+    dict(name="classifier-classes", channels=2, batch=4, size=(8, 8, 8), hidden=6, outputs=3, sample_weight=[1, 1, 0.25, 0],
+         loss=dict(name="crossEntropy", classWeights=[1, 3, 0.5])),
+    dict(name="classifier-frozen", channels=2, batch=2, size=(8, 8, 8), hidden=None, outputs=2, frozen=True, sample_weight=[1, 1],
+         loss=dict(name="crossEntropy", classWeights=None)),
+    dict(name="segmenter", channels=2, batch=2, size=(8, 8, 12), classes=1, upsampling="nearest", sample_weight=[1, 1],
+         losses=[dict(name="dice"), dict(name="binaryCrossEntropy", positiveWeights=[3])]),
+    dict(name="segmenter-classes", channels=3, batch=3, size=(8, 8, 8), classes=2, upsampling="deconv", sample_weight=[1, 0.5, 0],
+         losses=[dict(name="dice")]),
+    dict(name="segmenter-frozen", channels=2, batch=2, size=(8, 8, 8), classes=2, upsampling="nearest", frozen=True, sample_weight=[1, 0.5],
+         losses=[dict(name="binaryCrossEntropy", positiveWeights=None)]),
+]
+
+
+def positive_weights(loss, axes):
+    given = loss["positiveWeights"]
+    return None if given is None else torch.tensor(given).float().reshape(-1, *[1] * axes)
+
+
+def target_loss(config, logits, target, weights):
+    """Weighted by sample; Dice over the whole batch."""
+    total = 0
+    for loss in config.get("losses") or [config["loss"]]:
+        if loss["name"] == "dice":
+            w = weights.reshape(-1, 1, 1, 1, 1)
+            p = torch.sigmoid(logits)
+            over = (0, 2, 3, 4)
+            total = total + (1 - (2 * (w * p * target).sum(over) + 1) / ((w * p).sum(over) + (w * target).sum(over) + 1)).mean()
+        elif loss["name"] == "binaryCrossEntropy":
+            each = F.binary_cross_entropy_with_logits(
+                logits, target, pos_weight=positive_weights(loss, logits.ndim - 2), reduction="none").flatten(1).mean(1)
+            total = total + (weights * each).sum() / weights.sum()
+        else:
+            w = weights if loss["classWeights"] is None else weights * torch.tensor(loss["classWeights"]).float()[target]
+            total = total + (w * F.cross_entropy(logits, target, reduction="none")).sum() / w.sum()
+    return total
+
+
+def target_task(config):
+    net = Network(3, 2, True, config.get("upsampling", "nearest"))
+    n, size = config["batch"], config["size"]
+    hu = (noise((n, config["channels"], *size), 5, 700) + noise((n, 1, 1, 1, size[2]), 6, 600)).round().to(torch.int16)
+    encoded = net.encoder((hu.float().clamp(-1000, 1000) + 1000) / 2000, config.get("frozen", False))
+    if "classes" in config:
+        logits = net.decoder(*encoded, config["classes"])
+        given = target = (noise(tuple(logits.shape), 8) > 0.4).to(torch.uint8)
+    else:
+        vector = encoded[0].mean((2, 3, 4))
+        hidden = vector if config["hidden"] is None else F.relu(net.dense("classifier.hidden", vector, config["hidden"]))
+        logits = net.dense("classifier.output", hidden, config["outputs"])
+        if config["loss"]["name"] == "crossEntropy":
+            given, target = (torch.arange(n) % config["outputs"]).int(), torch.arange(n) % config["outputs"]
+        else:
+            given = target = (noise(tuple(logits.shape), 8) > 0).float()
+    target = target.float() if target.dtype == torch.uint8 else target
+    loss = target_loss(config, logits, target, torch.tensor(config["sample_weight"]).float())
+    loss.backward()
+    tensors = {f"gradient:{k}": v.grad.numpy() for k, v in net.parameters.items()}
+    tensors |= {"loss": loss.detach().numpy().reshape(1), "image": hu.numpy(), "target": given.numpy(),
+                "probabilities": (logits.softmax(1) if config.get("loss", {}).get("name") == "crossEntropy" else logits.sigmoid()).detach().numpy()}
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, HERE / f"target-{config['name']}.safetensors",
+              metadata={"config": json.dumps(config)})
 
 
 # ---- optimisers ------------------------------------------------------------------------------------------------
@@ -262,3 +348,5 @@ if __name__ == "__main__":
     (HERE / "optimizers.json").write_text(json.dumps(optimizers()))
     for config in NETWORKS:
         network(config)
+    for config in TARGETS:
+        target_task(config)
