@@ -313,6 +313,66 @@ def target_task(config):
               metadata={"config": json.dumps(config)})
 
 
+# ---- Models Genesis ---------------------------------------------------------------------------------------------
+class GenesisConv(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv1 = torch.nn.Conv3d(inputs, outputs, kernel_size=3, padding=1)
+        self.bn1 = torch.nn.BatchNorm3d(outputs)
+
+    def forward(self, x):
+        y, bn = self.conv1(x), self.bn1  # always normalised by the batch, as theirs
+        return F.relu(F.batch_norm(y, None, None, bn.weight, bn.bias, True, 0.1, bn.eps))
+
+
+class GenesisBlock(torch.nn.Module):
+    def __init__(self, inputs, middle, outputs, up=None):
+        super().__init__()
+        if up:
+            self.up_conv = torch.nn.ConvTranspose3d(up, up, kernel_size=2, stride=2)
+        self.ops = torch.nn.Sequential(GenesisConv(inputs, middle), GenesisConv(middle, outputs))
+
+
+class GenesisUNet(torch.nn.Module):
+    """The modules of Models Genesis' unet3d.py, with its names; theirs has width 32."""
+
+    def __init__(self, w):
+        super().__init__()
+        self.down_tr64 = GenesisBlock(1, w, 2 * w)
+        self.down_tr128 = GenesisBlock(2 * w, 2 * w, 4 * w)
+        self.down_tr256 = GenesisBlock(4 * w, 4 * w, 8 * w)
+        self.down_tr512 = GenesisBlock(8 * w, 8 * w, 16 * w)
+        self.up_tr256 = GenesisBlock(24 * w, 8 * w, 8 * w, up=16 * w)
+        self.up_tr128 = GenesisBlock(12 * w, 4 * w, 4 * w, up=8 * w)
+        self.up_tr64 = GenesisBlock(6 * w, 2 * w, 2 * w, up=4 * w)
+        self.out_tr = torch.nn.Module()
+        self.out_tr.final_conv = torch.nn.Conv3d(2 * w, 1, kernel_size=1)
+
+    def forward(self, x):
+        skips = []
+        for block in (self.down_tr64, self.down_tr128, self.down_tr256):
+            skips.append(block.ops(x))
+            x = F.max_pool3d(skips[-1], 2)
+        x = self.down_tr512.ops(x)
+        for block in (self.up_tr256, self.up_tr128, self.up_tr64):
+            x = block.ops(torch.cat([block.up_conv(x), skips.pop()], 1))
+        return torch.sigmoid(self.out_tr.final_conv(x))
+
+
+def genesis():
+    assert sum(p.numel() for p in GenesisUNet(32).parameters()) == 19_073_665
+    network = GenesisUNet(1)
+    with torch.no_grad():
+        for i, parameter in enumerate(network.parameters()):
+            parameter += noise(tuple(parameter.shape), 300 + i, 0.2)
+    x = noise((2, 1, 8, 16, 8), 299, 0.5, 0.5)
+    state = {f"module.{k}": v.numpy() for k, v in network.state_dict().items()}
+    np.savez_compressed(HERE / "genesis.npz", **state)
+    save_file({"image": x.numpy(), "output": network(x).detach().numpy()}, HERE / "genesis-output.safetensors")
+    np.savez(HERE / "arrays.npz", plain=np.arange(6, dtype="<f4").reshape(2, 3), big=np.array([1.5, -2.0], ">f8"),
+             scalar=np.float32(0.5), count=np.array(7, "<i8"), empty=np.zeros((0, 3), "<f4"))
+
+
 # ---- optimisers ------------------------------------------------------------------------------------------------
 def optimizers():
     result = []
@@ -350,3 +410,4 @@ if __name__ == "__main__":
         network(config)
     for config in TARGETS:
         target_task(config)
+    genesis()
