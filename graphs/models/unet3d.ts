@@ -1,6 +1,5 @@
 import { convNormRelu, deconvolution, maxPool, type NormOptions, pointwise } from '../nn/layers.js';
 import type { NetworkBuilder } from '../nn/module.js';
-import { repeat } from '../onnx/blocks.js';
 import { type Dim, formatShape, GraphError, type Value } from '../onnx/types.js';
 
 export interface UNet3dOptions {
@@ -59,13 +58,10 @@ export function decoder(net: NetworkBuilder, { bottleneck, skips }: Encoded, opt
   for (let level = levels - 1; level >= 0; level--) {
     const channels = width * 2 ** (level + 1);
     const path = `decoder.${level}`;
-    const fused = options.upsampling === 'nearest' && !options.skip;
-    if (!fused) {
-      const larger =
-        options.upsampling === 'deconv' ? deconvolution(net, `${path}.up`, y) : repeat(net.g, y, [2, 2, 2]);
-      y = options.skip ? net.g.add('Concat', [larger, skips[level]!], { axis: 1 }) : larger;
-    }
-    y = convNormRelu(net, path, 1, y, { channels, norm, upsample: fused });
+    const upsample = options.upsampling === 'nearest';
+    const larger = upsample ? y : deconvolution(net, `${path}.up`, y);
+    const skip = options.skip ? skips[level] : undefined;
+    y = convNormRelu(net, path, 1, larger, { channels, norm, upsample, skip });
     y = convNormRelu(net, path, 2, y, { channels, norm });
   }
   return y;
