@@ -41,8 +41,10 @@ function convolution(
   bias: Value | null,
   { upsample, skip }: ConvBlock,
 ): Value {
-  const convolve = (w: Value) =>
-    upsample ? g.add('UpsampleConv', [x, w, bias]) : g.add('Conv', [x, w, bias], SAME_3);
+  const convolve = (w: Value) => {
+    const operands = bias ? [x, w, bias] : [x, w];
+    return upsample ? g.add('UpsampleConv', operands) : g.add('Conv', operands, SAME_3);
+  };
   if (!skip) return convolve(weight);
   const sizes = g.integers([x.shape[1] as number, skip.shape[1] as number]);
   const [own, skipped] = g.addMany('Split', [weight, sizes], { axis: 1 }, 2);
