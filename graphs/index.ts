@@ -1,6 +1,8 @@
 /** Building, differentiating, lowering and writing ONNX graphs. Knows nothing of files or runtimes. */
+export type { Built } from './artifacts/built.js';
+export { evaluationGraph } from './artifacts/evaluation.js';
 export { autoencoderGraph, encoderGraph } from './artifacts/inference.js';
-export { evaluationGraph, gradientGraph, type ProxyOptions, stepGraph } from './artifacts/training.js';
+export { gradientGraph, stepGraph, type UpdateOptions } from './artifacts/training.js';
 export { backward } from './autodiff/backward.js';
 export { rules } from './autodiff/rules/index.js';
 export { fastForms, forms, plainForms } from './forms/index.js';
@@ -13,3 +15,7 @@ export { operators } from './onnx/ops/index.js';
 export { decodeModel, encodeModel } from './onnx/schema.js';
 export { summarize } from './onnx/summary.js';
 export * from './onnx/types.js';
+export { type ClassificationOptions, classification } from './tasks/classification.js';
+export { type ProxyOptions, reconstruction } from './tasks/reconstruction.js';
+export { type SegmentationOptions, segmentation } from './tasks/segmentation.js';
+export type { Outcome, Task } from './tasks/task.js';

@@ -31,4 +31,12 @@ export { writePhantoms } from './tasks/phantom.js';
 export { prepare } from './tasks/prepare.js';
 export { pretrain } from './tasks/pretrain.js';
 export { makeReport } from './tasks/report.js';
+export {
+  formatLoad,
+  type LoadOptions,
+  type LoadReport,
+  loadWeights,
+  type NetworkPart,
+} from './train/load-weights.js';
 export { readSafetensors, writeSafetensors } from './train/safetensors.js';
+export { readWeights, type Weights, type WeightTensor } from './train/weight-file.js';

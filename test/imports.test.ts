@@ -32,12 +32,14 @@ const LAYERS: Record<string, readonly string[]> = {
   'graphs/forms': ['graphs/onnx'],
   'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/proxies': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
+  'graphs/tasks': ['graphs/onnx', 'graphs/nn', 'graphs/models', 'graphs/proxies'],
   'graphs/artifacts': [
     'graphs/onnx',
     'graphs/nn',
     'graphs/autodiff',
     'graphs/models',
     'graphs/proxies',
+    'graphs/tasks',
     'graphs/forms',
   ],
 };

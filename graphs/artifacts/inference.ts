@@ -1,8 +1,8 @@
 import { autoencoder, encoder, features, type UNet3dOptions } from '../models/unet3d.js';
+import { type DHW, encoderInput, type HuWindow } from '../nn/input.js';
 import { NetworkBuilder } from '../nn/module.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Graph } from '../onnx/types.js';
-import { type DHW, encoderInput, type HuWindow } from '../proxies/parts2whole.js';
 
 export interface InferenceOptions {
   readonly network: UNet3dOptions;

@@ -1,6 +1,4 @@
 import { backward } from '../autodiff/backward.js';
-import { autoencoder, type Encoded, encoder, features, type UNet3dOptions } from '../models/unet3d.js';
-import { meanSquaredError, squaredErrorPerSample } from '../nn/losses.js';
 import { NetworkBuilder, type Parameter } from '../nn/module.js';
 import {
   clipByNorm,
@@ -11,40 +9,29 @@ import {
   type UpdateScalars,
 } from '../nn/optimizers.js';
 import { GraphBuilder } from '../onnx/builder.js';
-import type { Graph, Value } from '../onnx/types.js';
-import { type Parts2WholeOptions, parts2whole } from '../proxies/parts2whole.js';
+import type { Value } from '../onnx/types.js';
+import type { Task } from '../tasks/task.js';
+import { type Built, gradientName, nextName, slotName } from './built.js';
+import { evaluationGraph } from './evaluation.js';
 
-/** Everything that decides the graphs of a pre-training run. */
-export interface ProxyOptions extends Parts2WholeOptions {
-  readonly network: UNet3dOptions;
+/** How gradients become new parameters. */
+export interface UpdateOptions {
+  readonly optimizer: OptimizerOptions;
+  /** Largest global norm of a gradient; null does not clip. */
+  readonly clipNorm: number | null;
 }
-
-/** A graph, not lowered yet, and the parameters that it takes. */
-export interface Built {
-  readonly graph: Graph;
-  readonly parameters: readonly Parameter[];
-}
-
-/** Name of an optimiser's state tensor. */
-export const slotName = (slot: string, parameter: string): string => `optimizer.${slot}.${parameter}`;
-/** Name of the new value of a tensor that a step takes and returns. */
-export const nextName = (name: string): string => `${name}.next`;
-/** Name of a parameter's gradient, or of the sum of several micro-batches' gradients. */
-export const gradientName = (parameter: string): string => `gradient:${parameter}`;
 
 interface Differentiated {
   readonly net: NetworkBuilder;
-  readonly loss: Value;
   readonly trainable: readonly Parameter[];
+  /** Of each trainable parameter. */
   readonly gradients: readonly Value[];
 }
 
-/** Task, network, loss and backward pass: what step, gradient and accumulation graphs share. */
-function differentiated(g: GraphBuilder, options: ProxyOptions): Differentiated {
-  const { part, whole } = parts2whole(g, options);
+/** Task, loss and backward pass, with the output `loss`: what step, gradient and accumulation graphs share. */
+function differentiated(g: GraphBuilder, task: Task): Differentiated {
   const net = new NetworkBuilder(g, 'training');
-  const { output } = autoencoder(net, part, options.network);
-  const loss = g.scope('loss', () => meanSquaredError(g, output, whole));
+  const loss = task(net).loss();
   const trainable = net.parameters.filter((p) => p.trainable);
   const found = backward(
     g,
@@ -57,7 +44,8 @@ function differentiated(g: GraphBuilder, options: ProxyOptions): Differentiated 
     const { shape } = trainable[i]!;
     return g.add('Expand', [g.scalar(0), g.integers(shape)]);
   });
-  return { net, loss, trainable, gradients };
+  g.output('loss', loss);
+  return { net, trainable, gradients };
 }
 
 const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
@@ -67,20 +55,15 @@ const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
 /** Clips, updates, and returns new parameters and optimiser state as outputs. */
 function update(
   g: GraphBuilder,
-  found: Omit<Differentiated, 'loss'>,
-  options: OptimizerOptions,
-  clipNorm: number | null,
+  { net, trainable, gradients: given }: Differentiated,
+  { optimizer: options, clipNorm }: UpdateOptions,
 ): void {
-  const { net, trainable } = found;
   const scalars: UpdateScalars = {
     learningRate: g.input('learning_rate', 'float32', []),
     step: g.input('step', 'float32', []),
   };
-  const norm = g.scope('gradient_norm', () => globalNorm(g, found.gradients));
-  const gradients =
-    clipNorm === null
-      ? found.gradients
-      : g.scope('clip', () => clipByNorm(g, found.gradients, norm, clipNorm));
+  const norm = g.scope('gradient_norm', () => globalNorm(g, given));
+  const gradients = clipNorm === null ? given : g.scope('clip', () => clipByNorm(g, given, norm, clipNorm));
   const updater = g.scope('optimizer', () => optimizer(g, options, scalars));
   trainable.forEach(({ name, shape }, i) => {
     const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), 'float32', shape));
@@ -93,26 +76,20 @@ function update(
 
 /**
  * One training step: the batch, all parameters and the optimiser's state go in; `loss`, `gradient_norm` and the new
- * value of each (`<name>.next`) come out.
+ * value (`<name>.next`) of everything that is trained, its optimiser state and the running statistics come out.
  */
-export function stepGraph(
-  options: ProxyOptions,
-  optimizerOptions: OptimizerOptions,
-  clipNorm: number | null,
-): Built {
+export function stepGraph(task: Task, options: UpdateOptions): Built {
   const g = new GraphBuilder('step');
-  const found = differentiated(g, options);
-  g.output('loss', found.loss);
-  update(g, found, optimizerOptions, clipNorm);
+  const found = differentiated(g, task);
+  update(g, found, options);
   returnStatistics(g, found.net);
   return { graph: g.build(), parameters: found.net.parameters };
 }
 
 /** The loss and `gradient:<parameter>` for a batch, for checking against another framework. */
-export function gradientGraph(options: ProxyOptions): Built {
+export function gradientGraph(task: Task): Built {
   const g = new GraphBuilder('gradient');
-  const { net, loss, trainable, gradients } = differentiated(g, options);
-  g.output('loss', loss);
+  const { net, trainable, gradients } = differentiated(g, task);
   for (const [i, { name }] of trainable.entries()) g.output(gradientName(name), gradients[i]!);
   return { graph: g.build(), parameters: net.parameters };
 }
@@ -121,10 +98,9 @@ export function gradientGraph(options: ProxyOptions): Built {
  * One micro-batch of a step with gradient accumulation: as {@link gradientGraph}, with sums `gradient:<parameter>`
  * that go in and come out as `gradient:<parameter>.next`, and running statistics.
  */
-export function accumulateGraph(options: ProxyOptions): Built {
+export function accumulateGraph(task: Task): Built {
   const g = new GraphBuilder('accumulate');
-  const { net, loss, trainable, gradients } = differentiated(g, options);
-  g.output('loss', loss);
+  const { net, trainable, gradients } = differentiated(g, task);
   trainable.forEach(({ name, shape }, i) => {
     const sum = g.input(gradientName(name), 'float32', shape);
     g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
@@ -134,13 +110,8 @@ export function accumulateGraph(options: ProxyOptions): Built {
 }
 
 /** The update that ends a step of `microBatches` accumulated gradients. */
-export function applyGraph(
-  options: ProxyOptions,
-  optimizerOptions: OptimizerOptions,
-  clipNorm: number | null,
-  microBatches: number,
-): Built {
-  const { parameters } = evaluationGraph(options);
+export function applyGraph(task: Task, options: UpdateOptions, microBatches: number): Built {
+  const { parameters } = evaluationGraph(task);
   const g = new GraphBuilder('apply');
   const net = new NetworkBuilder(g, 'training');
   const trainable = parameters.filter((p) => p.trainable);
@@ -148,30 +119,6 @@ export function applyGraph(
   const gradients = trainable.map(({ name, shape }) =>
     g.add('Mul', [g.input(gradientName(name), 'float32', shape), g.scalar(1 / microBatches)]),
   );
-  update(g, { net, trainable, gradients }, optimizerOptions, clipNorm);
+  update(g, { net, trainable, gradients }, options);
   return { graph: g.build(), parameters };
-}
-
-/** Parts in, without training: `loss` [N], `part` and `whole` and `reconstruction` [N,1,D,H,W], `features` [N,C]. */
-export function evaluationGraph(options: ProxyOptions): Built {
-  const g = new GraphBuilder('evaluation');
-  const { part, whole } = parts2whole(g, options);
-  const net = new NetworkBuilder(g, 'evaluation');
-  const { encoded, output } = autoencoder(net, part, options.network);
-  g.output('loss', squaredErrorPerSample(g, output, whole));
-  g.output('part', part);
-  g.output('whole', whole);
-  g.output('reconstruction', output);
-  g.output('features', features(net, encoded));
-  return { graph: g.build(), parameters: net.parameters };
-}
-
-/** The encoder half of {@link evaluationGraph}: parts in, `features` [N,C] out. */
-export function featureGraph(options: ProxyOptions): Built {
-  const g = new GraphBuilder('features');
-  const { part } = parts2whole(g, options);
-  const net = new NetworkBuilder(g, 'evaluation');
-  const encoded: Encoded = encoder(net, part, options.network);
-  g.output('features', features(net, encoded));
-  return { graph: g.build(), parameters: net.parameters };
 }

@@ -1,4 +1,5 @@
 import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
+import { addPlanes } from './add-planes.js';
 import {
   batchNorm,
   batchNormGrad,
@@ -45,12 +46,13 @@ import {
 } from './upsample-planes.js';
 
 /** Operators that have forms: those that must be lowered, and ONNX operators with faster equivalents. */
-export type FormedName = MeaningName | 'Conv' | 'MaxPool';
+export type FormedName = MeaningName | 'Add' | 'Conv' | 'MaxPool';
 
 /** Every form of every operator. `plain` is the definition, and always applies. */
 export const forms: {
   readonly [K in FormedName]: Readonly<Record<'plain', Form<K>> & Record<string, Form<K>>>;
 } = {
+  Add: { plain: asItIs('Add'), planes: addPlanes },
   Conv: {
     plain: asItIs('Conv'),
     planes: convPlanes,
@@ -106,6 +108,7 @@ export const plainForms: ChooseForm = () => 'plain';
 
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
 const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
+  Add: ['planes'],
   Conv: ['planesFirst', 'planes', 'planesLast'],
   ConvRelu: ['planesFirst', 'planesQuads', 'planes'],
   ConvInputGrad: ['planes', 'planesLast'],

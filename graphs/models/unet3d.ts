@@ -1,6 +1,5 @@
 import { convNormRelu, deconvolution, maxPool, type NormOptions, pointwise } from '../nn/layers.js';
 import type { NetworkBuilder } from '../nn/module.js';
-import { repeat } from '../onnx/blocks.js';
 import { type Dim, formatShape, GraphError, type Value } from '../onnx/types.js';
 
 export interface UNet3dOptions {
@@ -26,7 +25,7 @@ export interface Encoded {
 export const featureChannels = ({ width, levels }: Pick<UNet3dOptions, 'width' | 'levels'>): number =>
   width * 2 ** (levels + 1);
 
-/** Two convolutions a block, a max-pool between blocks. Names start with `encoder.<level>`. */
+/** x [N,C,D,H,W]: two convolutions a block, a max-pool between blocks. Names start with `encoder.<level>`. */
 export function encoder(net: NetworkBuilder, x: Value, { width, levels, norm }: UNet3dOptions): Encoded {
   const factor = 2 ** levels;
   const fits = (d: Dim) => typeof d === 'string' || (d > 0 && d % factor === 0);
@@ -59,17 +58,22 @@ export function decoder(net: NetworkBuilder, { bottleneck, skips }: Encoded, opt
   for (let level = levels - 1; level >= 0; level--) {
     const channels = width * 2 ** (level + 1);
     const path = `decoder.${level}`;
-    const fused = options.upsampling === 'nearest' && !options.skip;
-    if (!fused) {
-      const larger =
-        options.upsampling === 'deconv' ? deconvolution(net, `${path}.up`, y) : repeat(net.g, y, [2, 2, 2]);
-      y = options.skip ? net.g.add('Concat', [larger, skips[level]!], { axis: 1 }) : larger;
-    }
-    y = convNormRelu(net, path, 1, y, { channels, norm, upsample: fused });
+    const upsample = options.upsampling === 'nearest';
+    const larger = upsample ? y : deconvolution(net, `${path}.up`, y);
+    const skip = options.skip ? skips[level] : undefined;
+    y = convNormRelu(net, path, 1, larger, { channels, norm, upsample, skip });
     y = convNormRelu(net, path, 2, y, { channels, norm });
   }
   return y;
 }
+
+/** What the decoder makes of it, mixed to so many channels: [N,channels,D,H,W], before any sigmoid. Named `head`. */
+export const decoded = (
+  net: NetworkBuilder,
+  encoded: Encoded,
+  options: UNet3dOptions,
+  channels: number,
+): Value => pointwise(net, 'head', decoder(net, encoded, options), channels);
 
 /** The whole network, with a sigmoid head of one channel: x [N,1,D,H,W] → reconstruction of the same shape in (0,1). */
 export function autoencoder(
@@ -78,8 +82,7 @@ export function autoencoder(
   options: UNet3dOptions,
 ): { encoded: Encoded; output: Value } {
   const encoded = encoder(net, x, options);
-  const logits = pointwise(net, 'head', decoder(net, encoded, options), 1);
-  return { encoded, output: net.g.add('Sigmoid', [logits]) };
+  return { encoded, output: net.g.add('Sigmoid', [decoded(net, encoded, options, 1)]) };
 }
 
 /** One vector an image: the bottleneck averaged over all positions, [N, channels]. */

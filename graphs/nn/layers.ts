@@ -1,3 +1,4 @@
+import type { GraphBuilder } from '../onnx/builder.js';
 import { GraphError, sizeOf, type Value } from '../onnx/types.js';
 import type { Initializer, NetworkBuilder } from './module.js';
 
@@ -25,6 +26,29 @@ interface ConvBlock {
   readonly norm: NormOptions;
   /** Up-samples ×2 (nearest neighbour) before the convolution. */
   readonly upsample?: boolean;
+  /** Feature maps whose channels follow those of x, as if both were joined. */
+  readonly skip?: Value | undefined;
+}
+
+const inputChannels = (x: Value, { skip }: ConvBlock): number =>
+  (x.shape[1] as number) + ((skip?.shape[1] ?? 0) as number);
+
+/** A convolution of joined channels is the sum of one convolution each, so nothing has to be joined. */
+function convolution(
+  g: GraphBuilder,
+  x: Value,
+  weight: Value,
+  bias: Value | null,
+  { upsample, skip }: ConvBlock,
+): Value {
+  const convolve = (w: Value) => {
+    const operands = bias ? [x, w, bias] : [x, w];
+    return upsample ? g.add('UpsampleConv', operands) : g.add('Conv', operands, SAME_3);
+  };
+  if (!skip) return convolve(weight);
+  const sizes = g.integers([x.shape[1] as number, skip.shape[1] as number]);
+  const [own, skipped] = g.addMany('Split', [weight, sizes], { axis: 1 }, 2);
+  return g.add('Add', [convolve(own!), g.add('Conv', [skip, skipped!], SAME_3)]);
 }
 
 /**
@@ -39,7 +63,7 @@ export function convNormRelu(
   block: ConvBlock,
 ): Value {
   const { channels, norm } = block;
-  const inputs = x.shape[1] as number;
+  const inputs = inputChannels(x, block);
   return net.g.scope(`${path}.${index}`, () => {
     if (typeof net.purpose !== 'string') return net.g.add('Relu', [foldedConv(net, path, index, x, block)]);
     const weight = net.parameter(
@@ -50,9 +74,7 @@ export function convNormRelu(
     const bias = net.parameter(`${path}.conv${index}.bias`, [channels], constant(0));
     // Batch statistics take the bias out again: it only shifts the mean, and its gradient is exactly zero.
     const batch = net.purpose === 'training' || norm.evalStatistics === 'batch';
-    const convolved = block.upsample
-      ? net.g.add('UpsampleConv', batch ? [x, weight] : [x, weight, bias])
-      : net.g.add('Conv', batch ? [x, weight] : [x, weight, bias], SAME_3);
+    const convolved = convolution(net.g, x, weight, batch ? null : bias, block);
     return normRelu(net, `${path}.norm${index}`, convolved, norm, batch ? bias : null);
   });
 }
@@ -61,18 +83,13 @@ export function convNormRelu(
  * The convolution with the normalisation that follows it multiplied in: with a = scale/√(variance + ε),
  * w′ = a·w and bias′ = a·(bias − mean) + offset. @throws GraphError when evaluation uses batch statistics.
  */
-function foldedConv(
-  net: NetworkBuilder,
-  path: string,
-  index: number,
-  x: Value,
-  { channels, norm, upsample }: ConvBlock,
-): Value {
+function foldedConv(net: NetworkBuilder, path: string, index: number, x: Value, block: ConvBlock): Value {
+  const { channels, norm } = block;
   if (norm.evalStatistics === 'batch')
     throw new GraphError(
       'a network that is evaluated with batch statistics has no folded form: use running statistics',
     );
-  const inputs = x.shape[1] as number;
+  const inputs = inputChannels(x, block);
   const of = (name: string) => net.trained(`${path}.${name}`);
   const [scale, offset] = [of(`norm${index}.weight`), of(`norm${index}.bias`)];
   const [mean, variance] = [of(`norm${index}.running_mean`), of(`norm${index}.running_var`)];
@@ -81,12 +98,13 @@ function foldedConv(
   const weight = of(`conv${index}.weight`).map((w, i) => w * slope[Math.floor(i / taps)]!);
   const bias = of(`conv${index}.bias`).map((b, k) => slope[k]! * (b - mean[k]!) + offset[k]!);
   const shape = [channels, inputs, 3, 3, 3];
-  const operands = [
+  return convolution(
+    net.g,
     x,
     net.g.initializer(`${path}.conv${index}.weight`, { type: 'float32', shape, data: weight }),
     net.g.initializer(`${path}.conv${index}.bias`, { type: 'float32', shape: [channels], data: bias }),
-  ];
-  return upsample ? net.g.add('UpsampleConv', operands) : net.g.add('Conv', operands, SAME_3);
+    block,
+  );
 }
 
 /** @param shift what the layer before left out of x: a bias that normalisation would remove */
@@ -145,4 +163,12 @@ export function pointwise(net: NetworkBuilder, path: string, x: Value, channels:
   const weight = net.parameter(`${path}.weight`, [channels, inputs, 1, 1, 1], glorot(channels, inputs, 1));
   const bias = net.parameter(`${path}.bias`, [channels], constant(0));
   return net.g.add('Conv', [x, weight, bias], { kernel_shape: [1, 1, 1] });
+}
+
+/** Every output a weighted sum of all inputs: `<path>.{weight,bias}`, [N,C] → [N,outputs]. */
+export function dense(net: NetworkBuilder, path: string, x: Value, outputs: number): Value {
+  const inputs = x.shape[1] as number;
+  const weight = net.parameter(`${path}.weight`, [outputs, inputs], glorot(outputs, inputs, 1));
+  const bias = net.parameter(`${path}.bias`, [outputs], constant(0));
+  return net.g.add('Gemm', [x, weight, bias], { transB: 1 });
 }

@@ -1,18 +1,102 @@
 import type { GraphBuilder } from '../onnx/builder.js';
-import type { Value } from '../onnx/types.js';
+import { GraphError, type Value } from '../onnx/types.js';
+
+const axesFrom = (x: Value, first: number): number[] => x.shape.map((_, i) => i).slice(first);
+
+/** Mean over everything but the batch: [N,…] → [N]. */
+export const meanPerSample = (g: GraphBuilder, x: Value): Value => g.mean(x, axesFrom(x, 1), 0);
 
 /** Mean of squared differences over each sample: [N,…] × [N,…] → [N]. */
 export function squaredErrorPerSample(g: GraphBuilder, prediction: Value, target: Value): Value {
   const difference = g.add('Sub', [prediction, target]);
-  return g.mean(g.add('Mul', [difference, difference]), prediction.shape.map((_, i) => i).slice(1), 0);
+  return meanPerSample(g, g.add('Mul', [difference, difference]));
 }
 
 /** Mean of squared differences over everything: a scalar. */
 export function meanSquaredError(g: GraphBuilder, prediction: Value, target: Value): Value {
   const difference = g.add('Sub', [prediction, target]);
-  return g.mean(
-    g.add('Mul', [difference, difference]),
-    prediction.shape.map((_, i) => i),
-    0,
-  );
+  return g.mean(g.add('Mul', [difference, difference]), axesFrom(prediction, 0), 0);
 }
+
+/** Σ weight·value / Σ weight of two vectors: a scalar. */
+export const weightedMean = (g: GraphBuilder, values: Value, weights: Value): Value =>
+  g.add('Div', [g.sum(g.add('Mul', [values, weights]), [0], 0), g.sum(weights, [0], 0)]);
+
+/** A vector of one number a class, to multiply along axis 1 of `like`. */
+function perClass(g: GraphBuilder, weights: readonly number[], like: Value): Value {
+  const classes = like.shape[1];
+  if (weights.length !== classes)
+    throw new GraphError(`${classes} classes need as many weights, got ${weights.length}`);
+  const shape = like.shape.slice(1).map((_, i) => (i === 0 ? classes : 1));
+  return g.constant({ type: 'float32', shape, data: Float32Array.from(weights) });
+}
+
+/**
+ * −t·log σ(z) − (1 − t)·log(1 − σ(z)) for each logit z and target t in [0, 1], [N,n,…] → [N,n,…]. By
+ * log σ(z) = −softplus(−z), which neither overflows nor loses digits for any z.
+ * @param positiveWeights one a class, multiplies the first term
+ */
+export function binaryCrossEntropy(
+  g: GraphBuilder,
+  logits: Value,
+  target: Value,
+  positiveWeights: readonly number[] | null,
+): Value {
+  const positive = positiveWeights ? g.add('Mul', [target, perClass(g, positiveWeights, target)]) : target;
+  const missed = g.add('Mul', [positive, g.add('Softplus', [g.add('Neg', [logits])])]);
+  const alarmed = g.add('Mul', [g.add('Sub', [g.scalar(1), target]), g.add('Softplus', [logits])]);
+  return g.add('Add', [missed, alarmed]);
+}
+
+/** Class numbers [N] as rows of zeros with a one [N,classes]; all zeros for a number that is no class. */
+export function oneHot(g: GraphBuilder, labels: Value, classes: number): Value {
+  const numbers = g.constant({
+    type: 'int32',
+    shape: [1, classes],
+    data: Int32Array.from({ length: classes }, (_, i) => i),
+  });
+  return g.add('Cast', [g.add('Equal', [g.add('Unsqueeze', [labels, g.integers([1])]), numbers])], { to: 1 });
+}
+
+/** −log softmax(z) at the class of each sample: logits [N,n], one-hot [N,n] → [N]. */
+export function crossEntropy(g: GraphBuilder, logits: Value, classes: Value): Value {
+  const likelihood = g.add('LogSoftmax', [logits], { axis: 1 });
+  return g.add('Neg', [g.sum(g.add('Mul', [classes, likelihood]), [1], 0)]);
+}
+
+/** The weight of each sample's class: one-hot [N,n] → [N]. */
+export const classWeight = (g: GraphBuilder, classes: Value, weights: readonly number[]): Value =>
+  g.sum(g.add('Mul', [classes, perClass(g, weights, classes)]), [1], 0);
+
+/** Keeps the quotient near 1 where nothing is there and nothing was found. */
+const DICE_SMOOTH = 1;
+
+/** 1 − (2·Σpt + smooth) / (Σp + Σt + smooth), sums over the axes, mean over the classes, which are the last axis then. */
+function diceLoss(g: GraphBuilder, overlap: Value, sizes: Value, axes: readonly number[]): Value {
+  const smooth = g.scalar(DICE_SMOOTH);
+  const twice = g.add('Mul', [g.sum(overlap, axes, 0), g.scalar(2)]);
+  const dice = g.add('Div', [g.add('Add', [twice, smooth]), g.add('Add', [g.sum(sizes, axes, 0), smooth])]);
+  return g.add('Sub', [g.scalar(1), g.mean(dice, [dice.shape.length - 1], 0)]);
+}
+
+/**
+ * Soft Dice loss of the whole batch, as if it were one image (Milletari et al. 2016, without squares): probabilities
+ * and targets [N,n,…] in [0, 1] → a scalar.
+ * @param weights [N], how often each sample counts
+ */
+export function softDice(g: GraphBuilder, probability: Value, target: Value, weights: Value): Value {
+  const along = [weights.shape[0] as number, ...probability.shape.slice(1).map(() => 1)];
+  const weight = g.reshape(weights, along);
+  const [p, t] = [g.add('Mul', [probability, weight]), g.add('Mul', [target, weight])];
+  const over = [0, ...axesFrom(probability, 2)];
+  return diceLoss(g, g.add('Mul', [p, target]), g.add('Add', [p, t]), over);
+}
+
+/** Soft Dice loss of each sample alone: [N,n,…] → [N]. */
+export const softDicePerSample = (g: GraphBuilder, probability: Value, target: Value): Value =>
+  diceLoss(
+    g,
+    g.add('Mul', [probability, target]),
+    g.add('Add', [probability, target]),
+    axesFrom(probability, 2),
+  );

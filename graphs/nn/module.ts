@@ -12,7 +12,7 @@ export interface Parameter {
   readonly name: string;
   readonly shape: readonly number[];
   readonly initializer: Initializer;
-  /** False for running statistics, which the forward pass updates instead of the optimiser. */
+  /** False for what the optimiser leaves alone: running statistics, and all that is frozen. */
   readonly trainable: boolean;
 }
 
@@ -31,15 +31,36 @@ export class NetworkBuilder {
   readonly values = new Map<string, Value>();
   /** New values of running statistics, by parameter name. */
   readonly statistics = new Map<string, Value>();
+  #frozen = false;
+
+  readonly #purpose: Purpose;
 
   constructor(
     readonly g: GraphBuilder,
-    readonly purpose: Purpose,
-  ) {}
+    purpose: Purpose,
+  ) {
+    this.#purpose = purpose;
+  }
+
+  /** Frozen layers are built for evaluation, also where the rest is trained. */
+  get purpose(): Purpose {
+    return this.#frozen && this.#purpose === 'training' ? 'evaluation' : this.#purpose;
+  }
+
+  /** Builds layers that training leaves as they are: their parameters and running statistics are not updated. */
+  frozen<T>(build: () => T): T {
+    const outer = this.#frozen;
+    this.#frozen = true;
+    try {
+      return build();
+    } finally {
+      this.#frozen = outer;
+    }
+  }
 
   /** Declares a parameter: an input of the graph, or a stored weight. @throws GraphError when its values are missing. */
   parameter(name: string, shape: readonly number[], initializer: Initializer, trainable = true): Value {
-    this.parameters.push({ name, shape, initializer, trainable });
+    this.parameters.push({ name, shape, initializer, trainable: trainable && !this.#frozen });
     const value =
       typeof this.purpose === 'string'
         ? this.g.input(name, 'float32', shape)

@@ -1,34 +1,6 @@
+import { averageBlocks, type DHW, type HuWindow, normaliseHu } from '../nn/input.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { type Dim, GraphError, knownShape, type Value } from '../onnx/types.js';
-
-/** The HU window that is mapped to [0, 1]; everything outside is clipped. */
-export interface HuWindow {
-  readonly low: number;
-  readonly high: number;
-}
-
-/** Depth, height, width in voxels. */
-export type DHW = readonly [depth: number, height: number, width: number];
-
-/** Clips HU to the window and maps it to [0, 1], as float32. */
-export function normaliseHu(g: GraphBuilder, hu: Value, { low, high }: HuWindow): Value {
-  const float = hu.type === 'float32' ? hu : g.add('Cast', [hu], { to: 1 });
-  const clipped = g.add('Clip', [float, g.scalar(low), g.scalar(high)]);
-  return g.add('Mul', [g.add('Sub', [clipped, g.scalar(low)]), g.scalar(1 / (high - low))]);
-}
-
-/** x [N,1,D,H,W] averaged over blocks of `factors` voxels. */
-const averageBlocks = (g: GraphBuilder, x: Value, factors: DHW): Value =>
-  factors.every((factor) => factor === 1)
-    ? x
-    : g.add('AveragePool', [x], { kernel_shape: factors, strides: factors });
-
-/**
- * HU of any size [N,D,H,W], int16 or float32 → the network's input [N,1,D/f,H/f,W/f].
- * @param factors voxels that were averaged into one in training, along each axis
- */
-export const encoderInput = (g: GraphBuilder, hu: Value, window: HuWindow, factors: DHW): Value =>
-  averageBlocks(g, g.add('Unsqueeze', [normaliseHu(g, hu, window), g.integers([1])]), factors);
 
 export interface Parts2WholeOptions {
   readonly batch: number;

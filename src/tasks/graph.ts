@@ -42,6 +42,8 @@ async function formsOf(graph: Graph, config: Config): Promise<GraphReport['forms
     native: native ?? null,
     choose: (operator, call) => {
       const form = choose(operator, call);
+      // Most additions are of vectors, and have no other form.
+      if (operator === 'Add' && form === 'plain') return form;
       counts[operator] ??= {};
       counts[operator][form] = (counts[operator][form] ?? 0) + 1;
       return form;

@@ -1,19 +1,13 @@
-import {
-  accumulateGraph,
-  applyGraph,
-  type Built,
-  evaluationGraph,
-  featureGraph,
-  gradientGraph,
-  type ProxyOptions,
-  stepGraph,
-} from '../../graphs/artifacts/training.js';
+import type { Built } from '../../graphs/artifacts/built.js';
+import { evaluationGraph, featureGraph } from '../../graphs/artifacts/evaluation.js';
+import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/artifacts/training.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
 import { type Lowering, lower } from '../../graphs/forms/lower.js';
+import type { DHW } from '../../graphs/nn/input.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError } from '../../graphs/onnx/types.js';
-import type { DHW } from '../../graphs/proxies/parts2whole.js';
+import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruction.js';
 import type { Config } from '../config.js';
 import type { XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
@@ -49,18 +43,19 @@ export function microBatches({ batch, microBatch }: Config): { size: number; cou
 /** Builds one of a run's graphs, before lowering. @throws UserError when the tiles do not suit the configuration */
 export function buildGraph(kind: GraphKind, config: Config, tile: XYZ): Built {
   const options = proxyOptions(config, tile);
+  const task = reconstruction(options);
   try {
     switch (kind) {
       case 'step':
-        return stepGraph(options, config.optimizer, config.clipNorm);
+        return stepGraph(task, config);
       case 'accumulate':
-        return accumulateGraph(options);
+        return accumulateGraph(task);
       case 'apply':
-        return applyGraph(options, config.optimizer, config.clipNorm, microBatches(config).count);
+        return applyGraph(task, config, microBatches(config).count);
       case 'gradient':
-        return gradientGraph(options);
+        return gradientGraph(task);
       case 'evaluation':
-        return evaluationGraph(options);
+        return evaluationGraph(task);
       case 'features':
         return featureGraph(options);
     }

@@ -1,4 +1,4 @@
-import { gradientName, nextName, slotName } from '../../graphs/artifacts/training.js';
+import { gradientName, nextName, slotName } from '../../graphs/artifacts/built.js';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { optimizerSlots } from '../../graphs/nn/optimizers.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
@@ -119,7 +119,9 @@ export async function createStepper(
     let total = 0;
     for (const batch of batches) {
       const feeds = { ...batchFeeds(batch), ...Object.fromEntries(state) };
-      const statistics = first.parameters.filter((p) => !p.trainable);
+      const statistics = first.parameters.filter(
+        (p) => !p.trainable && first.session.outputs.includes(nextName(p.name)),
+      );
       const fresh = Object.fromEntries(statistics.map((p) => [nextName(p.name), float(p.shape)]));
       const wanted = Object.fromEntries(
         first.session.inputs.filter((name) => name in feeds).map((name) => [name, feeds[name]!]),

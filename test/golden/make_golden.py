@@ -151,16 +151,18 @@ def parameter_seed(name):
 
 
 class Network:
-    """The U-Net of the product, written again with torch.nn.functional; parameters by name."""
+    """The networks of the product, written again with torch.nn.functional; parameters by name."""
 
     def __init__(self, width, levels, skip, upsampling, epsilon=1e-3):
         self.width, self.levels, self.skip, self.upsampling, self.epsilon = width, levels, skip, upsampling, epsilon
         self.parameters = {}
+        self.frozen = False
 
     def parameter(self, name, shape, scale, offset=0.0):
-        if name not in self.parameters:
-            self.parameters[name] = noise(shape, parameter_seed(name), scale, offset).requires_grad_()
-        return self.parameters[name]
+        values = noise(shape, parameter_seed(name), scale, offset)
+        if self.frozen:
+            return values
+        return self.parameters.setdefault(name, values.requires_grad_())
 
     def block(self, path, i, x, channels):
         fan = x.shape[1] * 27
@@ -169,9 +171,15 @@ class Network:
         scale = self.parameter(f"{path}.norm{i}.weight", (channels,), 0.2, 1.0)
         offset = self.parameter(f"{path}.norm{i}.bias", (channels,), 0.2, 0.1)
         y = F.conv3d(x, w, b, padding=1)
-        return F.relu(F.batch_norm(y, None, None, scale, offset, True, 0.1, self.epsilon))
+        if not self.frozen:
+            return F.relu(F.batch_norm(y, None, None, scale, offset, True, 0.1, self.epsilon))
+        mean = self.parameter(f"{path}.norm{i}.running_mean", (channels,), 0.2, 0.1)
+        variance = self.parameter(f"{path}.norm{i}.running_var", (channels,), 0.3, 1.0)
+        return F.relu(F.batch_norm(y, mean, variance, scale, offset, False, 0.1, self.epsilon))
 
-    def __call__(self, x):
+    def encoder(self, x, frozen=False):
+        """The bottleneck, and the feature maps before each pooling."""
+        self.frozen = frozen
         skips = []
         for level in range(self.levels + 1):
             x = self.block(f"encoder.{level}", 1, x, self.width << level)
@@ -179,6 +187,11 @@ class Network:
             if level < self.levels:
                 skips.append(x)
                 x = F.max_pool3d(x, 2)
+        self.frozen = False
+        return x, skips
+
+    def decoder(self, x, skips, channels):
+        """Logits of as many channels."""
         for level in reversed(range(self.levels)):
             if self.upsampling == "deconv":
                 c = x.shape[1]
@@ -190,8 +203,12 @@ class Network:
                 x = torch.cat([x, skips[level]], 1)
             x = self.block(f"decoder.{level}", 1, x, 2 * self.width << level)
             x = self.block(f"decoder.{level}", 2, x, 2 * self.width << level)
-        w = self.parameter("head.weight", (1, x.shape[1], 1, 1, 1), (3 / x.shape[1]) ** 0.5)
-        return torch.sigmoid(F.conv3d(x, w, self.parameter("head.bias", (1,), 0.1)))
+        w = self.parameter("head.weight", (channels, x.shape[1], 1, 1, 1), (3 / x.shape[1]) ** 0.5)
+        return F.conv3d(x, w, self.parameter("head.bias", (channels,), 0.1))
+
+    def dense(self, path, x, outputs):
+        w = self.parameter(f"{path}.weight", (outputs, x.shape[1]), (3 / x.shape[1]) ** 0.5)
+        return F.linear(x, w, self.parameter(f"{path}.bias", (outputs,), 0.1))
 
 
 NETWORKS = [
@@ -218,13 +235,142 @@ def network(config):
         parts.append(F.interpolate(box, size=whole, mode="trilinear", align_corners=False))
     target = F.avg_pool3d(unit[:, None], tuple(t // s for t, s in zip(tile, whole)))
     part = torch.cat(parts)
-    output = net(part)
+    output = torch.sigmoid(net.decoder(*net.encoder(part), 1))
     loss = F.mse_loss(output, target)
     loss.backward()
     tensors = {f"gradient:{k}": v.grad.numpy() for k, v in net.parameters.items()}
     tensors |= {"loss": loss.detach().numpy().reshape(1), "part": part.numpy(), "whole": target.numpy(), "hu": hu.numpy()}
     save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, HERE / f"network-{config['name']}.safetensors",
               metadata={"config": json.dumps(config | {"boxes": boxes})})
+
+
+# ---- networks of target tasks ----------------------------------------------------------------------------------
+TARGETS = [
+    dict(name="classifier", channels=2, batch=2, size=(8, 12, 8), hidden=7, outputs=1, sample_weight=[1, 0.5],
+         loss=dict(name="binaryCrossEntropy", positiveWeights=[2.5])),
+    dict(name="classifier-questions", channels=1, batch=2, size=(8, 8, 8), hidden=5, outputs=3, sample_weight=[1, 1],
+         loss=dict(name="binaryCrossEntropy", positiveWeights=None)),
+    dict(name="classifier-classes", channels=2, batch=4, size=(8, 8, 8), hidden=6, outputs=3, sample_weight=[1, 1, 0.25, 0],
+         loss=dict(name="crossEntropy", classWeights=[1, 3, 0.5])),
+    dict(name="classifier-frozen", channels=2, batch=2, size=(8, 8, 8), hidden=None, outputs=2, frozen=True, sample_weight=[1, 1],
+         loss=dict(name="crossEntropy", classWeights=None)),
+    dict(name="segmenter", channels=2, batch=2, size=(8, 8, 12), classes=1, upsampling="nearest", sample_weight=[1, 1],
+         losses=[dict(name="dice"), dict(name="binaryCrossEntropy", positiveWeights=[3])]),
+    dict(name="segmenter-classes", channels=3, batch=3, size=(8, 8, 8), classes=2, upsampling="deconv", sample_weight=[1, 0.5, 0],
+         losses=[dict(name="dice")]),
+    dict(name="segmenter-frozen", channels=2, batch=2, size=(8, 8, 8), classes=2, upsampling="nearest", frozen=True, sample_weight=[1, 0.5],
+         losses=[dict(name="binaryCrossEntropy", positiveWeights=None)]),
+]
+
+
+def positive_weights(loss, axes):
+    given = loss["positiveWeights"]
+    return None if given is None else torch.tensor(given).float().reshape(-1, *[1] * axes)
+
+
+def target_loss(config, logits, target, weights):
+    """Weighted by sample; Dice over the whole batch."""
+    total = 0
+    for loss in config.get("losses") or [config["loss"]]:
+        if loss["name"] == "dice":
+            w = weights.reshape(-1, 1, 1, 1, 1)
+            p = torch.sigmoid(logits)
+            over = (0, 2, 3, 4)
+            total = total + (1 - (2 * (w * p * target).sum(over) + 1) / ((w * p).sum(over) + (w * target).sum(over) + 1)).mean()
+        elif loss["name"] == "binaryCrossEntropy":
+            each = F.binary_cross_entropy_with_logits(
+                logits, target, pos_weight=positive_weights(loss, logits.ndim - 2), reduction="none").flatten(1).mean(1)
+            total = total + (weights * each).sum() / weights.sum()
+        else:
+            w = weights if loss["classWeights"] is None else weights * torch.tensor(loss["classWeights"]).float()[target]
+            total = total + (w * F.cross_entropy(logits, target, reduction="none")).sum() / w.sum()
+    return total
+
+
+def target_task(config):
+    net = Network(3, 2, True, config.get("upsampling", "nearest"))
+    n, size = config["batch"], config["size"]
+    hu = (noise((n, config["channels"], *size), 5, 700) + noise((n, 1, 1, 1, size[2]), 6, 600)).round().to(torch.int16)
+    encoded = net.encoder((hu.float().clamp(-1000, 1000) + 1000) / 2000, config.get("frozen", False))
+    if "classes" in config:
+        logits = net.decoder(*encoded, config["classes"])
+        given = target = (noise(tuple(logits.shape), 8) > 0.4).to(torch.uint8)
+    else:
+        vector = encoded[0].mean((2, 3, 4))
+        hidden = vector if config["hidden"] is None else F.relu(net.dense("classifier.hidden", vector, config["hidden"]))
+        logits = net.dense("classifier.output", hidden, config["outputs"])
+        if config["loss"]["name"] == "crossEntropy":
+            given, target = (torch.arange(n) % config["outputs"]).int(), torch.arange(n) % config["outputs"]
+        else:
+            given = target = (noise(tuple(logits.shape), 8) > 0).float()
+    target = target.float() if target.dtype == torch.uint8 else target
+    loss = target_loss(config, logits, target, torch.tensor(config["sample_weight"]).float())
+    loss.backward()
+    tensors = {f"gradient:{k}": v.grad.numpy() for k, v in net.parameters.items()}
+    tensors |= {"loss": loss.detach().numpy().reshape(1), "image": hu.numpy(), "target": given.numpy(),
+                "probabilities": (logits.softmax(1) if config.get("loss", {}).get("name") == "crossEntropy" else logits.sigmoid()).detach().numpy()}
+    save_file({k: np.ascontiguousarray(v) for k, v in tensors.items()}, HERE / f"target-{config['name']}.safetensors",
+              metadata={"config": json.dumps(config)})
+
+
+# ---- Models Genesis ---------------------------------------------------------------------------------------------
+class GenesisConv(torch.nn.Module):
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.conv1 = torch.nn.Conv3d(inputs, outputs, kernel_size=3, padding=1)
+        self.bn1 = torch.nn.BatchNorm3d(outputs)
+
+    def forward(self, x):
+        y, bn = self.conv1(x), self.bn1  # always normalised by the batch, as theirs
+        return F.relu(F.batch_norm(y, None, None, bn.weight, bn.bias, True, 0.1, bn.eps))
+
+
+class GenesisBlock(torch.nn.Module):
+    def __init__(self, inputs, middle, outputs, up=None):
+        super().__init__()
+        if up:
+            self.up_conv = torch.nn.ConvTranspose3d(up, up, kernel_size=2, stride=2)
+        self.ops = torch.nn.Sequential(GenesisConv(inputs, middle), GenesisConv(middle, outputs))
+
+
+class GenesisUNet(torch.nn.Module):
+    """The modules of Models Genesis' unet3d.py, with its names; theirs has width 32."""
+
+    def __init__(self, w):
+        super().__init__()
+        self.down_tr64 = GenesisBlock(1, w, 2 * w)
+        self.down_tr128 = GenesisBlock(2 * w, 2 * w, 4 * w)
+        self.down_tr256 = GenesisBlock(4 * w, 4 * w, 8 * w)
+        self.down_tr512 = GenesisBlock(8 * w, 8 * w, 16 * w)
+        self.up_tr256 = GenesisBlock(24 * w, 8 * w, 8 * w, up=16 * w)
+        self.up_tr128 = GenesisBlock(12 * w, 4 * w, 4 * w, up=8 * w)
+        self.up_tr64 = GenesisBlock(6 * w, 2 * w, 2 * w, up=4 * w)
+        self.out_tr = torch.nn.Module()
+        self.out_tr.final_conv = torch.nn.Conv3d(2 * w, 1, kernel_size=1)
+
+    def forward(self, x):
+        skips = []
+        for block in (self.down_tr64, self.down_tr128, self.down_tr256):
+            skips.append(block.ops(x))
+            x = F.max_pool3d(skips[-1], 2)
+        x = self.down_tr512.ops(x)
+        for block in (self.up_tr256, self.up_tr128, self.up_tr64):
+            x = block.ops(torch.cat([block.up_conv(x), skips.pop()], 1))
+        return torch.sigmoid(self.out_tr.final_conv(x))
+
+
+def genesis():
+    assert sum(p.numel() for p in GenesisUNet(32).parameters()) == 19_073_665
+    network = GenesisUNet(1)
+    with torch.no_grad():
+        for i, parameter in enumerate(network.parameters()):
+            parameter += noise(tuple(parameter.shape), 300 + i, 0.2)
+    x = noise((2, 1, 8, 16, 8), 299, 0.5, 0.5)
+    state = {f"module.{k}": v.numpy() for k, v in network.state_dict().items()}
+    np.savez_compressed(HERE / "genesis.npz", **state)
+    save_file({"image": x.numpy(), "output": network(x).detach().numpy()}, HERE / "genesis-output.safetensors")
+    np.savez(HERE / "arrays.npz", plain=np.arange(6, dtype="<f4").reshape(2, 3), big=np.array([1.5, -2.0], ">f8"),
+             scalar=np.float32(0.5), count=np.array(7, "<i8"), empty=np.zeros((0, 3), "<f4"))
 
 
 # ---- optimisers ------------------------------------------------------------------------------------------------
@@ -262,3 +408,6 @@ if __name__ == "__main__":
     (HERE / "optimizers.json").write_text(json.dumps(optimizers()))
     for config in NETWORKS:
         network(config)
+    for config in TARGETS:
+        target_task(config)
+    genesis()

@@ -14,7 +14,7 @@ export interface Block {
 }
 
 /** Deflate cannot do better than 1032 : 1 (zlib's technical notes), so a larger claim is a lie. */
-const MAX_DEFLATE_RATIO = 1032;
+export const MAX_DEFLATE_RATIO = 1032;
 const CHUNK_BYTES = 1 << 20;
 
 /** The error for a scan that cannot be used; `got` may be text from the file itself. */

@@ -31,8 +31,29 @@ const MAGIC = Buffer.from('\x93NUMPY', 'latin1');
 const PREAMBLE_BYTES = 10;
 
 /** Reads what a `.npy` file says about its array. @throws UserError when it is none, or of a kind not supported */
-export async function readNpyHeader(path: string): Promise<NpyHeader> {
-  const start = await readBytes(path, 0, 1 << 16);
+export const readNpyHeader = async (path: string): Promise<NpyHeader> =>
+  parseNpyHeader(path, await readBytes(path, 0, 1 << 16));
+
+/** The array of a `.npy` file that is in memory; `path` says where it is from. @throws UserError when it is broken */
+export function parseNpy(
+  path: string,
+  file: Uint8Array,
+): { data: ElementArray; dtype: ElementType; shape: readonly number[] } {
+  const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
+  const { dtype, shape, littleEndian, block } = parseNpyHeader(path, bytes);
+  const size = product(shape) * elementBytes(dtype);
+  if (bytes.length - block.start !== size)
+    throw unreadable(path, 'the array does not have the values that its header describes', {
+      got: `${bytes.length - block.start} bytes`,
+      expected: `${size} bytes`,
+    });
+  const own = Buffer.allocUnsafeSlow(size);
+  bytes.copy(own, 0, block.start);
+  return { data: elementsOf(own, dtype, littleEndian), dtype, shape };
+}
+
+/** @param start the first bytes of the file, with the whole header */
+function parseNpyHeader(path: string, start: Buffer): NpyHeader {
   const version = start[6] ?? 0;
   if (!start.subarray(0, 6).equals(MAGIC) || version < 1 || version > 3 || start.length < 12) {
     throw unreadable(path, 'this is not a NumPy array file', { expected: '.npy, version 1 to 3' });

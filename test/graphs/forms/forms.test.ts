@@ -27,6 +27,11 @@ const POOL = { kernel_shape: [2, 2, 2], strides: [2, 2, 2] };
 
 /** One call of every operator that has forms, for random sizes: the outputs to compare. */
 const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) => Value[]>> = {
+  Add: (g, add, { n, c, k, d, h, w }) => {
+    const map = (i: number) =>
+      g.add('Conv', [add(`x${i}`, [n, c, d, h, w]), add(`w${i}`, [k, c, 3, 3, 3])], SAME);
+    return [g.add('Add', [map(0), map(1)])];
+  },
   Conv: (g, add, { n, c, k, d, h, w }) => [
     g.add('Conv', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3]), add('b', [k])], SAME),
   ],

@@ -1,17 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { type Built, gradientGraph, gradientName } from '../../../graphs/artifacts/training.js';
+import type { Built } from '../../../graphs/artifacts/built.js';
+import { gradientGraph } from '../../../graphs/artifacts/training.js';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';
-import { sizeOf } from '../../../graphs/onnx/types.js';
-import type { DHW } from '../../../graphs/proxies/parts2whole.js';
+import type { DHW } from '../../../graphs/nn/input.js';
+import { reconstruction } from '../../../graphs/tasks/reconstruction.js';
 import { type Box, partMatrices } from '../../../src/data/parts.js';
 import type { XYZ } from '../../../src/data/volume.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { nativeLayout } from '../../../src/train/native.js';
-import { readSafetensors } from '../../../src/train/safetensors.js';
 import { noise, relativeError, runGraph } from '../run.js';
+import { expectGradients, parameterFeeds, readGolden } from './golden.js';
 
-/** A network, a batch, and PyTorch's gradient of every parameter; golden/make_golden.py made them. */
+/** What decides a network and its batch. */
 interface Config {
   width: number;
   levels: number;
@@ -21,32 +22,6 @@ interface Config {
   tile: DHW;
   whole: DHW;
   boxes: Box[];
-}
-
-const readGolden = (name: string) => {
-  const { tensors, metadata } = readSafetensors(
-    new URL(`../../golden/network-${name}.safetensors`, import.meta.url).pathname,
-  );
-  return { tensors, config: JSON.parse(metadata.config!) as Config };
-};
-
-const seedOf = (name: string) =>
-  [...name].reduce((seed, character) => (seed * 31 + character.charCodeAt(0)) % 65521, 0);
-
-/** Parameters as the script makes them, by name and shape. */
-function parameterValues(name: string, shape: readonly number[]): Float32Array {
-  const count = sizeOf(shape);
-  if (/running/.test(name)) return new Float32Array(count);
-  const [scale, offset] = /norm\d\.weight/.test(name)
-    ? [0.2, 1]
-    : /norm\d\.bias/.test(name)
-      ? [0.2, 0.1]
-      : /bias/.test(name)
-        ? [0.1, 0]
-        : /up\.weight/.test(name)
-          ? [Math.sqrt(1 / shape[0]!), 0]
-          : [Math.sqrt(3 / sizeOf(shape.slice(1))), 0];
-  return noise(count, seedOf(name), scale, offset);
 }
 
 const xyz = ([z, y, x]: DHW): XYZ => [x, y, z];
@@ -64,28 +39,26 @@ function partFeeds({ boxes, batch, tile, whole }: Config): Record<string, Engine
 }
 
 const networkOf = (config: Config) =>
-  gradientGraph({
-    batch: config.batch,
-    tile: config.tile,
-    whole: config.whole,
-    window: { low: -1000, high: 1000 },
-    network: { ...config, norm: { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } },
-  });
+  gradientGraph(
+    reconstruction({
+      batch: config.batch,
+      tile: config.tile,
+      whole: config.whole,
+      window: { low: -1000, high: 1000 },
+      network: { ...config, norm: { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } },
+    }),
+  );
 
 /** Everything that the graph takes. */
-function feedsOf(config: Config, { graph, parameters }: Built, hu: Int16Array): Record<string, EngineTensor> {
-  const taken = parameters.filter((p) => graph.inputs.some((v) => v.name === p.name));
-  return {
-    tile: { type: 'int16', shape: [config.batch, ...config.tile], data: hu },
-    ...partFeeds(config),
-    ...Object.fromEntries(
-      taken.map(({ name, shape }): [string, EngineTensor] => [
-        name,
-        { type: 'float32', shape, data: parameterValues(name, shape) },
-      ]),
-    ),
-  };
-}
+const feedsOf = (
+  config: Config,
+  { graph, parameters }: Built,
+  hu: Int16Array,
+): Record<string, EngineTensor> => ({
+  tile: { type: 'int16', shape: [config.batch, ...config.tile], data: hu },
+  ...partFeeds(config),
+  ...parameterFeeds(parameters, graph.inputs),
+});
 
 describe.each([
   ['plain', plainForms],
@@ -94,26 +67,10 @@ describe.each([
   test.each(['nearest', 'nearest-skip', 'deconv-skip', 'deep'])(
     'the gradient of the whole network "%s" agrees with PyTorch',
     async (name) => {
-      const { tensors, config } = readGolden(name);
-      const built = networkOf(config);
-      const { graph, parameters } = built;
-      const feeds = feedsOf(config, built, tensors.get('hu')!.data as Int16Array);
-      const result = await runGraph(graph, feeds, forms);
-
-      const golden = (key: string) => tensors.get(key)!.data as Float32Array;
-      expect(Math.abs((result.loss!.data[0] as number) / golden('loss')[0]! - 1)).toBeLessThan(1e-5);
-      const trainable = parameters.filter((p) => p.trainable);
-      const largest = Math.max(...trainable.flatMap((p) => [...golden(gradientName(p.name))].map(Math.abs)));
-      for (const { name: parameter } of trainable) {
-        const [got, expected] = [
-          result[gradientName(parameter)]!.data as Float32Array,
-          golden(gradientName(parameter)),
-        ];
-        // A bias before BatchNorm has no gradient; PyTorch's is rounding noise.
-        if (/conv\d\.bias/.test(parameter))
-          for (const v of expected) expect(Math.abs(v - got[0]!)).toBeLessThan(1e-5 * largest);
-        else expect(relativeError(got, expected), parameter).toBeLessThan(1e-4);
-      }
+      const golden = readGolden<Config>(`network-${name}`);
+      const built = networkOf(golden.config);
+      const feeds = feedsOf(golden.config, built, golden.tensors.get('hu')!.data as Int16Array);
+      expectGradients(await runGraph(built.graph, feeds, forms), built.parameters, golden);
     },
   );
 });

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { evaluationGraph, type ProxyOptions } from '../../../graphs/artifacts/training.js';
+import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
 import { featureChannels, type UNet3dOptions } from '../../../graphs/models/unet3d.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
+import { type ProxyOptions, reconstruction } from '../../../graphs/tasks/reconstruction.js';
 
 const norm = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as const;
 const paper: UNet3dOptions = { width: 32, levels: 3, skip: false, upsampling: 'nearest', norm };
@@ -13,8 +14,10 @@ const options = (network: UNet3dOptions, whole = [64, 128, 128] as const): Proxy
   network,
 });
 
+const task = (...given: Parameters<typeof options>) => reconstruction(options(...given));
+
 const trainable = (network: UNet3dOptions, prefix = '') =>
-  evaluationGraph(options(network))
+  evaluationGraph(task(network))
     .parameters.filter((p) => p.trainable && p.name.startsWith(prefix))
     .reduce((sum, p) => sum + sizeOf(p.shape), 0);
 
@@ -37,7 +40,7 @@ describe('unet3d', () => {
   });
 
   test('feature maps have the sizes of the method’s table', () => {
-    const { graph } = evaluationGraph(options(paper));
+    const { graph } = evaluationGraph(task(paper));
     const shape = (name: string) => graph.values.get(name)!.shape;
     expect(shape('part')).toEqual([1, 1, 64, 128, 128]);
     expect(shape('encoder.3.2/ChannelAffine')).toEqual([1, 512, 8, 16, 16]);
@@ -48,13 +51,13 @@ describe('unet3d', () => {
   });
 
   test('sizes that the poolings do not divide are refused', () => {
-    expect(() => evaluationGraph(options(paper, [20, 64, 64] as never))).toThrow(
+    expect(() => evaluationGraph(task(paper, [20, 64, 64] as never))).toThrow(
       /3 poolings need sizes that are multiples of 8, got \[1,1,20,64,64\]/,
     );
   });
 
   test('parameter names are unique, dotted and stable', () => {
-    const names = evaluationGraph(options({ ...paper, skip: true, upsampling: 'deconv' })).parameters.map(
+    const names = evaluationGraph(task({ ...paper, skip: true, upsampling: 'deconv' })).parameters.map(
       (p) => p.name,
     );
     expect(new Set(names).size).toBe(names.length);

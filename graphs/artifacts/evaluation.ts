@@ -1,0 +1,24 @@
+import { encoder, features } from '../models/unet3d.js';
+import { NetworkBuilder } from '../nn/module.js';
+import { GraphBuilder } from '../onnx/builder.js';
+import { parts2whole } from '../proxies/parts2whole.js';
+import type { ProxyOptions } from '../tasks/reconstruction.js';
+import type { Task } from '../tasks/task.js';
+import type { Built } from './built.js';
+
+/** What the network says of a batch, without training it: the outputs of the task. */
+export function evaluationGraph(task: Task): Built {
+  const g = new GraphBuilder('evaluation');
+  const net = new NetworkBuilder(g, 'evaluation');
+  for (const [name, value] of Object.entries(task(net).outputs())) g.output(name, value);
+  return { graph: g.build(), parameters: net.parameters };
+}
+
+/** The encoder half of the proxy task: parts in, `features` [N,C] out. */
+export function featureGraph(options: ProxyOptions): Built {
+  const g = new GraphBuilder('features');
+  const net = new NetworkBuilder(g, 'evaluation');
+  const { part } = parts2whole(g, options);
+  g.output('features', features(net, encoder(net, part, options.network)));
+  return { graph: g.build(), parameters: net.parameters };
+}

@@ -1,0 +1,79 @@
+import { type ClassifierOptions, classifier } from '../models/transfer.js';
+import {
+  binaryCrossEntropy,
+  classWeight,
+  crossEntropy,
+  meanPerSample,
+  oneHot,
+  weightedMean,
+} from '../nn/losses.js';
+import type { GraphBuilder } from '../onnx/builder.js';
+import type { Value } from '../onnx/types.js';
+import { type ImageOptions, imageInput, sampleWeights } from './image.js';
+import type { Task } from './task.js';
+
+export type ClassificationLoss =
+  /** Each output is a question of its own, answered by its sigmoid; `positiveWeights`, one an output, count its yes more. */
+  | { readonly name: 'binaryCrossEntropy'; readonly positiveWeights: readonly number[] | null }
+  /** Outputs are classes of which one is right, softmax. `classWeights`, one a class, count its samples more. */
+  | { readonly name: 'crossEntropy'; readonly classWeights: readonly number[] | null };
+
+export interface ClassificationOptions extends ImageOptions, ClassifierOptions {
+  readonly loss: ClassificationLoss;
+}
+
+/** What a loss makes of logits [N,n]. */
+interface Judged {
+  /** [N] */
+  readonly losses: Value;
+  /** [N] */
+  readonly weights: Value;
+  /** [N,n] */
+  readonly probabilities: () => Value;
+}
+
+function judge(
+  g: GraphBuilder,
+  logits: Value,
+  weights: Value,
+  { loss, batch, outputs }: ClassificationOptions,
+): Judged {
+  if (loss.name === 'binaryCrossEntropy') {
+    const label = g.input('label', 'float32', [batch, outputs]);
+    return {
+      losses: meanPerSample(g, binaryCrossEntropy(g, logits, label, loss.positiveWeights)),
+      weights,
+      probabilities: () => g.add('Sigmoid', [logits]),
+    };
+  }
+  const classes = oneHot(g, g.input('label', 'int32', [batch]), outputs);
+  return {
+    losses: crossEntropy(g, logits, classes),
+    weights: loss.classWeights
+      ? g.add('Mul', [weights, classWeight(g, classes, loss.classWeights)])
+      : weights,
+    probabilities: () => g.add('Softmax', [logits], { axis: 1 }),
+  };
+}
+
+/**
+ * Classification of images. Inputs: `image` as {@link imageInput} says, `sample_weight` [N], and `label`: float32
+ * [N,outputs] in [0, 1] for binary cross-entropy, int32 [N], class numbers from 0, for cross-entropy. The loss is the
+ * samples' mean, weighted by `sample_weight` and their class's weight. An evaluation returns `loss` and `weight` [N],
+ * of which it is made, and `probabilities` [N,outputs].
+ */
+export const classification =
+  (options: ClassificationOptions): Task =>
+  (net) => {
+    const { g } = net;
+    const logits = classifier(net, imageInput(g, options), options);
+    const judged = g.scope('loss', () => judge(g, logits, sampleWeights(g, options), options));
+    return {
+      loss: () => g.scope('loss', () => weightedMean(g, judged.losses, judged.weights)),
+      outputs: () => ({
+        loss: judged.losses,
+        weight: judged.weights,
+        probabilities: judged.probabilities(),
+      }),
+    };
+  };

@@ -1,0 +1,71 @@
+import { expect } from 'vitest';
+import { gradientName } from '../../../graphs/artifacts/built.js';
+import type { Parameter } from '../../../graphs/nn/module.js';
+import { sizeOf } from '../../../graphs/onnx/types.js';
+import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
+import { readSafetensors, type StoredTensor } from '../../../src/train/safetensors.js';
+import { noise, relativeError } from '../run.js';
+
+/** A network, a batch, and PyTorch's gradient of every parameter; ../../golden/make_golden.py made them. */
+export interface Golden<Config> {
+  readonly config: Config;
+  readonly tensors: ReadonlyMap<string, StoredTensor>;
+  readonly values: (name: string) => Float32Array;
+}
+
+export function readGolden<Config>(file: string): Golden<Config> {
+  const path = new URL(`../../golden/${file}.safetensors`, import.meta.url).pathname;
+  const { tensors, metadata } = readSafetensors(path);
+  return {
+    config: JSON.parse(metadata.config!) as Config,
+    tensors,
+    values: (name) => tensors.get(name)!.data as Float32Array,
+  };
+}
+
+const seedOf = (name: string) =>
+  [...name].reduce((seed, character) => (seed * 31 + character.charCodeAt(0)) % 65521, 0);
+
+/** How the script makes parameters: [scale, offset] of noise, by name and shape. */
+function rangeOf(name: string, shape: readonly number[]): [scale: number, offset: number] {
+  if (/running_mean/.test(name)) return [0.2, 0.1];
+  if (/running_var/.test(name)) return [0.3, 1];
+  if (/norm\d\.weight/.test(name)) return [0.2, 1];
+  if (/norm\d\.bias/.test(name)) return [0.2, 0.1];
+  if (/bias/.test(name)) return [0.1, 0];
+  if (/up\.weight/.test(name)) return [Math.sqrt(1 / shape[0]!), 0];
+  return [Math.sqrt(3 / sizeOf(shape.slice(1))), 0];
+}
+
+/** The script's parameters, as far as a graph takes them. */
+export function parameterFeeds(
+  parameters: readonly Parameter[],
+  inputs: readonly { readonly name: string }[],
+): Record<string, EngineTensor> {
+  const taken = parameters.filter((p) => inputs.some((v) => v.name === p.name));
+  return Object.fromEntries(
+    taken.map(({ name, shape }): [string, EngineTensor] => {
+      const data = noise(sizeOf(shape), seedOf(name), ...rangeOf(name, shape));
+      return [name, { type: 'float32', shape, data }];
+    }),
+  );
+}
+
+/** Loss and the gradient of every trainable parameter are PyTorch's. */
+export function expectGradients(
+  result: Tensors,
+  parameters: readonly Parameter[],
+  { values }: Golden<unknown>,
+): void {
+  expect(Math.abs((result.loss!.data[0] as number) / values('loss')[0]! - 1)).toBeLessThan(1e-5);
+  const names = parameters.filter((p) => p.trainable).map((p) => p.name);
+  const largest = Math.max(...names.flatMap((name) => [...values(gradientName(name))].map(Math.abs)));
+  for (const name of names) {
+    const got = result[gradientName(name)]!.data as Float32Array;
+    const expected = values(gradientName(name));
+    // A bias before BatchNorm has no gradient; PyTorch's is rounding noise.
+    if (/conv\d\.bias/.test(name))
+      for (const v of expected) expect(Math.abs(v - got[0]!), name).toBeLessThan(1e-5 * largest);
+    else expect(relativeError(got, expected), name).toBeLessThan(1e-4);
+  }
+}

@@ -1,0 +1,168 @@
+import { describe, expect, test } from 'vitest';
+import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
+import { gradientGraph } from '../../../graphs/artifacts/training.js';
+import { type ChooseForm, fastForms, plainForms } from '../../../graphs/forms/index.js';
+import type { DHW } from '../../../graphs/nn/input.js';
+import type { NormOptions } from '../../../graphs/nn/layers.js';
+import { sizeOf } from '../../../graphs/onnx/types.js';
+import { type ClassificationLoss, classification } from '../../../graphs/tasks/classification.js';
+import { type SegmentationLoss, segmentation } from '../../../graphs/tasks/segmentation.js';
+import type { Task } from '../../../graphs/tasks/task.js';
+import type { EngineTensor } from '../../../src/runtime/engine.js';
+import { nodeEngine } from '../../../src/runtime/node.js';
+import { nativeLayout } from '../../../src/train/native.js';
+import { noise, relativeError, runGraph } from '../run.js';
+import { expectGradients, type Golden, parameterFeeds, readGolden } from './golden.js';
+
+/** A target task, as golden/make_golden.py writes it down. */
+interface Config {
+  channels: number;
+  batch: number;
+  size: DHW;
+  sample_weight: number[];
+  frozen?: boolean;
+  upsampling?: 'nearest' | 'deconv';
+  hidden: number | null;
+  outputs: number;
+  loss: ClassificationLoss;
+  classes?: number;
+  losses: [SegmentationLoss];
+}
+
+const NAMES = [
+  'classifier',
+  'classifier-questions',
+  'classifier-classes',
+  'classifier-frozen',
+  'segmenter',
+  'segmenter-classes',
+  'segmenter-frozen',
+];
+
+function taskOf(config: Config, evalStatistics: NormOptions['evalStatistics'], width = 3): Task {
+  const norm = { epsilon: 1e-3, momentum: 0.99, evalStatistics };
+  const upsampling = config.upsampling ?? 'nearest';
+  const shared = {
+    ...config,
+    inputType: 'int16',
+    window: { low: -1000, high: 1000 },
+    network: { width, levels: 2, skip: true, upsampling, norm },
+    frozenEncoder: config.frozen ?? false,
+  } as const;
+  const { classes } = config;
+  return classes === undefined ? classification(shared) : segmentation({ ...shared, classes });
+}
+
+function batchFeeds({ config, tensors }: Golden<Config>): Record<string, EngineTensor> {
+  const { shape, data } = tensors.get('target')!;
+  const type = data instanceof Uint8Array ? 'uint8' : data instanceof Int32Array ? 'int32' : 'float32';
+  const { batch, channels, size } = config;
+  return {
+    image: {
+      type: 'int16',
+      shape: [batch, channels, ...size],
+      data: tensors.get('image')!.data as Int16Array,
+    },
+    sample_weight: { type: 'float32', shape: [batch], data: Float32Array.from(config.sample_weight) },
+    [type === 'uint8' ? 'mask' : 'label']: { type, shape, data },
+  };
+}
+
+describe.each([
+  ['plain', plainForms],
+  ['fast', fastForms],
+])('with %s forms', (_, forms) => {
+  test.each(NAMES)('every gradient of "%s" agrees with PyTorch', async (name) => {
+    const golden = readGolden<Config>(`target-${name}`);
+    const { graph, parameters } = gradientGraph(taskOf(golden.config, 'running'));
+    const feeds = { ...batchFeeds(golden), ...parameterFeeds(parameters, graph.inputs) };
+    const result = await runGraph(graph, feeds, forms);
+    expectGradients(result, parameters, golden);
+    const gradients = [...golden.tensors.keys()].filter((key) => key.startsWith('gradient:'));
+    expect(Object.keys(result).sort()).toEqual(['loss', ...gradients].sort());
+  });
+});
+
+// With the batch's statistics an evaluation computes what a training step does.
+test.each(NAMES.filter((name) => name !== 'segmenter-frozen'))(
+  'evaluation of "%s": PyTorch’s probabilities, and losses that make up the batch’s',
+  async (name) => {
+    const golden = readGolden<Config>(`target-${name}`);
+    const { config } = golden;
+    const { graph, parameters } = evaluationGraph(taskOf(config, config.frozen ? 'running' : 'batch'));
+    const result = await runGraph(graph, {
+      ...batchFeeds(golden),
+      ...parameterFeeds(parameters, graph.inputs),
+    });
+    const values = (key: string) => [...(result[key]!.data as Float32Array)];
+    expect(relativeError(values('probabilities'), golden.values('probabilities'))).toBeLessThan(1e-5);
+    const [losses, weights] = [values('loss'), values('weight')];
+    expect(losses.length).toBe(config.batch);
+    // Dice over the batch is no mean of the samples' own.
+    if (config.classes !== undefined) return;
+    const total = losses.reduce((sum, loss, i) => sum + loss * weights[i]!, 0);
+    const mean = total / weights.reduce((a, b) => a + b);
+    expect(Math.abs(mean / golden.values('loss')[0]! - 1)).toBeLessThan(1e-5);
+  },
+);
+
+const offered = await nativeLayout(nodeEngine);
+
+describe.skipIf(offered === null)('networks whose channels fill blocks', () => {
+  const shared = { channels: 2, batch: 2, size: [8, 8, 8] as DHW, sample_weight: [1, 0.5], hidden: 8 };
+  const bce: ClassificationLoss = { name: 'binaryCrossEntropy', positiveWeights: null };
+  const config: Config = { ...shared, outputs: 2, loss: bce, losses: [{ name: 'dice' }] };
+  const cases: [string, Config][] = [
+    ['classifier', config],
+    ['classifier of four channels, frozen', { ...config, channels: 4, frozen: true }],
+    ['segmenter', { ...config, classes: 2 }],
+    ['segmenter with a frozen encoder', { ...config, classes: 1, frozen: true }],
+    ['segmenter with transposed convolutions', { ...config, classes: 3, upsampling: 'deconv' }],
+  ];
+  const feedsOf = ({ batch, channels, size, classes, outputs }: Config, seed: number) => {
+    const ones = (shape: number[], threshold: number) =>
+      noise(sizeOf(shape), 8).map((v) => Number(v > threshold));
+    const [image, mask] = [
+      [batch, channels, ...size],
+      [batch, classes ?? 1, ...size],
+    ];
+    const target: Record<string, EngineTensor> = classes
+      ? { mask: { type: 'uint8', shape: mask, data: Uint8Array.from(ones(mask, 0.4)) } }
+      : { label: { type: 'float32', shape: [batch, outputs], data: ones([batch, outputs], 0) } };
+    return {
+      image: {
+        type: 'int16',
+        shape: image,
+        data: Int16Array.from(noise(sizeOf(image), seed, 1000)),
+      } as EngineTensor,
+      sample_weight: { type: 'float32', shape: [2], data: Float32Array.of(1, 0.5) } as EngineTensor,
+      ...target,
+    };
+  };
+
+  test.each(cases)('%s: the same values in planes', async (_, given) => {
+    const task = taskOf(given, 'running', offered!.block);
+    for (const built of [gradientGraph(task), evaluationGraph(task)]) {
+      const used: string[] = [];
+      const counted: ChooseForm = (operator, call) => {
+        used.push(fastForms(operator, call));
+        return used.at(-1)!;
+      };
+      const errors: number[] = [];
+      for (const seed of [5, 6, 7]) {
+        const feeds = { ...feedsOf(given, seed), ...parameterFeeds(built.parameters, built.graph.inputs) };
+        const expected = await runGraph(built.graph, feeds);
+        const got = await runGraph(built.graph, feeds, counted, { ...offered!, chunk: 200 });
+        const each = Object.entries(expected).map(([name, { data }]) =>
+          relativeError(got[name]!.data as Float32Array, data as Float32Array),
+        );
+        errors.push(Math.max(...each));
+      }
+      expect(used).toContain('planes');
+      // A value within rounding of zero may fall on the other side of a ReLU, which moves gradients: rarely, and little.
+      const [, median, largest] = errors.sort((a, b) => a - b);
+      expect(median).toBeLessThan(1e-5);
+      expect(largest).toBeLessThan(0.05);
+    }
+  });
+});
