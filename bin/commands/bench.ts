@@ -9,7 +9,8 @@ export const bench = command({
     args.positional('work', {
       choices: Object.keys(WORKS),
       demandOption: true,
-      describe: 'step: one training step; encoder: features of images',
+      describe:
+        'step: one training step; encoder: features of images; data: parts cut and enlarged; prepare: scans cut into tiles',
     }),
   options: {
     work: { choices: Object.keys(WORKS) as WorkName[], demandOption: true, hidden: true },
@@ -24,6 +25,7 @@ export const bench = command({
     rounds: { number: true, default: 7, describe: 'times that each does the work' },
     threads: { number: true, default: 0, describe: 'threads of each; 0 is one a core' },
     python: { string: true, default: 'python3', describe: 'interpreter that has the peers’ packages' },
+    input: { string: true, array: true, describe: 'scans for prepare; phantoms by default' },
     out: { string: true, describe: 'write a picture, SVG' },
   },
   examples: [
@@ -32,6 +34,7 @@ export const bench = command({
       '$0 bench encoder --preset genesis --batch 1',
       'an exported encoder against PyTorch, OpenVINO and itself',
     ],
+    ['$0 bench prepare --input scans --python ~/venv/bin/python', 'against nibabel and SimpleITK'],
     ['$0 bench step --peer torch --python ~/venv/bin/python --json', 'numbers for programs'],
   ],
   run: async (args) => {
@@ -44,6 +47,7 @@ export const bench = command({
         rounds: args.rounds,
         threads: args.threads,
         python: args.python,
+        ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),
       },
       (line) => process.stderr.write(`${line}\n`),

@@ -7,13 +7,15 @@ import { type Race, type Row, race } from './race.js';
 import type { WorkOptions } from './works/entry.js';
 import { WORKS, type WorkName } from './works/index.js';
 
-export interface BenchOptions extends Omit<WorkOptions, 'threads'> {
+export interface BenchOptions extends Omit<WorkOptions, 'threads' | 'input'> {
   readonly work: WorkName;
   /** Who takes part; everybody without it. */
   readonly peers?: readonly string[];
   readonly rounds: number;
   /** Threads of every contestant; 0 is one a core. */
   readonly threads?: number;
+  /** Scans to prepare; phantoms without it. */
+  readonly input?: readonly string[];
   /** SVG picture to write. */
   readonly out?: string;
 }
@@ -70,7 +72,11 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
       where: '--rounds, --batch',
       got: `${rounds}, ${batch}`,
     });
-  const work = WORKS[options.work]({ ...options, threads: options.threads || availableParallelism() });
+  const work = await WORKS[options.work]({
+    ...options,
+    input: options.input ?? [],
+    threads: options.threads || availableParallelism(),
+  });
   try {
     const known = Object.keys(work.peers);
     const unknown = (options.peers ?? []).filter((peer) => !known.includes(peer));

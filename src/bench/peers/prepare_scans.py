@@ -13,8 +13,18 @@ if work["library"] == "nibabel":
     detail = f"nibabel {nib.__version__}, NumPy {np.__version__}"
     LPS = nib.orientations.axcodes2ornt("LPS")
 
+    def read_mhd(path):
+        """nibabel has no MetaImage: an uncompressed one of int16 is a NumPy array behind a header of text."""
+        lines = [line.split("=", 1) for line in open(path)]
+        header = {key.strip(): value.strip() for key, value in lines}
+        shape = [int(n) for n in header["DimSize"].split()][::-1]
+        data = os.path.join(os.path.dirname(path), header["ElementDataFile"])
+        return np.fromfile(data, "<i2").reshape(shape)
+
     def read(path):
         """A volume [z, y, x], x towards the left, y towards the back."""
+        if path.endswith(".mhd"):
+            return read_mhd(path)
         image = nib.load(path)
         turn = nib.orientations.ornt_transform(nib.orientations.io_orientation(image.affine), LPS)
         return np.asanyarray(image.as_reoriented(turn).dataobj).transpose(2, 1, 0)

@@ -11,7 +11,7 @@ import { nodeEngine } from '../../runtime/node.js';
 import { proxyOptions } from '../../train/models.js';
 import { batchFeeds } from '../../train/stepper.js';
 import { compete } from '../compete.js';
-import { randomBatch } from './random-batch.js';
+import { randomBatch, randomParts } from './random-batch.js';
 
 const { preset, parts, threads } = JSON.parse(process.argv[2]!) as {
   preset: PresetName;
@@ -23,11 +23,12 @@ const g = new GraphBuilder('parts');
 g.output('part', parts2whole(g, proxyOptions(config, config.whole)).part);
 const model = encodeModel(toModel(lower(g.build(), { choose: plainForms })));
 const session = await nodeEngine.load(model, { threads });
-const { wholes } = randomBatch(config, 0);
+const batch = randomBatch(config, 0);
 let count = 0;
 
 async function cut(): Promise<void> {
-  for (let i = 0; i < parts; i++) await session.run(batchFeeds({ ...randomBatch(config, ++count), wholes }));
+  for (let i = 0; i < parts; i++)
+    await session.run(batchFeeds({ ...batch, ...randomParts(config, ++count) }));
 }
 
 await compete(cut, `${nodeEngine.name}, ${nodeEngine.provider}, with the drawing of the parts`, threads);

@@ -26,6 +26,8 @@ export interface WorkOptions {
   readonly threads: number;
   /** Python interpreter of the peers that need one. */
   readonly python: string;
+  /** Scans, for work on scans; none makes phantoms. */
+  readonly input: readonly string[];
 }
 
 /** A child program of this folder, from the sources as well as from the built files. */

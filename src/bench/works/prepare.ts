@@ -1,0 +1,31 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { findScans } from '../../data/formats/index.js';
+import type { XYZ } from '../../data/volume.js';
+import { writePhantoms } from '../../tasks/phantom.js';
+import { nodeEntry, pythonEntry, type Work, type WorkOptions } from './entry.js';
+
+/** Voxels of a tile. */
+const SIZE: XYZ = [128, 128, 64];
+/** Phantoms that are made where no scans are given. */
+const PHANTOMS = { scans: 4, size: [256, 256, 128] as XYZ, seed: 1 };
+
+/** Scans cut into tiles: the user's, or phantoms, half of them .nii.gz and half .mhd. */
+export async function prepareWork({ input, threads, python }: WorkOptions): Promise<Work> {
+  const folder = mkdtempSync(join(tmpdir(), 'p2w-bench-'));
+  if (input.length === 0) {
+    for (const format of ['nii.gz', 'mhd'] as const)
+      await writePhantoms({ ...PHANTOMS, out: join(folder, format), format });
+  }
+  const given = input.length > 0 ? input : ['nii.gz', 'mhd'].map((format) => join(folder, format, 'scans'));
+  const scans = await findScans([...given]);
+  const job = { scans, size: SIZE, threads };
+  const peer = (library: string) => [pythonEntry(library, python, 'prepare_scans', { ...job, library })];
+  return {
+    title: `${scans.length} scans cut into tiles of ${SIZE.join('×')}`,
+    own: nodeEntry('parts2whole', 'prepare', job),
+    peers: { nibabel: peer('nibabel'), simpleitk: peer('simpleitk') },
+    dispose: () => rmSync(folder, { recursive: true, force: true }),
+  };
+}
