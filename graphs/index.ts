@@ -5,6 +5,7 @@ export { autoencoderGraph, encoderGraph } from './artifacts/inference.js';
 export { gradientGraph, stepGraph, type UpdateOptions } from './artifacts/training.js';
 export { backward } from './autodiff/backward.js';
 export { rules } from './autodiff/rules/index.js';
+export { byTable, chooseForms, survey } from './forms/choice.js';
 export { fastForms, forms, plainForms } from './forms/index.js';
 export { lower } from './forms/lower.js';
 export { features, type UNet3dOptions } from './models/unet3d.js';

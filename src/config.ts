@@ -94,8 +94,11 @@ export const configSchema = z.strictObject({
   /** Threads that read and cut tiles. */
   workers: z.int().min(0).max(64),
   device: z.enum(['auto', 'cpu']),
-  /** How operators are computed: the fastest known equivalent, or the plain definition. */
-  forms: z.enum(['fast', 'plain']),
+  /**
+   * How operators are computed: `tuned` measures their equivalent forms on this machine, `fast` takes what is known to
+   * be fast, `plain` the definitions; `auto` tunes for long runs. A run keeps what was chosen: the form of each pattern.
+   */
+  forms: z.union([z.enum(['auto', 'tuned', 'fast', 'plain']), z.record(z.string(), z.string())]),
 });
 
 export type Config = z.infer<typeof configSchema>;
@@ -119,7 +122,7 @@ const BASE = {
   threads: 0,
   workers: 1,
   device: 'auto',
-  forms: 'fast',
+  forms: 'auto',
 } satisfies Partial<Config>;
 
 const genesis = {

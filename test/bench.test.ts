@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import type { FormsBench } from '../src/bench/forms.js';
 import { race, spreadOf } from '../src/bench/race.js';
 import { temporaryFolder } from './data/tiles-sample.js';
 import { lastJson, p2w } from './tasks/cli.js';
@@ -90,4 +91,18 @@ test('p2w bench refuses rounds that make no sense', async () => {
   const { code, stderr } = await p2w(['bench', 'step', '--rounds', '0']);
   expect(code).toBe(2);
   expect(stderr).toContain('rounds and batch are whole numbers above 0');
+});
+
+test('p2w bench forms times every form, and compares it with the plain one', async () => {
+  const done = await p2w(['bench', 'forms', '--preset', 'tiny', '--batch', '1', '--rounds', '1', '--json']);
+  expect(done.code, done.stderr).toBe(0);
+  const { rows, ratios } = lastJson(done) as FormsBench;
+  const plain = rows.filter(({ form, pattern }) => form === 'plain' && !pattern.startsWith('layout '));
+  expect(plain.length).toBeGreaterThan(10);
+  expect(ratios.length).toBeGreaterThanOrEqual(plain.length);
+  for (const { pattern, form, median } of ratios) {
+    const secondsOf = (name: string) =>
+      rows.find((row) => row.pattern === pattern && row.form === name)!.seconds.median;
+    expect(median).toBeCloseTo(secondsOf('plain') / secondsOf(form), 9);
+  }
 });

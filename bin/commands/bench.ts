@@ -1,4 +1,5 @@
 import { formatBench, bench as run } from '../../src/bench/bench.js';
+import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { WORKS, type WorkName } from '../../src/bench/works/index.js';
 import { command, configOptions } from '../command.js';
 
@@ -7,13 +8,17 @@ export const bench = command({
   describe: 'Time this package against others, in turns on this machine',
   positional: (args) =>
     args.positional('work', {
-      choices: Object.keys(WORKS),
+      choices: [...Object.keys(WORKS), 'forms'],
       demandOption: true,
       describe:
-        'step: one training step; encoder: features of images; data: parts cut and enlarged; prepare: scans cut into tiles',
+        'step: one training step; encoder: features of images; data: parts cut and enlarged; prepare: scans cut into tiles; forms: every form of a step’s operators, against the plain one',
     }),
   options: {
-    work: { choices: Object.keys(WORKS) as WorkName[], demandOption: true, hidden: true },
+    work: {
+      choices: [...Object.keys(WORKS), 'forms'] as (WorkName | 'forms')[],
+      demandOption: true,
+      hidden: true,
+    },
     preset: { ...configOptions.preset, default: 'tiny' as const },
     batch: { number: true, default: 4, describe: 'samples at once' },
     peer: {
@@ -36,16 +41,22 @@ export const bench = command({
     ],
     ['$0 bench prepare --input scans --python ~/venv/bin/python', 'against nibabel and SimpleITK'],
     ['$0 bench step --peer torch --python ~/venv/bin/python --json', 'numbers for programs'],
+    ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
   run: async (args) => {
+    const { preset, batch, rounds, threads } = args;
+    if (args.work === 'forms') {
+      const result = await benchForms({ preset, batch, rounds, threads });
+      return { text: formatForms(result), json: result };
+    }
     const result = await run(
       {
         work: args.work,
-        preset: args.preset,
-        batch: args.batch,
+        preset,
+        batch,
         ...(args.peer ? { peers: args.peer } : {}),
-        rounds: args.rounds,
-        threads: args.threads,
+        rounds,
+        threads,
         python: args.python,
         ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),

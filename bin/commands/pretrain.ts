@@ -25,6 +25,11 @@ export const pretrain = command({
     device: { choices: ['auto', 'cpu'] as const, describe: 'where to run' },
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
     seed: { number: true, describe: 'of weights, order and parts' },
+    forms: {
+      choices: ['auto', 'tuned', 'fast', 'plain'] as const,
+      describe:
+        'how operators are computed: measured on this machine, as known to be fast, as defined; auto measures for long runs',
+    },
     resume: { boolean: true, default: false, describe: 'go on with the run that is in --out' },
   },
   examples: [
@@ -39,7 +44,13 @@ export const pretrain = command({
       preset: args.preset ?? 'tiny',
       ...(args.config ? { file: args.config } : {}),
       settings: args.set,
-      flags: { steps: args.steps, device: args.device, threads: args.threads, seed: args.seed },
+      flags: {
+        steps: args.steps,
+        device: args.device,
+        threads: args.threads,
+        seed: args.seed,
+        forms: args.forms,
+      },
       resume: args.resume,
       interrupted: onInterrupt(),
     });

@@ -1,21 +1,11 @@
-import { attributesOf, GraphBuilder } from '../onnx/builder.js';
+import { GraphBuilder } from '../onnx/builder.js';
 import { MEANING_DOMAIN } from '../onnx/operator.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
+import { callsOf, needed } from './calls.js';
 import type { Call, Form, Native, Operands } from './form.js';
 import { type ChooseForm, forms, hasForms } from './index.js';
 import { fromPlanes, isPlanes, type Planes, toPlanes } from './planes.js';
-
-/** The nodes that some output depends on, in order. */
-function needed(graph: Graph): Node[] {
-  const wanted = new Set(graph.outputs.map((v) => v.name));
-  const kept = graph.nodes.toReversed().filter((node) => {
-    if (!node.outputs.some((name) => wanted.has(name))) return false;
-    for (const name of node.inputs) wanted.add(name);
-    return true;
-  });
-  return kept.reverse();
-}
 
 /** What the values of a graph have become: plain tensors, planes, or both once a form has asked for the other. */
 class Lowered {
@@ -67,7 +57,7 @@ export function lower(graph: Graph, { choose, native = null }: Lowering): Graph 
   const g = new GraphBuilder(graph.name);
   const nodes = needed(graph);
   const outputs = new Set(graph.outputs.map((v) => v.name));
-  const madeBy = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
+  const callOf = callsOf(graph, nodes, native);
   const lowered = new Lowered(g, native);
   for (const { name, type, shape } of graph.inputs) lowered.set(name, g.input(name, type, shape));
   // All constants first, so that none of the forms' own can take their names.
@@ -85,12 +75,7 @@ export function lower(graph: Graph, { choose, native = null }: Lowering): Graph 
       const inputs = plainInputs(node);
       return isOutput ? [g.output(node.outputs[0]!, inputs[0]!)] : g.copy(node, inputs);
     }
-    const call: Call<never> = {
-      inputs: node.inputs.map((name) => (name === '' ? null : graph.values.get(name)!)),
-      attributes: attributesOf(node, operator) as never,
-      madeBy: node.inputs.map((name) => madeBy.get(name)),
-      native,
-    };
+    const call = callOf(node) as Call<never>;
     const chosen = choose(operator, call);
     if (asIs && chosen === 'plain') return g.copy(node, plainInputs(node));
     const found = (forms[operator] as Readonly<Record<string, Form<never>>>)[chosen];

@@ -54,8 +54,9 @@ export const nodeEngine: Engine = {
         // A plan of all memory in one piece takes nearly twice as much, and is not faster.
         enableMemPattern: false,
         logSeverityLevel: 3,
+        // Threads stand still as soon as a run has ended: spinning, they slow other sessions down.
         // Numbers too small for a normal float slow the processor down a hundredfold, and carry nothing here.
-        extra: { session: { set_denormal_as_zero: '1' } },
+        extra: { session: { force_spinning_stop: '1', set_denormal_as_zero: '1' } },
       });
     } catch (error) {
       throw fail('ONNX Runtime refused the model', error);

@@ -11,6 +11,7 @@ import { writeFileAtomic } from '../files.js';
 import { engineFor } from '../runtime/index.js';
 import { initialize } from '../train/initialize.js';
 import { buildGraph, encodeGraph, loweringFor, portable } from '../train/models.js';
+import { measuredForms } from '../train/tuner.js';
 
 export interface GraphOptions extends ConfigSources {
   readonly what: 'step' | 'gradient' | 'eval' | 'encoder';
@@ -32,12 +33,22 @@ export interface GraphReport {
   readonly bytes: number;
   /** How often each form of an operator is used when this machine runs the graph; the file is portable. */
   readonly forms: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Whether these forms were measured here, or are those that are known to be fast. */
+  readonly formsBy: 'measurement' | 'preference' | 'definition';
 }
 
-/** Counts the forms in which an engine's machine computes a graph. */
-async function formsOf(graph: Graph, config: Config): Promise<GraphReport['forms']> {
+/** Counts the forms in which an engine's machine computes a graph; measured ones where that was done before. */
+async function formsOf(
+  graph: Graph,
+  config: Config,
+  tile: XYZ,
+): Promise<Pick<GraphReport, 'forms' | 'formsBy'>> {
   const counts: Record<string, Record<string, number>> = {};
-  const { choose, native } = await loweringFor(config, engineFor(config.device));
+  const engine = engineFor(config.device);
+  const open = config.forms === 'auto' || config.forms === 'tuned';
+  const measured = open ? await measuredForms(config, tile, engine) : null;
+  const forms = measured ?? config.forms;
+  const { choose, native } = await loweringFor({ ...config, forms }, engine);
   lower(graph, {
     native: native ?? null,
     choose: (operator, call) => {
@@ -49,7 +60,8 @@ async function formsOf(graph: Graph, config: Config): Promise<GraphReport['forms
       return form;
     },
   });
-  return counts;
+  const formsBy = forms === 'plain' ? 'definition' : typeof forms === 'object' ? 'measurement' : 'preference';
+  return { forms: counts, formsBy };
 }
 
 const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as const;
@@ -81,7 +93,9 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
     summary: summarize(graph),
     bytes: bytes.length,
     // An exported encoder takes batches of any size, for which only the definitions serve.
-    forms: options.what === 'encoder' ? {} : await formsOf(graph, config),
+    ...(options.what === 'encoder'
+      ? { forms: {}, formsBy: 'definition' as const }
+      : await formsOf(graph, config, tile)),
   };
 }
 
@@ -89,7 +103,15 @@ const giga = (n: number) => `${(n / 1e9).toFixed(n < 1e10 ? 2 : 1)} G`;
 const mega = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
 
 /** The report as a table for people: one line a layer of the network, the backward pass and the update in one each. */
-export function formatGraph({ what, summary, parameters, bytes, config, forms }: GraphReport): string {
+export function formatGraph({
+  what,
+  summary,
+  parameters,
+  bytes,
+  config,
+  forms,
+  formsBy,
+}: GraphReport): string {
   const groups = new Map<string, { flops: number; bytes: number; shape: string }>();
   for (const { layer, flops, activationBytes, shape } of summary.layers) {
     const name = /^(gradient|optimizer|clip|gradient_norm)/.exec(layer)?.[0] ?? layer;
@@ -113,7 +135,7 @@ export function formatGraph({ what, summary, parameters, bytes, config, forms }:
       `${mega(summary.activationBytes)} of activations, ${summary.nodes} operators, a file of ${mega(bytes)}`,
     ...Object.entries(forms).map(([operator, used]) => {
       const list = Object.entries(used).map(([form, count]) => `${form} ×${count}`);
-      return `forms of ${operator} on this machine: ${list.join(', ')}`;
+      return `forms of ${operator} on this machine, by ${formsBy}: ${list.join(', ')}`;
     }),
   ].join('\n');
 }

@@ -29,6 +29,7 @@ import { plateauStart } from '../train/schedule.js';
 import { openSession } from '../train/sessions.js';
 import { createStepper } from '../train/stepper.js';
 import { openEvents } from '../train/tensorboard.js';
+import { withChosenForms } from '../train/tuner.js';
 
 export interface PretrainOptions extends ConfigChanges {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
@@ -62,10 +63,15 @@ export interface PretrainSummary {
   readonly peakMemoryBytes: number;
 }
 
-/** The saved configuration, when the run goes on; more steps may be asked for, anything else may not change. */
+/**
+ * The saved configuration, when the run goes on; more steps may be asked for, anything else may not change. A run that
+ * was tuned keeps its forms, whatever would be measured today.
+ */
 function resumedConfig(options: PretrainOptions): Config {
   const { config: saved } = readRun(options.out);
-  const wanted = changeConfig(saved, options);
+  const asked = changeConfig(saved, options);
+  const tuned = typeof saved.forms === 'object' && (asked.forms === 'tuned' || asked.forms === 'auto');
+  const wanted = tuned ? { ...asked, forms: saved.forms } : asked;
   const changed = (Object.keys(saved) as (keyof Config)[]).filter(
     (key) =>
       key !== 'steps' && key !== 'workers' && JSON.stringify(saved[key]) !== JSON.stringify(wanted[key]),
@@ -112,7 +118,7 @@ function lastCheckpoint(run: string, dataHash: string, parameters: readonly Para
  * @throws UserError for bad options, data that changed, a run in use, a full disk, or a training that failed
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainSummary> {
-  const { config, resuming } = prepareRunFolder(options);
+  const { config: asked, resuming } = prepareRunFolder(options);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
   if (data === undefined)
     throw new UserError('usage', {
@@ -129,15 +135,15 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
       where: data,
       fix: 'prepare at least two scans with --val-fraction above 0',
     });
-  if (!averagingFactors(store.size, config.whole))
+  if (!averagingFactors(store.size, asked.whole))
     throw new UserError('config', {
       what: 'tiles cannot be averaged down to the wholes of this configuration',
       where: data,
-      got: `tiles of ${store.size.join('×')} for wholes of ${config.whole.join('×')}`,
+      got: `tiles of ${store.size.join('×')} for wholes of ${asked.whole.join('×')}`,
       expected: 'a whole multiple along every axis',
-      fix: `choose another --preset, or prepare tiles with --size ${config.whole.join('x')}`,
+      fix: `choose another --preset, or prepare tiles with --size ${asked.whole.join('x')}`,
     });
-  const { parameters } = buildGraph('evaluation', config, store.size);
+  const { parameters } = buildGraph('evaluation', asked, store.size);
   try {
     mkdirSync(join(options.out, 'checkpoints'), { recursive: true });
   } catch (error) {
@@ -147,6 +153,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
   try {
     removeTemporaries(options.out);
     removeTemporaries(join(options.out, 'checkpoints'));
+    const config = await withChosenForms(asked, store.size, engineFor(asked.device));
     writeRun(options.out, { data, tile: store.size, config });
     const checkpoint = resuming ? lastCheckpoint(options.out, store.hash, parameters) : null;
     return await run(options, config, store, checkpoint, networkHash(parameters));

@@ -1,6 +1,8 @@
 import type { Built } from '../../graphs/artifacts/built.js';
 import { evaluationGraph, featureGraph } from '../../graphs/artifacts/evaluation.js';
 import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/artifacts/training.js';
+import { byTable } from '../../graphs/forms/choice.js';
+import type { Native } from '../../graphs/forms/form.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
 import { type Lowering, lower } from '../../graphs/forms/lower.js';
 import type { DHW } from '../../graphs/nn/input.js';
@@ -11,7 +13,7 @@ import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruc
 import type { Config } from '../config.js';
 import type { XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
-import type { Engine, Session } from '../runtime/engine.js';
+import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
 import { nativeLayout } from './native.js';
 
 /** The graphs of a run, by name. */
@@ -70,22 +72,28 @@ export const portable = ({ forms }: Config): Lowering => ({
   choose: forms === 'plain' ? plainForms : fastForms,
 });
 
-/** How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. */
+/**
+ * How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. What
+ * has not been tuned takes the forms that are known to be fast.
+ */
 export async function loweringFor(config: Config, engine: Engine): Promise<Lowering> {
-  const native = config.forms === 'plain' ? null : await nativeLayout(engine);
-  return { ...portable(config), native };
+  if (config.forms === 'plain') return portable(config);
+  const native = await nativeLayout(engine);
+  return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, native };
 }
 
 /** Lowers a graph, and encodes it as a model. */
 export const encodeGraph = ({ graph }: Built, lowering: Lowering): Uint8Array =>
   encodeModel(toModel(lower(graph, lowering)));
 
+/** How a run's graphs are loaded: forms for the very engine leave nothing to rewrite. */
+export const sessionOptions = ({ threads }: Config, native: Native | null): SessionOptions => ({
+  threads,
+  rewrite: native ? 'nothing' : 'all',
+});
+
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
 export async function loadGraph(built: Built, config: Config, engine: Engine): Promise<Session> {
   const lowering = await loweringFor(config, engine);
-  // Forms for this very engine leave nothing to rewrite.
-  return engine.load(encodeGraph(built, lowering), {
-    threads: config.threads,
-    rewrite: lowering.native ? 'nothing' : 'all',
-  });
+  return engine.load(encodeGraph(built, lowering), sessionOptions(config, lowering.native ?? null));
 }

@@ -94,6 +94,22 @@ describe('pretrain', () => {
     expect(resultOf('interrupted')).toEqual(resultOf('reference'));
   });
 
+  test('a tuned run keeps its forms: resumed, it ends with the same bytes whatever was measured since', async () => {
+    const tuned = { settings: [...SETTINGS, 'forms=tuned'] };
+    const formsOf = (name: string) => JSON.parse(readFileSync(join(run(name), 'config.json'), 'utf8')).forms;
+    await pretrain(options('tuned', tuned));
+    let asked = 0;
+    await pretrain(options('tuned-interrupted', { ...tuned, interrupted: () => ++asked === 7 }));
+    const chosen = formsOf('tuned-interrupted');
+    expect(Object.keys(chosen).length).toBeGreaterThan(10);
+    expect(chosen).toEqual(formsOf('tuned'));
+    rmSync(process.env.XDG_CACHE_HOME!, { recursive: true });
+    await pretrain(options('tuned-interrupted', { ...tuned, resume: true }));
+    expect(formsOf('tuned-interrupted')).toEqual(chosen);
+    expect(existsSync(process.env.XDG_CACHE_HOME!)).toBe(false);
+    expect(resultOf('tuned-interrupted')).toEqual(resultOf('tuned'));
+  });
+
   test('with accumulated gradients it follows the run without, and resumes', async () => {
     const settings = [...SETTINGS, 'microBatch=2'];
     const whole = await pretrain(options('micro', { settings }));

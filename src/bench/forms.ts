@@ -1,0 +1,95 @@
+import { survey } from '../../graphs/forms/choice.js';
+import { type PresetName, resolveConfig } from '../config.js';
+import { UserError } from '../errors.js';
+import { type MachineFacts, machineFacts } from '../machine.js';
+import { startProgress } from '../progress.js';
+import { engineFor } from '../runtime/index.js';
+import { timePattern } from '../train/form-times.js';
+import { buildGraph, sessionOptions } from '../train/models.js';
+import { nativeLayout } from '../train/native.js';
+import { type Spread, spreadOf } from './race.js';
+
+export interface FormsBenchOptions {
+  readonly preset: PresetName;
+  readonly batch: number;
+  readonly rounds: number;
+  /** 0 is one a core. */
+  readonly threads?: number;
+}
+
+/** One form of one pattern; a change of layout has the new layout for its name. */
+export interface FormRow {
+  readonly pattern: string;
+  readonly form: string;
+  readonly seconds: Spread;
+}
+
+/** How many times as long the plain form takes, round by round. */
+export interface FormRatio extends Spread {
+  readonly pattern: string;
+  readonly form: string;
+}
+
+export interface FormsBench {
+  readonly work: Required<FormsBenchOptions>;
+  readonly machine: MachineFacts;
+  readonly rows: readonly FormRow[];
+  readonly ratios: readonly FormRatio[];
+}
+
+/**
+ * Times every form of every pattern of a training step, and the changes of layout between them.
+ * @throws UserError when the rounds or the batch make no sense
+ */
+export async function benchForms(options: FormsBenchOptions): Promise<FormsBench> {
+  const { preset, batch, rounds, threads = 0 } = options;
+  if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(batch) && batch > 0))
+    throw new UserError('usage', {
+      what: 'rounds and batch are whole numbers above 0',
+      where: '--rounds, --batch',
+      got: `${rounds}, ${batch}`,
+    });
+  const config = resolveConfig({ preset, flags: { batch, microBatch: batch, threads } });
+  const engine = engineFor(config.device);
+  const native = await nativeLayout(engine);
+  const { patterns } = survey(buildGraph('step', config, config.whole).graph, native);
+  const session = sessionOptions(config, native);
+  const progress = startProgress({ label: 'bench forms', total: patterns.length, unit: 'patterns' });
+  const [rows, ratios]: [FormRow[], FormRatio[]] = [[], []];
+  try {
+    for (const [i, pattern] of patterns.entries()) {
+      const laps = await timePattern(pattern, engine, { session, rounds, slowest: Number.POSITIVE_INFINITY });
+      const isCall = !pattern.key.startsWith('layout ');
+      for (const [form, seconds] of Object.entries(laps)) {
+        const row = { pattern: pattern.key, form };
+        rows.push({ ...row, seconds: spreadOf(seconds) });
+        if (isCall && form !== 'plain')
+          ratios.push({ ...row, ...spreadOf(seconds.map((s, round) => laps.plain![round]! / s)) });
+      }
+      progress.update(i + 1);
+    }
+  } finally {
+    progress.stop();
+  }
+  return { work: { preset, batch, rounds, threads }, machine: machineFacts(), rows, ratios };
+}
+
+/** The result for people. */
+export function formatForms({ work, machine, rows, ratios }: FormsBench): string {
+  const patterns = [...new Set(rows.map((row) => row.pattern))];
+  const lines = patterns.flatMap((pattern) => [
+    // The forms follow line by line.
+    pattern.replaceAll('float32', '').replace(/ [^ ]*\|[^ ]*$/, ''),
+    ...rows
+      .filter((row) => row.pattern === pattern)
+      .map(({ form, seconds }) => {
+        const ratio = ratios.find((r) => r.pattern === pattern && r.form === form);
+        const time = `${(1000 * seconds.median).toFixed(3)} ms`;
+        return `  ${form.padEnd(12)}${time.padStart(14)}${ratio ? `${ratio.median.toFixed(2)} × plain`.padStart(16) : ''}`;
+      }),
+  ]);
+  return [
+    `forms of a training step, ${work.preset}, batch ${work.batch}, medians of ${work.rounds} rounds; ${machine.cpu}, ${machine.cores} cores`,
+    ...lines,
+  ].join('\n');
+}

@@ -1,0 +1,168 @@
+import { createHash } from 'node:crypto';
+import {
+  byTable,
+  chooseForms,
+  type FormTable,
+  type FormTimes,
+  knownForms,
+  type Pattern,
+  type Survey,
+  survey,
+  transferForms,
+} from '../../graphs/forms/choice.js';
+import type { Native } from '../../graphs/forms/form.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { PRODUCER } from '../../graphs/onnx/model.js';
+import { summarize } from '../../graphs/onnx/summary.js';
+import type { Graph } from '../../graphs/onnx/types.js';
+import type { Config } from '../config.js';
+import type { XYZ } from '../data/volume.js';
+import { machineFacts } from '../machine.js';
+import { startProgress } from '../progress.js';
+import type { Engine } from '../runtime/engine.js';
+import { type FormCache, openFormCache } from './form-cache.js';
+import { timePattern } from './form-times.js';
+import { buildGraph, microBatches, sessionOptions } from './models.js';
+import { nativeLayout } from './native.js';
+
+/** Runs of fewer steps than this would not win back what measuring takes. */
+const LEAST_STEPS = 1000;
+
+/** Times of larger steps are taken with fewer samples: forms are ranked alike, in a fraction of the time. */
+const MOST_FLOPS = 3e11;
+
+/** Rounds of each pattern, and by how much a form may be slower than another to stay in them. */
+const ROUNDS = 3;
+const SLOWEST = 1.5;
+
+/** A whole step in other forms than the best known ones must be this much faster: less may be chance. */
+const MARGIN = 1.02;
+
+/** What is to be chosen for a run. */
+interface Task {
+  readonly native: Native | null;
+  /** What a step runs, and the same for the samples with which times are taken. */
+  readonly graph: Graph;
+  readonly timed: Graph;
+  readonly found: Survey;
+  readonly cache: FormCache;
+}
+
+/** The graph in which a run spends its time, for a number of samples. */
+function trainingGraph(config: Config, tile: XYZ, samples: number): Graph {
+  const { count } = microBatches(config);
+  const changed = { ...config, batch: samples * count, microBatch: samples };
+  return buildGraph(count === 1 ? 'step' : 'accumulate', changed, tile).graph;
+}
+
+function machineOf({ threads }: Config, engine: Engine, native: Native | null) {
+  const { cpu, features, cores, platform } = machineFacts();
+  return {
+    ...{ cpu, features, cores, platform, threads },
+    engine: `${engine.name} ${engine.provider}`,
+    ...(native ?? {}),
+    version: PRODUCER.version,
+  };
+}
+
+const isKnown = (times: FormTimes, { key, graphs }: Pattern) =>
+  Object.keys(graphs).every((name) => times[key]?.[name] !== undefined);
+
+async function prepare(
+  config: Config,
+  tile: XYZ,
+  engine: Engine,
+  log: (line: string) => void,
+): Promise<Task> {
+  const native = await nativeLayout(engine);
+  const { size } = microBatches(config);
+  const graph = trainingGraph(config, tile, size);
+  const { flops } = summarize(graph);
+  const samples = Math.max(1, Math.min(size, Math.floor((size * MOST_FLOPS) / flops)));
+  const timed = samples === size ? graph : trainingGraph(config, tile, samples);
+  const cache = openFormCache(machineOf(config, engine, native), log);
+  return { native, graph, timed, found: survey(timed, native), cache };
+}
+
+/** Two choices for the whole graph. */
+function contest({ timed, native }: Task, known: FormTable, chosen: FormTable): Pattern {
+  const lowered = (table: FormTable) => lower(timed, { choose: byTable(table), native });
+  const key = `whole ${createHash('sha256').update(JSON.stringify(chosen)).digest('hex').slice(0, 16)}`;
+  return { key, graphs: { known: lowered(known), chosen: lowered(chosen) } };
+}
+
+/**
+ * The fastest forms by some times, or what must be timed first. What wins call by call must also win as a whole: alone,
+ * a call finds its operands in the cache, and a machine may be busy for a moment.
+ */
+function decide(task: Task, times: FormTimes): { table: FormTable } | { missing: Pattern[] } {
+  const missing = task.found.patterns.filter((pattern) => !isKnown(times, pattern));
+  if (missing.length > 0) return { missing };
+  const [known, chosen] = [knownForms(task.found), chooseForms(task.found, times)];
+  const transferred = (table: FormTable) => ({
+    table: transferForms(table, [task.timed, task.graph], task.native),
+  });
+  if (Object.keys(known).every((key) => known[key] === chosen[key])) return transferred(known);
+  const whole = contest(task, known, chosen);
+  if (!isKnown(times, whole)) return { missing: [whole] };
+  const seconds = times[whole.key]!;
+  return transferred(seconds.chosen! * MARGIN < seconds.known! ? chosen : known);
+}
+
+/** The fastest forms for a run on this machine, if all that decides it has been measured before. */
+export async function measuredForms(config: Config, tile: XYZ, engine: Engine): Promise<FormTable | null> {
+  const task = await prepare(config, tile, engine, () => {});
+  const decision = decide(task, task.cache.read());
+  return 'table' in decision ? decision.table : null;
+}
+
+/**
+ * The fastest forms for a run on this machine: by what was measured before, and by measuring the rest now. Shows its
+ * progress on stderr.
+ */
+export async function tuneForms(
+  config: Config,
+  tile: XYZ,
+  engine: Engine,
+  log: (line: string) => void,
+  time = timePattern,
+): Promise<FormTable> {
+  const task = await prepare(config, tile, engine, log);
+  const session = sessionOptions(config, task.native);
+  let times = task.cache.read();
+  for (;;) {
+    const decision = decide(task, times);
+    if ('table' in decision) return decision.table;
+    const { missing } = decision;
+    const progress = startProgress({ label: 'choosing forms', total: missing.length, unit: 'patterns' });
+    const found: Record<string, Record<string, number>> = {};
+    try {
+      for (const [i, pattern] of missing.entries()) {
+        const laps = await time(pattern, engine, { session, rounds: ROUNDS, slowest: SLOWEST });
+        const shortest = Object.entries(laps).map(([name, seconds]) => [name, Math.min(...seconds)]);
+        found[pattern.key] = Object.fromEntries(shortest) as Record<string, number>;
+        progress.update(i + 1);
+      }
+    } finally {
+      progress.stop();
+    }
+    task.cache.add(found);
+    times = { ...times, ...found };
+  }
+}
+
+/**
+ * The configuration with its forms chosen: `auto` and `tuned` do not occur in it.
+ * @param log one line for all that the user should know
+ */
+export async function withChosenForms(
+  config: Config,
+  tile: XYZ,
+  engine: Engine,
+  log: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
+): Promise<Config> {
+  const { forms, steps } = config;
+  if (forms !== 'auto' && forms !== 'tuned') return config;
+  if (forms === 'auto' && steps < LEAST_STEPS) return { ...config, forms: 'fast' };
+  return { ...config, forms: await tuneForms(config, tile, engine, log) };
+}

@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'vitest';
+import {
+  byTable,
+  chooseForms,
+  type FormTimes,
+  knownForms,
+  survey,
+  transferForms,
+} from '../../../graphs/forms/choice.js';
+import { lower } from '../../../graphs/forms/lower.js';
+import { GraphBuilder } from '../../../graphs/onnx/builder.js';
+import type { Graph } from '../../../graphs/onnx/types.js';
+
+/** A machine with blocks of 16 channels: what is chosen here does not depend on the one that runs the tests. */
+const NATIVE = { block: 16, chunk: 16_384 };
+const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
+
+/** Three convolutions in a row, of 16 → 16 → 32 → 16 channels. */
+function chain(batch: number): Graph {
+  const g = new GraphBuilder('chain');
+  const conv = (x: ReturnType<GraphBuilder['input']>, i: number, c: number, k: number) =>
+    g.add('Conv', [x, g.input(`w${i}`, 'float32', [k, c, 3, 3, 3])], SAME);
+  const x = g.input('x', 'float32', [batch, 16, 8, 16, 16]);
+  g.output('y', conv(conv(conv(x, 0, 16, 16), 1, 16, 32), 2, 32, 16));
+  return g.build();
+}
+
+const found = survey(chain(2), NATIVE);
+const [first, second, third] = [...found.trials.keys()] as [string, string, string];
+const layout = (channels: number) => `layout float32[2,${channels},8,16,16]`;
+
+/** Times where planes take `planes` and the plain form takes `plain`, call by call, and each conversion `change`. */
+const timesOf = (planes: readonly number[], plain: readonly number[], change: number): FormTimes => ({
+  ...Object.fromEntries(
+    [first, second, third].map((key, i) => [key, { planes: planes[i]!, plain: plain[i]! }]),
+  ),
+  [layout(16)]: { planes: change, plain: change },
+  [layout(32)]: { planes: change, plain: change },
+});
+const choice = (times: FormTimes) => [first, second, third].map((key) => chooseForms(found, times)[key]);
+
+describe('the choice of forms', () => {
+  test('asks for the time of every form and every change of layout that may be needed', () => {
+    expect(found.patterns.map(({ key, graphs }) => [key, Object.keys(graphs).sort()])).toEqual([
+      [first, ['plain', 'planes']],
+      [second, ['plain', 'planes']],
+      [third, ['plain', 'planes']],
+      [layout(16), ['plain', 'planes']],
+      [layout(32), ['plain', 'planes']],
+    ]);
+    for (const { graphs } of found.patterns)
+      for (const { outputs } of Object.values(graphs)) expect(outputs).toHaveLength(1);
+  });
+
+  test('counts changes of layout: a form that wins alone may lose among its neighbours', () => {
+    const [planes, plain] = [
+      [1, 3, 1],
+      [3, 2, 3],
+    ];
+    expect(choice(timesOf(planes, plain, 0.1))).toEqual(['planes', 'plain', 'planes']);
+    expect(choice(timesOf(planes, plain, 0.9))).toEqual(['planes', 'planes', 'planes']);
+  });
+
+  test('changes several calls at once where one alone would not pay', () => {
+    expect(choice(timesOf([2, 2, 2], [1, 1, 1], 1.2))).toEqual(['plain', 'plain', 'plain']);
+  });
+
+  test('keeps the best known form where another is hardly faster', () => {
+    expect(choice(timesOf([1, 1, 1], [0.95, 0.95, 0.95], 0))).toEqual(['planes', 'planes', 'planes']);
+    expect(choice(timesOf([1, 1, 1], [0.8, 0.8, 0.8], 0))).toEqual(['plain', 'plain', 'plain']);
+  });
+
+  test('is carried over to another batch, and lowers the graph', () => {
+    const table = { ...knownForms(found), [second]: 'plain' };
+    const large = chain(5);
+    const moved = transferForms(table, [chain(2), large], NATIVE);
+    expect(Object.values(moved)).toEqual(['planes', 'plain', 'planes']);
+    const operators = lower(large, { choose: byTable(moved), native: NATIVE }).nodes.map((n) => n.domain);
+    // One convolution is left as it was, and its neighbours are blocked.
+    expect(operators).toContain('com.microsoft.nchwc');
+    const plain = lower(large, { choose: byTable(moved), native: NATIVE }).nodes.filter(
+      (n) => n.operator === 'Conv' && n.domain === '',
+    );
+    expect(plain).toHaveLength(1);
+  });
+
+  test('takes the best known form for calls that the table does not have', () => {
+    const used = lower(chain(2), { choose: byTable({}), native: NATIVE });
+    expect(used.nodes.some((n) => n.operator === 'Conv' && n.domain === '')).toBe(false);
+  });
+});
+
+test('keys are the same every time, and tell apart what other forms can serve', () => {
+  const pool = (relu: boolean) => {
+    const g = new GraphBuilder('pool');
+    const x = g.input('x', 'float32', [1, 3, 4, 4, 4]);
+    const active = relu ? g.add('Relu', [x]) : x;
+    const window = { kernel_shape: [2, 2, 2] };
+    const y = g.add('MaxPool', [active], { ...window, strides: [2, 2, 2] });
+    g.output('dx', g.add('MaxPoolGrad', [active, y, g.input('dy', 'float32', [1, 3, 2, 2, 2])], window));
+    return [...survey(g.build(), null).trials.keys()].at(-1);
+  };
+  expect(pool(true)).toBe(
+    'MaxPoolGrad float32[1,3,4,4,4] float32[1,3,2,2,2] float32[1,3,2,2,2] kernel_shape=2,2,2 mask|plain',
+  );
+  expect(pool(false)).toBe(pool(true)!.replace('mask|plain', 'plain'));
+});
