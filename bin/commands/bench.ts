@@ -1,6 +1,6 @@
 import { formatBench, bench as run } from '../../src/bench/bench.js';
 import { WORKS, type WorkName } from '../../src/bench/works/index.js';
-import { command, configOptions } from '../command.js';
+import { command, configOptions, deviceOption } from '../command.js';
 
 export const bench = command({
   usage: 'bench <work>',
@@ -22,6 +22,7 @@ export const bench = command({
         'torch, openvino: the same work there; onnxruntime-plain: ours without faster forms; all by default',
     },
     rounds: { number: true, default: 7, describe: 'times that each does the work' },
+    device: { ...deviceOption, default: 'auto' },
     threads: { number: true, default: 0, describe: 'threads of each; 0 is one a core' },
     python: { string: true, default: 'python3', describe: 'interpreter that has the peers’ packages' },
     out: { string: true, describe: 'write a picture, SVG' },
@@ -43,6 +44,7 @@ export const bench = command({
         ...(args.peer ? { peers: args.peer } : {}),
         rounds: args.rounds,
         threads: args.threads,
+        device: args.device,
         python: args.python,
         ...(args.out ? { out: args.out } : {}),
       },

@@ -2,18 +2,21 @@ import { availableParallelism } from 'node:os';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
+import { resolveDevice } from '../runtime/device.js';
 import { barChart } from './bars.js';
 import { type Race, type Row, race } from './race.js';
 import type { WorkOptions } from './works/entry.js';
 import { WORKS, type WorkName } from './works/index.js';
 
-export interface BenchOptions extends Omit<WorkOptions, 'threads'> {
+export interface BenchOptions extends Omit<WorkOptions, 'threads' | 'device'> {
   readonly work: WorkName;
   /** Who takes part; everybody without it. */
   readonly peers?: readonly string[];
   readonly rounds: number;
   /** Threads of every contestant; 0 is one a core. */
   readonly threads?: number;
+  /** Where every contestant runs: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
+  readonly device?: string;
   /** SVG picture to write. */
   readonly out?: string;
 }
@@ -60,7 +63,7 @@ export function formatBench({ title, machine, rows, absent, ratios, rounds }: Be
 /**
  * Times a piece of work against peers.
  * @param log what happens, line by line
- * @throws UserError when the rounds or the batch make no sense, or nobody is called like a peer
+ * @throws UserError when the rounds, the batch or the device make no sense, or nobody is called like a peer
  */
 export async function bench(options: BenchOptions, log: (line: string) => void): Promise<BenchResult> {
   const { batch, rounds } = options;
@@ -70,7 +73,11 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
       where: '--rounds, --batch',
       got: `${rounds}, ${batch}`,
     });
-  const work = WORKS[options.work]({ ...options, threads: options.threads || availableParallelism() });
+  const work = WORKS[options.work]({
+    ...options,
+    threads: options.threads || availableParallelism(),
+    device: resolveDevice(options.device ?? 'auto'),
+  });
   try {
     const known = Object.keys(work.peers);
     const unknown = (options.peers ?? []).filter((peer) => !known.includes(peer));

@@ -8,9 +8,9 @@ import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config.js';
 import type { XYZ } from '../data/volume.js';
 import { writeFileAtomic } from '../files.js';
-import { engineFor } from '../runtime/index.js';
 import { initialize } from '../train/initialize.js';
 import { buildGraph, encodeGraph, loweringFor, portable } from '../train/models.js';
+import { openEngine } from '../train/open-engine.js';
 
 export interface GraphOptions extends ConfigSources {
   readonly what: 'step' | 'gradient' | 'eval' | 'encoder';
@@ -37,7 +37,7 @@ export interface GraphReport {
 /** Counts the forms in which an engine's machine computes a graph. */
 async function formsOf(graph: Graph, config: Config): Promise<GraphReport['forms']> {
   const counts: Record<string, Record<string, number>> = {};
-  const { choose, native } = await loweringFor(config, engineFor(config.device));
+  const { choose, native } = await loweringFor(config, await openEngine(config.device));
   lower(graph, {
     native: native ?? null,
     choose: (operator, call) => {
