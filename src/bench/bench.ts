@@ -73,10 +73,18 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
       where: '--rounds, --batch',
       got: `${rounds}, ${batch}`,
     });
+  const device = resolveDevice(options.device ?? 'auto');
+  if (device !== 'cpu' && options.work !== 'step')
+    throw new UserError('usage', {
+      what: 'only steps are timed on a GPU',
+      where: '--device',
+      got: `${device} for ${options.work}`,
+      expected: 'cpu',
+    });
   const work = WORKS[options.work]({
     ...options,
     threads: options.threads || availableParallelism(),
-    device: resolveDevice(options.device ?? 'auto'),
+    device,
   });
   try {
     const known = Object.keys(work.peers);

@@ -7,7 +7,6 @@ import { lower } from '../../../graphs/forms/lower.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import { type Config, resolveConfig } from '../../config.js';
-import { UserError } from '../../errors.js';
 import { initialize } from '../../train/initialize.js';
 import { buildGraph } from '../../train/models.js';
 import {
@@ -38,14 +37,7 @@ function exportedEncoder(config: Config): Uint8Array {
 }
 
 /** Features of random images by an exported encoder. */
-export function encoderWork({ preset, batch, threads, device, python }: WorkOptions): Work {
-  if (device !== 'cpu')
-    throw new UserError('usage', {
-      what: 'encoders are timed on the CPU only',
-      where: '--device',
-      got: device,
-      expected: 'cpu',
-    });
+export function encoderWork({ preset, batch, threads, python }: WorkOptions): Work {
   const config = resolveConfig({ preset });
   const folder = mkdtempSync(join(tmpdir(), 'p2w-bench-'));
   const model = join(folder, 'encoder.onnx');
