@@ -2,6 +2,7 @@ import type { Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
 import { PRESET_NAMES } from '../src/config.js';
 import type { XYZ } from '../src/data/volume.js';
 import { UserError } from '../src/errors.js';
+import { DEVICES } from '../src/runtime/device.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
 export interface Output {
@@ -52,6 +53,12 @@ export function parseSize(text: string): XYZ {
     });
   return sizes as unknown as XYZ;
 }
+
+/** Where to run. */
+export const deviceOption = {
+  string: true,
+  describe: `${DEVICES}; auto is the CPU`,
+} as const satisfies Options;
 
 /** The options that choose a configuration, shared by `pretrain` and `graph`. */
 export const configOptions = {

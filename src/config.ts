@@ -2,6 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import { fromSystemError, UserError } from './errors.js';
+import { DEVICE, DEVICES } from './runtime/device.js';
 
 /** `128x128x64` or `[128, 128, 64]`: x, y, z. */
 export const sizeSchema = z.preprocess(
@@ -93,7 +94,11 @@ export const configSchema = z.strictObject({
   threads: z.int().min(0),
   /** Threads that read and cut tiles. */
   workers: z.int().min(0).max(64),
-  device: z.enum(['auto', 'cpu']),
+  /** Where to run; another device changes the last digits of results. */
+  device: z
+    .string()
+    .regex(DEVICE, { error: `a device is ${DEVICES}` })
+    .transform((device) => (device === 'cuda' ? 'cuda:0' : device)),
   /**
    * How operators are computed: `tuned` measures their equivalent forms on this machine, `fast` takes what is known to
    * be fast, `plain` the definitions; `auto` tunes for long runs. A run keeps what was chosen: the form of each pattern.

@@ -38,5 +38,6 @@ export {
   loadWeights,
   type NetworkPart,
 } from './train/load-weights.js';
+export { openEngine } from './train/open-engine.js';
 export { readSafetensors, writeSafetensors } from './train/safetensors.js';
 export { readWeights, type Weights, type WeightTensor } from './train/weight-file.js';

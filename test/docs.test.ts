@@ -21,6 +21,7 @@ describe.each([
   ['docs/data-preparation.md', 3],
   ['docs/graphs.md', 3],
   ['docs/performance.md', 2],
+  ['docs/gpu.md', 1],
 ])('%s', (document, least) => {
   test('every command that it shows works, in its order', async () => {
     const folder = temporaryFolder();

@@ -1,7 +1,7 @@
 import { formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { WORKS, type WorkName } from '../../src/bench/works/index.js';
-import { command, configOptions } from '../command.js';
+import { command, configOptions, deviceOption } from '../command.js';
 
 export const bench = command({
   usage: 'bench <work>',
@@ -28,6 +28,7 @@ export const bench = command({
         'torch, openvino: the same work there; onnxruntime-plain: ours without faster forms; all by default',
     },
     rounds: { number: true, default: 7, describe: 'times that each does the work' },
+    device: { ...deviceOption, default: 'auto' },
     threads: { number: true, default: 0, describe: 'threads of each; 0 is one a core' },
     python: { string: true, default: 'python3', describe: 'interpreter that has the peers’ packages' },
     input: { string: true, array: true, describe: 'scans for prepare; phantoms by default' },
@@ -57,6 +58,7 @@ export const bench = command({
         ...(args.peer ? { peers: args.peer } : {}),
         rounds,
         threads,
+        device: args.device,
         python: args.python,
         ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),

@@ -1,5 +1,5 @@
 import { embed as run } from '../../src/tasks/embed.js';
-import { command, parseSize } from '../command.js';
+import { command, deviceOption, parseSize } from '../command.js';
 
 export const embed = command({
   usage: 'embed',
@@ -21,6 +21,7 @@ export const embed = command({
       string: true,
       describe: 'x×y×z of the tiles that scans are cut into; what the model was trained on without it',
     },
+    device: deviceOption,
     threads: { number: true, default: 0, describe: 'threads of ONNX Runtime; 0 is one a core' },
   },
   examples: [
@@ -33,6 +34,7 @@ export const embed = command({
       input: args.input,
       out: args.out,
       threads: args.threads,
+      ...(args.device ? { device: args.device } : {}),
       ...(args.per ? { per: args.per } : {}),
       ...(args.size ? { size: parseSize(args.size) } : {}),
     });

@@ -1,5 +1,5 @@
 import { formatPretrain, pretrain as run } from '../../src/tasks/pretrain.js';
-import { command, configOptions } from '../command.js';
+import { command, configOptions, deviceOption } from '../command.js';
 
 /** True after the first Ctrl-C; the second ends the process at once. */
 function onInterrupt(): () => boolean {
@@ -22,7 +22,7 @@ export const pretrain = command({
     out: { string: true, demandOption: true, describe: 'folder of the run' },
     ...configOptions,
     steps: { number: true, describe: 'steps at most' },
-    device: { choices: ['auto', 'cpu'] as const, describe: 'where to run' },
+    device: deviceOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
     seed: { number: true, describe: 'of weights, order and parts' },
     forms: {

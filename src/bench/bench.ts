@@ -2,12 +2,13 @@ import { availableParallelism } from 'node:os';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
+import { resolveDevice } from '../runtime/device.js';
 import { barChart } from './bars.js';
 import { type Race, type Row, race } from './race.js';
 import type { WorkOptions } from './works/entry.js';
 import { WORKS, type WorkName } from './works/index.js';
 
-export interface BenchOptions extends Omit<WorkOptions, 'threads' | 'input'> {
+export interface BenchOptions extends Omit<WorkOptions, 'threads' | 'input' | 'device'> {
   readonly work: WorkName;
   /** Who takes part; everybody without it. */
   readonly peers?: readonly string[];
@@ -16,6 +17,8 @@ export interface BenchOptions extends Omit<WorkOptions, 'threads' | 'input'> {
   readonly threads?: number;
   /** Scans to prepare; phantoms without it. */
   readonly input?: readonly string[];
+  /** Where every contestant runs: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
+  readonly device?: string;
   /** SVG picture to write. */
   readonly out?: string;
 }
@@ -59,23 +62,37 @@ export function formatBench({ title, machine, rows, absent, ratios, rounds }: Be
   ].join('\n');
 }
 
+/** @throws UserError unless there is something to be done, and to be measured */
+export function checkCounts({ rounds, batch }: { rounds: number; batch: number }): void {
+  if (Number.isInteger(rounds) && rounds > 0 && Number.isInteger(batch) && batch > 0) return;
+  throw new UserError('usage', {
+    what: 'rounds and batch are whole numbers above 0',
+    where: '--rounds, --batch',
+    got: `${rounds}, ${batch}`,
+  });
+}
+
 /**
  * Times a piece of work against peers.
  * @param log what happens, line by line
- * @throws UserError when the rounds or the batch make no sense, or nobody is called like a peer
+ * @throws UserError when the rounds, the batch or the device make no sense, or nobody is called like a peer
  */
 export async function bench(options: BenchOptions, log: (line: string) => void): Promise<BenchResult> {
-  const { batch, rounds } = options;
-  if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(batch) && batch > 0))
+  const { rounds } = options;
+  checkCounts(options);
+  const device = resolveDevice(options.device ?? 'auto');
+  if (device !== 'cpu' && options.work !== 'step')
     throw new UserError('usage', {
-      what: 'rounds and batch are whole numbers above 0',
-      where: '--rounds, --batch',
-      got: `${rounds}, ${batch}`,
+      what: 'only steps are timed on a GPU',
+      where: '--device',
+      got: `${device} for ${options.work}`,
+      expected: 'cpu',
     });
   const work = await WORKS[options.work]({
     ...options,
     input: options.input ?? [],
     threads: options.threads || availableParallelism(),
+    device,
   });
   try {
     const known = Object.keys(work.peers);

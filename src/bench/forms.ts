@@ -1,12 +1,12 @@
 import { survey } from '../../graphs/forms/choice.js';
 import { type PresetName, resolveConfig } from '../config.js';
-import { UserError } from '../errors.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { startProgress } from '../progress.js';
-import { engineFor } from '../runtime/index.js';
 import { timePattern } from '../train/form-times.js';
 import { buildGraph, sessionOptions } from '../train/models.js';
 import { nativeLayout } from '../train/native.js';
+import { openEngine } from '../train/open-engine.js';
+import { checkCounts } from './bench.js';
 import { type Spread, spreadOf } from './race.js';
 
 export interface FormsBenchOptions {
@@ -43,14 +43,9 @@ export interface FormsBench {
  */
 export async function benchForms(options: FormsBenchOptions): Promise<FormsBench> {
   const { preset, batch, rounds, threads = 0 } = options;
-  if (!(Number.isInteger(rounds) && rounds > 0 && Number.isInteger(batch) && batch > 0))
-    throw new UserError('usage', {
-      what: 'rounds and batch are whole numbers above 0',
-      where: '--rounds, --batch',
-      got: `${rounds}, ${batch}`,
-    });
+  checkCounts(options);
   const config = resolveConfig({ preset, flags: { batch, microBatch: batch, threads } });
-  const engine = engineFor(config.device);
+  const engine = await openEngine(config.device);
   const native = await nativeLayout(engine);
   const { patterns } = survey(buildGraph('step', config, config.whole).graph, native);
   const session = sessionOptions(config, native);

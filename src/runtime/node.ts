@@ -2,7 +2,9 @@ import { createRequire } from 'node:module';
 import type * as ort from 'onnxruntime-node';
 import type { ElementType, TensorData } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
+import type { Device } from './device.js';
 import type { Engine, EngineTensor, Session, SessionOptions } from './engine.js';
+import { providerFor } from './providers.js';
 
 const require = createRequire(import.meta.url);
 const { version } = require('onnxruntime-node/package.json') as { version: string };
@@ -37,10 +39,13 @@ const mapTensors = <A, B>(
 ): Record<string, B> =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor)]));
 
-/** ONNX Runtime's own build for Node.js, on the CPU. */
-export const nodeEngine: Engine = {
+/**
+ * ONNX Runtime's own build for Node.js on a device. Where the device cannot be had, loading a model fails. On a GPU, ONNX
+ * Runtime gives single nodes to the CPU that have no kernel there or only compute shapes.
+ */
+export const nodeEngineOn = (device: Device): Engine => ({
   name: `onnxruntime-node ${version}`,
-  provider: 'cpu',
+  provider: device,
   async load(model: Uint8Array, { threads, rewrite = 'all' }: SessionOptions): Promise<Session> {
     const { InferenceSession, Tensor } = await loadRuntime();
     const toOrt = ({ type, data, shape }: EngineTensor) =>
@@ -48,7 +53,7 @@ export const nodeEngine: Engine = {
     let session: ort.InferenceSession;
     try {
       session = await InferenceSession.create(model, {
-        executionProviders: ['cpu'],
+        executionProviders: [providerFor(device)],
         intraOpNumThreads: threads,
         graphOptimizationLevel: LEVELS[rewrite],
         // A plan of all memory in one piece takes nearly twice as much, and is not faster.
@@ -78,4 +83,7 @@ export const nodeEngine: Engine = {
       release: () => session.release(),
     };
   },
-};
+});
+
+/** ONNX Runtime on the CPU. */
+export const nodeEngine = nodeEngineOn('cpu');

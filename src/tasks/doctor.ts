@@ -1,4 +1,5 @@
 import { freeDiskBytes, freeMemoryBytes, type MachineFacts, machineFacts } from '../machine.js';
+import { cudaFacts, cudaFindings, type Finding } from '../runtime/cuda.js';
 import { listedProviders, probeProvider } from '../runtime/providers.js';
 
 export interface ProviderReport {
@@ -6,6 +7,8 @@ export interface ProviderReport {
   /** It has run a model, just now. */
   readonly usable: boolean;
   readonly problem: string | null;
+  /** What it lacks here, as far as that is known: for CUDA. */
+  readonly missing: readonly Finding[];
 }
 
 export interface DoctorReport {
@@ -29,13 +32,14 @@ const nodeIsNewEnough = () => {
 
 /**
  * What this machine can do.
- * @param options.probeModel a model y = x + 1, float32 [1]; every provider must run it to count
+ * @param options.probeModel a convolution of ones (graphs/artifacts/probe.ts); every provider must run it to count
  */
 export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promise<DoctorReport> {
   const providers: ProviderReport[] = [];
   for (const name of await listedProviders()) {
     const problem = await probeProvider(name, probeModel);
-    providers.push({ name, usable: problem === null, problem });
+    const missing = name === 'cuda' ? cudaFindings(cudaFacts(), problem) : [];
+    providers.push({ name, usable: problem === null, problem, missing });
   }
   const cpu = providers.find(({ name }) => name === 'cpu');
   const [memory, disk] = [freeMemoryBytes(), freeDiskBytes('.')];
@@ -82,10 +86,10 @@ export function formatDoctor({
     `memory            ${(memory / GIGA).toFixed(1)} GiB free of ${machine.memory}`,
     `disk              ${(disk / GIGA).toFixed(1)} GiB free in this folder`,
     `onnxruntime-node  ${machine.onnxruntime}`,
-    ...providers.map(
-      ({ name, usable, problem }) =>
-        `  ${name.padEnd(16)}${usable ? 'works: it ran a model' : `does not work: ${problem}`}`,
-    ),
+    ...providers.flatMap(({ name, usable, problem, missing }) => [
+      `  ${name.padEnd(16)}${usable ? 'works: it ran a model' : `does not work: ${problem}`}`,
+      ...missing.flatMap(({ what, fix }) => [`    - ${what}`, ...fix.map((line) => `      ${line}`)]),
+    ]),
     ...advice.map((line) => `! ${line}`),
     ok ? 'ready: training runs on the CPU' : 'not ready',
   ].join('\n');

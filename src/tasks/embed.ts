@@ -8,7 +8,7 @@ import type { Volume, XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
 import { type Encoder, openEncoder } from '../inference/encoder.js';
 import { startProgress } from '../progress.js';
-import { engineFor } from '../runtime/index.js';
+import { openEngine } from '../train/open-engine.js';
 import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
 
 export interface EmbedOptions {
@@ -22,6 +22,8 @@ export interface EmbedOptions {
   /** Size of the tiles that scans are cut into; the model's training tiles without it. */
   readonly size?: XYZ;
   readonly threads?: number;
+  /** `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
+  readonly device?: string;
 }
 
 export interface EmbedSummary {
@@ -93,11 +95,11 @@ function scanSource(path: string, volume: Volume, size: XYZ): Source {
 /**
  * Feature vectors of scans and tiles. Scans are brought into LPS orientation and cut into the tiles that the
  * model was trained on. A scan that cannot be read is reported and does not stop the others.
- * @throws UserError when the model is no encoder, an input does not exist, or the result cannot be written
+ * @throws UserError when the model is no encoder, the device is not to be had, an input does not exist, or the result cannot be written
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
-  const encoder = openEncoder(options.model, engineFor('cpu'), options.threads);
+  const encoder = openEncoder(options.model, await openEngine(options.device ?? 'auto'), options.threads);
   const stores = options.input.filter(isStore);
   const others = options.input.filter((path) => !isStore(path));
   const scans = others.length > 0 ? await findScans(others) : [];

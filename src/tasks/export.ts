@@ -15,7 +15,7 @@ import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { randomStream } from '../random.js';
 import type { EngineTensor } from '../runtime/engine.js';
-import { engineFor } from '../runtime/index.js';
+import { nodeEngine } from '../runtime/node.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { createFeatureExtractor } from '../train/evaluator.js';
 import { genesisName } from '../train/genesis-names.js';
@@ -184,11 +184,10 @@ async function compareFeatures(
   model: Uint8Array,
   inputType: 'float32' | 'int16',
 ): Promise<number> {
-  const engine = engineFor('cpu');
   const small: Config = { ...config, batch: 2, microBatch: null };
   const batch = noiseBatch(config.whole, config.seed);
-  const extractor = await createFeatureExtractor(small, config.whole, engine);
-  const session = await engine.load(model, { threads: config.threads });
+  const extractor = await createFeatureExtractor(small, config.whole, nodeEngine);
+  const session = await nodeEngine.load(model, { threads: config.threads });
   try {
     const state = new Map(
       [...tensors].map(([name, { shape, data }]) => [name, { type: 'float32', shape, data } as EngineTensor]),

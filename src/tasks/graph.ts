@@ -8,9 +8,9 @@ import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config.js';
 import type { XYZ } from '../data/volume.js';
 import { writeFileAtomic } from '../files.js';
-import { engineFor } from '../runtime/index.js';
 import { initialize } from '../train/initialize.js';
 import { buildGraph, encodeGraph, loweringFor, portable } from '../train/models.js';
+import { openEngine } from '../train/open-engine.js';
 import { measuredForms } from '../train/tuner.js';
 
 export interface GraphOptions extends ConfigSources {
@@ -44,7 +44,7 @@ async function formsOf(
   tile: XYZ,
 ): Promise<Pick<GraphReport, 'forms' | 'formsBy'>> {
   const counts: Record<string, Record<string, number>> = {};
-  const engine = engineFor(config.device);
+  const engine = await openEngine(config.device);
   const open = config.forms === 'auto' || config.forms === 'tuned';
   const measured = open ? await measuredForms(config, tile, engine) : null;
   const forms = measured ?? config.forms;

@@ -10,7 +10,7 @@ import { removeTemporaries } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { peakMemoryBytes } from '../machine.js';
 import { startProgress } from '../progress.js';
-import { engineFor } from '../runtime/index.js';
+import type { Engine } from '../runtime/engine.js';
 import {
   type Checkpoint,
   checkpointPath,
@@ -23,6 +23,7 @@ import { createEvaluator } from '../train/evaluator.js';
 import { type Ending, trainLoop } from '../train/loop.js';
 import { openMetrics } from '../train/metrics.js';
 import { buildGraph, microBatches } from '../train/models.js';
+import { openEngine } from '../train/open-engine.js';
 import { keptSteps, validationInterval } from '../train/plan.js';
 import { configPath, readRun, writeRun } from '../train/run.js';
 import { plateauStart } from '../train/schedule.js';
@@ -115,7 +116,8 @@ function lastCheckpoint(run: string, dataHash: string, parameters: readonly Para
 /**
  * Pre-trains Parts2Whole on a tile store, or goes on with an interrupted run; the result is the same to the bit.
  * Writes config.json, metrics.jsonl, checkpoints/ and TensorBoard events into the run's folder.
- * @throws UserError for bad options, data that changed, a run in use, a full disk, or a training that failed
+ * @throws UserError for bad options, a device that is not to be had, data that changed, a run in use, a full disk, or a
+ *   training that failed
  */
 export async function pretrain(options: PretrainOptions): Promise<PretrainSummary> {
   const { config: asked, resuming } = prepareRunFolder(options);
@@ -144,6 +146,7 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
       fix: `choose another --preset, or prepare tiles with --size ${asked.whole.join('x')}`,
     });
   const { parameters } = buildGraph('evaluation', asked, store.size);
+  const engine = await openEngine(asked.device);
   try {
     mkdirSync(join(options.out, 'checkpoints'), { recursive: true });
   } catch (error) {
@@ -153,10 +156,10 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
   try {
     removeTemporaries(options.out);
     removeTemporaries(join(options.out, 'checkpoints'));
-    const config = await withChosenForms(asked, store.size, engineFor(asked.device));
+    const config = await withChosenForms(asked, store.size, engine);
     writeRun(options.out, { data, tile: store.size, config });
     const checkpoint = resuming ? lastCheckpoint(options.out, store.hash, parameters) : null;
-    return await run(options, config, store, checkpoint, networkHash(parameters));
+    return await run(options, config, engine, store, checkpoint, networkHash(parameters));
   } finally {
     lock.release();
   }
@@ -165,11 +168,11 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
 async function run(
   options: PretrainOptions,
   config: Config,
+  engine: Engine,
   store: TileStore,
   checkpoint: Checkpoint | null,
   network: string,
 ): Promise<PretrainSummary> {
-  const engine = engineFor(config.device);
   const started = performance.now();
   const tile = store.size;
   const stepper = await createStepper(config, tile, engine, checkpoint?.tensors);
@@ -227,6 +230,7 @@ async function run(
     };
   };
   if (checkpoint) progress.log(`going on from step ${state.step}`);
+  progress.log(`device ${config.device}: ${engine.name}, ${engine.provider}`);
   try {
     const { state: end, ending } = await trainLoop(
       {

@@ -11,11 +11,11 @@ import { startProgress } from '../progress.js';
 import type { CheckpointScores, ReportData, Sample, Slices } from '../report/data.js';
 import { renderReport } from '../report/report.js';
 import { middleSlices } from '../report/slices.js';
-import { engineFor } from '../runtime/index.js';
 import { type Checkpoint, listCheckpoints, loadCheckpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { createEvaluator, createFeatureExtractor, type Evaluator } from '../train/evaluator.js';
 import { readMetrics } from '../train/metrics.js';
 import { microBatches } from '../train/models.js';
+import { openEngine } from '../train/open-engine.js';
 import { type RunFacts, readRun } from '../train/run.js';
 import { readSessions } from '../train/sessions.js';
 import {
@@ -34,6 +34,8 @@ export interface ReportOptions {
   /** Validation wholes to analyse at most, and parts of each. */
   readonly wholes?: number;
   readonly parts?: number;
+  /** `auto`, `cpu`, `cuda` or `cuda:N`; the run's without it. */
+  readonly device?: string;
 }
 
 /** The numbers of a report, for programs; the pictures are in the file. */
@@ -115,7 +117,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
   const kept = listCheckpoints(options.run);
   const paths = kept.map(({ path }) => path);
   const best = resolveCheckpoint(options.run, 'best');
-  const engine = engineFor(config.device);
+  const engine = await openEngine(options.device ?? config.device);
   const evaluator = await createEvaluator(config, facts.tile, engine);
   const extractor = await createFeatureExtractor(config, facts.tile, engine);
   const progress = startProgress({ label: 'report', total: paths.length + 1, unit: 'checkpoints' });

@@ -4,7 +4,7 @@ import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
-import type { Tensors } from '../../src/runtime/engine.js';
+import type { Engine, Tensors } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { nativeLayout } from '../../src/train/native.js';
 
@@ -14,9 +14,10 @@ export async function runGraph(
   feeds: Tensors,
   choose: ChooseForm = plainForms,
   native?: Native | null,
+  engine: Engine = nodeEngine,
 ): Promise<Tensors> {
-  const session = await nodeEngine.load(
-    encodeModel(toModel(lower(graph, { choose, native: native ?? (await nativeLayout(nodeEngine)) }))),
+  const session = await engine.load(
+    encodeModel(toModel(lower(graph, { choose, native: native ?? (await nativeLayout(engine)) }))),
     { threads: 1 },
   );
   try {

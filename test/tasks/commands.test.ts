@@ -128,7 +128,7 @@ test('p2w doctor proves the CPU by running a model', async () => {
   const report = lastJson(result);
   expect(result.code).toBe(0);
   expect(report.ok).toBe(true);
-  expect(report.providers).toContainEqual({ name: 'cpu', usable: true, problem: null });
+  expect(report.providers).toContainEqual({ name: 'cpu', usable: true, problem: null, missing: [] });
   expect(report.machine.onnxruntime).toMatch(/^\d+\.\d+\.\d+/);
 });
 

@@ -29,7 +29,12 @@ def library(name, title):
         missing(f"{title}: {error}")
 
 
-def compete(run, detail, threads):
+def resident():
+    """Most memory that this process has held so far, in bytes."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def compete(run, detail, threads, peak=resident):
     """Does the work once more for every line on standard input; the first two times warm up."""
     try:
         run()
@@ -41,4 +46,4 @@ def compete(run, detail, threads):
         start = time.perf_counter()
         run()
         seconds = time.perf_counter() - start
-        say(seconds=seconds, peakBytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
+        say(seconds=seconds, peakBytes=peak())

@@ -41,11 +41,20 @@ class AutoEncoder(nn.Module):
 torch.manual_seed(0)
 torch.set_num_threads(work["threads"])
 torch.set_flush_denormal(True)
+device = torch.device(work["device"])
+on_gpu = device.type == "cuda"
+if on_gpu:
+    if not torch.cuda.is_available():
+        contest.missing(f"PyTorch {torch.__version__} sees no GPU")
+    # float32 with all its digits, as ours; the fastest algorithm for each shape.
+    torch.backends.cuda.matmul.allow_tf32 = False
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cudnn.benchmark = True
 layout = torch.channels_last_3d if work["channelsLast"] else torch.contiguous_format
 shape = (work["batch"], 1, *work["size"])
-net = AutoEncoder(work["width"], work["levels"]).to(memory_format=layout)
-part = torch.rand(shape).to(memory_format=layout)
-whole = torch.rand(shape).to(memory_format=layout)
+net = AutoEncoder(work["width"], work["levels"]).to(device, memory_format=layout)
+part = torch.rand(shape).to(device, memory_format=layout)
+whole = torch.rand(shape).to(device, memory_format=layout)
 adam = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
 
 
@@ -62,9 +71,17 @@ def step():
     loss = objective()
     loss.backward()
     adam.step()
+    if on_gpu:
+        torch.cuda.synchronize(device)
     return loss.item()
 
 
 memory = "channels_last_3d" if work["channelsLast"] else "contiguous"
 mode = "compiled" if work["compile"] else "eager"
-contest.compete(step, f"PyTorch {torch.__version__}, {memory}, {mode}", work["threads"])
+detail = f"PyTorch {torch.__version__}, {memory}, {mode}"
+if on_gpu:
+    name = torch.cuda.get_device_name(device)
+    peak = lambda: torch.cuda.max_memory_allocated(device)
+    contest.compete(step, f"{detail}, {name}, TF32 off, memory: the GPU's", work["threads"], peak)
+else:
+    contest.compete(step, detail, work["threads"])

@@ -1,6 +1,7 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PresetName } from '../../config.js';
+import type { Device } from '../../runtime/device.js';
 
 /** A way to run a contestant: a command line, and what to call it. */
 export interface Entry {
@@ -24,6 +25,8 @@ export interface WorkOptions {
   readonly batch: number;
   /** Threads of every contestant. */
   readonly threads: number;
+  /** Where every contestant runs. */
+  readonly device: Device;
   /** Python interpreter of the peers that need one. */
   readonly python: string;
   /** Scans, for work on scans; none makes phantoms. */

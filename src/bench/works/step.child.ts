@@ -1,26 +1,28 @@
 /** The contestants that are this package: training steps on random tiles. */
 import { type PresetName, resolveConfig } from '../../config.js';
-import { engineFor } from '../../runtime/index.js';
+import type { Device } from '../../runtime/device.js';
+import { openEngine } from '../../train/open-engine.js';
 import { createStepper } from '../../train/stepper.js';
-import { compete } from '../compete.js';
+import { compete, stayAway } from '../compete.js';
 import { randomBatch } from './random-batch.js';
 
-const { preset, batch, threads, forms } = JSON.parse(process.argv[2]!) as {
+const { preset, batch, threads, device, forms } = JSON.parse(process.argv[2]!) as {
   preset: PresetName;
   batch: number;
   threads: number;
+  device: Device;
   forms: string;
 };
 const config = resolveConfig({
   preset,
   settings: [`batch=${batch}`, `microBatch=${batch}`, `threads=${threads}`, `forms=${forms}`],
 });
-const engine = engineFor(config.device);
+const engine = await openEngine(device).catch((error: Error) => stayAway(error.message));
 const stepper = await createStepper(config, config.whole, engine);
 const tiles = randomBatch(config, 0);
 let step = 0;
 await compete(
   () => stepper.step([tiles], config.learningRate, ++step),
-  `${engine.name}, ${engine.provider}, forms ${config.forms}`,
+  `${engine.name}, ${engine.provider}, forms ${config.forms}${device === 'cpu' ? '' : ", TF32 off, memory: the host's"}`,
   threads,
 );

@@ -1,0 +1,32 @@
+import { probeModel } from '../../graphs/artifacts/probe.js';
+import { UserError } from '../errors.js';
+import { cudaFacts, cudaFindings } from '../runtime/cuda.js';
+import { resolveDevice } from '../runtime/device.js';
+import type { Engine } from '../runtime/engine.js';
+import { nodeEngine, nodeEngineOn } from '../runtime/node.js';
+import { probeProvider, providerFor } from '../runtime/providers.js';
+
+/**
+ * The engine for a device: `auto`, `cpu`, `cuda` or `cuda:N`. A GPU has run a model before it is returned; it is that GPU
+ * or an error, never another device in its place.
+ * @throws UserError of kind `runtime` that says what CUDA lacks here, of kind `usage` for what is no device
+ */
+export async function openEngine(text: string): Promise<Engine> {
+  const device = resolveDevice(text);
+  if (device === 'cpu') return nodeEngine;
+  // NVIDIA's libraries would shorten float32 to TF32, with 10 bits, and ONNX Runtime for Node.js has no option against it.
+  process.env.NVIDIA_TF32_OVERRIDE ??= '0';
+  const problem = await probeProvider(providerFor(device), probeModel());
+  if (problem === null) return nodeEngineOn(device);
+  const findings = cudaFindings(cudaFacts(), problem);
+  const indented = (lines: readonly string[]) => lines.join(`\n${' '.repeat(12)}`);
+  throw new UserError('runtime', {
+    what: 'CUDA cannot be used, and nothing else is used in its place',
+    where: `--device ${device}`,
+    got: indented([problem, ...findings.map(({ what }) => what)]),
+    fix: indented([
+      ...findings.flatMap(({ fix }) => fix),
+      'p2w doctor looks again; --device cpu does without',
+    ]),
+  });
+}
