@@ -95,6 +95,7 @@ describe('pretrain', () => {
   });
 
   test('a tuned run keeps its forms: resumed, it ends with the same bytes whatever was measured since', async () => {
+    process.env.XDG_CACHE_HOME = join(folder, 'cache');
     const tuned = { settings: [...SETTINGS, 'forms=tuned'] };
     const formsOf = (name: string) => JSON.parse(readFileSync(join(run(name), 'config.json'), 'utf8')).forms;
     await pretrain(options('tuned', tuned));
