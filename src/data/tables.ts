@@ -8,6 +8,7 @@ import { printable } from './formats/file.js';
 export interface Row {
   /** Where it stands, for messages: `scores.csv, line 12`. */
   readonly where: string;
+  /** Without control characters. */
   readonly cells: Readonly<Record<string, string>>;
 }
 
@@ -62,7 +63,7 @@ function parseText(path: string, text: string): Table {
       throw new UserError('input', {
         what: 'a line has another number of cells than the first one',
         where,
-        got: printable(line.slice(0, 200)),
+        got: printable(line).slice(0, 200),
         expected: columns.join(separator),
       });
     }
@@ -72,9 +73,11 @@ function parseText(path: string, text: string): Table {
 }
 
 function cellsOf(line: string, separator: string): string[] {
-  if (!line.includes('"')) return line.split(separator).map((cell) => cell.trim());
+  if (!line.includes('"')) return line.split(separator).map((cell) => printable(cell.trim()));
   const cell = new RegExp(`(?<=^|${separator}) *(?:"((?:[^"]|"")*)"|([^${separator}]*))`, 'g');
-  return [...line.matchAll(cell)].map(([, quoted, plain]) => quoted?.replaceAll('""', '"') ?? plain!.trim());
+  return [...line.matchAll(cell)].map(([, quoted, plain]) =>
+    printable(quoted?.replaceAll('""', '"') ?? plain!.trim()),
+  );
 }
 
 const jsonTable = z.array(z.record(z.string(), z.union([z.string(), z.number(), z.boolean(), z.null()])));
@@ -102,7 +105,7 @@ function parseJson(path: string, text: string): Table {
   const columns = [...new Set(parsed.data.flatMap((row) => Object.keys(row)))];
   const rows = parsed.data.map((row, i) => ({
     where: `${path}, object ${i + 1}`,
-    cells: Object.fromEntries(columns.map((column) => [column, String(row[column] ?? '')])),
+    cells: Object.fromEntries(columns.map((column) => [column, printable(String(row[column] ?? ''))])),
   }));
   return { path, columns, rows };
 }
@@ -113,7 +116,7 @@ export function requireColumns({ path, columns }: Table, needed: readonly string
   throw new UserError('input', {
     what: 'the table lacks columns',
     where: path,
-    got: printable(columns.join(', ').slice(0, 200)),
+    got: columns.join(', ').slice(0, 200),
     expected: needed.join(', '),
   });
 }
@@ -126,6 +129,6 @@ export function numberIn({ where, cells }: Row, column: string): number {
   throw new UserError('input', {
     what: `${column} is not a number`,
     where,
-    got: text === '' ? 'nothing' : printable(text.slice(0, 80)),
+    got: text === '' ? 'nothing' : text.slice(0, 80),
   });
 }

@@ -111,7 +111,7 @@ function refuseUnknown(
   const unknown = [...detectedIn].filter((scan) => !scans.has(scan));
   if (unknown.length === 0) return;
   throw new UserError('input', {
-    what: `there are detections in ${unknown.length} scans that ${list} does not name`,
+    what: `there are detections in scans that ${list} does not name`,
     where: path,
     got: abridged(unknown),
     fix: 'add the scans to the list, or leave their detections out',

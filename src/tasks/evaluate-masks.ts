@@ -98,7 +98,7 @@ function refuseMissing(path: string, names: Iterable<string>, there: ReadonlyMap
   const missing = [...names].filter((name) => !there.has(name));
   if (missing.length === 0) return;
   throw new UserError('input', {
-    what: `${missing.length} masks have no partner here`,
+    what: 'some masks have no partner here',
     where: path,
     got: `none for ${abridged(missing)}`,
     expected: 'the same names, apart from extensions, in both folders',
@@ -146,7 +146,11 @@ async function comparePair(
 async function readFinite(path: string): Promise<Volume> {
   const volume = await readVolume(path);
   if (volume.nonFinite)
-    throw new UserError('input', { what: `${volume.nonFinite} voxels are not numbers`, where: path });
+    throw new UserError('input', {
+      what: 'some voxels are not numbers',
+      where: path,
+      got: `${volume.nonFinite} of them`,
+    });
   return orientLPS(volume);
 }
 

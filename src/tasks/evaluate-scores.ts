@@ -51,7 +51,7 @@ function refuseMissing(
   const missing = [...ids].filter((id) => !there.has(id));
   if (missing.length === 0) return;
   throw new UserError('input', {
-    what: `${missing.length} samples have no ${what} here`,
+    what: `some samples have no ${what} here`,
     where: path,
     got: `none for ${abridged(missing)}`,
     expected: 'the same ids in both files',
