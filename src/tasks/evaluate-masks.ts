@@ -1,12 +1,13 @@
 import { statSync } from 'node:fs';
 import { overlapMeasures } from '../analysis/overlap.js';
-import { mean, standardDeviation } from '../analysis/statistics.js';
+import { standardDeviation } from '../analysis/statistics.js';
 import { surfaceMeasures } from '../analysis/surface.js';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { gridsAgree, orientLPS } from '../data/geometry.js';
 import { identifyScans } from '../data/tile-store-sources.js';
 import type { Grid, Volume, Voxels } from '../data/volume.js';
 import { abridged, fromSystemError, UserError } from '../errors.js';
+import { startProgress } from '../progress.js';
 import { type Evaluation, type Metrics, type Resampling, toMetrics, withIntervals } from './evaluation.js';
 
 export interface MaskOptions extends Resampling {
@@ -35,10 +36,17 @@ export async function evaluateMasks(
 ): Promise<Evaluation> {
   const cases: { id: string; metrics: Metrics }[] = [];
   const notes: string[] = [];
-  for (const pair of await pairsOf(prediction, reference)) {
-    const found = await comparePair(pair, label, toleranceMm);
-    cases.push({ id: pair.id, metrics: found.metrics });
-    notes.push(...found.notes);
+  const pairs = await pairsOf(prediction, reference);
+  const progress = startProgress({ label: 'evaluate', total: pairs.length, unit: 'pairs' });
+  try {
+    for (const pair of pairs) {
+      const found = await comparePair(pair, label, toleranceMm);
+      cases.push({ id: pair.id, metrics: found.metrics });
+      notes.push(...found.notes);
+      progress.update(cases.length);
+    }
+  } finally {
+    progress.stop();
   }
   const names = Object.keys(cases[0]!.metrics);
   const defined = (name: string) => cases.flatMap(({ metrics }) => metrics[name] ?? []);
@@ -48,30 +56,27 @@ export async function evaluateMasks(
   return {
     kind: 'masks',
     facts: { pairs: cases.length, ...(label === undefined ? {} : { label }), toleranceMm },
-    ...withIntervals(
-      cases.length,
-      (draws) =>
-        over((name) =>
-          meanOf(
-            cases.map(({ metrics }) => metrics[name] ?? Number.NaN),
-            draws,
-          ),
-        ),
-      { ...resampling, resamples: several ? resampling.resamples : 0 },
-    ),
+    ...withIntervals(cases.length, (draws) => over((name) => meanOf(cases, name, draws)), {
+      ...resampling,
+      resamples: several ? resampling.resamples : 0,
+    }),
     standardDeviations: several ? toMetrics(over((name) => standardDeviation(defined(name)))) : {},
     notes,
     cases,
   };
 }
 
-/** Mean of the values that are defined, each as often as it was drawn. */
-function meanOf(values: readonly number[], draws?: Uint32Array): number {
-  return mean(
-    values.flatMap((value, i) =>
-      Number.isNaN(value) ? [] : Array.from({ length: draws?.[i] ?? 1 }, () => value),
-    ),
-  );
+/** Mean of a metric over the cases for which it is defined, each as often as it was drawn. */
+function meanOf(cases: Evaluation['cases'], name: string, draws?: Uint32Array): number {
+  let [sum, count] = [0, 0];
+  for (const [i, { metrics }] of cases.entries()) {
+    const value = metrics[name] ?? null;
+    if (value === null) continue;
+    const times = draws ? draws[i]! : 1;
+    sum += times * value;
+    count += times;
+  }
+  return sum / count;
 }
 
 async function pairsOf(prediction: string, reference: string): Promise<Pair[]> {
