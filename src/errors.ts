@@ -40,6 +40,12 @@ export class UserError extends Error {
   }
 }
 
+/** A list for a message: the first five, and how many more there are. */
+export function abridged(names: readonly string[]): string {
+  const shown = names.slice(0, 5).join(', ');
+  return names.length > 5 ? `${shown} and ${names.length - 5} more` : shown;
+}
+
 const SYSTEM_MESSAGES: Readonly<Record<string, { what: string; fix?: string }>> = {
   ENOSPC: { what: 'the disk is full', fix: 'free some space and run the same command again' },
   EDQUOT: { what: 'the disk quota is used up', fix: 'free some space and run the same command again' },

@@ -3,11 +3,31 @@
  * Graphs are built with `parts2whole/graphs`.
  */
 
+export { type BootstrapOptions, bootstrapIntervals, type Interval } from './analysis/bootstrap.js';
 export { contrastiveLoss } from './analysis/contrastive.js';
 export { type CosineSeparation, cosineSeparation } from './analysis/cosine.js';
 export type { PartFeatures } from './analysis/features.js';
+export {
+  type Detection,
+  type DetectionMarks,
+  FROC_RATES,
+  type Lesion,
+  matchDetections,
+  sensitivityAt,
+} from './analysis/froc.js';
 export { nearestNeighbourAccuracy, silhouette } from './analysis/neighbours.js';
-export { pearson } from './analysis/statistics.js';
+export { type OverlapMeasures, overlapMeasures } from './analysis/overlap.js';
+export { areaUnderRoc, averagePrecision, type Ranking, rankScores } from './analysis/ranking.js';
+export {
+  holm,
+  pairedTTest,
+  type TestResult,
+  type TTestResult,
+  welchTTest,
+  wilcoxonSignedRank,
+} from './analysis/significance.js';
+export { mean, pearson, quantile, standardDeviation } from './analysis/statistics.js';
+export { type SurfaceMeasures, surfaceMeasures } from './analysis/surface.js';
 export { type Config, type ConfigSources, resolveConfig } from './config.js';
 export { findScans, readScanHeader, readVolume } from './data/formats/index.js';
 export { writeMetaImage } from './data/formats/metaimage.js';
@@ -24,6 +44,8 @@ export { nodeEngine } from './runtime/node.js';
 export { runDemo } from './tasks/demo.js';
 export { doctor } from './tasks/doctor.js';
 export { embed } from './tasks/embed.js';
+export { type EvaluateOptions, evaluate } from './tasks/evaluate.js';
+export type { Evaluation } from './tasks/evaluation.js';
 export { exportModel } from './tasks/export.js';
 export { makeGraph } from './tasks/graph.js';
 export { inspect } from './tasks/inspect.js';

@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { temporaryFolder } from './data/tiles-sample.js';
@@ -16,15 +16,23 @@ function commandsOf(document: string): string[][] {
   return blocks.flatMap((block) => block.trim().split('\n')).map((line) => line.trim().split(/\s+/));
 }
 
+/** Files that a document shows: blocks whose first line names them, such as ```csv scores.csv. */
+function writeFilesOf(document: string, folder: string): void {
+  for (const [, name, content] of read(document).matchAll(/```\w+ (\w+\.\w+)\n([\s\S]*?)```/g))
+    writeFileSync(join(folder, name!), content!);
+}
+
 describe.each([
   ['README.md', 3],
   ['docs/data-preparation.md', 3],
+  ['docs/evaluation.md', 5],
   ['docs/graphs.md', 3],
   ['docs/performance.md', 2],
   ['docs/gpu.md', 1],
 ])('%s', (document, least) => {
   test('every command that it shows works, in its order', async () => {
     const folder = temporaryFolder();
+    writeFilesOf(document, folder);
     const commands = commandsOf(document);
     expect(commands.length).toBeGreaterThanOrEqual(least);
     for (const [program, ...args] of commands) {

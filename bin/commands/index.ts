@@ -2,6 +2,7 @@ import { bench } from './bench.js';
 import { demo } from './demo.js';
 import { doctor } from './doctor.js';
 import { embed } from './embed.js';
+import { evaluate } from './evaluate.js';
 import { exportCommand } from './export.js';
 import { graph } from './graph.js';
 import { inspect } from './inspect.js';
@@ -18,6 +19,7 @@ export const commands = [
   pretrain,
   exportCommand,
   embed,
+  evaluate,
   report,
   graph,
   inspect,

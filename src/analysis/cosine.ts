@@ -1,6 +1,7 @@
 import { randomStream } from '../random.js';
 import { dot, l2Normalise, type PartFeatures } from './features.js';
-import { areaUnderRoc, overlapCoefficient, sensitivityIndex } from './separation.js';
+import { areaUnderRoc, rankScores } from './ranking.js';
+import { overlapCoefficient, sensitivityIndex } from './separation.js';
 
 /** How well the cosine of two parts tells whether they come from the same whole. */
 export interface CosineSeparation {
@@ -45,7 +46,7 @@ export function cosineSeparation(
   return {
     positive,
     negative,
-    auc: areaUnderRoc(positive, negative),
+    auc: areaUnderRoc(rankScores(positive, negative)),
     dPrime: sensitivityIndex(positive, negative),
     overlap: overlapCoefficient(positive, negative),
   };

@@ -1,21 +1,5 @@
 import { mean, standardDeviation } from './statistics.js';
 
-/**
- * Area under the ROC curve: the probability that a random positive score is above a random negative one,
- * ties counting half (the Mann–Whitney statistic; equal to the trapezoid rule with equal scores grouped).
- * NaN when either side is empty.
- */
-export function areaUnderRoc(positive: Float64Array, negative: Float64Array): number {
-  const [up, down] = [positive.toSorted(), negative.toSorted()];
-  let [below, upTo, pairs] = [0, 0, 0];
-  for (const score of up) {
-    while (below < down.length && down[below]! < score) below++;
-    while (upTo < down.length && down[upTo]! <= score) upTo++;
-    pairs += (below + upTo) / 2;
-  }
-  return pairs / (up.length * down.length);
-}
-
 /** Distance of two means in standard deviations: (μ₊ − μ₋) / √((σ₊² + σ₋²) / 2). 0 where nothing differs. */
 export function sensitivityIndex(positive: Float64Array, negative: Float64Array): number {
   const distance = mean(positive) - mean(negative);

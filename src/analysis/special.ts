@@ -47,3 +47,21 @@ function betaFraction(x: number, a: number, b: number): number {
   }
   return result;
 }
+
+/** P(|Z| > z) of a standard normal Z, for z ≥ 0. */
+export function normalTails(z: number): number {
+  const density = Math.exp(-0.5 * z * z) / Math.sqrt(2 * Math.PI);
+  if (z > 3) {
+    // Laplace's continued fraction of Mills' ratio.
+    let fraction = z;
+    for (let k = 100; k >= 1; k--) fraction = z + k / fraction;
+    return (2 * density) / fraction;
+  }
+  // P(0 < Z < z) = φ(z) (z + z³/3 + z⁵/(3·5) + …): all terms positive.
+  let [term, sum] = [z, 0];
+  for (let k = 1; term > 1e-17 * sum; k++) {
+    sum += term;
+    term *= (z * z) / (2 * k + 1);
+  }
+  return 1 - 2 * density * sum;
+}

@@ -23,6 +23,21 @@ export function worldToVoxel(grid: Grid, world: XYZ): XYZ {
   ];
 }
 
+/** Whether two grids have the same size, and all corners within a hundredth of a voxel of each other. */
+export function gridsAgree(a: Grid, b: Grid): boolean {
+  if (a.size.some((length, axis) => length !== b.size[axis])) return false;
+  const tolerance = 0.01 * Math.min(...a.spacing, ...b.spacing);
+  const ends = a.size.map((length) => [0, length - 1]);
+  return ends[0]!.every((x) =>
+    ends[1]!.every((y) =>
+      ends[2]!.every((z) => {
+        const [p, q] = [voxelToWorld(a, [x, y, z]), voxelToWorld(b, [x, y, z])];
+        return Math.hypot(p[0] - q[0], p[1] - q[1], p[2] - q[2]) <= tolerance;
+      }),
+    ),
+  );
+}
+
 /** The 4×4 matrix, row-major, that maps (x, y, z, 1) in voxels to LPS mm. */
 export function affineOf(grid: Grid): number[] {
   const { direction: d, origin: o, spacing: s } = grid;

@@ -1,7 +1,7 @@
 /** Which scans are for training and which for validation: always whole scans, never single tiles. */
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
-import { fromSystemError, UserError } from '../errors.js';
+import { abridged, fromSystemError, UserError } from '../errors.js';
 import { randomStream } from '../random.js';
 import type { Split } from './tile-store-manifest.js';
 
@@ -37,9 +37,7 @@ export function readSplit(path: string, ids: readonly string[]): Map<string, Spl
   }
   const missing = ids.filter((id) => !split.has(id));
   if (missing.length > 0) {
-    const shown = missing.slice(0, 5).join(', ');
-    const got = missing.length > 5 ? `${shown} and ${missing.length - 5} more` : shown;
-    throw badSplit(path, 'some scans are neither for training nor for validation', got);
+    throw badSplit(path, 'some scans are neither for training nor for validation', abridged(missing));
   }
   return split;
 }

@@ -1,14 +1,8 @@
-import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { cosineSeparation } from '../../src/analysis/cosine.js';
 import { l2Normalise, type PartFeatures } from '../../src/analysis/features.js';
 import { nearestNeighbourAccuracy, silhouette } from '../../src/analysis/neighbours.js';
-import {
-  areaUnderRoc,
-  histogramShares,
-  overlapCoefficient,
-  sensitivityIndex,
-} from '../../src/analysis/separation.js';
+import { histogramShares, overlapCoefficient, sensitivityIndex } from '../../src/analysis/separation.js';
 import { UserError } from '../../src/errors.js';
 import { clusters, constantWholes } from './features.js';
 
@@ -34,26 +28,6 @@ describe('l2Normalise', () => {
     const features = clusters(2, 3, 4, 1);
     features.values[4 * 4 + 1] = Number.NaN;
     expect(() => l2Normalise(features)).toThrow(/part 4: .*not a number/);
-  });
-});
-
-describe('areaUnderRoc', () => {
-  it('counts ties half', () => {
-    expect(areaUnderRoc(of(2, 3), of(0, 1))).toBe(1);
-    expect(areaUnderRoc(of(0, 1), of(2, 3))).toBe(0);
-    expect(areaUnderRoc(of(1, 1), of(1, 1, 1))).toBe(0.5);
-    expect(areaUnderRoc(of(0.8, 0.4, 0.5), of(0.5, 0.1))).toBeCloseTo((2 + 1 + 1.5) / 6, 14);
-  });
-
-  it('is the share of pairs in the right order', () => {
-    const scores = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 12 });
-    fc.assert(
-      fc.property(scores, scores, (positive, negative) => {
-        const won = positive.flatMap((p) => negative.map((n) => (p > n ? 1 : p === n ? 0.5 : 0)));
-        const expected = won.reduce((sum: number, w) => sum + w, 0) / won.length;
-        expect(areaUnderRoc(of(...positive), of(...negative))).toBeCloseTo(expected, 12);
-      }),
-    );
   });
 });
 

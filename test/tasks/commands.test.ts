@@ -13,6 +13,7 @@ const COMMANDS = [
   'pretrain',
   'export',
   'embed',
+  'evaluate',
   'report',
   'graph',
   'inspect',

@@ -1,0 +1,54 @@
+import { evaluate as run } from '../../src/tasks/evaluate.js';
+import { formatEvaluation } from '../../src/tasks/evaluation.js';
+import { command } from '../command.js';
+
+export const evaluate = command({
+  usage: 'evaluate',
+  describe: 'Compare masks, scores or detections, whoever made them, with the truth',
+  options: {
+    prediction: {
+      string: true,
+      demandOption: true,
+      describe: 'mask, probability map or folder of them; table of id,score or of detections as in LUNA16',
+    },
+    reference: {
+      string: true,
+      demandOption: true,
+      describe: 'mask or folder of masks; table of id,label or annotations.csv as in LUNA16',
+    },
+    label: { number: true, describe: 'masks: the class that is compared; without it they must be 0 and 1' },
+    tolerance: {
+      number: true,
+      default: 1,
+      describe: 'masks: mm that surfaces may be apart for the surface Dice',
+    },
+    excluded: {
+      string: true,
+      describe: 'detections: table of findings that are neither hits nor false positives',
+    },
+    scans: { string: true, describe: 'detections: file with the name of every scan, one a line' },
+    resamples: { number: true, default: 1000, describe: 'of the bootstrap intervals; 0 for none' },
+    seed: { number: true, default: 1, describe: 'of the resamples' },
+  },
+  examples: [
+    ['$0 evaluate --prediction liver.nii.gz --reference truth.nii.gz --label 1', 'IoU, Dice, distances'],
+    ['$0 evaluate --prediction scores.csv --reference labels.csv --json', 'AUC, average precision'],
+    ['$0 evaluate --prediction submission.csv --reference annotations.csv', 'FROC, CPM'],
+  ],
+  run: async (args) => {
+    const { kind, facts, metrics, ...rest } = await run({
+      prediction: args.prediction,
+      reference: args.reference,
+      toleranceMm: args.tolerance,
+      resamples: args.resamples,
+      seed: args.seed,
+      ...(args.label === undefined ? {} : { label: args.label }),
+      ...(args.excluded === undefined ? {} : { excluded: args.excluded }),
+      ...(args.scans === undefined ? {} : { scans: args.scans }),
+    });
+    return {
+      text: formatEvaluation({ kind, facts, metrics, ...rest }),
+      json: { kind, ...facts, ...metrics, ...rest },
+    };
+  },
+});

@@ -1,0 +1,119 @@
+import { UserError } from '../errors.js';
+import { normalTails, regularisedIncompleteBeta } from './special.js';
+import { mean, standardDeviation } from './statistics.js';
+
+/** A two-sided test. */
+export interface TestResult {
+  /** t, or for Wilcoxon's test the smaller of the two rank sums. */
+  readonly statistic: number;
+  /** Probability of a statistic at least as extreme if there were no difference. */
+  readonly p: number;
+}
+
+/** A t-test. */
+export interface TTestResult extends TestResult {
+  readonly degreesOfFreedom: number;
+}
+
+/**
+ * Student's t-test for pairs: two methods on the same seeds, folds or cases.
+ * @returns null where it is not defined: fewer than 2 pairs, or differences that do not vary
+ * @throws UserError when the lengths differ
+ */
+export function pairedTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestResult | null {
+  const differences = differencesOf(a, b);
+  const n = differences.length;
+  return tTest(mean(differences), standardDeviation(differences) / Math.sqrt(n), n - 1);
+}
+
+/**
+ * Welch's t-test: two independent samples whose variances may differ.
+ * @returns null where it is not defined: fewer than 2 values on a side, or none that vary
+ */
+export function welchTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestResult | null {
+  const [u, v] = [standardDeviation(a) ** 2 / a.length, standardDeviation(b) ** 2 / b.length];
+  const degreesOfFreedom = (u + v) ** 2 / (u ** 2 / (a.length - 1) + v ** 2 / (b.length - 1));
+  return tTest(mean(a) - mean(b), Math.sqrt(u + v), degreesOfFreedom);
+}
+
+function tTest(difference: number, standardError: number, degreesOfFreedom: number): TTestResult | null {
+  if (!(standardError > 0)) return null;
+  const t = difference / standardError;
+  const p = regularisedIncompleteBeta(
+    degreesOfFreedom / (degreesOfFreedom + t * t),
+    degreesOfFreedom / 2,
+    0.5,
+  );
+  return { statistic: t, p, degreesOfFreedom };
+}
+
+/** Up to so many pairs Wilcoxon's distribution is computed exactly: a few milliseconds. */
+const MOST_EXACT_PAIRS = 200;
+
+/**
+ * Wilcoxon's signed-rank test for pairs. Pairs without a difference are left out, equal differences share their mean
+ * rank. p is exact, ties or not, up to 200 pairs, and from the normal approximation (corrected for ties, not for
+ * continuity) above.
+ * @returns null where it is not defined: no pair differs, or a value is not finite
+ * @throws UserError when the lengths differ
+ */
+export function wilcoxonSignedRank(a: ArrayLike<number>, b: ArrayLike<number>): TestResult | null {
+  const differences = differencesOf(a, b).filter((difference) => difference !== 0);
+  if (differences.length === 0 || !differences.every(Number.isFinite)) return null;
+  // Twice the ranks, which are whole numbers.
+  const ranks = doubledRanks(differences.map(Math.abs));
+  const total = ranks.reduce((sum, rank) => sum + rank, 0);
+  const up = ranks.reduce((sum, rank, i) => sum + (differences[i]! > 0 ? rank : 0), 0);
+  const smaller = Math.min(up, total - up);
+  const exact = differences.length <= MOST_EXACT_PAIRS;
+  return { statistic: smaller / 2, p: exact ? exactTails(ranks, smaller) : approximateTails(ranks, smaller) };
+}
+
+function doubledRanks(sizes: readonly number[]): number[] {
+  const sorted = Float64Array.from(sizes).sort();
+  return sizes.map((size) => sorted.indexOf(size) + sorted.lastIndexOf(size) + 2);
+}
+
+/** P(S ≤ smaller) + P(S ≥ total − smaller), where S is a sum in which every rank is, or is not, at even odds. */
+function exactTails(ranks: readonly number[], smaller: number): number {
+  const probability = new Float64Array(smaller + 1);
+  probability[0] = 1;
+  for (const rank of ranks) {
+    for (let sum = smaller; sum >= 0; sum--) {
+      probability[sum] = (probability[sum]! + (sum >= rank ? probability[sum - rank]! : 0)) / 2;
+    }
+  }
+  return Math.min(1, 2 * probability.reduce((a, b) => a + b, 0));
+}
+
+function approximateTails(ranks: readonly number[], smaller: number): number {
+  // A rank that is in the sum at even odds has the mean r/2 and the variance r²/4; ties thus need no correction.
+  const centre = ranks.reduce((sum, rank) => sum + rank / 2, 0);
+  const variance = ranks.reduce((sum, rank) => sum + rank ** 2 / 4, 0);
+  return normalTails((centre - smaller) / Math.sqrt(variance));
+}
+
+/**
+ * Holm's correction for several tests.
+ * @returns adjusted p-values in the same order: reject those at most α, and the chance of any false rejection is at
+ *   most α
+ */
+export function holm(pValues: readonly number[]): number[] {
+  const order = [...pValues.keys()].sort((a, b) => pValues[a]! - pValues[b]!);
+  const adjusted: number[] = [];
+  let highest = 0;
+  order.forEach((test, i) => {
+    highest = Math.max(highest, Math.min(1, (pValues.length - i) * pValues[test]!));
+    adjusted[test] = highest;
+  });
+  return adjusted;
+}
+
+function differencesOf(a: ArrayLike<number>, b: ArrayLike<number>): number[] {
+  if (a.length !== b.length)
+    throw new UserError('usage', {
+      what: 'a test of pairs needs pairs',
+      got: `${a.length} and ${b.length} values`,
+    });
+  return Array.from(a, (value, i) => value - b[i]!);
+}

@@ -1,0 +1,105 @@
+import { isTablePath, readTable, TABLE_EXTENSIONS } from '../data/tables.js';
+import { UserError } from '../errors.js';
+import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
+import { evaluateMasks } from './evaluate-masks.js';
+import { evaluateScores } from './evaluate-scores.js';
+import type { Evaluation } from './evaluation.js';
+
+export interface EvaluateOptions {
+  /** A mask, probability map, or folder of them; or a table of scores or detections. */
+  readonly prediction: string;
+  /** A mask or folder of masks; or a table of labels or lesions. */
+  readonly reference: string;
+  /** Of masks: the class that is compared. Without it they must be 0 and 1. */
+  readonly label?: number;
+  /** Of masks: how far surfaces may be apart for the surface Dice, mm; default 1. */
+  readonly toleranceMm?: number;
+  /** Of detections: table of findings that are neither hits nor false positives. */
+  readonly excluded?: string;
+  /** Of detections: file with the name of every scan, one a line. */
+  readonly scans?: string;
+  /** Resamples of the bootstrap intervals; default 1,000, 0 for none. */
+  readonly resamples?: number;
+  /** Of the resamples; default 1. */
+  readonly seed?: number;
+}
+
+/**
+ * Compares what a model predicted with the truth: masks by overlap and distance, scores by AUC and average
+ * precision, detections by their sensitivity at fixed numbers of false positives.
+ * @throws UserError when the two do not belong together, or one is broken
+ */
+export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
+  const {
+    prediction,
+    reference,
+    label,
+    toleranceMm = 1,
+    excluded,
+    scans,
+    resamples = 1000,
+    seed = 1,
+  } = options;
+  checkNumber(
+    '--label',
+    label,
+    (value) => Number.isSafeInteger(value) && value >= 1,
+    'a whole number above 0',
+  );
+  checkNumber('--tolerance', toleranceMm, (mm) => Number.isFinite(mm) && mm >= 0, 'mm, 0 or more');
+  checkNumber(
+    '--resamples',
+    resamples,
+    (n) => Number.isSafeInteger(n) && n >= 0,
+    'a whole number, 0 or more',
+  );
+  const tables = [prediction, reference].filter(isTablePath);
+  if (tables.length === 1) {
+    throw new UserError('usage', {
+      what: 'one of the two is a table, the other is not',
+      got: `${prediction} and ${reference}`,
+      expected: `two masks, two folders of masks, or two tables (${TABLE_EXTENSIONS.join(', ')})`,
+    });
+  }
+  const resampling = { resamples, seed };
+  if (tables.length === 0) {
+    refuse('masks', { '--excluded': excluded, '--scans': scans });
+    return evaluateMasks(prediction, reference, {
+      ...resampling,
+      toleranceMm,
+      ...(label === undefined ? {} : { label }),
+    });
+  }
+  const truth = readTable(reference);
+  if (truth.columns.includes(DIAMETER_COLUMN)) {
+    refuse('detections', { '--label': label });
+    return evaluateDetections(readTable(prediction), truth, {
+      ...resampling,
+      ...(excluded === undefined ? {} : { excluded }),
+      ...(scans === undefined ? {} : { scans }),
+    });
+  }
+  refuse('scores', { '--label': label, '--excluded': excluded, '--scans': scans });
+  return evaluateScores(readTable(prediction), truth, resampling);
+}
+
+function checkNumber(
+  flag: string,
+  value: number | undefined,
+  isGood: (value: number) => boolean,
+  expected: string,
+): void {
+  if (value === undefined || isGood(value)) return;
+  throw new UserError('usage', {
+    what: 'this number is not possible',
+    where: flag,
+    got: String(value),
+    expected,
+  });
+}
+
+/** Options that would be without effect are refused: whoever gave them expected one. */
+function refuse(kind: string, flags: Readonly<Record<string, unknown>>): void {
+  const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
+  if (given.length > 0) throw new UserError('usage', { what: `${given.join(' and ')} is not for ${kind}` });
+}
