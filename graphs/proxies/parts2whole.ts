@@ -9,6 +9,8 @@ export interface Parts2WholeOptions {
   /** Size of wholes and resized parts; the tile is a whole multiple of it along every axis. */
   readonly whole: DHW;
   readonly window: HuWindow;
+  /** Size of the box of a tile that holds its part: the smaller, the less there is to compute. The tile's without it. */
+  readonly box?: DHW;
 }
 
 /** What a sample is made into: the network's input and its target, both [N,1,D,H,W] in [0, 1]. */
@@ -20,29 +22,32 @@ export interface Sample {
 /**
  * Parts2Whole's task: a part of a whole, resized to the whole's size, goes in; the whole is to come out.
  *
- * Trilinear interpolation is separable, so the part is the tile times one small matrix an axis. Inputs of the graph:
- * `tile` int16 [N,D₀,H₀,W₀] in HU, `part_depth` [N,D,D₀], `part_height` [N,H,H₀], `part_width` [N,W₀,W].
+ * Trilinear interpolation is separable, so the part is a box of the tile times one small matrix an axis. Inputs of the
+ * graph: `tile` int16 [N,D₀,H₀,W₀] in HU, `part_box` int16 [N,D₁,H₁,W₁], `part_depth` [N,D,D₁], `part_height` [N,H,H₁],
+ * `part_width` [N,W₁,W].
  */
 export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sample {
   const {
     batch: n,
     tile,
     whole: [depth, height, width],
+    box = tile,
   } = options;
-  const [tileDepth, tileHeight, tileWidth] = tile;
+  const [boxDepth, boxHeight, boxWidth] = box;
   const hu = g.input('tile', 'int16', [n, ...tile]);
-  const byDepth = g.input('part_depth', 'float32', [n, depth, tileDepth]);
-  const byHeight = g.input('part_height', 'float32', [n, height, tileHeight]);
-  const byWidth = g.input('part_width', 'float32', [n, tileWidth, width]);
+  const byDepth = g.input('part_depth', 'float32', [n, depth, boxDepth]);
+  const byHeight = g.input('part_height', 'float32', [n, height, boxHeight]);
+  const byWidth = g.input('part_width', 'float32', [n, boxWidth, width]);
+  const around = g.input('part_box', 'int16', [n, ...box]);
 
   return g.scope('parts2whole', () => {
-    const unit = normaliseHu(g, hu, options.window);
-    const narrow = g.add('MatMul', [unit, g.reshape(byWidth, [n, 1, tileWidth, width])]);
-    const low = g.add('MatMul', [g.reshape(byHeight, [n, 1, height, tileHeight]), narrow]);
-    const short = g.add('MatMul', [byDepth, g.reshape(low, [n, tileDepth, height * width])]);
+    const unit = normaliseHu(g, around, options.window);
+    const narrow = g.add('MatMul', [unit, g.reshape(byWidth, [n, 1, boxWidth, width])]);
+    const low = g.add('MatMul', [g.reshape(byHeight, [n, 1, height, boxHeight]), narrow]);
+    const short = g.add('MatMul', [byDepth, g.reshape(low, [n, boxDepth, height * width])]);
     return {
       part: g.reshape(short, [n, 1, depth, height, width]),
-      whole: averaged(g, g.reshape(unit, [n, 1, ...tile]), options.whole),
+      whole: averaged(g, g.reshape(normaliseHu(g, hu, options.window), [n, 1, ...tile]), options.whole),
     };
   });
 }

@@ -1,11 +1,13 @@
 import { UserError } from '../errors.js';
 import { permutation, randomStream } from '../random.js';
-import { type Box, type PartOptions, partMatrices, samplePart } from './parts.js';
+import { type Box, largestPart, type PartOptions, partMatrices, samplePart } from './parts.js';
 import type { Split } from './tile-store-manifest.js';
 import { readTile, type TileStore } from './tiles.js';
+import { cutTile } from './tiling.js';
 import type { XYZ } from './volume.js';
 
-/** Samples for one run of a graph: tiles, and for each the matrices that cut and resize one part of it. */
+/** Samples for one run of a graph: tiles, and for each a box of it with the matrices that cut a part
+ * out and resize it. */
 export interface Batch {
   readonly index: number;
   /** Samples N. */
@@ -16,13 +18,17 @@ export interface Batch {
   readonly tile: XYZ;
   /** Voxels of a whole and of a resized part, W × H × D. */
   readonly whole: XYZ;
+  /** Voxels of the box around a part, W₁ × H₁ × D₁. */
+  readonly box: XYZ;
   /** HU [N, D₀, H₀, W₀] */
   readonly wholes: Int16Array<ArrayBuffer>;
-  /** [N, D, D₀] */
+  /** HU [N, D₁, H₁, W₁]: of each tile a box that holds the part. */
+  readonly boxes: Int16Array<ArrayBuffer>;
+  /** [N, D, D₁] */
   readonly depth: Float32Array<ArrayBuffer>;
-  /** [N, H, H₀] */
+  /** [N, H, H₁] */
   readonly height: Float32Array<ArrayBuffer>;
-  /** [N, W₀, W] */
+  /** [N, W₁, W] */
   readonly width: Float32Array<ArrayBuffer>;
   /** Where each sample's tile is in its split of the store. */
   readonly tiles: number[];
@@ -66,30 +72,47 @@ export function batchPlan(
   });
 }
 
+const voxelsOf = ([x, y, z]: XYZ) => x * y * z;
+
+/** Where a box of a fixed size lies that holds a part, and the part's place in it. */
+export function boxAround(part: Box, size: XYZ, tile: XYZ): { start: XYZ; inside: Box } {
+  const start = part.start.map((s, axis) => Math.min(s, tile[axis]! - size[axis]!)) as unknown as XYZ;
+  const place = part.start.map((s, axis) => s - start[axis]!) as unknown as XYZ;
+  return { start, inside: { start: place, size: part.size } };
+}
+
 /** Reads the tiles of planned samples. @throws UserError of kind `data` when one has changed */
 export function loadBatch(
   store: TileStore,
   split: Split,
-  wholeSize: XYZ,
+  { wholeSize, part: options }: Pick<SamplingOptions, 'wholeSize' | 'part'>,
   samples: readonly Sample[],
   index: number,
 ): Batch {
   const size = samples.length;
-  const [w0, h0, d0] = store.size;
+  const box = largestPart(store.size, options);
+  const tileVoxels = voxelsOf(store.size);
+  const boxVoxels = voxelsOf(box);
+  const [w1, h1, d1] = box;
   const [w, h, d] = wholeSize;
-  const wholes = new Int16Array(size * d0 * h0 * w0);
-  const depth = new Float32Array(size * d * d0);
-  const height = new Float32Array(size * h * h0);
-  const width = new Float32Array(size * w0 * w);
+  const wholes = new Int16Array(size * tileVoxels);
+  const boxes = new Int16Array(size * boxVoxels);
+  const depth = new Float32Array(size * d * d1);
+  const height = new Float32Array(size * h * h1);
+  const width = new Float32Array(size * w1 * w);
   samples.forEach(({ tile, part }, i) => {
-    readTile(store, store[split][tile]!, wholes.subarray(i * d0 * h0 * w0, (i + 1) * d0 * h0 * w0));
-    const matrices = partMatrices(part, store.size, wholeSize);
-    depth.set(matrices.depth, i * d * d0);
-    height.set(matrices.height, i * h * h0);
-    width.set(matrices.width, i * w0 * w);
+    const voxels = wholes.subarray(i * tileVoxels, (i + 1) * tileVoxels);
+    readTile(store, store[split][tile]!, voxels);
+    const { start, inside } = boxAround(part, box, store.size);
+    cutTile({ voxels, size: store.size }, start, box, boxes.subarray(i * boxVoxels, (i + 1) * boxVoxels));
+    const matrices = partMatrices(inside, box, wholeSize);
+    depth.set(matrices.depth, i * d * d1);
+    height.set(matrices.height, i * h * h1);
+    width.set(matrices.width, i * w1 * w);
   });
   const tiles = samples.map(({ tile }) => tile);
-  return { index, size, used: size, tile: store.size, whole: wholeSize, wholes, depth, height, width, tiles };
+  const sizes = { tile: store.size, whole: wholeSize, box };
+  return { index, size, used: size, ...sizes, wholes, boxes, depth, height, width, tiles };
 }
 
 /**
@@ -111,7 +134,7 @@ export function* validationBatches(
       const tile = Math.floor((Math.min(first + i, count - 1) * available) / count);
       return { tile, part: samplePart(randomStream(seed, 'validation part', tile), store.size, part) };
     });
-    const loaded = loadBatch(store, 'validation', wholeSize, samples, first / batch);
+    const loaded = loadBatch(store, 'validation', options, samples, first / batch);
     yield { ...loaded, used: Math.min(batch, count - first) };
   }
 }

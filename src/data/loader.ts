@@ -7,6 +7,7 @@ import { openTileStore, type TileStore } from './tiles.js';
 export {
   type Batch,
   batchPlan,
+  boxAround,
   loadBatch,
   type Sample,
   type SamplingOptions,
@@ -22,7 +23,7 @@ export interface LoaderJob extends SamplingOptions {
 /** Plans and loads one batch of a job. */
 export function loadPlanned({ store, split, ...options }: LoaderJob, index: number): Batch {
   const samples = batchPlan(index, store[split].length, store.size, options);
-  return loadBatch(store, split, options.wholeSize, samples, index);
+  return loadBatch(store, split, options, samples, index);
 }
 
 export interface LoaderOptions extends SamplingOptions {

@@ -5,5 +5,6 @@ import { type LoaderJob, loadPlanned } from './loader.js';
 
 answerRequests(
   (index: number) => loadPlanned(workerData as LoaderJob, index),
-  ({ wholes, depth, height, width }) => [wholes.buffer, depth.buffer, height.buffer, width.buffer],
+  ({ wholes, boxes, depth, height, width }) =>
+    [wholes, boxes, depth, height, width].map(({ buffer }) => buffer),
 );

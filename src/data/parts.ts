@@ -42,6 +42,19 @@ export function samplePart(random: RandomStream, whole: XYZ, options: PartOption
   return { start: [start(0), start(1), start(2)], size };
 }
 
+/** Voxels of the smallest box that holds any part which {@link samplePart} draws. */
+export function largestPart(whole: XYZ, { scale, ratio, isotropic }: PartOptions): XYZ {
+  const [low, high] = isotropic ? [0, 0] : [Math.log(ratio[0]), Math.log(ratio[1])];
+  // The logarithms of the sides, x first, are (xy + xz)/3, (xz − 2xy)/3 and (xy − 2xz)/3.
+  const other = (high - 2 * low) / 3;
+  const side = (axis: 0 | 1 | 2, logarithm: number) =>
+    Math.min(
+      whole[axis],
+      Math.max(1, Math.round(Math.cbrt(scale[1]) * Math.exp(logarithm) * whole[axis] + 1e-6)),
+    );
+  return [side(0, (2 * high) / 3), side(1, other), side(2, other)];
+}
+
 /** Sides relative to the whole's: their product is scale³. */
 function sideFactors(random: RandomStream, scale: number, { ratio, isotropic }: PartOptions): XYZ {
   if (isotropic) return [scale, scale, scale];

@@ -44,7 +44,7 @@ export function tileOrigins(scan: XYZ, { size, zBorder, xyBorder }: TilingOption
  * @param tile is written to and returned; a new one without it
  */
 export function cutTile(
-  { voxels, size: [width, height] }: Volume,
+  { voxels, size: [width, height] }: Pick<Volume, 'voxels' | 'size'>,
   origin: XYZ,
   [w, h, d]: XYZ,
   tile = new Int16Array(w * h * d),

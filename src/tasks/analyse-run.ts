@@ -80,7 +80,7 @@ async function partFeatures(
     // A short last batch is filled up with its last sample.
     const group = Array.from({ length: size }, (_, i) => samples[Math.min(first + i, samples.length - 1)]!);
     const rows = await extractor.features(
-      loadBatch(store, 'validation', config.whole, group, first),
+      loadBatch(store, 'validation', { wholeSize: config.whole, part: config.part }, group, first),
       tensors,
     );
     values.set(rows.subarray(0, Math.min(size, samples.length - first) * dimensions), first * dimensions);

@@ -159,7 +159,8 @@ function noiseBatch(size: XYZ, seed: number): Batch {
   const { depth, height, width } = partMatrices({ start: [0, 0, 0], size }, size, size);
   const twice = (matrix: Float32Array) => Float32Array.of(...matrix, ...matrix);
   const matrices = { depth: twice(depth), height: twice(height), width: twice(width) };
-  return { index: 0, size: 2, used: 2, tile: size, whole: size, wholes, ...matrices, tiles: [0, 1] };
+  const sizes = { tile: size, whole: size, box: size };
+  return { index: 0, size: 2, used: 2, ...sizes, wholes, boxes: wholes, ...matrices, tiles: [0, 1] };
 }
 
 /** Images [N,z,y,x] with every voxel repeated along each axis: averaged over blocks they are the same again. */
@@ -184,7 +185,8 @@ async function compareFeatures(
   model: Uint8Array,
   inputType: 'float32' | 'int16',
 ): Promise<number> {
-  const small: Config = { ...config, batch: 2, microBatch: null };
+  const part = { ...config.part, scale: [1, 1] as [number, number] };
+  const small: Config = { ...config, part, batch: 2, microBatch: null };
   const batch = noiseBatch(config.whole, config.seed);
   const extractor = await createFeatureExtractor(small, config.whole, nodeEngine);
   const session = await nodeEngine.load(model, { threads: config.threads });

@@ -11,6 +11,7 @@ import { encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError } from '../../graphs/onnx/types.js';
 import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruction.js';
 import type { Config } from '../config.js';
+import { largestPart } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
 import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
@@ -32,6 +33,7 @@ export function proxyOptions(
     tile: depthHeightWidth(tile),
     whole: depthHeightWidth(config.whole),
     window: config.hu,
+    box: depthHeightWidth(largestPart(tile, config.part)),
     network: config.network,
   };
 }

@@ -38,20 +38,19 @@ const float = (
 const scalar = (value: number) => float([], Float32Array.of(value));
 
 /** What the graphs call the parts of a batch. */
-export function batchFeeds({
-  wholes,
-  depth,
-  height,
-  width,
-  size,
-  tile,
-  whole,
-}: Batch): Record<string, EngineTensor> {
+export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
+  const { wholes, boxes, depth, height, width, size, tile, whole, box } = batch;
+  const hu = (data: Int16Array, [x, y, z]: XYZ): EngineTensor => ({
+    type: 'int16',
+    shape: [size, z, y, x],
+    data,
+  });
   return {
-    tile: { type: 'int16', shape: [size, tile[2], tile[1], tile[0]], data: wholes },
-    part_depth: float([size, whole[2], tile[2]], depth),
-    part_height: float([size, whole[1], tile[1]], height),
-    part_width: float([size, tile[0], whole[0]], width),
+    tile: hu(wholes, tile),
+    part_box: hu(boxes, box),
+    part_depth: float([size, whole[2], box[2]], depth),
+    part_height: float([size, whole[1], box[1]], height),
+    part_width: float([size, box[0], whole[0]], width),
   };
 }
 

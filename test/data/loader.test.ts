@@ -8,7 +8,7 @@ import {
   openLoader,
   validationBatches,
 } from '../../src/data/loader.js';
-import { DEFAULT_PART } from '../../src/data/parts.js';
+import { DEFAULT_PART, largestPart } from '../../src/data/parts.js';
 import { readTile, type TileStore } from '../../src/data/tiles.js';
 import type { XYZ } from '../../src/data/volume.js';
 import { errorOf, sampleStore, temporaryFolder } from './tiles-sample.js';
@@ -70,13 +70,16 @@ describe('batchPlan', () => {
 describe('the loader', () => {
   test('gives tiles and matrices of the planned samples', async () => {
     const [batch] = await take(1, {});
-    const { wholes, depth, height, width, tiles, ...facts } = batch!;
+    const { wholes, boxes, box, depth, height, width, tiles, ...facts } = batch!;
     expect(facts).toEqual({ index: 0, size: 5, used: 5, tile: [16, 8, 8], whole: [8, 8, 4] });
     expect(tiles).toEqual(batchPlan(0, 12, [16, 8, 8], sampling).map(({ tile }) => tile));
     tiles.forEach((tile, i) => {
       expect(wholes.slice(i * 1024, (i + 1) * 1024)).toEqual(readTile(store, store.train[tile]!));
     });
-    expect([depth.length, height.length, width.length]).toEqual([5 * 4 * 8, 5 * 8 * 8, 5 * 16 * 8]);
+    const [x, y, z] = box;
+    expect(box).toEqual(largestPart([16, 8, 8], sampling.part));
+    expect(boxes.length).toBe(5 * x * y * z);
+    expect([depth.length, height.length, width.length]).toEqual([5 * 4 * z, 5 * 8 * y, 5 * x * 8]);
   });
 
   test('gives the same bytes with any number of threads', async () => {
@@ -158,6 +161,7 @@ describe('validation', () => {
     const [few] = [...validationBatches(store, { ...sampling, limit: 3 })];
     expect(few!.tiles.slice(0, 3)).toEqual([0, 4, 8]);
     const all = [...validationBatches(store, { ...sampling, limit: 12 })];
-    expect(few!.depth.slice(32, 64)).toEqual(all[0]!.depth.slice(4 * 32, 5 * 32));
+    const length = 4 * few!.box[2];
+    expect(few!.depth.slice(length, 2 * length)).toEqual(all[0]!.depth.slice(4 * length, 5 * length));
   });
 });

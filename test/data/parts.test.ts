@@ -1,9 +1,11 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
+import { boxAround } from '../../src/data/loader.js';
 import {
   type Box,
   DEFAULT_PART,
   interpolationMatrix,
+  largestPart,
   type PartOptions,
   partMatrices,
   samplePart,
@@ -142,6 +144,32 @@ function resizedByMatrices(tile: Float32Array, [w0, h0, d0]: XYZ, box: Box, [w, 
   }
   return result;
 }
+
+test('a box of the largest part holds every part, wherever it lies', () => {
+  for (const options of [
+    DEFAULT_PART,
+    { ...DEFAULT_PART, scale: [1 / 16, 1] as const },
+    { ...DEFAULT_PART, scale: [1 / 64, 1 / 8] as const, ratio: [0.9, 1.5] as const },
+    { ...DEFAULT_PART, isotropic: true },
+  ]) {
+    const tile: XYZ = [40, 32, 24];
+    const box = largestPart(tile, options);
+    const most = [0, 0, 0];
+    for (let i = 0; i < 3000; i++) {
+      const part = samplePart(randomStream(i), tile, options);
+      const { start, inside } = boxAround(part, box, tile);
+      for (const axis of [0, 1, 2] as const) {
+        most[axis] = Math.max(most[axis]!, part.size[axis]);
+        expect(start[axis]).toBeGreaterThanOrEqual(0);
+        expect(start[axis] + box[axis]).toBeLessThanOrEqual(tile[axis]);
+        expect(start[axis] + inside.start[axis]).toBe(part.start[axis]);
+        expect(inside.start[axis] + inside.size[axis]).toBeLessThanOrEqual(box[axis]);
+      }
+    }
+    // No larger than need be.
+    for (const axis of [0, 1, 2] as const) expect(most[axis]).toBeGreaterThan(0.9 * box[axis] - 1);
+  }
+});
 
 describe('partMatrices', () => {
   test.each<[string, Box, XYZ]>([

@@ -25,10 +25,15 @@ const model = encodeModel(toModel(lower(g.build(), { choose: plainForms })));
 const session = await nodeEngine.load(model, { threads });
 const batch = randomBatch(config, 0);
 let count = 0;
+const [x, y, z] = config.whole;
+// As in a training step, memory is taken once.
+const into = {
+  part: { type: 'float32', shape: [1, 1, z, y, x], data: new Float32Array(x * y * z) },
+} as const;
 
 async function cut(): Promise<void> {
   for (let i = 0; i < parts; i++)
-    await session.run(batchFeeds({ ...batch, ...randomParts(config, ++count) }));
+    await session.run(batchFeeds({ ...batch, ...randomParts(config, batch.wholes, ++count) }), into);
 }
 
 await compete(cut, `${nodeEngine.name}, ${nodeEngine.provider}, with the drawing of the parts`, threads);

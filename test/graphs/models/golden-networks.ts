@@ -56,6 +56,7 @@ export const feedsOf = (
   hu: Int16Array,
 ): Record<string, EngineTensor> => ({
   tile: { type: 'int16', shape: [config.batch, ...config.tile], data: hu },
+  part_box: { type: 'int16', shape: [config.batch, ...config.tile], data: hu },
   ...partFeeds(config),
   ...parameterFeeds(parameters, graph.inputs),
 });
