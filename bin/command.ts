@@ -1,5 +1,5 @@
 import type { Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
-import { PRESET_NAMES } from '../src/config.js';
+import { PRESET_NAMES } from '../src/config/pretraining.js';
 import type { XYZ } from '../src/data/volume.js';
 import { UserError } from '../src/errors.js';
 import { DEVICES } from '../src/runtime/device.js';
@@ -41,6 +41,19 @@ export function command<const O extends Record<string, Options>>(spec: Specifica
   };
 }
 
+/** Three numbers, such as `0.7x0.7x1.5`. @throws UserError when they are none */
+export function parseTriple(where: string, text: string): XYZ {
+  const values = text.split(/[x×]/).map(Number);
+  if (values.length !== 3 || values.some((value) => !(value > 0 && Number.isFinite(value))))
+    throw new UserError('usage', {
+      what: 'this is three numbers, x×y×z',
+      where,
+      got: text,
+      expected: 'such as 1x1x2.5',
+    });
+  return values as unknown as XYZ;
+}
+
 /** `128x128x64` as x, y, z. @throws UserError when it is no size */
 export function parseSize(text: string): XYZ {
   const sizes = text.split(/[x×]/).map(Number);
@@ -54,11 +67,38 @@ export function parseSize(text: string): XYZ {
   return sizes as unknown as XYZ;
 }
 
+/** `a,b` as names. */
+export const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim());
+
+/** `name=value` of each text. @throws UserError when one is not written so */
+export function parsePairs(where: string, texts: readonly string[]): Record<string, string> {
+  return Object.fromEntries(
+    texts.map((text) => {
+      const at = text.indexOf('=');
+      if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+      throw new UserError('usage', { what: 'this is written name=value', where, got: text });
+    }),
+  );
+}
+
 /** Where to run. */
 export const deviceOption = {
   string: true,
   describe: `${DEVICES}; auto is the CPU`,
 } as const satisfies Options;
+
+/** True after the first Ctrl-C; the second ends the process at once. */
+export function onInterrupt(): () => boolean {
+  let asked = false;
+  const handle = () => {
+    if (asked) process.exit(130);
+    asked = true;
+    process.stderr.write('\nfinishing the step, then saving (Ctrl-C again to quit at once)\n');
+  };
+  process.on('SIGINT', handle);
+  process.on('SIGTERM', handle);
+  return () => asked;
+}
 
 /** The options that choose a configuration, shared by `pretrain` and `graph`. */
 export const configOptions = {

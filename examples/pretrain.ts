@@ -19,7 +19,7 @@ const trained = await pretrain({
   preset: 'tiny',
   flags: { steps: Number(steps) },
 });
-console.log(`step ${trained.step}, best validation MSE ${trained.best?.validationMse}`);
+console.log(`step ${trained.step}, best validation MSE ${trained.best?.validationLoss}`);
 
 const report = await makeReport({ run, wholes: 8, parts: 4 });
 const { model, featureError } = await exportModel({ run, out: join(out, 'encoder') });

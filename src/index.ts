@@ -28,13 +28,14 @@ export {
 } from './analysis/significance.js';
 export { mean, pearson, quantile, standardDeviation } from './analysis/statistics.js';
 export { type SurfaceMeasures, surfaceMeasures } from './analysis/surface.js';
-export { type Config, type ConfigSources, resolveConfig } from './config.js';
+export { type Config, type ConfigSources, resolveConfig } from './config/pretraining.js';
 export { findScans, readScanHeader, readVolume } from './data/formats/index.js';
 export { writeMetaImage } from './data/formats/metaimage.js';
 export { writeNifti } from './data/formats/nifti.js';
 export { orientLPS, voxelToWorld, worldToVoxel } from './data/geometry.js';
-export { type Batch, type Loader, openLoader, validationBatches } from './data/loader.js';
+export { type Batch, openLoader, validationBatches } from './data/loader.js';
 export { type Box, type PartOptions, samplePart } from './data/parts.js';
+export type { Loader } from './data/read-ahead.js';
 export { openTileStore, readTile, type TileStore } from './data/tiles.js';
 export type { Grid, Volume, XYZ } from './data/volume.js';
 export { type ErrorKind, UserError } from './errors.js';

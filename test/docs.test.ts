@@ -26,6 +26,7 @@ describe.each([
   ['README.md', 3],
   ['docs/data-preparation.md', 3],
   ['docs/evaluation.md', 5],
+  ['docs/fine-tuning.md', 6],
   ['docs/graphs.md', 3],
   ['docs/performance.md', 2],
   ['docs/gpu.md', 1],

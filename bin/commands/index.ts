@@ -4,6 +4,7 @@ import { doctor } from './doctor.js';
 import { embed } from './embed.js';
 import { evaluate } from './evaluate.js';
 import { exportCommand } from './export.js';
+import { finetune } from './finetune.js';
 import { graph } from './graph.js';
 import { inspect } from './inspect.js';
 import { phantom } from './phantom.js';
@@ -17,6 +18,7 @@ export const commands = [
   phantom,
   prepare,
   pretrain,
+  finetune,
   exportCommand,
   embed,
   evaluate,

@@ -1,11 +1,55 @@
+import { NORMALISATIONS, TASK_NAMES } from '../../src/data/adapters/index.js';
 import { REJECTIONS } from '../../src/data/tiling.js';
+import { UserError } from '../../src/errors.js';
 import { startProgress } from '../../src/progress.js';
-import { formatPrepare, prepare as run } from '../../src/tasks/prepare.js';
-import { command, parseSize } from '../command.js';
+import { formatPrepare, prepare as prepareTiles } from '../../src/tasks/prepare.js';
+import { formatPrepareSamples, prepareSamples } from '../../src/tasks/prepare-samples.js';
+import { command, type Output, parseNames, parsePairs, parseSize, parseTriple } from '../command.js';
+
+const tileOptions = {
+  'z-border': { number: true, default: 0, describe: 'slices to leave out at both ends' },
+  'xy-border': { number: true, default: 0, describe: 'voxels to leave out at all sides of a slice' },
+  reject: { choices: REJECTIONS, default: 'none' as const, describe: 'tiles to leave out' },
+  orientation: {
+    choices: ['LPS', 'keep'] as const,
+    default: 'LPS' as const,
+    describe: 'turn all scans alike, or keep them as stored',
+  },
+  split: { string: true, describe: 'file that says which scan is for what, instead of --val-fraction' },
+  workers: { number: true, describe: 'threads, each with one scan in memory; default cores + 1' },
+} as const;
+
+const taskOptions = {
+  task: { choices: TASK_NAMES, describe: 'make labelled samples of a target task instead of tiles' },
+  spacing: {
+    string: true,
+    describe: 'with --task: mm between voxels, such as 1x1x1; the scans’ own without it',
+  },
+  normalise: {
+    choices: NORMALISATIONS,
+    describe: 'with --task: hu for CT (default), minmax or zscore of each scan for anything else',
+  },
+  classes: {
+    string: true,
+    describe: 'with --task: names of the classes, in the order of their numbers: benign,malignant',
+  },
+  column: {
+    string: true,
+    array: true,
+    default: [] as string[],
+    describe:
+      'with --task manifest: where a table says what: image=folder/{file}, label={diagnosis}, patient={id}',
+  },
+  'test-fraction': {
+    number: true,
+    default: 0.25,
+    describe: 'with --task: share of the patients that is for testing',
+  },
+} as const;
 
 export const prepare = command({
   usage: 'prepare',
-  describe: 'Cut scans into tiles for training',
+  describe: 'Cut scans into tiles for pre-training, or labelled data into samples of a target task',
   options: {
     input: {
       string: true,
@@ -16,21 +60,20 @@ export const prepare = command({
     out: {
       string: true,
       demandOption: true,
-      describe: 'folder of the tile store; an interrupted one goes on',
+      describe: 'folder of the store; an interrupted one goes on',
     },
-    size: { string: true, default: '128x128x64', describe: 'voxels of a tile, x×y×z, multiples of 8' },
-    'z-border': { number: true, default: 0, describe: 'slices to leave out at both ends' },
-    'xy-border': { number: true, default: 0, describe: 'voxels to leave out at all sides of a slice' },
-    reject: { choices: REJECTIONS, default: 'none' as const, describe: 'tiles to leave out' },
-    orientation: {
-      choices: ['LPS', 'keep'] as const,
-      default: 'LPS' as const,
-      describe: 'turn all scans alike, or keep them as stored',
+    size: {
+      string: true,
+      describe: 'voxels of a tile or sample, x×y×z, multiples of 8; default 128x128x64, with --task 64x64x32',
     },
-    'val-fraction': { number: true, default: 0.2, describe: 'share of the scans that is for validation' },
-    split: { string: true, describe: 'file that says which scan is for what, instead of --val-fraction' },
+    ...tileOptions,
+    'val-fraction': {
+      number: true,
+      default: 0.2,
+      describe: 'share that is for validation: of the scans, or patients',
+    },
     seed: { number: true, default: 1, describe: 'of the split' },
-    workers: { number: true, describe: 'threads, each with one scan in memory; default cores + 1' },
+    ...taskOptions,
   },
   examples: [
     ['$0 prepare --input scans --out tiles', 'every scan below a folder'],
@@ -38,22 +81,51 @@ export const prepare = command({
       '$0 prepare --input LUNA16/subset0 LUNA16/subset1 --out tiles --z-border 30 --reject air',
       'trimmed, without air',
     ],
+    ['$0 prepare --task manifest --input table.csv --out samples', 'images with labels or masks'],
+    ['$0 prepare --task medmnist --input adrenalmnist3d.npz --out samples', 'a set of MedMNIST-3D'],
   ],
-  run: async (args) => {
+  run: async (args): Promise<Output> => {
     const progress = startProgress({ label: 'prepare', total: 1, unit: 'scans' });
+    const onProgress = (done: number, total: number) => progress.update(done, {}, total);
+    const common = {
+      out: args.out,
+      valFraction: args['val-fraction'],
+      seed: args.seed,
+      ...(args.size ? { size: parseSize(args.size) } : {}),
+      onProgress,
+    };
     try {
-      const summary = await run({
+      if (args.task !== undefined) {
+        const [input, ...more] = args.input;
+        if (more.length > 0)
+          throw new UserError('usage', {
+            what: 'a task has one file or folder',
+            where: '--input',
+            got: args.input.join(' '),
+          });
+        const summary = await prepareSamples({
+          ...common,
+          task: args.task,
+          input: input!,
+          testFraction: args['test-fraction'],
+          ...(args.spacing ? { spacing: parseTriple('--spacing', args.spacing) } : {}),
+          ...(args.normalise ? { normalise: args.normalise } : {}),
+          ...(args.classes ? { classes: parseNames(args.classes) } : {}),
+          columns: parsePairs('--column', args.column),
+        });
+        const samples = Object.values(summary.splits).reduce((sum, split) => sum + split.samples, 0);
+        return { text: formatPrepareSamples(summary), json: summary, exitCode: samples === 0 ? 1 : 0 };
+      }
+      const { valFraction, ...shared } = common;
+      const summary = await prepareTiles({
+        ...shared,
         input: args.input,
-        out: args.out,
-        size: parseSize(args.size),
         zBorder: args['z-border'],
         xyBorder: args['xy-border'],
         reject: args.reject,
         orientation: args.orientation,
-        ...(args.split ? { split: args.split } : { valFraction: args['val-fraction'] }),
-        seed: args.seed,
+        ...(args.split ? { split: args.split } : { valFraction }),
         ...(args.workers ? { workers: args.workers } : {}),
-        onProgress: (done, total) => progress.update(done, {}, total),
       });
       // Some broken scans are reported; none that works is a failure.
       return { text: formatPrepare(summary), json: summary, exitCode: summary.scans.length === 0 ? 1 : 0 };

@@ -1,18 +1,5 @@
 import { formatPretrain, pretrain as run } from '../../src/tasks/pretrain.js';
-import { command, configOptions, deviceOption } from '../command.js';
-
-/** True after the first Ctrl-C; the second ends the process at once. */
-function onInterrupt(): () => boolean {
-  let asked = false;
-  const handle = () => {
-    if (asked) process.exit(130);
-    asked = true;
-    process.stderr.write('\nfinishing the step, then saving (Ctrl-C again to quit at once)\n');
-  };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
-  return () => asked;
-}
+import { command, configOptions, deviceOption, onInterrupt } from '../command.js';
 
 export const pretrain = command({
   usage: 'pretrain',

@@ -1,11 +1,12 @@
 import { survey } from '../../graphs/forms/choice.js';
-import { type PresetName, resolveConfig } from '../config.js';
+import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { startProgress } from '../progress.js';
 import { timePattern } from '../train/form-times.js';
 import { buildGraph, sessionOptions } from '../train/models.js';
 import { nativeLayout } from '../train/native.js';
 import { openEngine } from '../train/open-engine.js';
+import { proxyWorkload } from '../train/proxy.js';
 import { checkCounts } from './bench.js';
 import { type Spread, spreadOf } from './race.js';
 
@@ -47,7 +48,7 @@ export async function benchForms(options: FormsBenchOptions): Promise<FormsBench
   const config = resolveConfig({ preset, flags: { batch, microBatch: batch, threads } });
   const engine = await openEngine(config.device);
   const native = await nativeLayout(engine);
-  const { patterns } = survey(buildGraph('step', config, config.whole).graph, native);
+  const { patterns } = survey(buildGraph('step', proxyWorkload(config, config.whole), config).graph, native);
   const session = sessionOptions(config, native);
   const progress = startProgress({ label: 'bench forms', total: patterns.length, unit: 'patterns' });
   const [rows, ratios]: [FormRow[], FormRatio[]] = [[], []];

@@ -1,6 +1,7 @@
 import { UserError } from '../errors.js';
 import { startThreads } from '../worker.js';
 import { type Batch, batchPlan, checkWholeSize, loadBatch, type SamplingOptions } from './batches.js';
+import { type Loader, readAhead } from './read-ahead.js';
 import type { Split } from './tile-store-manifest.js';
 import { openTileStore, type TileStore } from './tiles.js';
 
@@ -38,57 +39,24 @@ export interface LoaderOptions extends SamplingOptions {
   readonly firstBatch: number;
 }
 
-/** Gives batches in the order of their index. */
-export interface Loader {
-  /** @throws UserError of kind `data` when tiles have changed or a thread has died */
-  next(): Promise<Batch>;
-  /** Time since the first `next`, and how much of it was spent waiting for data. */
-  waited(): { waitSeconds: number; totalSeconds: number };
-  /** Ends the threads; batches that were not taken are lost. */
-  close(): Promise<void>;
-}
-
 /**
  * Opens an endless sequence of batches, which depends on seed and store only, not on the number of threads.
  * @throws UserError of kind `data` for a bad store or an empty split, `config` when the wholes do not suit the tiles
  */
-export function openLoader({ workers, ahead, firstBatch, store: folder, ...options }: LoaderOptions): Loader {
+export function openLoader(options: LoaderOptions): Loader<Batch> {
+  const { workers, ahead, firstBatch, store: folder, ...sampling } = options;
   const store = openTileStore(folder);
-  checkWholeSize(store.size, options.wholeSize);
-  if (store[options.split].length === 0) {
-    throw new UserError('data', { what: `the store has no ${options.split} tiles`, where: folder });
+  checkWholeSize(store.size, sampling.wholeSize);
+  if (store[sampling.split].length === 0) {
+    throw new UserError('data', { what: `the store has no ${sampling.split} tiles`, where: folder });
   }
-  const job: LoaderJob = { ...options, store };
+  const job: LoaderJob = { ...sampling, store };
   const threads =
     workers === 0 ? null : startThreads<number, Batch>(import.meta.url, './loader.worker', job, workers);
-  const load = threads ? threads.ask : async (batch: number) => loadPlanned(job, batch);
-  const readAhead = workers === 0 ? 0 : Math.max(1, ahead);
-  const outstanding: Promise<Batch>[] = [];
-  let index = firstBatch;
-  const request = (count: number) => {
-    while (outstanding.length < count) {
-      const batch = load(index++);
-      batch.catch(() => {}); // it is reported when it is its turn
-      outstanding.push(batch);
-    }
-  };
-  request(readAhead);
-
-  let firstAsked: number | undefined;
-  let waitSeconds = 0;
-  const seconds = () => performance.now() / 1000;
-  return {
-    async next() {
-      const asked = seconds();
-      firstAsked ??= asked;
-      request(Math.max(1, readAhead));
-      try {
-        return await outstanding.shift()!;
-      } finally {
-        waitSeconds += seconds() - asked;
-      }
-    },
-    waited: () => ({ waitSeconds, totalSeconds: firstAsked === undefined ? 0 : seconds() - firstAsked }),
+  return readAhead({
+    load: threads ? threads.ask : async (batch) => loadPlanned(job, batch),
+    ahead: workers === 0 ? 0 : Math.max(1, ahead),
+    firstBatch,
     close: async () => threads?.close(),
-  };
+  });
 }

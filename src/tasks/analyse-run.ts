@@ -2,7 +2,8 @@ import { contrastiveLoss } from '../analysis/contrastive.js';
 import { type CosineSeparation, cosineSeparation } from '../analysis/cosine.js';
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy } from '../analysis/neighbours.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/pretraining.js';
+import { microBatches } from '../config/training.js';
 import { averagingFactors, clippedAverage } from '../data/average.js';
 import { loadBatch, type Sample as PartSample, validationBatches } from '../data/loader.js';
 import { samplePart } from '../data/parts.js';
@@ -11,7 +12,6 @@ import { randomStream } from '../random.js';
 import type { CheckpointScores } from '../report/data.js';
 import type { Checkpoint } from '../train/checkpoint.js';
 import type { Evaluator, FeatureExtractor } from '../train/evaluator.js';
-import { microBatches } from '../train/models.js';
 
 /** Pairs of each kind a whole (Fig. 2b). */
 const PAIRS = 100;
@@ -46,7 +46,7 @@ export function meanWholeMse(store: TileStore, config: Config): number {
   for (const tile of training)
     for (const [i, value] of wholeOf(store, config, 'train', tile).entries())
       mean[i]! += value / training.length;
-  const validation = spreadOver(store.validation.length, config.validation.wholes);
+  const validation = spreadOver(store.validation.length, config.validation.samples);
   const errors = validation.map((tile) => {
     const whole = wholeOf(store, config, 'validation', tile);
     return whole.reduce((sum, value, i) => sum + (value - mean[i]!) ** 2, 0) / whole.length;
@@ -114,7 +114,7 @@ export async function analyseCheckpoint(tools: AnalysisTools, checkpoint: Checkp
     wholeSize: config.whole,
     part: config.part,
     seed: config.seed,
-    limit: config.validation.wholes,
+    limit: config.validation.samples,
   };
   const { mse } = await evaluator.validate(validationBatches(store, shape), checkpoint.tensors);
   const scores = {

@@ -26,7 +26,7 @@ const SETTINGS = [
   'batch=8',
   'hu.high=400',
   'validation.every=48',
-  'validation.wholes=96',
+  'validation.samples=96',
   'checkpoints.keepLogSpaced=9',
 ];
 const ANALYSED = { wholes: 64, parts: 6 };

@@ -6,7 +6,7 @@ import { lower } from '../../graphs/forms/lower.js';
 import type { DHW } from '../../graphs/nn/input.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/pretraining.js';
 import { averagingFactors } from '../data/average.js';
 import type { Batch } from '../data/loader.js';
 import { partMatrices } from '../data/parts.js';
@@ -65,7 +65,7 @@ function metadataOf(
     preset: config.preset,
     network: JSON.stringify(config.network),
     training_steps: String(state.step),
-    best_validation_mse: state.best ? String(state.best.validationMse) : '',
+    best_validation_mse: state.best ? String(state.best.validationLoss) : '',
     data_manifest_sha256: state.dataHash,
     seed: String(config.seed),
     input: 'hu: Hounsfield units, [N, D, H, W]',

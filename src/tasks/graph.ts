@@ -5,12 +5,13 @@ import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
-import { type Config, type ConfigSources, resolveConfig } from '../config.js';
+import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
 import type { XYZ } from '../data/volume.js';
 import { writeFileAtomic } from '../files.js';
 import { initialize } from '../train/initialize.js';
 import { buildGraph, encodeGraph, loweringFor, portable } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
+import { proxyWorkload } from '../train/proxy.js';
 import { measuredForms } from '../train/tuner.js';
 
 export interface GraphOptions extends ConfigSources {
@@ -46,7 +47,7 @@ async function formsOf(
   const counts: Record<string, Record<string, number>> = {};
   const engine = await openEngine(config.device);
   const open = config.forms === 'auto' || config.forms === 'tuned';
-  const measured = open ? await measuredForms(config, tile, engine) : null;
+  const measured = open ? await measuredForms(proxyWorkload(config, tile), config, engine) : null;
   const forms = measured ?? config.forms;
   const { choose, native } = await loweringFor({ ...config, forms }, engine);
   lower(graph, {
@@ -70,14 +71,15 @@ const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as cons
 export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const config = resolveConfig(options);
   const tile = options.tile ?? config.whole;
-  const reference = buildGraph('evaluation', config, tile);
+  const workload = proxyWorkload(config, tile);
+  const reference = buildGraph('evaluation', workload, config);
   const graph =
     options.what === 'encoder'
       ? encoderGraph(
           { network: config.network, window: config.hu, inputType: 'float32' },
           initialize(reference.parameters, config.seed),
         )
-      : buildGraph(KINDS[options.what], config, tile).graph;
+      : buildGraph(KINDS[options.what], workload, config).graph;
   const built = { graph, parameters: reference.parameters };
   const bytes =
     options.what === 'encoder'

@@ -93,7 +93,7 @@ function inspectRun(folder: string): Inspection {
       wholeSize: config.whole.join('×'),
       step: last ? `${last.step} of ${config.steps}` : 'none saved yet',
       best: last?.best
-        ? `validation MSE ${last.best.validationMse.toPrecision(4)} at step ${last.best.step}`
+        ? `validation MSE ${last.best.validationLoss.toPrecision(4)} at step ${last.best.step}`
         : 'none',
       checkpoints: listCheckpoints(folder).map(({ step }) => step),
       configuration: config,

@@ -1,4 +1,4 @@
-import type { Config } from '../config.js';
+import type { Config } from '../config/pretraining.js';
 import type { TrainState } from '../train/checkpoint.js';
 
 export interface ModelCardFacts {
@@ -51,7 +51,7 @@ to a common one. Sizes that are no multiples are cut off at their ends by the po
 | network | 3D U-Net, width ${config.network.width}, ${config.network.levels} poolings, ${config.network.upsampling} up-sampling, ${config.network.skip ? 'with' : 'no'} skip connections |
 | parts | ${config.part.scale.map((s) => s.toFixed(4)).join(' … ')} of the whole's volume |
 | steps | ${state.step}, batch ${config.batch} |
-| best validation MSE | ${state.best ? `${state.best.validationMse.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
+| best validation MSE | ${state.best ? `${state.best.validationLoss.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
 | data (SHA-256 of the manifest) | ${state.dataHash} |
 | seed | ${config.seed} |
 | licence of the weights | ${metadata.license} |

@@ -2,7 +2,8 @@ import { existsSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { contrastiveBounds } from '../analysis/contrastive.js';
 import { pearson } from '../analysis/statistics.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/pretraining.js';
+import { microBatches } from '../config/training.js';
 import { validationBatches } from '../data/loader.js';
 import { openTileStore, type TileStore } from '../data/tiles.js';
 import { UserError } from '../errors.js';
@@ -14,7 +15,6 @@ import { middleSlices } from '../report/slices.js';
 import { type Checkpoint, listCheckpoints, loadCheckpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { createEvaluator, createFeatureExtractor, type Evaluator } from '../train/evaluator.js';
 import { readMetrics } from '../train/metrics.js';
-import { microBatches } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { type RunFacts, readRun } from '../train/run.js';
 import { readSessions } from '../train/sessions.js';
@@ -214,10 +214,10 @@ function curves(run: string): Pick<ReportData, 'training' | 'validation'> {
   return {
     training: records.filter((r) => 'loss' in r).map((r) => ({ step: number(r.step), loss: number(r.loss) })),
     validation: records
-      .filter((r) => 'validationMse' in r)
+      .filter((r) => 'validationLoss' in r)
       .map((r) => ({
         step: number(r.step),
-        mse: number(r.validationMse),
+        mse: number(r.validationLoss),
         learningRate: number(r.learningRate),
       })),
   };
@@ -235,7 +235,7 @@ function sessionFacts(run: string): Pick<ReportData, 'machine' | 'timing'> {
     machine: { ...text((last.machine ?? {}) as object), engine: `${last.engine}, ${last.provider}` },
     timing: {
       'time of training': `${(total / 60).toFixed(1)} min${sessions.length > 1 ? ` in ${sessions.length} sessions` : ''}`,
-      throughput: `${Number(last.stepsPerSecond).toPrecision(3)} steps/s, ${Number(last.wholesPerSecond).toPrecision(3)} wholes/s`,
+      throughput: `${Number(last.stepsPerSecond).toPrecision(3)} steps/s, ${Number(last.samplesPerSecond).toPrecision(3)} samples/s`,
       'waiting for data': `${(100 * Number(last.dataWait)).toFixed(1)} %`,
       'peak memory': `${(Number(last.peakMemoryBytes) / 1e9).toFixed(2)} GB`,
     },

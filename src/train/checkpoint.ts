@@ -22,7 +22,7 @@ const stateSchema = z.strictObject({
     badValidations: z.int().min(0),
     sinceBest: z.int().min(0),
   }),
-  best: z.strictObject({ step: z.int().min(0), validationMse: finite }).nullable(),
+  best: z.strictObject({ step: z.int().min(0), validationLoss: finite }).nullable(),
   /** Validations in a row whose outputs did not differ between samples. */
   flatValidations: z.int().min(0),
   /** Early stop has ended the run. */
@@ -137,6 +137,23 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
     });
   });
   return { tensors: new Map(entries), state: state.data };
+}
+
+/**
+ * The checkpoint with which a run goes on; null when there is none yet.
+ * @throws UserError when it is of another network, or of other data
+ */
+export function loadLast(run: string, dataHash: string, parameters: readonly Parameter[]): Checkpoint | null {
+  const path = checkpointPath(run, 'last');
+  if (!existsSync(path)) return null;
+  const checkpoint = loadCheckpoint(path, parameters);
+  if (checkpoint.state.dataHash !== dataHash)
+    throw new UserError('data', {
+      what: 'the data are not those that this run was trained on',
+      where: run,
+      fix: 'give the same --data, or start a new run',
+    });
+  return checkpoint;
 }
 
 /** Loads a checkpoint of a run. @throws UserError naming those that there are */

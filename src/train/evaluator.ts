@@ -1,10 +1,12 @@
+import type { Built } from '../../graphs/artifacts/built.js';
 import { featureChannels } from '../../graphs/models/unet3d.js';
-import type { Config } from '../config.js';
+import type { Config } from '../config/pretraining.js';
 import type { Batch } from '../data/loader.js';
 import type { XYZ } from '../data/volume.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
-import { buildGraph, type GraphKind, loadGraph } from './models.js';
-import { batchFeeds, type State } from './stepper.js';
+import { buildGraph, loadGraph } from './models.js';
+import { batchFeeds, buildFeatureGraph, proxyWorkload } from './proxy.js';
+import type { State } from './stepper.js';
 
 /** What the network makes of one batch, sample by sample. */
 export interface Evaluation {
@@ -33,8 +35,7 @@ export interface FeatureExtractor {
 }
 
 /** Loads one of a run's graphs that only read the parameters. */
-async function load(kind: GraphKind, config: Config, tile: XYZ, engine: Engine) {
-  const built = buildGraph(kind, config, tile);
+async function load(built: Built, config: Config, engine: Engine) {
   const session = await loadGraph(built, config, engine);
   const names = built.parameters.map(({ name }) => name).filter((name) => session.inputs.includes(name));
   const run = (batch: Batch, state: State): Promise<Tensors> =>
@@ -64,7 +65,11 @@ function spread(outputs: Float32Array, samples: number): number {
 
 /** Loads the evaluation graph of a run. */
 export async function createEvaluator(config: Config, tile: XYZ, engine: Engine): Promise<Evaluator> {
-  const { run, release } = await load('evaluation', config, tile, engine);
+  const { run, release } = await load(
+    buildGraph('evaluation', proxyWorkload(config, tile), config),
+    config,
+    engine,
+  );
   const evaluate = async (batch: Batch, state: State): Promise<Evaluation> => {
     const result = await run(batch, state);
     const values = (name: string) => result[name]!.data as Float32Array;
@@ -100,7 +105,7 @@ export async function createFeatureExtractor(
   tile: XYZ,
   engine: Engine,
 ): Promise<FeatureExtractor> {
-  const { run, release } = await load('features', config, tile, engine);
+  const { run, release } = await load(buildFeatureGraph(config, tile), config, engine);
   return {
     dimensions: featureChannels(config.network),
     features: async (batch, state) => (await run(batch, state)).features!.data as Float32Array,

@@ -1,28 +1,37 @@
-import type { Config } from '../config.js';
-import type { Batch, Loader } from '../data/loader.js';
+import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Progress } from '../progress.js';
+import type { Tensors } from '../runtime/engine.js';
 import type { TrainState } from './checkpoint.js';
-import type { Evaluator } from './evaluator.js';
 import type { Metrics } from './metrics.js';
-import { microBatches } from './models.js';
 import { plateauNext } from './schedule.js';
-import type { Stepper } from './stepper.js';
+import type { State, Stepper } from './stepper.js';
 import type { EventWriter } from './tensorboard.js';
+
+/** How good a network is on the validation samples. */
+export interface Validation {
+  /** What the schedule, the early stop and the best checkpoint go by. */
+  readonly loss: number;
+  /** Whatever else is worth keeping, by name. */
+  readonly scores: Readonly<Record<string, number>>;
+  /** How much outputs differ between samples; 0 when the network has collapsed. Not watched without it. */
+  readonly outputDeviation?: number;
+}
 
 /** What the loop works with; all of it is open, and the caller closes it. */
 export interface LoopParts {
-  readonly config: Config;
+  readonly config: TrainingConfig;
   readonly stepper: Stepper;
-  readonly evaluator: Evaluator;
-  readonly loader: Loader;
-  /** The fixed validation batches, from the first on. */
-  readonly validationBatches: () => Iterable<Batch>;
+  /** What the graph is fed for the next micro-batch. */
+  next(): Promise<Tensors>;
+  validate(state: State): Promise<Validation>;
+  /** What a validation's loss is called. */
+  readonly lossName: string;
   readonly metrics: Metrics;
   readonly events: EventWriter;
   readonly progress: Progress;
-  /** Wholes in the training split: an epoch. */
-  readonly wholes: number;
+  /** Samples in the training split: an epoch. */
+  readonly samples: number;
   /** Steps between validations. */
   readonly validateEvery: number;
   /** Steps whose checkpoints are kept. */
@@ -52,7 +61,7 @@ export async function trainLoop(
   parts: LoopParts,
   start: TrainState,
 ): Promise<{ state: TrainState; ending: Ending }> {
-  const { config, stepper, loader, metrics, events, progress } = parts;
+  const { config, stepper, metrics, events, progress } = parts;
   let state = start;
   if (state.step === 0 && state.metricsBytes === 0) state = await validate(parts, state);
 
@@ -60,13 +69,13 @@ export async function trainLoop(
     const step = state.step + 1;
     const { learningRate } = state.schedule;
     const began = performance.now();
-    const batches: Batch[] = [];
-    while (batches.length < microBatches(config).count) batches.push(await loader.next());
+    const batches: Tensors[] = [];
+    while (batches.length < microBatches(config).count) batches.push(await parts.next());
     const { loss, gradientNorm } = await stepper.step(batches, learningRate, step);
     parts.stepped((performance.now() - began) / 1000);
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw notANumber(step, loss, state);
 
-    const epoch = Math.floor(((step - 1) * config.batch) / parts.wholes);
+    const epoch = Math.floor(((step - 1) * config.batch) / parts.samples);
     metrics.append({ step, epoch, loss, gradientNorm, learningRate });
     events.scalar('train/loss', step, loss);
     events.scalar('train/gradient_norm', step, gradientNorm);
@@ -90,18 +99,22 @@ export async function trainLoop(
 
 /** Validates, moves the schedule, saves, and returns the new state. */
 async function validate(parts: LoopParts, state: TrainState): Promise<TrainState> {
-  const { config, evaluator, stepper, metrics, events, progress } = parts;
+  const { config, stepper, metrics, events, progress, lossName } = parts;
   const { step } = state;
-  const { mse, outputDeviation } = await evaluator.validate(parts.validationBatches(), stepper.state);
-  if (!Number.isFinite(mse)) throw notANumber(step, mse, state);
-  const flat = step >= COLLAPSE_GRACE_STEPS && outputDeviation < COLLAPSED ? state.flatValidations + 1 : 0;
-  if (flat >= 2) throw collapsed(step, mse, state);
+  const { loss, scores, outputDeviation } = await parts.validate(stepper.state);
+  if (!Number.isFinite(loss)) throw notANumber(step, loss, state);
+  const isFlat = outputDeviation !== undefined && outputDeviation < COLLAPSED;
+  const flat = step >= COLLAPSE_GRACE_STEPS && isFlat ? state.flatValidations + 1 : 0;
+  if (flat >= 2) throw collapsed(step, loss, state);
 
-  metrics.append({ step, validationMse: mse, outputDeviation, learningRate: state.schedule.learningRate });
-  events.scalar('validation/mse', step, mse);
+  const watched: Record<string, number> = outputDeviation === undefined ? {} : { outputDeviation };
+  const { learningRate } = state.schedule;
+  metrics.append({ step, validationLoss: loss, ...scores, ...watched, learningRate });
+  events.scalar('validation/loss', step, loss);
+  for (const [name, score] of Object.entries(scores)) events.scalar(`validation/${name}`, step, score);
   const untrained = step === 0;
-  const moved = untrained ? null : plateauNext(state.schedule, mse, config.schedule);
-  const improved = state.best === null || mse < state.best.validationMse;
+  const moved = untrained ? null : plateauNext(state.schedule, loss, config.schedule);
+  const improved = state.best === null || loss < state.best.validationLoss;
   if (moved?.reduced)
     progress.log(
       `step ${step}: no better for ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
@@ -109,12 +122,13 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   if (moved?.stop)
     progress.log(`step ${step}: no better for ${config.schedule.earlyStop} validations, stopping early`);
   const praise = untrained ? ', untrained' : improved ? ', the best so far' : '';
-  progress.log(`step ${step}: validation MSE ${mse.toFixed(5)}${praise}`);
+  const shown = Object.entries(scores).map(([name, score]) => `, ${name} ${score.toFixed(4)}`);
+  progress.log(`step ${step}: validation ${lossName} ${loss.toFixed(5)}${shown.join('')}${praise}`);
 
   const next: TrainState = {
     ...state,
     schedule: moved?.state ?? state.schedule,
-    best: improved ? { step, validationMse: mse } : state.best,
+    best: improved ? { step, validationLoss: loss } : state.best,
     flatValidations: flat,
     stopped: moved?.stop ?? false,
   };
@@ -151,10 +165,10 @@ const notANumber = (step: number, loss: number, state: TrainState) =>
     fix: goBack(state),
   });
 
-const collapsed = (step: number, mse: number, state: TrainState) =>
+const collapsed = (step: number, loss: number, state: TrainState) =>
   new UserError('training', {
-    what: 'the network has collapsed: it answers every part with the same image',
+    what: 'the network has collapsed: it answers everything with the same output',
     where: `step ${step}`,
-    got: `a validation MSE of ${mse.toFixed(4)}, and outputs that do not differ between parts`,
+    got: `a validation loss of ${loss.toFixed(4)}, and outputs that do not differ between samples`,
     fix: goBack(state),
   });

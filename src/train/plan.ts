@@ -1,10 +1,13 @@
-import type { Config } from '../config.js';
+import type { TrainingConfig } from '../config/training.js';
 
 /**
  * The steps whose checkpoints are kept: 0, the untrained network; log-spaced up to the last step, each twice the one
  * before; and every `keepEvery`.
  */
-export function keptSteps({ checkpoints, steps }: Pick<Config, 'checkpoints' | 'steps'>): Set<number> {
+export function keptSteps({
+  checkpoints,
+  steps,
+}: Pick<TrainingConfig, 'checkpoints' | 'steps'>): Set<number> {
   const { keepLogSpaced: count, keepEvery } = checkpoints;
   const kept = new Set<number>();
   if (count > 0) kept.add(0);
@@ -14,5 +17,5 @@ export function keptSteps({ checkpoints, steps }: Pick<Config, 'checkpoints' | '
 }
 
 /** Steps between validations: as configured, or an epoch. */
-export const validationInterval = ({ validation, batch }: Config, tiles: number): number =>
-  validation.every ?? Math.max(1, Math.round(tiles / batch));
+export const validationInterval = ({ validation, batch }: TrainingConfig, samples: number): number =>
+  validation.every ?? Math.max(1, Math.round(samples / batch));

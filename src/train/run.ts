@@ -1,11 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Config, checkConfig, sizeSchema } from '../config.js';
+import { checkFinetuneConfig, type FinetuneConfig } from '../config/finetuning.js';
+import { type Config, checkConfig } from '../config/pretraining.js';
+import { sizeSchema } from '../config/training.js';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 
-/** What a run's config.json says. */
+/** What the config.json of a pre-training run says. */
 export interface RunFacts {
   /** Folder of the tile store, as it was given. */
   readonly data: string;
@@ -14,15 +16,21 @@ export interface RunFacts {
   readonly config: Config;
 }
 
+/** What the config.json of a fine-tuning run says. */
+export interface FinetuneRunFacts {
+  /** Folder of the sample store, as it was given. */
+  readonly data: string;
+  readonly config: FinetuneConfig;
+}
+
 export const configPath = (run: string): string => join(run, 'config.json');
 
 /** Writes config.json: where the data are, then every key of the resolved configuration. */
-export function writeRun(run: string, { data, tile, config }: RunFacts): void {
-  writeFileAtomic(configPath(run), `${JSON.stringify({ data, tile, ...config }, null, 2)}\n`);
+export function writeRun(run: string, { config, ...facts }: RunFacts | FinetuneRunFacts): void {
+  writeFileAtomic(configPath(run), `${JSON.stringify({ ...facts, ...config }, null, 2)}\n`);
 }
 
-/** What a run was started with. @throws UserError when the folder holds no run, or its configuration is damaged */
-export function readRun(run: string): RunFacts {
+function readJson(run: string): Record<string, unknown> {
   const path = configPath(run);
   let text: string;
   try {
@@ -31,19 +39,59 @@ export function readRun(run: string): RunFacts {
     throw new UserError('run', {
       what: 'this folder holds no run',
       where: run,
-      expected: 'a folder that `p2w pretrain --out` made',
+      expected: 'a folder that `p2w pretrain --out` or a trial of `p2w finetune --out` made',
       cause: fromSystemError(error, path),
     });
   }
   try {
-    const { data, tile, ...config } = JSON.parse(text) as Record<string, unknown>;
-    return { data: String(data), tile: sizeSchema.parse(tile) as XYZ, config: checkConfig(config, path) };
-  } catch (error) {
-    if (error instanceof UserError) throw error;
+    return { ...(JSON.parse(text) as Record<string, unknown>) };
+  } catch (cause) {
+    throw new UserError('run', { what: 'the configuration of the run is damaged', where: path, cause });
+  }
+}
+
+/** Whether a folder holds a fine-tuning run. */
+export const isFinetuneRun = (run: string): boolean => 'kind' in readJson(run);
+
+/** What a pre-training run was started with. @throws UserError when the folder holds none, or its configuration is damaged */
+export function readRun(run: string): RunFacts {
+  const path = configPath(run);
+  const { data, tile, ...config } = readJson(run);
+  if ('kind' in config)
+    throw new UserError('run', {
+      what: 'this is a fine-tuning run',
+      where: run,
+      expected: 'a run of `p2w pretrain`',
+    });
+  const size = sizeSchema.safeParse(tile);
+  if (!size.success)
     throw new UserError('run', {
       what: 'the configuration of the run is damaged',
       where: path,
-      cause: error,
+      got: `tile: ${JSON.stringify(tile)}`,
     });
-  }
+  return { data: String(data), tile: size.data as XYZ, config: checkConfig(config, path) };
+}
+
+/** What a fine-tuning run was started with. @throws UserError as {@link readRun} */
+export function readFinetuneRun(run: string): FinetuneRunFacts {
+  const { data, ...config } = readJson(run);
+  return { data: String(data), config: checkFinetuneConfig(config, configPath(run)) };
+}
+
+/** Keys that may change when a run goes on. */
+const FREE: readonly string[] = ['steps', 'workers'];
+
+/** @throws UserError naming what differs from what a run was started with */
+export function refuseChanges(run: string, saved: object, wanted: object): void {
+  const text = (config: object, key: string) => JSON.stringify((config as Record<string, unknown>)[key]);
+  const changed = Object.keys(saved).filter(
+    (key) => !FREE.includes(key) && text(saved, key) !== text(wanted, key),
+  );
+  if (changed.length === 0) return;
+  throw new UserError('config', {
+    what: `a run goes on as it was started, but these differ: ${changed.join(', ')}`,
+    where: configPath(run),
+    fix: 'leave these flags out, or start a new run in another folder',
+  });
 }

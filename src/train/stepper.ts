@@ -2,12 +2,10 @@ import { gradientName, nextName, slotName } from '../../graphs/artifacts/built.j
 import type { Parameter } from '../../graphs/nn/module.js';
 import { optimizerSlots } from '../../graphs/nn/optimizers.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
-import type { Config } from '../config.js';
-import type { Batch } from '../data/loader.js';
-import type { XYZ } from '../data/volume.js';
+import { microBatches, type TrainingConfig } from '../config/training.js';
 import type { Engine, EngineTensor, Session, Tensors } from '../runtime/engine.js';
 import { initialize } from './initialize.js';
-import { buildGraph, loadGraph, microBatches } from './models.js';
+import { buildGraph, loadGraph, type Workload } from './models.js';
 
 /** All that a step changes: parameters, running statistics and the optimiser's state, by name. */
 export type State = Map<string, EngineTensor>;
@@ -22,8 +20,8 @@ export interface Stepper {
   readonly parameters: readonly Parameter[];
   /** The state as it is after the last step. Steps write into tensors that were current two steps ago. */
   readonly state: State;
-  /** @param batches one a micro-batch  @param step number of this step, from 1 */
-  step(batches: readonly Batch[], learningRate: number, step: number): Promise<StepResult>;
+  /** @param batches what the graph is fed, one a micro-batch  @param step number of this step, from 1 */
+  step(batches: readonly Tensors[], learningRate: number, step: number): Promise<StepResult>;
   release(): Promise<void>;
 }
 
@@ -37,26 +35,12 @@ const float = (
 });
 const scalar = (value: number) => float([], Float32Array.of(value));
 
-/** What the graphs call the parts of a batch. */
-export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
-  const { wholes, boxes, depth, height, width, size, tile, whole, box } = batch;
-  const hu = (data: Int16Array, [x, y, z]: XYZ): EngineTensor => ({
-    type: 'int16',
-    shape: [size, z, y, x],
-    data,
-  });
-  return {
-    tile: hu(wholes, tile),
-    part_box: hu(boxes, box),
-    part_depth: float([size, whole[2], box[2]], depth),
-    part_height: float([size, whole[1], box[1]], height),
-    part_width: float([size, box[0], whole[0]], width),
-  };
-}
-
-/** The state of an untrained network. */
-export function freshState(parameters: readonly Parameter[], config: Config): State {
-  const values = initialize(parameters, config.seed);
+/** The state of a network before its first step. @param values of every parameter; those of an untrained one without */
+export function freshState(
+  parameters: readonly Parameter[],
+  config: TrainingConfig,
+  values: ReadonlyMap<string, Float32Array> = initialize(parameters, config.seed),
+): State {
   const state: State = new Map(parameters.map(({ name, shape }) => [name, float(shape, values.get(name))]));
   for (const { name, shape } of parameters.filter((p) => p.trainable)) {
     for (const slot of optimizerSlots(config.optimizer)) state.set(slotName(slot, name), float(shape));
@@ -91,33 +75,33 @@ class DoubleBuffer {
 /**
  * Loads what a step needs: one model that does everything, or, with several micro-batches, one that adds up
  * gradients and one that applies them.
- * @param restored state of a checkpoint; a fresh one is made without it
+ * @param start of a checkpoint, or of a network that was loaded; that of an untrained one without it
  */
 export async function createStepper(
-  config: Config,
-  tile: XYZ,
+  workload: Workload,
+  config: TrainingConfig,
   engine: Engine,
-  restored?: State,
+  start?: State,
 ): Promise<Stepper> {
   const { count } = microBatches(config);
   const load = async (kind: 'step' | 'accumulate' | 'apply') => {
-    const built = buildGraph(kind, config, tile);
+    const built = buildGraph(kind, workload, config);
     return { ...built, session: await loadGraph(built, config, engine) };
   };
   const first = await load(count === 1 ? 'step' : 'accumulate');
   const second = count === 1 ? null : await load('apply');
-  const state = restored ?? freshState(first.parameters, config);
+  const state = start ?? freshState(first.parameters, config);
   const buffer = new DoubleBuffer(state);
   const trainable = first.parameters.filter((p) => p.trainable);
   const loss = scalar(0);
   const norm = scalar(0);
 
   /** Sums of gradients live in a buffer of their own: a checkpoint never sees them. */
-  const accumulate = async (batches: readonly Batch[]): Promise<{ sums: State; loss: number }> => {
+  const accumulate = async (batches: readonly Tensors[]): Promise<{ sums: State; loss: number }> => {
     const sums = new DoubleBuffer(new Map(trainable.map((p) => [gradientName(p.name), float(p.shape)])));
     let total = 0;
     for (const batch of batches) {
-      const feeds = { ...batchFeeds(batch), ...Object.fromEntries(state) };
+      const feeds: Tensors = { ...batch, ...Object.fromEntries(state) };
       const statistics = first.parameters.filter(
         (p) => !p.trainable && first.session.outputs.includes(nextName(p.name)),
       );
@@ -138,11 +122,7 @@ export async function createStepper(
     async step(batches, learningRate, step) {
       const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
       if (!second) {
-        await buffer.run(
-          first.session,
-          { ...batchFeeds(batches[0]!), ...scalars },
-          { loss, gradient_norm: norm },
-        );
+        await buffer.run(first.session, { ...batches[0], ...scalars }, { loss, gradient_norm: norm });
         return { loss: loss.data[0] as number, gradientNorm: norm.data[0] as number };
       }
       const found = await accumulate(batches);

@@ -15,14 +15,13 @@ import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { summarize } from '../../graphs/onnx/summary.js';
 import type { Graph } from '../../graphs/onnx/types.js';
-import type { Config } from '../config.js';
-import type { XYZ } from '../data/volume.js';
+import { microBatches, type TrainingConfig } from '../config/training.js';
 import { machineFacts } from '../machine.js';
 import { startProgress } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
 import { type FormCache, openFormCache } from './form-cache.js';
 import { timePattern } from './form-times.js';
-import { buildGraph, microBatches, sessionOptions } from './models.js';
+import { buildGraph, sessionOptions, type Workload } from './models.js';
 import { nativeLayout } from './native.js';
 
 /** Runs of fewer steps than this would not win back what measuring takes. */
@@ -49,13 +48,13 @@ interface Task {
 }
 
 /** The graph in which a run spends its time, for a number of samples. */
-function trainingGraph(config: Config, tile: XYZ, samples: number): Graph {
+function trainingGraph(workload: Workload, config: TrainingConfig, samples: number): Graph {
   const { count } = microBatches(config);
   const changed = { ...config, batch: samples * count, microBatch: samples };
-  return buildGraph(count === 1 ? 'step' : 'accumulate', changed, tile).graph;
+  return buildGraph(count === 1 ? 'step' : 'accumulate', workload, changed).graph;
 }
 
-function machineOf({ threads }: Config, engine: Engine, native: Native | null) {
+function machineOf({ threads }: TrainingConfig, engine: Engine, native: Native | null) {
   const { cpu, features, cores, platform } = machineFacts();
   return {
     ...{ cpu, features, cores, platform, threads },
@@ -69,17 +68,17 @@ const isKnown = (times: FormTimes, { key, graphs }: Pattern) =>
   Object.keys(graphs).every((name) => times[key]?.[name] !== undefined);
 
 async function prepare(
-  config: Config,
-  tile: XYZ,
+  workload: Workload,
+  config: TrainingConfig,
   engine: Engine,
   log: (line: string) => void,
 ): Promise<Task> {
   const native = await nativeLayout(engine);
   const { size } = microBatches(config);
-  const graph = trainingGraph(config, tile, size);
+  const graph = trainingGraph(workload, config, size);
   const { flops } = summarize(graph);
   const samples = Math.max(1, Math.min(size, Math.floor((size * MOST_FLOPS) / flops)));
-  const timed = samples === size ? graph : trainingGraph(config, tile, samples);
+  const timed = samples === size ? graph : trainingGraph(workload, config, samples);
   const cache = openFormCache(machineOf(config, engine, native), log);
   return { native, graph, timed, found: survey(timed, native), cache };
 }
@@ -110,8 +109,12 @@ function decide(task: Task, times: FormTimes): { table: FormTable } | { missing:
 }
 
 /** The fastest forms for a run on this machine, if all that decides it has been measured before. */
-export async function measuredForms(config: Config, tile: XYZ, engine: Engine): Promise<FormTable | null> {
-  const task = await prepare(config, tile, engine, () => {});
+export async function measuredForms(
+  workload: Workload,
+  config: TrainingConfig,
+  engine: Engine,
+): Promise<FormTable | null> {
+  const task = await prepare(workload, config, engine, () => {});
   const decision = decide(task, task.cache.read());
   return 'table' in decision ? decision.table : null;
 }
@@ -121,13 +124,13 @@ export async function measuredForms(config: Config, tile: XYZ, engine: Engine): 
  * progress on stderr.
  */
 export async function tuneForms(
-  config: Config,
-  tile: XYZ,
+  workload: Workload,
+  config: TrainingConfig,
   engine: Engine,
   log: (line: string) => void,
   time = timePattern,
 ): Promise<FormTable> {
-  const task = await prepare(config, tile, engine, log);
+  const task = await prepare(workload, config, engine, log);
   const session = sessionOptions(config, task.native);
   let times = task.cache.read();
   for (;;) {
@@ -155,14 +158,14 @@ export async function tuneForms(
  * The configuration with its forms chosen: `auto` and `tuned` do not occur in it.
  * @param log one line for all that the user should know
  */
-export async function withChosenForms(
-  config: Config,
-  tile: XYZ,
+export async function withChosenForms<C extends TrainingConfig>(
+  workload: Workload,
+  config: C,
   engine: Engine,
   log: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
-): Promise<Config> {
+): Promise<C> {
   const { forms, steps } = config;
   if (forms !== 'auto' && forms !== 'tuned') return config;
   if (forms === 'auto' && steps < LEAST_STEPS) return { ...config, forms: 'fast' };
-  return { ...config, forms: await tuneForms(config, tile, engine, log) };
+  return { ...config, forms: await tuneForms(workload, config, engine, log) };
 }

@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
+import { readNpz } from '../data/formats/npz.js';
 import { UserError } from '../errors.js';
-import { readNpz } from './npz.js';
 import { readSafetensors, type StoredTensor } from './safetensors.js';
 
 /** A tensor of a file of weights. */

@@ -8,12 +8,13 @@ import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
-import { resolveConfig } from '../../src/config.js';
+import { resolveConfig } from '../../src/config/pretraining.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { initialize } from '../../src/train/initialize.js';
 import { buildGraph } from '../../src/train/models.js';
 import { nativeLayout } from '../../src/train/native.js';
+import { proxyWorkload } from '../../src/train/proxy.js';
 import { temporaryFolder } from '../data/tiles-sample.js';
 import { noise, relativeError } from '../graphs/run.js';
 
@@ -23,7 +24,10 @@ const file = (name: string) => join(folder, name);
 /** An encoder with random weights and statistics, wide enough for every form. */
 function exported(inputType: 'float32' | 'int16'): Graph {
   const config = resolveConfig({ preset: 'small', settings: ['whole=16x16x8'] });
-  const weights = initialize(buildGraph('evaluation', config, config.whole).parameters, 3);
+  const weights = initialize(
+    buildGraph('evaluation', proxyWorkload(config, config.whole), config).parameters,
+    3,
+  );
   for (const [name, values] of weights) {
     if (name.includes('norm') || name.endsWith('bias'))
       weights.set(name, noise(values.length, name.length, 0.5, 1));

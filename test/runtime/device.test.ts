@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { resolveConfig } from '../../src/config.js';
+import { resolveConfig } from '../../src/config/pretraining.js';
 import { resolveDevice } from '../../src/runtime/device.js';
 
 test.each([

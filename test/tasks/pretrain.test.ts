@@ -65,7 +65,7 @@ describe('pretrain', () => {
     const losses = metrics.filter((m) => 'loss' in m).map((m) => m.loss!);
     expect(losses).toHaveLength(20);
     expect(losses.at(-1)!).toBeLessThan(losses[0]!);
-    expect(metrics.filter((m) => 'validationMse' in m).map((m) => m.step)).toEqual([0, 10, 20]);
+    expect(metrics.filter((m) => 'validationLoss' in m).map((m) => m.step)).toEqual([0, 10, 20]);
     expect(listCheckpoints(run('reference')).map(({ step }) => step)).toEqual([0, 3, 5, 10, 20]);
     expect(loadCheckpoint(checkpointPath(run('reference'), 'last')).state.step).toBe(20);
     expect(readdirSync(join(run('reference'), 'events'))).toHaveLength(1);

@@ -35,7 +35,7 @@ const STATE: TrainState = {
   step: 12,
   epoch: 3,
   schedule: { ...plateauStart(1e-3), best: 0.1 + 0.2 },
-  best: { step: 8, validationMse: 0.1 + 0.2 },
+  best: { step: 8, validationLoss: 0.1 + 0.2 },
   flatValidations: 0,
   stopped: false,
   metricsBytes: 345,

@@ -1,10 +1,11 @@
 import { expect, test } from 'vitest';
 import { type FormTable, survey } from '../../graphs/forms/choice.js';
 import { randomBatch } from '../../src/bench/works/random-batch.js';
-import { type Config, resolveConfig } from '../../src/config.js';
+import { type Config, resolveConfig } from '../../src/config/pretraining.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { buildGraph } from '../../src/train/models.js';
 import { nativeLayout } from '../../src/train/native.js';
+import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
 import { createStepper } from '../../src/train/stepper.js';
 
 // Adam divides by the gradient's size, which blows up the rounding of gradients that are almost zero.
@@ -21,10 +22,10 @@ const SETTINGS = [
 /** The losses of twelve steps, and all that they left behind. */
 async function train(forms: Config['forms']) {
   const config = { ...resolveConfig({ preset: 'tiny', settings: SETTINGS }), forms };
-  const stepper = await createStepper(config, config.whole, nodeEngine);
+  const stepper = await createStepper(proxyWorkload(config, config.whole), config, nodeEngine);
   const losses: number[] = [];
   for (let step = 1; step <= 12; step++) {
-    const { loss } = await stepper.step([randomBatch(config, step)], config.learningRate, step);
+    const { loss } = await stepper.step([batchFeeds(randomBatch(config, step))], config.learningRate, step);
     losses.push(loss);
   }
   const state = [...stepper.state].map(([name, { data }]): [string, number[]] => [
@@ -38,7 +39,7 @@ async function train(forms: Config['forms']) {
 /** A choice such as tuning might make: neighbours in different forms and layouts. */
 async function mixedForms(): Promise<FormTable> {
   const config = resolveConfig({ preset: 'tiny', settings: SETTINGS });
-  const { graph } = buildGraph('step', config, config.whole);
+  const { graph } = buildGraph('step', proxyWorkload(config, config.whole), config);
   const { trials } = survey(graph, await nativeLayout(nodeEngine));
   const table = [...trials].map(([key, forms], i) => [key, [...forms.keys()][i % forms.size]!] as const);
   expect(new Set(table.map(([, form]) => form)).size).toBeGreaterThan(2);

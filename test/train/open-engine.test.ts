@@ -1,13 +1,14 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, test, vi } from 'vitest';
-import { resolveConfig } from '../../src/config.js';
+import { resolveConfig } from '../../src/config/pretraining.js';
 import { UserError } from '../../src/errors.js';
 import type { Engine, SessionOptions } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { buildGraph, loadGraph } from '../../src/train/models.js';
 import { nativeLayout } from '../../src/train/native.js';
 import { openEngine } from '../../src/train/open-engine.js';
+import { proxyWorkload } from '../../src/train/proxy.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 import { p2w } from '../tasks/cli.js';
 
@@ -107,7 +108,11 @@ test('graphs for a GPU are made of standard operators, which the engine may rewr
   expect(await nativeLayout(gpu)).toBeNull();
   expect(loaded).toEqual([]);
   const config = resolveConfig({ preset: 'tiny', settings: ['network.width=16', 'batch=1'] });
-  const session = await loadGraph(buildGraph('step', config, config.whole), config, gpu);
+  const session = await loadGraph(
+    buildGraph('step', proxyWorkload(config, config.whole), config),
+    config,
+    gpu,
+  );
   expect(loaded).toMatchObject([{ rewrite: 'all' }]);
   await session.release();
 });

@@ -6,10 +6,9 @@ import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import { parts2whole } from '../../../graphs/proxies/parts2whole.js';
-import { type PresetName, resolveConfig } from '../../config.js';
+import { type PresetName, resolveConfig } from '../../config/pretraining.js';
 import { nodeEngine } from '../../runtime/node.js';
-import { proxyOptions } from '../../train/models.js';
-import { batchFeeds } from '../../train/stepper.js';
+import { batchFeeds, proxyOptions } from '../../train/proxy.js';
 import { compete } from '../compete.js';
 import { randomBatch, randomParts } from './random-batch.js';
 

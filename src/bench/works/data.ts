@@ -1,4 +1,4 @@
-import { resolveConfig } from '../../config.js';
+import { resolveConfig } from '../../config/pretraining.js';
 import { nodeEntry, pythonEntry, type Work, type WorkOptions } from './entry.js';
 
 /** Parts that are cut in one round. */

@@ -6,9 +6,10 @@ import { plainForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
-import { type Config, resolveConfig } from '../../config.js';
+import { type Config, resolveConfig } from '../../config/pretraining.js';
 import { initialize } from '../../train/initialize.js';
 import { buildGraph } from '../../train/models.js';
+import { proxyWorkload } from '../../train/proxy.js';
 import {
   nodeEntry,
   pythonEntry,
@@ -30,7 +31,7 @@ export interface EncoderJob {
 
 /** An untrained encoder as `p2w export` writes it. */
 function exportedEncoder(config: Config): Uint8Array {
-  const { parameters } = buildGraph('evaluation', config, config.whole);
+  const { parameters } = buildGraph('evaluation', proxyWorkload(config, config.whole), config);
   const options = { network: config.network, window: config.hu, inputType: 'float32' } as const;
   const graph = encoderGraph(options, initialize(parameters, config.seed));
   return encodeModel(toModel(lower(graph, { choose: plainForms })));

@@ -1,6 +1,6 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { PresetName } from '../../config.js';
+import type { PresetName } from '../../config/pretraining.js';
 import type { Device } from '../../runtime/device.js';
 
 /** A way to run a contestant: a command line, and what to call it. */

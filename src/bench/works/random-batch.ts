@@ -1,4 +1,4 @@
-import type { Config } from '../../config.js';
+import type { Config } from '../../config/pretraining.js';
 import { type Batch, boxAround } from '../../data/loader.js';
 import { largestPart, partMatrices, samplePart } from '../../data/parts.js';
 import { cutTile } from '../../data/tiling.js';

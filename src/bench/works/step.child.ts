@@ -1,7 +1,8 @@
 /** The contestants that are this package: training steps on random tiles. */
-import { type PresetName, resolveConfig } from '../../config.js';
+import { type PresetName, resolveConfig } from '../../config/pretraining.js';
 import type { Device } from '../../runtime/device.js';
 import { openEngine } from '../../train/open-engine.js';
+import { batchFeeds, proxyWorkload } from '../../train/proxy.js';
 import { createStepper } from '../../train/stepper.js';
 import { compete, stayAway } from '../compete.js';
 import { randomBatch } from './random-batch.js';
@@ -18,8 +19,8 @@ const config = resolveConfig({
   settings: [`batch=${batch}`, `microBatch=${batch}`, `threads=${threads}`, `forms=${forms}`],
 });
 const engine = await openEngine(device).catch((error: Error) => stayAway(error.message));
-const stepper = await createStepper(config, config.whole, engine);
-const tiles = randomBatch(config, 0);
+const stepper = await createStepper(proxyWorkload(config, config.whole), config, engine);
+const tiles = batchFeeds(randomBatch(config, 0));
 let step = 0;
 await compete(
   () => stepper.step([tiles], config.learningRate, ++step),

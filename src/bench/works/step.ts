@@ -1,4 +1,4 @@
-import { resolveConfig } from '../../config.js';
+import { resolveConfig } from '../../config/pretraining.js';
 import { nodeEntry, pythonEntry, torchConfigurations, type Work, type WorkOptions } from './entry.js';
 
 /** One training step on random tiles. */

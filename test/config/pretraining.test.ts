@@ -1,9 +1,9 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PRESET_NAMES, resolveConfig } from '../src/config.js';
-import { keptSteps, validationInterval } from '../src/train/plan.js';
-import { temporaryFolder } from './data/tiles-sample.js';
+import { PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
+import { keptSteps, validationInterval } from '../../src/train/plan.js';
+import { temporaryFolder } from '../data/tiles-sample.js';
 
 describe('a configuration', () => {
   test.each(PRESET_NAMES)('preset %s is complete and valid', (preset) => {

@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { strToU8, unzipSync, zipSync } from 'fflate';
 import { describe, expect, test } from 'vitest';
-import { npyHeader } from '../../src/data/formats/npy.js';
-import { UserError } from '../../src/errors.js';
-import { readNpz } from '../../src/train/npz.js';
-import { readWeights } from '../../src/train/weight-file.js';
-import { temporaryFolder } from '../data/tiles-sample.js';
+import { npyHeader } from '../../../src/data/formats/npy.js';
+import { readNpz } from '../../../src/data/formats/npz.js';
+import { UserError } from '../../../src/errors.js';
+import { readWeights } from '../../../src/train/weight-file.js';
+import { temporaryFolder } from '../tiles-sample.js';
 
 const folder = temporaryFolder();
 let count = 0;
@@ -16,7 +16,7 @@ function fileOf(bytes: Uint8Array, extension = 'npz'): string {
   writeFileSync(path, bytes);
   return path;
 }
-const golden = (name: string) => new URL(`../golden/${name}`, import.meta.url).pathname;
+const golden = (name: string) => new URL(`../../golden/${name}`, import.meta.url).pathname;
 const npy = (shape: number[], values: number[]) =>
   Buffer.concat([npyHeader('float32', shape), Buffer.from(Float32Array.from(values).buffer)]);
 

@@ -1,9 +1,9 @@
 /** Arrays in NumPy's `.npz`: a zip archive with a `.npy` file for each. */
 import { type UnzipFileInfo, unzipSync } from 'fflate';
-import type { ElementArray, ElementType } from '../data/formats/elements.js';
-import { MAX_DEFLATE_RATIO, readBytes, regularFileSize, unreadable } from '../data/formats/file.js';
-import { parseNpy } from '../data/formats/npy.js';
-import { UserError } from '../errors.js';
+import { UserError } from '../../errors.js';
+import type { ElementArray, ElementType } from './elements.js';
+import { MAX_DEFLATE_RATIO, readBytes, regularFileSize, unreadable } from './file.js';
+import { parseNpy } from './npy.js';
 
 export interface NamedArray {
   readonly dtype: ElementType;

@@ -1,0 +1,117 @@
+/** What decides a fine-tuning run: defaults, then file, then `--set`, then flags. */
+import { z } from 'zod';
+import { UserError } from '../errors.js';
+import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
+import { checkTraining, KERAS_NORM, TRAINING_DEFAULTS, trainingSchema } from './training.js';
+
+export const finetuneSchema = z.strictObject({
+  kind: z.enum(['classification', 'segmentation']),
+  /**
+   * Classification: cross-entropy of the classes, which for two is that of one output's sigmoid. Segmentation: soft
+   * Dice of the batch, the mean binary cross-entropy of voxels, or their sum.
+   */
+  loss: z.enum(['crossEntropy', 'dice', 'binaryCrossEntropy', 'dice+binaryCrossEntropy']),
+  /** Neurons between features and output of a classifier; null connects them directly. */
+  hidden: z.int().positive().nullable(),
+  /** The encoder stays as it was loaded. */
+  frozenEncoder: z.boolean(),
+  /**
+   * What is done about classes of different size: nothing, weights in the loss, or epochs with as many samples of each
+   * class as the smallest has, drawn anew every time.
+   */
+  balance: z.enum(['none', 'weights', 'sampling']),
+  augmentation: z.strictObject({
+    /** Mirror images along each axis, half the time. */
+    flips: z.boolean(),
+    /** Most degrees of rotation around each axis. */
+    rotationDegrees: z.number().min(0).max(180),
+    /** Most change of brightness and of contrast, as a share of the intensity range. */
+    intensity: z.number().min(0).lt(1),
+  }),
+  /** Share of the training samples that is used, whole patients each. */
+  fraction: z.number().positive().max(1),
+  init: z.strictObject({
+    /** `random`, a run's folder, or a file of weights. */
+    from: z.string().min(1),
+    /** Of a run: `best`, `last` or a step. */
+    checkpoint: z.string(),
+    parts: z.array(z.enum(['encoder', 'decoder', 'head', 'classifier'])).min(1),
+    /** Take what fits, and leave the rest. */
+    partial: z.boolean(),
+    /** Our names by the file's. */
+    names: z.record(z.string(), z.string()),
+  }),
+  ...trainingSchema.shape,
+});
+
+export type FinetuneConfig = z.infer<typeof finetuneSchema>;
+
+/** Tasks are told by what their samples are marked with. */
+export type TaskKind = FinetuneConfig['kind'];
+
+/** The network of preset `tiny`; a run's own is taken where one is loaded. */
+const NETWORK = {
+  width: 8,
+  levels: 3,
+  skip: true,
+  upsampling: 'nearest',
+  norm: { ...KERAS_NORM, momentum: 0.9 },
+} as const;
+
+const COMMON = {
+  ...TRAINING_DEFAULTS,
+  frozenEncoder: false,
+  balance: 'none',
+  augmentation: { flips: false, rotationDegrees: 0, intensity: 0 },
+  fraction: 1,
+  init: { from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+  network: NETWORK,
+  steps: 2_000,
+  schedule: { ...TRAINING_DEFAULTS.schedule, patience: 6, earlyStop: 20 },
+  checkpoints: { every: 100, keepEvery: null, keepLogSpaced: 0 },
+} satisfies Partial<FinetuneConfig>;
+
+/** Batches, losses and heads are those of Models Genesis' target tasks. */
+const DEFAULTS: Readonly<Record<TaskKind, FinetuneConfig>> = {
+  classification: { ...COMMON, kind: 'classification', loss: 'crossEntropy', hidden: 1024, batch: 24 },
+  segmentation: { ...COMMON, kind: 'segmentation', loss: 'dice', hidden: null, batch: 16 },
+};
+
+/** @throws UserError of kind `config` naming each wrong key */
+export function checkFinetuneConfig(value: unknown, where: string): FinetuneConfig {
+  const fix = 'config.json of any fine-tuning run shows every key';
+  const config = parseConfig(finetuneSchema, value, where, fix);
+  const { kind, loss, balance } = config;
+  const wrong = (what: string, at: string, got: string, expected: string) =>
+    new UserError('config', { what, where: at, got, expected });
+  if ((kind === 'classification') !== (loss === 'crossEntropy'))
+    throw wrong(
+      'this loss does not suit the task',
+      'loss',
+      `${loss} for ${kind}`,
+      kind === 'classification' ? 'crossEntropy' : 'dice, binaryCrossEntropy or dice+binaryCrossEntropy',
+    );
+  if (kind === 'segmentation' && balance === 'sampling')
+    throw wrong('only classes of whole samples can be drawn evenly', 'balance', balance, 'none or weights');
+  return config;
+}
+
+export interface FinetuneSources extends ConfigChanges {
+  readonly kind: TaskKind;
+  /** Of the run that is loaded, instead of the default one. */
+  readonly network?: FinetuneConfig['network'];
+}
+
+/** A task's defaults with changes. @throws UserError for unknown keys and impossible values */
+export function resolveFinetuneConfig({ kind, network, ...changes }: FinetuneSources): FinetuneConfig {
+  const base = DEFAULTS[kind];
+  const given = network ? { ...network, skip: base.network.skip } : base.network;
+  return checkFinetuneConfig(
+    withChanges({ ...base, network: given }, changes),
+    changes.file ?? 'configuration',
+  );
+}
+
+/** @throws UserError when samples of this size cannot go through the network */
+export const checkSampleSize = (config: FinetuneConfig, size: readonly number[]): void =>
+  checkTraining(config, size, 'size of the samples');

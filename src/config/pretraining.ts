@@ -1,0 +1,98 @@
+/** What decides a pre-training run: one schema, filled in from preset, then file, then `--set`. */
+import { z } from 'zod';
+import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
+import {
+  CHEST_WINDOW,
+  checkTraining,
+  KERAS_NORM,
+  sizeSchema,
+  TRAINING_DEFAULTS,
+  trainingSchema,
+  windowSchema,
+} from './training.js';
+
+const range = z.tuple([z.number().positive(), z.number().positive()]).refine(([low, high]) => low <= high, {
+  error: 'the first number must not be above the second',
+});
+
+export const configSchema = z.strictObject({
+  preset: z.enum(['tiny', 'small', 'genesis', 'genesis-sgd', 'paper']),
+  /** Voxels of wholes and of resized parts, x×y×z; tiles of a whole multiple are averaged down to it. */
+  whole: sizeSchema,
+  hu: windowSchema,
+  part: z.strictObject({
+    /** Least and most share of the whole's volume. */
+    scale: range.refine(([, high]) => high <= 1, { error: 'a part is at most the whole: 1' }),
+    ratio: range,
+    isotropic: z.boolean(),
+  }),
+  ...trainingSchema.shape,
+});
+
+export type Config = z.infer<typeof configSchema>;
+export type PresetName = Config['preset'];
+
+const NETWORK = { levels: 3, skip: false, upsampling: 'nearest' } as const;
+
+const BASE = {
+  ...TRAINING_DEFAULTS,
+  hu: CHEST_WINDOW,
+  part: { scale: [1 / 16, 1 / 4], ratio: [3 / 4, 4 / 3], isotropic: false },
+} satisfies Partial<Config>;
+
+const genesis = {
+  ...BASE,
+  network: { ...NETWORK, width: 32, norm: KERAS_NORM },
+  whole: [64, 64, 32],
+  steps: 50_000,
+} satisfies Omit<Config, 'preset'>;
+
+/** The named starting points; `paper` is the method as published. */
+const PRESETS: Readonly<Record<PresetName, Omit<Config, 'preset'>>> = {
+  // A short run has no time to fill slow averages: 0.9 instead of 0.99.
+  tiny: {
+    ...BASE,
+    network: { ...NETWORK, width: 8, norm: { ...KERAS_NORM, momentum: 0.9 } },
+    whole: [32, 32, 16],
+    steps: 1_000,
+    validation: { every: 50, samples: 128 },
+    checkpoints: { ...BASE.checkpoints, every: 50, keepLogSpaced: 10 },
+  },
+  small: {
+    ...BASE,
+    network: { ...NETWORK, width: 16, norm: KERAS_NORM },
+    whole: [64, 64, 32],
+    steps: 10_000,
+  },
+  genesis,
+  'genesis-sgd': { ...genesis, optimizer: { name: 'sgd', momentum: 0.9, weightDecay: 0 }, learningRate: 1 },
+  // One volume at a time fits into 24 GiB; with more memory raise microBatch.
+  paper: {
+    ...genesis,
+    whole: [128, 128, 64],
+    microBatch: 1,
+    steps: 200_000,
+    checkpoints: { ...BASE.checkpoints, every: 20 },
+  },
+};
+export const PRESET_NAMES = Object.keys(PRESETS) as PresetName[];
+
+/** @throws UserError of kind `config` naming each wrong key */
+export function checkConfig(value: unknown, where: string): Config {
+  const fix = 'p2w graph --preset tiny --show-config prints every key';
+  const config = parseConfig(configSchema, value, where, fix);
+  checkTraining(config, config.whole, 'whole');
+  return config;
+}
+
+export interface ConfigSources extends ConfigChanges {
+  readonly preset: PresetName;
+}
+
+/** A configuration with changes: file, then settings, then flags. @throws UserError for unknown keys and impossible values */
+export const changeConfig = (base: Config, changes: ConfigChanges): Config =>
+  checkConfig(withChanges(base, changes), changes.file ?? 'configuration');
+
+/** A preset with changes. @throws UserError for unknown keys and impossible values */
+export const resolveConfig = ({ preset, ...changes }: ConfigSources): Config =>
+  changeConfig({ preset, ...PRESETS[preset] } as Config, changes);

@@ -1,0 +1,31 @@
+import type { LabelledData } from '../samples/source.js';
+import type { XYZ } from '../volume.js';
+
+/** How values become what a network takes. */
+export const NORMALISATIONS = ['hu', 'minmax', 'zscore'] as const;
+export type Normalisation = (typeof NORMALISATIONS)[number];
+
+/** What may be asked of an adapter; each has defaults of its own. */
+export interface AdapterOptions {
+  /** Voxels of a sample. */
+  readonly size?: XYZ;
+  /** mm between the voxels of a sample; the scans' own without it. */
+  readonly spacing?: XYZ;
+  readonly normalise?: Normalisation;
+  /** Names of the classes, in the order of their numbers. */
+  readonly classes?: readonly string[];
+  /** Where a table's columns are found: `image`, `mask`, `label`, `patient`, `split`, `id`, as `{column}` in a text. */
+  readonly columns?: Readonly<Record<string, string>>;
+}
+
+/** Reads data sets of one layout. */
+export interface Adapter {
+  /** One line for the help. */
+  readonly describe: string;
+  /**
+   * Looks at a data set without reading any image.
+   * @param input a file or folder
+   * @throws UserError when it is no such data set
+   */
+  open(input: string, options: AdapterOptions): Promise<LabelledData>;
+}

@@ -1,0 +1,91 @@
+/** Reading what a sample is made of: images and masks on one grid, cropped and normalised. */
+import { UserError } from '../../errors.js';
+import { readVolume } from '../formats/index.js';
+import { gridsAgree, orientLPS } from '../geometry.js';
+import { type CropGrid, cropImage, cropMask } from '../samples/crop.js';
+import type { SampleFormat } from '../samples/manifest.js';
+import type { SampleVoxels } from '../samples/store.js';
+import type { LabelMap, Volume, Voxels, XYZ } from '../volume.js';
+import type { Normalisation } from './adapter.js';
+
+/** Values outside of a scan: air where they are HU. */
+const OUTSIDE_HU = -1000;
+
+/** A scan with its axes along left, posterior, superior. @throws UserError */
+export const readImage = async (path: string): Promise<Volume> => orientLPS(await readVolume(path));
+
+/**
+ * A mask of the classes 1 … `classes`, on the grid of an image.
+ * @throws UserError when the grids differ, or a voxel is no such number
+ */
+export async function readMask(path: string, image: Volume, classes: number): Promise<LabelMap> {
+  const mask = await readImage(path);
+  if (!gridsAgree(mask, image))
+    throw new UserError('input', {
+      what: 'the mask does not lie on the grid of its image',
+      where: path,
+      got: `${mask.size.join('×')} voxels of ${mask.spacing.join('×')} mm`,
+      expected: `${image.size.join('×')} voxels of ${image.spacing.join('×')} mm, at the same place`,
+      fix: 'resample the mask onto the image, nearest neighbour',
+    });
+  const wrong = mask.voxels.find((value) => !(Number.isInteger(value) && value >= 0 && value <= classes));
+  if (wrong !== undefined)
+    throw new UserError('input', {
+      what: 'a label of this mask is none of the classes',
+      where: path,
+      got: String(wrong),
+      expected: `0 for background, 1 to ${classes}`,
+      fix: 'name all classes in --classes, or mend the mask',
+    });
+  return { ...mask, voxels: Uint8Array.from(mask.voxels) };
+}
+
+/** Statistics of a whole scan, so that all crops of it are normalised alike. */
+function normaliser({ voxels }: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {
+  if (normalise === 'hu')
+    return (values) =>
+      Int16Array.from(values, (value) => Math.min(Math.max(Math.round(value), -32768), 32767));
+  let [low, high, sum, squares] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
+  for (const value of voxels) {
+    low = Math.min(low, value);
+    high = Math.max(high, value);
+    sum += value;
+    squares += value * value;
+  }
+  const mean = sum / voxels.length;
+  const deviation = Math.sqrt(Math.max(0, squares / voxels.length - mean * mean));
+  const [shift, scale] = normalise === 'minmax' ? [low, high - low] : [mean, deviation];
+  return (values) => Float32Array.from(values, (value) => (value - shift) / (scale || 1));
+}
+
+/** Crops of the channels of one scan, one behind the other: [C, D, H, W]. */
+export function cropChannels(
+  channels: readonly Volume[],
+  grid: CropGrid,
+  normalise: Normalisation,
+): SampleVoxels {
+  const crops = channels.map((channel) =>
+    normaliser(channel, normalise)(cropImage(channel, grid, normalise === 'hu' ? OUTSIDE_HU : null)),
+  );
+  const [first] = crops;
+  if (crops.length === 1) return first!;
+  const joined =
+    first instanceof Int16Array
+      ? new Int16Array(crops.length * first.length)
+      : new Float32Array(crops.length * first!.length);
+  for (const [i, crop] of crops.entries()) joined.set(crop, i * crop.length);
+  return joined;
+}
+
+/** What format a normalisation gives. */
+export const valuesOf = (normalise: Normalisation): Pick<SampleFormat, 'type' | 'window'> =>
+  normalise === 'hu'
+    ? { type: 'int16', window: { low: -1000, high: 1000 } }
+    : { type: 'float32', window: null };
+
+/** A mask's crop. */
+export const cropLabels = (mask: LabelMap, grid: CropGrid): Uint8Array => cropMask(mask, grid);
+
+/** The spacing of a crop, in mm. */
+export const spacingOf = ({ spacing }: Volume, { step }: CropGrid): XYZ =>
+  spacing.map((mm, i) => mm * step[i]!) as unknown as XYZ;

@@ -1,0 +1,220 @@
+import { statSync } from 'node:fs';
+import { dirname, join, resolve } from 'node:path';
+import { UserError } from '../../errors.js';
+import { findScans } from '../formats/index.js';
+import { cropAround, middleOf } from '../samples/crop.js';
+import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
+import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
+import { type Row, readTable, type Table } from '../tables.js';
+import { identifyScans } from '../tile-store-sources.js';
+import type { XYZ } from '../volume.js';
+import type { Adapter, AdapterOptions } from './adapter.js';
+import { cropChannels, cropLabels, readImage, readMask, spacingOf, valuesOf } from './images.js';
+
+const SIZE: XYZ = [64, 64, 32];
+const MASK_FOLDERS = ['labels', 'masks', 'labelsTr', 'nodule_mask', 'mask'];
+const IMAGE_FOLDERS = ['images', 'imagesTr', 'image'];
+
+/** One sample as a table or a pair of folders describes it; paths are complete. */
+interface Item {
+  readonly where: string;
+  readonly id: string;
+  readonly patient: string;
+  readonly split: SampleSplit | null;
+  /** One a channel. */
+  readonly images: readonly string[];
+  readonly mask: string | null;
+  readonly label: string | null;
+}
+
+const fileId = (path: string) => [...identifyScans([path]).keys()][0]!;
+
+/** `image/{file}` with the cells of a row; undefined where the table has no such column. */
+function fill(template: string, { cells, where }: Row, given: boolean): string | undefined {
+  let missing = '';
+  const text = template.replaceAll(/\{([^}]+)\}/g, (_, column: string) => {
+    if (!(column in cells)) missing = column;
+    return cells[column] ?? '';
+  });
+  if (missing === '') return text;
+  if (!given) return undefined;
+  throw new UserError('input', {
+    what: 'the table has no such column',
+    where,
+    got: missing,
+    expected: Object.keys(cells).join(', '),
+  });
+}
+
+const SPLIT_NAMES: Readonly<Record<string, SampleSplit>> = {
+  train: 'train',
+  training: 'train',
+  validation: 'validation',
+  val: 'validation',
+  valid: 'validation',
+  test: 'test',
+  testing: 'test',
+};
+
+function splitOf(text: string | undefined, where: string): SampleSplit | null {
+  if (text === undefined || text === '') return null;
+  const split = SPLIT_NAMES[text.toLowerCase()];
+  if (split) return split;
+  throw new UserError('input', {
+    what: 'there is no such split',
+    where,
+    got: text,
+    expected: SAMPLE_SPLITS.join(', '),
+  });
+}
+
+/** The channels of a table: `image`, or all columns that begin with it, in their order. */
+function imageTemplates({ columns }: Table, given: AdapterOptions['columns']): string[] {
+  if (given?.image !== undefined) return [given.image];
+  return columns.filter((column) => /^image/i.test(column)).map((column) => `{${column}}`);
+}
+
+function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): Item[] {
+  const table = readTable(path);
+  const folder = dirname(resolve(path));
+  const templates = imageTemplates(table, given);
+  if (templates.length === 0)
+    throw new UserError('input', {
+      what: 'the table has no column of images',
+      where: path,
+      got: table.columns.join(', '),
+      expected: 'a column `image`, or one a channel that begins with it',
+      fix: 'say where images are: --column image=folder/{file}',
+    });
+  return table.rows.map((row) => {
+    const cell = (name: string) => fill(given[name] ?? `{${name}}`, row, given[name] !== undefined);
+    const images = templates.map((template) => join(folder, fill(template, row, true)!));
+    const mask = cell('mask');
+    const label = cell('label');
+    const id = cell('id') ?? fileId(images[0]!);
+    return {
+      where: row.where,
+      id,
+      patient: cell('patient') ?? id,
+      split: splitOf(cell('split'), row.where),
+      images,
+      mask: mask ? join(folder, mask) : null,
+      label: label === undefined || label === '' ? null : label,
+    };
+  });
+}
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/** A folder with one of images and one of masks, whose files have the same names. */
+async function itemsOfFolders(input: string): Promise<Item[]> {
+  const [images, masks] = [IMAGE_FOLDERS, MASK_FOLDERS].map((names) =>
+    names.map((name) => join(input, name)).find(isFolder),
+  );
+  if (!images || !masks)
+    throw new UserError('input', {
+      what: 'this folder has no images with masks',
+      where: input,
+      expected: `folders such as ${IMAGE_FOLDERS[0]} and ${MASK_FOLDERS[0]}, or a table of images`,
+      fix: 'give a CSV with the columns image and mask or label',
+    });
+  const byName = identifyScans(await findScans([masks]));
+  return [...identifyScans(await findScans([images]))].map(([id, image]) => ({
+    where: image,
+    id,
+    patient: id,
+    split: null,
+    images: [image],
+    mask: byName.get(id) ?? null,
+    label: null,
+  }));
+}
+
+/** Class names by what the tables say: those that were given, or all that occur, sorted. */
+function classNames(items: readonly Item[], { classes }: AdapterOptions): string[] {
+  if (classes) return [...classes];
+  const found = [...new Set(items.flatMap(({ label }) => label ?? []))];
+  return found.sort((a, b) => Number(a) - Number(b) || a.localeCompare(b));
+}
+
+function classOf({ label, where }: Item, classes: readonly string[]): number {
+  const found = classes.indexOf(label!);
+  // Classes that were named may be numbered in the table.
+  const number = found < 0 && /^\d+$/.test(label!) ? Number(label) : found;
+  if (number >= 0 && number < classes.length) return number;
+  throw new UserError('input', {
+    what: 'the label is none of the classes',
+    where,
+    got: label!,
+    expected: classes.join(', '),
+  });
+}
+
+async function readItem(
+  item: Item,
+  format: SampleFormat,
+  { spacing, normalise = 'hu' }: AdapterOptions,
+): Promise<RawSample[]> {
+  const label = format.kind === 'classification' ? classOf(item, format.classes) : null;
+  const channels = [];
+  for (const path of item.images) channels.push(await readImage(path));
+  const [image] = channels;
+  const grid = cropAround(image!, middleOf(image!), format.size, spacing);
+  const mask =
+    format.kind === 'segmentation' ? await readMask(item.mask!, image!, format.classes.length) : null;
+  return [
+    {
+      id: item.id,
+      patient: item.patient,
+      spacing: spacingOf(image!, grid),
+      label,
+      image: cropChannels(channels, grid, normalise),
+      mask: mask && cropLabels(mask, grid),
+    },
+  ];
+}
+
+/**
+ * Any data set of the user's: a table with a line a sample, or folders of images and masks. Samples are crops around
+ * the middle of each image.
+ */
+export const manifestAdapter: Adapter = {
+  describe: 'a CSV, TSV or JSON of images with labels or masks, or a folder with images/ and labels/',
+  async open(input, options): Promise<LabelledData> {
+    const items = isFolder(input) ? await itemsOfFolders(input) : itemsOfTable(input, options);
+    const kind =
+      items.some(({ label }) => label !== null) && !options.columns?.mask ? 'classification' : 'segmentation';
+    const marked = items.filter((item) => (kind === 'classification' ? item.label : item.mask) !== null);
+    if (marked.length === 0)
+      throw new UserError('input', {
+        what: 'no image has a label or a mask',
+        where: input,
+        expected: 'a column `label` or `mask`',
+        fix: 'say where they are: --column label={column}',
+      });
+    const classes =
+      kind === 'classification' ? classNames(marked, options) : (options.classes ?? ['foreground']);
+    const format: SampleFormat = {
+      task: 'manifest',
+      kind,
+      classes: [...classes],
+      size: options.size ?? SIZE,
+      channels: marked[0]!.images.length,
+      ...valuesOf(options.normalise ?? 'hu'),
+    };
+    const sources = marked.map(
+      (item): SampleSource => ({
+        id: item.id,
+        split: item.split,
+        read: () => readItem(item, format, options),
+      }),
+    );
+    const problems = items
+      .filter((item) => !marked.includes(item))
+      .map(({ where }) => ({
+        source: where,
+        message: `it has no ${kind === 'classification' ? 'label' : 'mask'}`,
+      }));
+    return { format, sources, problems };
+  },
+};

@@ -1,0 +1,64 @@
+import { UserError } from '../../errors.js';
+import { type NamedArray, readNpz } from '../formats/npz.js';
+import { cropAround, cropImage, middleOf } from '../samples/crop.js';
+import type { SampleFormat, SampleSplit } from '../samples/manifest.js';
+import type { SampleSource } from '../samples/source.js';
+import type { XYZ } from '../volume.js';
+import type { Adapter } from './adapter.js';
+
+const SPLITS: readonly (readonly [string, SampleSplit])[] = [
+  ['train', 'train'],
+  ['val', 'validation'],
+  ['test', 'test'],
+];
+
+/** Sides that the network can halve three times. */
+const roomFor = (length: number) => Math.ceil(length / 8) * 8;
+
+/** @throws UserError when an array is missing, or not of images and their labels */
+function arraysOf(path: string, arrays: ReadonlyMap<string, NamedArray>, split: string) {
+  const images = arrays.get(`${split}_images`);
+  const labels = arrays.get(`${split}_labels`);
+  const fits = images?.shape.length === 4 && images.dtype === 'uint8';
+  if (fits && labels && labels.data.length === images.shape[0]) return { images, labels };
+  throw new UserError('input', {
+    what: `this is no MedMNIST-3D file: the ${split} images or labels are missing or of another shape`,
+    where: path,
+    got: [...arrays].map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape.join('×')}`).join(', '),
+    expected: `${split}_images uint8 n×d×h×w and ${split}_labels n×1`,
+  });
+}
+
+/** MedMNIST v2's 3-D sets with their own split: grey values 0 … 255 that become 0 … 1. */
+export const medmnistAdapter: Adapter = {
+  describe: 'a .npz of MedMNIST-3D, with its own split',
+  async open(input, options) {
+    const arrays = await readNpz(input);
+    const splits = SPLITS.map(([name, split]) => ({ name, split, ...arraysOf(input, arrays, name) }));
+    const [, depth, height, width] = splits[0]!.images.shape as [number, number, number, number];
+    const stored: XYZ = [width, height, depth];
+    const size = options.size ?? (stored.map(roomFor) as unknown as XYZ);
+    const count = Math.max(...splits.flatMap(({ labels }) => [...labels.data].map(Number))) + 1;
+    const classes = options.classes ?? Array.from({ length: count }, (_, i) => String(i));
+    const format: SampleFormat = {
+      ...{ task: 'medmnist', kind: 'classification', classes: [...classes], size, channels: 1 },
+      ...{ type: 'int16', window: { low: 0, high: 255 } },
+    };
+    const voxels = width * height * depth;
+    const sources = splits.map(
+      ({ name, split, images, labels }): SampleSource => ({
+        id: name,
+        split,
+        read: async () =>
+          Array.from({ length: images.shape[0]! }, (_, i) => {
+            const values = Int16Array.from(images.data.subarray(i * voxels, (i + 1) * voxels) as Uint8Array);
+            const scan = { voxels: values, size: stored, spacing: [1, 1, 1] as const };
+            const image = cropImage(scan, cropAround(scan, middleOf(scan), size), 0);
+            const id = `${name}-${String(i).padStart(5, '0')}`;
+            return { id, patient: id, spacing: [1, 1, 1], label: Number(labels.data[i]), image, mask: null };
+          }),
+      }),
+    );
+    return { format, sources, problems: [] };
+  },
+};

@@ -1,0 +1,186 @@
+/** Which samples a fine-tuning sees, in which order. */
+import type { FinetuneConfig } from '../../config/finetuning.js';
+import { UserError } from '../../errors.js';
+import { permutation, randomStream } from '../../random.js';
+import { type Augmentation, augmented } from './augment.js';
+import type { SampleEntry, SampleManifest } from './manifest.js';
+import { readSample, type SampleStore, type SampleVoxels, voxelsOf } from './store.js';
+
+/** Samples as the graphs take them. */
+export interface SampleBatch {
+  /** Places in the list of samples, one a sample; those that fill a batch up are repeated. */
+  readonly indices: readonly number[];
+  /** [N, C, D, H, W] */
+  readonly image: SampleVoxels;
+  /** 1, and 0 for samples that only fill the batch up. */
+  readonly weight: Float32Array;
+  /** Class numbers [N]; null in segmentation. */
+  readonly label: Int32Array | null;
+  /** [N, classes, D, H, W], zeros and ones; null in classification. */
+  readonly mask: Uint8Array | null;
+}
+
+/**
+ * The training samples that a run uses: all, or those of some patients, drawn at random, that make up a share of the
+ * samples. Every class that there is stays.
+ */
+export function trainingSamples(
+  { samples, kind, classes }: SampleManifest,
+  fraction: number,
+  seed: number,
+): SampleEntry[] {
+  const all = samples.filter(({ split }) => split === 'train');
+  if (fraction === 1) return all;
+  const patients = [...new Set(all.map(({ patient }) => patient))];
+  const order = permutation(randomStream(seed, 'fraction'), patients.length);
+  const taken = new Set<string>();
+  const count = (of: (sample: SampleEntry) => boolean) => all.filter(of).length;
+  const isTaken = ({ patient }: SampleEntry) => taken.has(patient);
+  const lacking = () =>
+    kind === 'classification' &&
+    classes.some((_, label) => {
+      const ofClass = ({ label: found }: SampleEntry) => found === label;
+      return count(ofClass) > 0 && count((sample) => ofClass(sample) && isTaken(sample)) === 0;
+    });
+  for (const i of order) {
+    if (count(isTaken) >= fraction * all.length && !lacking()) break;
+    taken.add(patients[i]!);
+  }
+  return all.filter(isTaken);
+}
+
+/** Samples of each class. */
+export const classCounts = (samples: readonly Pick<SampleEntry, 'label'>[], classes: number): number[] =>
+  Array.from({ length: classes }, (_, c) => samples.filter(({ label }) => label === c).length);
+
+/** The order of one epoch: all samples, or as many of each class as the smallest has. */
+function epochOrder(
+  samples: readonly SampleEntry[],
+  balance: FinetuneConfig['balance'],
+  seed: number,
+  epoch: number,
+): readonly number[] {
+  const shuffled = [...permutation(randomStream(seed, 'sample order', epoch), samples.length)];
+  if (balance !== 'sampling') return shuffled;
+  const groups = new Map<number | null, number[]>();
+  for (const i of shuffled) groups.set(samples[i]!.label, [...(groups.get(samples[i]!.label) ?? []), i]);
+  const least = Math.min(...[...groups.values()].map(({ length }) => length));
+  const drawn = new Set([...groups.values()].flatMap((group) => group.slice(0, least)));
+  return shuffled.filter((i) => drawn.has(i));
+}
+
+/** What decides the training batches. */
+export interface SamplePlan {
+  readonly samples: readonly SampleEntry[];
+  /** Samples in a batch. */
+  readonly batch: number;
+  readonly balance: FinetuneConfig['balance'];
+  readonly augmentation: Augmentation;
+  readonly seed: number;
+}
+
+/** Samples that an epoch goes through. */
+export const epochLength = ({ samples, balance, seed }: Omit<SamplePlan, 'augmentation' | 'batch'>): number =>
+  epochOrder(samples, balance, seed, 0).length;
+
+/** Puts samples together. @param variant how a sample is changed before */
+function assemble(
+  store: SampleStore,
+  samples: readonly SampleEntry[],
+  indices: readonly number[],
+  used: number,
+  change: (content: ReturnType<typeof readSample>, place: number) => ReturnType<typeof readSample>,
+): SampleBatch {
+  const { manifest } = store;
+  const size = indices.length;
+  const voxels = voxelsOf(manifest);
+  const classes = manifest.classes.length;
+  const image = manifest.type === 'int16' ? new Int16Array(size * voxels) : new Float32Array(size * voxels);
+  const segmentation = manifest.kind === 'segmentation';
+  const points = voxels / manifest.channels;
+  const mask = segmentation ? new Uint8Array(size * classes * points) : null;
+  for (const [place, index] of indices.entries()) {
+    const content = change(readSample(store, samples[index]!), place);
+    image.set(content.image, place * voxels);
+    if (!mask) continue;
+    for (let at = 0; at < points; at++) {
+      const label = content.mask![at]!;
+      if (label > 0) mask[(place * classes + label - 1) * points + at] = 1;
+    }
+  }
+  return {
+    indices,
+    image,
+    mask,
+    weight: Float32Array.from(indices, (_, place) => (place < used ? 1 : 0)),
+    label: segmentation ? null : Int32Array.from(indices, (index) => samples[index]!.label!),
+  };
+}
+
+/**
+ * Training batch `index`: epochs follow each other, each in an order of its own, and run on into the next in the middle
+ * of a batch.
+ */
+export function trainingBatch(store: SampleStore, plan: SamplePlan, index: number): SampleBatch {
+  const { samples, batch, balance, augmentation, seed } = plan;
+  const length = epochLength(plan);
+  const orders = new Map<number, readonly number[]>();
+  const places = Array.from({ length: batch }, (_, i) => {
+    const at = index * batch + i;
+    const epoch = Math.floor(at / length);
+    const order = orders.get(epoch) ?? epochOrder(samples, balance, seed, epoch);
+    orders.set(epoch, order);
+    return { epoch, sample: order[at % length]! };
+  });
+  return assemble(
+    store,
+    samples,
+    places.map(({ sample }) => sample),
+    batch,
+    (content, place) => {
+      const { epoch, sample } = places[place]!;
+      const { id, spacing } = samples[sample]!;
+      return augmented(
+        content,
+        store.manifest,
+        spacing,
+        augmentation,
+        randomStream(seed, 'augmentation', epoch, id),
+      );
+    },
+  );
+}
+
+/** All of some samples in their order; the last batch is filled up with weightless repeats. */
+export function* evaluationBatches(
+  store: SampleStore,
+  samples: readonly SampleEntry[],
+  batch: number,
+): Generator<SampleBatch> {
+  for (let first = 0; first < samples.length; first += batch) {
+    const indices = Array.from({ length: batch }, (_, i) => Math.min(first + i, samples.length - 1));
+    yield assemble(store, samples, indices, samples.length - first, (content) => content);
+  }
+}
+
+/** @throws UserError when a split is empty, or has only one class where two are compared */
+export function checkSplit(samples: readonly SampleEntry[], split: string, store: SampleStore): void {
+  const { kind, classes } = store.manifest;
+  if (samples.length === 0)
+    throw new UserError('data', {
+      what: `the store has no ${split} samples`,
+      where: store.folder,
+      fix: 'prepare it with another split',
+    });
+  if (kind !== 'classification') return;
+  const counts = classCounts(samples, classes.length);
+  if (counts.filter((count) => count > 0).length > 1) return;
+  const only = classes[counts.findIndex((count) => count > 0)]!;
+  throw new UserError('data', {
+    what: `all ${split} samples are of one class: there is nothing to tell apart, and no AUC`,
+    where: store.folder,
+    got: `${samples.length} of class ${only}`,
+    expected: `some of ${classes.join(' and ')}`,
+    fix: 'prepare it with another split, or more data',
+  });
+}

@@ -1,0 +1,111 @@
+/** Cutting samples out of scans. */
+import type { LabelMap, Volume, Voxels, XYZ } from '../volume.js';
+
+/** A grid of voxel positions in a scan: position i along an axis is `first + i · step`, in voxels of the scan. */
+export interface CropGrid {
+  readonly size: XYZ;
+  readonly first: XYZ;
+  readonly step: XYZ;
+}
+
+/**
+ * The crop of `size` voxels around a place of a scan.
+ * @param centre in voxels of the scan, may lie between them
+ * @param spacing of the crop's voxels in mm; the scan's own without it, on its own voxels
+ */
+export function cropAround(scan: Pick<Volume, 'spacing'>, centre: XYZ, size: XYZ, spacing?: XYZ): CropGrid {
+  const step = size.map((_, i) => (spacing ? spacing[i]! / scan.spacing[i]! : 1)) as unknown as XYZ;
+  const first = size.map((n, i) => {
+    const start = centre[i]! - ((n - 1) / 2) * step[i]!;
+    return spacing ? start : Math.round(start);
+  }) as unknown as XYZ;
+  return { size, first, step };
+}
+
+/** Lower neighbour, upper neighbour and weight of the upper one, for each position along an axis; ends repeat. */
+function neighbours(length: number, count: number, first: number, step: number) {
+  const low = new Int32Array(count);
+  const high = new Int32Array(count);
+  const weight = new Float64Array(count);
+  for (let i = 0; i < count; i++) {
+    const at = Math.min(Math.max(first + i * step, 0), length - 1);
+    low[i] = Math.floor(at);
+    high[i] = Math.min(low[i]! + 1, length - 1);
+    weight[i] = at - low[i]!;
+  }
+  return { low, high, weight };
+}
+
+/** Whether each position along an axis is in the scan, half a voxel around it included. */
+const inside = (length: number, count: number, first: number, step: number) =>
+  Uint8Array.from({ length: count }, (_, i) => {
+    const at = first + i * step;
+    return at >= -0.5 && at <= length - 0.5 ? 1 : 0;
+  });
+
+/**
+ * Values of a scan on a crop's grid, trilinear; int16 is rounded.
+ * @param outside what the crop has where the scan ends; null repeats the scan's last voxels
+ */
+export function cropImage(
+  { voxels, size }: Pick<Volume, 'voxels' | 'size'>,
+  { size: [w, h, d], first, step }: CropGrid,
+  outside: number | null,
+): Voxels {
+  const crop = voxels instanceof Int16Array ? new Int16Array(w * h * d) : new Float32Array(w * h * d);
+  const count = [w, h, d];
+  const [x, y, z] = [0, 1, 2].map((a) => neighbours(size[a]!, count[a]!, first[a]!, step[a]!));
+  const [inX, inY, inZ] = [0, 1, 2].map((a) => inside(size[a]!, count[a]!, first[a]!, step[a]!));
+  const [width, plane] = [size[0], size[0] * size[1]];
+  const round = voxels instanceof Int16Array ? Math.round : (value: number) => value;
+  let to = 0;
+  for (let k = 0; k < d; k++)
+    for (let j = 0; j < h; j++) {
+      const rows = [
+        z!.low[k]! * plane + y!.low[j]! * width,
+        z!.low[k]! * plane + y!.high[j]! * width,
+        z!.high[k]! * plane + y!.low[j]! * width,
+        z!.high[k]! * plane + y!.high[j]! * width,
+      ] as const;
+      const [v, t] = [y!.weight[j]!, z!.weight[k]!];
+      const weights = [(1 - t) * (1 - v), (1 - t) * v, t * (1 - v), t * v] as const;
+      for (let i = 0; i < w; i++, to++) {
+        if (outside !== null && !(inX![i] && inY![j] && inZ![k])) {
+          crop[to] = outside;
+          continue;
+        }
+        const [low, high, u] = [x!.low[i]!, x!.high[i]!, x!.weight[i]!];
+        let sum = 0;
+        for (let r = 0; r < 4; r++) {
+          const row = rows[r as 0 | 1 | 2 | 3];
+          sum += weights[r as 0 | 1 | 2 | 3] * ((1 - u) * voxels[row + low]! + u * voxels[row + high]!);
+        }
+        crop[to] = round(sum);
+      }
+    }
+  return crop;
+}
+
+/** Labels of a mask on a crop's grid: those of the nearest voxels, 0 outside. */
+export function cropMask(
+  { voxels, size }: Pick<LabelMap, 'voxels' | 'size'>,
+  { size: [w, h, d], first, step }: CropGrid,
+): Uint8Array {
+  const crop = new Uint8Array(w * h * d);
+  const nearest = (axis: 0 | 1 | 2, i: number) => {
+    const at = Math.round(first[axis] + i * step[axis]);
+    return at >= 0 && at < size[axis] ? at : -1;
+  };
+  let to = 0;
+  for (let k = 0; k < d; k++)
+    for (let j = 0; j < h; j++)
+      for (let i = 0; i < w; i++, to++) {
+        const [a, b, c] = [nearest(0, i), nearest(1, j), nearest(2, k)];
+        if (a >= 0 && b >= 0 && c >= 0) crop[to] = voxels[a + size[0] * (b + size[1] * c)]!;
+      }
+  return crop;
+}
+
+/** The middle of a scan, in voxels. */
+export const middleOf = ({ size }: Pick<Volume, 'size'>): XYZ =>
+  size.map((n) => (n - 1) / 2) as unknown as XYZ;

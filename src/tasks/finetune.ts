@@ -1,0 +1,297 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { mean, standardDeviation } from '../analysis/statistics.js';
+import { checkSampleSize, type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
+import type { ConfigChanges } from '../config/layers.js';
+import { microBatches } from '../config/training.js';
+import {
+  checkSplit,
+  epochLength,
+  type SampleBatch,
+  type SamplePlan,
+  trainingSamples,
+} from '../data/samples/batches.js';
+import { openSampleLoader } from '../data/samples/loader.js';
+import type { SampleEntry, SampleSplit } from '../data/samples/manifest.js';
+import { openSampleStore, type SampleStore } from '../data/samples/store.js';
+import { UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+import type { Engine } from '../runtime/engine.js';
+import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
+import { formatLoad } from '../train/load-weights.js';
+import { buildGraph } from '../train/models.js';
+import { openEngine } from '../train/open-engine.js';
+import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../train/run.js';
+import { networkOf, startState } from '../train/start-state.js';
+import {
+  classWeightsFor,
+  createPredictor,
+  type Predictor,
+  sampleFeeds,
+  targetWorkload,
+} from '../train/target.js';
+import { insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
+import { withChosenForms } from '../train/tuner.js';
+import { rowsToCsv, type Scored, type Scores, scorePredictions } from './score-samples.js';
+
+export interface FinetuneOptions extends ConfigChanges {
+  /** Folder of a sample store, as `prepare --task` writes it. */
+  readonly data: string;
+  /** Folder of the runs, one a trial: `trial-01`, `trial-02`, … */
+  readonly out: string;
+  /** The task that the store must be of; any without it. */
+  readonly task?: string;
+  /** Where weights come from: `random`, a pre-training run, or a file; default `random`. */
+  readonly init?: string;
+  /** How often to train, each time with the next seed; default 1. */
+  readonly trials?: number;
+  /** Of the first trial; default 1. */
+  readonly seed?: number;
+  /** Go on with the trials that are in `out`. */
+  readonly resume?: boolean;
+  /** Asked between steps; true finishes the step, saves and ends. */
+  readonly interrupted?: () => boolean;
+}
+
+export interface TrialSummary {
+  readonly run: string;
+  readonly seed: number;
+  readonly step: number;
+  readonly bestStep: number;
+  readonly validationLoss: number;
+  /** On the test samples, with the best checkpoint. */
+  readonly test: Scores;
+}
+
+export interface FinetuneSummary {
+  readonly out: string;
+  readonly init: string;
+  /** Training samples of the first trial. */
+  readonly trainingSamples: number;
+  readonly testSamples: number;
+  /** Those that are finished. */
+  readonly trials: readonly TrialSummary[];
+  readonly interrupted: boolean;
+  readonly mean: Scores;
+  /** Over the trials, ddof 1; empty for one. */
+  readonly standardDeviation: Scores;
+}
+
+/** What all trials share. */
+interface Study {
+  readonly store: SampleStore;
+  readonly engine: Engine;
+  readonly options: FinetuneOptions;
+  readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
+}
+
+const scoresPath = (run: string) => join(run, 'scores.json');
+
+function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'> {
+  const store = openSampleStore(options.data);
+  const { task, samples } = store.manifest;
+  if (options.task !== undefined && options.task !== task)
+    throw new UserError('usage', {
+      what: 'the samples are of another task',
+      where: `--task ${options.task}`,
+      got: `${task} in ${options.data}`,
+      fix: 'leave --task out, or give other samples',
+    });
+  const of = (split: SampleSplit) => samples.filter((sample) => sample.split === split);
+  const splits = { train: of('train'), validation: of('validation'), test: of('test') };
+  for (const [split, found] of Object.entries(splits)) checkSplit(found, split, store);
+  return { store, splits };
+}
+
+/** The configuration of one trial. */
+function trialConfig(
+  { store }: Pick<Study, 'store'>,
+  options: FinetuneOptions,
+  seed: number,
+): FinetuneConfig {
+  const { init, file, settings, flags } = options;
+  const config = resolveFinetuneConfig({
+    kind: store.manifest.kind,
+    network: networkOf(init ?? 'random'),
+    file,
+    settings,
+    flags: { ...flags, seed, init: { ...(flags?.init as object), ...(init && { from: init }) } },
+  });
+  checkSampleSize(config, store.manifest.size);
+  return config;
+}
+
+/** Trains one trial, or goes on with it. @returns null when it was interrupted */
+async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
+  const { store, engine, options, splits } = study;
+  const { manifest } = store;
+  const resuming = existsSync(configPath(run));
+  if (resuming && existsSync(scoresPath(run))) return readTrial(run);
+  return insideRun(run, 'finetune', async () => {
+    const saved = resuming ? readFinetuneRun(run).config : null;
+    if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
+    const samples = trainingSamples(manifest, asked.fraction, asked.seed);
+    checkSplit(samples, 'train', store);
+    const workload = targetWorkload(asked, manifest, classWeightsFor(asked, store, samples));
+    const config = saved ? { ...asked, forms: saved.forms } : await withChosenForms(workload, asked, engine);
+    writeRun(run, { data: options.data, config });
+    const { parameters } = buildGraph('evaluation', workload, config);
+    const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
+    const { state, report } = await startState(config, parameters);
+    if (report && !checkpoint) {
+      writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(report, null, 2)}\n`);
+      process.stderr.write(`${config.init.from}: ${formatLoad(report).replaceAll('\n', '\n  ')}\n`);
+    }
+    const predictor = await createPredictor(workload, config, store, engine);
+    try {
+      const validation = splits.validation.slice(0, config.validation.samples);
+      const plan: SamplePlan = {
+        samples,
+        batch: microBatches(config).size,
+        balance: config.balance,
+        augmentation: config.augmentation,
+        seed: config.seed,
+      };
+      const summary = await trainRun<SampleBatch>({
+        label: run,
+        run,
+        config,
+        workload,
+        engine,
+        checkpoint,
+        start: state,
+        dataHash: store.hash,
+        samples: epochLength(plan),
+        openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
+        feeds: (batch) => sampleFeeds(batch, manifest),
+        validate: async (current) => {
+          const { loss, scores } = await scorePredictions(
+            store,
+            predictor.predict(validation, current),
+            false,
+          );
+          return { loss, scores };
+        },
+        lossName: 'loss',
+        interrupted: options.interrupted,
+      });
+      return summary.ending === 'interrupted'
+        ? null
+        : await finishTrial(study, run, config, summary, predictor);
+    } finally {
+      await predictor.release();
+    }
+  });
+}
+
+/** Scores the best checkpoint on the test samples, and writes what came out. */
+async function finishTrial(
+  { store, splits }: Study,
+  run: string,
+  { seed }: FinetuneConfig,
+  { step, best }: TrainingSummary,
+  predictor: Predictor,
+): Promise<TrialSummary> {
+  const { tensors } = resolveCheckpoint(run, 'best');
+  const tested: Scored = await scorePredictions(store, predictor.predict(splits.test, tensors), true);
+  writeFileAtomic(join(run, 'predictions.csv'), rowsToCsv(tested.rows));
+  const trial: TrialSummary = {
+    run,
+    seed,
+    step,
+    bestStep: best!.step,
+    validationLoss: best!.validationLoss,
+    test: tested.scores,
+  };
+  writeFileAtomic(scoresPath(run), `${JSON.stringify({ ...trial, run: undefined }, null, 2)}\n`);
+  return trial;
+}
+
+function readTrial(run: string): TrialSummary {
+  try {
+    const trial = JSON.parse(readFileSync(scoresPath(run), 'utf8')) as Omit<TrialSummary, 'run'>;
+    return { run, ...trial };
+  } catch (cause) {
+    throw new UserError('run', {
+      what: 'the scores of this trial are damaged',
+      where: scoresPath(run),
+      fix: 'delete the file, and resume: the trial is scored again',
+      cause,
+    });
+  }
+}
+
+/**
+ * Trains a network for a target task, once or several times with different seeds, and tests each on the test samples.
+ * Each trial is a run of its own: config.json, metrics.jsonl, checkpoints/, scores.json and predictions.csv.
+ * @throws UserError for bad options, samples that do not suit, weights that do not fit, and as `pretrain` does
+ */
+export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
+  const { out, trials = 1, seed = 1, resume = false } = options;
+  if (!Number.isSafeInteger(trials) || trials < 1)
+    throw new UserError('usage', {
+      what: 'trials are a whole number above 0',
+      where: '--trials',
+      got: String(trials),
+    });
+  const data = openStudyData(options);
+  const runs = Array.from({ length: trials }, (_, i) => ({
+    run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
+    config: trialConfig(data, options, seed + i),
+  }));
+  const begun = runs.find(({ run }) => existsSync(configPath(run)));
+  if (begun && !resume)
+    throw new UserError('run', {
+      what: 'there is a run in this folder already',
+      where: begun.run,
+      fix: 'add --resume to go on with it, or choose another folder',
+    });
+  const [first] = runs;
+  const engine = await openEngine(first!.config.device);
+  const study: Study = { ...data, engine, options };
+  const finished: TrialSummary[] = [];
+  for (const { run, config } of runs) {
+    const trial = await runTrial(study, run, config);
+    if (!trial) break;
+    finished.push(trial);
+  }
+  const { fraction, init } = first!.config;
+  const summary: FinetuneSummary = {
+    out,
+    init: init.from,
+    trainingSamples: trainingSamples(data.store.manifest, fraction, seed).length,
+    testSamples: data.splits.test.length,
+    trials: finished,
+    interrupted: finished.length < trials,
+    mean: overTrials(finished, mean),
+    standardDeviation: finished.length > 1 ? overTrials(finished, standardDeviation) : {},
+  };
+  if (!summary.interrupted)
+    writeFileAtomic(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  return summary;
+}
+
+function overTrials(trials: readonly TrialSummary[], of: (values: number[]) => number): Scores {
+  const names = Object.keys(trials[0]?.test ?? {});
+  const everywhere = names.filter((name) => trials.every(({ test }) => name in test));
+  return Object.fromEntries(everywhere.map((name) => [name, of(trials.map(({ test }) => test[name]!))]));
+}
+
+/** The summary for people. */
+export function formatFinetune(summary: FinetuneSummary): string {
+  const { out, init, trials, interrupted } = summary;
+  const lines = Object.entries(summary.mean).map(([name, value]) => {
+    const spread = summary.standardDeviation[name];
+    return `  ${name}: ${value.toFixed(4)}${spread === undefined ? '' : ` ± ${spread.toFixed(4)}`}`;
+  });
+  if (interrupted)
+    return `interrupted and saved, ${trials.length} trials finished; go on with the same command and --resume`;
+  const [only] = trials;
+  return [
+    `${out}: begun from ${init}, ${summary.trainingSamples} training samples, tested on ${summary.testSamples}` +
+      (trials.length === 1
+        ? `, best step ${only!.bestStep} of ${only!.step}`
+        : `, ${trials.length} trials, mean ± s.d.`),
+    ...lines,
+  ].join('\n');
+}

@@ -1,0 +1,125 @@
+/** How good predictions of a target task are. */
+import { overlapMeasures } from '../analysis/overlap.js';
+import { areaUnderRoc, averagePrecision, rankScores } from '../analysis/ranking.js';
+import { mean } from '../analysis/statistics.js';
+import { surfaceMeasures } from '../analysis/surface.js';
+import { readSample, type SampleStore } from '../data/samples/store.js';
+import type { Prediction } from '../train/target.js';
+
+/** Measures by name; those that are not defined for the samples are left out. */
+export type Scores = Readonly<Record<string, number>>;
+
+/** What a table says of one sample: its id first. */
+export type SampleRow = Readonly<Record<string, string | number>>;
+
+export interface Scored {
+  readonly scores: Scores;
+  readonly rows: readonly SampleRow[];
+}
+
+/** Distances of surfaces within this count as none, mm. */
+const TOLERANCE_MM = 1;
+
+const defined = (scores: Readonly<Record<string, number>>): Scores =>
+  Object.fromEntries(Object.entries(scores).filter(([, value]) => !Number.isNaN(value)));
+
+/** AUC and average precision of one class against all others. */
+function ranking(predictions: readonly Classified[], positive: number): Scores {
+  const of = (isPositive: boolean) =>
+    predictions.flatMap(({ label, probabilities }) =>
+      (label === positive) === isPositive ? probabilities[positive]! : [],
+    );
+  const ranked = rankScores(of(true), of(false));
+  return { auc: areaUnderRoc(ranked), average_precision: averagePrecision(ranked) };
+}
+
+interface Classified {
+  readonly label: number;
+  readonly probabilities: Float32Array;
+}
+
+const mostLikely = ({ probabilities }: Classified) => probabilities.indexOf(Math.max(...probabilities));
+
+/** Of two classes the second is the positive one; of more, each against all others, and the mean. */
+export function scoreClasses(predictions: readonly Classified[], classes: readonly string[]): Scores {
+  const right = predictions.filter((prediction) => mostLikely(prediction) === prediction.label).length;
+  const accuracy = right / predictions.length;
+  if (classes.length === 2) return defined({ ...ranking(predictions, 1), accuracy });
+  const each = classes.map((_, c) => ranking(predictions, c));
+  const meanOf = (name: string) => mean(each.map((scores) => scores[name]!).filter((v) => !Number.isNaN(v)));
+  return defined({ auc: meanOf('auc'), average_precision: meanOf('average_precision'), accuracy });
+}
+
+/** Means over samples of what is defined. */
+function means(rows: readonly Readonly<Record<string, number>>[]): Scores {
+  const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  return defined(
+    Object.fromEntries(
+      names.map((name) => [
+        name,
+        mean(rows.flatMap((row) => (Number.isNaN(row[name] ?? Number.NaN) ? [] : row[name]!))),
+      ]),
+    ),
+  );
+}
+
+/** Measures of one sample, each the mean of its classes. @param all also those that take their time */
+function scoreMask(store: SampleStore, { sample, probabilities }: Prediction, all: boolean): Scores {
+  const { classes, size } = store.manifest;
+  const { mask } = readSample(store, sample);
+  const voxels = mask!.length;
+  return means(
+    classes.map((_, c) => {
+      const reference = mask!.map((label) => (label === c + 1 ? 1 : 0));
+      const found = probabilities.subarray(c * voxels, (c + 1) * voxels);
+      const overlap = overlapMeasures(found, reference);
+      if (!all) return { 'dice@0.5': overlap['dice@0.5'], 'iou_fg@0.5': overlap['iou_fg@0.5'] };
+      const binary = Uint8Array.from(found, (p) => (p > 0.5 ? 1 : 0));
+      return { ...overlap, ...surfaceMeasures(binary, reference, size, sample.spacing, TOLERANCE_MM) };
+    }),
+  );
+}
+
+/** All measures of some predictions, as they come, with a row a sample. @param detail what takes long too */
+export async function scorePredictions(
+  store: SampleStore,
+  predictions: AsyncIterable<Prediction>,
+  detail: boolean,
+): Promise<Scored & { loss: number }> {
+  const { kind, classes } = store.manifest;
+  const classified: Classified[] = [];
+  const masks: Scores[] = [];
+  const rows: SampleRow[] = [];
+  let [loss, weight] = [0, 0];
+  for await (const prediction of predictions) {
+    const { sample, probabilities } = prediction;
+    loss += prediction.loss * prediction.weight;
+    weight += prediction.weight;
+    const { id, patient } = sample;
+    if (kind === 'classification') {
+      classified.push({ label: sample.label!, probabilities });
+      const columns = Object.fromEntries(classes.map((name, c) => [`p_${name}`, probabilities[c]!]));
+      rows.push({ id, patient, label: classes[sample.label!]!, ...columns });
+    } else {
+      const scores = scoreMask(store, prediction, detail);
+      masks.push(scores);
+      rows.push({ id, patient, ...scores });
+    }
+  }
+  const scores = kind === 'classification' ? scoreClasses(classified, classes) : means(masks);
+  return { scores, rows, loss: loss / weight };
+}
+
+const cell = (value: string | number) =>
+  typeof value === 'number'
+    ? String(value)
+    : /[",\n]/.test(value)
+      ? `"${value.replaceAll('"', '""')}"`
+      : value;
+
+/** Rows as CSV; a measure that is not defined for a sample is empty. */
+export function rowsToCsv(rows: readonly SampleRow[]): string {
+  const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
+  const lines = rows.map((row) => columns.map((column) => cell(row[column] ?? '')).join(','));
+  return `${[columns.map(cell).join(','), ...lines].join('\n')}\n`;
+}

@@ -1,0 +1,59 @@
+/** The proxy task of a pre-training run: its graphs, and what they are fed. */
+import type { Built } from '../../graphs/artifacts/built.js';
+import { featureGraph } from '../../graphs/artifacts/evaluation.js';
+import type { DHW } from '../../graphs/nn/input.js';
+import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruction.js';
+import type { Config } from '../config/pretraining.js';
+import { microBatches } from '../config/training.js';
+import type { Batch } from '../data/loader.js';
+import { largestPart } from '../data/parts.js';
+import type { XYZ } from '../data/volume.js';
+import type { EngineTensor } from '../runtime/engine.js';
+import { built, type Workload } from './models.js';
+
+const depthHeightWidth = ([x, y, z]: XYZ): DHW => [z, y, x];
+
+/** The graph options that a configuration means, for tiles of a given size. */
+export function proxyOptions(config: Config, tile: XYZ, batch = microBatches(config).size): ProxyOptions {
+  return {
+    batch,
+    tile: depthHeightWidth(tile),
+    whole: depthHeightWidth(config.whole),
+    window: config.hu,
+    box: depthHeightWidth(largestPart(tile, config.part)),
+    network: config.network,
+  };
+}
+
+/** What a pre-training run trains, on tiles of a given size. */
+export const proxyWorkload =
+  (config: Config, tile: XYZ): Workload =>
+  (samples) =>
+    reconstruction(proxyOptions(config, tile, samples));
+
+/** The encoder half of a run's evaluation graph. */
+export const buildFeatureGraph = (config: Config, tile: XYZ): Built =>
+  built('features', () => featureGraph(proxyOptions(config, tile)));
+
+const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({
+  type: 'float32',
+  shape,
+  data,
+});
+
+/** What the graphs call the parts of a batch. */
+export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
+  const { wholes, boxes, depth, height, width, size, tile, whole, box } = batch;
+  const hu = (data: Int16Array, [x, y, z]: XYZ): EngineTensor => ({
+    type: 'int16',
+    shape: [size, z, y, x],
+    data,
+  });
+  return {
+    tile: hu(wholes, tile),
+    part_box: hu(boxes, box),
+    part_depth: floats([size, whole[2], box[2]], depth),
+    part_height: floats([size, whole[1], box[1]], height),
+    part_width: floats([size, box[0], whole[0]], width),
+  };
+}

@@ -1,0 +1,53 @@
+/** First state of a network that does not begin at random. */
+import { existsSync, statSync } from 'node:fs';
+import type { Parameter } from '../../graphs/nn/module.js';
+import type { FinetuneConfig } from '../config/finetuning.js';
+import { UserError } from '../errors.js';
+import { parseCheckpoint, resolveCheckpoint } from './checkpoint.js';
+import { initialize } from './initialize.js';
+import { type LoadReport, loadWeights } from './load-weights.js';
+import { configPath, readRun } from './run.js';
+import { freshState, type State } from './stepper.js';
+import { readWeights, type Weights } from './weight-file.js';
+
+const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
+
+/** The network of the run that is to be loaded; undefined where it is none. */
+export const networkOf = (from: string): FinetuneConfig['network'] | undefined =>
+  isFolder(from) ? readRun(from).config.network : undefined;
+
+async function weightsOf({ from, checkpoint }: FinetuneConfig['init']): Promise<Weights> {
+  if (!isFolder(from)) return readWeights(from);
+  const { tensors } = resolveCheckpoint(from, parseCheckpoint(checkpoint));
+  return new Map(
+    [...tensors].map(([name, { shape, data }]) => [name, { type: 'F32', shape, data: data as Float32Array }]),
+  );
+}
+
+/**
+ * The state in which a run begins: random values, and what is loaded in their place.
+ * @returns a report where something was loaded
+ * @throws UserError when the source is missing, or does not fit and need not fit in part
+ */
+export async function startState(
+  config: FinetuneConfig,
+  parameters: readonly Parameter[],
+): Promise<{ state: State; report: LoadReport | null }> {
+  const { init, seed } = config;
+  const initial = initialize(parameters, seed);
+  if (init.from === 'random') return { state: freshState(parameters, config, initial), report: null };
+  if (!existsSync(init.from))
+    throw new UserError('input', {
+      what: 'there are no weights here',
+      where: '--init',
+      got: init.from,
+      expected: `random, the folder of a run (with ${configPath('')}), or a file of weights`,
+    });
+  const { values, report } = loadWeights(parameters, initial, await weightsOf(init), {
+    source: init.from,
+    parts: init.parts,
+    partial: init.partial,
+    names: init.names,
+  });
+  return { state: freshState(parameters, config, values), report };
+}

@@ -1,0 +1,155 @@
+/** A target task: its graphs, what they are fed, and what they say of samples. */
+import { classification } from '../../graphs/tasks/classification.js';
+import type { ImageOptions } from '../../graphs/tasks/image.js';
+import { type SegmentationLoss, segmentation } from '../../graphs/tasks/segmentation.js';
+import type { FinetuneConfig } from '../config/finetuning.js';
+import { microBatches } from '../config/training.js';
+import { evaluationBatches, type SampleBatch } from '../data/samples/batches.js';
+import type { SampleEntry, SampleFormat } from '../data/samples/manifest.js';
+import { readSample, type SampleStore } from '../data/samples/store.js';
+import type { Engine, EngineTensor } from '../runtime/engine.js';
+import { buildGraph, loadGraph, type Workload } from './models.js';
+import type { State } from './stepper.js';
+
+/** How much the rarer answers count; null where all count alike. */
+export type ClassWeights = readonly number[] | null;
+
+/**
+ * Weights by how rare a class is: for several classes, one each, 1 on average over the samples; for yes and no, and for
+ * voxels inside a mask, how many no there are for a yes.
+ */
+export function classWeightsFor(
+  { kind, balance }: FinetuneConfig,
+  store: SampleStore,
+  samples: readonly SampleEntry[],
+): ClassWeights {
+  if (balance !== 'weights') return null;
+  const { classes } = store.manifest;
+  if (kind === 'classification') {
+    const counts = classes.map((_, c) => samples.filter(({ label }) => label === c).length);
+    if (classes.length === 2) return [counts[0]! / Math.max(1, counts[1]!)];
+    return counts.map((count) => samples.length / (classes.length * Math.max(1, count)));
+  }
+  const inside = new Float64Array(classes.length);
+  let voxels = 0;
+  for (const sample of samples) {
+    const { mask } = readSample(store, sample);
+    voxels += mask!.length;
+    for (const label of mask!) if (label > 0) inside[label - 1]!++;
+  }
+  return [...inside].map((count) => (voxels - count) / Math.max(1, count));
+}
+
+const segmentationLosses = (
+  loss: FinetuneConfig['loss'],
+  positiveWeights: ClassWeights,
+): [SegmentationLoss, ...SegmentationLoss[]] => {
+  const dice: SegmentationLoss = { name: 'dice' };
+  const binary: SegmentationLoss = { name: 'binaryCrossEntropy', positiveWeights };
+  return loss === 'dice' ? [dice] : loss === 'binaryCrossEntropy' ? [binary] : [dice, binary];
+};
+
+/** What a fine-tuning run trains. Two classes have one output, the probability of the second. */
+export function targetWorkload(
+  config: FinetuneConfig,
+  { classes, channels, size: [x, y, z], type, window }: SampleFormat,
+  weights: ClassWeights,
+): Workload {
+  const { network, frozenEncoder, hidden, loss } = config;
+  const isBinary = classes.length === 2;
+  return (samples) => {
+    const image: ImageOptions = { batch: samples, channels, size: [z, y, x], inputType: type, window };
+    if (config.kind === 'segmentation')
+      return segmentation({
+        ...image,
+        network,
+        frozenEncoder,
+        classes: classes.length,
+        losses: segmentationLosses(loss, weights),
+      });
+    return classification({
+      ...image,
+      network,
+      frozenEncoder,
+      hidden,
+      outputs: isBinary ? 1 : classes.length,
+      loss: isBinary
+        ? { name: 'binaryCrossEntropy', positiveWeights: weights }
+        : { name: 'crossEntropy', classWeights: weights },
+    });
+  };
+}
+
+/** What the graphs call the parts of a batch. */
+export function sampleFeeds(
+  { image, weight, label, mask, indices }: SampleBatch,
+  { classes, channels, size: [x, y, z], type }: SampleFormat,
+): Record<string, EngineTensor> {
+  const size = indices.length;
+  const common: Record<string, EngineTensor> = {
+    image: { type, shape: [size, channels, z, y, x], data: image },
+    sample_weight: { type: 'float32', shape: [size], data: weight },
+  };
+  if (mask) return { ...common, mask: { type: 'uint8', shape: [size, classes.length, z, y, x], data: mask } };
+  if (classes.length > 2) return { ...common, label: { type: 'int32', shape: [size], data: label! } };
+  return {
+    ...common,
+    label: { type: 'float32', shape: [size, 1], data: Float32Array.from(label!) },
+  };
+}
+
+/** What a network says of one sample. */
+export interface Prediction {
+  readonly sample: SampleEntry;
+  readonly loss: number;
+  /** Its share in the mean loss. */
+  readonly weight: number;
+  /** Of each class: [classes], or [classes, D, H, W]. */
+  readonly probabilities: Float32Array;
+}
+
+/** Runs a network on samples without training it. */
+export interface Predictor {
+  predict(samples: readonly SampleEntry[], state: State): AsyncGenerator<Prediction>;
+  release(): Promise<void>;
+}
+
+/** Loads a run's evaluation graph. */
+export async function createPredictor(
+  workload: Workload,
+  config: FinetuneConfig,
+  store: SampleStore,
+  engine: Engine,
+): Promise<Predictor> {
+  const built = buildGraph('evaluation', workload, config);
+  const session = await loadGraph(built, config, engine);
+  const names = built.parameters.map(({ name }) => name).filter((name) => session.inputs.includes(name));
+  const { size } = microBatches(config);
+  const { classes } = store.manifest;
+  const isBinary = config.kind === 'classification' && classes.length === 2;
+  return {
+    async *predict(samples, state) {
+      const parameters = Object.fromEntries(names.map((name) => [name, state.get(name)!]));
+      for (const batch of evaluationBatches(store, samples, size)) {
+        const feeds = sampleFeeds(batch, store.manifest);
+        const taken = Object.fromEntries(session.inputs.filter((n) => n in feeds).map((n) => [n, feeds[n]!]));
+        const out = await session.run({ ...taken, ...parameters });
+        const [losses, weights, values] = ['loss', 'weight', 'probabilities'].map(
+          (name) => out[name]!.data as Float32Array,
+        );
+        const length = values!.length / size;
+        for (const [i, index] of batch.indices.entries()) {
+          if (batch.weight[i] === 0) break;
+          const own = values!.subarray(i * length, (i + 1) * length);
+          yield {
+            sample: samples[index]!,
+            loss: losses![i]!,
+            weight: weights![i]!,
+            probabilities: isBinary ? Float32Array.of(1 - own[0]!, own[0]!) : own,
+          };
+        }
+      }
+    },
+    release: () => session.release(),
+  };
+}

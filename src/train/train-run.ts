@@ -1,0 +1,200 @@
+/** A training from its first step, or from where it was interrupted, to its end; the folder's lock is the caller's. */
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { microBatches, type TrainingConfig } from '../config/training.js';
+import type { Loader } from '../data/read-ahead.js';
+import { fromSystemError } from '../errors.js';
+import { removeTemporaries } from '../files.js';
+import { acquireLock } from '../lock.js';
+import { peakMemoryBytes } from '../machine.js';
+import { startProgress } from '../progress.js';
+import type { Engine, Tensors } from '../runtime/engine.js';
+import {
+  type Checkpoint,
+  checkpointPath,
+  networkHash,
+  saveCheckpoint,
+  type TrainState,
+} from './checkpoint.js';
+import { type Ending, trainLoop, type Validation } from './loop.js';
+import { openMetrics } from './metrics.js';
+import type { Workload } from './models.js';
+import { keptSteps, validationInterval } from './plan.js';
+import { plateauStart } from './schedule.js';
+import { openSession } from './sessions.js';
+import { createStepper, type State } from './stepper.js';
+import { openEvents } from './tensorboard.js';
+
+export interface Training<Batch> {
+  /** What the progress is called. */
+  readonly label: string;
+  readonly run: string;
+  readonly config: TrainingConfig;
+  readonly workload: Workload;
+  readonly engine: Engine;
+  /** Where to go on; null for a new run. */
+  readonly checkpoint: Checkpoint | null;
+  /** State of a new run; that of an untrained network without it. */
+  readonly start?: State;
+  /** Of the data, to be recognised when the run goes on. */
+  readonly dataHash: string;
+  /** In the training split: an epoch. */
+  readonly samples: number;
+  openLoader(reading: { readonly firstBatch: number; readonly ahead: number }): Loader<Batch>;
+  /** What the graphs are fed. */
+  feeds(batch: Batch): Tensors;
+  validate(state: State): Promise<Validation>;
+  readonly lossName: string;
+  /** Asked between steps; true finishes the step, saves and ends. */
+  readonly interrupted?: () => boolean;
+}
+
+export interface TrainingSummary {
+  readonly run: string;
+  readonly ending: Ending;
+  /** First and last step of this session. */
+  readonly from: number;
+  readonly step: number;
+  readonly best: TrainState['best'];
+  readonly engine: string;
+  readonly provider: string;
+  readonly threads: number;
+  readonly seconds: number;
+  /** While it trained: validation and saving do not count. 0 when there was no step to make. */
+  readonly stepsPerSecond: number;
+  readonly samplesPerSecond: number;
+  /** Share of the time that training waited for data, 0 to 1. */
+  readonly dataWait: number;
+  readonly peakMemoryBytes: number;
+}
+
+/** Makes a run's folder if need be, locks it, tidies up after a kill, and works in it. */
+export async function insideRun<T>(run: string, purpose: string, work: () => Promise<T>): Promise<T> {
+  try {
+    mkdirSync(join(run, 'checkpoints'), { recursive: true });
+  } catch (error) {
+    throw fromSystemError(error, run);
+  }
+  const lock = acquireLock(run, purpose);
+  try {
+    removeTemporaries(run);
+    removeTemporaries(join(run, 'checkpoints'));
+    return await work();
+  } finally {
+    lock.release();
+  }
+}
+
+/** Trains until the end of a run or an interruption. @throws UserError as {@link trainLoop} and on a full disk */
+export async function trainRun<Batch>(training: Training<Batch>): Promise<TrainingSummary> {
+  const { run, config, engine, checkpoint } = training;
+  const started = performance.now();
+  const stepper = await createStepper(
+    training.workload,
+    config,
+    engine,
+    checkpoint?.tensors ?? training.start,
+  );
+  const state: TrainState = checkpoint?.state ?? {
+    step: 0,
+    epoch: 0,
+    schedule: plateauStart(config.learningRate),
+    best: null,
+    flatValidations: 0,
+    stopped: false,
+    metricsBytes: 0,
+    seed: config.seed,
+    networkHash: networkHash(stepper.parameters),
+    dataHash: training.dataHash,
+  };
+  const { count } = microBatches(config);
+  const loader = training.openLoader({
+    ahead: 2 * Math.max(1, config.workers) + count,
+    firstBatch: state.step * count,
+  });
+  const metrics = openMetrics(join(run, 'metrics.jsonl'), state.metricsBytes);
+  const events = openEvents(join(run, 'events'), state.step + 1);
+  const progress = startProgress({
+    label: training.label,
+    total: config.steps,
+    unit: 'steps',
+    start: state.step,
+  });
+  const record = openSession(run);
+  let trainingSeconds = 0;
+  const summaryOf = (step: number, best: TrainState['best'], ending: Ending): TrainingSummary => {
+    const waited = loader.waited();
+    const stepsPerSecond = trainingSeconds > 0 ? (step - state.step) / trainingSeconds : 0;
+    return {
+      run,
+      ending,
+      from: state.step,
+      step,
+      best,
+      engine: engine.name,
+      provider: engine.provider,
+      threads: config.threads,
+      seconds: (performance.now() - started) / 1000,
+      stepsPerSecond,
+      samplesPerSecond: stepsPerSecond * config.batch,
+      dataWait: waited.totalSeconds > 0 ? waited.waitSeconds / waited.totalSeconds : 0,
+      peakMemoryBytes: peakMemoryBytes(),
+    };
+  };
+  if (checkpoint) progress.log(`going on from step ${state.step}`);
+  progress.log(`device ${config.device}: ${engine.name}, ${engine.provider}`);
+  try {
+    const { state: end, ending } = await trainLoop(
+      {
+        config,
+        stepper,
+        next: async () => training.feeds(await loader.next()),
+        validate: training.validate,
+        lossName: training.lossName,
+        metrics,
+        events,
+        progress,
+        samples: training.samples,
+        validateEvery: validationInterval(config, training.samples),
+        kept: keptSteps(config),
+        save: (names, next) => {
+          for (const name of names) saveCheckpoint(checkpointPath(run, name), stepper.state, next);
+          record(summaryOf(next.step, next.best, 'interrupted'));
+        },
+        interrupted: training.interrupted ?? (() => false),
+        stepped: (seconds) => {
+          trainingSeconds += seconds;
+        },
+      },
+      state,
+    );
+    const summary = summaryOf(end.step, end.best, ending);
+    if (end.step > state.step) record(summary);
+    return summary;
+  } finally {
+    progress.stop();
+    metrics.close();
+    events.close();
+    await loader.close();
+    await stepper.release();
+  }
+}
+
+/** A summary's speed, for people. */
+export function formatSpeed({
+  stepsPerSecond,
+  samplesPerSecond,
+  engine,
+  provider,
+  dataWait,
+  peakMemoryBytes: peak,
+}: TrainingSummary): string {
+  const speed =
+    stepsPerSecond >= 1
+      ? `${stepsPerSecond.toFixed(2)} steps/s`
+      : `${(1 / stepsPerSecond).toFixed(2)} s/step`;
+  return (
+    `${speed}, ${samplesPerSecond.toPrecision(3)} samples/s while training, on ${engine} (${provider}); ` +
+    `waited ${(100 * dataWait).toFixed(1)} % of the time for data; peak memory ${(peak / 1e9).toFixed(2)} GB`
+  );
+}

@@ -1,0 +1,318 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { strToU8, zipSync } from 'fflate';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { writeNifti } from '../../../src/data/formats/nifti.js';
+import { npyHeader } from '../../../src/data/formats/npy.js';
+import { augmented } from '../../../src/data/samples/augment.js';
+import {
+  evaluationBatches,
+  type SamplePlan,
+  trainingBatch,
+  trainingSamples,
+} from '../../../src/data/samples/batches.js';
+import { cropAround, cropImage, cropMask } from '../../../src/data/samples/crop.js';
+import { openSampleLoader } from '../../../src/data/samples/loader.js';
+import type { SampleFormat } from '../../../src/data/samples/manifest.js';
+import { drawSampleSplit } from '../../../src/data/samples/split.js';
+import { imagePath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
+import { randomStream } from '../../../src/random.js';
+import { prepareSamples } from '../../../src/tasks/prepare-samples.js';
+import { temporaryFolder } from '../tiles-sample.js';
+import { BALL_COLUMNS, ballScan, writeBalls } from './labelled-data.js';
+
+const folder = temporaryFolder();
+const raw = join(folder, 'raw');
+const SIZE = [16, 16, 8] as const;
+const classified = join(folder, 'classified');
+const masked = join(folder, 'masked');
+
+beforeAll(async () => {
+  await writeBalls(raw, { patients: 12, each: 2, size: [18, 16, 10] });
+  await prepareSamples({
+    ...{ task: 'manifest', input: join(raw, 'table.csv'), out: classified, size: SIZE },
+    columns: BALL_COLUMNS,
+  });
+  await prepareSamples({ task: 'manifest', input: raw, out: masked, size: SIZE, classes: ['ball'] });
+});
+
+const plan = (samples: SamplePlan['samples'], more: Partial<SamplePlan> = {}): SamplePlan => ({
+  samples,
+  batch: 4,
+  balance: 'none',
+  augmentation: { flips: false, rotationDegrees: 0, intensity: 0 },
+  seed: 1,
+  ...more,
+});
+
+describe('a table or folders of images become a sample store', () => {
+  test('patients stay together, classes are those of the table, NumPy reads the arrays', () => {
+    const { manifest } = openSampleStore(classified);
+    expect(manifest).toMatchObject({
+      ...{ task: 'manifest', kind: 'classification', classes: ['ball', 'none'], size: [16, 16, 8] },
+      ...{ channels: 1, type: 'int16', window: { low: -1000, high: 1000 }, failures: [] },
+    });
+    expect(manifest.samples).toHaveLength(24);
+    const counts = ['train', 'validation', 'test'].map(
+      (split) => manifest.samples.filter((sample) => sample.split === split).length,
+    );
+    expect(counts).toEqual([14, 4, 6]);
+    const header = readFileSync(imagePath(classified, manifest.samples[0]!.shard)).toString('latin1', 0, 90);
+    expect(header).toContain("'descr': '<i2', 'fortran_order': False, 'shape': (1, 1, 8, 16, 16)");
+  });
+
+  test('a sample is the middle of its image, with its mask', () => {
+    const store = openSampleStore(masked);
+    expect(store.manifest).toMatchObject({ kind: 'segmentation', classes: ['ball'] });
+    const sample = store.manifest.samples.find(({ id }) => id === 'p01_1')!;
+    const { image, mask } = readSample(store, sample);
+    const scan = ballScan([18, 16, 10], 3.5, 101);
+    for (const [x, y, z] of [
+      [0, 0, 0],
+      [15, 3, 7],
+      [8, 8, 4],
+    ] as const) {
+      const from = x + 1 + 18 * (y + 16 * (z + 1));
+      expect(image[x + 16 * (y + 16 * z)]).toBe(scan.image.voxels[from]);
+      expect(mask![x + 16 * (y + 16 * z)]).toBe(scan.ball[from]);
+    }
+    expect(mask!.reduce((sum, label) => sum + label, 0)).toBeGreaterThan(100);
+  });
+
+  test('preparing again writes the same store, and does not read finished scans again', async () => {
+    const { hash } = openSampleStore(masked);
+    const again = await prepareSamples({
+      task: 'manifest',
+      input: raw,
+      out: masked,
+      size: SIZE,
+      classes: ['ball'],
+    });
+    expect(again.hash).toBe(hash);
+  });
+
+  test('a changed byte is found when it is read', async () => {
+    const out = join(folder, 'changed');
+    await prepareSamples({ task: 'manifest', input: raw, out, size: SIZE, classes: ['ball'] });
+    const store = openSampleStore(out);
+    const path = imagePath(out, store.manifest.samples[3]!.shard);
+    const bytes = readFileSync(path);
+    bytes[bytes.length - 7]! ^= 1;
+    writeFileSync(path, bytes);
+    expect(() => readSample(store, store.manifest.samples[3]!)).toThrow(/changed after prepare/);
+  });
+});
+
+describe('bad input is refused, or reported without stopping the rest', () => {
+  const prepared = (name: string, input: string, more = {}) =>
+    prepareSamples({ task: 'manifest', input, out: join(folder, name), size: SIZE, ...more });
+
+  test('a mask on another grid, a label that is no class, a missing image', async () => {
+    const input = join(folder, 'bad');
+    await writeBalls(input, { patients: 4, each: 1, size: [16, 16, 8] });
+    const { image, ball } = ballScan([16, 16, 8], 3, 1);
+    await writeNifti(join(input, 'labels/p00_0.nii.gz'), { ...image, spacing: [1, 1, 2], voxels: ball });
+    await writeNifti(join(input, 'labels/p01_0.nii.gz'), { ...image, voxels: ball.map((v) => 5 * v) });
+    writeFileSync(join(input, 'images/p02_0.nii.gz'), 'no scan');
+    const { failures, splits } = await prepared('bad-store', input, { classes: ['ball'] });
+    expect(failures.map(({ source }) => source)).toEqual(['p00_0', 'p01_0', 'p02_0']);
+    expect(failures[0]!.message).toContain('the mask does not lie on the grid of its image');
+    expect(failures[1]!.message).toMatch(/a label of this mask is none of the classes[\s\S]*5[\s\S]*1 to 1/);
+    expect(splits.train.samples + splits.validation.samples + splits.test.samples).toBe(1);
+  });
+
+  test('a patient in two splits is refused by name', async () => {
+    const table = join(raw, 'torn.csv');
+    const lines = [
+      'image,label,patient,split',
+      'images/p00_0.nii.gz,0,Ann,train',
+      'images/p01_0.nii.gz,1,Ann,test',
+    ];
+    writeFileSync(table, lines.join('\n'));
+    await expect(prepared('torn', table)).rejects.toThrow(/in two splits[\s\S]*Ann \(train, test\)/);
+  });
+
+  test('columns and labels that are not there are named', async () => {
+    const table = join(raw, 'table.csv');
+    await expect(prepared('x1', table)).rejects.toThrow(/no column of images[\s\S]*file, diagnosis, person/);
+    const columns = { ...BALL_COLUMNS, label: '{grade}' };
+    await expect(prepared('x2', table, { columns })).rejects.toThrow(/no such column[\s\S]*grade/);
+    const { failures } = await prepared('x3', table, { columns: BALL_COLUMNS, classes: ['none', 'cube'] });
+    expect(failures[0]!.message).toMatch(/none of the classes[\s\S]*ball[\s\S]*none, cube/);
+  });
+
+  test('a folder of something else says what is expected', async () => {
+    await expect(prepared('x4', join(raw, 'images'))).rejects.toThrow(
+      /no images with masks[\s\S]*images and labels/,
+    );
+  });
+});
+
+test('MedMNIST’s arrays become padded samples with its own split', async () => {
+  const array = (shape: number[], values: number[]) =>
+    Buffer.concat([npyHeader('uint8', shape), Uint8Array.from(values)]);
+  const images = (n: number) =>
+    array(
+      [n, 6, 6, 6],
+      Array.from({ length: n * 216 }, (_, i) => i % 256),
+    );
+  const path = join(folder, 'mini.npz');
+  writeFileSync(
+    path,
+    zipSync({
+      'train_images.npy': images(3),
+      'train_labels.npy': array([3, 1], [0, 1, 1]),
+      'val_images.npy': images(2),
+      'val_labels.npy': array([2, 1], [0, 1]),
+      'test_images.npy': images(2),
+      'test_labels.npy': array([2, 1], [1, 0]),
+    }),
+  );
+  const out = join(folder, 'mini');
+  await prepareSamples({ task: 'medmnist', input: path, out });
+  const store = openSampleStore(out);
+  expect(store.manifest).toMatchObject({
+    size: [8, 8, 8],
+    window: { low: 0, high: 255 },
+    classes: ['0', '1'],
+  });
+  expect(store.manifest.samples.map(({ split, label }) => `${split} ${label}`)).toEqual([
+    ...['train 0', 'train 1', 'train 1', 'validation 0', 'validation 1', 'test 1', 'test 0'],
+  ]);
+  const { image } = readSample(store, store.manifest.samples[1]!);
+  expect(image[0]).toBe(0);
+  expect(image[1 + 8 * (1 + 8)]).toBe(216);
+
+  writeFileSync(path, zipSync({ 'train_images.npy': images(3), 'readme.npy': strToU8('x') }));
+  await expect(prepareSamples({ task: 'medmnist', input: path, out })).rejects.toThrow(/readme/);
+});
+
+describe('batches', () => {
+  test('do not depend on the number of threads, and every epoch has all samples', async () => {
+    const store = openSampleStore(classified);
+    const samples = store.manifest.samples.filter(({ split }) => split === 'train');
+    const seen: number[] = [];
+    for (let i = 0; i < 7; i++) seen.push(...trainingBatch(store, plan(samples), i).indices);
+    for (const epoch of [seen.slice(0, 14), seen.slice(14, 28)])
+      expect([...epoch].sort((a, b) => a - b)).toEqual(samples.map((_, i) => i));
+    expect(seen.slice(0, 14)).not.toEqual(seen.slice(14, 28));
+
+    const augmentation = { flips: true, rotationDegrees: 10, intensity: 0.1 };
+    const job = { store, plan: plan(samples, { augmentation }) };
+    for (const workers of [0, 2]) {
+      const loader = openSampleLoader({ ...job, workers, ahead: 3, firstBatch: 5 });
+      const batches = [await loader.next(), await loader.next()];
+      await loader.close();
+      expect(batches).toEqual([5, 6].map((i) => trainingBatch(store, job.plan, i)));
+    }
+  });
+
+  test('balanced epochs have as many samples of each class', () => {
+    const store = openSampleStore(classified);
+    const train = store.manifest.samples.filter(({ split }) => split === 'train');
+    const few = [
+      ...train.filter(({ label }) => label === 0).slice(0, 2),
+      ...train.filter(({ label }) => label === 1),
+    ];
+    const batches = [0, 1, 2].map((i) => trainingBatch(store, plan(few, { balance: 'sampling' }), i));
+    for (const { label } of batches) expect([...label!].filter((l) => l === 0)).toHaveLength(2);
+  });
+
+  test('masks become a channel a class; the last evaluation batch is filled up without weight', () => {
+    const store = openSampleStore(masked);
+    const samples = store.manifest.samples.slice(0, 5);
+    const batches = [...evaluationBatches(store, samples, 4)];
+    expect(batches.map(({ weight }) => [...weight])).toEqual([
+      [1, 1, 1, 1],
+      [1, 0, 0, 0],
+    ]);
+    const voxels = 16 * 16 * 8;
+    expect(batches[0]!.mask!.subarray(2 * voxels, 3 * voxels)).toEqual(readSample(store, samples[2]!).mask);
+  });
+
+  test('a fraction is made of whole patients, and keeps every class', () => {
+    const { manifest } = openSampleStore(classified);
+    const all = trainingSamples(manifest, 1, 1);
+    for (let seed = 1; seed < 20; seed++) {
+      const some = trainingSamples(manifest, 0.3, seed);
+      expect(some.length).toBeLessThan(all.length);
+      expect(new Set(some.map(({ label }) => label)).size).toBe(2);
+      const patients = new Set(some.map(({ patient }) => patient));
+      expect(some).toEqual(all.filter(({ patient }) => patients.has(patient)));
+    }
+    expect(trainingSamples(manifest, 0.3, 1)).not.toEqual(trainingSamples(manifest, 0.3, 2));
+  });
+
+  test('a split is drawn by patients, and hardly moves when one is added', () => {
+    const patients = Array.from({ length: 100 }, (_, i) => `p${i}`);
+    const shares = { validation: 0.1, test: 0.2 };
+    const split = drawSampleSplit(patients, shares, 1);
+    const count = (of: string) => [...split.values()].filter((s) => s === of).length;
+    expect([count('train'), count('validation'), count('test')]).toEqual([70, 10, 20]);
+    const more = drawSampleSplit([...patients, 'new'], shares, 1);
+    expect(patients.filter((id) => more.get(id) !== split.get(id)).length).toBeLessThan(4);
+  });
+});
+
+describe('crops and augmentation', () => {
+  const scan = ballScan([12, 10, 9], 3, 7);
+
+  test('a crop at another spacing is linear between voxels, and has air or edges outside', () => {
+    const voxels = Float32Array.from(
+      { length: 5 * 4 * 3 },
+      (_, i) => 2 * (i % 5) + 10 * (Math.floor(i / 5) % 4),
+    );
+    const image = { voxels, size: [5, 4, 3], spacing: [1, 1, 1] } as const;
+    const grid = cropAround(image, [2, 1.5, 1], [4, 2, 2], [0.5, 1, 1]);
+    expect([...cropImage(image, grid, null)].slice(0, 8)).toEqual([
+      12.5, 13.5, 14.5, 15.5, 22.5, 23.5, 24.5, 25.5,
+    ]);
+    const wide = cropAround(image, [2, 1.5, 1], [7, 4, 3]);
+    expect([...cropImage(image, wide, -1).subarray(0, 7)]).toEqual([-1, 0, 2, 4, 6, 8, -1]);
+    expect([...cropImage(image, wide, null).subarray(0, 7)]).toEqual([0, 0, 2, 4, 6, 8, 8]);
+    expect(cropMask({ voxels: new Uint8Array(60).fill(1), size: [5, 4, 3] }, wide)[0]).toBe(0);
+  });
+
+  const format: SampleFormat = {
+    ...{ task: 't', kind: 'segmentation', classes: ['ball'], size: [12, 10, 9], channels: 1, type: 'int16' },
+    window: { low: -1000, high: 1000 },
+  };
+  const content = { image: scan.image.voxels as Int16Array, mask: scan.ball };
+
+  test('flips move image and mask together, and lose nothing', () => {
+    const none = { flips: false, rotationDegrees: 0, intensity: 0 };
+    const stream = (i: number) => randomStream(i, 'augment');
+    expect(augmented(content, format, [1, 1, 1], none, stream(1))).toEqual(content);
+    const seen = new Set<string>();
+    for (let i = 0; i < 60; i++) {
+      const { image, mask } = augmented(content, format, [1, 1, 2], { ...none, flips: true }, stream(i));
+      expect([...image].sort()).toEqual([...content.image].sort());
+      const bright = [...image].reduce((sum, hu, at) => sum + (mask![at] ? hu : 0), 0);
+      expect(bright).toBe([...content.image].reduce((sum, hu, at) => sum + (scan.ball[at] ? hu : 0), 0));
+      seen.add(image.join());
+    }
+    expect(seen.size).toBe(8);
+  });
+
+  test('a rotation keeps the ball’s size, and respects spacing; intensity changes values only', () => {
+    const turned = augmented(
+      content,
+      format,
+      [1, 1, 1],
+      { flips: false, rotationDegrees: 30, intensity: 0 },
+      randomStream(3, 'augment'),
+    );
+    const volume = (mask: Uint8Array) => mask.reduce((sum, v) => sum + v, 0);
+    expect(turned.image).not.toEqual(content.image);
+    expect(Math.abs(volume(turned.mask!) / volume(scan.ball) - 1)).toBeLessThan(0.15);
+    const coloured = augmented(
+      content,
+      format,
+      [1, 1, 1],
+      { flips: false, rotationDegrees: 0, intensity: 0.2 },
+      randomStream(4, 'augment'),
+    );
+    expect(coloured.mask).toBe(content.mask);
+    expect(coloured.image).not.toEqual(content.image);
+  });
+});

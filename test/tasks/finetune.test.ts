@@ -1,0 +1,207 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { type FinetuneOptions, finetune } from '../../src/tasks/finetune.js';
+import { prepareSamples } from '../../src/tasks/prepare-samples.js';
+import { pretrain } from '../../src/tasks/pretrain.js';
+import { checkpointPath, loadCheckpoint } from '../../src/train/checkpoint.js';
+import { readMetrics } from '../../src/train/metrics.js';
+import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
+import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
+import { lastJson, p2w } from './cli.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const SETTINGS = [
+  'network.levels=2',
+  'network.width=4',
+  'network.norm.momentum=0.5',
+  'batch=6',
+  'threads=1',
+  'hidden=8',
+  'validation.every=10',
+  'checkpoints.every=7',
+];
+const options = (out: string, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
+  data: at('classified'),
+  out: at(out),
+  settings: SETTINGS,
+  flags: { steps: 30 },
+  ...more,
+});
+const segment = (out: string, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
+  ...options(out, more),
+  data: at('masked'),
+  settings: SETTINGS.filter((setting) => !setting.startsWith('hidden')),
+});
+
+/** All files of a trial that must not differ between two of one seed. */
+function resultOf(run: string): Record<string, string> {
+  const files = ['metrics.jsonl', 'scores.json', 'predictions.csv'];
+  const weights = readdirSync(join(run, 'checkpoints')).map((file) => join('checkpoints', file));
+  return Object.fromEntries([...files, ...weights].map((f) => [f, readFileSync(join(run, f), 'latin1')]));
+}
+
+beforeAll(async () => {
+  await writeBalls(at('raw'), { patients: 16, each: 2, size: [16, 16, 8] });
+  const common = { task: 'manifest', size: [16, 16, 8] } as const;
+  await prepareSamples({
+    ...{ ...common, input: at('raw/table.csv'), out: at('classified') },
+    columns: BALL_COLUMNS,
+    classes: ['none', 'ball'],
+  });
+  await prepareSamples({ ...common, input: at('raw'), out: at('masked'), classes: ['ball'] });
+  await sampleStore(at('tiles'));
+  await pretrain({
+    data: at('tiles'),
+    out: at('pretrained'),
+    settings: ['whole=16x8x8', 'network.levels=2', 'network.width=4', 'batch=4', 'threads=1'],
+    flags: { steps: 4 },
+  });
+});
+
+describe('finetune', () => {
+  test('a classifier learns to see balls, and says how well on test samples', async () => {
+    const summary = await finetune(options('classify'));
+    expect(summary).toMatchObject({
+      init: 'random',
+      trainingSamples: 20,
+      testSamples: 8,
+      interrupted: false,
+    });
+    expect(summary.mean.auc).toBe(1);
+    const run = at('classify/trial-01');
+    const lines = readFileSync(join(run, 'predictions.csv'), 'utf8').trimEnd().split('\n');
+    expect(lines[0]).toBe('id,patient,label,p_none,p_ball');
+    expect(lines).toHaveLength(9);
+    expect(JSON.parse(readFileSync(at('classify/summary.json'), 'utf8'))).toEqual(summary);
+    const validations = readMetrics(join(run, 'metrics.jsonl')).filter((m) => 'validationLoss' in m);
+    expect(validations.map(({ step }) => step)).toEqual([0, 10, 20, 30]);
+    expect(validations.at(-1)!.auc).toBe(1);
+  });
+
+  test('a segmenter learns to draw balls', async () => {
+    const summary = await finetune(segment('segment', { flags: { steps: 120 } }));
+    expect(summary.mean['dice@0.5']).toBeGreaterThan(0.8);
+    expect(Object.keys(summary.mean)).toEqual(
+      expect.arrayContaining(['miou_genesis', 'iou_fg@0.5', 'soft_dice', 'hausdorff95_mm', 'surface_dice']),
+    );
+  });
+
+  test('a trial that was interrupted ends with the same bytes', async () => {
+    await finetune(options('whole'));
+    let asked = 0;
+    const halted = await finetune(options('halted', { interrupted: () => ++asked > 11 }));
+    expect(halted.interrupted).toBe(true);
+    expect(existsSync(at('halted/trial-01/scores.json'))).toBe(false);
+    const resumed = await finetune(options('halted', { resume: true }));
+    expect(resumed.interrupted).toBe(false);
+    expect(resultOf(at('halted/trial-01'))).toEqual(resultOf(at('whole/trial-01')));
+  });
+
+  test('trials differ by their seeds, and finished ones are not made again', async () => {
+    const short = { flags: { steps: 8 } };
+    await finetune(options('trials', short));
+    const scores = readFileSync(at('trials/trial-01/scores.json'), 'utf8');
+    const marked = scores.replace(/"step": \d+/, '"step": 999');
+    writeFileSync(at('trials/trial-01/scores.json'), marked);
+    const summary = await finetune(options('trials', { ...short, trials: 3, resume: true }));
+    expect(summary.trials.map(({ seed, step }) => [seed, step])).toEqual([
+      [1, 999],
+      [2, 8],
+      [3, 8],
+    ]);
+    expect(Object.keys(summary.standardDeviation)).toContain('auc');
+  });
+
+  test('a pre-trained encoder is loaded, its network taken over, and a frozen one stays as it is', async () => {
+    const settings = ['batch=6', 'threads=1', 'validation.every=10', 'balance=weights'];
+    await finetune({
+      ...options('probe', { init: at('pretrained') }),
+      settings,
+      flags: { steps: 10, frozenEncoder: true, hidden: null },
+    });
+    const before = loadCheckpoint(checkpointPath(at('pretrained'), 'best')).tensors;
+    const after = loadCheckpoint(checkpointPath(at('probe/trial-01'), 'last')).tensors;
+    const encoder = [...after.keys()].filter((name) => name.startsWith('encoder.'));
+    expect(encoder.length).toBeGreaterThan(20);
+    for (const name of encoder) expect(after.get(name)).toEqual(before.get(name));
+    expect([...after.keys()]).toContain('classifier.output.weight');
+    expect([...after.keys()]).not.toContain('classifier.hidden.weight');
+    const { loaded, missing } = JSON.parse(readFileSync(at('probe/trial-01/loaded.json'), 'utf8'));
+    expect([loaded.length, missing.length]).toEqual([encoder.length, 0]);
+  });
+
+  test('a decoder with skip connections does not fit one without, unless that is asked for', async () => {
+    const flags = { steps: 2, init: { parts: ['encoder', 'decoder'] } };
+    const from = { init: at('pretrained') };
+    const settings = ['batch=4', 'threads=1'];
+    await expect(finetune({ ...segment('misfit', from), settings, flags })).rejects.toThrow(
+      /fit the network only in part[\s\S]*decoder\.\d\.conv1\.weight/,
+    );
+    const partial = { ...flags, init: { ...flags.init, partial: true } };
+    await finetune({ ...segment('partial', from), settings, flags: partial });
+    const report = JSON.parse(readFileSync(at('partial/trial-01/loaded.json'), 'utf8'));
+    expect(report.mismatched.length).toBe(2);
+  });
+
+  test('bad requests are refused with what to do', async () => {
+    await expect(finetune(options('classify'))).rejects.toThrow(/already[\s\S]*--resume/);
+    await expect(finetune(options('x', { task: 'medmnist' }))).rejects.toThrow(
+      /of another task[\s\S]*manifest/,
+    );
+    await expect(finetune(options('x', { init: at('nowhere') }))).rejects.toThrow(
+      /there are no weights here/,
+    );
+    await expect(finetune({ ...options('x'), data: at('tiles') })).rejects.toThrow(/no samples of a task/);
+    const losses = { settings: ['loss=dice'] };
+    await expect(finetune({ ...options('x'), ...losses })).rejects.toThrow(/does not suit the task/);
+    await expect(
+      finetune(options('classify', { resume: true, flags: { steps: 30, batch: 5 } })),
+    ).resolves.toBeDefined();
+    rmSync(at('classify/trial-01/scores.json'));
+    await expect(
+      finetune(options('classify', { resume: true, flags: { steps: 30, batch: 5 } })),
+    ).rejects.toThrow(/these differ: batch/);
+  });
+
+  test('a test split of one class is refused: it has no AUC', async () => {
+    const table = at('raw/one.csv');
+    const line = (i: number, split: string, label: number) =>
+      `images/p${String(i).padStart(2, '0')}_0.nii.gz,${label},${split}`;
+    const lines = [0, 1, 2, 3].map((i) => line(i, i < 2 ? 'train' : 'validation', i % 2));
+    writeFileSync(table, ['image,label,split', ...lines, line(4, 'test', 0)].join('\n'));
+    await prepareSamples({ task: 'manifest', input: table, out: at('one'), size: [16, 16, 8] });
+    await expect(finetune({ ...options('x'), data: at('one') })).rejects.toThrow(
+      /all test samples are of one class[\s\S]*no AUC/,
+    );
+  });
+});
+
+test('the commands: prepare --task, then finetune', async () => {
+  const columns = Object.entries(BALL_COLUMNS).flatMap(([name, text]) => ['--column', `${name}=${text}`]);
+  const prepared = await p2w([
+    ...['prepare', '--task', 'manifest', '--input', at('raw/table.csv'), '--size', '16x16x8', '--json'],
+    ...['--out', at('cli'), '--classes', 'none,ball', ...columns],
+  ]);
+  expect(prepared.stderr).not.toContain('error');
+  expect(lastJson(prepared)).toMatchObject({ kind: 'classification', classes: ['none', 'ball'] });
+  const tuned = await p2w([
+    ...[
+      'finetune',
+      '--data',
+      at('cli'),
+      '--out',
+      at('cli-run'),
+      '--init',
+      at('pretrained'),
+      '--steps',
+      '3',
+      '--json',
+    ],
+    ...['--linear-probe', '--balance', 'sampling', '--fraction', '0.5', '--set', 'batch=4'],
+  ]);
+  expect(tuned.code).toBe(0);
+  expect(tuned.stderr).toMatch(/loaded \d+ tensors/);
+  expect(lastJson(tuned)).toMatchObject({ trials: [{ seed: 1, step: 3 }], testSamples: 8 });
+});
