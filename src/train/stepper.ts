@@ -97,8 +97,10 @@ export async function createStepper(
   const norm = scalar(0);
 
   /** Sums of gradients live in a buffer of their own: a checkpoint never sees them. */
+  const summed = second ? trainable : [];
+  const sums = new DoubleBuffer(new Map(summed.map((p) => [gradientName(p.name), float(p.shape)])));
   const accumulate = async (batches: readonly Tensors[]): Promise<{ sums: State; loss: number }> => {
-    const sums = new DoubleBuffer(new Map(trainable.map((p) => [gradientName(p.name), float(p.shape)])));
+    for (const { data } of sums.current.values()) (data as Float32Array).fill(0);
     let total = 0;
     for (const batch of batches) {
       const feeds: Tensors = { ...batch, ...Object.fromEntries(state) };
