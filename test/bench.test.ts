@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { FormsBench } from '../src/bench/forms.js';
 import { race, spreadOf } from '../src/bench/race.js';
+import { writePhantoms } from '../src/tasks/phantom.js';
 import { temporaryFolder } from './data/tiles-sample.js';
 import { lastJson, p2w } from './tasks/cli.js';
 
@@ -85,6 +86,23 @@ test('p2w bench step compares with plain ONNX Runtime, and says who is not there
   expect(absent).toMatchObject([{ name: 'torch' }]);
   expect(machine.cpu).not.toBe('');
   expect(existsSync(out) && readFileSync(out, 'utf8')).toMatch(/^<svg [\s\S]*parts2whole[\s\S]*<\/svg>\n$/);
+});
+
+test.each([
+  ['encoder', ['--peer', 'onnxruntime-plain', '--batch', '2'], ['parts2whole', 'onnxruntime-plain'], []],
+  ['data', [], ['parts2whole'], ['torch', 'scipy', 'monai']],
+  ['prepare', ['--input', 'scans'], ['parts2whole'], ['nibabel', 'simpleitk']],
+])('p2w bench %s times our work, and says who is not there', async (work, args, there, missing) => {
+  const folder = temporaryFolder();
+  if (work === 'prepare')
+    await writePhantoms({ out: folder, scans: 1, size: [128, 128, 64], seed: 1, format: 'mhd' });
+  const common = ['--preset', 'tiny', '--rounds', '1', '--json', '--python', '/no/such/python'];
+  const done = await p2w(['bench', work, ...args, ...common], folder);
+  expect(done.code, done.stderr).toBe(0);
+  const { rows, absent } = lastJson(done);
+  expect(rows.map(({ name }: { name: string }) => name)).toEqual(there);
+  expect(absent.map(({ name }: { name: string }) => name)).toEqual(missing);
+  for (const row of rows) expect(row.seconds.min).toBeGreaterThan(0);
 });
 
 test('p2w bench refuses rounds that make no sense', async () => {
