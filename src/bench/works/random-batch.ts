@@ -12,23 +12,22 @@ export function randomParts(config: Config, wholes: Int16Array<ArrayBuffer>, ind
   const { whole: size, batch } = config;
   const voxels = wholes.length / batch;
   const box = largestPart(size, config.part);
-  const samples = Array.from({ length: batch }, (_, i) => {
+  const boxVoxels = box[0] * box[1] * box[2];
+  const parts = {
+    boxes: new Int16Array(batch * boxVoxels),
+    depth: new Float32Array(batch * size[2] * box[2]),
+    height: new Float32Array(batch * size[1] * box[1]),
+    width: new Float32Array(batch * box[0] * size[0]),
+  };
+  for (let i = 0; i < batch; i++) {
     const { start, inside } = boxAround(samplePart(random, size, config.part), box, size);
     const whole = { voxels: wholes.subarray(i * voxels, (i + 1) * voxels), size };
-    return { boxes: cutTile(whole, start, box), ...partMatrices(inside, box, size) };
-  });
-  const join = <K extends 'boxes' | 'depth' | 'height' | 'width'>(key: K, joined: Parts[K]): Parts[K] => {
-    for (const [i, sample] of samples.entries()) joined.set(sample[key], i * sample[key].length);
-    return joined;
-  };
-  const count = (key: 'boxes' | 'depth' | 'height' | 'width') => batch * samples[0]![key].length;
-  return {
-    box,
-    boxes: join('boxes', new Int16Array(count('boxes'))),
-    depth: join('depth', new Float32Array(count('depth'))),
-    height: join('height', new Float32Array(count('height'))),
-    width: join('width', new Float32Array(count('width'))),
-  };
+    cutTile(whole, start, box, parts.boxes.subarray(i * boxVoxels, (i + 1) * boxVoxels));
+    const matrices = partMatrices(inside, box, size);
+    for (const axis of ['depth', 'height', 'width'] as const)
+      parts[axis].set(matrices[axis], i * matrices[axis].length);
+  }
+  return { box, ...parts };
 }
 
 /** A batch of wholes of noise, with a random part of each; the same for the same index. */
