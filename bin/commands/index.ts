@@ -3,6 +3,7 @@ import { demo } from './demo.js';
 import { doctor } from './doctor.js';
 import { embed } from './embed.js';
 import { evaluate } from './evaluate.js';
+import { experiment } from './experiment.js';
 import { exportCommand } from './export.js';
 import { finetune } from './finetune.js';
 import { graph } from './graph.js';
@@ -23,6 +24,7 @@ export const commands = [
   embed,
   evaluate,
   report,
+  experiment,
   graph,
   inspect,
   doctor,

@@ -1,0 +1,34 @@
+import { formatExperiment, runExperiment } from '../../src/experiments/experiment.js';
+import { EXPERIMENTS } from '../../src/experiments/schema.js';
+import { command, onInterrupt } from '../command.js';
+
+export const experiment = command({
+  usage: 'experiment <name>',
+  describe: 'Run an experiment of the paper on your own data: table1, table2, fig3',
+  options: {
+    config: {
+      string: true,
+      demandOption: true,
+      describe: 'JSON: tiles, targets, trials; see docs/experiments.md',
+    },
+    out: { string: true, demandOption: true, describe: 'folder of all runs; what is done there stays done' },
+    processes: { number: true, default: 1, describe: 'trainings at once' },
+  },
+  positional: (args) => args.positional('name', { choices: EXPERIMENTS, demandOption: true }),
+  examples: [
+    ['$0 experiment table1 --config study.json --out study', 'random, Models Genesis and Parts2Whole'],
+    ['$0 experiment fig3 --config study.json --out along --processes 2', '26 checkpoints, each fine-tuned'],
+  ],
+  run: async (args) => {
+    const name = (args as unknown as { name: (typeof EXPERIMENTS)[number] }).name;
+    const { config, out, processes } = args;
+    const result = await runExperiment({ name, config, out, processes, interrupted: onInterrupt() });
+    if (!result)
+      return {
+        text: 'interrupted; the same command goes on',
+        json: { name, interrupted: true },
+        exitCode: 130,
+      };
+    return { text: formatExperiment(result), json: result };
+  },
+});

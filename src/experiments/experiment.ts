@@ -1,0 +1,250 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Correlation, pearson } from '../analysis/statistics.js';
+import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { readSampleManifest } from '../data/samples/manifest.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+import { acquireLock } from '../lock.js';
+import { readMetrics } from '../train/metrics.js';
+import { renderExperiment, trialsChart } from './page.js';
+import {
+  FIG3_CHECKPOINTS,
+  type Job,
+  type Plan,
+  planTrials,
+  pretrainJob,
+  runFolder,
+  SOURCES,
+  type Trial,
+} from './plan.js';
+import { type JobResult, runJobs } from './run-jobs.js';
+import {
+  type ExperimentConfig,
+  type ExperimentName,
+  readExperiment,
+  type Source,
+  type Target,
+} from './schema.js';
+import { type Comparison, compareAll, type Group, groupOf } from './statistics.js';
+
+export interface ExperimentOptions {
+  readonly name: ExperimentName;
+  /** A JSON file; see docs/experiments.md. */
+  readonly config: string;
+  /** Folder of all runs and results; what is done there is not done again. */
+  readonly out: string;
+  /** Trainings at once. */
+  readonly processes: number;
+  /** True saves and ends. */
+  readonly interrupted?: () => boolean;
+}
+
+/** One checkpoint of a pre-training and what it is worth (Fig. 3). */
+export interface CheckpointPoint {
+  readonly step: number;
+  readonly validationMse: number;
+  /** Mean and deviation of the scores, target by target. */
+  readonly scores: Readonly<Record<string, { readonly mean: number; readonly deviation: number | null }>>;
+}
+
+export interface ExperimentResult {
+  readonly name: ExperimentName;
+  readonly groups: readonly Group[];
+  readonly comparisons: readonly Comparison[];
+  /** Fig. 3's, along the pre-training. */
+  readonly checkpoints: readonly CheckpointPoint[];
+  /** Of 1 − MSE and mean scores over the checkpoints, target by target; null where it is not defined. */
+  readonly correlations: Readonly<Record<string, Correlation | null>>;
+  readonly files: Readonly<Record<'page' | 'json' | 'csv' | 'chart', string>>;
+}
+
+const metricOf = (target: Target): string =>
+  target.metric ?? (readSampleManifest(target.data).kind === 'classification' ? 'auc' : 'iou_fg@0.5');
+
+/** Steps of a pre-training whose checkpoints are worth looking at, evenly spread, 0 among them. */
+function checkpointSteps({ preset, pretrain }: ExperimentConfig): number[] {
+  const { steps } = resolveConfig({ preset: preset as PresetName, settings: pretrain });
+  const spacing = Math.max(1, Math.floor(steps / (FIG3_CHECKPOINTS - 1)));
+  return Array.from({ length: Math.floor(steps / spacing) + 1 }, (_, i) => i * spacing);
+}
+
+/** Keeps and validates all checkpoints that Fig. 3 needs; training goes on to its last step. */
+const fig3Settings = (steps: readonly number[]) => [
+  `checkpoints.keepEvery=${steps[1]}`,
+  `validation.every=${steps[1]}`,
+  'checkpoints.keepLogSpaced=1',
+  'schedule.earlyStop=null',
+];
+
+function planExperiment(
+  name: ExperimentName,
+  config: ExperimentConfig,
+  sources: readonly Source[],
+  out: string,
+): Plan {
+  if (config.targets.length === 0)
+    throw new UserError('config', {
+      what: 'this experiment needs target tasks',
+      where: 'targets',
+      expected: 'a list of {"name": …, "data": a sample store}',
+    });
+  const kindOf = (target: Target) => readSampleManifest(target.data).kind;
+  const steps = name === 'fig3' ? checkpointSteps(config) : null;
+  const extra = steps ? fig3Settings(steps) : [];
+  const pretraining: Job[] = sources
+    .filter(({ pretrain }) => pretrain !== null)
+    .map((source) => pretrainJob(config, source, out, extra));
+  const { jobs, trials } = planTrials(config, sources, out, kindOf, steps ?? [null]);
+  return { jobs: [...pretraining, ...jobs], trials };
+}
+
+/** @throws UserError when a trial has no such score */
+function scoreOf(result: JobResult, metric: string, { job }: Trial): number {
+  const scores = result.mean as Readonly<Record<string, number>>;
+  const value = scores[metric];
+  if (value !== undefined) return value;
+  throw new UserError('config', {
+    what: 'the trials have no such score',
+    where: 'metric',
+    got: metric,
+    expected: `one of ${Object.keys(scores).join(', ')} (${job})`,
+  });
+}
+
+/** The values of all trials that differ in their seeds only. */
+function grouped(
+  config: ExperimentConfig,
+  trials: readonly Trial[],
+  results: ReadonlyMap<string, JobResult>,
+): (Group & { readonly step: number | null })[] {
+  const metrics = new Map(config.targets.map((target) => [target.name, metricOf(target)]));
+  const cells = new Map<string, Trial[]>();
+  for (const trial of trials) {
+    const key = [trial.target, trial.fraction, trial.source, trial.step].join('\n');
+    cells.set(key, [...(cells.get(key) ?? []), trial]);
+  }
+  return [...cells.values()].map((cell) => {
+    const { target, fraction, source, step } = cell[0]!;
+    const metric = metrics.get(target)!;
+    const values = cell.map((trial) => scoreOf(results.get(trial.job)!, metric, trial));
+    return { ...groupOf({ target, fraction, source, metric, values }), step };
+  });
+}
+
+/** Validation losses of a run by step. */
+const validationLosses = (run: string): Map<number, number> =>
+  new Map(
+    readMetrics(join(run, 'metrics.jsonl'))
+      .filter((record) => 'validationLoss' in record)
+      .map((record) => [record.step as number, record.validationLoss as number]),
+  );
+
+function alongTraining(groups: ReturnType<typeof grouped>, run: string): CheckpointPoint[] {
+  const losses = validationLosses(run);
+  const steps = [...new Set(groups.map(({ step }) => step!))].sort((a, b) => a - b);
+  return steps.map((step) => ({
+    step,
+    validationMse: losses.get(step)!,
+    scores: Object.fromEntries(
+      groups
+        .filter((group) => group.step === step)
+        .map(({ target, mean, deviation }) => [target, { mean, deviation }]),
+    ),
+  }));
+}
+
+const csvCell = (value: string | number) =>
+  typeof value === 'number' ? String(value) : `"${value.replaceAll('"', '""')}"`;
+
+/** One line a trial. */
+function toCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>): string {
+  const lines = groups.flatMap(({ target, fraction, source, step, metric, values }) =>
+    values.map((value, i) =>
+      [target, fraction, source, step ?? '', config.seed + i, metric, value].map(csvCell).join(','),
+    ),
+  );
+  return `${['target,fraction,source,step,seed,metric,value', ...lines].join('\n')}\n`;
+}
+
+/**
+ * Runs an experiment of the paper on data of one's own: pre-trainings, then fine-tunings with several seeds, in
+ * processes of their own, and writes what came out beside the paper's figures.
+ * @returns null when it was interrupted; the same call goes on
+ * @throws UserError for a bad configuration, data that are not there, and trainings that fail
+ */
+export async function runExperiment(options: ExperimentOptions): Promise<ExperimentResult | null> {
+  const { name, out, processes, interrupted } = options;
+  const config = readExperiment(options.config);
+  const sources = config.sources ?? SOURCES[name];
+  const { jobs, trials } = planExperiment(name, config, sources, out);
+  try {
+    mkdirSync(out, { recursive: true });
+  } catch (error) {
+    throw fromSystemError(error, out);
+  }
+  const lock = acquireLock(out, 'experiment');
+  try {
+    const results = await runJobs(jobs, { out, processes, ...(interrupted ? { interrupted } : {}) });
+    return results && writeResults(name, config, sources, grouped(config, trials, results), out);
+  } finally {
+    lock.release();
+  }
+}
+
+function writeResults(
+  name: ExperimentName,
+  config: ExperimentConfig,
+  sources: readonly Source[],
+  groups: ReturnType<typeof grouped>,
+  out: string,
+): ExperimentResult {
+  const isFigure = name === 'fig3';
+  const checkpoints = isFigure ? alongTraining(groups, runFolder(out, sources[0]!)) : [];
+  const correlations = Object.fromEntries(
+    isFigure
+      ? config.targets.map(({ name: target }) => [
+          target,
+          pearson(
+            checkpoints.map(({ validationMse }) => 1 - validationMse),
+            checkpoints.map(({ scores }) => scores[target]!.mean),
+          ),
+        ])
+      : [],
+  );
+  const file = (extension: string) => join(out, `${name}.${extension}`);
+  const result: ExperimentResult = {
+    name,
+    groups,
+    comparisons: isFigure ? [] : compareAll(groups),
+    checkpoints,
+    correlations,
+    files: { page: file('html'), json: file('json'), csv: file('csv'), chart: file('svg') },
+  };
+  writeFileAtomic(result.files.csv, toCsv(config, groups));
+  writeFileAtomic(result.files.chart, trialsChart(result));
+  writeFileAtomic(result.files.json, `${JSON.stringify({ config, ...result }, null, 2)}\n`);
+  writeFileAtomic(result.files.page, renderExperiment(result, config));
+  return result;
+}
+
+const percent = (value: number) => (100 * value).toFixed(2);
+
+/** The result for people. */
+export function formatExperiment(result: ExperimentResult): string {
+  const { groups, comparisons, correlations, files } = result;
+  const means = groups.map(
+    ({ target, fraction, source, metric, mean, deviation, values }) =>
+      `${target}${fraction === 1 ? '' : `, ${100 * fraction} %`}: ${source} ${metric} ${percent(mean)}` +
+      `${deviation === null ? '' : ` ± ${percent(deviation)}`} (${values.length})`,
+  );
+  const tests = comparisons.map(
+    ({ target, fraction, source, against, difference, paired }) =>
+      `${target}${fraction === 1 ? '' : `, ${100 * fraction} %`}: ${source} − ${against} ${percent(difference)}` +
+      `, p = ${paired === null ? 'not defined' : paired.toPrecision(2)}`,
+  );
+  const found = Object.entries(correlations).map(
+    ([target, r]) => `${target}: r = ${r ? `${r.r.toFixed(2)} over ${r.n} checkpoints` : 'not defined'}`,
+  );
+  return [...(result.name === 'fig3' ? found : [...means, ...tests]), `wrote ${files.page}`].join('\n');
+}

@@ -1,0 +1,222 @@
+/** An experiment as one HTML page and one SVG file: our figures beside the paper's. */
+import { lineChart, scatter } from '../report/charts.js';
+import { type Content, Html, html } from '../report/html.js';
+import { probability } from '../report/numbers.js';
+import { STYLE } from '../report/style.js';
+import type { ExperimentResult } from './experiment.js';
+import { PAPER_CORRELATIONS, PAPER_TABLE_1, PAPER_TABLE_2, type PaperScore } from './paper.js';
+import type { ExperimentConfig, ExperimentName } from './schema.js';
+import type { Comparison, Group } from './statistics.js';
+
+const TITLES: Readonly<Record<ExperimentName, string>> = {
+  table1: 'What pre-training is worth',
+  table2: 'Sizes of parts, and skip connections',
+  fig3: 'Target scores along the pre-training',
+};
+
+const LEADS: Readonly<Record<ExperimentName, string>> = {
+  table1:
+    'Networks that begin at random, from Models Genesis and from Parts2Whole are trained for the same target tasks, with the same seeds and samples.',
+  table2:
+    'Parts2Whole is pre-trained with parts of different size, and with skip connections; each encoder is then trained for the target tasks.',
+  fig3: 'Checkpoints along one pre-training are each trained for the target tasks. If a good proxy task makes a good encoder, scores rise as the reconstruction error falls.',
+};
+
+const percent = (value: number) => (100 * value).toFixed(2);
+const p = (value: number | null) => (value === null ? '–' : probability(value));
+const withSpread = (mean: number, deviation: number | null) =>
+  `${percent(mean)}${deviation === null ? '' : ` ± ${percent(deviation)}`}`;
+
+function paperScore(
+  { name }: ExperimentResult,
+  config: ExperimentConfig,
+  group: Group,
+): PaperScore | undefined {
+  const task = config.targets.find((target) => target.name === group.target)?.paper;
+  const table = name === 'table2' ? PAPER_TABLE_2 : PAPER_TABLE_1;
+  return task ? table[group.source]?.[task] : undefined;
+}
+
+const nameOf = ({ target, fraction }: Pick<Group, 'target' | 'fraction'>) =>
+  fraction === 1 ? target : `${target}, ${100 * fraction} % of the training data`;
+
+/** Groups in the order of their targets. */
+function byTarget<T extends Pick<Group, 'target' | 'fraction'>>(items: readonly T[]): Map<string, T[]> {
+  const found = new Map<string, T[]>();
+  for (const item of items) found.set(nameOf(item), [...(found.get(nameOf(item)) ?? []), item]);
+  return found;
+}
+
+const table = (heads: readonly string[], rows: readonly (readonly Content[])[]): Html =>
+  html`<div class="scroll" tabindex="0" role="region" aria-label="${heads[0]!}"><table class="numbers"><thead><tr>${heads.map(
+    (head) => html`<th scope="col">${head}</th>`,
+  )}</tr></thead><tbody>${rows.map(
+    ([first, ...rest]) =>
+      html`<tr><th scope="row">${first!}</th>${rest.map((cell) => html`<td>${cell}</td>`)}</tr>`,
+  )}</tbody></table></div>`;
+
+function scoresSection(result: ExperimentResult, config: ExperimentConfig): Html[] {
+  return [...byTarget(result.groups)].map(([name, groups]) => {
+    const best = Math.max(...groups.map(({ mean }) => mean));
+    const rows = groups.map((group) => {
+      const paper = paperScore(result, config, group);
+      const own = withSpread(group.mean, group.deviation);
+      return [
+        group.source,
+        group.mean === best ? html`<strong>${own}</strong>` : own,
+        String(group.values.length),
+        paper ? `${paper[0].toFixed(2)} ± ${paper[1].toFixed(2)}` : '–',
+      ];
+    });
+    const heads = ['begun from', `${groups[0]!.metric}, %`, 'trials', 'the paper, its data'];
+    const tests = result.comparisons.filter((comparison) => nameOf(comparison) === name);
+    return html`<section><h2>${name}</h2>
+${new Html(trialsDrawing(groups, name))}
+${table(heads, rows)}
+${comparisonTable(tests)}</section>`;
+  });
+}
+
+function comparisonTable(tests: readonly Comparison[]): Html | null {
+  if (tests.length === 0) return null;
+  const rows = tests.map(({ source, against, difference, interval, paired, holm, welch, wilcoxon }) => [
+    `${source} − ${against}`,
+    percent(difference),
+    interval ? `${percent(interval[0])} … ${percent(interval[1])}` : '–',
+    p(paired),
+    p(holm),
+    p(welch),
+    p(wilcoxon),
+  ]);
+  const heads = [
+    'difference',
+    'points',
+    '95 %, bootstrap',
+    'paired t-test',
+    'with Holm',
+    'Welch',
+    'Wilcoxon',
+  ];
+  return table(heads, rows);
+}
+
+function checkpointSections(
+  { checkpoints, correlations }: ExperimentResult,
+  config: ExperimentConfig,
+): Html[] {
+  return config.targets.map(({ name, paper }) => {
+    const points = checkpoints.map(({ step, validationMse, scores }) => ({
+      step,
+      mse: validationMse,
+      ...scores[name]!,
+    }));
+    const r = correlations[name];
+    const theirs = paper === 'NCC' || paper === 'NCS' ? PAPER_CORRELATIONS[paper] : null;
+    const steps = { label: 'Step', scale: 'linear' } as const;
+    const score = { label: 'Mean score, %', scale: 'linear' } as const;
+    return html`<section><h2>${name}</h2><p>Pearson’s r of 1 − MSE and mean score: ${
+      r ? `${r.r.toFixed(2)} over ${r.n} checkpoints, ${probability(r.p)}` : 'not defined'
+    }${theirs === null ? '' : `; the paper, on its data: ${theirs}`}.</p>
+<div class="pair"><figure><div class="drawing">${lineChart({
+      title: `Scores of ${name} along the pre-training`,
+      x: steps,
+      y: score,
+      series: [
+        { name: 'mean', look: 'first', points: points.map(({ step, mean }) => [step, 100 * mean]) },
+        {
+          name: 'mean − s.d.',
+          look: 'faint',
+          points: points.map(({ step, mean, deviation }) => [step, 100 * (mean - (deviation ?? 0))]),
+        },
+        {
+          name: 'mean + s.d.',
+          look: 'faint',
+          points: points.map(({ step, mean, deviation }) => [step, 100 * (mean + (deviation ?? 0))]),
+        },
+      ],
+    })}</div></figure><figure><div class="drawing">${scatter({
+      title: `Scores of ${name} and reconstruction error`,
+      x: { label: 'Validation MSE', scale: 'log' },
+      y: score,
+      points: points.map(({ step, mse, mean }) => ({ at: [mse, 100 * mean], name: `step ${step}` })),
+    })}</div></figure></div></section>`;
+  });
+}
+
+/** The page, which needs nothing else: no scripts, nothing that is loaded. */
+export function renderExperiment(result: ExperimentResult, config: ExperimentConfig): string {
+  const { name } = result;
+  return html`<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
+<title>${TITLES[name]}</title>
+<style>${new Html(STYLE)}</style>
+</head>
+<body>
+<header>
+<p class="kicker">Parts2Whole experiment: ${name}</p>
+<h1>${TITLES[name]}</h1>
+<p class="lead">${LEADS[name]} Preset ${config.preset}${
+    config.pretrain.length > 0 ? `, ${config.pretrain.join(', ')}` : ''
+  }. The paper’s figures are of its own data and a larger network: only their order can be compared.</p>
+</header>
+<main>
+${name === 'fig3' ? checkpointSections(result, config) : scoresSection(result, config)}
+</main>
+<footer><p>For research only. This is not a medical device and must not be used for diagnosis or treatment.</p>
+<p>The paper: R. Feng, Z. Zhou, M. B. Gotway, J. Liang, “Parts2Whole: Self-supervised Contrastive Learning via
+Reconstruction”, 2020.</p></footer>
+</body>
+</html>
+`.text;
+}
+
+const [WIDTH, ROW, LEFT, RIGHT, TOP] = [720, 34, 210, 30, 40];
+
+/** One line a source, a dot a trial, a bar at the mean. */
+function trialsDrawing(groups: readonly Group[], title: string): string {
+  const values = groups.flatMap((group) => group.values);
+  const [least, most] = [Math.min(...values), Math.max(...values)];
+  const room = Math.max(1e-4, (most - least) * 0.05);
+  const [low, high] = [least - room, most + room];
+  const x = (value: number) => (LEFT + ((value - low) / (high - low)) * (WIDTH - LEFT - RIGHT)).toFixed(1);
+  const height = TOP + ROW * groups.length + 34;
+  const foot = TOP + ROW * groups.length + 6;
+  const ticks = [low, (low + high) / 2, high];
+  const rows = groups.map(({ source, values: own, mean }, i) => {
+    const y = TOP + ROW * i + ROW / 2;
+    return html`<text x="${LEFT - 14}" y="${y + 5}" text-anchor="end" fill="currentColor">${source}</text>
+<path d="M${LEFT} ${y}H${WIDTH - RIGHT}" stroke="#9aa5ad" stroke-opacity=".4"/>
+${own.map((value) => html`<circle cx="${x(value)}" cy="${y}" r="4.5" fill="#0b6e99" fill-opacity=".45"/>`)}
+<path d="M${x(mean)} ${y - 10}V${y + 10}" stroke="currentColor" stroke-width="2.5"/>`;
+  });
+  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="14" role="img">
+<title>${title}</title>
+<text x="${LEFT}" y="24" font-weight="600" fill="currentColor">${title}: ${groups[0]!.metric}, %, every trial and the mean</text>
+${rows}
+${ticks.map((tick) => html`<text x="${x(tick)}" y="${foot + 16}" text-anchor="middle" fill="currentColor">${percent(tick)}</text>`)}
+</svg>`.text;
+}
+
+/** All targets' trials, one below the other: an SVG file of its own. */
+export function trialsChart({ groups }: ExperimentResult): string {
+  const drawings = [...byTarget(groups)].map(([name, of]) => ({
+    drawing: trialsDrawing(of, name),
+    height: TOP + ROW * of.length + 34,
+  }));
+  const total = drawings.reduce((sum, { height }) => sum + height, 0);
+  let y = 0;
+  const placed = drawings.map(({ drawing, height }) => {
+    const text = drawing.replace('<svg ', `<svg y="${y}" width="${WIDTH}" height="${height}" `);
+    y += height;
+    return new Html(text);
+  });
+  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${total}" color="#1a1e23">
+<rect width="100%" height="100%" fill="#fff"/>
+${placed}
+</svg>
+`.text;
+}

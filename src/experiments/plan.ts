@@ -1,0 +1,168 @@
+/** What has to be run for an experiment, as plain data. */
+import { join } from 'node:path';
+import type { TaskKind } from '../config/finetuning.js';
+import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import type { ExperimentConfig, ExperimentName, Source, Target } from './schema.js';
+
+/** One command of `p2w`. */
+export interface Job {
+  /** Unique, and the name of its files. */
+  readonly id: string;
+  readonly args: readonly string[];
+  /** Jobs that must be done before. */
+  readonly after: readonly string[];
+}
+
+/** A fine-tuning with what it stands for in the results. */
+export interface Trial {
+  readonly job: string;
+  readonly target: string;
+  readonly source: string;
+  readonly fraction: number;
+  readonly seed: number;
+  /** Of the pre-training; null for its best checkpoint. */
+  readonly step: number | null;
+}
+
+export interface Plan {
+  readonly jobs: readonly Job[];
+  readonly trials: readonly Trial[];
+}
+
+const ENCODER = { classification: 'encoder', segmentation: 'encoder' };
+const BOTH = { classification: 'encoder', segmentation: 'encoder,decoder' };
+
+/** Table 1: what pre-training is worth. Models Genesis hands on its decoder too. */
+const METHODS: readonly Source[] = [
+  { name: 'random', pretrain: null, load: ENCODER },
+  { name: 'genesis', pretrain: ['proxy=genesis', 'network.skip=true'], load: BOTH },
+  { name: 'parts2whole', pretrain: [], load: ENCODER },
+];
+
+const scale = (name: string, low: number, high: number, more: readonly string[] = []): Source => ({
+  name,
+  pretrain: [`part.scale=[${low},${high}]`, ...more],
+  load: more.length > 0 ? BOTH : ENCODER,
+});
+
+/** Table 2: skip connections, and sizes of parts. */
+const SETTINGS: readonly Source[] = [
+  scale('[1⁄16, 1] with skips', 1 / 16, 1, ['network.skip=true']),
+  scale('[1⁄16, 1]', 1 / 16, 1),
+  scale('[1⁄16, 1⁄2]', 1 / 16, 1 / 2),
+  scale('[1⁄16, 1⁄4]', 1 / 16, 1 / 4),
+  scale('[1⁄16, 1⁄8]', 1 / 16, 1 / 8),
+  scale('[1⁄32, 1⁄16]', 1 / 32, 1 / 16),
+];
+
+const PARTS2WHOLE = METHODS.filter(({ name }) => name === 'parts2whole');
+
+/** The sources that an experiment compares, if its file names no others. */
+export const SOURCES: Readonly<Record<ExperimentName, readonly Source[]>> = {
+  table1: METHODS,
+  table2: SETTINGS,
+  fig3: PARTS2WHOLE,
+};
+
+/** Checkpoints along a pre-training in Fig. 3, the untrained network among them. */
+export const FIG3_CHECKPOINTS = 26;
+
+const slug = (name: string) => name.replaceAll('⁄', '-').replaceAll(/[^\w.-]+/g, '_');
+const set = (settings: readonly string[]) => settings.flatMap((setting) => ['--set', setting]);
+
+export const pretrainJobId = ({ name }: Pick<Source, 'name'>): string => `pretrain-${slug(name)}`;
+export const runFolder = (out: string, source: Pick<Source, 'name'>): string =>
+  join(out, 'runs', pretrainJobId(source));
+
+/** All settings of a source's pre-training. */
+const pretrainSettings = (config: ExperimentConfig, { pretrain }: Source, extra: readonly string[]) => [
+  ...config.pretrain,
+  ...(pretrain ?? []),
+  ...extra,
+];
+
+export function pretrainJob(
+  config: ExperimentConfig,
+  source: Source,
+  out: string,
+  extra: readonly string[] = [],
+): Job {
+  const { tiles, preset, threads, seed } = config;
+  return {
+    id: pretrainJobId(source),
+    args: [
+      ...['pretrain', '--data', tiles, '--out', runFolder(out, source), '--preset', preset, '--resume'],
+      ...['--threads', String(threads), '--seed', String(seed)],
+      ...set(pretrainSettings(config, source, extra)),
+    ],
+    after: [],
+  };
+}
+
+/** Settings that give a network from random weights the size of the pre-trained ones. */
+function networkSettings({ preset, pretrain }: ExperimentConfig): string[] {
+  const { width, levels, upsampling, norm } = resolveConfig({
+    preset: preset as PresetName,
+    settings: pretrain,
+  }).network;
+  return [
+    `network.width=${width}`,
+    `network.levels=${levels}`,
+    `network.upsampling=${upsampling}`,
+    `network.norm=${JSON.stringify(norm)}`,
+  ];
+}
+
+interface TrialOptions extends Omit<Trial, 'job' | 'target' | 'source'> {
+  readonly target: Target;
+  readonly kind: TaskKind;
+  readonly source: Source;
+}
+
+function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): Job {
+  const { target, source, fraction, seed, step, kind } = trial;
+  const place = [slug(target.name), slug(source.name), `fraction-${fraction}`];
+  const id = [...place, ...(step === null ? [] : [`step-${step}`]), `seed-${seed}`].join('-');
+  const from =
+    source.pretrain === null
+      ? ['--init', 'random', ...set(networkSettings(config))]
+      : [
+          ...['--init', runFolder(out, source), '--load', source.load[kind]],
+          ...(step === null ? [] : ['--checkpoint', String(step)]),
+        ];
+  return {
+    id,
+    args: [
+      ...['finetune', '--data', target.data, '--out', join(out, 'runs', id), '--resume', ...from],
+      ...['--seed', String(seed), '--fraction', String(fraction), '--threads', String(config.threads)],
+      ...set(target.settings),
+    ],
+    after: source.pretrain === null ? [] : [pretrainJobId(source)],
+  };
+}
+
+/** Every seed of every fraction of every target from every source. */
+export function planTrials(
+  config: ExperimentConfig,
+  sources: readonly Source[],
+  out: string,
+  kindOf: (target: Target) => TaskKind,
+  steps: readonly (number | null)[] = [null],
+): Plan {
+  const jobs: Job[] = [];
+  const trials: Trial[] = [];
+  for (let t = 0; t < config.trials; t++)
+    for (const target of config.targets)
+      for (const fraction of target.fractions)
+        for (const source of sources)
+          for (const step of steps) {
+            const seed = config.seed + t;
+            const job = trialJob(config, out, {
+              ...{ target, source, fraction, seed, step },
+              kind: kindOf(target),
+            });
+            jobs.push(job);
+            trials.push({ job: job.id, target: target.name, source: source.name, fraction, seed, step });
+          }
+  return { jobs, trials };
+}

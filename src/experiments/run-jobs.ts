@@ -1,0 +1,159 @@
+/** Runs commands of `p2w` in processes of their own, several at once, and remembers what is done. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { extname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { fromSystemError, UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+import { startProgress } from '../progress.js';
+import type { Job } from './plan.js';
+
+/** What a command printed with `--json`. */
+export type JobResult = Readonly<Record<string, unknown>>;
+
+export interface RunJobsOptions {
+  /** Folder of the experiment: `jobs/` gets a result and a log of each. */
+  readonly out: string;
+  /** How many run at once. */
+  readonly processes: number;
+  /** True ends: running jobs are interrupted, so that they save, and no other begins. */
+  readonly interrupted?: () => boolean;
+}
+
+/** The command line of this package, from the sources as well as from the built files. */
+function p2wCommand(): string[] {
+  const extension = extname(import.meta.url);
+  const loader = extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
+  return [...loader, fileURLToPath(new URL(`../../bin/p2w${extension}`, import.meta.url))];
+}
+
+const resultPath = (out: string, id: string) => join(out, 'jobs', `${id}.json`);
+const logPath = (out: string, id: string) => join(out, 'jobs', `${id}.log`);
+
+/** The result of a job that was done before, by the same command. */
+function doneBefore(out: string, { id, args }: Job): JobResult | undefined {
+  try {
+    const done = JSON.parse(readFileSync(resultPath(out, id), 'utf8')) as {
+      args: readonly string[];
+      result: JobResult;
+    };
+    return done.args.join('\n') === args.join('\n') ? done.result : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+const MS_BETWEEN_LOOKS = 200;
+const INTERRUPTED = 130;
+
+/** Runs one job; its progress goes to its log. @returns its result, null when it was interrupted */
+async function runJob(
+  { id, args }: Job,
+  { out, interrupted = () => false }: RunJobsOptions,
+): Promise<JobResult | null> {
+  const log = openSync(logPath(out, id), 'a');
+  let child: ChildProcess;
+  try {
+    child = spawn(process.execPath, [...p2wCommand(), ...args, '--json'], {
+      stdio: ['ignore', 'pipe', log],
+      // Ctrl-C of a terminal reaches its whole group; the children are told once, by us.
+      detached: true,
+    });
+  } finally {
+    closeSync(log);
+  }
+  let output = '';
+  child.stdout!.on('data', (text: Buffer) => {
+    output += text.toString();
+  });
+  let told = false;
+  const look = setInterval(() => {
+    if (told || !interrupted()) return;
+    told = true;
+    child.kill('SIGINT');
+  }, MS_BETWEEN_LOOKS);
+  const stop = () => child.kill('SIGKILL');
+  process.once('exit', stop);
+  try {
+    const code = await new Promise<number | null>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', resolve);
+    });
+    if (told || code === INTERRUPTED) return null;
+    if (code === 0) return JSON.parse(output.trimEnd().split('\n').at(-1)!) as JobResult;
+    throw new UserError('runtime', {
+      what: `a training of the experiment failed: ${id}`,
+      where: logPath(out, id),
+      got: readFileSync(logPath(out, id), 'utf8').trimEnd().split('\n').slice(-6).join('\n'),
+      fix: 'mend the cause, and give the same command again: what is done stays done',
+    });
+  } finally {
+    clearInterval(look);
+    process.removeListener('exit', stop);
+  }
+}
+
+/**
+ * Runs jobs, each after those that it needs; what an earlier call has done is not done again.
+ * @returns the result of each job by its id; null when it was interrupted
+ * @throws UserError of the first job that failed, when those beside it have ended
+ */
+export async function runJobs(
+  jobs: readonly Job[],
+  options: RunJobsOptions,
+): Promise<ReadonlyMap<string, JobResult> | null> {
+  const { out, processes, interrupted = () => false } = options;
+  try {
+    mkdirSync(join(out, 'jobs'), { recursive: true });
+  } catch (error) {
+    throw fromSystemError(error, out);
+  }
+  const results = new Map<string, JobResult>();
+  for (const job of jobs) {
+    const before = doneBefore(out, job);
+    if (before) results.set(job.id, before);
+  }
+  const waiting = jobs.filter(({ id }) => !results.has(id));
+  const progress = startProgress({
+    label: 'experiment',
+    total: jobs.length,
+    unit: 'jobs',
+    start: results.size,
+  });
+  const running = new Set<Promise<void>>();
+  let failure: unknown;
+  let stopped = false;
+  const start = (job: Job) => {
+    progress.log(`begins: ${job.id}`);
+    const run = runJob(job, options)
+      .then((result) => {
+        if (result === null) {
+          stopped = true;
+          return;
+        }
+        writeFileAtomic(resultPath(out, job.id), `${JSON.stringify({ args: job.args, result })}\n`);
+        results.set(job.id, result);
+        progress.update(results.size);
+      })
+      .catch((error: unknown) => {
+        failure ??= error;
+      })
+      .finally(() => running.delete(run));
+    running.add(run);
+  };
+  try {
+    while (waiting.length > 0 || running.size > 0) {
+      while (!failure && !stopped && !interrupted() && running.size < processes) {
+        const next = waiting.findIndex(({ after }) => after.every((id) => results.has(id)));
+        if (next < 0) break;
+        start(waiting.splice(next, 1)[0]!);
+      }
+      if (running.size === 0) break;
+      await Promise.race(running);
+    }
+  } finally {
+    progress.stop();
+  }
+  if (failure) throw failure;
+  return waiting.length > 0 || stopped ? null : results;
+}

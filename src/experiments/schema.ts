@@ -1,0 +1,80 @@
+/** What an experiment's configuration file says. */
+import { readFileSync } from 'node:fs';
+import { z } from 'zod';
+import { parseConfig } from '../config/layers.js';
+import { PRESET_NAMES } from '../config/pretraining.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { PAPER_TASKS } from './paper.js';
+
+export const EXPERIMENTS = ['table1', 'table2', 'fig3'] as const;
+export type ExperimentName = (typeof EXPERIMENTS)[number];
+
+const settings = z.array(z.string().regex(/^[^=]+=/, 'written key=value')).default([]);
+const names = z.string().regex(/^[^/\\]+$/, 'a name without slashes');
+
+/** Where a network's first weights come from. */
+const sourceSchema = z.strictObject({
+  name: names,
+  /** Settings of a pre-training on the tiles; null begins at random. */
+  pretrain: settings.nullable(),
+  /** Parts that are loaded into classifiers and segmenters. */
+  load: z.strictObject({
+    classification: z.string().default('encoder'),
+    segmentation: z.string().default('encoder'),
+  }),
+});
+export type Source = z.infer<typeof sourceSchema>;
+
+const targetSchema = z.strictObject({
+  name: names,
+  /** The paper's task that this one stands for. */
+  paper: z.enum(PAPER_TASKS).nullable().default(null),
+  /** A sample store of `p2w prepare --task`. */
+  data: z.string(),
+  /** Of scores.json; `auc` or `iou_fg@0.5` without it. */
+  metric: z.string().optional(),
+  /** Shares of the training samples. */
+  fractions: z.array(z.number().positive().max(1)).min(1).default([1]),
+  /** Of the fine-tuning. */
+  settings,
+});
+export type Target = z.infer<typeof targetSchema>;
+
+const experimentSchema = z.strictObject({
+  /** A tile store of `p2w prepare`, to pre-train on. */
+  tiles: z.string(),
+  preset: z.enum(PRESET_NAMES as [string, ...string[]]).default('tiny'),
+  /** Settings of every pre-training. */
+  pretrain: settings,
+  targets: z.array(targetSchema).default([]),
+  /** Instead of the experiment's own. */
+  sources: z.array(sourceSchema).min(1).optional(),
+  /** Trainings of each source on each target, with the seeds `seed`, `seed` + 1, … */
+  trials: z.int().min(1).default(10),
+  seed: z.int().default(1),
+  /** Threads of each training; others run beside it. */
+  threads: z.int().min(0).default(1),
+});
+export type ExperimentConfig = z.infer<typeof experimentSchema>;
+
+/** Reads an experiment's file; paths in it are from the working directory. @throws UserError naming each wrong key */
+export function readExperiment(path: string): ExperimentConfig {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+  let content: unknown;
+  try {
+    content = JSON.parse(text);
+  } catch (cause) {
+    throw new UserError('config', {
+      what: 'this is not JSON',
+      where: path,
+      got: (cause as Error).message,
+      cause,
+    });
+  }
+  return parseConfig(experimentSchema, content, path, 'docs/experiments.md explains every key');
+}

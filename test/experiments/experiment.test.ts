@@ -1,0 +1,135 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import type { ExperimentResult } from '../../src/experiments/experiment.js';
+import { compareAll, groupOf } from '../../src/experiments/statistics.js';
+import { prepareSamples } from '../../src/tasks/prepare-samples.js';
+import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
+import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
+import { lastJson, p2w, startP2w } from '../tasks/cli.js';
+
+const folder = temporaryFolder();
+const study = (content: object) => writeFileSync(join(folder, 'study.json'), JSON.stringify(content));
+const run = (name: string, out: string) =>
+  p2w(['experiment', name, '--config', 'study.json', '--out', out, '--processes', '2', '--json'], folder);
+
+const STUDY = {
+  tiles: 'tiles',
+  pretrain: ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'steps=2'],
+  targets: [
+    {
+      name: 'balls',
+      paper: 'NCC',
+      data: 'samples',
+      fractions: [0.5],
+      settings: ['steps=2', 'batch=4', 'hidden=4'],
+    },
+  ],
+  trials: 2,
+  sources: [
+    { name: 'random', pretrain: null, load: {} },
+    { name: 'parts2whole', pretrain: [], load: {} },
+  ],
+};
+
+beforeAll(async () => {
+  await sampleStore(join(folder, 'tiles'));
+  await writeBalls(join(folder, 'raw'), { patients: 10, each: 2, size: [16, 16, 8] });
+  await prepareSamples({
+    ...{ task: 'manifest', input: join(folder, 'raw/table.csv'), out: join(folder, 'samples') },
+    ...{ size: [16, 16, 8], columns: BALL_COLUMNS },
+  });
+});
+
+describe('p2w experiment', () => {
+  test('table1 trains from every source with every seed, compares them, and does nothing twice', async () => {
+    study(STUDY);
+    const done = await run('table1', 'out');
+    expect(done.code, done.stderr).toBe(0);
+    const { groups, comparisons, files } = lastJson(done) as ExperimentResult;
+    expect(groups).toMatchObject([
+      { target: 'balls', source: 'random', fraction: 0.5, metric: 'auc' },
+      { target: 'balls', source: 'parts2whole', fraction: 0.5, metric: 'auc' },
+    ]);
+    for (const { values } of groups) expect(values).toHaveLength(2);
+    expect(comparisons).toMatchObject([{ source: 'parts2whole', against: 'random' }]);
+    const csv = readFileSync(join(folder, files.csv), 'utf8').trimEnd().split('\n');
+    expect(csv).toHaveLength(5);
+    expect(csv[1]).toMatch(/^"balls",0\.5,"random","",1,"auc",[\d.]+$/);
+    const page = readFileSync(join(folder, files.page), 'utf8');
+    expect(page).toContain('98.67 ± 0.23');
+    expect(readFileSync(join(folder, files.chart), 'utf8')).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
+
+    rmSync(join(folder, 'out/jobs/balls-random-fraction-0.5-seed-2.json'));
+    const again = await run('table1', 'out');
+    expect(again.stderr.match(/begins: \S+/g)).toEqual(['begins: balls-random-fraction-0.5-seed-2']);
+    expect(lastJson(again).groups).toEqual(groups);
+  });
+
+  test('fig3 fine-tunes checkpoints along the pre-training', async () => {
+    study({ ...STUDY, trials: 1, sources: undefined });
+    const done = await run('fig3', 'along');
+    expect(done.code, done.stderr).toBe(0);
+    const { checkpoints, correlations } = lastJson(done) as ExperimentResult;
+    expect(checkpoints.map(({ step }) => step)).toEqual([0, 1, 2]);
+    for (const { validationMse } of checkpoints) expect(validationMse).toBeGreaterThan(0);
+    expect(Object.keys(correlations)).toEqual(['balls']);
+  });
+
+  test('an interrupted experiment saves what runs, and goes on', async () => {
+    study({ ...STUDY, pretrain: STUDY.pretrain.map((s) => (s === 'steps=2' ? 'steps=100000' : s)) });
+    const { process: child, finished } = startP2w(
+      ['experiment', 'table1', '--config', 'study.json', '--out', 'long', '--json'],
+      folder,
+    );
+    const last = join(folder, 'long/runs/pretrain-parts2whole/checkpoints/last.safetensors');
+    while (!existsSync(last)) await new Promise((resolve) => setTimeout(resolve, 100));
+    child.kill('SIGINT');
+    const { code, stdout } = await finished;
+    expect(code).toBe(130);
+    expect(JSON.parse(stdout)).toEqual({ name: 'table1', interrupted: true });
+    expect(existsSync(join(folder, 'long/table1.html'))).toBe(false);
+  });
+
+  test('a training that fails is named, with its log', async () => {
+    study({ ...STUDY, targets: [{ ...STUDY.targets[0], settings: ['network.width=99x'] }] });
+    const { code, stderr } = await run('table1', 'failing');
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/a training of the experiment failed: balls-random[\s\S]*network\.width/);
+  });
+
+  test('bad configurations are refused', async () => {
+    study({ ...STUDY, trials: 0, tile: 'x' });
+    expect((await run('table1', 'x')).stderr).toMatch(/trials[\s\S]*tile/);
+    study({ ...STUDY, targets: [] });
+    expect((await run('table2', 'x')).stderr).toContain('needs target tasks');
+  });
+});
+
+test('comparisons are paired by seed, and corrected for their number', () => {
+  const group = (source: string, values: number[]) =>
+    groupOf({ target: 't', fraction: 1, metric: 'auc', source, values });
+  const base = [0.8, 0.7, 0.9, 0.75, 0.85];
+  const found = compareAll([
+    group('random', base),
+    group(
+      'genesis',
+      base.map((v, i) => v + 0.02 + 0.001 * i),
+    ),
+    group(
+      'parts2whole',
+      base.map((v, i) => v + 0.03 - 0.002 * i),
+    ),
+  ]);
+  expect(found.map(({ source, against }) => `${source} ${against}`)).toEqual([
+    'genesis random',
+    'parts2whole random',
+    'parts2whole genesis',
+  ]);
+  const [first] = found;
+  expect(first!.difference).toBeCloseTo(0.022, 12);
+  expect(first!.paired!).toBeLessThan(1e-4);
+  expect(first!.welch!).toBeGreaterThan(0.5);
+  expect(first!.holm!).toBeGreaterThan(first!.paired!);
+  expect(first!.interval![0]).toBeGreaterThan(0.02);
+});
