@@ -38,7 +38,7 @@ export function inPaint(image: Float32Array, size: XYZ, random: RandomStream): F
 
 /** Out-painting: of an image [D,H,W] one to five boxes are kept, everything else becomes noise. */
 export function outPaint(image: Float32Array, size: XYZ, random: RandomStream): Float32Array {
-  const result = Float32Array.from(image, () => random.uniform());
+  const result = image.map(() => random.uniform());
   for (const box of drawBoxes(random, size, kept, 1))
     forEachRow(box, size, (first, end) => result.set(image.subarray(first, end), first));
   return result;
