@@ -4,11 +4,14 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import { exportModel } from '../../src/tasks/export.js';
+import { finetune } from '../../src/tasks/finetune.js';
 import { inspect } from '../../src/tasks/inspect.js';
+import { prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { type PretrainOptions, pretrain } from '../../src/tasks/pretrain.js';
 import { makeReport } from '../../src/tasks/report.js';
 import { checkpointPath } from '../../src/train/checkpoint.js';
 import { readMetrics } from '../../src/train/metrics.js';
+import { writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
 
@@ -123,6 +126,27 @@ describe('a run of Models Genesis', () => {
     expect(await inspect(run('reference'))).toMatchObject({ facts: { proxy: 'genesis' } });
     expect(await inspect(checkpointPath(run('reference'), 'last'))).toMatchObject({ kind: 'tensors' });
   });
+});
+
+test('a segmenter takes encoder and decoder of a run of Models Genesis', async () => {
+  await writeBalls(run('raw'), { patients: 8, each: 1, size: [16, 16, 8] });
+  await prepareSamples({
+    task: 'manifest',
+    input: run('raw'),
+    out: run('masked'),
+    size: [16, 16, 8],
+    classes: ['ball'],
+  });
+  await finetune({
+    data: run('masked'),
+    out: run('segmenter'),
+    init: run('reference'),
+    settings: ['batch=2', 'threads=1'],
+    flags: { steps: 2, init: { parts: ['encoder', 'decoder'] } },
+  });
+  const report = JSON.parse(readFileSync(join(run('segmenter'), 'trial-01/loaded.json'), 'utf8'));
+  expect(report).toMatchObject({ missing: [], mismatched: [], unexpected: [] });
+  expect(report.loaded).toContain('decoder.0.conv1.weight');
 });
 
 test('graph --proxy genesis writes the step of the restoring network', async () => {
