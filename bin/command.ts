@@ -1,5 +1,6 @@
 import type { Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
+import { PROXIES } from '../src/config/proxies.js';
 import type { XYZ } from '../src/data/volume.js';
 import { UserError } from '../src/errors.js';
 import { DEVICES } from '../src/runtime/device.js';
@@ -106,6 +107,11 @@ export const configOptions = {
     choices: PRESET_NAMES,
     describe:
       'size of network and images: tiny 32x32x16 w8, small 64x64x32 w16, genesis 64x64x32 w32, paper 128x128x64 w32',
+  },
+  proxy: {
+    choices: PROXIES,
+    describe:
+      'what to train for: parts2whole redraws wholes from parts (default), genesis restores corrupted wholes',
   },
   config: { string: true, describe: 'JSON file with some of the keys of a run’s config.json' },
   set: {

@@ -18,5 +18,6 @@ export { summarize } from './onnx/summary.js';
 export * from './onnx/types.js';
 export { type ClassificationOptions, classification } from './tasks/classification.js';
 export { type ProxyOptions, reconstruction } from './tasks/reconstruction.js';
+export { type RestorationOptions, restoration } from './tasks/restoration.js';
 export { type SegmentationOptions, segmentation } from './tasks/segmentation.js';
 export type { Outcome, Task } from './tasks/task.js';

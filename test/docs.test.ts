@@ -25,6 +25,7 @@ function writeFilesOf(document: string, folder: string): void {
 describe.each([
   ['README.md', 3],
   ['docs/data-preparation.md', 3],
+  ['docs/pre-training.md', 5],
   ['docs/evaluation.md', 5],
   ['docs/fine-tuning.md', 6],
   ['docs/graphs.md', 3],

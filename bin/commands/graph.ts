@@ -33,6 +33,7 @@ export const graph = command({
       preset: args.preset,
       ...(args.config ? { file: args.config } : {}),
       settings: args.set,
+      flags: { proxy: args.proxy },
       what: args.what,
       ...(args.tile ? { tile: parseSize(args.tile) } : {}),
       ...(args.out ? { out: args.out } : {}),

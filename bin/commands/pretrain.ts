@@ -11,7 +11,7 @@ export const pretrain = command({
     steps: { number: true, describe: 'steps at most' },
     device: deviceOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
-    seed: { number: true, describe: 'of weights, order and parts' },
+    seed: { number: true, describe: 'of weights, order, parts and corruptions' },
     forms: {
       choices: ['auto', 'tuned', 'fast', 'plain'] as const,
       describe:
@@ -21,6 +21,7 @@ export const pretrain = command({
   },
   examples: [
     ['$0 pretrain --data tiles --out runs/first --preset tiny', 'the smallest network, 1,000 steps'],
+    ['$0 pretrain --data tiles --out runs/genesis --proxy genesis', 'Models Genesis instead of Parts2Whole'],
     ['$0 pretrain --out runs/first --resume', 'go on after Ctrl-C, a kill or a power cut'],
     ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
   ],
@@ -32,6 +33,7 @@ export const pretrain = command({
       ...(args.config ? { file: args.config } : {}),
       settings: args.set,
       flags: {
+        proxy: args.proxy,
         steps: args.steps,
         device: args.device,
         threads: args.threads,

@@ -1,6 +1,7 @@
 import { averageBlocks, type DHW, type HuWindow, normaliseHu } from '../nn/input.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { type Dim, GraphError, knownShape, type Value } from '../onnx/types.js';
+import type { Sample } from './sample.js';
 
 export interface Parts2WholeOptions {
   readonly batch: number;
@@ -11,12 +12,6 @@ export interface Parts2WholeOptions {
   readonly window: HuWindow;
   /** Size of the box of a tile that holds its part: the smaller, the less there is to compute. The tile's without it. */
   readonly box?: DHW;
-}
-
-/** What a sample is made into: the network's input and its target, both [N,1,D,H,W] in [0, 1]. */
-export interface Sample {
-  readonly part: Value;
-  readonly whole: Value;
 }
 
 /**

@@ -1,6 +1,6 @@
-import { autoencoder, features, type UNet3dOptions } from '../models/unet3d.js';
-import { meanSquaredError, squaredErrorPerSample } from '../nn/losses.js';
+import type { UNet3dOptions } from '../models/unet3d.js';
 import { type Parts2WholeOptions, parts2whole } from '../proxies/parts2whole.js';
+import { redraw } from './redraw.js';
 import type { Task } from './task.js';
 
 /** Everything that decides what a pre-training run computes. */
@@ -9,23 +9,10 @@ export interface ProxyOptions extends Parts2WholeOptions {
 }
 
 /**
- * The proxy task: parts in, wholes out, mean squared error. Inputs as {@link parts2whole} says. An evaluation returns
- * `loss` [N], `part`, `whole` and `reconstruction` [N,1,D,H,W], and `features` [N,C].
+ * Parts2Whole: parts in, wholes out, mean squared error. Inputs as {@link parts2whole} says, outputs of an evaluation
+ * as {@link redraw}.
  */
 export const reconstruction =
   (options: ProxyOptions): Task =>
-  (net) => {
-    const { g } = net;
-    const { part, whole } = parts2whole(g, options);
-    const { encoded, output } = autoencoder(net, part, options.network);
-    return {
-      loss: () => g.scope('loss', () => meanSquaredError(g, output, whole)),
-      outputs: () => ({
-        loss: squaredErrorPerSample(g, output, whole),
-        part,
-        whole,
-        reconstruction: output,
-        features: features(net, encoded),
-      }),
-    };
-  };
+  (net) =>
+    redraw(net, parts2whole(net.g, options), options.network);

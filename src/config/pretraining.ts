@@ -1,6 +1,8 @@
 /** What decides a pre-training run: one schema, filled in from preset, then file, then `--set`. */
 import { z } from 'zod';
+import { UserError } from '../errors.js';
 import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
+import { PROXIES } from './proxies.js';
 import {
   CHEST_WINDOW,
   checkTraining,
@@ -17,9 +19,12 @@ const range = z.tuple([z.number().positive(), z.number().positive()]).refine(([l
 
 export const configSchema = z.strictObject({
   preset: z.enum(['tiny', 'small', 'genesis', 'genesis-sgd', 'paper']),
+  /** What the network is trained to do: redraw wholes from their parts, or restore corrupted wholes. */
+  proxy: z.enum(PROXIES).default('parts2whole'),
   /** Voxels of wholes and of resized parts, x×y×z; tiles of a whole multiple are averaged down to it. */
   whole: sizeSchema,
   hu: windowSchema,
+  /** Parts of Parts2Whole, and of the analysis of either proxy's features. */
   part: z.strictObject({
     /** Least and most share of the whole's volume. */
     scale: range.refine(([, high]) => high <= 1, { error: 'a part is at most the whole: 1' }),
@@ -36,6 +41,7 @@ const NETWORK = { levels: 3, skip: false, upsampling: 'nearest' } as const;
 
 const BASE = {
   ...TRAINING_DEFAULTS,
+  proxy: 'parts2whole',
   hu: CHEST_WINDOW,
   part: { scale: [1 / 16, 1 / 4], ratio: [3 / 4, 4 / 3], isotropic: false },
 } satisfies Partial<Config>;
@@ -82,6 +88,13 @@ export function checkConfig(value: unknown, where: string): Config {
   const fix = 'p2w graph --preset tiny --show-config prints every key';
   const config = parseConfig(configSchema, value, where, fix);
   checkTraining(config, config.whole, 'whole');
+  if (config.proxy === 'genesis' && !config.network.skip)
+    throw new UserError('config', {
+      what: 'Models Genesis restores images by a network with skip connections',
+      where: 'network.skip',
+      got: 'false',
+      expected: 'true, with --proxy genesis',
+    });
   return config;
 }
 
@@ -93,6 +106,9 @@ export interface ConfigSources extends ConfigChanges {
 export const changeConfig = (base: Config, changes: ConfigChanges): Config =>
   checkConfig(withChanges(base, changes), changes.file ?? 'configuration');
 
-/** A preset with changes. @throws UserError for unknown keys and impossible values */
-export const resolveConfig = ({ preset, ...changes }: ConfigSources): Config =>
-  changeConfig({ preset, ...PRESETS[preset] } as Config, changes);
+/** A preset with changes; for Models Genesis its network has skip connections. @throws UserError as {@link checkConfig} */
+export function resolveConfig({ preset, ...changes }: ConfigSources): Config {
+  const base = { preset, ...PRESETS[preset] };
+  const isGenesis = withChanges(base, changes).proxy === 'genesis';
+  return changeConfig(isGenesis ? { ...base, network: { ...base.network, skip: true } } : base, changes);
+}

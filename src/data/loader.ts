@@ -5,15 +5,7 @@ import { type Loader, readAhead } from './read-ahead.js';
 import type { Split } from './tile-store-manifest.js';
 import { openTileStore, type TileStore } from './tiles.js';
 
-export {
-  type Batch,
-  batchPlan,
-  boxAround,
-  loadBatch,
-  type Sample,
-  type SamplingOptions,
-  validationBatches,
-} from './batches.js';
+export { type Batch, batchPlan, type SamplingOptions, validationBatches } from './batches.js';
 
 /** What a thread needs to know to load any batch. */
 export interface LoaderJob extends SamplingOptions {
@@ -23,7 +15,7 @@ export interface LoaderJob extends SamplingOptions {
 
 /** Plans and loads one batch of a job. */
 export function loadPlanned({ store, split, ...options }: LoaderJob, index: number): Batch {
-  const samples = batchPlan(index, store[split].length, store.size, options);
+  const samples = batchPlan(index, store[split].length, options);
   return loadBatch(store, split, options, samples, index);
 }
 

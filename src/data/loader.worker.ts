@@ -5,6 +5,8 @@ import { type LoaderJob, loadPlanned } from './loader.js';
 
 answerRequests(
   (index: number) => loadPlanned(workerData as LoaderJob, index),
-  ({ wholes, boxes, depth, height, width }) =>
-    [wholes, boxes, depth, height, width].map(({ buffer }) => buffer),
+  (batch) =>
+    Object.values(batch)
+      .filter((value) => ArrayBuffer.isView(value))
+      .map(({ buffer }) => buffer as ArrayBuffer),
 );

@@ -1,6 +1,7 @@
 import type { ContrastiveBounds } from '../analysis/contrastive.js';
 import type { CosineSeparation } from '../analysis/cosine.js';
 import type { Correlation } from '../analysis/statistics.js';
+import type { ProxyName } from '../config/proxies.js';
 
 /** An 8-bit grey image, row by row from the top left. */
 export interface GreyImage {
@@ -28,7 +29,7 @@ export interface CheckpointScores {
   readonly cosineAuc: number;
 }
 
-/** One validation whole, the part of it that the network was given, and what it made of that. */
+/** One validation whole, what the network was given of it (a part, or a corrupted copy), and what it made of that. */
 export interface Sample {
   readonly name: string;
   readonly whole: Slices;
@@ -44,6 +45,7 @@ export interface Sample {
 /** Everything a report shows. Lists may be empty and fields null where a run has not come so far. */
 export interface ReportData {
   readonly title: string;
+  readonly proxy: ProxyName;
   /** ISO 8601. */
   readonly createdAt: string;
   readonly headline: readonly Headline[];
@@ -53,7 +55,7 @@ export interface ReportData {
     readonly mse: number;
     readonly learningRate: number;
   }[];
-  /** Validation MSE of answering every part with the mean of the training wholes. */
+  /** Validation MSE of always answering with the mean of the training wholes. */
   readonly meanWholeMse: number | null;
   readonly checkpoints: readonly CheckpointScores[];
   readonly contrastiveBounds: ContrastiveBounds | null;

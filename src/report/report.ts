@@ -1,8 +1,10 @@
+import { METHODS } from '../config/proxies.js';
 import type { Headline, ReportData } from './data.js';
 import { Html, html } from './html.js';
 import { contrastSection, cosineSection, trainingSection } from './sections.js';
 import { STYLE } from './style.js';
 import { checkpointsSection, runSection, samplesSection } from './tables.js';
+import { WORDING } from './wording.js';
 
 /**
  * The report of a training as one HTML page that needs nothing else: styles, charts and images are inside,
@@ -20,10 +22,10 @@ export function renderReport(data: ReportData): string {
 </head>
 <body>
 <header>
-<p class="kicker">Parts2Whole training report</p>
+<p class="kicker">${METHODS[data.proxy].name} training report</p>
 <h1>${data.title}</h1>
 <time datetime="${data.createdAt}">${readableTime(data.createdAt)}</time>
-<p class="lead">The network is shown one part of a piece of a scan, enlarged, and has to redraw the whole piece.
+<p class="lead">${WORDING[data.proxy].task}
 This page shows how well it learnt that, and whether its features can now tell which whole a part was cut from.</p>
 </header>
 <main>
@@ -37,8 +39,7 @@ ${runSection(data)}
 </main>
 <footer>
 <p>For research only. This is not a medical device and must not be used for diagnosis or treatment.</p>
-<p>Method: R. Feng, Z. Zhou, M. B. Gotway, J. Liang, “Parts2Whole: Self-supervised Contrastive Learning via
-Reconstruction”, 2020. The authors state that the content of their paper is covered by patents pending.</p>
+<p>Method: ${WORDING[data.proxy].source}</p>
 </footer>
 </body>
 </html>

@@ -57,10 +57,10 @@ function againstMeanWhole({ validation, meanWholeMse }: ReportData): string {
   const last = validation.at(-1);
   if (!last) return 'No validation has been made yet.';
   if (meanWholeMse === null) return `The last validation error is ${shortNumber(last.mse)}.`;
-  const meaning = 'The dashed line is the error of answering every part with the average of all wholes.';
+  const meaning = 'The dashed line is the error of always answering with the average of all wholes.';
   if (!(last.mse < meanWholeMse))
-    return `${meaning} The network does not beat it yet: it has not learnt to use the part.`;
-  return `${meaning} The network's last error, ${shortNumber(last.mse)}, is ${shortNumber(meanWholeMse / last.mse)} times smaller, so it does use the part.`;
+    return `${meaning} The network does not beat it yet: it has not learnt to use what it is given.`;
+  return `${meaning} The network's last error, ${shortNumber(last.mse)}, is ${shortNumber(meanWholeMse / last.mse)} times smaller, so it does use what it is given.`;
 }
 
 /** Cosine similarity of pairs before and after. */

@@ -2,23 +2,24 @@ import type { CheckpointScores, GreyImage, ReportData, Sample, Slices } from './
 import { type Content, type Html, html } from './html.js';
 import { picture } from './images.js';
 import { columnFormat, percent, shortNumber, wholeNumber } from './numbers.js';
+import { WORDING } from './wording.js';
 
 const PLANES = ['Axial', 'Coronal', 'Sagittal'] as const;
 
 /** What the network was given and what it answered, checkpoint by checkpoint. */
-export function samplesSection({ samples }: ReportData): Html | null {
+export function samplesSection({ samples, proxy }: ReportData): Html | null {
   if (samples.length === 0) return null;
   return html`<section><h2>What the network sees and says</h2>
-<p>The network is given only the part, enlarged to the size of the whole, and must redraw the whole it was cut from.
+<p>${WORDING[proxy].pictures}
 It was not trained on these wholes. The middle slice is shown in three directions; to the right of the line are the answers of
 checkpoints from early to late, with their error over the whole volume.</p>
-${samples.map(sampleFigure)}</section>`;
+${samples.map((sample) => sampleFigure(sample, WORDING[proxy].input))}</section>`;
 }
 
-function sampleFigure({ name, whole, part, reconstructions }: Sample): Html {
+function sampleFigure({ name, whole, part, reconstructions }: Sample, input: string): Html {
   const columns: { title: string; note: Content; slices: Slices; alt: string; style: string }[] = [
     { title: 'Whole', note: 'the truth', slices: whole, alt: 'the whole', style: '' },
-    { title: 'Part', note: 'the input', slices: part, alt: 'the part', style: '' },
+    { title: input, note: 'the input', slices: part, alt: 'the input', style: '' },
     ...reconstructions.map(({ step, mse, slices }) => ({
       title: `Step ${wholeNumber(step)}`,
       note: `MSE ${shortNumber(mse)}`,

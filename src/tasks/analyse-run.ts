@@ -4,14 +4,16 @@ import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy } from '../analysis/neighbours.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
-import { averagingFactors, clippedAverage } from '../data/average.js';
-import { loadBatch, type Sample as PartSample, validationBatches } from '../data/loader.js';
+import { validationBatches } from '../data/loader.js';
+import { loadParts, type PartSample } from '../data/part-batch.js';
 import { samplePart } from '../data/parts.js';
-import { readTile, type TileStore } from '../data/tiles.js';
+import type { TileStore } from '../data/tiles.js';
+import { readWhole } from '../data/wholes.js';
 import { randomStream } from '../random.js';
 import type { CheckpointScores } from '../report/data.js';
 import type { Checkpoint } from '../train/checkpoint.js';
 import type { Evaluator, FeatureExtractor } from '../train/evaluator.js';
+import { samplingOptions } from '../train/proxy.js';
 
 /** Pairs of each kind a whole (Fig. 2b). */
 const PAIRS = 100;
@@ -26,31 +28,31 @@ export const spreadOver = (count: number, wanted: number): number[] =>
     ? Array.from({ length: count }, (_, i) => i)
     : Array.from({ length: wanted }, (_, i) => Math.round((i * (count - 1)) / (wanted - 1)));
 
-/** A tile as the whole that the network is to make, in [0, 1]. */
-function wholeOf(
-  store: TileStore,
-  config: Config,
-  split: 'train' | 'validation',
-  tile: number,
-): Float32Array {
-  const factors = averagingFactors(store.size, config.whole)!;
-  const { low, high } = config.hu;
-  const hu = clippedAverage(readTile(store, store[split][tile]!), store.size, factors, config.hu);
-  return hu.map((value) => (value - low) / (high - low));
+/** The wholes that validation asks for: Models Genesis flips some of them. */
+function* validationWholes(store: TileStore, config: Config): Generator<Float32Array> {
+  const { proxy, whole, hu, validation } = config;
+  if (proxy === 'parts2whole') {
+    for (const tile of spreadOver(store.validation.length, validation.samples))
+      yield readWhole(store, 'validation', tile, whole, hu);
+    return;
+  }
+  for (const batch of validationBatches(store, { ...samplingOptions(config), limit: validation.samples })) {
+    if (batch.proxy !== 'genesis') continue;
+    const voxels = batch.targets.length / batch.size;
+    for (let i = 0; i < batch.used; i++) yield batch.targets.subarray(i * voxels, (i + 1) * voxels);
+  }
 }
 
-/** Mean squared error, over the validation wholes, of answering every part with the mean of the training wholes. */
+/** Mean squared error, over the validation wholes, of always answering with the mean of the training wholes. */
 export function meanWholeMse(store: TileStore, config: Config): number {
   const training = spreadOver(store.train.length, MEAN_OF);
   const mean = new Float64Array(config.whole[0] * config.whole[1] * config.whole[2]);
   for (const tile of training)
-    for (const [i, value] of wholeOf(store, config, 'train', tile).entries())
+    for (const [i, value] of readWhole(store, 'train', tile, config.whole, config.hu).entries())
       mean[i]! += value / training.length;
-  const validation = spreadOver(store.validation.length, config.validation.samples);
-  const errors = validation.map((tile) => {
-    const whole = wholeOf(store, config, 'validation', tile);
-    return whole.reduce((sum, value, i) => sum + (value - mean[i]!) ** 2, 0) / whole.length;
-  });
+  const errors: number[] = [];
+  for (const whole of validationWholes(store, config))
+    errors.push(whole.reduce((sum, value, i) => sum + (value - mean[i]!) ** 2, 0) / whole.length);
   return errors.reduce((a, b) => a + b, 0) / errors.length;
 }
 
@@ -80,7 +82,7 @@ async function partFeatures(
     // A short last batch is filled up with its last sample.
     const group = Array.from({ length: size }, (_, i) => samples[Math.min(first + i, samples.length - 1)]!);
     const rows = await extractor.features(
-      loadBatch(store, 'validation', { wholeSize: config.whole, part: config.part }, group, first),
+      loadParts(store, 'validation', { wholeSize: config.whole, part: config.part }, group, first),
       tensors,
     );
     values.set(rows.subarray(0, Math.min(size, samples.length - first) * dimensions), first * dimensions);
@@ -109,13 +111,7 @@ export async function analyseCheckpoint(tools: AnalysisTools, checkpoint: Checkp
   const { evaluator, extractor, store, config, samples, parts } = tools;
   const features = await partFeatures(extractor, store, config, samples, parts, checkpoint);
   const cosine = cosineSeparation(features, { pairs: PAIRS, seed: config.seed });
-  const shape = {
-    batch: microBatches(config).size,
-    wholeSize: config.whole,
-    part: config.part,
-    seed: config.seed,
-    limit: config.validation.samples,
-  };
+  const shape = { ...samplingOptions(config), limit: config.validation.samples };
   const { mse } = await evaluator.validate(validationBatches(store, shape), checkpoint.tensors);
   const scores = {
     step: checkpoint.state.step,

@@ -7,8 +7,9 @@ import type { DHW } from '../../graphs/nn/input.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Config } from '../config/pretraining.js';
+import { METHODS } from '../config/proxies.js';
 import { averagingFactors } from '../data/average.js';
-import type { Batch } from '../data/loader.js';
+import type { PartBatch } from '../data/part-batch.js';
 import { partMatrices } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
@@ -61,7 +62,8 @@ function metadataOf(
   license: string,
 ): Record<string, string> {
   return {
-    method: 'Parts2Whole (Feng et al. 2020): self-supervised contrastive learning via reconstruction',
+    method: METHODS[config.proxy].description,
+    proxy: config.proxy,
     preset: config.preset,
     network: JSON.stringify(config.network),
     training_steps: String(state.step),
@@ -76,7 +78,7 @@ function metadataOf(
     average: average.join('x'),
     tile_size: tile.join('x'),
     whole_size: config.whole.join('x'),
-    part: JSON.stringify(config.part),
+    ...(config.proxy === 'parts2whole' ? { part: JSON.stringify(config.part) } : {}),
     license,
     intended_use: 'research; not a medical device',
   };
@@ -113,8 +115,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
     },
     weights,
   );
-  const documentation =
-    'Encoder of 3D CT images, pre-trained by Parts2Whole. For research, no medical device.';
+  const documentation = `Encoder of 3D CT images, pre-trained by ${METHODS[config.proxy].name}. For research, no medical device.`;
   const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
   const featureError = await compareFeatures(config, average, checkpoint, model, inputType);
 
@@ -151,7 +152,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
 }
 
 /** Two images of noise in the HU of a chest, whose parts are the whole of them. */
-function noiseBatch(size: XYZ, seed: number): Batch {
+function noiseBatch(size: XYZ, seed: number): PartBatch {
   const random = randomStream(seed, 'export check');
   const wholes = Int16Array.from({ length: 2 * size[0] * size[1] * size[2] }, () =>
     random.between(-1200, 1200),
@@ -160,7 +161,8 @@ function noiseBatch(size: XYZ, seed: number): Batch {
   const twice = (matrix: Float32Array) => Float32Array.of(...matrix, ...matrix);
   const matrices = { depth: twice(depth), height: twice(height), width: twice(width) };
   const sizes = { tile: size, whole: size, box: size };
-  return { index: 0, size: 2, used: 2, ...sizes, wholes, boxes: wholes, ...matrices, tiles: [0, 1] };
+  const facts = { proxy: 'parts2whole', index: 0, size: 2, used: 2, tiles: [0, 1] } as const;
+  return { ...facts, ...sizes, wholes, boxes: wholes, ...matrices };
 }
 
 /** Images [N,z,y,x] with every voxel repeated along each axis: averaged over blocks they are the same again. */

@@ -88,6 +88,7 @@ function inspectRun(folder: string): Inspection {
     path: folder,
     facts: {
       preset: config.preset,
+      proxy: config.proxy,
       data,
       tileSize: tile.join('×'),
       wholeSize: config.whole.join('×'),

@@ -1,4 +1,5 @@
 import type { Config } from '../config/pretraining.js';
+import { METHODS, type ProxyName } from '../config/proxies.js';
 import type { TrainState } from '../train/checkpoint.js';
 
 export interface ModelCardFacts {
@@ -9,6 +10,18 @@ export interface ModelCardFacts {
   readonly metadata: Readonly<Record<string, string>>;
   readonly featureError: number;
 }
+
+/** What is said of the method's source. */
+const NOTICE: Readonly<Record<ProxyName, string>> = {
+  parts2whole: ' The paper states that its content is covered by\npatents pending.',
+  genesis: '',
+};
+
+/** A line of the table: what the network was given. */
+const givenOf = ({ proxy, part }: Config): string =>
+  proxy === 'genesis'
+    ? '| input | wholes with shuffled voxels, changed intensities, and regions of noise |'
+    : `| parts | ${part.scale.map((s) => s.toFixed(4)).join(' … ')} of the whole's volume |`;
 
 /** The model card that lies beside an exported model, as Markdown. */
 export function modelCard({
@@ -27,10 +40,9 @@ export function modelCard({
 | \`features\` | float32 [N, ${channels}] | the feature map averaged over positions |`
       : `| \`reconstruction\` | float32 [N, 1, …] | the whole, in [0, 1], at the resolution that the network was trained on |
 | \`features\` | float32 [N, ${channels}] | the bottleneck averaged over positions |`;
-  return `# ${what === 'encoder' ? 'Encoder' : 'Autoencoder'} pre-trained by Parts2Whole
+  return `# ${what === 'encoder' ? 'Encoder' : 'Autoencoder'} pre-trained by ${METHODS[config.proxy].name}
 
-**For research only. Not a medical device; not for diagnosis.** The paper states that its content is covered by
-patents pending.
+**For research only. Not a medical device; not for diagnosis.**${NOTICE[config.proxy]}
 
 | input | type and shape | meaning |
 |---|---|---|
@@ -49,7 +61,7 @@ to a common one. Sizes that are no multiples are cut off at their ends by the po
 | method | ${metadata.method} |
 | preset | ${config.preset} |
 | network | 3D U-Net, width ${config.network.width}, ${config.network.levels} poolings, ${config.network.upsampling} up-sampling, ${config.network.skip ? 'with' : 'no'} skip connections |
-| parts | ${config.part.scale.map((s) => s.toFixed(4)).join(' … ')} of the whole's volume |
+${givenOf(config)}
 | steps | ${state.step}, batch ${config.batch} |
 | best validation MSE | ${state.best ? `${state.best.validationLoss.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
 | data (SHA-256 of the manifest) | ${state.dataHash} |

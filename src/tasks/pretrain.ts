@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { ConfigChanges } from '../config/layers.js';
 import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
-import { microBatches } from '../config/training.js';
 import { averagingFactors } from '../data/average.js';
 import { type Batch, openLoader, validationBatches } from '../data/loader.js';
 import { openTileStore, type TileStore } from '../data/tiles.js';
@@ -11,7 +10,7 @@ import { type Checkpoint, loadLast } from '../train/checkpoint.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
-import { batchFeeds, proxyWorkload } from '../train/proxy.js';
+import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../train/run.js';
 import { formatSpeed, insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
 import { withChosenForms } from '../train/tuner.js';
@@ -56,7 +55,7 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
 }
 
 /**
- * Pre-trains Parts2Whole on a tile store, or goes on with an interrupted run; the result is the same to the bit.
+ * Pre-trains an encoder on a tile store, or goes on with an interrupted run; the result is the same to the bit.
  * Writes config.json, metrics.jsonl, checkpoints/ and TensorBoard events into the run's folder.
  * @throws UserError for bad options, a device that is not to be had, data that changed, a run in use, a full disk, or a
  *   training that failed
@@ -105,8 +104,7 @@ async function run(
   store: TileStore,
   checkpoint: Checkpoint | null,
 ): Promise<TrainingSummary> {
-  const { whole: wholeSize, part, seed, workers } = config;
-  const sampling = { batch: microBatches(config).size, wholeSize, part, seed };
+  const sampling = samplingOptions(config);
   const evaluator = await createEvaluator(config, store.size, engine);
   try {
     return await trainRun<Batch>({
@@ -119,7 +117,13 @@ async function run(
       dataHash: store.hash,
       samples: store.train.length,
       openLoader: (reading) =>
-        openLoader({ ...sampling, ...reading, store: store.folder, split: 'train', workers }),
+        openLoader({
+          ...sampling,
+          ...reading,
+          store: store.folder,
+          split: 'train',
+          workers: config.workers,
+        }),
       feeds: batchFeeds,
       validate: async (state) => {
         const batches = validationBatches(store, { ...sampling, limit: config.validation.samples });

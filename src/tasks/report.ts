@@ -3,7 +3,7 @@ import { basename, join, resolve } from 'node:path';
 import { contrastiveBounds } from '../analysis/contrastive.js';
 import { pearson } from '../analysis/statistics.js';
 import type { Config } from '../config/pretraining.js';
-import { microBatches } from '../config/training.js';
+import { METHODS } from '../config/proxies.js';
 import { validationBatches } from '../data/loader.js';
 import { openTileStore, type TileStore } from '../data/tiles.js';
 import { UserError } from '../errors.js';
@@ -16,6 +16,7 @@ import { type Checkpoint, listCheckpoints, loadCheckpoint, resolveCheckpoint } f
 import { createEvaluator, createFeatureExtractor, type Evaluator } from '../train/evaluator.js';
 import { readMetrics } from '../train/metrics.js';
 import { openEngine } from '../train/open-engine.js';
+import { samplingOptions } from '../train/proxy.js';
 import { type RunFacts, readRun } from '../train/run.js';
 import { readSessions } from '../train/sessions.js';
 import {
@@ -58,8 +59,6 @@ async function pictures(
   config: Config,
   checkpoints: readonly Checkpoint[],
 ): Promise<Sample[]> {
-  const { size } = microBatches(config);
-  const shape = { batch: size, wholeSize: config.whole, part: config.part, seed: config.seed };
   const voxels = config.whole[0] * config.whole[1] * config.whole[2];
   const slicesOf = (values: Float32Array, i: number): Slices =>
     middleSlices(values.subarray(i * voxels, (i + 1) * voxels), config.whole, { low: 0, high: 1 });
@@ -70,7 +69,7 @@ async function pictures(
   }[] = [];
   for (const { state, tensors } of checkpoints) {
     let shown = 0;
-    for (const batch of validationBatches(store, { ...shape, limit: SHOWN })) {
+    for (const batch of validationBatches(store, { ...samplingOptions(config), limit: SHOWN })) {
       const { part, whole, reconstruction, losses } = await evaluator.evaluate(batch, tensors);
       for (let i = 0; i < batch.used; i++, shown++) {
         const { scan, index } = store.validation[batch.tiles[i]!]!;
@@ -140,7 +139,8 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
     const baseline = meanWholeMse(store, config);
     const data: ReportData = {
       ...curves(options.run),
-      title: `Parts2Whole run ${basename(resolve(options.run))}`,
+      title: `${METHODS[config.proxy].name} run ${basename(resolve(options.run))}`,
+      proxy: config.proxy,
       createdAt: new Date().toISOString(),
       headline: headline(before.scores, after.scores, baseline),
       meanWholeMse: baseline,

@@ -2,6 +2,7 @@ import type { Built } from '../../graphs/artifacts/built.js';
 import { featureChannels } from '../../graphs/models/unet3d.js';
 import type { Config } from '../config/pretraining.js';
 import type { Batch } from '../data/loader.js';
+import type { PartBatch } from '../data/part-batch.js';
 import type { XYZ } from '../data/volume.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
 import { buildGraph, loadGraph } from './models.js';
@@ -12,7 +13,7 @@ import type { State } from './stepper.js';
 export interface Evaluation {
   /** Mean squared error of each sample. */
   readonly losses: Float32Array;
-  /** [N,1,D,H,W] in [0,1]. */
+  /** [N,1,D,H,W] in [0,1]: what the network was given, what it should make of that, what it makes. */
   readonly part: Float32Array;
   readonly whole: Float32Array;
   readonly reconstruction: Float32Array;
@@ -30,7 +31,7 @@ export interface FeatureExtractor {
   /** Length of a feature vector. */
   readonly dimensions: number;
   /** [N, dimensions], one row a sample. */
-  features(batch: Batch, state: State): Promise<Float32Array>;
+  features(batch: PartBatch, state: State): Promise<Float32Array>;
   release(): Promise<void>;
 }
 
@@ -99,7 +100,7 @@ export async function createEvaluator(config: Config, tile: XYZ, engine: Engine)
   };
 }
 
-/** Loads the encoder half of a run's evaluation graph. */
+/** Loads a run's encoder, for parts. */
 export async function createFeatureExtractor(
   config: Config,
   tile: XYZ,

@@ -3,9 +3,10 @@ import type { Built } from '../../graphs/artifacts/built.js';
 import { featureGraph } from '../../graphs/artifacts/evaluation.js';
 import type { DHW } from '../../graphs/nn/input.js';
 import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruction.js';
+import { restoration } from '../../graphs/tasks/restoration.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
-import type { Batch } from '../data/loader.js';
+import type { Batch, SamplingOptions } from '../data/loader.js';
 import { largestPart } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
 import type { EngineTensor } from '../runtime/engine.js';
@@ -13,7 +14,17 @@ import { built, type Workload } from './models.js';
 
 const depthHeightWidth = ([x, y, z]: XYZ): DHW => [z, y, x];
 
-/** The graph options that a configuration means, for tiles of a given size. */
+/** The samples that a configuration means. */
+export const samplingOptions = (config: Config): SamplingOptions => ({
+  proxy: config.proxy,
+  batch: microBatches(config).size,
+  wholeSize: config.whole,
+  part: config.part,
+  window: config.hu,
+  seed: config.seed,
+});
+
+/** The graph options that a configuration means where it cuts parts, from tiles of a given size. */
 export function proxyOptions(config: Config, tile: XYZ, batch = microBatches(config).size): ProxyOptions {
   return {
     batch,
@@ -29,9 +40,11 @@ export function proxyOptions(config: Config, tile: XYZ, batch = microBatches(con
 export const proxyWorkload =
   (config: Config, tile: XYZ): Workload =>
   (samples) =>
-    reconstruction(proxyOptions(config, tile, samples));
+    config.proxy === 'genesis'
+      ? restoration({ batch: samples, whole: depthHeightWidth(config.whole), network: config.network })
+      : reconstruction(proxyOptions(config, tile, samples));
 
-/** The encoder half of a run's evaluation graph. */
+/** A run's encoder with parts as its input, whatever it was trained on. */
 export const buildFeatureGraph = (config: Config, tile: XYZ): Built =>
   built('features', () => featureGraph(proxyOptions(config, tile)));
 
@@ -41,9 +54,14 @@ const floats = (shape: readonly number[], data: Float32Array): EngineTensor => (
   data,
 });
 
-/** What the graphs call the parts of a batch. */
+/** What the graphs call the contents of a batch. */
 export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
-  const { wholes, boxes, depth, height, width, size, tile, whole, box } = batch;
+  const { size, whole } = batch;
+  if (batch.proxy === 'genesis') {
+    const shape = [size, ...depthHeightWidth(whole)];
+    return { corrupted: floats(shape, batch.corrupted), target: floats(shape, batch.targets) };
+  }
+  const { wholes, boxes, depth, height, width, tile, box } = batch;
   const hu = (data: Int16Array, [x, y, z]: XYZ): EngineTensor => ({
     type: 'int16',
     shape: [size, z, y, x],

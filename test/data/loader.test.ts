@@ -1,16 +1,20 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { PROXIES } from '../../src/config/proxies.js';
+import type { CorruptedBatch } from '../../src/data/genesis/batch.js';
 import {
   type Batch,
   batchPlan,
   type LoaderOptions,
   openLoader,
+  type SamplingOptions,
   validationBatches,
 } from '../../src/data/loader.js';
-import { DEFAULT_PART, largestPart } from '../../src/data/parts.js';
+import type { PartBatch } from '../../src/data/part-batch.js';
+import { DEFAULT_PART, largestPart, samplePart } from '../../src/data/parts.js';
 import { readTile, type TileStore } from '../../src/data/tiles.js';
-import type { XYZ } from '../../src/data/volume.js';
+import { readWhole } from '../../src/data/wholes.js';
 import { errorOf, sampleStore, temporaryFolder } from './tiles-sample.js';
 
 const folder = temporaryFolder();
@@ -19,18 +23,28 @@ beforeAll(async () => {
   store = await sampleStore(folder);
 });
 
-const sampling = { batch: 5, wholeSize: [8, 8, 4] as XYZ, part: DEFAULT_PART, seed: 7 };
+const sampling: SamplingOptions = {
+  proxy: 'parts2whole',
+  batch: 5,
+  wholeSize: [8, 8, 4],
+  part: DEFAULT_PART,
+  window: { low: -1000, high: 1000 },
+  seed: 7,
+};
 const options = (changes: Partial<LoaderOptions> = {}): LoaderOptions => ({
   ...sampling,
   ...{ store: folder, split: 'train', workers: 0, ahead: 4, firstBatch: 0 },
   ...changes,
 });
 
-async function take(count: number, changes: Partial<LoaderOptions>): Promise<Batch[]> {
+async function take<B extends Batch = PartBatch>(
+  count: number,
+  changes: Partial<LoaderOptions>,
+): Promise<B[]> {
   const loader = openLoader(options(changes));
   try {
-    const batches: Batch[] = [];
-    while (batches.length < count) batches.push(await loader.next());
+    const batches: B[] = [];
+    while (batches.length < count) batches.push((await loader.next()) as B);
     return batches;
   } finally {
     await loader.close();
@@ -38,7 +52,7 @@ async function take(count: number, changes: Partial<LoaderOptions>): Promise<Bat
 }
 
 describe('batchPlan', () => {
-  const plan = (index: number) => batchPlan(index, 12, [16, 8, 8], sampling);
+  const plan = (index: number) => batchPlan(index, 12, sampling);
   const tiles = (batches: number) =>
     Array.from({ length: batches }, (_, i) => plan(i).map(({ tile }) => tile)).flat();
 
@@ -50,13 +64,15 @@ describe('batchPlan', () => {
 
   test('a tile has another part in each epoch', () => {
     const samples = Array.from({ length: 24 }, (_, i) => plan(i)).flat();
-    const parts = samples.filter(({ tile }) => tile === 3).map(({ part }) => JSON.stringify(part));
+    const parts = samples
+      .filter(({ tile }) => tile === 3)
+      .map(({ random }) => JSON.stringify(samplePart(random, [16, 8, 8], DEFAULT_PART)));
     expect(parts).toHaveLength(10);
     expect(new Set(parts).size).toBeGreaterThan(5);
   });
 
   test('a batch may be larger than the store', () => {
-    const large = batchPlan(0, 3, [16, 8, 8], { ...sampling, batch: 8 });
+    const large = batchPlan(0, 3, { ...sampling, batch: 8 });
     expect(
       large
         .map(({ tile }) => tile)
@@ -71,8 +87,11 @@ describe('the loader', () => {
   test('gives tiles and matrices of the planned samples', async () => {
     const [batch] = await take(1, {});
     const { wholes, boxes, box, depth, height, width, tiles, ...facts } = batch!;
-    expect(facts).toEqual({ index: 0, size: 5, used: 5, tile: [16, 8, 8], whole: [8, 8, 4] });
-    expect(tiles).toEqual(batchPlan(0, 12, [16, 8, 8], sampling).map(({ tile }) => tile));
+    expect(facts).toEqual({
+      ...{ proxy: 'parts2whole', index: 0, size: 5, used: 5 },
+      ...{ tile: [16, 8, 8], whole: [8, 8, 4] },
+    });
+    expect(tiles).toEqual(batchPlan(0, 12, sampling).map(({ tile }) => tile));
     tiles.forEach((tile, i) => {
       expect(wholes.slice(i * 1024, (i + 1) * 1024)).toEqual(readTile(store, store.train[tile]!));
     });
@@ -82,16 +101,38 @@ describe('the loader', () => {
     expect([depth.length, height.length, width.length]).toEqual([5 * 4 * z, 5 * 8 * y, 5 * x * 8]);
   });
 
-  test('gives the same bytes with any number of threads', async () => {
-    const expected = await take(7, { workers: 0 });
-    for (const changes of [{ workers: 1, ahead: 1 }, { workers: 3 }]) {
-      expect(await take(7, changes)).toEqual(expected);
-    }
+  describe.each(PROXIES)('for %s', (proxy) => {
+    test('gives the same bytes with any number of threads', async () => {
+      const expected = await take(7, { proxy, workers: 0 });
+      expect(expected[0]).toMatchObject({ proxy });
+      for (const changes of [{ workers: 1, ahead: 1 }, { workers: 3 }]) {
+        expect(await take(7, { proxy, ...changes })).toEqual(expected);
+      }
+    });
+
+    test('goes on at any batch as if it had never stopped', async () => {
+      const all = await take(6, { proxy });
+      expect(await take(3, { proxy, firstBatch: 3, workers: 2 })).toEqual(all.slice(3));
+    });
   });
 
-  test('goes on at any batch as if it had never stopped', async () => {
-    const all = await take(6, {});
-    expect(await take(3, { firstBatch: 3, workers: 2 })).toEqual(all.slice(3));
+  test('gives wholes that are flipped at most, and what was made of them', async () => {
+    const batches = await take<CorruptedBatch>(5, { proxy: 'genesis' });
+    for (const { targets, corrupted, tiles, whole } of batches) {
+      expect(whole).toEqual([8, 8, 4]);
+      tiles.forEach((tile, i) => {
+        const target = targets.slice(i * 256, (i + 1) * 256);
+        const own = readWhole(store, 'train', tile, [8, 8, 4], sampling.window);
+        expect([...target].sort()).toEqual([...own].sort());
+      });
+      expect(corrupted).not.toEqual(targets);
+      expect(corrupted.every((value) => value >= 0 && value <= 1)).toBe(true);
+    }
+    const epochs = batches.flatMap(({ tiles, corrupted }) =>
+      tiles.map((tile, i) => ({ tile, image: corrupted.slice(i * 256, (i + 1) * 256) })),
+    );
+    const [first, second] = epochs.filter(({ tile }) => tile === 3);
+    expect(second!.image).not.toEqual(first!.image);
   });
 
   test('another seed gives other batches', async () => {
@@ -147,20 +188,20 @@ describe('the loader', () => {
 });
 
 describe('validation', () => {
-  test('is the same every time, and fills up its last batch', () => {
-    const all = [...validationBatches(store, { ...sampling, limit: 100 })];
+  test.each(PROXIES)('for %s is the same every time, and fills up its last batch', (proxy) => {
+    const all = [...validationBatches(store, { ...sampling, proxy, limit: 100 })];
     expect(all.map(({ used }) => used)).toEqual([5, 5, 2]);
     expect(all.flatMap(({ tiles, used }) => tiles.slice(0, used))).toEqual(
       Array.from({ length: 12 }, (_, i) => i),
     );
     expect(all[2]!.tiles).toEqual([10, 11, 11, 11, 11]);
-    expect([...validationBatches(store, { ...sampling, limit: 100 })]).toEqual(all);
+    expect([...validationBatches(store, { ...sampling, proxy, limit: 100 })]).toEqual(all);
   });
 
   test('on fewer wholes spreads them, with the same parts', () => {
-    const [few] = [...validationBatches(store, { ...sampling, limit: 3 })];
+    const [few] = [...validationBatches(store, { ...sampling, limit: 3 })] as PartBatch[];
     expect(few!.tiles.slice(0, 3)).toEqual([0, 4, 8]);
-    const all = [...validationBatches(store, { ...sampling, limit: 12 })];
+    const all = [...validationBatches(store, { ...sampling, limit: 12 })] as PartBatch[];
     const length = 4 * few!.box[2];
     expect(few!.depth.slice(length, 2 * length)).toEqual(all[0]!.depth.slice(4 * length, 5 * length));
   });

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { boxAround } from '../../src/data/loader.js';
+import { boxAround } from '../../src/data/part-batch.js';
 import {
   type Box,
   DEFAULT_PART,

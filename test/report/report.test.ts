@@ -17,6 +17,7 @@ const pairs = {
 
 const EMPTY: ReportData = {
   title: 'Empty',
+  proxy: 'parts2whole',
   createdAt: '2026-03-01T10:20:30Z',
   headline: [],
   training: [],

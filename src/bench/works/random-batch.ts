@@ -1,10 +1,10 @@
 import type { Config } from '../../config/pretraining.js';
-import { type Batch, boxAround } from '../../data/loader.js';
+import { boxAround, type PartBatch } from '../../data/part-batch.js';
 import { largestPart, partMatrices, samplePart } from '../../data/parts.js';
 import { cutTile } from '../../data/tiling.js';
 import { randomStream } from '../../random.js';
 
-type Parts = Pick<Batch, 'box' | 'boxes' | 'depth' | 'height' | 'width'>;
+type Parts = Pick<PartBatch, 'box' | 'boxes' | 'depth' | 'height' | 'width'>;
 
 /** Boxes and matrices of random parts of given wholes, one a sample; the same for the same index. */
 export function randomParts(config: Config, wholes: Int16Array<ArrayBuffer>, index: number): Parts {
@@ -31,11 +31,12 @@ export function randomParts(config: Config, wholes: Int16Array<ArrayBuffer>, ind
 }
 
 /** A batch of wholes of noise, with a random part of each; the same for the same index. */
-export function randomBatch(config: Config, index: number): Batch {
+export function randomBatch(config: Config, index: number): PartBatch {
   const random = randomStream(config.seed, 'random batch', index);
   const [x, y, z] = config.whole;
   const size = config.batch;
   const wholes = Int16Array.from({ length: size * x * y * z }, () => random.between(-1000, 1000));
   const sizes = { tile: config.whole, whole: config.whole };
-  return { index, size, used: size, tiles: [], ...sizes, wholes, ...randomParts(config, wholes, index) };
+  const facts = { proxy: 'parts2whole', index, size, used: size, tiles: [] } as const;
+  return { ...facts, ...sizes, wholes, ...randomParts(config, wholes, index) };
 }
