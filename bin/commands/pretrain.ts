@@ -12,6 +12,14 @@ export const pretrain = command({
     device: deviceOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
     seed: { number: true, describe: 'of weights, order, parts and corruptions' },
+    intensity: {
+      number: true,
+      describe: 'beyond the paper: most change of the parts’ intensities, such as 0.2',
+    },
+    'contrastive-weight': {
+      number: true,
+      describe: 'beyond the paper: weight of a contrastive term beside the reconstruction, such as 0.01',
+    },
     forms: {
       choices: ['auto', 'tuned', 'fast', 'plain'] as const,
       describe:
@@ -38,6 +46,10 @@ export const pretrain = command({
         device: args.device,
         threads: args.threads,
         seed: args.seed,
+        intensity: args.intensity,
+        ...(args['contrastive-weight'] === undefined
+          ? {}
+          : { contrastive: { weight: args['contrastive-weight'] } }),
         forms: args.forms,
       },
       resume: args.resume,

@@ -68,6 +68,35 @@ export function crossEntropy(g: GraphBuilder, logits: Value, classes: Value): Va
 export const classWeight = (g: GraphBuilder, classes: Value, weights: readonly number[]): Value =>
   g.sum(g.add('Mul', [classes, perClass(g, weights, classes)]), [1], 0);
 
+/** Added to the similarity of a sample with itself, which is none of the choices. */
+const EXCLUDED = -1e9;
+/** Keeps the length of a feature vector of zeros from being 0. */
+const TINY = 1e-12;
+
+/**
+ * The contrastive loss of a batch in which samples 2i and 2i + 1 belong together (Chen et al. 2020, NT-Xent):
+ * the mean over all samples of −log( e^{p/τ} / (e^{p/τ} + Σ e^{n/τ}) ), where p is the cosine similarity with the
+ * partner and n those with all others. features [N,C] → a scalar.
+ */
+export function contrastiveLoss(g: GraphBuilder, features: Value, temperature: number): Value {
+  const [n] = features.shape as [number, number];
+  if (n % 2 !== 0) throw new GraphError(`pairs need an even batch, got ${n}`);
+  const square = (value: (row: number, column: number) => number) =>
+    g.constant({
+      type: 'float32',
+      shape: [n, n],
+      data: Float32Array.from({ length: n * n }, (_, i) => value(Math.floor(i / n), i % n)),
+    });
+  const squares = g.sum(g.add('Mul', [features, features]), [1], 1);
+  const unit = g.add('Div', [features, g.add('Sqrt', [g.add('Add', [squares, g.scalar(TINY)])])]);
+  const cosines = g.add('MatMul', [unit, g.add('Transpose', [unit], { perm: [1, 0] })]);
+  const scaled = g.add('Mul', [cosines, g.scalar(1 / temperature)]);
+  const choices = g.add('Add', [scaled, square((row, column) => (row === column ? EXCLUDED : 0))]);
+  const partners = square((row, column) => (column === (row ^ 1) ? 1 : 0));
+  const likelihood = g.sum(g.add('Mul', [g.add('LogSoftmax', [choices], { axis: 1 }), partners]), [1], 0);
+  return g.add('Neg', [g.mean(likelihood, [0], 0)]);
+}
+
 /** Keeps the quotient near 1 where nothing is there and nothing was found. */
 const DICE_SMOOTH = 1;
 

@@ -12,6 +12,8 @@ export interface Parts2WholeOptions {
   readonly window: HuWindow;
   /** Size of the box of a tile that holds its part: the smaller, the less there is to compute. The tile's without it. */
   readonly box?: DHW;
+  /** Intensities of the parts are changed, by an input of the graph. */
+  readonly intensity?: boolean;
 }
 
 /**
@@ -19,7 +21,8 @@ export interface Parts2WholeOptions {
  *
  * Trilinear interpolation is separable, so the part is a box of the tile times one small matrix an axis. Inputs of the
  * graph: `tile` int16 [N,D₀,H₀,W₀] in HU, `part_box` int16 [N,D₁,H₁,W₁], `part_depth` [N,D,D₁], `part_height` [N,H,H₁],
- * `part_width` [N,W₁,W].
+ * `part_width` [N,W₁,W]. With `intensity` also `part_intensity` [N,3]: the part x becomes
+ * clip(gain · x^gamma + shift, 0, 1), the three in this order: gamma, gain, shift.
  */
 export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sample {
   const {
@@ -40,11 +43,30 @@ export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sampl
     const narrow = g.add('MatMul', [unit, g.reshape(byWidth, [n, 1, boxWidth, width])]);
     const low = g.add('MatMul', [g.reshape(byHeight, [n, 1, height, boxHeight]), narrow]);
     const short = g.add('MatMul', [byDepth, g.reshape(low, [n, boxDepth, height * width])]);
+    const part = g.reshape(short, [n, 1, depth, height, width]);
     return {
-      part: g.reshape(short, [n, 1, depth, height, width]),
+      part: options.intensity ? changeIntensity(g, part, n) : part,
       whole: averaged(g, g.reshape(normaliseHu(g, hu, options.window), [n, 1, ...tile]), options.whole),
     };
   });
+}
+
+/** Each sample's gamma, gain and shift, of the input `part_intensity`, applied to it. */
+function changeIntensity(g: GraphBuilder, part: Value, n: number): Value {
+  const changes = g.input('part_intensity', 'float32', [n, 3]);
+  const column = (i: number) => {
+    const one = g.add('Slice', [
+      changes,
+      g.integers([i]),
+      g.integers([i + 1]),
+      g.integers([1]),
+      g.integers([1]),
+    ]);
+    return g.reshape(one, [n, 1, 1, 1, 1]);
+  };
+  const curved = g.add('Pow', [part, column(0)]);
+  const scaled = g.add('Add', [g.add('Mul', [curved, column(1)]), column(2)]);
+  return g.add('Clip', [scaled, g.scalar(0), g.scalar(1)]);
 }
 
 /** x [N,1,D₀,H₀,W₀] averaged over blocks to the given size. @throws GraphError when it is no whole fraction. */

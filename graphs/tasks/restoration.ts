@@ -14,4 +14,4 @@ export interface RestorationOptions extends GenesisOptions {
 export const restoration =
   (options: RestorationOptions): Task =>
   (net) =>
-    redraw(net, genesis(net.g, options), options.network);
+    redraw(net, genesis(net.g, options), options.network, null);

@@ -31,6 +31,12 @@ export const configSchema = z.strictObject({
     ratio: range,
     isotropic: z.boolean(),
   }),
+  /** Most change of a part's intensities, as a share of the window, while it is trained on: see `drawIntensity`. */
+  intensity: z.number().min(0).lt(1).default(0),
+  /** A term that pulls the features of two parts of a whole together and pushes those of others away; 0 is none. */
+  contrastive: z
+    .strictObject({ weight: z.number().min(0), temperature: z.number().positive() })
+    .default({ weight: 0, temperature: 0.7 }),
   ...trainingSchema.shape,
 });
 
@@ -44,6 +50,8 @@ const BASE = {
   proxy: 'parts2whole',
   hu: CHEST_WINDOW,
   part: { scale: [1 / 16, 1 / 4], ratio: [3 / 4, 4 / 3], isotropic: false },
+  intensity: 0,
+  contrastive: { weight: 0, temperature: 0.7 },
 } satisfies Partial<Config>;
 
 const genesis = {
@@ -95,7 +103,27 @@ export function checkConfig(value: unknown, where: string): Config {
       got: 'false',
       expected: 'true, with --proxy genesis',
     });
+  checkExtensions(config);
   return config;
+}
+
+/** What goes beyond the paper belongs to Parts2Whole. */
+function checkExtensions({ proxy, intensity, contrastive, batch, microBatch }: Config): void {
+  const extended = contrastive.weight > 0 ? 'contrastive.weight' : intensity > 0 ? 'intensity' : null;
+  if (proxy === 'genesis' && extended)
+    throw new UserError('config', {
+      what: 'Models Genesis has no parts whose intensities or features could be changed',
+      where: extended,
+      expected: '0, with --proxy genesis',
+    });
+  const size = microBatch ?? batch;
+  if (contrastive.weight > 0 && (size % 2 !== 0 || size < 4))
+    throw new UserError('config', {
+      what: 'the contrastive term needs two parts of each whole, and of two wholes at least, at once',
+      where: microBatch === null ? 'batch' : 'microBatch',
+      got: String(size),
+      expected: 'an even number from 4 on',
+    });
 }
 
 export interface ConfigSources extends ConfigChanges {

@@ -2,6 +2,7 @@ import type { ProxyName } from '../config/proxies.js';
 import { UserError } from '../errors.js';
 import { permutation, type RandomStream, randomStream } from '../random.js';
 import { type CorruptedBatch, loadCorrupted } from './genesis/batch.js';
+import { drawIntensity, SAME_INTENSITY } from './intensity.js';
 import { loadParts, type PartBatch } from './part-batch.js';
 import { type PartOptions, samplePart } from './parts.js';
 import type { Split } from './tile-store-manifest.js';
@@ -36,6 +37,10 @@ export interface SamplingOptions {
   readonly part: PartOptions;
   /** Of the images that Models Genesis corrupts. */
   readonly window: HuWindow;
+  /** Most change of the parts' intensities; see {@link drawIntensity}. */
+  readonly intensity: number;
+  /** Samples 2i and 2i + 1 of a training batch are two parts of one whole. */
+  readonly paired: boolean;
   readonly seed: number;
 }
 
@@ -56,20 +61,26 @@ const PURPOSE = { parts2whole: 'part', genesis: 'genesis' } as const;
 export function batchPlan(
   index: number,
   tiles: number,
-  { batch, proxy, seed }: Pick<SamplingOptions, 'batch' | 'proxy' | 'seed'>,
+  { batch, proxy, paired, seed }: Pick<SamplingOptions, 'batch' | 'proxy' | 'paired' | 'seed'>,
 ): PlannedTile[] {
   const orders = new Map<number, Uint32Array>();
+  const views = paired ? 2 : 1;
   return Array.from({ length: batch }, (_, i) => {
-    const sample = index * batch + i;
+    const sample = Math.floor((index * batch + i) / views);
     const epoch = Math.floor(sample / tiles);
     const order = orders.get(epoch) ?? permutation(randomStream(seed, 'order', epoch), tiles);
     orders.set(epoch, order);
     const tile = order[sample % tiles]!;
-    return { tile, random: randomStream(seed, PURPOSE[proxy], epoch, tile) };
+    const view = (index * batch + i) % views;
+    return { tile, random: randomStream(seed, PURPOSE[proxy], epoch, tile, ...(paired ? [view] : [])) };
   });
 }
 
-/** Reads planned tiles, and makes samples of them. @throws UserError of kind `data` when one has changed */
+/**
+ * Reads planned tiles, and makes samples of them; intensities change in training only, so that validations of different
+ * runs compare.
+ * @throws UserError of kind `data` when one has changed
+ */
 export function loadBatch(
   store: TileStore,
   split: Split,
@@ -78,10 +89,12 @@ export function loadBatch(
   index: number,
 ): Batch {
   if (options.proxy === 'genesis') return loadCorrupted(store, split, options, planned, index);
-  const samples = planned.map(({ tile, random }) => ({
-    tile,
-    part: samplePart(random, store.size, options.part),
-  }));
+  const samples = planned.map(({ tile, random }) => {
+    const part = samplePart(random, store.size, options.part);
+    if (options.intensity === 0) return { tile, part };
+    const intensity = split === 'train' ? drawIntensity(random, options.intensity) : SAME_INTENSITY;
+    return { tile, part, intensity };
+  });
   return loadParts(store, split, options, samples, index);
 }
 

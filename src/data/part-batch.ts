@@ -1,4 +1,5 @@
 import type { BatchFacts } from './batches.js';
+import type { IntensityChange } from './intensity.js';
 import { type Box, largestPart, type PartOptions, partMatrices } from './parts.js';
 import type { Split } from './tile-store-manifest.js';
 import { readTile, type TileStore } from './tiles.js';
@@ -22,12 +23,16 @@ export interface PartBatch extends BatchFacts {
   readonly height: Float32Array<ArrayBuffer>;
   /** [N, W₁, W] */
   readonly width: Float32Array<ArrayBuffer>;
+  /** [N, 3]: gamma, gain, shift; null where intensities stay as they are. */
+  readonly intensity: Float32Array<ArrayBuffer> | null;
 }
 
 /** Tile `tile` of a split, and a part of it. */
 export interface PartSample {
   readonly tile: number;
   readonly part: Box;
+  /** Its intensities stay as they are without it. */
+  readonly intensity?: IntensityChange;
 }
 
 const voxelsOf = ([x, y, z]: XYZ) => x * y * z;
@@ -69,6 +74,8 @@ export function loadParts(
     width.set(matrices.width, i * w1 * w);
   });
   const tiles = samples.map(({ tile }) => tile);
+  const changes = samples.flatMap((sample) => sample.intensity ?? []);
+  const intensity = changes.length > 0 ? Float32Array.from(changes) : null;
   const facts = { index, size, used: size, tiles, tile: store.size, whole: wholeSize, box };
-  return { proxy: 'parts2whole', ...facts, wholes, boxes, depth, height, width };
+  return { proxy: 'parts2whole', ...facts, wholes, boxes, depth, height, width, intensity };
 }

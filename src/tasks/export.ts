@@ -162,7 +162,7 @@ function noiseBatch(size: XYZ, seed: number): PartBatch {
   const matrices = { depth: twice(depth), height: twice(height), width: twice(width) };
   const sizes = { tile: size, whole: size, box: size };
   const facts = { proxy: 'parts2whole', index: 0, size: 2, used: 2, tiles: [0, 1] } as const;
-  return { ...facts, ...sizes, wholes, boxes: wholes, ...matrices };
+  return { ...facts, ...sizes, wholes, boxes: wholes, ...matrices, intensity: null };
 }
 
 /** Images [N,z,y,x] with every voxel repeated along each axis: averaged over blocks they are the same again. */

@@ -115,7 +115,8 @@ async function run(
       engine,
       checkpoint,
       dataHash: store.hash,
-      samples: store.train.length,
+      // Two parts of a whole are two samples.
+      samples: (sampling.paired ? 2 : 1) * store.train.length,
       openLoader: (reading) =>
         openLoader({
           ...sampling,

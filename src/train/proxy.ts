@@ -21,6 +21,8 @@ export const samplingOptions = (config: Config): SamplingOptions => ({
   wholeSize: config.whole,
   part: config.part,
   window: config.hu,
+  intensity: config.intensity,
+  paired: config.contrastive.weight > 0,
   seed: config.seed,
 });
 
@@ -42,7 +44,11 @@ export const proxyWorkload =
   (samples) =>
     config.proxy === 'genesis'
       ? restoration({ batch: samples, whole: depthHeightWidth(config.whole), network: config.network })
-      : reconstruction(proxyOptions(config, tile, samples));
+      : reconstruction({
+          ...proxyOptions(config, tile, samples),
+          intensity: config.intensity > 0,
+          contrastive: config.contrastive.weight > 0 ? config.contrastive : null,
+        });
 
 /** A run's encoder with parts as its input, whatever it was trained on. */
 export const buildFeatureGraph = (config: Config, tile: XYZ): Built =>
@@ -61,7 +67,7 @@ export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
     const shape = [size, ...depthHeightWidth(whole)];
     return { corrupted: floats(shape, batch.corrupted), target: floats(shape, batch.targets) };
   }
-  const { wholes, boxes, depth, height, width, tile, box } = batch;
+  const { wholes, boxes, depth, height, width, tile, box, intensity } = batch;
   const hu = (data: Int16Array, [x, y, z]: XYZ): EngineTensor => ({
     type: 'int16',
     shape: [size, z, y, x],
@@ -73,5 +79,6 @@ export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
     part_depth: floats([size, whole[2], box[2]], depth),
     part_height: floats([size, whole[1], box[1]], height),
     part_width: floats([size, box[0], whole[0]], width),
+    ...(intensity ? { part_intensity: floats([size, 3], intensity) } : {}),
   };
 }

@@ -29,6 +29,8 @@ const sampling: SamplingOptions = {
   wholeSize: [8, 8, 4],
   part: DEFAULT_PART,
   window: { low: -1000, high: 1000 },
+  intensity: 0,
+  paired: false,
   seed: 7,
 };
 const options = (changes: Partial<LoaderOptions> = {}): LoaderOptions => ({
@@ -50,6 +52,41 @@ async function take<B extends Batch = PartBatch>(
     await loader.close();
   }
 }
+
+describe('beyond the paper', () => {
+  test('a contrastive batch has two different parts of each whole, and epochs see every whole', () => {
+    const paired = { ...sampling, batch: 6, paired: true };
+    const plans = Array.from({ length: 4 }, (_, i) => batchPlan(i, 12, paired)).flat();
+    for (let i = 0; i < plans.length; i += 2) {
+      expect(plans[i]!.tile).toBe(plans[i + 1]!.tile);
+      const [a, b] = [plans[i]!, plans[i + 1]!].map(({ random }) =>
+        samplePart(random, [16, 8, 8], DEFAULT_PART),
+      );
+      expect(a).not.toEqual(b);
+    }
+    expect(new Set(plans.map(({ tile }) => tile)).size).toBe(12);
+  });
+
+  test('intensities change in training, by at most as much as asked for, and never in validation', async () => {
+    const [batch] = await take(1, { intensity: 0.3 });
+    const changes = [...batch!.intensity!];
+    expect(changes).toHaveLength(15);
+    for (let i = 0; i < changes.length; i += 3) {
+      const [gamma, gain, shift] = changes.slice(i, i + 3) as [number, number, number];
+      expect(Math.abs(Math.log(gamma))).toBeLessThan(0.3);
+      expect(Math.abs(gain - 1)).toBeLessThan(0.3);
+      expect(Math.abs(gain / 2 + shift - 0.5)).toBeLessThan(0.3);
+    }
+    expect(new Set(changes).size).toBe(15);
+    const [plain] = await take(1, {});
+    expect(plain!.intensity).toBeNull();
+    expect(plain!.boxes).toEqual(batch!.boxes);
+    const [validation] = [
+      ...validationBatches(store, { ...sampling, intensity: 0.3, limit: 5 }),
+    ] as PartBatch[];
+    expect([...validation!.intensity!]).toEqual(Array.from({ length: 5 }, () => [1, 1, 0]).flat());
+  });
+});
 
 describe('batchPlan', () => {
   const plan = (index: number) => batchPlan(index, 12, sampling);
@@ -88,7 +125,7 @@ describe('the loader', () => {
     const [batch] = await take(1, {});
     const { wholes, boxes, box, depth, height, width, tiles, ...facts } = batch!;
     expect(facts).toEqual({
-      ...{ proxy: 'parts2whole', index: 0, size: 5, used: 5 },
+      ...{ proxy: 'parts2whole', index: 0, size: 5, used: 5, intensity: null },
       ...{ tile: [16, 8, 8], whole: [8, 8, 4] },
     });
     expect(tiles).toEqual(batchPlan(0, 12, sampling).map(({ tile }) => tile));

@@ -125,6 +125,32 @@ describe('pretrain', () => {
     expect(Math.abs(micro / full - 1)).toBeLessThan(0.2);
   });
 
+  test('with changed intensities and a contrastive term it trains, and resumes to the same bytes', async () => {
+    const settings = [...SETTINGS, 'intensity=0.2', 'contrastive.weight=0.1'];
+    await pretrain(options('beyond', { settings }));
+    let asked = 0;
+    await pretrain(options('beyond-interrupted', { settings, interrupted: () => ++asked === 9 }));
+    await pretrain(options('beyond-interrupted', { settings, resume: true }));
+    expect(resultOf('beyond-interrupted')).toEqual(resultOf('beyond'));
+    const metrics = readMetrics(join(run('beyond'), 'metrics.jsonl'));
+    const first = (name: string) => readMetrics(join(run(name), 'metrics.jsonl'))[0]!.validationLoss!;
+    // The untrained network is the same, and so is what it is validated on: the error alone, intensities as they are.
+    expect(first('beyond')).toBe(first('reference'));
+    // −log of one in three is what four samples without any order have.
+    const losses = metrics.filter((m) => 'loss' in m).map((m) => m.loss!);
+    expect(losses[0]! - 0.1 * Math.log(3)).toBeLessThan(
+      readMetrics(join(run('reference'), 'metrics.jsonl'))[1]!.loss! * 1.5,
+    );
+    expect(losses.at(-1)!).toBeLessThan(losses[0]!);
+  });
+
+  test('what goes beyond the paper is refused where it makes no sense', async () => {
+    const odd = options('odd', { settings: [...SETTINGS, 'contrastive.weight=0.1', 'batch=3'] });
+    await expect(pretrain(odd)).rejects.toThrow(/two parts of each whole[\s\S]*even number/);
+    const genesis = options('odd', { settings: [...SETTINGS, 'intensity=0.1', 'proxy=genesis'] });
+    await expect(pretrain(genesis)).rejects.toThrow(/no parts whose intensities/);
+  });
+
   test('a finished run goes on when more steps are asked for, and needs no --data', async () => {
     cpSync(run('reference'), run('longer'), { recursive: true });
     const before = readFileSync(join(run('longer'), 'sessions.jsonl'), 'utf8');

@@ -4,7 +4,7 @@ import { largestPart, partMatrices, samplePart } from '../../data/parts.js';
 import { cutTile } from '../../data/tiling.js';
 import { randomStream } from '../../random.js';
 
-type Parts = Pick<PartBatch, 'box' | 'boxes' | 'depth' | 'height' | 'width'>;
+type Parts = Pick<PartBatch, 'box' | 'boxes' | 'depth' | 'height' | 'width' | 'intensity'>;
 
 /** Boxes and matrices of random parts of given wholes, one a sample; the same for the same index. */
 export function randomParts(config: Config, wholes: Int16Array<ArrayBuffer>, index: number): Parts {
@@ -27,7 +27,7 @@ export function randomParts(config: Config, wholes: Int16Array<ArrayBuffer>, ind
     for (const axis of ['depth', 'height', 'width'] as const)
       parts[axis].set(matrices[axis], i * matrices[axis].length);
   }
-  return { box, ...parts };
+  return { box, intensity: null, ...parts };
 }
 
 /** A batch of wholes of noise, with a random part of each; the same for the same index. */

@@ -3,6 +3,7 @@ import { backward } from '../../../graphs/autodiff/backward.js';
 import {
   binaryCrossEntropy,
   classWeight,
+  contrastiveLoss,
   crossEntropy,
   oneHot,
   softDice,
@@ -19,6 +20,62 @@ const float = (shape: number[], ...values: number[]): EngineTensor => ({
   data: Float32Array.from(values),
 });
 const numbers = (tensor: EngineTensor | undefined) => Array.from(tensor!.data as Float32Array);
+
+describe('the contrastive loss of pairs', () => {
+  /** The definition, in float64. */
+  const defined = (rows: readonly (readonly number[])[], temperature: number) => {
+    const unit = rows.map((row) => row.map((v) => v / Math.hypot(...row)));
+    const similarity = (i: number, j: number) =>
+      Math.exp(unit[i]!.reduce((sum, v, c) => sum + v * unit[j]![c]!, 0) / temperature);
+    const losses = unit.map((_, i) => {
+      const others = unit.map((_, j) => j).filter((j) => j !== i);
+      return -Math.log(similarity(i, i ^ 1) / others.reduce((sum, j) => sum + similarity(i, j), 0));
+    });
+    return losses.reduce((a, b) => a + b, 0) / losses.length;
+  };
+  const rows = [
+    [1, 2, 0.5],
+    [0.9, 1.7, 1],
+    [-1, 0.3, 2],
+    [-0.5, 0.1, 1.1],
+    [2, -1, 0.2],
+    [1, 1, 1],
+  ];
+  const graph = (temperature: number) => {
+    const g = new GraphBuilder('loss');
+    const f = g.input('f', 'float32', [6, 3]);
+    const loss = contrastiveLoss(g, f, temperature);
+    g.output('loss', loss);
+    g.output('gradient', backward(g, loss, [f])[0]!);
+    return g.build();
+  };
+
+  test.each([0.1, 0.7])(
+    'is what it is defined as, and so is its gradient, at τ = %d',
+    async (temperature) => {
+      const { loss, gradient } = await runGraph(graph(temperature), { f: float([6, 3], ...rows.flat()) });
+      expect(numbers(loss)[0]).toBeCloseTo(defined(rows, temperature), 5);
+      const step = 1e-5;
+      rows.flat().forEach((_, at) => {
+        const moved = (by: number) =>
+          rows.map((row, i) => row.map((v, c) => (3 * i + c === at ? v + by : v)));
+        const slope = (defined(moved(step), temperature) - defined(moved(-step), temperature)) / (2 * step);
+        expect(numbers(gradient)[at]).toBeCloseTo(slope, 5);
+      });
+    },
+  );
+
+  test('is finite for features that are all zero', async () => {
+    const { loss, gradient } = await runGraph(graph(0.7), { f: float([6, 3], ...Array(18).fill(0)) });
+    expect(numbers(loss)[0]).toBeCloseTo(Math.log(5), 5);
+    expect(numbers(gradient).every(Number.isFinite)).toBe(true);
+  });
+
+  test('refuses an odd batch', () => {
+    const g = new GraphBuilder('loss');
+    expect(() => contrastiveLoss(g, g.input('f', 'float32', [3, 2]), 1)).toThrow('even batch');
+  });
+});
 
 describe('binary cross-entropy of logits', () => {
   test('is exact, and so is its gradient, however far a logit is off', async () => {
