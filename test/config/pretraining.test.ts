@@ -1,7 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
+import { checkConfig, PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
 import { keptSteps, validationInterval } from '../../src/train/plan.js';
 import { temporaryFolder } from '../data/tiles-sample.js';
 
@@ -41,6 +41,12 @@ describe('a configuration', () => {
       whole: [16, 16, 8],
       network: { width: 4, levels: 3 },
     });
+  });
+
+  test('of a run from before there were proxies is one of Parts2Whole', () => {
+    const { proxy, ...older } = resolveConfig({ preset: 'tiny' });
+    expect(checkConfig(older, 'config.json')).toEqual({ ...older, proxy: 'parts2whole' });
+    expect(proxy).toBe('parts2whole');
   });
 
   test('another optimiser replaces the options of the old one', () => {
