@@ -32,7 +32,7 @@ describe.each([
   ['docs/performance.md', 2],
   ['docs/gpu.md', 1],
 ])('%s', (document, least) => {
-  test('every command that it shows works, in its order', async () => {
+  test('every command that it shows works, in its order', { timeout: 180_000 }, async () => {
     const folder = temporaryFolder();
     writeFilesOf(document, folder);
     const commands = commandsOf(document);

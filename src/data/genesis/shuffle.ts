@@ -2,16 +2,17 @@ import type { RandomStream } from '../../random.js';
 import type { XYZ } from '../volume.js';
 import { drawBox, forEachRow } from './box.js';
 
-/** Blocks of an image of 64×64×32 voxels. */
-const BLOCKS = 10_000;
-const REFERENCE_VOXELS = 64 * 64 * 32;
-
-/** How many blocks are shuffled: 10,000, and for images smaller than 64×64×32 in proportion to their volume. */
-export const shuffledBlocks = ([w, h, d]: XYZ): number =>
-  Math.round(BLOCKS * Math.min(1, (w * h * d) / REFERENCE_VOXELS));
-
 /** Sides of a block: at most a tenth of the image's. */
 const sides = (length: number) => [1, Math.max(1, Math.floor(length / 10))] as const;
+
+/** How often a voxel of an image is in a block, on average, if it has so many blocks. */
+function cover(size: XYZ, blocks: number): number {
+  const share = size.map((length) => (1 + sides(length)[1]) / 2 / length).reduce((a, b) => a * b, 1);
+  return blocks * share;
+}
+
+/** How many blocks are shuffled: 10,000 at 64×64×32, and elsewhere as many as shuffle the image as thoroughly. */
+export const shuffledBlocks = (size: XYZ): number => Math.round(cover([64, 64, 32], 10_000) / cover(size, 1));
 
 /**
  * Local shuffling: the voxels of many small blocks change places, each block's among themselves. Every block takes its
