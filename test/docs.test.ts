@@ -27,7 +27,7 @@ describe.each([
   ['docs/data-preparation.md', 3],
   ['docs/pre-training.md', 5],
   ['docs/evaluation.md', 5],
-  ['docs/fine-tuning.md', 6],
+  ['docs/fine-tuning.md', 7],
   ['docs/graphs.md', 3],
   ['docs/performance.md', 2],
   ['docs/gpu.md', 1],

@@ -1,38 +1,48 @@
 import { exportModel } from '../../src/tasks/export.js';
+import { exportTarget } from '../../src/tasks/export-target.js';
 import { parseCheckpoint } from '../../src/train/checkpoint.js';
+import { isFinetuneRun } from '../../src/train/run.js';
 import { command } from '../command.js';
 
 export const exportCommand = command({
   usage: 'export',
-  describe: 'Write a trained encoder as a portable ONNX model that takes HU',
+  describe: 'Write a trained encoder, classifier or segmenter as a portable ONNX model',
   options: {
     run: { string: true, demandOption: true, describe: 'folder of a run' },
     checkpoint: { string: true, default: 'best', describe: 'best, last, or the step of a kept checkpoint' },
     what: {
       choices: ['encoder', 'autoencoder'] as const,
       default: 'encoder' as const,
-      describe: 'what to export',
+      describe: 'what to export of a pre-training; a fine-tuning has its classifier or segmenter',
     },
     'input-type': {
       choices: ['float32', 'int16'] as const,
-      default: 'float32' as const,
-      describe: 'element type of the HU',
+      describe: 'element type of the HU: float32 by default; of a fine-tuning that of its samples',
     },
     license: { string: true, describe: 'licence of the weights, for metadata and model card' },
     out: { string: true, demandOption: true, describe: 'folder to write into' },
   },
   examples: [
     ['$0 export --run runs/first --out encoder', 'encoder.onnx, weights.safetensors, model-card.md'],
+    ['$0 export --run runs/target/trial-01 --out classifier', 'a fine-tuned network'],
   ],
   run: async (args) => {
-    const summary = await exportModel({
+    const options = {
       run: args.run,
       checkpoint: parseCheckpoint(args.checkpoint),
-      what: args.what,
-      inputType: args['input-type'],
+      ...(args['input-type'] ? { inputType: args['input-type'] } : {}),
       out: args.out,
       ...(args.license ? { license: args.license } : {}),
-    });
+    };
+    if (isFinetuneRun(args.run)) {
+      const target = await exportTarget(options);
+      const text = [
+        `wrote ${target.model}, ${target.weights} and ${target.card} from step ${target.step}`,
+        `checked: probabilities within ${target.error.toExponential(1)} (relative) of the training network's`,
+      ].join('\n');
+      return { text, json: target };
+    }
+    const summary = await exportModel({ ...options, what: args.what });
     const text = [
       `wrote ${summary.model}, ${summary.weights} and ${summary.card} from step ${summary.step}`,
       ...(summary.step === 0

@@ -1,5 +1,6 @@
+import { classifier, segmenter } from '../models/transfer.js';
 import { autoencoder, encoder, features, type UNet3dOptions } from '../models/unet3d.js';
-import { type DHW, encoderInput, type HuWindow } from '../nn/input.js';
+import { asFloat, type DHW, encoderInput, type HuWindow, normaliseHu } from '../nn/input.js';
 import { NetworkBuilder } from '../nn/module.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Graph } from '../onnx/types.js';
@@ -54,5 +55,45 @@ export function autoencoderGraph(
   const { encoded, output } = autoencoder(net, x, options.network);
   g.output('reconstruction', output);
   g.output('features', features(net, encoded));
+  return g.build();
+}
+
+export interface TargetInferenceOptions {
+  readonly kind: 'classification' | 'segmentation';
+  readonly network: UNet3dOptions;
+  /** Neurons between features and output of a classifier; null where there are none. */
+  readonly hidden: number | null;
+  readonly classes: number;
+  readonly channels: number;
+  readonly inputType: 'int16' | 'float32';
+  /** HU that become 0 and 1; null where images were normalised before. */
+  readonly window: HuWindow | null;
+}
+
+/**
+ * A fine-tuned network as a model of its own: `image` [N,C,D,H,W] (sizes multiples of 2^levels) → `probabilities`, of a
+ * classifier [N,classes], of a segmenter [N,classes,D,H,W]. A classifier of two classes has one output, the second's.
+ */
+export function targetGraph(
+  options: TargetInferenceOptions,
+  weights: ReadonlyMap<string, Float32Array>,
+): Graph {
+  const { kind, network, hidden, classes, channels, inputType, window } = options;
+  const g = new GraphBuilder(kind === 'classification' ? 'classifier' : 'segmenter');
+  const net = new NetworkBuilder(g, weights);
+  const image = g.input('image', inputType, ['N', channels, 'D', 'H', 'W']);
+  const x = window ? normaliseHu(g, image, window) : asFloat(g, image);
+  const transfer = { network, frozenEncoder: false };
+  if (kind === 'segmentation') {
+    g.output('probabilities', g.add('Sigmoid', [segmenter(net, x, { ...transfer, classes })]));
+    return g.build();
+  }
+  const outputs = classes === 2 ? 1 : classes;
+  const logits = classifier(net, x, { ...transfer, hidden, outputs });
+  if (classes > 2) g.output('probabilities', g.add('Softmax', [logits], { axis: 1 }));
+  else {
+    const yes = g.add('Sigmoid', [logits]);
+    g.output('probabilities', g.add('Concat', [g.add('Sub', [g.scalar(1), yes]), yes], { axis: 1 }));
+  }
   return g.build();
 }

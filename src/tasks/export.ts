@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs';
-import { join } from 'node:path';
 import { autoencoderGraph, encoderGraph } from '../../graphs/artifacts/inference.js';
 import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
@@ -12,16 +10,19 @@ import { averagingFactors } from '../data/average.js';
 import type { PartBatch } from '../data/part-batch.js';
 import { partMatrices } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
 import { randomStream } from '../random.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { createFeatureExtractor } from '../train/evaluator.js';
-import { genesisName } from '../train/genesis-names.js';
 import { readRun } from '../train/run.js';
-import { writeSafetensors } from '../train/safetensors.js';
+import {
+  checkedDifference,
+  type ExportFiles,
+  refuseBatchStatistics,
+  weightsOf,
+  writeExport,
+} from './export-files.js';
 import { modelCard } from './model-card.js';
 
 export interface ExportOptions {
@@ -36,17 +37,11 @@ export interface ExportOptions {
   readonly license?: string;
 }
 
-export interface ExportSummary {
-  readonly model: string;
-  readonly weights: string;
-  readonly card: string;
+export interface ExportSummary extends ExportFiles {
   readonly step: number;
   /** Largest difference to the training network's features, relative to the largest feature. */
   readonly featureError: number;
 }
-
-/** Features of the exported model and of the training network may differ by this much, relatively. */
-const TOLERANCE = 1e-4;
 
 /** In words. @param average voxels that become one, x, y, z */
 const preprocessingOf = ({ hu }: Config, average: XYZ): string =>
@@ -95,16 +90,10 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
   const what = options.what ?? 'encoder';
   const inputType = options.inputType ?? 'float32';
-  if (config.network.norm.evalStatistics === 'batch')
-    throw new UserError('config', {
-      what: 'a network that is evaluated with batch statistics cannot be exported: its features depend on the other samples',
-      where: 'network.norm.evalStatistics',
-      expected: 'running',
-    });
+  refuseBatchStatistics(config.network);
   const license = options.license ?? 'not stated';
   const average = averagingFactors(tile, config.whole)!;
   const metadata = metadataOf(config, tile, average, checkpoint, license);
-  const weights = new Map([...checkpoint.tensors].map(([name, { data }]) => [name, data as Float32Array]));
   const build = what === 'encoder' ? encoderGraph : autoencoderGraph;
   const graph = build(
     {
@@ -113,42 +102,15 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
       average: average.toReversed() as unknown as DHW,
       inputType,
     },
-    weights,
+    weightsOf(checkpoint),
   );
   const documentation = `Encoder of 3D CT images, pre-trained by ${METHODS[config.proxy].name}. For research, no medical device.`;
   const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
   const featureError = await compareFeatures(config, average, checkpoint, model, inputType);
 
-  try {
-    mkdirSync(options.out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, options.out);
-  }
-  const paths = {
-    weights: join(options.out, 'weights.safetensors'),
-    card: join(options.out, 'model-card.md'),
-    model: join(options.out, `${what}.onnx`),
-  };
-  const parameters = [...checkpoint.tensors].filter(([name]) => !name.startsWith('optimizer.'));
-  const genesis = Object.fromEntries(
-    parameters.flatMap(([name]) => (genesisName(name) ? [[name, genesisName(name)]] : [])),
-  );
-  writeSafetensors(
-    paths.weights,
-    parameters.map(([name, tensor]) => ({
-      name,
-      dtype: 'F32' as const,
-      shape: tensor.shape,
-      data: tensor.data,
-    })),
-    { ...metadata, models_genesis_names: JSON.stringify(genesis) },
-  );
-  writeFileAtomic(
-    paths.card,
-    modelCard({ what, config, inputType, state: checkpoint.state, metadata, featureError }),
-  );
-  writeFileAtomic(paths.model, model);
-  return { ...paths, step: checkpoint.state.step, featureError };
+  const card = modelCard({ what, config, inputType, state: checkpoint.state, metadata, featureError });
+  const files = writeExport(options.out, what, checkpoint, { model, card, metadata });
+  return { ...files, step: checkpoint.state.step, featureError };
 }
 
 /** Two images of noise in the HU of a chest, whose parts are the whole of them. */
@@ -201,15 +163,7 @@ async function compareFeatures(
     const data = inputType === 'int16' ? hu : Float32Array.from(hu);
     const shape = [2, ...config.whole.map((size, i) => size * average[i]!).reverse()];
     const got = (await session.run({ hu: { type: inputType, shape, data } })).features!.data as Float32Array;
-    const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
-    const error = expected.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / scale;
-    if (!(error <= TOLERANCE))
-      throw new UserError('runtime', {
-        what: 'the exported model does not give the features of the trained network; nothing was written',
-        got: `a relative difference of ${error}`,
-        expected: `at most ${TOLERANCE}`,
-      });
-    return error;
+    return checkedDifference(expected, got);
   } finally {
     await extractor.release();
     await session.release();

@@ -134,7 +134,9 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     checkSplit(samples, 'train', store);
     const workload = targetWorkload(asked, manifest, classWeightsFor(asked, store, samples));
     const config = saved ? { ...asked, forms: saved.forms } : await withChosenForms(workload, asked, engine);
-    writeRun(run, { data: options.data, config });
+    const { task, kind, classes, size, channels, type, window } = manifest;
+    const format = { task, kind, classes, size, channels, type, window };
+    writeRun(run, { data: options.data, format, config });
     const { parameters } = buildGraph('evaluation', workload, config);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const { state, report } = await startState(config, parameters);

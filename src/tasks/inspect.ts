@@ -3,15 +3,17 @@ import { dirname, join } from 'node:path';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { formatShape, GraphError, sizeOf } from '../../graphs/onnx/types.js';
 import { readScanHeader } from '../data/formats/index.js';
+import { isSampleStore, SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
+import { openSampleStore } from '../data/samples/store.js';
 import { openTileStore } from '../data/tiles.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../train/checkpoint.js';
-import { configPath, readRun } from '../train/run.js';
+import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../train/run.js';
 import { readSafetensorsHeader } from '../train/safetensors.js';
 
 /** What a file is, and what it holds, as names and values in the order in which they should be read. */
 export interface Inspection {
-  readonly kind: 'scan' | 'tiles' | 'tensors' | 'model' | 'run';
+  readonly kind: 'scan' | 'tiles' | 'tensors' | 'model' | 'run' | 'samples' | 'fine-tuning run';
   readonly path: string;
   readonly facts: Readonly<Record<string, unknown>>;
 }
@@ -80,9 +82,63 @@ function inspectTiles(folder: string): Inspection {
   };
 }
 
-function inspectRun(folder: string): Inspection {
-  const { data, tile, config } = readRun(folder);
+/** Tiles or samples, whichever the manifest is of. */
+const inspectStore = (folder: string): Inspection =>
+  isSampleStore(folder) ? inspectSamples(folder) : inspectTiles(folder);
+
+function inspectSamples(folder: string): Inspection {
+  const { manifest, hash } = openSampleStore(folder);
+  const { task, kind, classes, size, channels, type, samples, failures } = manifest;
+  const count = (split: SampleSplit) => samples.filter((sample) => sample.split === split).length;
+  return {
+    kind: 'samples',
+    path: folder,
+    facts: {
+      task: `${task}, ${kind}`,
+      classes,
+      sampleSize: size.join('×'),
+      channels,
+      type,
+      samples: Object.fromEntries(SAMPLE_SPLITS.map((split) => [split, count(split)])),
+      patients: new Set(samples.map(({ patient }) => patient)).size,
+      hash,
+      failures,
+    },
+  };
+}
+
+/** How far the training of a run has come. */
+function progressOf(folder: string, steps: number, loss: string) {
   const last = existsSync(checkpointPath(folder, 'last')) ? resolveCheckpoint(folder, 'last').state : null;
+  return {
+    step: last ? `${last.step} of ${steps}` : 'none saved yet',
+    best: last?.best
+      ? `${loss} ${last.best.validationLoss.toPrecision(4)} at step ${last.best.step}`
+      : 'none',
+    checkpoints: listCheckpoints(folder).map(({ step }) => step),
+  };
+}
+
+function inspectFinetuneRun(folder: string): Inspection {
+  const { data, format, config } = readFinetuneRun(folder);
+  return {
+    kind: 'fine-tuning run',
+    path: folder,
+    facts: {
+      task: `${format.task}, ${config.kind}`,
+      classes: format.classes,
+      data,
+      sampleSize: format.size.join('×'),
+      begunFrom: config.init.from,
+      ...progressOf(folder, config.steps, 'validation loss'),
+      configuration: config,
+    },
+  };
+}
+
+function inspectRun(folder: string): Inspection {
+  if (isFinetuneRun(folder)) return inspectFinetuneRun(folder);
+  const { data, tile, config } = readRun(folder);
   return {
     kind: 'run',
     path: folder,
@@ -92,11 +148,7 @@ function inspectRun(folder: string): Inspection {
       data,
       tileSize: tile.join('×'),
       wholeSize: config.whole.join('×'),
-      step: last ? `${last.step} of ${config.steps}` : 'none saved yet',
-      best: last?.best
-        ? `validation MSE ${last.best.validationLoss.toPrecision(4)} at step ${last.best.step}`
-        : 'none',
-      checkpoints: listCheckpoints(folder).map(({ step }) => step),
+      ...progressOf(folder, config.steps, 'validation MSE'),
       configuration: config,
     },
   };
@@ -125,7 +177,7 @@ export async function inspect(path: string): Promise<Inspection> {
     const isFolder = statSync(path).isDirectory();
     if (isFolder && existsSync(configPath(path))) return inspectRun(path);
     if (isFolder || path.endsWith('manifest.json'))
-      return inspectTiles(isFolder ? path : dirname(join(path)));
+      return inspectStore(isFolder ? path : dirname(join(path)));
     if (path.endsWith('.onnx')) return inspectModel(path);
   } catch (error) {
     throw fromSystemError(error, path);

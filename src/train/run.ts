@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { checkFinetuneConfig, type FinetuneConfig } from '../config/finetuning.js';
 import { type Config, checkConfig } from '../config/pretraining.js';
 import { sizeSchema } from '../config/training.js';
+import { type SampleFormat, sampleFormatSchema } from '../data/samples/manifest.js';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
@@ -20,6 +21,8 @@ export interface RunFacts {
 export interface FinetuneRunFacts {
   /** Folder of the sample store, as it was given. */
   readonly data: string;
+  /** What its samples are. */
+  readonly format: SampleFormat;
   readonly config: FinetuneConfig;
 }
 
@@ -75,8 +78,19 @@ export function readRun(run: string): RunFacts {
 
 /** What a fine-tuning run was started with. @throws UserError as {@link readRun} */
 export function readFinetuneRun(run: string): FinetuneRunFacts {
-  const { data, ...config } = readJson(run);
-  return { data: String(data), config: checkFinetuneConfig(config, configPath(run)) };
+  const { data, format, ...config } = readJson(run);
+  const samples = sampleFormatSchema.safeParse(format);
+  if (!samples.success)
+    throw new UserError('run', {
+      what: 'the configuration of the run is damaged',
+      where: configPath(run),
+      got: `format: ${samples.error.issues[0]?.message}`,
+    });
+  return {
+    data: String(data),
+    format: samples.data,
+    config: checkFinetuneConfig(config, configPath(run)),
+  };
 }
 
 /** Keys that may change when a run goes on. */

@@ -1,7 +1,11 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { openSampleStore, readSample } from '../../src/data/samples/store.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { exportTarget } from '../../src/tasks/export-target.js';
 import { type FinetuneOptions, finetune } from '../../src/tasks/finetune.js';
+import { inspect } from '../../src/tasks/inspect.js';
 import { prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { checkpointPath, loadCheckpoint } from '../../src/train/checkpoint.js';
@@ -143,6 +147,53 @@ describe('finetune', () => {
     await finetune({ ...segment('partial', from), settings, flags: partial });
     const report = JSON.parse(readFileSync(at('partial/trial-01/loaded.json'), 'utf8'));
     expect(report.mismatched.length).toBe(2);
+  });
+
+  test('its networks are exported, and say in another session what they said of the test samples', async () => {
+    const store = openSampleStore(at('classified'));
+    const summary = await exportTarget({ run: at('classify/trial-01'), out: at('exported') });
+    expect(summary.error).toBeLessThan(1e-4);
+    const session = await nodeEngine.load(readFileSync(summary.model), { threads: 1 });
+    const lines = readFileSync(at('classify/trial-01/predictions.csv'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(1);
+    for (const line of lines) {
+      const [id, , , none, ball] = line.split(',');
+      const sample = store.manifest.samples.find((s) => s.id === id)!;
+      const image = {
+        type: 'int16',
+        shape: [1, 1, 8, 16, 16],
+        data: readSample(store, sample).image,
+      } as const;
+      const found = (await session.run({ image })).probabilities!.data as Float32Array;
+      expect(found[0]).toBeCloseTo(Number(none), 4);
+      expect(found[1]).toBeCloseTo(Number(ball), 4);
+    }
+    await session.release();
+    const card = readFileSync(summary.card, 'utf8');
+    expect(card).toContain('of the classes 0 none, 1 ball');
+    expect(await inspect(summary.model)).toMatchObject({ kind: 'model' });
+
+    const options = {
+      run: at('segment/trial-01'),
+      out: at('exported-segmenter'),
+      inputType: 'float32',
+    } as const;
+    const segmenter = await exportTarget(options);
+    expect(segmenter.model).toMatch(/segmenter\.onnx$/);
+    expect(segmenter.error).toBeLessThan(1e-4);
+  });
+
+  test('inspect tells samples and fine-tuning runs', async () => {
+    expect(await inspect(at('classified'))).toMatchObject({
+      kind: 'samples',
+      facts: { classes: ['none', 'ball'], samples: { train: 20, validation: 4, test: 8 }, patients: 16 },
+    });
+    expect(await inspect(at('classify/trial-01'))).toMatchObject({
+      kind: 'fine-tuning run',
+      facts: { task: 'manifest, classification', begunFrom: 'random', step: '30 of 30' },
+    });
   });
 
   test('bad requests are refused with what to do', async () => {

@@ -63,6 +63,15 @@ export type SampleManifest = z.infer<typeof manifestSchema>;
 
 export const sampleManifestPath = (folder: string) => join(folder, 'manifest.json');
 
+/** Whether a folder holds samples, whatever their state. */
+export function isSampleStore(folder: string): boolean {
+  try {
+    return readFileSync(sampleManifestPath(folder), 'utf8').startsWith(`{"format":"${FORMAT}"`);
+  } catch {
+    return false;
+  }
+}
+
 /** A manifest in the current version, as the text of its file. */
 export const sampleManifestText = (content: Omit<SampleManifest, 'format' | 'version'>): string =>
   `${JSON.stringify(manifestSchema.parse({ format: FORMAT, version: VERSION, ...content }))}\n`;
