@@ -55,6 +55,20 @@ export function areaUnderRoc(ranking: Ranking, draws?: Uint32Array): number {
   return pairs / (above * negatives);
 }
 
+/** The ROC curve's corners, from (0, 0) to (1, 1): false positive rate, true positive rate; equal scores together. */
+export function rocCurve(ranking: Ranking): [falsePositives: number, truePositives: number][] {
+  const { positives, order } = ranking;
+  const negatives = order.length - positives;
+  let [above, wrong] = [0, 0];
+  const corners: [number, number][] = [[0, 0]];
+  forEachGroup(ranking, undefined, (up, down) => {
+    above += up;
+    wrong += down;
+    corners.push([wrong / negatives, above / positives]);
+  });
+  return corners;
+}
+
 /**
  * Average precision Σ (Rₙ − Rₙ₋₁) Pₙ over the distinct scores, best first, without interpolation (scikit-learn's
  * `average_precision_score`).

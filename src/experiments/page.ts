@@ -2,7 +2,8 @@
 import { lineChart, scatter } from '../report/charts.js';
 import { type Content, Html, html } from '../report/html.js';
 import { probability } from '../report/numbers.js';
-import { STYLE } from '../report/style.js';
+import { renderPage } from '../report/page.js';
+import { WORDING } from '../report/wording.js';
 import type { ExperimentResult } from './experiment.js';
 import { PAPER_CORRELATIONS, PAPER_TABLE_1, PAPER_TABLE_2, type PaperScore } from './paper.js';
 import type { ExperimentConfig, ExperimentName } from './schema.js';
@@ -143,35 +144,18 @@ function checkpointSections(
   });
 }
 
-/** The page, which needs nothing else: no scripts, nothing that is loaded. */
+/** The experiment's page. */
 export function renderExperiment(result: ExperimentResult, config: ExperimentConfig): string {
   const { name } = result;
-  return html`<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>${TITLES[name]}</title>
-<style>${new Html(STYLE)}</style>
-</head>
-<body>
-<header>
-<p class="kicker">Parts2Whole experiment: ${name}</p>
-<h1>${TITLES[name]}</h1>
-<p class="lead">${LEADS[name]} Preset ${config.preset}${
-    config.pretrain.length > 0 ? `, ${config.pretrain.join(', ')}` : ''
-  }. The paper’s figures are of its own data and a larger network: only their order can be compared.</p>
-</header>
-<main>
-${name === 'fig3' ? checkpointSections(result, config) : scoresSection(result, config)}
-</main>
-<footer><p>For research only. This is not a medical device and must not be used for diagnosis or treatment.</p>
-<p>The paper: R. Feng, Z. Zhou, M. B. Gotway, J. Liang, “Parts2Whole: Self-supervised Contrastive Learning via
-Reconstruction”, 2020.</p></footer>
-</body>
-</html>
-`.text;
+  return renderPage({
+    kicker: `Parts2Whole experiment: ${name}`,
+    title: TITLES[name],
+    lead: `${LEADS[name]} Preset ${config.preset}${
+      config.pretrain.length > 0 ? `, ${config.pretrain.join(', ')}` : ''
+    }. The paper’s figures are of its own data and a larger network: only their order can be compared.`,
+    main: name === 'fig3' ? checkpointSections(result, config) : scoresSection(result, config),
+    source: WORDING.parts2whole.source,
+  });
 }
 
 const [WIDTH, ROW, LEFT, RIGHT, TOP] = [720, 34, 210, 30, 40];

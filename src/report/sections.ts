@@ -152,6 +152,6 @@ ${figure(
 }
 
 /** A titled drawing with its reading in plain words. */
-function figure(title: string, drawing: Content, reading: Content): Html {
+export function figure(title: string, drawing: Content, reading: Content): Html {
   return html`<figure><h3>${title}</h3><div class="drawing">${drawing}</div><figcaption>${reading}</figcaption></figure>`;
 }

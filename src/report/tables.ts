@@ -83,7 +83,11 @@ interface Column {
 }
 
 /** Time, machine and configuration of the run. */
-export function runSection({ timing, machine, configuration }: ReportData): Html {
+export function runSection({
+  timing,
+  machine,
+  configuration,
+}: Pick<ReportData, 'timing' | 'machine' | 'configuration'>): Html {
   const configured = Object.fromEntries(leaves(configuration));
   return html`<section><h2>The run</h2><div class="pair">
 <div><h3>Time and throughput</h3>${facts(timing)}</div>
@@ -108,6 +112,6 @@ function leaves(value: unknown, path = ''): [name: string, value: string][] {
 }
 
 /** Scrolls sideways within itself where the screen is narrow, by finger or by keyboard. */
-function scrollable(label: string, content: Html): Html {
+export function scrollable(label: string, content: Html): Html {
   return html`<div class="scroll" role="region" aria-label="${label}" tabindex="0">${content}</div>`;
 }

@@ -224,7 +224,7 @@ function curves(run: string): Pick<ReportData, 'training' | 'validation'> {
 }
 
 /** Machine and timing of the last session, and the time of all. */
-function sessionFacts(run: string): Pick<ReportData, 'machine' | 'timing'> {
+export function sessionFacts(run: string): Pick<ReportData, 'machine' | 'timing'> {
   const sessions = readSessions(run);
   const last = sessions.at(-1);
   if (!last) return { machine: {}, timing: {} };

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { areaUnderRoc, averagePrecision, rankScores } from '../../src/analysis/ranking.js';
+import { areaUnderRoc, averagePrecision, rankScores, rocCurve } from '../../src/analysis/ranking.js';
 import { golden } from './golden.js';
 
 const scores = fc.array(fc.integer({ min: 0, max: 6 }), { minLength: 1, maxLength: 12 });
@@ -86,6 +86,20 @@ it('draws count samples as if they were there several times', () => {
         if (Number.isNaN(wanted)) expect(found).toBeNaN();
         else expect(found).toBeCloseTo(wanted, 12);
       }
+    }),
+  );
+});
+
+it('the area under the ROC curve is the AUC, with ties too', () => {
+  fc.assert(
+    fc.property(scores, scores, (positive, negative) => {
+      const ranking = rankScores(positive, negative);
+      const corners = rocCurve(ranking);
+      const area = corners
+        .slice(1)
+        .reduce((sum, [x, y], i) => sum + ((x - corners[i]![0]) * (y + corners[i]![1])) / 2, 0);
+      expect(corners.at(-1)).toEqual([1, 1]);
+      expect(area).toBeCloseTo(areaUnderRoc(ranking), 12);
     }),
   );
 });

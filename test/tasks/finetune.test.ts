@@ -8,6 +8,7 @@ import { type FinetuneOptions, finetune } from '../../src/tasks/finetune.js';
 import { inspect } from '../../src/tasks/inspect.js';
 import { prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
+import { makeTargetReport } from '../../src/tasks/report-target.js';
 import { checkpointPath, loadCheckpoint } from '../../src/train/checkpoint.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
@@ -183,6 +184,21 @@ describe('finetune', () => {
     const segmenter = await exportTarget(options);
     expect(segmenter.model).toMatch(/segmenter\.onnx$/);
     expect(segmenter.error).toBeLessThan(1e-4);
+  });
+
+  test('its reports show curves, the ROC curve, or segmentations', async () => {
+    const classifier = await makeTargetReport({ run: at('classify/trial-01') });
+    expect(classifier.test.auc).toBe(1);
+    const page = readFileSync(classifier.report, 'utf8');
+    expect(page).toContain('ball, AUC 1.000');
+    const segmenter = await makeTargetReport({ run: at('segment/trial-01') });
+    const pictures = readFileSync(segmenter.report, 'utf8').match(/<img src="data:image\/png/g);
+    expect(pictures).toHaveLength(4 * 9);
+    await expect(
+      makeTargetReport({ run: at('halted/trial-01'), data: at('nowhere') }),
+    ).resolves.toBeDefined();
+    rmSync(at('halted/trial-01/scores.json'));
+    await expect(makeTargetReport({ run: at('halted/trial-01') })).rejects.toThrow(/has not been tested yet/);
   });
 
   test('inspect tells samples and fine-tuning runs', async () => {
