@@ -1,5 +1,6 @@
 import { startProgress } from '../../src/progress.js';
 import { writePhantoms } from '../../src/tasks/phantom.js';
+import { PHANTOM_TASKS, writeTaskPhantoms } from '../../src/tasks/phantom-task.js';
 import { command, parseSize } from '../command.js';
 
 export const phantom = command({
@@ -10,17 +11,28 @@ export const phantom = command({
     scans: { number: true, demandOption: true, describe: 'how many' },
     size: { string: true, default: '192x192x96', describe: 'voxels x×y×z' },
     seed: { number: true, default: 1, describe: 'another seed, other patients' },
+    task: {
+      choices: PHANTOM_TASKS,
+      describe: 'write the layout of a target task’s real data set instead, for prepare --task',
+    },
     format: { choices: ['nii.gz', 'mhd'] as const, default: 'nii.gz' as const, describe: 'file format' },
   },
-  examples: [['$0 phantom --out phantoms --scans 20', '20 scans, lung and nodule masks, annotations.csv']],
+  examples: [
+    ['$0 phantom --out phantoms --scans 20', '20 scans, lung and nodule masks, annotations.csv'],
+    ['$0 phantom --task ncc --out luna16 --scans 20', 'as LUNA16: subset0 … subset9, candidates_V2.csv'],
+  ],
   run: async (args) => {
     const progress = startProgress({ label: 'phantom', total: args.scans, unit: 'scans' });
     try {
+      const common = { out: args.out, scans: args.scans, size: parseSize(args.size), seed: args.seed };
+      if (args.task) {
+        const onProgress = (done: number) => progress.update(done);
+        const written = await writeTaskPhantoms({ ...common, task: args.task, onProgress });
+        const text = `wrote ${written.scans} scans in the layout of ${written.task}\nnext: p2w prepare --task ${written.task} --input ${written.out} --out samples`;
+        return { text, json: written };
+      }
       const result = await writePhantoms({
-        out: args.out,
-        scans: args.scans,
-        size: parseSize(args.size),
-        seed: args.seed,
+        ...common,
         format: args.format,
         onProgress: (done) => progress.update(done),
       });

@@ -28,7 +28,12 @@ const LEAST_SIDE = 16;
 /** 512×512×512: a scan then takes 1.5 GB of memory while it is made. */
 const MOST_VOXELS = 2 ** 27;
 
-function check({ scans, size, seed }: WritePhantomsOptions): void {
+/** @throws UserError for numbers that make no phantoms */
+export function checkPhantoms({
+  scans,
+  size,
+  seed,
+}: Pick<WritePhantomsOptions, 'scans' | 'size' | 'seed'>): void {
   if (!Number.isSafeInteger(scans) || scans < 1)
     throw new UserError('usage', {
       what: 'how many scans is a whole number above 0',
@@ -57,7 +62,7 @@ const annotation =
  * @throws UserError for impossible options, and when the disk is full
  */
 export async function writePhantoms(options: WritePhantomsOptions): Promise<PhantomsSummary> {
-  check(options);
+  checkPhantoms(options);
   const { out, scans, size, seed, format, onProgress } = options;
   const [scanFolder, truth] = [join(out, 'scans'), join(out, 'ground-truth')];
   try {

@@ -1,0 +1,121 @@
+/** Samples around marked places of scans: what `ncc`, `ncs` and `ecc` have in common. */
+import { existsSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { UserError } from '../../errors.js';
+import { findScans } from '../formats/index.js';
+import { worldToVoxel } from '../geometry.js';
+import { cropAround } from '../samples/crop.js';
+import type { SampleSplit } from '../samples/manifest.js';
+import type { LabelledData, RawSample } from '../samples/source.js';
+import { numberIn, type Row, readTable, requireColumns, type Table } from '../tables.js';
+import { identifyScans } from '../tile-store-sources.js';
+import type { Volume, XYZ } from '../volume.js';
+import { cropChannels, readImage, spacingOf } from './images.js';
+
+/** A place in a scan, LPS mm. */
+export interface Place {
+  readonly world: XYZ;
+  readonly row: Row;
+}
+
+/** Scans below a folder by name; LUNA16's are series UIDs. */
+export const scansBelow = async (input: string): Promise<Map<string, string>> =>
+  identifyScans(await findScans([input]));
+
+/** Reads the first of some tables that is in a folder or its `CSVFILES`. @throws UserError naming what is expected */
+export function tableIn(input: string, names: readonly string[], columns: readonly string[]): Table {
+  const folders = [input, join(input, 'CSVFILES'), dirname(input), join(dirname(input), 'CSVFILES')];
+  const path = folders.flatMap((folder) => names.map((name) => join(folder, name))).find(existsSync);
+  if (path !== undefined) {
+    const table = readTable(path);
+    requireColumns(table, columns);
+    return table;
+  }
+  throw new UserError('input', {
+    what: 'a table is missing',
+    where: input,
+    expected: `${names.join(' or ')}, there or in CSVFILES, with the columns ${columns.join(', ')}`,
+  });
+}
+
+/** Where a row's coordinates are. @throws UserError naming the line when one is no number */
+export const placeOf = (row: Row): Place => ({
+  row,
+  world: [numberIn(row, 'coordX'), numberIn(row, 'coordY'), numberIn(row, 'coordZ')],
+});
+
+/** Rows by the scan that they are in. */
+export function byScan(table: Table, column: string): Map<string, Row[]> {
+  const found = new Map<string, Row[]>();
+  for (const row of table.rows) {
+    const id = row.cells[column]!;
+    found.set(id, [...(found.get(id) ?? []), row]);
+  }
+  return found;
+}
+
+/** Says which scans of a table are not there, as problems that stop nothing. */
+export function absentScans(
+  rows: ReadonlyMap<string, readonly Row[]>,
+  scans: ReadonlyMap<string, string>,
+  table: string,
+): LabelledData['problems'] {
+  return [...rows]
+    .filter(([id]) => !scans.has(id))
+    .map(([id, lines]) => ({
+      source: id,
+      message: `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} of ${table} (${lines[0]!.where}): there is no such scan`,
+    }));
+}
+
+/** LUNA16's folders: 0 to 4 train, 5 and 6 validate, 7 to 9 test. Null unless every scan is in one. */
+export function lunaSplits(scans: ReadonlyMap<string, string>): Map<string, SampleSplit> | null {
+  const splits = [...scans].map(([id, path]): [string, SampleSplit | null] => {
+    const subset = /[\\/]subset(\d)[\\/]/.exec(path)?.[1];
+    if (subset === undefined) return [id, null];
+    const number = Number(subset);
+    return [id, number <= 4 ? 'train' : number <= 6 ? 'validation' : 'test'];
+  });
+  if (splits.some(([, split]) => split === null)) return null;
+  return new Map(splits as [string, SampleSplit][]);
+}
+
+/** What differs between the samples of a scan. */
+export interface PlacedSample extends Place {
+  readonly id: string;
+  readonly label: number | null;
+}
+
+/** Crops of a scan around places, on its own voxels or at a spacing. */
+export async function cropPlaces(
+  path: string,
+  patient: string,
+  places: readonly PlacedSample[],
+  size: XYZ,
+  {
+    spacing,
+    mask,
+  }: { spacing?: XYZ; mask?: (image: Volume, grid: ReturnType<typeof cropAround>) => Uint8Array },
+): Promise<RawSample[]> {
+  const image = await readImage(path);
+  return places.map(({ id, label, world, row }) => {
+    const centre = worldToVoxel(image, world);
+    if (centre.some((at, axis) => at < -0.5 || at > image.size[axis]! - 0.5))
+      throw new UserError('input', {
+        what: 'this place is outside of its scan',
+        where: row.where,
+        got: world.join(', '),
+        expected: `mm in ${path}`,
+        fix: 'check that the coordinates are LPS mm, as LUNA16 has them',
+      });
+    const grid = cropAround(image, centre, size, spacing);
+    return {
+      id,
+      patient,
+      spacing: spacingOf(image, grid),
+      label,
+      image: cropChannels([image], grid, 'hu'),
+      mask: mask ? mask(image, grid) : null,
+    };
+  });
+}

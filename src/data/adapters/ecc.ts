@@ -1,0 +1,71 @@
+import { UserError } from '../../errors.js';
+import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
+import type { SampleSource } from '../samples/source.js';
+import type { Row } from '../tables.js';
+import type { XYZ } from '../volume.js';
+import type { Adapter } from './adapter.js';
+import { absentScans, byScan, cropPlaces, placeOf, scansBelow, tableIn } from './candidates.js';
+import { valuesOf } from './images.js';
+
+const SIZE: XYZ = [64, 64, 64];
+const COLUMNS = ['volume', 'coordX', 'coordY', 'coordZ', 'label'];
+
+/** @throws UserError for anything but 0 and 1 */
+function labelOf({ cells, where }: Row): number {
+  if (cells.label === '0' || cells.label === '1') return Number(cells.label);
+  throw new UserError('input', {
+    what: 'a label is none of the classes',
+    where,
+    got: cells.label!,
+    expected: '0 or 1',
+  });
+}
+
+/** What the lines of a scan say of its split; null where they say nothing. @throws UserError when they differ */
+function splitOf(rows: readonly Row[]): SampleSplit | null {
+  const named = [...new Set(rows.map(({ cells }) => cells.split ?? ''))];
+  if (named.length === 1 && named[0] === '') return null;
+  const split = SAMPLE_SPLITS.find((name) => named.length === 1 && name === named[0]);
+  if (split) return split;
+  throw new UserError('input', {
+    what: 'the candidates of a scan are not all in one split',
+    where: rows[0]!.where,
+    got: named.join(', '),
+    expected: `one of ${SAMPLE_SPLITS.join(', ')}`,
+  });
+}
+
+/** Pulmonary embolism false positives: is a candidate an embolus? */
+export const eccAdapter: Adapter = {
+  describe:
+    'CTPA volumes and candidates.csv: volume, coordX, coordY, coordZ, label, and patient or split if known',
+  async open(input, options) {
+    const scans = await scansBelow(input);
+    const table = tableIn(input, ['candidates.csv'], COLUMNS);
+    const rows = byScan(table, 'volume');
+    const format: SampleFormat = {
+      ...{ task: 'ecc', kind: 'classification', classes: ['no embolus', 'embolus'] },
+      ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf('hu') },
+    };
+    const sources = [...scans]
+      .filter(([id]) => rows.has(id))
+      .map(([id, path]): SampleSource => {
+        const own = rows.get(id)!;
+        return {
+          id,
+          split: splitOf(own),
+          read: () => {
+            const places = own.map((row, i) => ({
+              ...placeOf(row),
+              id: `${id}-${String(i).padStart(3, '0')}`,
+              label: labelOf(row),
+            }));
+            const { spacing } = options;
+            const patient = own[0]!.cells.patient || id;
+            return cropPlaces(path, patient, places, format.size, spacing ? { spacing } : {});
+          },
+        };
+      });
+    return { format, sources, problems: absentScans(rows, scans, table.path) };
+  },
+};

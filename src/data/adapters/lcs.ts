@@ -1,0 +1,81 @@
+import { UserError } from '../../errors.js';
+import type { SampleFormat, SampleSplit } from '../samples/manifest.js';
+import type { SampleSource } from '../samples/source.js';
+import { tileOrigins } from '../tiling.js';
+import type { XYZ } from '../volume.js';
+import type { Adapter } from './adapter.js';
+import { scansBelow } from './candidates.js';
+import { cropChannels, cropLabels, readImage, readMask, valuesOf } from './images.js';
+
+const SIZE: XYZ = [64, 64, 32];
+/** Liver and lesions in LiTS; both are liver here. */
+const LABELS = 2;
+/** Least share of a cube that is liver. */
+const LIVER_SHARE = 0.01;
+
+/** LiTS' cases: 0 to 99 train, 100 to 114 validate, 115 to 129 test, where the data set reaches so far. */
+function splitOf(number: number, all: readonly number[]): SampleSplit | null {
+  if (Math.max(...all) < 115) return null;
+  return number < 100 ? 'train' : number < 115 ? 'validation' : 'test';
+}
+
+/** Liver segmentation, lesions included: cubes side by side that hold some liver. */
+export const lcsAdapter: Adapter = {
+  describe: 'LiTS: volume-N.nii and segmentation-N.nii',
+  async open(input, options) {
+    const scans = await scansBelow(input);
+    const volumes = [...scans].flatMap(([id, path]) => {
+      const number = /(?:^|\/)volume-(\d+)$/.exec(id)?.[1];
+      return number === undefined
+        ? []
+        : [{ number, path, mask: scans.get(id.replace('volume', 'segmentation')) }];
+    });
+    if (volumes.length === 0)
+      throw new UserError('input', {
+        what: 'there are no volumes of LiTS here',
+        where: input,
+        expected: 'volume-0.nii, segmentation-0.nii, …',
+      });
+    const size = options.size ?? SIZE;
+    const format: SampleFormat = {
+      ...{ task: 'lcs', kind: 'segmentation', classes: ['liver'], size, channels: 1, ...valuesOf('hu') },
+    };
+    const numbers = volumes.map(({ number }) => Number(number));
+    const sources = volumes
+      .filter(({ mask }) => mask !== undefined)
+      .map(({ number, path, mask: maskPath }): SampleSource => {
+        const id = `volume-${number}`;
+        return {
+          id,
+          split: splitOf(Number(number), numbers),
+          read: async () => {
+            const image = await readImage(path);
+            const labels = await readMask(maskPath!, image, LABELS);
+            const liver = { ...labels, voxels: labels.voxels.map((label) => (label > 0 ? 1 : 0)) };
+            const origins = tileOrigins(image.size, { size, zBorder: 0, xyBorder: 0, reject: 'none' });
+            if (origins.length === 0)
+              throw new UserError('input', {
+                what: 'the scan is smaller than a cube',
+                where: path,
+                got: image.size.join('×'),
+                expected: `at least ${size.join('×')}`,
+                fix: 'choose a smaller --size',
+              });
+            return origins.flatMap((first, i) => {
+              const grid = { size, first, step: [1, 1, 1] as const };
+              const mask = cropLabels(liver, grid);
+              const share = mask.reduce((sum, label) => sum + label, 0) / mask.length;
+              if (share < LIVER_SHARE) return [];
+              const place = `${id}-${String(i).padStart(3, '0')}`;
+              const cube = cropChannels([image], grid, 'hu');
+              return [{ id: place, patient: id, spacing: image.spacing, label: null, image: cube, mask }];
+            });
+          },
+        };
+      });
+    const problems = volumes
+      .filter(({ mask }) => mask === undefined)
+      .map(({ number, path }) => ({ source: path, message: `there is no segmentation-${number} beside it` }));
+    return { format, sources, problems };
+  },
+};

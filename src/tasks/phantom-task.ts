@@ -1,0 +1,185 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { writeMetaImage } from '../data/formats/metaimage.js';
+import { writeNifti } from '../data/formats/nifti.js';
+import { voxelToWorld, worldToVoxel } from '../data/geometry.js';
+import { cropAround, cropImage, cropMask } from '../data/samples/crop.js';
+import type { Grid, XYZ } from '../data/volume.js';
+import { fromSystemError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+import { makePhantom, type Phantom } from '../phantom/chest.js';
+import { makeBrain, makeLiver } from '../phantom/organs.js';
+import { randomStream } from '../random.js';
+import { checkPhantoms } from './phantom.js';
+
+/** Target tasks whose data sets there are phantoms of. */
+export const PHANTOM_TASKS = ['ncc', 'ncs', 'lcs', 'ecc', 'bms'] as const;
+export type PhantomTask = (typeof PHANTOM_TASKS)[number];
+
+export interface TaskPhantomOptions {
+  readonly task: PhantomTask;
+  readonly out: string;
+  readonly scans: number;
+  readonly size: XYZ;
+  readonly seed: number;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+export interface TaskPhantomSummary {
+  readonly task: PhantomTask;
+  readonly out: string;
+  readonly scans: number;
+}
+
+/** Places that are no nodule, for each scan. */
+const NEGATIVES = 24;
+/** mm between such a place and a nodule's surface. */
+const APART_MM = 8;
+const ATTEMPTS = 4000;
+/** mm around a nodule that a crop of it holds at least. */
+const CROP_MM = 15;
+
+const idOf = (index: number) => `phantom-${String(index).padStart(4, '0')}`;
+
+function makeFolder(path: string): string {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+  return path;
+}
+
+/** Random places in the lungs, away from all nodules, LPS mm. */
+function negativesOf({ volume, masks, nodules }: Phantom, seed: number, index: number): XYZ[] {
+  const random = randomStream(seed, 'negative places', index);
+  const [width, height] = volume.size;
+  const found: XYZ[] = [];
+  for (let attempt = 0; attempt < ATTEMPTS && found.length < NEGATIVES; attempt++) {
+    const at = volume.size.map((n) => random.integer(n)) as unknown as XYZ;
+    if (masks.lung.voxels[at[0] + width * (at[1] + height * at[2])] !== 1) continue;
+    const world = voxelToWorld(volume as Grid, at);
+    const apart = nodules.every(
+      (nodule) =>
+        Math.hypot(...world.map((mm, axis) => mm - nodule.world[axis]!)) > nodule.diameterMm / 2 + APART_MM,
+    );
+    if (apart) found.push(world);
+  }
+  return found;
+}
+
+const csv = (cells: readonly (string | number)[]) =>
+  cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(4) : cell)).join(',');
+
+type Lines = string[];
+interface Layout {
+  /** Tables by their name, with their first lines. */
+  readonly tables: Readonly<Record<string, string>>;
+  /** Writes one scan, and its lines of each table. */
+  write(options: TaskPhantomOptions, index: number, lines: Readonly<Record<string, Lines>>): Promise<void>;
+}
+
+const phantomOf = ({ seed, size }: TaskPhantomOptions, index: number) => makePhantom({ seed, index, size });
+
+/** LUNA16: ten folders of scans, candidates and annotations. */
+const luna16: Layout = {
+  tables: {
+    'candidates_V2.csv': 'seriesuid,coordX,coordY,coordZ,class',
+    'annotations.csv': 'seriesuid,coordX,coordY,coordZ,diameter_mm',
+  },
+  async write(options, index, lines) {
+    const phantom = phantomOf(options, index);
+    const id = idOf(index);
+    const folder = makeFolder(join(options.out, `subset${index % 10}`));
+    await writeMetaImage(join(folder, `${id}.mhd`), phantom.volume);
+    for (const { world, diameterMm } of phantom.nodules) {
+      lines['candidates_V2.csv']!.push(csv([id, ...world, '1']));
+      lines['annotations.csv']!.push(csv([id, ...world, diameterMm]));
+    }
+    for (const world of negativesOf(phantom, options.seed, index))
+      lines['candidates_V2.csv']!.push(csv([id, ...world, '0']));
+  },
+};
+
+/** Crops around the nodules of LIDC-IDRI, as several projects cut them. */
+const lidcCrops: Layout = {
+  tables: { 'labels.csv': 'file,patient_id,diameter_mm' },
+  async write(options, index, lines) {
+    const { volume, masks, nodules } = phantomOf(options, index);
+    const folders = ['image', 'nodule_mask'].map((name) => makeFolder(join(options.out, name)));
+    for (const [i, { world, diameterMm }] of nodules.entries()) {
+      const size = volume.spacing.map((mm) => Math.ceil((diameterMm + 2 * CROP_MM) / mm)) as unknown as XYZ;
+      const grid = cropAround(volume, worldToVoxel(volume, world), size);
+      const place = { ...volume, size, origin: voxelToWorld(volume, grid.first) };
+      const file = `${idOf(index)}_${i}.nii.gz`;
+      await writeNifti(join(folders[0]!, file), { ...place, voxels: cropImage(volume, grid, -1000) });
+      await writeNifti(join(folders[1]!, file), { ...place, voxels: cropMask(masks.nodule, grid) });
+      lines['labels.csv']!.push(csv([file, idOf(index), diameterMm]));
+    }
+  },
+};
+
+/** A list of candidates beside volumes; nodules stand for emboli. */
+const candidateList: Layout = {
+  tables: { 'candidates.csv': 'volume,coordX,coordY,coordZ,label,patient' },
+  async write(options, index, lines) {
+    const phantom = phantomOf(options, index);
+    const id = idOf(index);
+    await writeNifti(join(options.out, `${id}.nii.gz`), phantom.volume);
+    const line = (world: XYZ, label: string) =>
+      lines['candidates.csv']!.push(csv([id, ...world, label, `patient ${index}`]));
+    for (const { world } of phantom.nodules) line(world, '1');
+    for (const world of negativesOf(phantom, options.seed, index)) line(world, '0');
+  },
+};
+
+const lits: Layout = {
+  tables: {},
+  async write({ out, seed, size }, index) {
+    const { volume, labels } = makeLiver(seed, index, size);
+    await writeNifti(join(out, `volume-${index}.nii`), volume);
+    await writeNifti(join(out, `segmentation-${index}.nii`), labels);
+  },
+};
+
+const brats: Layout = {
+  tables: {},
+  async write({ out, seed, size }, index) {
+    const { contrasts, labels } = makeBrain(seed, index, size);
+    const id = `Phantom_${String(index).padStart(3, '0')}`;
+    const folder = makeFolder(join(out, id));
+    for (const [name, volume] of Object.entries(contrasts))
+      await writeNifti(join(folder, `${id}_${name}.nii.gz`), volume);
+    await writeNifti(join(folder, `${id}_seg.nii.gz`), labels);
+  },
+};
+
+const LAYOUTS: Readonly<Record<PhantomTask, Layout>> = {
+  ncc: luna16,
+  ncs: lidcCrops,
+  ecc: candidateList,
+  lcs: lits,
+  bms: brats,
+};
+
+/**
+ * Writes phantoms in the layout of a target task's real data set, so that `prepare --task` can be tried without it. The
+ * same options write the same bytes.
+ * @throws UserError for impossible options, and when the disk is full
+ */
+export async function writeTaskPhantoms(options: TaskPhantomOptions): Promise<TaskPhantomSummary> {
+  const { task, out, scans, onProgress } = options;
+  checkPhantoms(options);
+  makeFolder(out);
+  const { tables, write } = LAYOUTS[task];
+  const lines = Object.fromEntries(
+    Object.entries(tables).map(([name, head]): [string, Lines] => [name, [head]]),
+  );
+  for (let index = 0; index < scans; index++) {
+    await write(options, index, lines);
+    onProgress?.(index + 1, scans);
+  }
+  for (const [name, content] of Object.entries(lines))
+    writeFileAtomic(join(out, name), `${content.join('\n')}\n`);
+  return { task, out, scans };
+}
