@@ -1,3 +1,4 @@
+import { analyze } from './analyze.js';
 import { bench } from './bench.js';
 import { demo } from './demo.js';
 import { doctor } from './doctor.js';
@@ -23,6 +24,7 @@ export const commands = [
   exportCommand,
   embed,
   evaluate,
+  analyze,
   report,
   experiment,
   graph,

@@ -1,4 +1,4 @@
-import type { XYZ } from './volume.js';
+import type { Voxels, XYZ } from './volume.js';
 
 /** How many voxels of `from` one voxel of `to` stands for, along each axis; undefined when that is no whole number. */
 export function averagingFactors(from: XYZ, to: XYZ): XYZ | undefined {
@@ -33,4 +33,18 @@ export function clippedAverage(
   }
   const share = 1 / (fx * fy * fz);
   return sums.map((sum) => sum * share);
+}
+
+/** Images [N, z, y, x] with every voxel repeated along each axis: averaged over blocks they are the same again. */
+export function repeatVoxels<V extends Voxels>(images: V, [x, y, z]: XYZ, [fx, fy, fz]: XYZ): V {
+  const [width, height, depth] = [x * fx, y * fy, z * fz];
+  const length = (images.length / (x * y * z)) * width * height * depth;
+  const repeated = (images instanceof Int16Array ? new Int16Array(length) : new Float32Array(length)) as V;
+  for (let i = 0; i < length; i++) {
+    const column = Math.floor((i % width) / fx);
+    const row = Math.floor((Math.floor(i / width) % height) / fy);
+    const slice = Math.floor(Math.floor(i / (width * height)) / fz);
+    repeated[i] = images[(slice * y + row) * x + column]!;
+  }
+  return repeated;
 }

@@ -6,7 +6,7 @@ import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Config } from '../config/pretraining.js';
 import { METHODS } from '../config/proxies.js';
-import { averagingFactors } from '../data/average.js';
+import { averagingFactors, repeatVoxels } from '../data/average.js';
 import type { PartBatch } from '../data/part-batch.js';
 import { partMatrices } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
@@ -127,20 +127,6 @@ function noiseBatch(size: XYZ, seed: number): PartBatch {
   return { ...facts, ...sizes, wholes, boxes: wholes, ...matrices, intensity: null };
 }
 
-/** Images [N,z,y,x] with every voxel repeated along each axis: averaged over blocks they are the same again. */
-function repeated(images: Int16Array, [x, y, z]: XYZ, [fx, fy, fz]: XYZ): Int16Array {
-  const [width, height, depth] = [x * fx, y * fy, z * fz];
-  const count = images.length / (x * y * z);
-  return Int16Array.from({ length: count * width * height * depth }, (_, i) => {
-    const [column, row, slice] = [
-      i % width,
-      Math.floor(i / width) % height,
-      Math.floor(i / (width * height)),
-    ];
-    return images[(Math.floor(slice / fz) * y + Math.floor(row / fy)) * x + Math.floor(column / fx)]!;
-  });
-}
-
 /** Features of one batch of made-up HU by both networks. */
 async function compareFeatures(
   config: Config,
@@ -159,7 +145,7 @@ async function compareFeatures(
       [...tensors].map(([name, { shape, data }]) => [name, { type: 'float32', shape, data } as EngineTensor]),
     );
     const expected = await extractor.features(batch, state);
-    const hu = repeated(batch.wholes, config.whole, average);
+    const hu = repeatVoxels(batch.wholes, config.whole, average);
     const data = inputType === 'int16' ? hu : Float32Array.from(hu);
     const shape = [2, ...config.whole.map((size, i) => size * average[i]!).reverse()];
     const got = (await session.run({ hu: { type: inputType, shape, data } })).features!.data as Float32Array;

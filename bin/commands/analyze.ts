@@ -1,0 +1,60 @@
+import { UserError } from '../../src/errors.js';
+import { formatAnalyze, analyze as run } from '../../src/tasks/analyze.js';
+import { command, deviceOption } from '../command.js';
+
+export const analyze = command({
+  usage: 'analyze',
+  describe:
+    'See what the features of encoders have learnt: maps of parts, cosine similarity, contrastive loss',
+  options: {
+    model: {
+      string: true,
+      array: true,
+      demandOption: true,
+      describe: 'encoders, as `p2w export` writes them',
+    },
+    name: {
+      string: true,
+      array: true,
+      default: [] as string[],
+      describe: 'a name for each; its folder’s without it',
+    },
+    data: { string: true, demandOption: true, describe: 'tiles, whose validation wholes are taken' },
+    out: { string: true, demandOption: true, describe: 'folder for the results' },
+    wholes: { number: true, default: 10, describe: 'wholes in the maps' },
+    parts: { number: true, default: 200, describe: 'parts of each' },
+    'pair-wholes': { number: true, default: 64, describe: 'wholes that pairs are drawn from at most' },
+    'pair-parts': { number: true, default: 24, describe: 'parts of each' },
+    seed: { number: true, default: 1, describe: 'of wholes and parts' },
+    threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
+    device: deviceOption,
+  },
+  examples: [
+    [
+      '$0 analyze --model encoder/encoder.onnx --data tiles --out analysis',
+      'analysis.html, .json, .csv, maps',
+    ],
+    ['$0 analyze --model a/encoder.onnx b/encoder.onnx --data tiles --out both', 'side by side'],
+  ],
+  run: async (args) => {
+    if (args.name.length > 0 && args.name.length !== args.model.length)
+      throw new UserError('usage', {
+        what: 'there must be a name for each model',
+        where: '--name',
+        got: `${args.name.length} for ${args.model.length}`,
+      });
+    const summary = await run({
+      models: args.model.map((path, i) => ({ path, ...(args.name[i] ? { name: args.name[i] } : {}) })),
+      data: args.data,
+      out: args.out,
+      wholes: args.wholes,
+      parts: args.parts,
+      pairWholes: args['pair-wholes'],
+      pairParts: args['pair-parts'],
+      seed: args.seed,
+      ...(args.threads === undefined ? {} : { threads: args.threads }),
+      ...(args.device ? { device: args.device } : {}),
+    });
+    return { text: formatAnalyze(summary), json: summary };
+  },
+});

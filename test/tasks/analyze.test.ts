@@ -1,0 +1,142 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { principalComponents, tsne, umap } from '../../src/analysis/embedding.js';
+import { repeatVoxels } from '../../src/data/average.js';
+import { loadParts } from '../../src/data/part-batch.js';
+import { samplePart } from '../../src/data/parts.js';
+import { resizedPart } from '../../src/data/resized-part.js';
+import { openTileStore, readTile } from '../../src/data/tiles.js';
+import { openEncoder } from '../../src/inference/encoder.js';
+import { randomStream } from '../../src/random.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { exportModel } from '../../src/tasks/export.js';
+import { pretrain } from '../../src/tasks/pretrain.js';
+import { resolveCheckpoint } from '../../src/train/checkpoint.js';
+import { createFeatureExtractor } from '../../src/train/evaluator.js';
+import { readRun } from '../../src/train/run.js';
+import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
+import { lastJson, p2w } from './cli.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+
+describe('maps of features', () => {
+  const random = randomStream(1, 'clusters');
+  const labels = Array.from({ length: 90 }, (_, i) => i % 3);
+  const points = labels.map((label) =>
+    Array.from({ length: 12 }, (_, axis) => (axis % 3 === label ? 4 : 0) + 0.3 * random.normal()),
+  );
+  /** Share of points whose nearest neighbour has their label. */
+  const purity = (places: readonly (readonly [number, number])[]) => {
+    const hits = places.filter(([x, y], i) => {
+      const distance = ([u, v]: readonly [number, number], j: number) =>
+        j === i ? Number.POSITIVE_INFINITY : Math.hypot(u - x, v - y);
+      const distances = places.map(distance);
+      return labels[distances.indexOf(Math.min(...distances))] === labels[i];
+    });
+    return hits.length / places.length;
+  };
+
+  test('groups stay apart, and the same features give the same map', () => {
+    const components = principalComponents(points);
+    expect(purity(tsne(components))).toBe(1);
+    expect(purity(umap(components, 1))).toBe(1);
+    expect(tsne(components)).toEqual(tsne(components));
+    expect(umap(components, 1)).toEqual(umap(components, 1));
+    expect(umap(components, 2)).not.toEqual(umap(components, 1));
+  });
+
+  test('principal components keep distances, longest axis first', () => {
+    const components = principalComponents(points);
+    expect(components[0]).toHaveLength(12);
+    const distance = (rows: readonly (readonly number[])[], a: number, b: number) =>
+      Math.hypot(...rows[a]!.map((value, i) => value - rows[b]![i]!));
+    for (let i = 1; i < 90; i++) expect(distance(components, 0, i)).toBeCloseTo(distance(points, 0, i), 8);
+    const deviation = (axis: number) => Math.hypot(...components.map((row) => row[axis]!));
+    for (let axis = 1; axis < 12; axis++) expect(deviation(axis)).toBeLessThanOrEqual(deviation(axis - 1));
+    expect(() => principalComponents([[1, Number.NaN]])).toThrow('a feature is no number');
+  });
+});
+
+describe('analyze', () => {
+  const SETTINGS = ['network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'hu.high=400'];
+
+  beforeAll(async () => {
+    await sampleStore(at('tiles'));
+    for (const [name, whole] of [
+      ['same', '16x8x8'],
+      ['half', '8x4x4'],
+    ] as const) {
+      const settings = [...SETTINGS, `whole=${whole}`];
+      await pretrain({ data: at('tiles'), out: at(`run-${name}`), settings, flags: { steps: 2 } });
+      await exportModel({ run: at(`run-${name}`), out: at(name) });
+    }
+  });
+
+  test.each(['same', 'half'])('parts reach the encoder as in training (%s size)', async (name) => {
+    const store = openTileStore(at('tiles'));
+    const { config } = readRun(at(`run-${name}`));
+    const samples = [0, 1, 2, 3].map((tile) => ({
+      tile,
+      part: samplePart(randomStream(tile, 'part'), store.size, config.part),
+    }));
+    const extractor = await createFeatureExtractor(config, store.size, nodeEngine);
+    const { tensors } = resolveCheckpoint(at(`run-${name}`), 'best');
+    const options = { wholeSize: config.whole, part: config.part };
+    const expected = await extractor.features(loadParts(store, 'validation', options, samples, 0), tensors);
+    await extractor.release();
+
+    const encoder = openEncoder(at(`${name}/encoder.onnx`), nodeEngine, 1);
+    const factor = name === 'half' ? 2 : 1;
+    for (const [i, { tile, part }] of samples.entries()) {
+      const voxels = readTile(store, store.validation[tile]!);
+      const resized = resizedPart({ voxels, size: store.size }, part, config.whole, config.hu);
+      const image = repeatVoxels(resized, config.whole, [factor, factor, factor]);
+      const { features, dimensions } = await encoder.encode(image, [1, 8, 8, 16]);
+      for (let c = 0; c < dimensions; c++) expect(features[c]).toBeCloseTo(expected[i * dimensions + c]!, 4);
+    }
+    await encoder.release();
+  });
+
+  test('compares encoders side by side, with pictures and numbers', async () => {
+    const args = ['--wholes', '3', '--parts', '12', '--pair-wholes', '4', '--pair-parts', '4'];
+    const models = ['--model', at('same/encoder.onnx'), at('half/encoder.onnx')];
+    const done = await p2w([
+      'analyze',
+      ...models,
+      '--data',
+      at('tiles'),
+      '--out',
+      at('out'),
+      ...args,
+      '--json',
+    ]);
+    expect(done.code, done.stderr).toBe(0);
+    const { encoders, files } = lastJson(done);
+    expect(encoders).toMatchObject([{ name: 'same' }, { name: 'half' }]);
+    for (const { cosineAuc, silhouette, nearestNeighbour, contrastiveLoss } of encoders) {
+      expect(cosineAuc).toBeGreaterThan(0);
+      expect(silhouette).toBeGreaterThanOrEqual(-1);
+      expect(nearestNeighbour).toBeLessThanOrEqual(1);
+      expect(contrastiveLoss).toBeGreaterThan(7);
+    }
+    const page = readFileSync(files.page, 'utf8');
+    expect(page.match(/<circle /g)!.length).toBeGreaterThanOrEqual(2 * 2 * 36);
+    const points = readFileSync(files.points, 'utf8').trimEnd().split('\n');
+    expect(points).toHaveLength(1 + 2 * 3 * 13);
+    expect(existsSync(at('out/tsne-half.svg'))).toBe(true);
+
+    await p2w(['analyze', ...models, '--data', at('tiles'), '--out', at('again'), ...args]);
+    expect(readFileSync(at('again/points.csv'), 'utf8')).toBe(readFileSync(files.points, 'utf8'));
+  });
+
+  test('what cannot be compared is refused', async () => {
+    const run = (...args: string[]) => p2w(['analyze', '--data', at('tiles'), '--out', at('x'), ...args]);
+    const model = at('same/encoder.onnx');
+    expect((await run('--model', model, model)).stderr).toContain('two models have the same name');
+    expect((await run('--model', model, '--wholes', '1')).stderr).toContain('whole numbers from 2 on');
+    expect((await run('--model', at('tiles/manifest.json'))).code).toBe(1);
+    expect((await run('--model', model, '--name', 'a', 'b')).stderr).toContain('a name for each model');
+  });
+});
