@@ -12,7 +12,7 @@ export type Points = readonly (readonly number[])[];
 const COMPONENTS = 50;
 
 /**
- * Features along their principal axes, longest first, at most 50 (method NIPALS of ml-pca is not used: all are exact).
+ * Features along their principal axes, longest first.
  * @throws UserError for a value that is no number
  */
 export function principalComponents(rows: Points, components = COMPONENTS): number[][] {
@@ -35,7 +35,7 @@ export function principalComponents(rows: Points, components = COMPONENTS): numb
 }
 
 const PERPLEXITY = 30;
-const TSNE_STEPS = 500;
+export const TSNE_STEPS = 500;
 /** Standard deviation of the first solution along its longer axis (van der Maaten & Hinton 2008). */
 const START_DEVIATION = 1e-4;
 
@@ -43,13 +43,10 @@ const START_DEVIATION = 1e-4;
  * t-SNE (van der Maaten & Hinton 2008), perplexity 30, from the first two principal components: nothing is random, and
  * distances between groups mean more than from a random start (Kobak & Linderman 2021).
  * @param points few columns, such as principal components
- * @param onProgress after each of `steps` steps
+ * @param onProgress after each of {@link TSNE_STEPS} steps
  * @returns x and y of each point
  */
-export function tsne(
-  points: Points,
-  onProgress?: (done: number, steps: number) => void,
-): [x: number, y: number][] {
+export function tsne(points: Points, onProgress?: (done: number) => void): [x: number, y: number][] {
   const perplexity = Math.min(PERPLEXITY, Math.max(2, Math.floor((points.length - 1) / 3)));
   const model = new TSNE({ dim: 2, perplexity, epsilon: 10 });
   model.initDataRaw(points.map((point) => [...point]));
@@ -59,7 +56,7 @@ export function tsne(
     for (const axis of [0, 1]) place[axis] = ((points[i]![axis] ?? 0) * START_DEVIATION) / deviation;
   for (let step = 1; step <= TSNE_STEPS; step++) {
     model.step();
-    onProgress?.(step, TSNE_STEPS);
+    onProgress?.(step);
   }
   return (model.getSolution() as number[][]).map(([x, y]) => [x!, y!]);
 }

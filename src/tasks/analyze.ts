@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { contrastiveBounds, contrastiveLoss } from '../analysis/contrastive.js';
 import { cosineSeparation } from '../analysis/cosine.js';
-import { principalComponents, tsne, umap } from '../analysis/embedding.js';
+import { principalComponents, TSNE_STEPS, tsne, umap } from '../analysis/embedding.js';
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy, silhouette } from '../analysis/neighbours.js';
 import { CHEST_WINDOW } from '../config/training.js';
@@ -166,6 +166,16 @@ function checkCounts(options: Readonly<Record<string, number>>, available: numbe
     });
 }
 
+/** t-SNE takes a minute for 2,000 points: it has a bar of its own. */
+function tsneWithBar(name: string, points: number[][]): [number, number][] {
+  const bar = startProgress({ label: `t-SNE of ${name}`, total: TSNE_STEPS, unit: 'steps' });
+  try {
+    return tsne(points, (done) => bar.update(done));
+  } finally {
+    bar.stop();
+  }
+}
+
 /** A name for each model: given, or its folder's. */
 function namesOf(models: AnalyzeOptions['models']): string[] {
   const names = models.map(({ path, name }) => name ?? basename(dirname(resolve(path))));
@@ -229,7 +239,6 @@ export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> 
       const pairs = await encodeParts(encoder, store, paired, step);
       const bank: PartFeatures = { wholes: pairTiles.length, partsPerWhole: pairParts, ...pairs };
       const components = principalComponents(rowsOf(map.values, map.dimensions));
-      progress.log(`${names[i]}: maps of ${components.length} points`);
       const place = (points: readonly (readonly [number, number])[]): EmbeddedPart[] =>
         points.map(([x, y], p) => ({ x, y, whole: embedded[p]!.whole, scale: embedded[p]!.scale }));
       const inMap = withoutWholes(map.values, map.dimensions, wholes, parts);
@@ -238,7 +247,7 @@ export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> 
         dimensions: map.dimensions,
         silhouette: silhouette(inMap),
         nearestNeighbour: nearestNeighbourAccuracy(inMap),
-        tsne: place(tsne(components)),
+        tsne: place(tsneWithBar(names[i]!, components)),
         umap: place(umap(components, seed)),
         cosine: cosineSeparation(bank, { pairs: PAIRS, seed }),
         contrastiveLoss: contrastiveLoss(bank, { ...CONTRASTIVE, seed }),
