@@ -29,6 +29,7 @@ describe.each([
   ['docs/evaluation.md', 5],
   ['docs/fine-tuning.md', 7],
   ['docs/graphs.md', 3],
+  ['docs/experiments.md', 4],
   ['docs/analysis.md', 6],
   ['docs/target-tasks.md', 3],
   ['docs/performance.md', 2],

@@ -4,7 +4,7 @@ import { command, onInterrupt } from '../command.js';
 
 export const experiment = command({
   usage: 'experiment <name>',
-  describe: 'Run an experiment of the paper on your own data: table1, table2, fig3',
+  describe: 'Run an experiment of the paper on your own data: table1, table2, fig2, fig3',
   options: {
     config: {
       string: true,

@@ -7,6 +7,7 @@ import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { readMetrics } from '../train/metrics.js';
+import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import { renderExperiment, trialsChart } from './page.js';
 import {
   FIG3_CHECKPOINTS,
@@ -48,8 +49,11 @@ export interface CheckpointPoint {
   readonly scores: Readonly<Record<string, { readonly mean: number; readonly deviation: number | null }>>;
 }
 
+/** An experiment that fine-tunes. */
+export type TrialsName = Exclude<ExperimentName, 'fig2'>;
+
 export interface ExperimentResult {
-  readonly name: ExperimentName;
+  readonly name: TrialsName;
   readonly groups: readonly Group[];
   readonly comparisons: readonly Comparison[];
   /** Fig. 3's, along the pre-training. */
@@ -78,7 +82,7 @@ const fig3Settings = (steps: readonly number[]) => [
 ];
 
 function planExperiment(
-  name: ExperimentName,
+  name: TrialsName,
   config: ExperimentConfig,
   sources: readonly Source[],
   out: string,
@@ -173,11 +177,16 @@ function toCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>): st
  * @returns null when it was interrupted; the same call goes on
  * @throws UserError for a bad configuration, data that are not there, and trainings that fail
  */
-export async function runExperiment(options: ExperimentOptions): Promise<ExperimentResult | null> {
+export async function runExperiment(
+  options: ExperimentOptions,
+): Promise<ExperimentResult | Fig2Result | null> {
   const { name, out, processes, interrupted } = options;
   const config = readExperiment(options.config);
   const sources = config.sources ?? SOURCES[name];
-  const { jobs, trials } = planExperiment(name, config, sources, out);
+  const plan =
+    name === 'fig2'
+      ? { jobs: planFig2(config, sources, out), trials: [] }
+      : planExperiment(name, config, sources, out);
   try {
     mkdirSync(out, { recursive: true });
   } catch (error) {
@@ -185,15 +194,17 @@ export async function runExperiment(options: ExperimentOptions): Promise<Experim
   }
   const lock = acquireLock(out, 'experiment');
   try {
-    const results = await runJobs(jobs, { out, processes, ...(interrupted ? { interrupted } : {}) });
-    return results && writeResults(name, config, sources, grouped(config, trials, results), out);
+    const results = await runJobs(plan.jobs, { out, processes, ...(interrupted ? { interrupted } : {}) });
+    if (!results) return null;
+    if (name === 'fig2') return writeFig2(sources, results, out);
+    return writeResults(name, config, sources, grouped(config, plan.trials, results), out);
   } finally {
     lock.release();
   }
 }
 
 function writeResults(
-  name: ExperimentName,
+  name: TrialsName,
   config: ExperimentConfig,
   sources: readonly Source[],
   groups: ReturnType<typeof grouped>,
@@ -231,7 +242,8 @@ function writeResults(
 const percent = (value: number) => (100 * value).toFixed(2);
 
 /** The result for people. */
-export function formatExperiment(result: ExperimentResult): string {
+export function formatExperiment(result: ExperimentResult | Fig2Result): string {
+  if (result.name === 'fig2') return formatFig2(result);
   const { groups, comparisons, correlations, files } = result;
   const means = groups.map(
     ({ target, fraction, source, metric, mean, deviation, values }) =>

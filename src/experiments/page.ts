@@ -4,18 +4,18 @@ import { type Content, Html, html } from '../report/html.js';
 import { probability } from '../report/numbers.js';
 import { renderPage } from '../report/page.js';
 import { WORDING } from '../report/wording.js';
-import type { ExperimentResult } from './experiment.js';
+import type { ExperimentResult, TrialsName } from './experiment.js';
 import { PAPER_CORRELATIONS, PAPER_TABLE_1, PAPER_TABLE_2, type PaperScore } from './paper.js';
-import type { ExperimentConfig, ExperimentName } from './schema.js';
+import type { ExperimentConfig } from './schema.js';
 import type { Comparison, Group } from './statistics.js';
 
-const TITLES: Readonly<Record<ExperimentName, string>> = {
+const TITLES: Readonly<Record<TrialsName, string>> = {
   table1: 'What pre-training is worth',
   table2: 'Sizes of parts, and skip connections',
   fig3: 'Target scores along the pre-training',
 };
 
-const LEADS: Readonly<Record<ExperimentName, string>> = {
+const LEADS: Readonly<Record<TrialsName, string>> = {
   table1:
     'Networks that begin at random, from Models Genesis and from Parts2Whole are trained for the same target tasks, with the same seeds and samples.',
   table2:

@@ -67,6 +67,7 @@ const PARTS2WHOLE = METHODS.filter(({ name }) => name === 'parts2whole');
 export const SOURCES: Readonly<Record<ExperimentName, readonly Source[]>> = {
   table1: METHODS,
   table2: [...SETTINGS, ...BEYOND],
+  fig2: METHODS,
   fig3: PARTS2WHOLE,
 };
 

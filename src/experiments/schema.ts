@@ -6,7 +6,7 @@ import { PRESET_NAMES } from '../config/pretraining.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { PAPER_TASKS } from './paper.js';
 
-export const EXPERIMENTS = ['table1', 'table2', 'fig3'] as const;
+export const EXPERIMENTS = ['table1', 'table2', 'fig2', 'fig3'] as const;
 export type ExperimentName = (typeof EXPERIMENTS)[number];
 
 const settings = z.array(z.string().regex(/^[^=]+=/, 'written key=value')).default([]);
@@ -49,6 +49,8 @@ const experimentSchema = z.strictObject({
   targets: z.array(targetSchema).default([]),
   /** Instead of the experiment's own. */
   sources: z.array(sourceSchema).min(1).optional(),
+  /** Of Fig. 2: wholes in the maps, and parts of each. */
+  maps: z.strictObject({ wholes: z.int().min(2), parts: z.int().min(2) }).default({ wholes: 10, parts: 200 }),
   /** Trainings of each source on each target, with the seeds `seed`, `seed` + 1, … */
   trials: z.int().min(1).default(10),
   seed: z.int().default(1),

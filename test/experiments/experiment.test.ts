@@ -2,6 +2,7 @@ import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import type { ExperimentResult } from '../../src/experiments/experiment.js';
+import type { Fig2Result } from '../../src/experiments/fig2.js';
 import { compareAll, groupOf } from '../../src/experiments/statistics.js';
 import { prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
@@ -74,6 +75,27 @@ describe('p2w experiment', () => {
     expect(checkpoints.map(({ step }) => step)).toEqual([0, 1, 2]);
     for (const { validationMse } of checkpoints) expect(validationMse).toBeGreaterThan(0);
     expect(Object.keys(correlations)).toEqual(['balls']);
+  });
+
+  test('fig2 analyses what was learnt, and follows it along the pre-training', {
+    timeout: 180_000,
+  }, async () => {
+    study({
+      ...STUDY,
+      targets: [],
+      maps: { wholes: 4, parts: 12 },
+      pretrain: [...STUDY.pretrain.filter((s) => s !== 'steps=2'), 'steps=20', 'validation.every=10'],
+      sources: undefined,
+    });
+    const done = await run('fig2', 'features');
+    expect(done.code, done.stderr).toBe(0);
+    const { encoders, checkpoints, correlation, files } = lastJson(done) as Fig2Result;
+    expect(encoders.map(({ name }) => name)).toEqual(['random', 'genesis', 'parts2whole']);
+    expect(checkpoints.length).toBeGreaterThanOrEqual(20);
+    expect(correlation!.n).toBe(checkpoints.length);
+    const page = readFileSync(join(folder, files.page), 'utf8');
+    expect(page).toContain('the paper, on its data: 0.93');
+    expect(page.match(/<circle /g)!.length).toBeGreaterThan(3 * 4 * 12);
   });
 
   test('an interrupted experiment saves what runs, and goes on', async () => {
