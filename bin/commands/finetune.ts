@@ -11,7 +11,8 @@ export const finetune = command({
     task: { choices: TASK_NAMES, describe: 'the task that the samples must be of' },
     init: {
       string: true,
-      describe: 'where weights come from: random (default), the folder of a run, .safetensors or .npz',
+      describe:
+        'where weights come from: random (default), the folder of a run, .safetensors, .npz, or an .onnx encoder, frozen',
     },
     checkpoint: { string: true, describe: 'of the run in --init: best (default), last or a step' },
     load: {

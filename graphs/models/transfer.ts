@@ -24,17 +24,22 @@ const encode = (net: NetworkBuilder, x: Value, { network, frozenEncoder }: Trans
   frozenEncoder ? net.frozen(() => encoder(net, x, network)) : encoder(net, x, network);
 
 /**
- * Encoder → average over all positions → hidden neurons with ReLU → outputs: x [N,C,D,H,W] → logits [N,outputs].
- * Names behind the encoder: `classifier.hidden.{weight,bias}`, `classifier.output.{weight,bias}`.
+ * Hidden neurons with ReLU → outputs: features [N,F] → logits [N,outputs]. Names:
+ * `classifier.hidden.{weight,bias}`, `classifier.output.{weight,bias}`.
  */
-export function classifier(net: NetworkBuilder, x: Value, options: ClassifierOptions): Value {
-  const vector = features(net, encode(net, x, options));
-  const hidden =
-    options.hidden === null
-      ? vector
-      : net.g.add('Relu', [dense(net, 'classifier.hidden', vector, options.hidden)]);
-  return dense(net, 'classifier.output', hidden, options.outputs);
+export function classifierHead(
+  net: NetworkBuilder,
+  vector: Value,
+  { hidden, outputs }: Pick<ClassifierOptions, 'hidden' | 'outputs'>,
+): Value {
+  const inner =
+    hidden === null ? vector : net.g.add('Relu', [dense(net, 'classifier.hidden', vector, hidden)]);
+  return dense(net, 'classifier.output', inner, outputs);
 }
+
+/** Encoder → average over all positions → {@link classifierHead}: x [N,C,D,H,W] → logits [N,outputs]. */
+export const classifier = (net: NetworkBuilder, x: Value, options: ClassifierOptions): Value =>
+  classifierHead(net, features(net, encode(net, x, options)), options);
 
 /** Encoder and decoder with one channel a class: x [N,C,D,H,W] → logits [N,classes,D,H,W]. */
 export const segmenter = (net: NetworkBuilder, x: Value, options: SegmenterOptions): Value =>

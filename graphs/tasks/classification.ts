@@ -1,4 +1,4 @@
-import { type ClassifierOptions, classifier } from '../models/transfer.js';
+import { type ClassifierOptions, classifier, classifierHead } from '../models/transfer.js';
 import {
   binaryCrossEntropy,
   classWeight,
@@ -7,10 +7,11 @@ import {
   oneHot,
   weightedMean,
 } from '../nn/losses.js';
+import type { NetworkBuilder } from '../nn/module.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
 import { type ImageOptions, imageInput, sampleWeights } from './image.js';
-import type { Task } from './task.js';
+import type { Outcome, Task } from './task.js';
 
 export type ClassificationLoss =
   /** Each output is a question of its own, answered by its sigmoid; `positiveWeights`, one an output, count its yes more. */
@@ -21,6 +22,8 @@ export type ClassificationLoss =
 export interface ClassificationOptions extends ImageOptions, ClassifierOptions {
   readonly loss: ClassificationLoss;
 }
+
+type JudgeOptions = Pick<ClassificationOptions, 'batch' | 'outputs' | 'loss'>;
 
 /** What a loss makes of logits [N,n]. */
 interface Judged {
@@ -36,7 +39,7 @@ function judge(
   g: GraphBuilder,
   logits: Value,
   weights: Value,
-  { loss, batch, outputs }: ClassificationOptions,
+  { loss, batch, outputs }: JudgeOptions,
 ): Judged {
   if (loss.name === 'binaryCrossEntropy') {
     const label = g.input('label', 'float32', [batch, outputs]);
@@ -56,6 +59,19 @@ function judge(
   };
 }
 
+/** What becomes of logits, whatever they were made of. */
+function outcomeOf({ g }: NetworkBuilder, logits: Value, options: JudgeOptions): Outcome {
+  const judged = g.scope('loss', () => judge(g, logits, sampleWeights(g, options), options));
+  return {
+    loss: () => g.scope('loss', () => weightedMean(g, judged.losses, judged.weights)),
+    outputs: () => ({
+      loss: judged.losses,
+      weight: judged.weights,
+      probabilities: judged.probabilities(),
+    }),
+  };
+}
+
 /**
  * Classification of images. Inputs: `image` as {@link imageInput} says, `sample_weight` [N], and `label`: float32
  * [N,outputs] in [0, 1] for binary cross-entropy, int32 [N], class numbers from 0, for cross-entropy. The loss is the
@@ -64,16 +80,19 @@ function judge(
  */
 export const classification =
   (options: ClassificationOptions): Task =>
+  (net) =>
+    outcomeOf(net, classifier(net, imageInput(net.g, options), options), options);
+
+export interface FeatureClassificationOptions extends JudgeOptions {
+  /** Length of a feature vector. */
+  readonly dimensions: number;
+  readonly hidden: number | null;
+}
+
+/** Classification of feature vectors, the input `features` float32 [N,F]; all else as {@link classification}. */
+export const featureClassification =
+  (options: FeatureClassificationOptions): Task =>
   (net) => {
-    const { g } = net;
-    const logits = classifier(net, imageInput(g, options), options);
-    const judged = g.scope('loss', () => judge(g, logits, sampleWeights(g, options), options));
-    return {
-      loss: () => g.scope('loss', () => weightedMean(g, judged.losses, judged.weights)),
-      outputs: () => ({
-        loss: judged.losses,
-        weight: judged.weights,
-        probabilities: judged.probabilities(),
-      }),
-    };
+    const vector = net.g.input('features', 'float32', [options.batch, options.dimensions]);
+    return outcomeOf(net, classifierHead(net, vector, options), options);
   };

@@ -22,5 +22,5 @@ export function imageInput(
 }
 
 /** The input `sample_weight` float32 [N]: how much each sample counts; 0 for those that only fill up a batch. */
-export const sampleWeights = (g: GraphBuilder, { batch }: ImageOptions): Value =>
+export const sampleWeights = (g: GraphBuilder, { batch }: Pick<ImageOptions, 'batch'>): Value =>
   g.input('sample_weight', 'float32', [batch]);

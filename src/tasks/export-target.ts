@@ -10,6 +10,7 @@ import { randomStream } from '../random.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
+import { isForeignEncoder } from '../train/foreign-encoder.js';
 import { buildGraph, loadGraph } from '../train/models.js';
 import { readFinetuneRun } from '../train/run.js';
 import { targetWorkload } from '../train/target.js';
@@ -157,6 +158,13 @@ async function trainedProbabilities(
 export async function exportTarget(options: ExportOptions): Promise<TargetExportSummary> {
   const { config, format } = readFinetuneRun(options.run);
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
+  if (isForeignEncoder(config.init.from))
+    throw new UserError('config', {
+      what: 'the encoder of this classifier is not ours: only what is behind it was trained',
+      where: options.run,
+      got: config.init.from,
+      fix: 'use that file, and classifier.* of the checkpoint behind it',
+    });
   refuseBatchStatistics(config.network);
   const { kind, network, hidden } = config;
   const inputType = options.inputType ?? format.type;

@@ -12,12 +12,13 @@ import {
   trainingSamples,
 } from '../data/samples/batches.js';
 import { openSampleLoader } from '../data/samples/loader.js';
-import type { SampleEntry, SampleSplit } from '../data/samples/manifest.js';
+import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import type { Engine } from '../runtime/engine.js';
 import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
+import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
@@ -26,7 +27,9 @@ import { networkOf, startState } from '../train/start-state.js';
 import {
   classWeightsFor,
   createPredictor,
+  headWorkload,
   type Predictor,
+  type SampleFeeds,
   sampleFeeds,
   targetWorkload,
 } from '../train/target.js';
@@ -41,7 +44,10 @@ export interface FinetuneOptions extends ConfigChanges {
   readonly out: string;
   /** The task that the store must be of; any without it. */
   readonly task?: string;
-  /** Where weights come from: `random`, a pre-training run, or a file; default `random`. */
+  /**
+   * Where weights come from: `random` (the default), a pre-training run, a file of weights, or an ONNX encoder, on whose
+   * features a classifier is trained.
+   */
   readonly init?: string;
   /** How often to train, each time with the next seed; default 1. */
   readonly trials?: number;
@@ -82,6 +88,8 @@ interface Study {
   readonly store: SampleStore;
   readonly engine: Engine;
   readonly options: FinetuneOptions;
+  /** Of a foreign encoder; null where images are trained on. */
+  readonly foreign: ForeignFeatures | null;
   readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
 }
 
@@ -117,13 +125,35 @@ function trialConfig(
     settings,
     flags: { ...flags, seed, init: { ...(flags?.init as object), ...(init && { from: init }) } },
   });
-  checkSampleSize(config, store.manifest.size);
+  if (isForeignEncoder(config.init.from)) checkForeign(config);
+  else checkSampleSize(config, store.manifest.size);
   return config;
 }
 
+/** What features that are computed once allow. @throws UserError of kind `config` */
+function checkForeign({ kind, augmentation, init }: FinetuneConfig): void {
+  const { flips, rotationDegrees, intensity } = augmentation;
+  const refuse = (what: string, where: string) =>
+    new UserError('config', { what, where, got: init.from, expected: 'classification without augmentation' });
+  if (kind !== 'classification') throw refuse('an ONNX encoder has features for a classifier only', 'kind');
+  if (flips || rotationDegrees > 0 || intensity > 0)
+    throw refuse('features of an ONNX encoder are computed once: images cannot change', 'augmentation');
+}
+
+/** What graphs on the features of a foreign encoder are fed. */
+const featureFeeds =
+  (manifest: SampleManifest, { dimensions, rows }: ForeignFeatures): SampleFeeds =>
+  (batch, samples) => {
+    const { image: _, ...labels } = sampleFeeds(batch, manifest);
+    const data = new Float32Array(batch.indices.length * dimensions);
+    for (const [place, index] of batch.indices.entries())
+      data.set(rows.get(samples[index]!.id)!, place * dimensions);
+    return { ...labels, features: { type: 'float32', shape: [batch.indices.length, dimensions], data } };
+  };
+
 /** Trains one trial, or goes on with it. @returns null when it was interrupted */
 async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
-  const { store, engine, options, splits } = study;
+  const { store, engine, options, splits, foreign } = study;
   const { manifest } = store;
   const resuming = existsSync(configPath(run));
   if (resuming && existsSync(scoresPath(run))) return readTrial(run);
@@ -132,19 +162,25 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
     const samples = trainingSamples(manifest, asked.fraction, asked.seed);
     checkSplit(samples, 'train', store);
-    const workload = targetWorkload(asked, manifest, classWeightsFor(asked, store, samples));
+    const weights = classWeightsFor(asked, store, samples);
+    const workload = foreign
+      ? headWorkload(asked, manifest, foreign.dimensions, weights)
+      : targetWorkload(asked, manifest, weights);
+    const feedsOf: SampleFeeds = foreign
+      ? featureFeeds(manifest, foreign)
+      : (batch) => sampleFeeds(batch, manifest);
     const config = saved ? { ...asked, forms: saved.forms } : await withChosenForms(workload, asked, engine);
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     writeRun(run, { data: options.data, format, config });
     const { parameters } = buildGraph('evaluation', workload, config);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
-    const { state, report } = await startState(config, parameters);
+    const { state, report } = await startState(config, parameters, foreign !== null);
     if (report && !checkpoint) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(report, null, 2)}\n`);
       process.stderr.write(`${config.init.from}: ${formatLoad(report).replaceAll('\n', '\n  ')}\n`);
     }
-    const predictor = await createPredictor(workload, config, store, engine);
+    const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
       const validation = splits.validation.slice(0, config.validation.samples);
       const plan: SamplePlan = {
@@ -165,7 +201,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
         dataHash: store.hash,
         samples: epochLength(plan),
         openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
-        feeds: (batch) => sampleFeeds(batch, manifest),
+        feeds: (batch) => feedsOf(batch, samples),
         validate: async (current) => {
           const { loss, scores } = await scorePredictions(
             store,
@@ -250,7 +286,11 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     });
   const [first] = runs;
   const engine = await openEngine(first!.config.device);
-  const study: Study = { ...data, engine, options };
+  const { from } = first!.config.init;
+  const foreign = isForeignEncoder(from)
+    ? await foreignFeatures(from, data.store, engine, first!.config.threads)
+    : null;
+  const study: Study = { ...data, engine, options, foreign };
   const finished: TrialSummary[] = [];
   for (const { run, config } of runs) {
     const trial = await runTrial(study, run, config);

@@ -32,10 +32,12 @@ async function weightsOf({ from, checkpoint }: FinetuneConfig['init']): Promise<
 export async function startState(
   config: FinetuneConfig,
   parameters: readonly Parameter[],
+  atRandom = config.init.from === 'random',
 ): Promise<{ state: State; report: LoadReport | null }> {
   const { init, seed } = config;
   const initial = initialize(parameters, seed);
-  if (init.from === 'random') return { state: freshState(parameters, config, initial), report: null };
+  if (atRandom || init.from === 'random')
+    return { state: freshState(parameters, config, initial), report: null };
   if (!existsSync(init.from))
     throw new UserError('input', {
       what: 'there are no weights here',

@@ -1,5 +1,5 @@
 /** A target task: its graphs, what they are fed, and what they say of samples. */
-import { classification } from '../../graphs/tasks/classification.js';
+import { classification, featureClassification } from '../../graphs/tasks/classification.js';
 import type { ImageOptions } from '../../graphs/tasks/image.js';
 import { type SegmentationLoss, segmentation } from '../../graphs/tasks/segmentation.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
@@ -7,7 +7,7 @@ import { microBatches } from '../config/training.js';
 import { evaluationBatches, type SampleBatch } from '../data/samples/batches.js';
 import type { SampleEntry, SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
-import type { Engine, EngineTensor } from '../runtime/engine.js';
+import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
 import { buildGraph, loadGraph, type Workload } from './models.js';
 import type { State } from './stepper.js';
 
@@ -49,14 +49,21 @@ const segmentationLosses = (
   return loss === 'dice' ? [dice] : loss === 'binaryCrossEntropy' ? [binary] : [dice, binary];
 };
 
-/** What a fine-tuning run trains. Two classes have one output, the probability of the second. */
+/** Two classes have one output, the probability of the second. */
+const headOf = ({ classes }: SampleFormat, weights: ClassWeights) =>
+  classes.length === 2
+    ? ({ outputs: 1, loss: { name: 'binaryCrossEntropy', positiveWeights: weights } } as const)
+    : ({ outputs: classes.length, loss: { name: 'crossEntropy', classWeights: weights } } as const);
+
+/** What a fine-tuning run trains. */
 export function targetWorkload(
   config: FinetuneConfig,
-  { classes, channels, size: [x, y, z], type, window }: SampleFormat,
+  format: SampleFormat,
   weights: ClassWeights,
 ): Workload {
   const { network, frozenEncoder, hidden, loss } = config;
-  const isBinary = classes.length === 2;
+  const { classes, channels, type, window } = format;
+  const [x, y, z] = format.size;
   return (samples) => {
     const image: ImageOptions = { batch: samples, channels, size: [z, y, x], inputType: type, window };
     if (config.kind === 'segmentation')
@@ -67,18 +74,15 @@ export function targetWorkload(
         classes: classes.length,
         losses: segmentationLosses(loss, weights),
       });
-    return classification({
-      ...image,
-      network,
-      frozenEncoder,
-      hidden,
-      outputs: isBinary ? 1 : classes.length,
-      loss: isBinary
-        ? { name: 'binaryCrossEntropy', positiveWeights: weights }
-        : { name: 'crossEntropy', classWeights: weights },
-    });
+    return classification({ ...image, network, frozenEncoder, hidden, ...headOf(format, weights) });
   };
 }
+
+/** What a run trains on the features of a foreign encoder. */
+export const headWorkload =
+  ({ hidden }: FinetuneConfig, format: SampleFormat, dimensions: number, weights: ClassWeights): Workload =>
+  (samples) =>
+    featureClassification({ batch: samples, dimensions, hidden, ...headOf(format, weights) });
 
 /** What the graphs call the parts of a batch. */
 export function sampleFeeds(
@@ -114,12 +118,16 @@ export interface Predictor {
   release(): Promise<void>;
 }
 
-/** Loads a run's evaluation graph. */
+/** What a graph is fed for a batch of some samples. */
+export type SampleFeeds = (batch: SampleBatch, samples: readonly SampleEntry[]) => Tensors;
+
+/** Loads a run's evaluation graph. @param feedsOf for graphs that take anything but images */
 export async function createPredictor(
   workload: Workload,
   config: FinetuneConfig,
   store: SampleStore,
   engine: Engine,
+  feedsOf: SampleFeeds = (batch) => sampleFeeds(batch, store.manifest),
 ): Promise<Predictor> {
   const built = buildGraph('evaluation', workload, config);
   const session = await loadGraph(built, config, engine);
@@ -131,7 +139,7 @@ export async function createPredictor(
     async *predict(samples, state) {
       const parameters = Object.fromEntries(names.map((name) => [name, state.get(name)!]));
       for (const batch of evaluationBatches(store, samples, size)) {
-        const feeds = sampleFeeds(batch, store.manifest);
+        const feeds = feedsOf(batch, samples);
         const taken = Object.fromEntries(session.inputs.filter((n) => n in feeds).map((n) => [n, feeds[n]!]));
         const out = await session.run({ ...taken, ...parameters });
         const [losses, weights, values] = ['loss', 'weight', 'probabilities'].map(

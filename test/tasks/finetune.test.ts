@@ -1,8 +1,13 @@
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../../graphs/onnx/builder.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
+import { UserError } from '../../src/errors.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { exportModel } from '../../src/tasks/export.js';
 import { exportTarget } from '../../src/tasks/export-target.js';
 import { type FinetuneOptions, finetune } from '../../src/tasks/finetune.js';
 import { inspect } from '../../src/tasks/inspect.js';
@@ -10,6 +15,7 @@ import { prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { makeTargetReport } from '../../src/tasks/report-target.js';
 import { checkpointPath, loadCheckpoint } from '../../src/train/checkpoint.js';
+import { foreignFeatures } from '../../src/train/foreign-encoder.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
@@ -135,6 +141,53 @@ describe('finetune', () => {
     expect([...after.keys()]).not.toContain('classifier.hidden.weight');
     const { loaded, missing } = JSON.parse(readFileSync(at('probe/trial-01/loaded.json'), 'utf8'));
     expect([loaded.length, missing.length]).toEqual([encoder.length, 0]);
+  });
+
+  test('any ONNX encoder gives features for a classifier: as good as the same encoder frozen', async () => {
+    const { model } = await exportModel({ run: at('pretrained'), out: at('encoder') });
+    const settings = ['batch=6', 'threads=1', 'validation.every=5', 'hidden=null'];
+    const flags = { steps: 10 };
+    const foreign = await finetune({ ...options('foreign', { init: model }), settings, flags });
+    const frozen = { steps: 10, frozenEncoder: true };
+    await finetune({ ...options('frozen', { init: at('pretrained') }), settings, flags: frozen });
+    const losses = (name: string) =>
+      readMetrics(join(at(name), 'trial-01/metrics.jsonl')).map((m) => m.loss ?? m.validationLoss!);
+    losses('frozen').forEach((loss, i) => {
+      expect(losses('foreign')[i]).toBeCloseTo(loss, 4);
+    });
+    const weights = loadCheckpoint(checkpointPath(at('foreign/trial-01'), 'best')).tensors;
+    expect([...weights.keys()].some((name) => name.startsWith('encoder.'))).toBe(false);
+    expect(foreign.mean.auc).toBeGreaterThanOrEqual(0);
+    await expect(exportTarget({ run: at('foreign/trial-01'), out: at('x') })).rejects.toThrow(/is not ours/);
+  });
+
+  test('encoders of other makes: values from 0 to 1, feature maps; what is none is refused', async () => {
+    const g = new GraphBuilder('theirs');
+    const input = g.input('pixels', 'float32', ['N', 1, 'D', 'H', 'W']);
+    g.output('map', g.add('MaxPool', [input], { kernel_shape: [2, 2, 2], strides: [2, 2, 2] }));
+    const path = at('theirs.onnx');
+    writeFileSync(path, encodeModel(toModel(g.build())));
+    const store = openSampleStore(at('classified'));
+    const { dimensions, rows } = await foreignFeatures(path, store, nodeEngine, 1);
+    expect([dimensions, rows.size]).toEqual([1, 32]);
+    for (const [feature] of rows.values()) expect(feature! > 0 && feature! < 1).toBe(true);
+    const ball = (label: number) =>
+      store.manifest.samples.filter((s) => s.label === label).map((s) => rows.get(s.id)![0]!);
+    expect(Math.min(...ball(1))).toBeGreaterThan(Math.max(...ball(0)));
+
+    const two = new GraphBuilder('two');
+    two.output('sum', two.add('Add', [two.input('a', 'float32', [1]), two.input('b', 'float32', [1])]));
+    writeFileSync(at('two.onnx'), encodeModel(toModel(two.build())));
+    await expect(foreignFeatures(at('two.onnx'), store, nodeEngine, 1)).rejects.toThrow(
+      /no encoder of images/,
+    );
+    writeFileSync(at('broken.onnx'), 'no model');
+    await expect(finetune(options('x', { init: at('broken.onnx') }))).rejects.toThrow(UserError);
+    await expect(finetune(segment('x', { init: path }))).rejects.toThrow(/for a classifier only/);
+    const augmented = { settings: [...SETTINGS, 'augmentation.flips=true'] };
+    await expect(finetune({ ...options('x', { init: path }), ...augmented })).rejects.toThrow(
+      /images cannot change/,
+    );
   });
 
   test('a decoder with skip connections does not fit one without, unless that is asked for', async () => {
