@@ -28,6 +28,7 @@ export {
 } from './analysis/significance.js';
 export { mean, pearson, quantile, standardDeviation } from './analysis/statistics.js';
 export { type SurfaceMeasures, surfaceMeasures } from './analysis/surface.js';
+export { type FinetuneConfig, resolveFinetuneConfig } from './config/finetuning.js';
 export { type Config, type ConfigSources, resolveConfig } from './config/pretraining.js';
 export { findScans, readScanHeader, readVolume } from './data/formats/index.js';
 export { writeMetaImage } from './data/formats/metaimage.js';
@@ -36,24 +37,32 @@ export { orientLPS, voxelToWorld, worldToVoxel } from './data/geometry.js';
 export { type Batch, openLoader, validationBatches } from './data/loader.js';
 export { type Box, type PartOptions, samplePart } from './data/parts.js';
 export type { Loader } from './data/read-ahead.js';
+export { openSampleStore, readSample, type SampleStore } from './data/samples/store.js';
 export { openTileStore, readTile, type TileStore } from './data/tiles.js';
 export type { Grid, Volume, XYZ } from './data/volume.js';
 export { type ErrorKind, UserError } from './errors.js';
+export { runExperiment } from './experiments/experiment.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
 export type { Engine, EngineTensor, Session } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
+export { analyze } from './tasks/analyze.js';
 export { runDemo } from './tasks/demo.js';
 export { doctor } from './tasks/doctor.js';
 export { embed } from './tasks/embed.js';
 export { type EvaluateOptions, evaluate } from './tasks/evaluate.js';
 export type { Evaluation } from './tasks/evaluation.js';
 export { exportModel } from './tasks/export.js';
+export { exportTarget } from './tasks/export-target.js';
+export { finetune } from './tasks/finetune.js';
 export { makeGraph } from './tasks/graph.js';
 export { inspect } from './tasks/inspect.js';
 export { writePhantoms } from './tasks/phantom.js';
+export { writeTaskPhantoms } from './tasks/phantom-task.js';
 export { prepare } from './tasks/prepare.js';
+export { prepareSamples } from './tasks/prepare-samples.js';
 export { pretrain } from './tasks/pretrain.js';
 export { makeReport } from './tasks/report.js';
+export { makeTargetReport } from './tasks/report-target.js';
 export {
   formatLoad,
   type LoadOptions,
