@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Correlation, pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { toCsv } from '../csv.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
@@ -158,17 +159,12 @@ function alongTraining(groups: ReturnType<typeof grouped>, run: string): Checkpo
   }));
 }
 
-const csvCell = (value: string | number) =>
-  typeof value === 'number' ? String(value) : `"${value.replaceAll('"', '""')}"`;
-
 /** One line a trial. */
-function toCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>): string {
-  const lines = groups.flatMap(({ target, fraction, source, step, metric, values }) =>
-    values.map((value, i) =>
-      [target, fraction, source, step ?? '', config.seed + i, metric, value].map(csvCell).join(','),
-    ),
+function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>): string {
+  const rows = groups.flatMap(({ target, fraction, source, step, metric, values }) =>
+    values.map((value, i) => [target, fraction, source, step ?? '', config.seed + i, metric, value]),
   );
-  return `${['target,fraction,source,step,seed,metric,value', ...lines].join('\n')}\n`;
+  return toCsv(['target', 'fraction', 'source', 'step', 'seed', 'metric', 'value'], rows);
 }
 
 /**
@@ -232,7 +228,7 @@ function writeResults(
     correlations,
     files: { page: file('html'), json: file('json'), csv: file('csv'), chart: file('svg') },
   };
-  writeFileAtomic(result.files.csv, toCsv(config, groups));
+  writeFileAtomic(result.files.csv, trialsCsv(config, groups));
   writeFileAtomic(result.files.chart, trialsChart(result));
   writeFileAtomic(result.files.json, `${JSON.stringify({ config, ...result }, null, 2)}\n`);
   writeFileAtomic(result.files.page, renderExperiment(result, config));

@@ -6,6 +6,7 @@ import { principalComponents, TSNE_STEPS, tsne, umap } from '../analysis/embeddi
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy, silhouette } from '../analysis/neighbours.js';
 import { CHEST_WINDOW } from '../config/training.js';
+import { toCsv } from '../csv.js';
 import { repeatVoxels } from '../data/average.js';
 import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
@@ -288,17 +289,13 @@ function writeAnalysis(
     points: file('points.csv'),
   };
   const columns = Object.keys(encoders[0]!) as (keyof EncoderMeasures)[];
-  const cell = (value: string | number) =>
-    typeof value === 'number' ? String(value) : `"${value.replaceAll('"', '""')}"`;
-  const lines = encoders.map((row) => columns.map((column) => cell(row[column])).join(','));
-  writeFileAtomic(files.csv, `${[columns.join(','), ...lines].join('\n')}\n`);
+  const measures = encoders.map((row) => columns.map((column) => row[column]));
+  writeFileAtomic(files.csv, toCsv(columns, measures));
   const points = analysed.flatMap(({ name, tsne: first, umap: second }) =>
-    first.map(({ x, y, whole, scale }, p) =>
-      [name, whole, scale, x, y, second[p]!.x, second[p]!.y].map(cell).join(','),
-    ),
+    first.map(({ x, y, whole, scale }, p) => [name, whole, scale, x, y, second[p]!.x, second[p]!.y]),
   );
-  const head = 'encoder,whole,scale,tsne_x,tsne_y,umap_x,umap_y';
-  writeFileAtomic(files.points, `${[head, ...points].join('\n')}\n`);
+  const head = ['encoder', 'whole', 'scale', 'tsne_x', 'tsne_y', 'umap_x', 'umap_y'];
+  writeFileAtomic(files.points, toCsv(head, points));
   for (const { name, tsne: first, umap: second } of analysed) {
     const slug = name.replaceAll(/[^\w.-]+/g, '_');
     writeFileAtomic(file(`tsne-${slug}.svg`), embeddingChart(`t-SNE of ${name}`, first));

@@ -68,6 +68,7 @@ function negativesOf({ volume, masks, nodules }: Phantom, seed: number, index: n
   return found;
 }
 
+/** A line of a table, coordinates in mm. */
 const csv = (cells: readonly (string | number)[]) =>
   cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(4) : cell)).join(',');
 

@@ -3,6 +3,7 @@ import { overlapMeasures } from '../analysis/overlap.js';
 import { areaUnderRoc, averagePrecision, rankScores } from '../analysis/ranking.js';
 import { mean } from '../analysis/statistics.js';
 import { surfaceMeasures } from '../analysis/surface.js';
+import { toCsv } from '../csv.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
 import type { Prediction } from '../train/target.js';
 
@@ -110,16 +111,11 @@ export async function scorePredictions(
   return { scores, rows, loss: loss / weight };
 }
 
-const cell = (value: string | number) =>
-  typeof value === 'number'
-    ? String(value)
-    : /[",\n]/.test(value)
-      ? `"${value.replaceAll('"', '""')}"`
-      : value;
-
 /** Rows as CSV; a measure that is not defined for a sample is empty. */
 export function rowsToCsv(rows: readonly SampleRow[]): string {
   const columns = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  const lines = rows.map((row) => columns.map((column) => cell(row[column] ?? '')).join(','));
-  return `${[columns.map(cell).join(','), ...lines].join('\n')}\n`;
+  return toCsv(
+    columns,
+    rows.map((row) => columns.map((column) => row[column] ?? '')),
+  );
 }

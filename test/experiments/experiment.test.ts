@@ -56,7 +56,7 @@ describe('p2w experiment', () => {
     expect(comparisons).toMatchObject([{ source: 'parts2whole', against: 'random' }]);
     const csv = readFileSync(join(folder, files.csv), 'utf8').trimEnd().split('\n');
     expect(csv).toHaveLength(5);
-    expect(csv[1]).toMatch(/^"balls",0\.5,"random","",1,"auc",[\d.]+$/);
+    expect(csv[1]).toMatch(/^balls,0\.5,random,,1,auc,[\d.]+$/);
     const page = readFileSync(join(folder, files.page), 'utf8');
     expect(page).toContain('98.67 ± 0.23');
     expect(readFileSync(join(folder, files.chart), 'utf8')).toMatch(/^<svg [\s\S]*<\/svg>\n$/);

@@ -80,8 +80,12 @@ export interface SamplePlan {
 }
 
 /** Samples that an epoch goes through. */
-export const epochLength = ({ samples, balance, seed }: Omit<SamplePlan, 'augmentation' | 'batch'>): number =>
-  epochOrder(samples, balance, seed, 0).length;
+export function epochLength({ samples, balance }: Pick<SamplePlan, 'samples' | 'balance'>): number {
+  if (balance !== 'sampling') return samples.length;
+  const counts = new Map<number | null, number>();
+  for (const { label } of samples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return counts.size * Math.min(...counts.values());
+}
 
 /** Puts samples together. @param variant how a sample is changed before */
 function assemble(
