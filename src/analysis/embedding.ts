@@ -36,6 +36,11 @@ export function principalComponents(rows: Points, components = COMPONENTS): numb
 
 const PERPLEXITY = 30;
 export const TSNE_STEPS = 500;
+/**
+ * Learning rate for n points (Belkina et al. 2019: n over the early exaggeration); fewer than 120 points keep the
+ * library's 10.
+ */
+const learningRate = (points: number) => Math.max(10, points / 12);
 /** Standard deviation of the first solution along its longer axis (van der Maaten & Hinton 2008). */
 const START_DEVIATION = 1e-4;
 
@@ -48,7 +53,7 @@ const START_DEVIATION = 1e-4;
  */
 export function tsne(points: Points, onProgress?: (done: number) => void): [x: number, y: number][] {
   const perplexity = Math.min(PERPLEXITY, Math.max(2, Math.floor((points.length - 1) / 3)));
-  const model = new TSNE({ dim: 2, perplexity, epsilon: 10 });
+  const model = new TSNE({ dim: 2, perplexity, epsilon: learningRate(points.length) });
   model.initDataRaw(points.map((point) => [...point]));
   const start = model.getSolution() as number[][];
   const deviation = Math.sqrt(points.reduce((sum, [x]) => sum + x! * x!, 0) / points.length) || 1;
