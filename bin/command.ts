@@ -3,7 +3,7 @@ import { PRESET_NAMES } from '../src/config/pretraining.js';
 import { PROXIES } from '../src/config/proxies.js';
 import type { XYZ } from '../src/data/volume.js';
 import { UserError } from '../src/errors.js';
-import { DEVICES } from '../src/runtime/device.js';
+import { DEVICES, ENGINES } from '../src/runtime/device.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
 export interface Output {
@@ -34,12 +34,24 @@ export function command<const O extends Record<string, Options>>(spec: Specifica
       return all.example(spec.examples.map(([line, says]): [string, string] => [line, says]));
     },
     handler: async (args) => {
+      refuseRepeated(args, spec.options);
       const output = await spec.run(args as never);
       if (!args.json && output.text) process.stdout.write(`${output.text}\n`);
       if (args.json) process.stdout.write(`${JSON.stringify(output.json)}\n`);
       process.exitCode = output.exitCode ?? 0;
     },
   };
+}
+
+/** @throws UserError for an option that takes one value and was given several times */
+function refuseRepeated(args: Readonly<Record<string, unknown>>, options: Record<string, Options>): void {
+  const repeated = Object.keys(options).find((name) => Array.isArray(args[name]) && !options[name]!.array);
+  if (repeated !== undefined)
+    throw new UserError('usage', {
+      what: 'this option takes one value',
+      where: `--${repeated}`,
+      got: (args[repeated] as unknown[]).join(' and '),
+    });
 }
 
 /** Three numbers, such as `0.7x0.7x1.5`. @throws UserError when they are none */
@@ -86,6 +98,13 @@ export function parsePairs(where: string, texts: readonly string[]): Record<stri
 export const deviceOption = {
   string: true,
   describe: `${DEVICES}; auto is the CPU`,
+} as const satisfies Options;
+
+/** What runs it there. */
+export const engineOption = {
+  choices: ENGINES,
+  describe:
+    'ONNX Runtime for Node.js (node, default) or its WebAssembly builds: onnxruntime-web, -training-web',
 } as const satisfies Options;
 
 /** True after the first Ctrl-C; the second ends the process at once. */

@@ -1,6 +1,6 @@
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { formatFinetune, finetune as run } from '../../src/tasks/finetune.js';
-import { command, configOptions, deviceOption, onInterrupt } from '../command.js';
+import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
 export const finetune = command({
   usage: 'finetune',
@@ -37,6 +37,7 @@ export const finetune = command({
     steps: { number: true, describe: 'steps at most' },
     batch: { number: true, describe: 'samples a step' },
     device: deviceOption,
+    engine: engineOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
     seed: { number: true, default: 1, describe: 'of the first trial: of weights, order and --fraction' },
     resume: { boolean: true, default: false, describe: 'go on with the trials that are in --out' },
@@ -73,6 +74,7 @@ export const finetune = command({
         steps: args.steps,
         batch: args.batch,
         device: args.device,
+        engine: args.engine,
         threads: args.threads,
       },
       trials: args.trials,

@@ -1,5 +1,5 @@
 import { formatPretrain, pretrain as run } from '../../src/tasks/pretrain.js';
-import { command, configOptions, deviceOption, onInterrupt } from '../command.js';
+import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
 export const pretrain = command({
   usage: 'pretrain',
@@ -10,6 +10,7 @@ export const pretrain = command({
     ...configOptions,
     steps: { number: true, describe: 'steps at most' },
     device: deviceOption,
+    engine: engineOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
     seed: { number: true, describe: 'of weights, order, parts and corruptions' },
     intensity: {
@@ -44,6 +45,7 @@ export const pretrain = command({
         proxy: args.proxy,
         steps: args.steps,
         device: args.device,
+        engine: args.engine,
         threads: args.threads,
         seed: args.seed,
         intensity: args.intensity,

@@ -46,7 +46,7 @@ export async function benchForms(options: FormsBenchOptions): Promise<FormsBench
   const { preset, batch, rounds, threads = 0 } = options;
   checkCounts(options);
   const config = resolveConfig({ preset, flags: { batch, microBatch: batch, threads } });
-  const engine = await openEngine(config.device);
+  const engine = await openEngine(config.device, config.engine);
   const native = await nativeLayout(engine);
   const { patterns } = survey(buildGraph('step', proxyWorkload(config, config.whole), config).graph, native);
   const session = sessionOptions(config, native);

@@ -1,7 +1,7 @@
 /** What decides how any network is trained, whatever its task. */
 import { z } from 'zod';
 import { UserError } from '../errors.js';
-import { DEVICE, DEVICES } from '../runtime/device.js';
+import { DEVICE, DEVICES, ENGINES } from '../runtime/device.js';
 
 /** `128x128x64` or `[128, 128, 64]`: x, y, z. */
 export const sizeSchema = z.preprocess(
@@ -88,6 +88,8 @@ export const trainingSchema = z.strictObject({
     .string()
     .regex(DEVICE, { error: `a device is ${DEVICES}` })
     .transform((device) => (device === 'cuda' ? 'cuda:0' : device)),
+  /** What runs the graphs: ONNX Runtime for Node.js; its builds for the web, as WebAssembly, are slower. */
+  engine: z.enum(ENGINES).default('node'),
   /**
    * How operators are computed: `tuned` measures their equivalent forms on this machine, `fast` takes what is known to
    * be fast, `plain` the definitions; `auto` tunes for long runs. A run keeps what was chosen: the form of each pattern.
@@ -117,6 +119,7 @@ export const TRAINING_DEFAULTS = {
   threads: 0,
   workers: 1,
   device: 'auto',
+  engine: 'node',
   forms: 'auto',
 } satisfies Partial<TrainingConfig>;
 

@@ -3,6 +3,10 @@ import { UserError } from '../errors.js';
 /** Where models run: on the processor, or on an NVIDIA GPU, by its number. */
 export type Device = 'cpu' | `cuda:${number}`;
 
+/** What runs models: ONNX Runtime for Node.js, for the web, and for the web with its training interface. */
+export const ENGINES = ['node', 'web', 'training-web'] as const;
+export type EngineName = (typeof ENGINES)[number];
+
 /** What a user may ask for. */
 export const DEVICE = /^(auto|cpu|cuda(:\d{1,3})?)$/;
 export const DEVICES = 'auto, cpu, cuda or cuda:N';

@@ -285,7 +285,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       fix: 'add --resume to go on with it, or choose another folder',
     });
   const [first] = runs;
-  const engine = await openEngine(first!.config.device);
+  const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
   const foreign = isForeignEncoder(from)
     ? await foreignFeatures(from, data.store, engine, first!.config.threads)

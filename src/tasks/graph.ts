@@ -45,7 +45,7 @@ async function formsOf(
   tile: XYZ,
 ): Promise<Pick<GraphReport, 'forms' | 'formsBy'>> {
   const counts: Record<string, Record<string, number>> = {};
-  const engine = await openEngine(config.device);
+  const engine = await openEngine(config.device, config.engine);
   const open = config.forms === 'auto' || config.forms === 'tuned';
   const measured = open ? await measuredForms(proxyWorkload(config, tile), config, engine) : null;
   const forms = measured ?? config.forms;

@@ -88,7 +88,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     });
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
-  const engine = await openEngine(asked.device);
+  const engine = await openEngine(asked.device, asked.engine);
   return insideRun(options.out, 'pretrain', async () => {
     const config = await withChosenForms(workload, asked, engine);
     writeRun(options.out, { data, tile: store.size, config });

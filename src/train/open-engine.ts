@@ -1,18 +1,29 @@
 import { probeModel } from '../../graphs/artifacts/probe.js';
 import { UserError } from '../errors.js';
 import { cudaFacts, cudaFindings } from '../runtime/cuda.js';
-import { resolveDevice } from '../runtime/device.js';
+import { type EngineName, resolveDevice } from '../runtime/device.js';
 import type { Engine } from '../runtime/engine.js';
 import { nodeEngine, nodeEngineOn } from '../runtime/node.js';
 import { probeProvider, providerFor } from '../runtime/providers.js';
+import { wasmEngine } from '../runtime/web-node.js';
 
 /**
  * The engine for a device: `auto`, `cpu`, `cuda` or `cuda:N`. A GPU has run a model before it is returned; it is that GPU
  * or an error, never another device in its place.
- * @throws UserError of kind `runtime` that says what CUDA lacks here, of kind `usage` for what is no device
+ * @throws UserError of kind `runtime` that says what CUDA lacks here, or that a package is not installed; of kind
+ *   `usage` for what is no device, or no device of this engine
  */
-export async function openEngine(text: string): Promise<Engine> {
+export async function openEngine(text: string, name: EngineName = 'node'): Promise<Engine> {
   const device = resolveDevice(text);
+  if (name !== 'node') {
+    if (device === 'cpu') return wasmEngine(`onnxruntime-${name}`);
+    throw new UserError('usage', {
+      what: `the engine ${name} runs on the CPU only`,
+      where: '--device',
+      got: text,
+      expected: 'cpu, or --engine node',
+    });
+  }
   if (device === 'cpu') return nodeEngine;
   // NVIDIA's libraries would shorten float32 to TF32, with 10 bits, and ONNX Runtime for Node.js has no option against it.
   process.env.NVIDIA_TF32_OVERRIDE ??= '0';

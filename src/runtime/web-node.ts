@@ -1,0 +1,54 @@
+/** ONNX Runtime's builds for the web, loaded into Node.js. */
+import { createRequire } from 'node:module';
+import { availableParallelism } from 'node:os';
+import { dirname, join } from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { UserError } from '../errors.js';
+import type { Engine } from './engine.js';
+import { type WebRuntime, webEngine } from './web.js';
+
+const require = createRequire(import.meta.url);
+
+/** Builds for the web that may be installed beside onnxruntime-node. */
+const BUILDS = {
+  'onnxruntime-web': { file: 'ort.node.min.mjs', threads: Number.POSITIVE_INFINITY },
+  // Its exports give Node.js the build without training for the bare name, and refuse `/training`: so its file by name.
+  // One thread: with more, batched matrix products write beyond their memory (seen as "memory access out of bounds").
+  'onnxruntime-training-web': { file: 'ort.training.wasm.min.mjs', threads: 1 },
+} as const;
+export type WebPackage = keyof typeof BUILDS;
+
+/** Where a package's main file lies. @throws UserError when it is not installed */
+function locate(name: WebPackage): string {
+  try {
+    return dirname(require.resolve(name));
+  } catch (cause) {
+    throw new UserError('runtime', {
+      what: `${name} is not installed; it is an optional dependency`,
+      fix: 'npm install --include=optional, or take the engine "node"',
+      cause,
+    });
+  }
+}
+
+/** ONNX Runtime's version, by its own account: a package may have been installed under another name. */
+function versionOf(folder: string): string {
+  return (require(join(folder, '..', 'package.json')) as { version: string }).version;
+}
+
+/** Imports a build, and says how many threads it may start. */
+async function load(name: WebPackage, threads: number): Promise<WebRuntime> {
+  const { file, threads: most } = BUILDS[name];
+  const runtime = (await import(pathToFileURL(join(locate(name), file)).href)) as WebRuntime;
+  runtime.env.wasm.numThreads = Math.min(threads === 0 ? availableParallelism() : threads, most);
+  runtime.env.logLevel = 'error';
+  return runtime;
+}
+
+/** The WebAssembly engine of an installed package. @throws UserError when it is not installed */
+export const wasmEngine = (name: WebPackage): Engine =>
+  webEngine({
+    name: `${name} ${versionOf(locate(name))}`,
+    provider: 'wasm',
+    runtime: (threads) => load(name, threads),
+  });
