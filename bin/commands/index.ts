@@ -1,4 +1,5 @@
 import { analyze } from './analyze.js';
+import { artifacts } from './artifacts.js';
 import { bench } from './bench.js';
 import { demo } from './demo.js';
 import { doctor } from './doctor.js';
@@ -27,6 +28,7 @@ export const commands = [
   analyze,
   report,
   experiment,
+  artifacts,
   graph,
   inspect,
   doctor,

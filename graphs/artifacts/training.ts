@@ -10,7 +10,7 @@ import {
 } from '../nn/optimizers.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
-import type { Task } from '../tasks/task.js';
+import type { Outcome, Task } from '../tasks/task.js';
 import { type Built, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
 
@@ -21,17 +21,19 @@ export interface UpdateOptions {
   readonly clipNorm: number | null;
 }
 
-interface Differentiated {
+export interface Differentiated {
   readonly net: NetworkBuilder;
   readonly trainable: readonly Parameter[];
   /** Of each trainable parameter. */
   readonly gradients: readonly Value[];
+  readonly outputs: Outcome['outputs'];
 }
 
 /** Task, loss and backward pass, with the output `loss`: what step, gradient and accumulation graphs share. */
-function differentiated(g: GraphBuilder, task: Task): Differentiated {
+export function differentiated(g: GraphBuilder, task: Task): Differentiated {
   const net = new NetworkBuilder(g, 'training');
-  const loss = task(net).loss();
+  const outcome = task(net);
+  const loss = outcome.loss();
   const trainable = net.parameters.filter((p) => p.trainable);
   const found = backward(
     g,
@@ -45,7 +47,7 @@ function differentiated(g: GraphBuilder, task: Task): Differentiated {
     return g.add('Expand', [g.scalar(0), g.integers(shape)]);
   });
   g.output('loss', loss);
-  return { net, trainable, gradients };
+  return { net, trainable, gradients, outputs: outcome.outputs };
 }
 
 const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
@@ -55,7 +57,7 @@ const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
 /** Clips, updates, and returns new parameters and optimiser state as outputs. */
 function update(
   g: GraphBuilder,
-  { net, trainable, gradients: given }: Differentiated,
+  { net, trainable, gradients: given }: Omit<Differentiated, 'outputs'>,
   { optimizer: options, clipNorm }: UpdateOptions,
 ): void {
   const scalars: UpdateScalars = {

@@ -59,7 +59,8 @@ export function lower(graph: Graph, { choose, native = null }: Lowering): Graph 
   const outputs = new Set(graph.outputs.map((v) => v.name));
   const callOf = callsOf(graph, nodes, native);
   const lowered = new Lowered(g, native);
-  for (const { name, type, shape } of graph.inputs) lowered.set(name, g.input(name, type, shape));
+  for (const { name, type, shape, isSequence } of graph.inputs)
+    lowered.set(name, isSequence ? g.sequenceInput(name, type) : g.input(name, type, shape));
   // All constants first, so that none of the forms' own can take their names.
   for (const name of new Set(nodes.flatMap((node) => node.inputs))) {
     const tensor = graph.initializers.get(name);

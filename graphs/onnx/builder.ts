@@ -60,6 +60,13 @@ export class GraphBuilder {
     return value;
   }
 
+  /** Declares an input of the graph that is a sequence of tensors. */
+  sequenceInput(name: string, type: ElementType): Value {
+    const value = this.#declare({ name, type, shape: [], isSequence: true });
+    this.#inputs.push(value);
+    return value;
+  }
+
   /** Declares an output of the graph, under a name of its own. */
   output(name: string, value: Value): Value {
     const [output] = this.#append('Identity', [value], {}, [name]);

@@ -140,15 +140,14 @@ function encodeTensor(name: string, tensor: Tensor, external?: ExternalLocation)
   return { ...base, rawData: new Uint8Array(buffer, byteOffset, byteLength) };
 }
 
-const encodeValue = (value: Value): Message => ({
-  name: value.name,
-  type: {
-    tensorType: {
-      elemType: TYPE_CODES[value.type],
-      shape: { dim: value.shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d })) },
-    },
-  },
-});
+function encodeType({ type, shape, isSequence }: Value): Message {
+  const elemType = TYPE_CODES[type];
+  if (isSequence) return { sequenceType: { elemType: { tensorType: { elemType } } } };
+  const dim = shape.map((d) => (typeof d === 'number' ? { dimValue: d } : { dimParam: d }));
+  return { tensorType: { elemType, shape: { dim } } };
+}
+
+const encodeValue = (value: Value): Message => ({ name: value.name, type: encodeType(value) });
 
 function encodeAttribute(name: string, { kind, value }: Attribute): Message {
   const [type, slot] = KINDS[kind];
@@ -236,9 +235,11 @@ function decodeTensor(message: Message, readExternal?: ReadExternal): Tensor {
 }
 
 function decodeValue(message: Message): Value {
-  const tensor = message.type?.tensorType;
+  const element = message.type?.sequenceType?.elemType;
+  const tensor = (element ?? message.type)?.tensorType;
   const type = TYPE_NAMES.get(tensor?.elemType);
   if (!type) throw new GraphError(`value "${message.name}" is no tensor of a supported element type`);
+  if (element) return { name: message.name, type, shape: [], isSequence: true };
   const dims: Message[] = tensor.shape?.dim ?? [];
   return {
     name: message.name,

@@ -38,6 +38,8 @@ export interface Value {
   readonly name: string;
   readonly type: ElementType;
   readonly shape: Shape;
+  /** A sequence of any number of tensors of this type, of any shape. */
+  readonly isSequence?: true;
 }
 
 /** An attribute carries its ONNX kind, because 1 may be meant as an int or as a float. */

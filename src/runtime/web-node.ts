@@ -5,6 +5,12 @@ import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { UserError } from '../errors.js';
 import type { Engine } from './engine.js';
+import {
+  type OnDeviceModels,
+  openTrainingSession,
+  type TrainingRuntime,
+  type TrainingSession,
+} from './training-session.js';
 import { type WebRuntime, webEngine } from './web.js';
 
 const require = createRequire(import.meta.url);
@@ -37,9 +43,10 @@ function versionOf(folder: string): string {
 }
 
 /** Imports a build, and says how many threads it may start. */
-async function load(name: WebPackage, threads: number): Promise<WebRuntime> {
+async function load(name: WebPackage, threads: number): Promise<WebRuntime & TrainingRuntime> {
   const { file, threads: most } = BUILDS[name];
-  const runtime = (await import(pathToFileURL(join(locate(name), file)).href)) as WebRuntime;
+  const runtime = (await import(pathToFileURL(join(locate(name), file)).href)) as WebRuntime &
+    TrainingRuntime;
   runtime.env.wasm.numThreads = Math.min(threads === 0 ? availableParallelism() : threads, most);
   runtime.env.logLevel = 'error';
   return runtime;
@@ -52,3 +59,8 @@ export const wasmEngine = (name: WebPackage): Engine =>
     provider: 'wasm',
     runtime: (threads) => load(name, threads),
   });
+
+/** Opens the training interface on four artifacts, in WebAssembly. @throws UserError when it is not installed, or refuses them */
+export async function wasmTrainingSession(models: OnDeviceModels): Promise<TrainingSession> {
+  return openTrainingSession(await load('onnxruntime-training-web', 1), models);
+}

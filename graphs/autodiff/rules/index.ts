@@ -6,6 +6,7 @@ import { reduceRules } from './reduce.js';
 import { shapeRules } from './shape.js';
 import { spatialRules } from './spatial.js';
 
+const update = noGradient('it is for what comes after the backward pass');
 const layout = noGradient('layouts are chosen after the backward pass is built');
 
 /** The gradient of every operator, or why there is none. A missing operator does not compile. */
@@ -19,6 +20,10 @@ export const rules: Rules<OperatorName> = {
   ReorderOutput: layout,
   BlockedConv: layout,
   BlockedMaxPool: layout,
+  InPlaceAccumulatorV2: update,
+  InplaceClipGradNorm: update,
+  AdamWOptimizer: update,
+  SGDOptimizerV2: update,
   If: noGradient('differentiate its branches before building it'),
   Loop: noGradient('differentiate its body before building it'),
 };

@@ -3,6 +3,7 @@ import { control } from './control.js';
 import { elementwise } from './elementwise.js';
 import { linear } from './linear.js';
 import { meaning } from './meaning.js';
+import { onDevice } from './on-device.js';
 import { reductions } from './reduce.js';
 import { shaping } from './shape.js';
 import { spatial } from './spatial.js';
@@ -16,6 +17,7 @@ export const operators = {
   ...spatial,
   ...control,
   ...blocked,
+  ...onDevice,
   ...meaning,
 };
 

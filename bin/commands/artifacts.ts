@@ -1,0 +1,82 @@
+import { UserError } from '../../src/errors.js';
+import { formatArtifacts, writeArtifacts } from '../../src/tasks/artifacts.js';
+import { formatImport, importArtifacts } from '../../src/tasks/artifacts-import.js';
+import { ARTIFACT_TASKS } from '../../src/tasks/artifacts-manifest.js';
+import { command, configOptions, parseNames, parseSize } from '../command.js';
+
+const ACTIONS = ['write', 'import'] as const;
+
+export const artifacts = command({
+  usage: 'artifacts [action]',
+  describe: 'Write the models of ONNX Runtime’s on-device training, or import what they were trained to',
+  positional: (args) =>
+    args.positional('action', { choices: ACTIONS, default: 'write', describe: 'what to do' }),
+  options: {
+    run: { string: true, describe: 'a pre-training run, or a trial of a fine-tuning, to go on from' },
+    preset: { ...configOptions.preset, describe: 'untrained weights for a network of this size instead' },
+    task: { choices: ARTIFACT_TASKS, describe: 'what to train for: that of the run, or pretrain' },
+    classes: { string: true, describe: 'of a new target task: no,yes to classify, inside to segment' },
+    channels: { number: true, describe: 'of a new target task: channels of an image, 1' },
+    size: { string: true, describe: 'of a new target task: voxels x×y×z, those of the wholes' },
+    optimizer: { choices: ['adamw', 'sgd'] as const, describe: 'the run’s, with Adam as AdamW' },
+    schedule: {
+      choices: ['constant', 'linear'] as const,
+      default: 'constant' as const,
+      describe: 'of the learning rate; linear falls to 0 at --steps',
+    },
+    warmup: { number: true, describe: 'updates over which the learning rate rises' },
+    steps: { number: true, describe: 'updates at which a linear schedule ends' },
+    config: configOptions.config,
+    set: configOptions.set,
+    artifacts: { string: true, describe: 'import: the folder that was written' },
+    checkpoint: { string: true, describe: 'import: what the training has saved' },
+    out: { string: true, demandOption: true, describe: 'folder to write into' },
+  },
+  examples: [
+    ['$0 artifacts --preset tiny --out artifacts/tiny', 'training_model.onnx and the others, untrained'],
+    [
+      '$0 artifacts --run runs/first --task classify --classes benign,malignant --out artifacts/target',
+      'a classifier on a pre-trained encoder',
+    ],
+    [
+      '$0 artifacts import --artifacts artifacts/tiny --checkpoint trained --out runs/back',
+      'bring weights back',
+    ],
+  ],
+  run: async (args) => {
+    if ((args as { action?: string }).action === 'import') {
+      if (!args.artifacts)
+        throw new UserError('usage', {
+          what: 'name the folder that `p2w artifacts` wrote',
+          where: '--artifacts',
+        });
+      const summary = await importArtifacts({
+        artifacts: args.artifacts,
+        ...(args.checkpoint ? { checkpoint: args.checkpoint } : {}),
+        out: args.out,
+      });
+      return { text: formatImport(summary), json: summary };
+    }
+    if (args.schedule === 'linear' && args.steps === undefined)
+      throw new UserError('usage', {
+        what: 'a linear schedule ends at some update',
+        where: '--steps',
+        expected: 'how many updates there will be',
+      });
+    const summary = await writeArtifacts({
+      ...(args.run ? { run: args.run } : {}),
+      ...(args.preset ? { preset: args.preset } : {}),
+      ...(args.task ? { task: args.task } : {}),
+      ...(args.classes ? { classes: parseNames(args.classes) } : {}),
+      ...(args.channels ? { channels: args.channels } : {}),
+      ...(args.size ? { size: parseSize(args.size) } : {}),
+      ...(args.optimizer ? { optimizer: args.optimizer } : {}),
+      ...(args.warmup ? { warmup: args.warmup } : {}),
+      ...(args.schedule === 'linear' ? { decayTo: args.steps! } : {}),
+      ...(args.config ? { file: args.config } : {}),
+      settings: args.set,
+      out: args.out,
+    });
+    return { text: formatArtifacts(summary), json: summary };
+  },
+});

@@ -1,0 +1,130 @@
+import type { ArtifactsManifest } from './artifacts-manifest.js';
+
+/** What each input of a training is, by its name. */
+const MEANINGS: Readonly<Record<string, string>> = {
+  image: 'voxels, x fastest (W = x, H = y, D = z); int16 are HU, normalised inside the model',
+  sample_weight: 'how much each sample counts: 1, or 0 for those that only fill up a batch',
+  label: 'the class of each sample: for two classes 0 or 1 as float32, else its number as int32',
+  mask: 'zeros and ones, one channel a class; classes may overlap',
+  tile: 'the wholes, in HU, x fastest (W = x, H = y, D = z)',
+  part_box: 'for each whole the box of it that holds its part, in HU',
+  part_depth:
+    'matrices that resize the boxes to the size of a whole along z: rows of linear interpolation weights',
+  part_height: 'the same along y',
+  part_width: 'the same along x, transposed',
+  part_intensity: 'gamma, gain and shift of each part',
+  corrupted: 'the corrupted wholes, in [0, 1]',
+  target: 'the wholes, in [0, 1]',
+};
+
+/** Beside the four files: what they take and give, and how each binding of ONNX Runtime calls them. */
+export function artifactsReadme({ task, inputs, outputs, optimizer, schedule }: ArtifactsManifest): string {
+  const shape = (sizes: readonly number[]) => `[${sizes.join(', ')}]`;
+  const rows = inputs.map(
+    ({ name, type, shape: sizes }) => `| \`${name}\` | ${type} ${shape(sizes)} | ${MEANINGS[name] ?? ''} |`,
+  );
+  const names = inputs.map(({ name }) => name);
+  const { learningRate, warmup, decayTo } = schedule as {
+    learningRate: number;
+    warmup: number;
+    decayTo: number | null;
+  };
+  const course =
+    (warmup > 0 ? `, rising from 0 over the first ${warmup} updates` : '') +
+    (decayTo === null ? '' : `, falling to 0 at update ${decayTo}`);
+  return `# Training artifacts: ${task}
+
+For ONNX Runtime's on-device training interface: its training builds 1.18 and 1.19 for Python, C, C++, C#, Java,
+Objective-C and Swift, and onnxruntime-web 1.19. Later releases have none.
+
+| file | |
+|---|---|
+| \`training_model.onnx\` | forward and backward pass; sums gradients |
+| \`eval_model.onnx\` | forward pass |
+| \`optimizer_model.onnx\` | ${String(optimizer.name)}, learning rate ${learningRate}${course} |
+| \`checkpoint\` | weights, running statistics, and the optimiser's moments where there are any |
+| \`weights_model.onnx\` | instead of \`eval_model.onnx\`: gives all weights back as one vector, in the order of \`manifest.json\`; for the web, where nothing else does |
+
+Inputs of a training and an evaluation step, in this order:
+
+| input | type and shape | |
+|---|---|---|
+${rows.join('\n')}
+
+Outputs: ${outputs.map(({ name, shape: sizes }) => `\`${name}\` ${shape(sizes)}`).join(', ')}; those that follow are flags.
+
+The optimizer model computes the learning rate from the number of the update. What a binding sets as its learning rate
+multiplies it; 0.001, with which every binding begins, means once.
+
+Python:
+
+\`\`\`python
+from onnxruntime.training.api import CheckpointState, Module, Optimizer
+state = CheckpointState.load_checkpoint("checkpoint")
+module = Module("training_model.onnx", state, "eval_model.onnx")
+optimizer = Optimizer("optimizer_model.onnx", module)
+module.train()
+loss = module(${names.join(', ')})[0]
+optimizer.step()
+module.lazy_reset_grad()
+CheckpointState.save_checkpoint(state, "trained", include_optimizer_state=True)
+\`\`\`
+
+C++:
+
+\`\`\`cpp
+auto state = Ort::CheckpointState::LoadCheckpoint(ORT_TSTR("checkpoint"));
+Ort::TrainingSession session(env, options, state, ORT_TSTR("training_model.onnx"), ORT_TSTR("eval_model.onnx"),
+                             ORT_TSTR("optimizer_model.onnx"));
+auto outputs = session.TrainStep(inputs);
+session.OptimizerStep();
+session.LazyResetGrad();
+Ort::CheckpointState::SaveCheckpoint(state, ORT_TSTR("trained"), true);
+\`\`\`
+
+C#:
+
+\`\`\`csharp
+var state = CheckpointState.LoadCheckpoint("checkpoint");
+using var session = new TrainingSession(state, "training_model.onnx", "eval_model.onnx", "optimizer_model.onnx");
+using var outputs = session.TrainStep(inputs);
+session.OptimizerStep();
+session.LazyResetGrad();
+CheckpointState.SaveCheckpoint(state, "trained", true);
+\`\`\`
+
+Java:
+
+\`\`\`java
+var session = env.createTrainingSession("checkpoint", "training_model.onnx", "eval_model.onnx", "optimizer_model.onnx");
+var outputs = session.trainStep(inputs);
+session.optimizerStep();
+session.lazyResetGrad();
+session.saveCheckpoint(Path.of("trained"), true);
+\`\`\`
+
+Swift:
+
+\`\`\`swift
+let checkpoint = try ORTCheckpoint(path: "checkpoint")
+let session = try ORTTrainingSession(env: env, sessionOptions: options, checkpoint: checkpoint,
+  trainModelPath: "training_model.onnx", evalModelPath: "eval_model.onnx", optimizerModelPath: "optimizer_model.onnx")
+let outputs = try session.trainStep(withInputValues: inputs)
+try session.optimizerStep()
+try session.lazyResetGrad()
+try checkpoint.saveCheckpoint(toPath: "trained", withOptimizerState: true)
+\`\`\`
+
+JavaScript (the file \`ort.training.wasm.min.mjs\` of onnxruntime-web 1.19; one thread, models as bytes):
+
+\`\`\`js
+ort.env.wasm.numThreads = 1;
+const session = await ort.TrainingSession.create({ checkpointState, trainModel, evalModel, optimizerModel });
+const { loss } = await session.runTrainStep({ ${names.join(', ')} });
+await session.runOptimizerStep();
+await session.lazyResetGrad();
+\`\`\`
+
+\`p2w artifacts import --artifacts . --checkpoint trained --out run\` makes a run of what was trained.
+`;
+}
