@@ -1,21 +1,24 @@
 import { formatBench, bench as run } from '../../src/bench/bench.js';
+import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { WORKS, type WorkName } from '../../src/bench/works/index.js';
 import { command, configOptions, deviceOption } from '../command.js';
+
+const WORK_NAMES = [...(Object.keys(WORKS) as WorkName[]), 'forms', 'engines'] as const;
 
 export const bench = command({
   usage: 'bench <work>',
   describe: 'Time this package against others, in turns on this machine',
   positional: (args) =>
     args.positional('work', {
-      choices: [...Object.keys(WORKS), 'forms'],
+      choices: WORK_NAMES,
       demandOption: true,
       describe:
-        'step: one training step; encoder: features of images; data: parts cut and enlarged; prepare: scans cut into tiles; forms: every form of a step’s operators, against the plain one',
+        'step: one training step; encoder: features of images; data: parts cut and enlarged; prepare: scans cut into tiles; forms: every form of a step’s operators, against the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium',
     }),
   options: {
     work: {
-      choices: [...Object.keys(WORKS), 'forms'] as (WorkName | 'forms')[],
+      choices: WORK_NAMES,
       demandOption: true,
       hidden: true,
     },
@@ -30,6 +33,9 @@ export const bench = command({
     rounds: { number: true, default: 7, describe: 'times that each does the work' },
     device: { ...deviceOption, default: 'auto' },
     threads: { number: true, default: 0, describe: 'threads of each; 0 is one a core' },
+    steps: { number: true, default: 50, describe: 'engines: steps of training' },
+    browser: { string: true, describe: 'engines: a Chromium; by default one on the PATH' },
+    set: configOptions.set,
     python: { string: true, default: 'python3', describe: 'interpreter that has the peers’ packages' },
     input: { string: true, array: true, describe: 'scans for prepare; phantoms by default' },
     out: { string: true, describe: 'write a picture, SVG' },
@@ -42,6 +48,7 @@ export const bench = command({
     ],
     ['$0 bench prepare --input scans --python ~/venv/bin/python', 'against nibabel and SimpleITK'],
     ['$0 bench step --peer torch --python ~/venv/bin/python --json', 'numbers for programs'],
+    ['$0 bench engines --preset tiny --batch 4', 'do all runtimes compute the same, and how fast?'],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
   run: async (args) => {
@@ -49,6 +56,14 @@ export const bench = command({
     if (args.work === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads });
       return { text: formatForms(result), json: result };
+    }
+    if (args.work === 'engines') {
+      const { set: settings, steps, browser } = args;
+      const result = await benchEngines(
+        { preset, settings, batch, steps, threads, ...(browser ? { browser } : {}) },
+        (line) => process.stderr.write(`${line}\n`),
+      );
+      return { text: formatEngines(result), json: result };
     }
     const result = await run(
       {

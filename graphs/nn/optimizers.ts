@@ -86,15 +86,14 @@ function adam(
   { learningRate, step }: UpdateScalars,
 ): Updater {
   const { beta1, beta2, epsilon, weightDecay } = options;
-  // In float64: 1 − β₂ᵗ would lose four digits of seven at the first steps.
-  const exact = g.add('Cast', [step], { to: 11 });
+  // 1 − βᵗ itself would lose four digits of seven at the first steps. With u = tanh(−t·ln β / 2) it is 2u / (1 + u).
   const correction = (beta: number) => {
-    const power = g.add('Pow', [g.scalar(beta, 'float64'), exact]);
-    return g.add('Sub', [g.scalar(1, 'float64'), power]);
+    if (beta === 0) return g.scalar(1);
+    const u = g.add('Tanh', [times(g, step, -Math.log(beta) / 2)]);
+    return g.add('Div', [times(g, u, 2), g.add('Add', [u, g.scalar(1)])]);
   };
-  const float = (x: Value) => g.add('Cast', [x], { to: 1 });
-  const rate = g.add('Div', [learningRate, float(correction(beta1))]);
-  const rootCorrection = float(g.add('Sqrt', [correction(beta2)]));
+  const rate = g.add('Div', [learningRate, correction(beta1)]);
+  const rootCorrection = g.add('Sqrt', [correction(beta2)]);
   const shrink = g.add('Sub', [g.scalar(1), times(g, learningRate, weightDecay)]);
   return (parameter, given, [m, v]) => {
     const decouple = options.name === 'adamw' && weightDecay !== 0;

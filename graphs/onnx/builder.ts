@@ -255,7 +255,8 @@ export class GraphBuilder {
         name: typeof outputs === 'number' ? name : outputs[0]!,
         operator: definition.opType ?? operatorName,
         domain: definition.domain,
-        inputs: inputs.map((v) => v?.name ?? ''),
+        // What is left out at the end is not named at all: ONNX Runtime's WebGPU kernels ask no further.
+        inputs: inputs.slice(0, inputs.findLastIndex((v) => v !== null) + 1).map((v) => v?.name ?? ''),
         outputs: values.map((v) => v.name),
         attributes: tagAttributes(definition, attributes),
       });

@@ -2,7 +2,12 @@ import type { Config } from '../../config/pretraining.js';
 import { boxAround, type PartBatch } from '../../data/part-batch.js';
 import { largestPart, partMatrices, samplePart } from '../../data/parts.js';
 import { cutTile } from '../../data/tiling.js';
-import { randomStream } from '../../random.js';
+import type { Volume, XYZ } from '../../data/volume.js';
+import { type RandomStream, randomStream } from '../../random.js';
+
+/** Where a box of this size fits into a scan. */
+const placeIn = ({ size }: Volume, box: XYZ, random: RandomStream) =>
+  size.map((length, axis) => random.integer(length - box[axis]! + 1)) as unknown as XYZ;
 
 type Parts = Pick<PartBatch, 'box' | 'boxes' | 'depth' | 'height' | 'width' | 'intensity'>;
 
@@ -30,12 +35,18 @@ export function randomParts(config: Config, wholes: Int16Array<ArrayBuffer>, ind
   return { box, intensity: null, ...parts };
 }
 
-/** A batch of wholes of noise, with a random part of each; the same for the same index. */
-export function randomBatch(config: Config, index: number): PartBatch {
+/** A batch of wholes of a scan, or of noise, with a random part of each; the same for the same index. */
+export function randomBatch(config: Config, index: number, scan?: Volume): PartBatch {
   const random = randomStream(config.seed, 'random batch', index);
   const [x, y, z] = config.whole;
-  const size = config.batch;
-  const wholes = Int16Array.from({ length: size * x * y * z }, () => random.between(-1000, 1000));
+  const { batch: size, whole } = config;
+  const voxels = x * y * z;
+  const wholes = new Int16Array(size * voxels);
+  for (let i = 0; i < size; i++) {
+    const tile = wholes.subarray(i * voxels, (i + 1) * voxels);
+    if (scan) cutTile(scan, placeIn(scan, whole, random), whole, tile);
+    else for (const at of tile.keys()) tile[at] = random.between(-1000, 1000);
+  }
   const sizes = { tile: config.whole, whole: config.whole };
   const facts = { proxy: 'parts2whole', index, size, used: size, tiles: [] } as const;
   return { ...facts, ...sizes, wholes, ...randomParts(config, wholes, index) };

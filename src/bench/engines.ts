@@ -1,0 +1,283 @@
+/** The same training on every ONNX Runtime that there is: do the losses agree, and how long does a step take? */
+import { floatInputs } from '../../graphs/artifacts/float-inputs.js';
+import {
+  onDeviceEvaluationGraph,
+  onDeviceOptimizerGraph,
+  onDeviceTrainingGraph,
+} from '../../graphs/artifacts/on-device.js';
+import { encodeCheckpoint } from '../../graphs/artifacts/on-device-checkpoint.js';
+import type { Parameter } from '../../graphs/nn/module.js';
+import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { UserError } from '../errors.js';
+import { type MachineFacts, machineFacts } from '../machine.js';
+import { makePhantom } from '../phantom/chest.js';
+import type { EngineTensor } from '../runtime/engine.js';
+import { nodeEngine } from '../runtime/node.js';
+import { mapTensors } from '../runtime/ort.js';
+import type { WebProvider } from '../runtime/web.js';
+import { type WebPackage, wasmEngine, wasmTrainingSession } from '../runtime/web-node.js';
+import { initialize } from '../train/initialize.js';
+import { buildGraph, encodeGraph, portable } from '../train/models.js';
+import { batchFeeds, proxyWorkload } from '../train/proxy.js';
+import { freshState } from '../train/stepper.js';
+import { builtFolder, findBrowser, packageFolder, runPage } from './engines/browser.js';
+import { type Curve, sessionCurve, stepCurve, type Work } from './engines/curves.js';
+import { pack } from './engines/packed.js';
+import type { PageResult, PageTask, PageWork } from './engines/page.js';
+import { spreadOf } from './race.js';
+import { randomBatch } from './works/random-batch.js';
+
+export interface EnginesOptions {
+  readonly preset: PresetName;
+  readonly settings?: readonly string[];
+  readonly batch: number;
+  readonly steps: number;
+  /** 0 is one a core. The training build has one. */
+  readonly threads: number;
+  /** A Chromium; one on the PATH without it. */
+  readonly browser?: string;
+}
+
+export interface EngineRow {
+  readonly name: string;
+  readonly place: string;
+  readonly losses: readonly number[];
+  /** Largest difference of a loss from onnxruntime-node's. */
+  readonly difference: number;
+  /** A step takes, median and extremes, the first left out. */
+  readonly seconds: { readonly median: number; readonly min: number; readonly max: number };
+  /** How many times as long as onnxruntime-node's. */
+  readonly ratio: number;
+}
+
+export interface EnginesResult {
+  readonly preset: PresetName;
+  readonly batch: number;
+  readonly steps: number;
+  readonly machine: MachineFacts;
+  readonly rows: readonly EngineRow[];
+  readonly absent: readonly { readonly name: string; readonly place: string; readonly missing: string }[];
+}
+
+/** One way to train; throws where it cannot be had. */
+interface Contestant {
+  readonly name: string;
+  readonly place: string;
+  train(work: Work): Promise<Curve>;
+}
+
+const SCAN = [192, 192, 96] as const;
+const ADAMW = { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 };
+
+const asFloat = ({ shape, data }: EngineTensor): EngineTensor => ({
+  type: 'float32',
+  shape,
+  data: Float32Array.from(data as Int16Array),
+});
+
+/** Graph, state and batches; all engines get the same bytes, of standard operators. */
+function makeWork({ preset, settings = [], batch, steps, threads }: EnginesOptions): Work {
+  const config = resolveConfig({
+    preset,
+    settings: [...settings, `batch=${batch}`, 'microBatch=null', 'forms=fast'],
+  });
+  // Of a body, not of noise, whose parts are all alike: there rounding grows from step to step.
+  const { volume: scan } = makePhantom({ seed: config.seed, index: 0, size: SCAN });
+  const workload = proxyWorkload(config, config.whole);
+  const step = buildGraph('step', workload, config);
+  const task = workload(batch);
+  const training = onDeviceTrainingGraph(task);
+  const values = initialize(step.parameters, config.seed);
+  const tensors = (of: (p: Parameter) => boolean) =>
+    training.parameters.filter(of).map(({ name, shape }) => ({ name, shape, data: values.get(name)! }));
+  const schedule = { learningRate: config.learningRate, warmup: 0, decayTo: null };
+  const encode = (graph: typeof step.graph) =>
+    encodeGraph({ graph: floatInputs(graph), parameters: [] }, portable(config));
+  return {
+    step: encode(step.graph),
+    artifacts: {
+      training: encode(training.graph),
+      evaluation: encode(onDeviceEvaluationGraph(task).graph),
+      optimizer: encode(
+        onDeviceOptimizerGraph({ optimizer: { name: 'adamw', ...ADAMW }, clipNorm: null, schedule }),
+      ),
+      checkpoint: encodeCheckpoint({
+        trainable: tensors((p) => p.trainable),
+        frozen: tensors((p) => !p.trainable),
+        optimizer: null,
+      }),
+    },
+    state: Object.fromEntries(freshState(step.parameters, config, values)),
+    batches: Array.from({ length: steps }, (_, i) =>
+      mapTensors(batchFeeds(randomBatch(config, i, scan)), asFloat),
+    ),
+    learningRate: config.learningRate,
+    threads,
+  };
+}
+
+const IN_NODE = 'Node.js';
+const inNode = (name: WebPackage): Contestant => ({
+  name: `${name}, WebAssembly`,
+  place: IN_NODE,
+  train: (work) => stepCurve(wasmEngine(name), work),
+});
+
+/** A page's modules and the work, as they are served. */
+function siteOf(task: PageTask, work: Work, runtime: string) {
+  const state = pack(work.state);
+  const batches = work.batches.map(pack);
+  const described: PageWork = {
+    learningRate: work.learningRate,
+    state: state.contents,
+    batches: batches.map(({ contents }) => contents),
+  };
+  return {
+    folders: { dist: builtFolder(), ort: runtime },
+    contents: {
+      '/work/task.json': JSON.stringify(task),
+      '/work/work.json': JSON.stringify(described),
+      '/work/step': work.step,
+      '/work/state': state.bytes,
+      ...Object.fromEntries(batches.map(({ bytes }, i) => [`/work/batch-${i}`, bytes])),
+      ...Object.fromEntries(Object.entries(work.artifacts).map(([name, bytes]) => [`/work/${name}`, bytes])),
+    },
+  };
+}
+
+const PAGE_SECONDS = 1200;
+
+function inBrowser(
+  name: string,
+  options: { package: WebPackage; file: string; provider: WebProvider; session?: boolean },
+  browser: string | undefined,
+): Contestant {
+  return {
+    name,
+    place: 'Chromium',
+    async train(work) {
+      const found = browser ?? findBrowser();
+      if (!found)
+        throw new UserError('runtime', { what: 'no Chromium is installed', fix: '--browser names one' });
+      const runtime = packageFolder(options.package);
+      if (!runtime) throw new UserError('runtime', { what: `${options.package} is not installed` });
+      const task: PageTask = {
+        module: `/ort/${options.file}`,
+        provider: options.provider,
+        session: options.session ?? false,
+        threads: options.package === 'onnxruntime-training-web' ? 1 : work.threads,
+      };
+      const text = await runPage(
+        found,
+        '/dist/src/bench/engines/page.js',
+        siteOf(task, work, runtime),
+        PAGE_SECONDS,
+      );
+      const result = JSON.parse(text) as PageResult;
+      if ('failed' in result) throw new UserError('runtime', { what: result.failed });
+      return result;
+    },
+  };
+}
+
+/** Everyone, onnxruntime-node first: the others are compared with it. */
+const contestants = (browser: string | undefined): readonly Contestant[] => [
+  { name: 'onnxruntime-node, CPU', place: IN_NODE, train: (work) => stepCurve(nodeEngine, work) },
+  inNode('onnxruntime-web'),
+  inNode('onnxruntime-training-web'),
+  {
+    name: 'onnxruntime-training-web, training interface',
+    place: IN_NODE,
+    train: (work) => sessionCurve(wasmTrainingSession, work),
+  },
+  inBrowser(
+    'onnxruntime-training-web, training interface',
+    {
+      package: 'onnxruntime-training-web',
+      file: 'ort.training.wasm.min.mjs',
+      provider: 'wasm',
+      session: true,
+    },
+    browser,
+  ),
+  inBrowser(
+    'onnxruntime-web, WebAssembly',
+    { package: 'onnxruntime-web', file: 'ort.wasm.bundle.min.mjs', provider: 'wasm' },
+    browser,
+  ),
+  inBrowser(
+    'onnxruntime-web, WebGPU',
+    { package: 'onnxruntime-web', file: 'ort.webgpu.bundle.min.mjs', provider: 'webgpu' },
+    browser,
+  ),
+];
+
+/**
+ * Trains the same network from the same weights on the same batches, on every engine in turn.
+ * @param log what happens, line by line
+ * @throws UserError when steps or batch make no sense, or onnxruntime-node itself cannot do it
+ */
+export async function benchEngines(
+  options: EnginesOptions,
+  log: (line: string) => void,
+): Promise<EnginesResult> {
+  const { preset, batch, steps, browser } = options;
+  if (!Number.isInteger(steps) || steps < 2)
+    throw new UserError('usage', {
+      what: 'a curve has two steps or more',
+      where: '--steps',
+      got: String(steps),
+    });
+  const work = makeWork(options);
+  const rows: EngineRow[] = [];
+  const absent: { name: string; place: string; missing: string }[] = [];
+  for (const { name, place, train } of contestants(browser)) {
+    let curve: Curve;
+    try {
+      curve = await train(work);
+    } catch (error) {
+      if (rows.length === 0 || !(error instanceof UserError)) throw error;
+      absent.push({ name, place, missing: error.message });
+      log(`${name} in ${place} did not take part: ${error.message}`);
+      continue;
+    }
+    const first = rows[0] ?? { losses: curve.losses, seconds: spreadOf(curve.seconds.slice(1)) };
+    const seconds = spreadOf(curve.seconds.slice(1));
+    rows.push({
+      name,
+      place,
+      losses: curve.losses,
+      difference: Math.max(...curve.losses.map((loss, i) => Math.abs(loss - first.losses[i]!))),
+      seconds,
+      ratio: seconds.median / first.seconds.median,
+    });
+    log(`${name} in ${place}: ${seconds.median.toPrecision(3)} s/step`);
+  }
+  return { preset, batch, steps, machine: machineFacts(), rows, absent };
+}
+
+/** The result for people. */
+export function formatEngines({ preset, batch, steps, machine, rows, absent }: EnginesResult): string {
+  const table = [
+    ['', '', 'last loss', 'largest difference', 's/step', 'times onnxruntime-node'],
+    ...rows.map(({ name, place, losses, difference, seconds, ratio }) => [
+      name,
+      place,
+      losses.at(-1)!.toFixed(6),
+      difference.toExponential(1),
+      seconds.median.toPrecision(3),
+      ratio.toFixed(1),
+    ]),
+  ];
+  const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
+  return [
+    `preset ${preset}, batch ${batch}, the same ${steps} steps everywhere; ${machine.cpu}, ${machine.cores} cores`,
+    ...table.map((row) =>
+      row
+        .map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!)))
+        .join('  ')
+        .trimEnd(),
+    ),
+    ...absent.map(({ name, place, missing }) => `${name} in ${place} did not take part: ${missing}`),
+  ].join('\n');
+}
