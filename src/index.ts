@@ -28,6 +28,7 @@ export {
 } from './analysis/significance.js';
 export { mean, pearson, quantile, standardDeviation } from './analysis/statistics.js';
 export { type SurfaceMeasures, surfaceMeasures } from './analysis/surface.js';
+export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, resolveFinetuneConfig } from './config/finetuning.js';
 export { type Config, type ConfigSources, resolveConfig } from './config/pretraining.js';
 export { findScans, readScanHeader, readVolume } from './data/formats/index.js';
@@ -38,7 +39,8 @@ export { type Batch, openLoader, validationBatches } from './data/loader.js';
 export { type Box, type PartOptions, samplePart } from './data/parts.js';
 export type { Loader } from './data/read-ahead.js';
 export { openSampleStore, readSample, type SampleStore } from './data/samples/store.js';
-export { openTileStore, readTile, type TileStore } from './data/tiles.js';
+export type { TileSource } from './data/tile-source.js';
+export { openTileStore, readTile, type TileStore, tilesOf } from './data/tiles.js';
 export type { Grid, Volume, XYZ } from './data/volume.js';
 export { type ErrorKind, UserError } from './errors.js';
 export { runExperiment } from './experiments/experiment.js';
@@ -71,5 +73,5 @@ export {
   type NetworkPart,
 } from './train/load-weights.js';
 export { openEngine } from './train/open-engine.js';
-export { readSafetensors, writeSafetensors } from './train/safetensors.js';
+export { readSafetensors, writeSafetensors } from './train/safetensors-file.js';
 export { readWeights, type Weights, type WeightTensor } from './train/weight-file.js';

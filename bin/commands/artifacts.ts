@@ -1,3 +1,4 @@
+import { readConfigFile } from '../../src/config/file.js';
 import { UserError } from '../../src/errors.js';
 import { formatArtifacts, writeArtifacts } from '../../src/tasks/artifacts.js';
 import { formatImport, importArtifacts } from '../../src/tasks/artifacts-import.js';
@@ -73,7 +74,7 @@ export const artifacts = command({
       ...(args.optimizer ? { optimizer: args.optimizer } : {}),
       ...(args.warmup ? { warmup: args.warmup } : {}),
       ...(args.schedule === 'linear' ? { decayTo: args.steps! } : {}),
-      ...(args.config ? { file: args.config } : {}),
+      ...(args.config ? { file: readConfigFile(args.config) } : {}),
       settings: args.set,
       out: args.out,
     });

@@ -1,3 +1,4 @@
+import { readConfigFile } from '../../src/config/file.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { formatFinetune, finetune as run } from '../../src/tasks/finetune.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
@@ -63,7 +64,7 @@ export const finetune = command({
       out: args.out,
       ...(args.task ? { task: args.task } : {}),
       ...(args.init ? { init: args.init } : {}),
-      ...(args.config ? { file: args.config } : {}),
+      ...(args.config ? { file: readConfigFile(args.config) } : {}),
       settings: args.set,
       flags: {
         ...(Object.keys(init).length > 0 ? { init } : {}),

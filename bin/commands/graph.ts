@@ -1,3 +1,4 @@
+import { readConfigFile } from '../../src/config/file.js';
 import { formatGraph, makeGraph } from '../../src/tasks/graph.js';
 import { command, configOptions, parseSize } from '../command.js';
 
@@ -31,7 +32,7 @@ export const graph = command({
   run: async (args) => {
     const result = await makeGraph({
       preset: args.preset,
-      ...(args.config ? { file: args.config } : {}),
+      ...(args.config ? { file: readConfigFile(args.config) } : {}),
       settings: args.set,
       flags: { proxy: args.proxy },
       what: args.what,

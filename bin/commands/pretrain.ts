@@ -1,3 +1,4 @@
+import { readConfigFile } from '../../src/config/file.js';
 import { formatPretrain, pretrain as run } from '../../src/tasks/pretrain.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
@@ -39,7 +40,7 @@ export const pretrain = command({
       ...(args.data ? { data: args.data } : {}),
       out: args.out,
       preset: args.preset ?? 'tiny',
-      ...(args.config ? { file: args.config } : {}),
+      ...(args.config ? { file: readConfigFile(args.config) } : {}),
       settings: args.set,
       flags: {
         proxy: args.proxy,

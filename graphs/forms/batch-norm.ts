@@ -4,14 +4,15 @@ import { depthwise, perChannel, STEEP, sameKernel } from './blocked.js';
 import type { PlainForm, PlanesForm } from './form.js';
 import { channelSums, fitsPlanes, mapHalves } from './planes.js';
 
-/** A vector of C values as [1,C,1], to broadcast over [N,C,S]. */
-const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1]);
-/** x [N,C,…] as [N,C,S]. */
+/** A vector of C values as [1,C,1,1], to broadcast over [N,C,S,W]. */
+const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1, 1]);
+/** x [N,C,…,W] as [N,C,S,W]. */
 function flat(g: GraphBuilder, x: Value): Value {
   const [n, c, ...sizes] = knownShape(x.shape, 'BatchNorm');
-  return g.reshape(x, [n!, c!, sizeOf(sizes)]);
+  const width = sizes.pop() ?? 1;
+  return g.reshape(x, [n!, c!, sizeOf(sizes), width]);
 }
-const overBatch = [0, 2];
+const overBatch = [0, 2, 3];
 /** 1 / √(variance + epsilon) */
 const inverseDeviation = (g: GraphBuilder, variance: Value, epsilon: number) =>
   g.add('Reciprocal', [g.add('Sqrt', [g.add('Add', [variance, g.scalar(epsilon)])])]);

@@ -17,6 +17,9 @@ import {
 /** Constants up to this many values take part in shape inference. */
 const SMALL = 64;
 
+/** As many numbers are summed up one after the other without harm. */
+const ONE_PASS = 1024;
+
 /** The attributes of an operator with the standard's defaults filled in. */
 export function resolveAttributes<K extends OperatorName>(
   operator: K,
@@ -159,11 +162,24 @@ export class GraphBuilder {
   }
 
   sum(x: Value, axes: readonly number[], keepdims = 1): Value {
-    return this.add('ReduceSum', [x, this.integers(axes)], { keepdims });
+    return this.#reduce('ReduceSum', x, axes, keepdims);
   }
 
   mean(x: Value, axes: readonly number[], keepdims = 1): Value {
-    return this.add('ReduceMean', [x, this.integers(axes)], { keepdims });
+    return this.#reduce('ReduceMean', x, axes, keepdims);
+  }
+
+  /**
+   * Many numbers are reduced along the last axis first: kernels that add one number after the other, as those of
+   * WebAssembly do, lose two digits over half a million.
+   */
+  #reduce(op: 'ReduceSum' | 'ReduceMean', x: Value, axes: readonly number[], keepdims: number): Value {
+    const last = x.shape.length - 1;
+    const count = axes.reduce((product, axis) => product * Number(x.shape[axis]), 1);
+    const inSteps = axes.length > 1 && axes.includes(last) && count > ONE_PASS;
+    const rest = axes.filter((axis) => axis !== last);
+    const rows = inSteps ? this.add(op, [x, this.integers([last])], { keepdims }) : x;
+    return this.add(op, [rows, this.integers(inSteps ? rest : axes)], { keepdims });
   }
 
   /** As NumPy's x[starts:ends:steps] along `axes`. */

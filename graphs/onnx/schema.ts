@@ -1,5 +1,5 @@
 /** ONNX's protobuf messages. The only file that knows the wire format; numbers are onnx.proto's (IR version 10). */
-import protobuf from 'protobufjs';
+import protobuf from 'protobufjs/light.js';
 import {
   type Attribute,
   arrayOf,

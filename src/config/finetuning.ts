@@ -1,5 +1,5 @@
 /** What decides a fine-tuning run: defaults, then file, then `--set`, then flags. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.js';
 import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
 import { checkTraining, KERAS_NORM, TRAINING_DEFAULTS, trainingSchema } from './training.js';
@@ -108,7 +108,7 @@ export function resolveFinetuneConfig({ kind, network, ...changes }: FinetuneSou
   const given = network ? { ...network, skip: base.network.skip } : base.network;
   return checkFinetuneConfig(
     withChanges({ ...base, network: given }, changes),
-    changes.file ?? 'configuration',
+    changes.file?.path ?? 'configuration',
   );
 }
 

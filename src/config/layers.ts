@@ -1,12 +1,16 @@
 /** Configurations in layers: what stands below, then a file, then `--set`, then flags. */
-import { readFileSync } from 'node:fs';
-import type { z } from 'zod';
-import { fromSystemError, UserError } from '../errors.js';
+import type * as z from 'zod';
+import { UserError } from '../errors.js';
+
+/** A JSON file with some of the keys. */
+export interface ConfigFile {
+  readonly path: string;
+  readonly contents: Readonly<Record<string, unknown>>;
+}
 
 /** What changes a configuration, in this order. */
 export interface ConfigChanges {
-  /** A JSON file with some of the keys. */
-  readonly file?: string;
+  readonly file?: ConfigFile;
   /** `key=value`. */
   readonly settings?: readonly string[];
   /** Values of flags of their own, such as `--steps`; undefined where a flag was not given. */
@@ -14,7 +18,7 @@ export interface ConfigChanges {
 }
 
 type Json = Record<string, unknown>;
-const isObject = (value: unknown): value is Json =>
+export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** `over` on top of `under`, object by object. Another optimiser replaces all of the old one's options. */
@@ -48,28 +52,10 @@ function parseSetting(setting: string): Json {
     .reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Json;
 }
 
-function readConfigFile(path: string): Json {
-  let text: string;
-  try {
-    text = readFileSync(path, 'utf8');
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-  try {
-    const value: unknown = JSON.parse(text);
-    if (isObject(value)) return value;
-  } catch {} // said below
-  throw new UserError('config', {
-    what: 'this is not a JSON object',
-    where: path,
-    fix: 'see the config.json of any run for the keys',
-  });
-}
-
-/** A configuration with changes, not checked yet. @throws UserError for a file or setting that cannot be read */
+/** A configuration with changes, not checked yet. @throws UserError for a setting that cannot be read */
 export function withChanges(base: object, { file, settings = [], flags = {} }: ConfigChanges): Json {
   const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
-  const layers: Json[] = [file ? readConfigFile(file) : {}, ...settings.map(parseSetting), given];
+  const layers: Json[] = [file?.contents ?? {}, ...settings.map(parseSetting), given];
   return layers.reduce(merge, { ...base });
 }
 

@@ -1,5 +1,5 @@
 /** What decides a pre-training run: one schema, filled in from preset, then file, then `--set`. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.js';
 import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
 import { PROXIES } from './proxies.js';
@@ -132,7 +132,7 @@ export interface ConfigSources extends ConfigChanges {
 
 /** A configuration with changes: file, then settings, then flags. @throws UserError for unknown keys and impossible values */
 export const changeConfig = (base: Config, changes: ConfigChanges): Config =>
-  checkConfig(withChanges(base, changes), changes.file ?? 'configuration');
+  checkConfig(withChanges(base, changes), changes.file?.path ?? 'configuration');
 
 /** A preset with changes; for Models Genesis its network has skip connections. @throws UserError as {@link checkConfig} */
 export function resolveConfig({ preset, ...changes }: ConfigSources): Config {

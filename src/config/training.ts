@@ -1,5 +1,5 @@
 /** What decides how any network is trained, whatever its task. */
-import { z } from 'zod';
+import * as z from 'zod';
 import { UserError } from '../errors.js';
 import { DEVICE, DEVICES, ENGINES } from '../runtime/device.js';
 

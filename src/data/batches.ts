@@ -5,8 +5,8 @@ import { type CorruptedBatch, loadCorrupted } from './genesis/batch.js';
 import { drawIntensity, SAME_INTENSITY } from './intensity.js';
 import { loadParts, type PartBatch } from './part-batch.js';
 import { type PartOptions, samplePart } from './parts.js';
+import type { TileSource } from './tile-source.js';
 import type { Split } from './tile-store-manifest.js';
-import type { TileStore } from './tiles.js';
 import type { XYZ } from './volume.js';
 import type { HuWindow } from './wholes.js';
 
@@ -19,7 +19,7 @@ export interface BatchFacts {
   readonly used: number;
   /** Voxels of a whole and of what the network is given, W × H × D. */
   readonly whole: XYZ;
-  /** Where each sample's tile is in its split of the store. */
+  /** The tile of each sample. */
   readonly tiles: readonly number[];
 }
 
@@ -44,7 +44,7 @@ export interface SamplingOptions {
   readonly seed: number;
 }
 
-/** Tile `tile` of a split, and the stream from which all that is random about it is drawn. */
+/** A tile, and the stream from which all that is random about it is drawn. */
 export interface PlannedTile {
   readonly tile: number;
   readonly random: RandomStream;
@@ -79,45 +79,45 @@ export function batchPlan(
 /**
  * Reads planned tiles, and makes samples of them; intensities change in training only, so that validations of different
  * runs compare.
- * @throws UserError of kind `data` when one has changed
+ * @throws UserError of kind `data` when one cannot be read
  */
 export function loadBatch(
-  store: TileStore,
+  source: TileSource,
   split: Split,
   options: SamplingOptions,
   planned: readonly PlannedTile[],
   index: number,
 ): Batch {
-  if (options.proxy === 'genesis') return loadCorrupted(store, split, options, planned, index);
+  if (options.proxy === 'genesis') return loadCorrupted(source, options, planned, index);
   const samples = planned.map(({ tile, random }) => {
-    const part = samplePart(random, store.size, options.part);
+    const part = samplePart(random, source.size, options.part);
     if (options.intensity === 0) return { tile, part };
     const intensity = split === 'train' ? drawIntensity(random, options.intensity) : SAME_INTENSITY;
     return { tile, part, intensity };
   });
-  return loadParts(store, split, options, samples, index);
+  return loadParts(source, options, samples, index);
 }
 
 /**
  * The validation batches: always the same tiles with the same parts or corruptions, so that only the network changes
  * between two validations.
- * @param options.limit tiles at most, spread evenly over the validation split
- * @throws UserError of kind `config` when the wholes do not suit the tiles, `data` when tiles have changed
+ * @param options.limit tiles at most, spread evenly over all
+ * @throws UserError of kind `config` when the wholes do not suit the tiles, `data` when tiles cannot be read
  */
 export function* validationBatches(
-  store: TileStore,
+  source: TileSource,
   options: SamplingOptions & { readonly limit: number },
 ): Generator<Batch> {
   const { batch, wholeSize, proxy, seed } = options;
-  checkWholeSize(store.size, wholeSize);
-  const available = store.validation.length;
+  checkWholeSize(source.size, wholeSize);
+  const available = source.count;
   const count = Math.min(options.limit, available);
   for (let first = 0; first < count; first += batch) {
     const planned = Array.from({ length: batch }, (_, i): PlannedTile => {
       const tile = Math.floor((Math.min(first + i, count - 1) * available) / count);
       return { tile, random: randomStream(seed, `validation ${PURPOSE[proxy]}`, tile) };
     });
-    const loaded = loadBatch(store, 'validation', options, planned, first / batch);
+    const loaded = loadBatch(source, 'validation', options, planned, first / batch);
     yield { ...loaded, used: Math.min(batch, count - first) };
   }
 }

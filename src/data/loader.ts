@@ -3,7 +3,7 @@ import { startThreads } from '../worker.js';
 import { type Batch, batchPlan, checkWholeSize, loadBatch, type SamplingOptions } from './batches.js';
 import { type Loader, readAhead } from './read-ahead.js';
 import type { Split } from './tile-store-manifest.js';
-import { openTileStore, type TileStore } from './tiles.js';
+import { openTileStore, type TileStore, tilesOf } from './tiles.js';
 
 export { type Batch, batchPlan, type SamplingOptions, validationBatches } from './batches.js';
 
@@ -16,7 +16,7 @@ export interface LoaderJob extends SamplingOptions {
 /** Plans and loads one batch of a job. */
 export function loadPlanned({ store, split, ...options }: LoaderJob, index: number): Batch {
   const samples = batchPlan(index, store[split].length, options);
-  return loadBatch(store, split, options, samples, index);
+  return loadBatch(tilesOf(store, split), split, options, samples, index);
 }
 
 export interface LoaderOptions extends SamplingOptions {

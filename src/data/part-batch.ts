@@ -1,8 +1,7 @@
 import type { BatchFacts } from './batches.js';
 import type { IntensityChange } from './intensity.js';
 import { type Box, largestPart, type PartOptions, partMatrices } from './parts.js';
-import type { Split } from './tile-store-manifest.js';
-import { readTile, type TileStore } from './tiles.js';
+import type { TileSource } from './tile-source.js';
 import { cutTile } from './tiling.js';
 import type { XYZ } from './volume.js';
 
@@ -27,7 +26,7 @@ export interface PartBatch extends BatchFacts {
   readonly intensity: Float32Array<ArrayBuffer> | null;
 }
 
-/** Tile `tile` of a split, and a part of it. */
+/** A tile, and a part of it. */
 export interface PartSample {
   readonly tile: number;
   readonly part: Box;
@@ -44,17 +43,16 @@ export function boxAround(part: Box, size: XYZ, tile: XYZ): { start: XYZ; inside
   return { start, inside: { start: place, size: part.size } };
 }
 
-/** Reads the tiles of samples, with their parts. @throws UserError of kind `data` when one has changed */
+/** Reads the tiles of samples, with their parts. @throws UserError of kind `data` when one cannot be read */
 export function loadParts(
-  store: TileStore,
-  split: Split,
+  source: TileSource,
   { wholeSize, part: options }: { readonly wholeSize: XYZ; readonly part: PartOptions },
   samples: readonly PartSample[],
   index: number,
 ): PartBatch {
   const size = samples.length;
-  const box = largestPart(store.size, options);
-  const tileVoxels = voxelsOf(store.size);
+  const box = largestPart(source.size, options);
+  const tileVoxels = voxelsOf(source.size);
   const boxVoxels = voxelsOf(box);
   const [w1, h1, d1] = box;
   const [w, h, d] = wholeSize;
@@ -65,9 +63,9 @@ export function loadParts(
   const width = new Float32Array(size * w1 * w);
   samples.forEach(({ tile, part }, i) => {
     const voxels = wholes.subarray(i * tileVoxels, (i + 1) * tileVoxels);
-    readTile(store, store[split][tile]!, voxels);
-    const { start, inside } = boxAround(part, box, store.size);
-    cutTile({ voxels, size: store.size }, start, box, boxes.subarray(i * boxVoxels, (i + 1) * boxVoxels));
+    source.read(tile, voxels);
+    const { start, inside } = boxAround(part, box, source.size);
+    cutTile({ voxels, size: source.size }, start, box, boxes.subarray(i * boxVoxels, (i + 1) * boxVoxels));
     const matrices = partMatrices(inside, box, wholeSize);
     depth.set(matrices.depth, i * d * d1);
     height.set(matrices.height, i * h * h1);
@@ -76,6 +74,6 @@ export function loadParts(
   const tiles = samples.map(({ tile }) => tile);
   const changes = samples.flatMap((sample) => sample.intensity ?? []);
   const intensity = changes.length > 0 ? Float32Array.from(changes) : null;
-  const facts = { index, size, used: size, tiles, tile: store.size, whole: wholeSize, box };
+  const facts = { index, size, used: size, tiles, tile: source.size, whole: wholeSize, box };
   return { proxy: 'parts2whole', ...facts, wholes, boxes, depth, height, width, intensity };
 }

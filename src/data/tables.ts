@@ -1,8 +1,8 @@
 /** Small tables that people make with other programs: scores, labels, annotations. */
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fromSystemError, UserError } from '../errors.js';
-import { printable } from './formats/file.js';
+import { printable } from './formats/unreadable.js';
 
 /** One line of a table, by column. */
 export interface Row {

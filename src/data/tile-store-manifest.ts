@@ -1,7 +1,7 @@
 /** `manifest.json` of a tile store: what it says, how it is checked, and what is said when it is wrong. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fromSystemError, UserError } from '../errors.js';
 import { REJECTIONS } from './tiling.js';
 

@@ -1,6 +1,6 @@
 /** Which scans are for training and which for validation: always whole scans, never single tiles. */
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { abridged, fromSystemError, UserError } from '../errors.js';
 import { randomStream } from '../random.js';
 import type { Split } from './tile-store-manifest.js';

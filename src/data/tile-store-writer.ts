@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fromSystemError, UserError } from '../errors.js';
 import { AtomicFile, removeTemporaries, writeFileAtomic } from '../files.js';
 import {

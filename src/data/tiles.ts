@@ -7,6 +7,7 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromSystemError, UserError } from '../errors.js';
 import { npyHeader } from './formats/npy.js';
+import type { TileSource } from './tile-source.js';
 import {
   damaged,
   type Manifest,
@@ -102,7 +103,7 @@ function readAt(path: string, target: Uint8Array, position: number): number {
 export function readTile(
   store: TileStore,
   { scan, index }: TileRef,
-  target = new Int16Array(tileBytes(store.size) / Int16Array.BYTES_PER_ELEMENT),
+  target: Int16Array = new Int16Array(tileBytes(store.size) / Int16Array.BYTES_PER_ELEMENT),
 ): Int16Array {
   const path = join(store.folder, scan.shard);
   const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
@@ -120,6 +121,13 @@ export function readTile(
   }
   return target;
 }
+
+/** The tiles of a split, for samples to be made of. */
+export const tilesOf = (store: TileStore, split: Split): TileSource => ({
+  size: store.size,
+  count: store[split].length,
+  read: (tile, target) => readTile(store, store[split][tile]!, target),
+});
 
 /** SHA-256 of a tile's bytes, in hexadecimal. */
 export const sha256 = (bytes: NodeJS.ArrayBufferView): string =>

@@ -49,15 +49,11 @@ export function cutTile(
   [w, h, d]: XYZ,
   tile = new Int16Array(w * h * d),
 ): Int16Array {
-  // Copies rows three times as fast as `set` of a `subarray`.
-  const bytes = Buffer.from(tile.buffer, tile.byteOffset, tile.byteLength);
-  const source =
-    voxels instanceof Int16Array ? Buffer.from(voxels.buffer, voxels.byteOffset, voxels.byteLength) : null;
   for (let z = 0; z < d; z++) {
     for (let y = 0; y < h; y++) {
       const from = origin[0] + width * (origin[1] + y + height * (origin[2] + z));
       const to = w * (y + h * z);
-      if (source) source.copy(bytes, 2 * to, 2 * from, 2 * (from + w));
+      if (voxels instanceof Int16Array) tile.set(voxels.subarray(from, from + w), to);
       else for (let x = 0; x < w; x++) tile[to + x] = toInt16(voxels[from + x]!);
     }
   }

@@ -1,6 +1,5 @@
 import { averagingFactors, clippedAverage } from './average.js';
-import type { Split } from './tile-store-manifest.js';
-import { readTile, type TileStore } from './tiles.js';
+import type { TileSource } from './tile-source.js';
 import type { XYZ } from './volume.js';
 
 /** HU that become 0 and 1. */
@@ -11,18 +10,12 @@ export interface HuWindow {
 
 /**
  * A tile as the whole that a network is to make: averaged, in [0, 1], [D, H, W].
- * @param tile its number in the split
+ * @param tile its number
  * @param size of the whole, of which the tile is a whole multiple along each axis
- * @throws UserError of kind `data` when it has changed
+ * @throws UserError of kind `data` when it cannot be read
  */
-export function readWhole(
-  store: TileStore,
-  split: Split,
-  tile: number,
-  size: XYZ,
-  window: HuWindow,
-): Float32Array {
-  const factors = averagingFactors(store.size, size)!;
-  const hu = clippedAverage(readTile(store, store[split][tile]!), store.size, factors, window);
+export function readWhole(tiles: TileSource, tile: number, size: XYZ, window: HuWindow): Float32Array {
+  const factors = averagingFactors(tiles.size, size)!;
+  const hu = clippedAverage(tiles.read(tile), tiles.size, factors, window);
   return hu.map((value) => (value - window.low) / (window.high - window.low));
 }

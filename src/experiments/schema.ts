@@ -1,6 +1,6 @@
 /** What an experiment's configuration file says. */
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { parseConfig } from '../config/layers.js';
 import { PRESET_NAMES } from '../config/pretraining.js';
 import { fromSystemError, UserError } from '../errors.js';

@@ -7,7 +7,7 @@ import { microBatches } from '../config/training.js';
 import { validationBatches } from '../data/loader.js';
 import { loadParts, type PartSample } from '../data/part-batch.js';
 import { samplePart } from '../data/parts.js';
-import type { TileStore } from '../data/tiles.js';
+import { type TileStore, tilesOf } from '../data/tiles.js';
 import { readWhole } from '../data/wholes.js';
 import { randomStream } from '../random.js';
 import type { CheckpointScores } from '../report/data.js';
@@ -31,12 +31,13 @@ export const spreadOver = (count: number, wanted: number): number[] =>
 /** The wholes that validation asks for: Models Genesis flips some of them. */
 function* validationWholes(store: TileStore, config: Config): Generator<Float32Array> {
   const { proxy, whole, hu, validation } = config;
+  const tiles = tilesOf(store, 'validation');
   if (proxy === 'parts2whole') {
     for (const tile of spreadOver(store.validation.length, validation.samples))
-      yield readWhole(store, 'validation', tile, whole, hu);
+      yield readWhole(tiles, tile, whole, hu);
     return;
   }
-  for (const batch of validationBatches(store, { ...samplingOptions(config), limit: validation.samples })) {
+  for (const batch of validationBatches(tiles, { ...samplingOptions(config), limit: validation.samples })) {
     if (batch.proxy !== 'genesis') continue;
     const voxels = batch.targets.length / batch.size;
     for (let i = 0; i < batch.used; i++) yield batch.targets.subarray(i * voxels, (i + 1) * voxels);
@@ -45,10 +46,11 @@ function* validationWholes(store: TileStore, config: Config): Generator<Float32A
 
 /** Mean squared error, over the validation wholes, of always answering with the mean of the training wholes. */
 export function meanWholeMse(store: TileStore, config: Config): number {
-  const training = spreadOver(store.train.length, MEAN_OF);
+  const tiles = tilesOf(store, 'train');
+  const training = spreadOver(tiles.count, MEAN_OF);
   const mean = new Float64Array(config.whole[0] * config.whole[1] * config.whole[2]);
   for (const tile of training)
-    for (const [i, value] of readWhole(store, 'train', tile, config.whole, config.hu).entries())
+    for (const [i, value] of readWhole(tiles, tile, config.whole, config.hu).entries())
       mean[i]! += value / training.length;
   const errors: number[] = [];
   for (const whole of validationWholes(store, config))
@@ -77,12 +79,13 @@ async function partFeatures(
 ): Promise<PartFeatures> {
   const { size } = microBatches(config);
   const { dimensions } = extractor;
+  const tiles = tilesOf(store, 'validation');
   const values = new Float32Array(samples.length * dimensions);
   for (let first = 0; first < samples.length; first += size) {
     // A short last batch is filled up with its last sample.
     const group = Array.from({ length: size }, (_, i) => samples[Math.min(first + i, samples.length - 1)]!);
     const rows = await extractor.features(
-      loadParts(store, 'validation', { wholeSize: config.whole, part: config.part }, group, first),
+      loadParts(tiles, { wholeSize: config.whole, part: config.part }, group, first),
       tensors,
     );
     values.set(rows.subarray(0, Math.min(size, samples.length - first) * dimensions), first * dimensions);
@@ -112,7 +115,10 @@ export async function analyseCheckpoint(tools: AnalysisTools, checkpoint: Checkp
   const features = await partFeatures(extractor, store, config, samples, parts, checkpoint);
   const cosine = cosineSeparation(features, { pairs: PAIRS, seed: config.seed });
   const shape = { ...samplingOptions(config), limit: config.validation.samples };
-  const { mse } = await evaluator.validate(validationBatches(store, shape), checkpoint.tensors);
+  const { mse } = await evaluator.validate(
+    validationBatches(tilesOf(store, 'validation'), shape),
+    checkpoint.tensors,
+  );
   const scores = {
     step: checkpoint.state.step,
     validationMse: mse,

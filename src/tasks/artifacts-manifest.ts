@@ -1,7 +1,7 @@
 /** `manifest.json` of training artifacts: what the models take and give, and the run that they stand for. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { checkFinetuneConfig } from '../config/finetuning.js';
 import { checkConfig } from '../config/pretraining.js';
 import { sizeSchema } from '../config/training.js';

@@ -4,7 +4,7 @@ import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import type { Checkpoint } from '../train/checkpoint.js';
 import { genesisName } from '../train/genesis-names.js';
-import { writeSafetensors } from '../train/safetensors.js';
+import { writeSafetensors } from '../train/safetensors-file.js';
 
 /** What the outputs of an exported model and of the training network may differ by, relatively. */
 export const TOLERANCE = 1e-4;

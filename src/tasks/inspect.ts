@@ -9,7 +9,7 @@ import { openTileStore } from '../data/tiles.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../train/checkpoint.js';
 import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../train/run.js';
-import { readSafetensorsHeader } from '../train/safetensors.js';
+import { readSafetensorsHeader } from '../train/safetensors-file.js';
 
 /** What a file is, and what it holds, as names and values in the order in which they should be read. */
 export interface Inspection {

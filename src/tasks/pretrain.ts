@@ -3,7 +3,7 @@ import type { ConfigChanges } from '../config/layers.js';
 import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
 import { averagingFactors } from '../data/average.js';
 import { type Batch, openLoader, validationBatches } from '../data/loader.js';
-import { openTileStore, type TileStore } from '../data/tiles.js';
+import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
 import type { Engine } from '../runtime/engine.js';
 import { type Checkpoint, loadLast } from '../train/checkpoint.js';
@@ -127,7 +127,8 @@ async function run(
         }),
       feeds: batchFeeds,
       validate: async (state) => {
-        const batches = validationBatches(store, { ...sampling, limit: config.validation.samples });
+        const tiles = tilesOf(store, 'validation');
+        const batches = validationBatches(tiles, { ...sampling, limit: config.validation.samples });
         const { mse, outputDeviation } = await evaluator.validate(batches, state);
         return { loss: mse, scores: {}, outputDeviation };
       },

@@ -5,7 +5,7 @@ import { pearson } from '../analysis/statistics.js';
 import type { Config } from '../config/pretraining.js';
 import { METHODS } from '../config/proxies.js';
 import { validationBatches } from '../data/loader.js';
-import { openTileStore, type TileStore } from '../data/tiles.js';
+import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { startProgress } from '../progress.js';
@@ -69,7 +69,10 @@ async function pictures(
   }[] = [];
   for (const { state, tensors } of checkpoints) {
     let shown = 0;
-    for (const batch of validationBatches(store, { ...samplingOptions(config), limit: SHOWN })) {
+    for (const batch of validationBatches(tilesOf(store, 'validation'), {
+      ...samplingOptions(config),
+      limit: SHOWN,
+    })) {
       const { part, whole, reconstruction, losses } = await evaluator.evaluate(batch, tensors);
       for (let i = 0; i < batch.used; i++, shown++) {
         const { scan, index } = store.validation[batch.tiles[i]!]!;

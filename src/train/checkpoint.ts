@@ -1,11 +1,11 @@
 import { createHash } from 'node:crypto';
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { formatShape } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
-import { readSafetensors, writeSafetensors } from './safetensors.js';
+import { readSafetensors, writeSafetensors } from './safetensors-file.js';
 import type { State } from './stepper.js';
 
 const FORMAT = 'parts2whole-checkpoint';

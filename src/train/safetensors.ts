@@ -1,9 +1,7 @@
 /** Weights in Hugging Face's safetensors format: 8 bytes of header length, a JSON header, the tensors' bytes. */
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
-import { z } from 'zod';
+import * as z from 'zod';
 import { sizeOf, type TensorData } from '../../graphs/onnx/types.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { AtomicFile } from '../files.js';
+import { UserError } from '../errors.js';
 
 /** What holds the values of a type. Half-precision floats stay their raw 16 bits, booleans one byte each. */
 const ARRAYS = {
@@ -44,11 +42,23 @@ export interface SafetensorsHeader {
   readonly dataStart: number;
 }
 
+/** Where bytes are read from. */
+export interface ByteSource {
+  /** For messages: a path, or the name of a file. */
+  readonly name: string;
+  readonly bytes: number;
+  /** Fills `target` from byte `position` on. @returns whether there were as many */
+  read(target: Uint8Array, position: number): boolean;
+}
+
+/** Everything that a file holds. */
+export interface Safetensors {
+  readonly tensors: Map<string, StoredTensor>;
+  readonly metadata: Readonly<Record<string, string>>;
+}
+
 /** What the reference implementation allows. */
 const MOST_HEADER_BYTES = 100_000_000;
-
-/** One system call reads at most 2 GiB. */
-const MOST_READ_BYTES = 1 << 30;
 
 /** A reader would refuse what does not fit together: better to see it here, before the old file is replaced. */
 function checkTensors(path: string, tensors: readonly NamedTensor[]): void {
@@ -68,14 +78,15 @@ function checkTensors(path: string, tensors: readonly NamedTensor[]): void {
 }
 
 /**
- * Writes tensors in their order, one after the other, atomically.
- * @throws UserError when a tensor contradicts itself, or the disk is full; an old file then still stands
+ * A file's bytes, piece by piece: tensors in their order, one after the other.
+ * @param path for messages
+ * @throws UserError when a tensor contradicts itself
  */
-export function writeSafetensors(
+export function encodeSafetensors(
   path: string,
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>>,
-): void {
+): ArrayBufferView<ArrayBuffer>[] {
   checkTensors(path, tensors);
   const header: [string, unknown][] = Object.keys(metadata).length > 0 ? [['__metadata__', metadata]] : [];
   let offset = 0;
@@ -83,15 +94,12 @@ export function writeSafetensors(
     header.push([name, { dtype, shape, data_offsets: [offset, offset + data.byteLength] }]);
     offset += data.byteLength;
   }
-  const json = Buffer.from(JSON.stringify(Object.fromEntries(header)));
+  const json = new TextEncoder().encode(JSON.stringify(Object.fromEntries(header)));
   // Spaces behind the header bring the tensors to a multiple of 8 bytes.
-  const padded = Buffer.alloc(Math.ceil(json.length / 8) * 8, ' ');
-  json.copy(padded);
-  const length = Buffer.alloc(8);
-  length.writeBigUInt64LE(BigInt(padded.length));
-  const file = new AtomicFile(path);
-  for (const bytes of [length, padded, ...tensors.map(({ data }) => data)]) file.write(bytes);
-  file.commit();
+  const padded = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(0x20);
+  padded.set(json);
+  const length = BigUint64Array.of(BigInt(padded.length));
+  return [length, padded, ...tensors.map(({ data }) => data as ArrayBufferView<ArrayBuffer>)];
 }
 
 const entrySchema = z.strictObject({
@@ -100,7 +108,7 @@ const entrySchema = z.strictObject({
   data_offsets: z.tuple([z.int().min(0), z.int().min(0)]),
 });
 
-function damaged(where: string, got: string): UserError {
+export function damaged(where: string, got: string): UserError {
   return new UserError('run', {
     what: 'this is no whole safetensors file',
     where,
@@ -109,38 +117,30 @@ function damaged(where: string, got: string): UserError {
   });
 }
 
-function readExactly(fd: number, bytes: Uint8Array, position: number): boolean {
-  for (let done = 0; done < bytes.length; ) {
-    const read = readSync(fd, bytes, done, Math.min(bytes.length - done, MOST_READ_BYTES), position + done);
-    if (read === 0) return false;
-    done += read;
-  }
-  return true;
-}
-
 /** The JSON object at the beginning of the file. */
-function readHeaderObject(fd: number, size: number, path: string) {
-  const prefix = Buffer.alloc(8);
-  if (!readExactly(fd, prefix, 0)) throw damaged(path, `${size} bytes`);
-  const length = Number(prefix.readBigUInt64LE());
+function readHeaderObject({ name, bytes: size, read }: ByteSource) {
+  const prefix = new BigUint64Array(1);
+  if (!read(new Uint8Array(prefix.buffer), 0)) throw damaged(name, `${size} bytes`);
+  const length = Number(prefix[0]);
   if (length > Math.min(size - 8, MOST_HEADER_BYTES))
-    throw damaged(path, `a header of ${length} bytes in a file of ${size}`);
-  const text = Buffer.alloc(length);
-  if (!readExactly(fd, text, 8)) throw damaged(path, 'a header that is cut off');
+    throw damaged(name, `a header of ${length} bytes in a file of ${size}`);
+  const text = new Uint8Array(length);
+  if (!read(text, 8)) throw damaged(name, 'a header that is cut off');
   let content: unknown;
   try {
-    content = JSON.parse(text.toString('utf8'));
+    content = JSON.parse(new TextDecoder().decode(text));
   } catch {
-    throw damaged(path, 'a header that is no JSON');
+    throw damaged(name, 'a header that is no JSON');
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content))
-    throw damaged(path, 'a header that is no object');
+    throw damaged(name, 'a header that is no object');
   return { content: content as Record<string, unknown>, dataStart: 8 + length };
 }
 
-function parseHeader(fd: number, path: string): SafetensorsHeader {
-  const { size } = fstatSync(fd);
-  const { content, dataStart } = readHeaderObject(fd, size, path);
+/** Names, types and shapes, without reading the tensors. @throws UserError when the file is damaged */
+export function decodeHeader(source: ByteSource): SafetensorsHeader {
+  const { name: path, bytes: size } = source;
+  const { content, dataStart } = readHeaderObject(source);
   const { __metadata__: given = {}, ...rest } = content;
   const metadata = z.record(z.string(), z.string()).safeParse(given);
   if (!metadata.success) throw damaged(path, 'metadata that are not text');
@@ -162,38 +162,14 @@ function parseHeader(fd: number, path: string): SafetensorsHeader {
   return { tensors: new Map(entries), metadata: metadata.data, dataStart };
 }
 
-function withFile<T>(path: string, use: (fd: number) => T): T {
-  try {
-    // Opening a pipe would wait for a writer.
-    if (!statSync(path).isFile()) throw damaged(path, 'something that is not a regular file');
-    const fd = openSync(path, 'r');
-    try {
-      return use(fd);
-    } finally {
-      closeSync(fd);
-    }
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-}
-
-/** Names, types and shapes, without reading the tensors. @throws UserError when the file is damaged */
-export const readSafetensorsHeader = (path: string): SafetensorsHeader =>
-  withFile(path, (fd) => parseHeader(fd, path));
-
-/** Everything. @throws UserError when the file is missing, cut short or lies about itself */
-export function readSafetensors(path: string): {
-  tensors: Map<string, StoredTensor>;
-  metadata: Readonly<Record<string, string>>;
-} {
-  return withFile(path, (fd) => {
-    const { tensors, metadata, dataStart } = parseHeader(fd, path);
-    const read = [...tensors].map(([name, { dtype, shape, data_offsets }]): [string, StoredTensor] => {
-      const data = new ARRAYS[dtype](sizeOf(shape));
-      if (!readExactly(fd, new Uint8Array(data.buffer), dataStart + data_offsets[0]))
-        throw damaged(path, `tensor "${name}" is cut off`);
-      return [name, { dtype, shape, data }];
-    });
-    return { tensors: new Map(read), metadata };
+/** Everything. @throws UserError when the file is cut short or lies about itself */
+export function decodeSafetensors(source: ByteSource): Safetensors {
+  const { tensors, metadata, dataStart } = decodeHeader(source);
+  const read = [...tensors].map(([name, { dtype, shape, data_offsets }]): [string, StoredTensor] => {
+    const data = new ARRAYS[dtype](sizeOf(shape));
+    if (!source.read(new Uint8Array(data.buffer), dataStart + data_offsets[0]))
+      throw damaged(source.name, `tensor "${name}" is cut off`);
+    return [name, { dtype, shape, data }];
   });
+  return { tensors: new Map(read), metadata };
 }

@@ -2,7 +2,7 @@
 import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import protobuf from 'protobufjs';
+import protobuf from 'protobufjs/light.js';
 import { fromSystemError } from '../errors.js';
 
 const field = (id: number, type: string, rule?: string) => (rule ? { id, type, rule } : { id, type });

@@ -1,7 +1,8 @@
 import { extname } from 'node:path';
 import { readNpz } from '../data/formats/npz.js';
 import { UserError } from '../errors.js';
-import { readSafetensors, type StoredTensor } from './safetensors.js';
+import type { StoredTensor } from './safetensors.js';
+import { readSafetensors } from './safetensors-file.js';
 
 /** A tensor of a file of weights. */
 export interface WeightTensor {

@@ -1,6 +1,7 @@
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { readConfigFile } from '../../src/config/file.js';
 import { checkConfig, PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
 import { keptSteps, validationInterval } from '../../src/train/plan.js';
 import { temporaryFolder } from '../data/tiles-sample.js';
@@ -30,7 +31,7 @@ describe('a configuration', () => {
     writeFileSync(file, JSON.stringify({ batch: 8, seed: 5, network: { width: 4 } }));
     const config = resolveConfig({
       preset: 'tiny',
-      file,
+      file: readConfigFile(file),
       settings: ['batch=2', 'whole=16x16x8', 'steps=7'],
       flags: { steps: 9, seed: undefined },
     });

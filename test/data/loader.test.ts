@@ -13,7 +13,7 @@ import {
 } from '../../src/data/loader.js';
 import type { PartBatch } from '../../src/data/part-batch.js';
 import { DEFAULT_PART, largestPart, samplePart } from '../../src/data/parts.js';
-import { readTile, type TileStore } from '../../src/data/tiles.js';
+import { readTile, type TileStore, tilesOf } from '../../src/data/tiles.js';
 import { readWhole } from '../../src/data/wholes.js';
 import { errorOf, sampleStore, temporaryFolder } from './tiles-sample.js';
 
@@ -82,7 +82,7 @@ describe('beyond the paper', () => {
     expect(plain!.intensity).toBeNull();
     expect(plain!.boxes).toEqual(batch!.boxes);
     const [validation] = [
-      ...validationBatches(store, { ...sampling, intensity: 0.3, limit: 5 }),
+      ...validationBatches(tilesOf(store, 'validation'), { ...sampling, intensity: 0.3, limit: 5 }),
     ] as PartBatch[];
     expect([...validation!.intensity!]).toEqual(Array.from({ length: 5 }, () => [1, 1, 0]).flat());
   });
@@ -159,7 +159,7 @@ describe('the loader', () => {
       expect(whole).toEqual([8, 8, 4]);
       tiles.forEach((tile, i) => {
         const target = targets.slice(i * 256, (i + 1) * 256);
-        const own = readWhole(store, 'train', tile, [8, 8, 4], sampling.window);
+        const own = readWhole(tilesOf(store, 'train'), tile, [8, 8, 4], sampling.window);
         expect([...target].sort()).toEqual([...own].sort());
       });
       expect(corrupted).not.toEqual(targets);
@@ -226,19 +226,25 @@ describe('the loader', () => {
 
 describe('validation', () => {
   test.each(PROXIES)('for %s is the same every time, and fills up its last batch', (proxy) => {
-    const all = [...validationBatches(store, { ...sampling, proxy, limit: 100 })];
+    const all = [...validationBatches(tilesOf(store, 'validation'), { ...sampling, proxy, limit: 100 })];
     expect(all.map(({ used }) => used)).toEqual([5, 5, 2]);
     expect(all.flatMap(({ tiles, used }) => tiles.slice(0, used))).toEqual(
       Array.from({ length: 12 }, (_, i) => i),
     );
     expect(all[2]!.tiles).toEqual([10, 11, 11, 11, 11]);
-    expect([...validationBatches(store, { ...sampling, proxy, limit: 100 })]).toEqual(all);
+    expect([...validationBatches(tilesOf(store, 'validation'), { ...sampling, proxy, limit: 100 })]).toEqual(
+      all,
+    );
   });
 
   test('on fewer wholes spreads them, with the same parts', () => {
-    const [few] = [...validationBatches(store, { ...sampling, limit: 3 })] as PartBatch[];
+    const [few] = [
+      ...validationBatches(tilesOf(store, 'validation'), { ...sampling, limit: 3 }),
+    ] as PartBatch[];
     expect(few!.tiles.slice(0, 3)).toEqual([0, 4, 8]);
-    const all = [...validationBatches(store, { ...sampling, limit: 12 })] as PartBatch[];
+    const all = [
+      ...validationBatches(tilesOf(store, 'validation'), { ...sampling, limit: 12 }),
+    ] as PartBatch[];
     const length = 4 * few!.box[2];
     expect(few!.depth.slice(length, 2 * length)).toEqual(all[0]!.depth.slice(4 * length, 5 * length));
   });

@@ -6,7 +6,7 @@ import { repeatVoxels } from '../../src/data/average.js';
 import { loadParts } from '../../src/data/part-batch.js';
 import { samplePart } from '../../src/data/parts.js';
 import { resizedPart } from '../../src/data/resized-part.js';
-import { openTileStore, readTile } from '../../src/data/tiles.js';
+import { openTileStore, readTile, tilesOf } from '../../src/data/tiles.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { randomStream } from '../../src/random.js';
 import { nodeEngine } from '../../src/runtime/node.js';
@@ -84,7 +84,10 @@ describe('analyze', () => {
     const extractor = await createFeatureExtractor(config, store.size, nodeEngine);
     const { tensors } = resolveCheckpoint(at(`run-${name}`), 'best');
     const options = { wholeSize: config.whole, part: config.part };
-    const expected = await extractor.features(loadParts(store, 'validation', options, samples, 0), tensors);
+    const expected = await extractor.features(
+      loadParts(tilesOf(store, 'validation'), options, samples, 0),
+      tensors,
+    );
     await extractor.release();
 
     const encoder = openEncoder(at(`${name}/encoder.onnx`), nodeEngine, 1);

@@ -12,7 +12,7 @@ import { embed } from '../../src/tasks/embed.js';
 import { exportModel } from '../../src/tasks/export.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { genesisName } from '../../src/train/genesis-names.js';
-import { readSafetensors } from '../../src/train/safetensors.js';
+import { readSafetensors } from '../../src/train/safetensors-file.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 import { relativeError } from '../graphs/run.js';
 

@@ -12,7 +12,7 @@ import {
   saveCheckpoint,
   type TrainState,
 } from '../../src/train/checkpoint.js';
-import { readSafetensors, writeSafetensors } from '../../src/train/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/train/safetensors-file.js';
 import { plateauStart } from '../../src/train/schedule.js';
 import type { State } from '../../src/train/stepper.js';
 import { errorOf, temporaryFolder } from '../data/tiles-sample.js';

@@ -8,7 +8,7 @@ import { type ClassificationOptions, classification } from '../../graphs/tasks/c
 import { segmentation } from '../../graphs/tasks/segmentation.js';
 import { initialize } from '../../src/train/initialize.js';
 import { formatLoad, type LoadOptions, loadWeights, ownName } from '../../src/train/load-weights.js';
-import { readSafetensors, writeSafetensors } from '../../src/train/safetensors.js';
+import { readSafetensors, writeSafetensors } from '../../src/train/safetensors-file.js';
 import { readWeights, type Weights, type WeightTensor } from '../../src/train/weight-file.js';
 import { errorOf, temporaryFolder } from '../data/tiles-sample.js';
 import { relativeError, runGraph } from '../graphs/run.js';

@@ -4,12 +4,12 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { UserError } from '../../src/errors.js';
+import type { NamedTensor } from '../../src/train/safetensors.js';
 import {
-  type NamedTensor,
   readSafetensors,
   readSafetensorsHeader,
   writeSafetensors,
-} from '../../src/train/safetensors.js';
+} from '../../src/train/safetensors-file.js';
 import { errorOf, temporaryFolder } from '../data/tiles-sample.js';
 
 const folder = temporaryFolder();

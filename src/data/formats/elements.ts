@@ -1,5 +1,5 @@
 import type { Voxels } from '../volume.js';
-import { unreadable } from './file.js';
+import { unreadable } from './unreadable.js';
 
 /** The numeric types in which scan files store voxels. */
 const ELEMENT_ARRAYS = {
@@ -47,13 +47,12 @@ export function elementTypeOf(array: ElementArray): ElementType {
  * little-endian, like every one that ONNX Runtime is built for.
  * @param bytes a buffer of its own (offset 0), whole elements
  */
-export function elementsOf(bytes: Buffer, type: ElementType, littleEndian: boolean): ElementArray {
+export function elementsOf(bytes: Uint8Array, type: ElementType, littleEndian: boolean): ElementArray {
   const size = elementBytes(type);
-  if (!littleEndian && size === 2) bytes.swap16();
-  if (!littleEndian && size === 4) bytes.swap32();
-  if (!littleEndian && size === 8) bytes.swap64();
-  const buffer = bytes.buffer as ArrayBuffer;
-  return new ELEMENT_ARRAYS[type](buffer, bytes.byteOffset, bytes.length / size);
+  if (!littleEndian && size > 1) {
+    for (let i = 0; i < bytes.length; i += size) bytes.subarray(i, i + size).reverse();
+  }
+  return new ELEMENT_ARRAYS[type](bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / size);
 }
 
 /**

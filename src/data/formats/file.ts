@@ -2,7 +2,8 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { constants, createUnzip, unzipSync } from 'node:zlib';
-import { type ErrorFacts, fromSystemError, UserError } from '../../errors.js';
+import { fromSystemError, UserError } from '../../errors.js';
+import { unreadable } from './unreadable.js';
 
 /** Where the voxels of a scan lie in a file. */
 export interface Block {
@@ -16,25 +17,6 @@ export interface Block {
 /** Deflate cannot do better than 1032 : 1 (zlib's technical notes), so a larger claim is a lie. */
 export const MAX_DEFLATE_RATIO = 1032;
 const CHUNK_BYTES = 1 << 20;
-
-/** The error for a scan that cannot be used; `got` may be text from the file itself. */
-export function unreadable(
-  path: string,
-  what: string,
-  facts: Partial<Omit<ErrorFacts, 'what' | 'where'>> = {},
-): UserError {
-  return new UserError('input', {
-    what,
-    where: path,
-    ...facts,
-    got: facts.got && printable(facts.got.slice(0, 200)),
-  });
-}
-
-/** Text from a file without control characters, which could play tricks on a terminal. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, '?');
-}
 
 /** Size of a regular file in bytes. @throws UserError for anything else: folders, devices, pipes, nothing. */
 export async function regularFileSize(path: string): Promise<number> {

@@ -1,10 +1,11 @@
 import type { Volume } from '../volume.js';
-import { printable } from './file.js';
+import { readBlock } from './file.js';
 import { notAScan, type ScanExtension, scanExtension } from './find.js';
 import { openMetaImage } from './metaimage.js';
 import { openNifti } from './nifti.js';
 import { openNpy } from './npy.js';
-import { loadVoxels, type ScanHeader, type StoredScan } from './scan.js';
+import { decodeVoxels, type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
+import { printable } from './unreadable.js';
 
 export { findScans, SCAN_EXTENSIONS } from './find.js';
 export type { ScanHeader } from './scan.js';
@@ -27,7 +28,8 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
  *   of kind `disk` when it cannot be read
  */
 export async function readVolume(path: string): Promise<Volume> {
-  return loadVoxels(await openScan(path));
+  const scan = await openScan(path);
+  return decodeVoxels(scan.block.path, scan, await readBlock(scan.block, voxelBytes(scan)));
 }
 
 /** Reads what the header of a scan says, without the voxels. @throws UserError as {@link readVolume} */

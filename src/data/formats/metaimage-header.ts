@@ -1,7 +1,7 @@
 import type { Grid } from '../volume.js';
 import type { ElementType } from './elements.js';
-import { unreadable } from './file.js';
 import { checkedGrid, firstThree } from './scan.js';
+import { unreadable } from './unreadable.js';
 
 /** MetaIO's names; its "long" has 4 bytes on every system. */
 export const ELEMENT_TYPES: ReadonlyMap<string, ElementType> = new Map([

@@ -1,9 +1,9 @@
 import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import type { Grid } from '../volume.js';
 import type { ElementType } from './elements.js';
-import { inflateStart, readBytes, unreadable } from './file.js';
 import { type Affine, gridOfAffine } from './nifti-orientation.js';
-import { checkedGrid, firstThree } from './scan.js';
+import { checkedGrid, firstThree, type StoredValues } from './scan.js';
+import { unreadable } from './unreadable.js';
 
 type Header = NIFTI1 | NIFTI2;
 
@@ -27,27 +27,33 @@ const UNIT_MM: ReadonlyMap<number, number> = new Map([
   [NIFTI1.UNITS_MICRON, 0.001],
 ]);
 
-export interface NiftiHeader {
+interface NiftiHeader {
   readonly header: Header;
   /** Its 348 or 540 bytes. */
   readonly bytes: DataView<ArrayBuffer>;
 }
 
+/** Bytes that hold the fixed part of any header. */
+export const HEADER_BYTES = 540;
+
+/** @param start at least two bytes  @throws UserError when the name of a file says otherwise than its first bytes */
+export function checkCompression(path: string, gzip: boolean, start: Uint8Array): void {
+  const isGzip = start[0] === 0x1f && start[1] === 0x8b;
+  if (isGzip === gzip) return;
+  throw unreadable(path, `the file is ${isGzip ? '' : 'not '}compressed, its name says otherwise`, {
+    fix: `rename it to ${isGzip ? '.nii.gz' : '.nii'}`,
+  });
+}
+
 /**
- * Reads the fixed part of a header. The library gets exactly that part: it does not guard itself against
+ * The fixed part of a header. The library gets exactly that part: it does not guard itself against
  * broken extensions, nor against a header that happens to look compressed.
+ * @param start the first {@link HEADER_BYTES}, inflated; fewer when there are not as many
  * @param magic `n+` for a file that holds its voxels, `ni` for the header of a pair
  */
-export async function parseHeader(path: string, gzip: boolean, magic: 'n+' | 'ni'): Promise<NiftiHeader> {
-  const signature = await readBytes(path, 0, 2);
-  const isGzip = signature[0] === 0x1f && signature[1] === 0x8b;
-  if (isGzip !== gzip) {
-    throw unreadable(path, `the file is ${isGzip ? '' : 'not '}compressed, its name says otherwise`, {
-      fix: `rename it to ${isGzip ? '.nii.gz' : '.nii'}`,
-    });
-  }
-  const start = gzip ? await inflateStart(path, 540) : await readBytes(path, 0, 540);
-  const sizes = start.length >= 4 ? [start.readInt32LE(0), start.readInt32BE(0)] : [];
+function parseHeader(path: string, start: Uint8Array, magic: 'n+' | 'ni'): NiftiHeader {
+  const first = new DataView(start.buffer, start.byteOffset, start.byteLength);
+  const sizes = start.length >= 4 ? [first.getInt32(0, true), first.getInt32(0)] : [];
   const version = sizes.includes(348) ? 1 : 2;
   const size = version === 1 ? 348 : 540;
   if (!sizes.includes(size) || start.length < size) {
@@ -68,8 +74,48 @@ export async function parseHeader(path: string, gzip: boolean, magic: 'n+' | 'ni
   return { header, bytes };
 }
 
+/** Everything that a header says of the voxels. @throws UserError when they are of no use */
+export function parseNiftiHeader(
+  path: string,
+  start: Uint8Array,
+  magic: 'n+' | 'ni',
+): StoredValues & { readonly offset: number } {
+  const parsed = parseHeader(path, start, magic);
+  const { header } = parsed;
+  const elementType = DATA_TYPES.get(header.datatypeCode);
+  if (!elementType) {
+    throw unreadable(path, 'voxels of this type are not supported', {
+      // The library has the names in its NIfTI-1 class only.
+      got: `datatype ${header.datatypeCode} (${new NIFTI1().getDatatypeCodeString(header.datatypeCode)})`,
+      expected: 'integers of 8 to 64 bits, or floats of 32 or 64 bits',
+    });
+  }
+  return {
+    format: header instanceof NIFTI1 ? 'NIfTI-1' : 'NIfTI-2',
+    elementType,
+    grid: parseGrid(path, parsed),
+    fields: fieldsOf(parsed),
+    littleEndian: header.littleEndian,
+    ...parseScaling(path, header),
+    offset: dataOffset(path, parsed, magic === 'n+'),
+  };
+}
+
+/** Where the voxels begin. In a single file that is after the header and its four extension flags, also if unset. */
+function dataOffset(path: string, { header, bytes }: NiftiHeader, single: boolean): number {
+  const first = single ? bytes.byteLength + 4 : 0;
+  const offset = header.vox_offset === 0 ? first : header.vox_offset;
+  if (!Number.isSafeInteger(offset) || offset < first) {
+    throw unreadable(path, 'the place of the voxels is broken', {
+      got: `vox_offset ${header.vox_offset}`,
+      expected: `at least ${first}`,
+    });
+  }
+  return offset;
+}
+
 /** Size, place and orientation. @throws UserError for 2-D and 4-D images and impossible numbers */
-export function parseGrid(path: string, { header, bytes }: NiftiHeader): Grid {
+function parseGrid(path: string, { header, bytes }: NiftiHeader): Grid {
   const [dimensions = 0, ...lengths] = header.dims;
   const extra = lengths.slice(3, Math.max(3, dimensions));
   if (dimensions < 3 || dimensions > 7 || extra.some((length) => length !== 1)) {
@@ -106,7 +152,7 @@ function sformRows(header: Header, bytes: DataView): Affine {
 }
 
 /** HU = slope · stored + intercept; a slope of 0 (or NaN, as nibabel writes) means that none is set. */
-export function parseScaling(path: string, header: Header): { slope: number; intercept: number } {
+function parseScaling(path: string, header: Header): { slope: number; intercept: number } {
   const { scl_slope: slope, scl_inter: intercept } = header;
   if (slope === 0 || !Number.isFinite(slope)) return { slope: 1, intercept: 0 };
   if (!Number.isFinite(intercept)) {
@@ -119,7 +165,7 @@ export function parseScaling(path: string, header: Header): { slope: number; int
 const DERIVED = new Set(['quatern_a', 'qfac', 'extensionSize', 'extensionCode']);
 
 /** The header's fields as text. */
-export function fieldsOf({ header, bytes }: NiftiHeader): Record<string, string> {
+function fieldsOf({ header, bytes }: NiftiHeader): Record<string, string> {
   const fields: Record<string, string> = {};
   for (const [name, value] of Object.entries(header)) {
     if (DERIVED.has(name)) continue;

@@ -6,15 +6,9 @@ import { UserError } from '../../errors.js';
 import { AtomicFile } from '../../files.js';
 import type { Grid, LabelMap, Volume } from '../volume.js';
 import { type ElementType, elementBytes, elementTypeOf } from './elements.js';
-import { unreadable } from './file.js';
-import {
-  DATA_TYPES,
-  fieldsOf,
-  type NiftiHeader,
-  parseGrid,
-  parseHeader,
-  parseScaling,
-} from './nifti-header.js';
+import { inflateStart, readBytes } from './file.js';
+
+import { checkCompression, DATA_TYPES, HEADER_BYTES, parseNiftiHeader } from './nifti-header.js';
 import { affineOfGrid, quaternionOfGrid } from './nifti-orientation.js';
 import type { StoredScan } from './scan.js';
 
@@ -26,40 +20,14 @@ export async function openNifti(path: string): Promise<StoredScan> {
   const pair = /^(.*)\.(?:hdr|img)$/i.exec(path)?.[1];
   const gzip = /\.gz$/i.test(path);
   const headerPath = pair === undefined ? path : `${pair}.hdr`;
-  const parsed = await parseHeader(headerPath, gzip, pair === undefined ? 'n+' : 'ni');
-  const { header } = parsed;
-  const elementType = DATA_TYPES.get(header.datatypeCode);
-  if (!elementType) {
-    throw unreadable(headerPath, 'voxels of this type are not supported', {
-      // The library has the names in its NIfTI-1 class only.
-      got: `datatype ${header.datatypeCode} (${new NIFTI1().getDatatypeCodeString(header.datatypeCode)})`,
-      expected: 'integers of 8 to 64 bits, or floats of 32 or 64 bits',
-    });
-  }
-  const offset = dataOffset(headerPath, parsed, pair === undefined);
+  checkCompression(headerPath, gzip, await readBytes(headerPath, 0, 2));
+  const start = await (gzip
+    ? inflateStart(headerPath, HEADER_BYTES)
+    : readBytes(headerPath, 0, HEADER_BYTES));
+  const { offset, ...scan } = parseNiftiHeader(headerPath, start, pair === undefined ? 'n+' : 'ni');
   const voxelPath = pair === undefined ? path : `${pair}.img`;
-  return {
-    format: header instanceof NIFTI1 ? 'NIfTI-1' : 'NIfTI-2',
-    elementType,
-    grid: parseGrid(headerPath, parsed),
-    fields: fieldsOf(parsed),
-    block: gzip ? { path: voxelPath, start: 0, inflatedSkip: offset } : { path: voxelPath, start: offset },
-    littleEndian: header.littleEndian,
-    ...parseScaling(headerPath, header),
-  };
-}
-
-/** Where the voxels begin. In a single file that is after the header and its four extension flags, also if unset. */
-function dataOffset(path: string, { header, bytes }: NiftiHeader, single: boolean): number {
-  const first = single ? bytes.byteLength + 4 : 0;
-  const offset = header.vox_offset === 0 ? first : header.vox_offset;
-  if (!Number.isSafeInteger(offset) || offset < first) {
-    throw unreadable(path, 'the place of the voxels is broken', {
-      got: `vox_offset ${header.vox_offset}`,
-      expected: `at least ${first}`,
-    });
-  }
-  return offset;
+  const block = gzip ? { start: 0, inflatedSkip: offset } : { start: offset };
+  return { ...scan, block: { path: voxelPath, ...block } };
 }
 
 /**

@@ -1,7 +1,8 @@
 import { nearestOrthonormal } from '../geometry.js';
 import type { Grid, Volume, XYZ } from '../volume.js';
 import { type ElementType, elementBytes, elementsOf, toVoxels } from './elements.js';
-import { type Block, readBlock, unreadable } from './file.js';
+import type { Block } from './file.js';
+import { unreadable } from './unreadable.js';
 
 /** What the header of a scan file says. */
 export interface ScanHeader {
@@ -13,25 +14,35 @@ export interface ScanHeader {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** A scan on disk: its header, where its voxels lie and how they are to be read. Every format yields this. */
-export interface StoredScan extends ScanHeader {
-  readonly block: Block;
+/** A header that says how voxels are to be read. */
+export interface StoredValues extends ScanHeader {
   readonly littleEndian: boolean;
   /** HU = element · slope + intercept. */
   readonly slope: number;
   readonly intercept: number;
 }
 
+/** A scan on disk: its header, and where its voxels lie. Every format yields this. */
+export interface StoredScan extends StoredValues {
+  readonly block: Block;
+}
+
 /** More would not fit one typed array of float32 in every supported runtime; a large CT has a tenth of it. */
 const MAX_VOXELS = 2 ** 30;
 
-/** Reads the voxels of a scan. @throws UserError when they are cut off, broken or mostly NaN */
-export async function loadVoxels(scan: StoredScan): Promise<Volume> {
-  const { block, elementType, grid } = scan;
-  const bytes = await readBlock(block, voxelCount(grid.size) * elementBytes(elementType));
-  const elements = elementsOf(bytes, elementType, scan.littleEndian);
-  const { voxels, nonFinite } = toVoxels(elements, scan.slope, scan.intercept, block.path);
-  return { ...grid, voxels, ...(nonFinite > 0 && { nonFinite }) };
+/** Bytes of a scan's voxels, as its file holds them. */
+export const voxelBytes = ({ grid, elementType }: Pick<ScanHeader, 'grid' | 'elementType'>): number =>
+  voxelCount(grid.size) * elementBytes(elementType);
+
+/**
+ * A scan out of the bytes of its voxels, whose memory it may take.
+ * @param bytes memory of its own (offset 0)
+ * @throws UserError, naming `path`, when most voxels are NaN
+ */
+export function decodeVoxels(path: string, scan: StoredValues, bytes: Uint8Array): Volume {
+  const elements = elementsOf(bytes, scan.elementType, scan.littleEndian);
+  const { voxels, nonFinite } = toVoxels(elements, scan.slope, scan.intercept, path);
+  return { ...scan.grid, voxels, ...(nonFinite > 0 && { nonFinite }) };
 }
 
 export function voxelCount([x, y, z]: XYZ): number {

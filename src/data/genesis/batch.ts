@@ -1,6 +1,5 @@
 import type { BatchFacts, PlannedTile } from '../batches.js';
-import type { Split } from '../tile-store-manifest.js';
-import type { TileStore } from '../tiles.js';
+import type { TileSource } from '../tile-source.js';
 import type { XYZ } from '../volume.js';
 import { type HuWindow, readWhole } from '../wholes.js';
 import { corrupt } from './corrupt.js';
@@ -14,10 +13,9 @@ export interface CorruptedBatch extends BatchFacts {
   readonly targets: Float32Array<ArrayBuffer>;
 }
 
-/** Reads planned tiles and corrupts them. @throws UserError of kind `data` when one has changed */
+/** Reads planned tiles and corrupts them. @throws UserError of kind `data` when one cannot be read */
 export function loadCorrupted(
-  store: TileStore,
-  split: Split,
+  source: TileSource,
   { wholeSize, window }: { readonly wholeSize: XYZ; readonly window: HuWindow },
   samples: readonly PlannedTile[],
   index: number,
@@ -27,7 +25,7 @@ export function loadCorrupted(
   const corrupted = new Float32Array(size * voxels);
   const targets = new Float32Array(size * voxels);
   samples.forEach(({ tile, random }, i) => {
-    const whole = readWhole(store, split, tile, wholeSize, window);
+    const whole = readWhole(source, tile, wholeSize, window);
     const made = corrupt(whole, wholeSize, random);
     corrupted.set(made.corrupted, i * voxels);
     targets.set(made.target, i * voxels);

@@ -1,7 +1,7 @@
 /** `manifest.json` of a sample store: images of one size, each with a class or a mask. */
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { windowSchema } from '../../config/training.js';
 import { fromSystemError, UserError } from '../../errors.js';
 

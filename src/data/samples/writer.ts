@@ -5,7 +5,7 @@
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
-import { z } from 'zod';
+import * as z from 'zod';
 import { fromSystemError } from '../../errors.js';
 import { AtomicFile, writeFileAtomic } from '../../files.js';
 import { type SampleEntry, type SampleFormat, sampleFormatSchema, sampleSchema } from './manifest.js';

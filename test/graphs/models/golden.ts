@@ -2,7 +2,8 @@ import { gradientName } from '../../../graphs/artifacts/built.js';
 import type { Parameter } from '../../../graphs/nn/module.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
-import { readSafetensors, type StoredTensor } from '../../../src/train/safetensors.js';
+import type { StoredTensor } from '../../../src/train/safetensors.js';
+import { readSafetensors } from '../../../src/train/safetensors-file.js';
 import { noise, relativeError } from '../run.js';
 
 /** A network, a batch, and PyTorch's gradient of every parameter; ../../golden/make_golden.py made them. */
