@@ -65,7 +65,7 @@ const SYSTEM_MESSAGES: Readonly<Record<string, { what: string; fix?: string }>> 
 /** Turns a Node.js system error (ENOSPC, ENOENT, …) into a {@link UserError} that names the path; passes others on. */
 export function fromSystemError(error: unknown, path: string): Error {
   if (error instanceof UserError) return error;
-  const code = (error as NodeJS.ErrnoException | undefined)?.code;
+  const code = (error as { readonly code?: string } | undefined)?.code;
   const known = code === undefined ? undefined : SYSTEM_MESSAGES[code];
   if (!known) return error instanceof Error ? error : new Error(String(error));
   return new UserError('disk', { ...known, where: path, cause: error });

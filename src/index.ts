@@ -74,4 +74,5 @@ export {
 } from './train/load-weights.js';
 export { openEngine } from './train/open-engine.js';
 export { readSafetensors, writeSafetensors } from './train/safetensors-file.js';
-export { readWeights, type Weights, type WeightTensor } from './train/weight-file.js';
+export { readWeights } from './train/weight-file.js';
+export type { Weights, WeightTensor } from './train/weights.js';

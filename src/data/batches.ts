@@ -5,8 +5,7 @@ import { type CorruptedBatch, loadCorrupted } from './genesis/batch.js';
 import { drawIntensity, SAME_INTENSITY } from './intensity.js';
 import { loadParts, type PartBatch } from './part-batch.js';
 import { type PartOptions, samplePart } from './parts.js';
-import type { TileSource } from './tile-source.js';
-import type { Split } from './tile-store-manifest.js';
+import type { Split, TileSource } from './tile-source.js';
 import type { XYZ } from './volume.js';
 import type { HuWindow } from './wholes.js';
 

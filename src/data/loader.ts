@@ -2,7 +2,7 @@ import { UserError } from '../errors.js';
 import { startThreads } from '../worker.js';
 import { type Batch, batchPlan, checkWholeSize, loadBatch, type SamplingOptions } from './batches.js';
 import { type Loader, readAhead } from './read-ahead.js';
-import type { Split } from './tile-store-manifest.js';
+import type { Split } from './tile-source.js';
 import { openTileStore, type TileStore, tilesOf } from './tiles.js';
 
 export { type Batch, batchPlan, type SamplingOptions, validationBatches } from './batches.js';

@@ -1,5 +1,9 @@
 import type { XYZ } from './volume.js';
 
+/** What tiles are for. */
+export const SPLITS = ['train', 'validation'] as const;
+export type Split = (typeof SPLITS)[number];
+
 /** Tiles that samples are made of, on a disk or in memory. */
 export interface TileSource {
   /** Voxels of a tile along x, y, z. */

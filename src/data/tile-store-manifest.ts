@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { fromSystemError, UserError } from '../errors.js';
+import { SPLITS } from './tile-source.js';
 import { REJECTIONS } from './tiling.js';
 
 const FORMAT = 'parts2whole-tiles';
@@ -12,7 +13,6 @@ export const PREPARE_AGAIN = 'delete the folder and run `p2w prepare` again';
 const count = z.int().min(0);
 const length = z.int().positive();
 const triple = <T extends z.ZodType>(item: T) => z.tuple([item, item, item]).readonly();
-const SPLITS = ['train', 'validation'] as const;
 
 /** One scan and its tiles, but for the part of the data that it belongs to. */
 export const tiledScanSchema = z.strictObject({
@@ -68,7 +68,6 @@ const manifestSchema = z.strictObject({
   failures: z.array(z.strictObject({ source: z.string(), message: z.string() })).readonly(),
 });
 
-export type Split = (typeof SPLITS)[number];
 export type TiledScan = z.infer<typeof tiledScanSchema>;
 export type StoreOptions = z.infer<typeof storeOptionsSchema>;
 export type Manifest = z.infer<typeof manifestSchema>;

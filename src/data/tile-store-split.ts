@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { abridged, fromSystemError, UserError } from '../errors.js';
 import { randomStream } from '../random.js';
-import type { Split } from './tile-store-manifest.js';
+import type { Split } from './tile-source.js';
 
 /**
  * Draws the validation scans: each scan gets a random number of its own, and the lowest are taken. Another scan

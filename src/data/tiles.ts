@@ -7,13 +7,12 @@ import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromSystemError, UserError } from '../errors.js';
 import { npyHeader } from './formats/npy.js';
-import type { TileSource } from './tile-source.js';
+import type { Split, TileSource } from './tile-source.js';
 import {
   damaged,
   type Manifest,
   PREPARE_AGAIN,
   readManifest,
-  type Split,
   type TiledScan,
 } from './tile-store-manifest.js';
 import type { XYZ } from './volume.js';

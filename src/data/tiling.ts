@@ -47,7 +47,7 @@ export function cutTile(
   { voxels, size: [width, height] }: Pick<Volume, 'voxels' | 'size'>,
   origin: XYZ,
   [w, h, d]: XYZ,
-  tile = new Int16Array(w * h * d),
+  tile: Int16Array = new Int16Array(w * h * d),
 ): Int16Array {
   for (let z = 0; z < d; z++) {
     for (let y = 0; y < h; y++) {

@@ -17,6 +17,12 @@ export interface WebEngineOptions {
   runtime(threads: number): Promise<WebRuntime>;
 }
 
+/** A tensor of small integers as floats, which hold them exactly: WebGPU has none. */
+const asFloats = (tensor: EngineTensor): EngineTensor =>
+  tensor.data instanceof Int16Array || tensor.type === 'uint8'
+    ? { ...tensor, type: 'float32', data: Float32Array.from(tensor.data as Int16Array) }
+    : tensor;
+
 /** Copies a result into the memory that was prepared for it. */
 function copyInto(target: EngineTensor, { data }: EngineTensor): EngineTensor {
   (target.data as Float32Array).set(data as Float32Array);
@@ -49,7 +55,8 @@ export function webEngine({ name, provider, runtime }: WebEngineOptions): Engine
         inputs: session.inputNames,
         outputs: session.outputNames,
         async run(feeds, into) {
-          const inputs = mapTensors(feeds, toOrt(Tensor));
+          const taken = provider === 'webgpu' ? mapTensors(feeds, asFloats) : feeds;
+          const inputs = mapTensors(taken, toOrt(Tensor));
           let results: Tensors;
           try {
             const returned = into ? await session.run(inputs, Object.keys(into)) : await session.run(inputs);

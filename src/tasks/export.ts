@@ -1,15 +1,9 @@
-import { autoencoderGraph, encoderGraph } from '../../graphs/artifacts/inference.js';
-import { plainForms } from '../../graphs/forms/index.js';
-import { lower } from '../../graphs/forms/lower.js';
-import type { DHW } from '../../graphs/nn/input.js';
-import { toModel } from '../../graphs/onnx/model.js';
-import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Config } from '../config/pretraining.js';
-import { METHODS } from '../config/proxies.js';
 import { averagingFactors, repeatVoxels } from '../data/average.js';
 import type { PartBatch } from '../data/part-batch.js';
 import { partMatrices } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
+import { inferenceMetadata, inferenceModel } from '../inference/model.js';
 import { randomStream } from '../random.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
@@ -43,42 +37,6 @@ export interface ExportSummary extends ExportFiles {
   readonly featureError: number;
 }
 
-/** In words. @param average voxels that become one, x, y, z */
-const preprocessingOf = ({ hu }: Config, average: XYZ): string =>
-  `clipped to [${hu.low}, ${hu.high}] HU, mapped to [0, 1]` +
-  (average.some((f) => f > 1) ? `, averaged over blocks of ${average.join('×')} voxels (x×y×z)` : '');
-
-/** What the file says of itself; every value is a string, as ONNX wants. */
-function metadataOf(
-  config: Config,
-  tile: XYZ,
-  average: XYZ,
-  { state }: Checkpoint,
-  license: string,
-): Record<string, string> {
-  return {
-    method: METHODS[config.proxy].description,
-    proxy: config.proxy,
-    preset: config.preset,
-    network: JSON.stringify(config.network),
-    training_steps: String(state.step),
-    best_validation_mse: state.best ? String(state.best.validationLoss) : '',
-    data_manifest_sha256: state.dataHash,
-    seed: String(config.seed),
-    input: 'hu: Hounsfield units, [N, D, H, W]',
-    axes: 'D = z (towards the head), H = y (towards the back), W = x (towards the left): LPS, x fastest',
-    preprocessing: `inside the model: ${preprocessingOf(config, average)}`,
-    size_multiple: average.map((f) => f * 2 ** config.network.levels).join('x'),
-    hu_window: JSON.stringify(config.hu),
-    average: average.join('x'),
-    tile_size: tile.join('x'),
-    whole_size: config.whole.join('x'),
-    ...(config.proxy === 'parts2whole' ? { part: JSON.stringify(config.part) } : {}),
-    license,
-    intended_use: 'research; not a medical device',
-  };
-}
-
 /**
  * Writes a checkpoint as a portable model that takes HU: `<what>.onnx`, `weights.safetensors` (unfolded, with
  * the names that Models Genesis' PyTorch code uses in its metadata) and `model-card.md`. The model is run and
@@ -93,19 +51,10 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   refuseBatchStatistics(config.network);
   const license = options.license ?? 'not stated';
   const average = averagingFactors(tile, config.whole)!;
-  const metadata = metadataOf(config, tile, average, checkpoint, license);
-  const build = what === 'encoder' ? encoderGraph : autoencoderGraph;
-  const graph = build(
-    {
-      network: config.network,
-      window: config.hu,
-      average: average.toReversed() as unknown as DHW,
-      inputType,
-    },
-    weightsOf(checkpoint),
-  );
-  const documentation = `Encoder of 3D CT images, pre-trained by ${METHODS[config.proxy].name}. For research, no medical device.`;
-  const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
+  const { step, best, dataHash } = checkpoint.state;
+  const training = { steps: step, bestMse: best?.validationLoss ?? null, dataHash };
+  const metadata = inferenceMetadata(config, tile, training, license);
+  const model = inferenceModel(what, { config, average, inputType, metadata }, weightsOf(checkpoint));
   const featureError = await compareFeatures(config, average, checkpoint, model, inputType);
 
   const card = modelCard({ what, config, inputType, state: checkpoint.state, metadata, featureError });

@@ -3,10 +3,10 @@ import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
+import type { Split } from '../data/tile-source.js';
 import {
   manifestPath,
   manifestText,
-  type Split,
   type StoreOptions,
   storeOptionsSchema,
   type TiledScan,

@@ -1,7 +1,7 @@
 import type { Built } from '../../graphs/artifacts/built.js';
 import { featureChannels } from '../../graphs/models/unet3d.js';
 import type { Config } from '../config/pretraining.js';
-import type { Batch } from '../data/loader.js';
+import type { Batch } from '../data/batches.js';
 import type { PartBatch } from '../data/part-batch.js';
 import type { XYZ } from '../data/volume.js';
 import type { Engine, Tensors } from '../runtime/engine.js';

@@ -3,7 +3,7 @@ import type { Parameter } from '../../graphs/nn/module.js';
 import { formatShape, sizeOf } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
 import { fromGenesisName } from './genesis-names.js';
-import type { Weights, WeightTensor } from './weight-file.js';
+import type { Weights, WeightTensor } from './weights.js';
 
 /** A part of a network, the first word of its parameters' names. */
 export type NetworkPart = 'encoder' | 'decoder' | 'head' | 'classifier';

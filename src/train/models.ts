@@ -1,5 +1,6 @@
 import type { Built } from '../../graphs/artifacts/built.js';
 import { evaluationGraph } from '../../graphs/artifacts/evaluation.js';
+import { floatInputs } from '../../graphs/artifacts/float-inputs.js';
 import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/artifacts/training.js';
 import { byTable } from '../../graphs/forms/choice.js';
 import type { Native } from '../../graphs/forms/form.js';
@@ -79,5 +80,10 @@ export async function loadGraph(
   engine: Engine,
 ): Promise<Session> {
   const lowering = await loweringFor(config, engine);
-  return engine.load(encodeGraph(built, lowering), sessionOptions(config, lowering.native ?? null));
+  // WebGPU has no integers of 16 bits; its engine hands floats over.
+  const graph = engine.provider === 'webgpu' ? floatInputs(built.graph) : built.graph;
+  return engine.load(
+    encodeGraph({ ...built, graph }, lowering),
+    sessionOptions(config, lowering.native ?? null),
+  );
 }

@@ -6,7 +6,7 @@ import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruc
 import { restoration } from '../../graphs/tasks/restoration.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
-import type { Batch, SamplingOptions } from '../data/loader.js';
+import type { Batch, SamplingOptions } from '../data/batches.js';
 import { largestPart } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
 import type { EngineTensor } from '../runtime/engine.js';

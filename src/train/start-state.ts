@@ -8,7 +8,8 @@ import { initialize } from './initialize.js';
 import { type LoadReport, loadWeights } from './load-weights.js';
 import { configPath, readRun } from './run.js';
 import { freshState, type State } from './stepper.js';
-import { readWeights, type Weights } from './weight-file.js';
+import { readWeights } from './weight-file.js';
+import type { Weights } from './weights.js';
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 

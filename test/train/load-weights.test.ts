@@ -9,7 +9,8 @@ import { segmentation } from '../../graphs/tasks/segmentation.js';
 import { initialize } from '../../src/train/initialize.js';
 import { formatLoad, type LoadOptions, loadWeights, ownName } from '../../src/train/load-weights.js';
 import { readSafetensors, writeSafetensors } from '../../src/train/safetensors-file.js';
-import { readWeights, type Weights, type WeightTensor } from '../../src/train/weight-file.js';
+import { readWeights } from '../../src/train/weight-file.js';
+import type { Weights, WeightTensor } from '../../src/train/weights.js';
 import { errorOf, temporaryFolder } from '../data/tiles-sample.js';
 import { relativeError, runGraph } from '../graphs/run.js';
 

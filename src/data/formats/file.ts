@@ -3,19 +3,9 @@ import { type FileHandle, open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { constants, createUnzip, unzipSync } from 'node:zlib';
 import { fromSystemError, UserError } from '../../errors.js';
-import { unreadable } from './unreadable.js';
+import type { Block } from './scan.js';
+import { MAX_DEFLATE_RATIO, tooShort, unreadable } from './unreadable.js';
 
-/** Where the voxels of a scan lie in a file. */
-export interface Block {
-  readonly path: string;
-  /** Byte of the file at which the block, or its compressed stream, begins. */
-  readonly start: number;
-  /** Set when the stream is zlib or gzip: how many inflated bytes come before the block. */
-  readonly inflatedSkip?: number;
-}
-
-/** Deflate cannot do better than 1032 : 1 (zlib's technical notes), so a larger claim is a lie. */
-export const MAX_DEFLATE_RATIO = 1032;
 const CHUNK_BYTES = 1 << 20;
 
 /** Size of a regular file in bytes. @throws UserError for anything else: folders, devices, pipes, nothing. */
@@ -92,14 +82,6 @@ export async function readBlock(block: Block, bytes: number): Promise<Buffer> {
     : await readBytes(path, start, bytes);
   if (buffer.length < bytes) throw tooShort(path, `${buffer.length} bytes`, bytes);
   return buffer;
-}
-
-function tooShort(path: string, got: string, bytes: number): UserError {
-  return unreadable(path, 'the file is too short for the scan that its header describes', {
-    got,
-    expected: `${bytes} bytes of voxels`,
-    fix: 'copy or download the file again',
-  });
 }
 
 /** Inflates zlib or gzip, drops `skip` bytes and keeps the next `bytes`, which must be the last. */

@@ -5,7 +5,7 @@ import { UserError } from '../../errors.js';
 import { AtomicFile, writeFileAtomic } from '../../files.js';
 import type { LabelMap, Volume } from '../volume.js';
 import { elementBytes, elementTypeOf } from './elements.js';
-import { type Block, readBytes, regularFileSize } from './file.js';
+import { readBytes, regularFileSize } from './file.js';
 import {
   ELEMENT_TYPES,
   type Fields,
@@ -14,7 +14,7 @@ import {
   parseFields,
   parseGrid,
 } from './metaimage-header.js';
-import { type StoredScan, voxelCount } from './scan.js';
+import { type Block, type StoredScan, voxelCount } from './scan.js';
 import { unreadable } from './unreadable.js';
 
 const MAX_HEADER_BYTES = 1 << 16;

@@ -1,7 +1,7 @@
 import { AtomicFile } from '../../files.js';
 import { type ElementArray, type ElementType, elementBytes, elementsOf, elementTypeOf } from './elements.js';
-import { type Block, readBlock, readBytes } from './file.js';
-import { checkedGrid, type StoredScan } from './scan.js';
+import { readBlock, readBytes } from './file.js';
+import { type Block, checkedGrid, type StoredScan } from './scan.js';
 import { unreadable } from './unreadable.js';
 
 /** What a `.npy` file says about its array. Format: numpy.lib.format, versions 1.0 to 3.0. */

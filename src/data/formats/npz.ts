@@ -2,9 +2,9 @@
 import { type UnzipFileInfo, unzipSync } from 'fflate';
 import { UserError } from '../../errors.js';
 import type { ElementArray, ElementType } from './elements.js';
-import { MAX_DEFLATE_RATIO, readBytes, regularFileSize } from './file.js';
+import { readBytes, regularFileSize } from './file.js';
 import { parseNpy } from './npy.js';
-import { unreadable } from './unreadable.js';
+import { MAX_DEFLATE_RATIO, unreadable } from './unreadable.js';
 
 export interface NamedArray {
   readonly dtype: ElementType;

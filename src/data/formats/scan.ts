@@ -1,7 +1,6 @@
 import { nearestOrthonormal } from '../geometry.js';
 import type { Grid, Volume, XYZ } from '../volume.js';
 import { type ElementType, elementBytes, elementsOf, toVoxels } from './elements.js';
-import type { Block } from './file.js';
 import { unreadable } from './unreadable.js';
 
 /** What the header of a scan file says. */
@@ -20,6 +19,15 @@ export interface StoredValues extends ScanHeader {
   /** HU = element · slope + intercept. */
   readonly slope: number;
   readonly intercept: number;
+}
+
+/** Where the voxels of a scan lie in a file. */
+export interface Block {
+  readonly path: string;
+  /** Byte of the file at which the block, or its compressed stream, begins. */
+  readonly start: number;
+  /** Set when the stream is zlib or gzip: how many inflated bytes come before the block. */
+  readonly inflatedSkip?: number;
 }
 
 /** A scan on disk: its header, and where its voxels lie. Every format yields this. */

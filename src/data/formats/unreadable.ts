@@ -1,5 +1,8 @@
 import { type ErrorFacts, UserError } from '../../errors.js';
 
+/** Deflate cannot do better than 1032 : 1 (zlib's technical notes), so a larger claim is a lie. */
+export const MAX_DEFLATE_RATIO = 1032;
+
 /** The error for a scan that cannot be used; `got` may be text from the file itself. */
 export function unreadable(
   path: string,
@@ -17,4 +20,13 @@ export function unreadable(
 /** Text from a file without control characters, which could play tricks on a terminal. */
 export function printable(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}]/gu, '?');
+}
+
+/** The error for voxels that end too soon. */
+export function tooShort(path: string, got: string, bytes: number): UserError {
+  return unreadable(path, 'the file is too short for the scan that its header describes', {
+    got,
+    expected: `${bytes} bytes of voxels`,
+    fix: 'copy or download the file again',
+  });
 }

@@ -1,0 +1,36 @@
+/** Builds the page into a folder of plain files, for any server, and serves it: `npm run example:browser`. */
+import { fileURLToPath } from 'node:url';
+import { type BuildOptions, build, context } from 'esbuild';
+
+const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
+const runtime = (name: string) => fileURLToPath(import.meta.resolve(`onnxruntime-web/${name}`));
+
+/** @param out folder to write into */
+const buildOptions = (out: string): BuildOptions => ({
+  entryPoints: [
+    ...['index.html', 'style.css', 'page.ts', 'training.worker.ts', 'offline.ts'].map(here),
+    ...['wasm', 'webgpu'].map(runtime),
+    ...['ort-wasm-simd-threaded.wasm', 'ort-wasm-simd-threaded.asyncify.wasm'].map(runtime),
+  ],
+  outdir: out,
+  entryNames: '[name]',
+  bundle: true,
+  minify: true,
+  format: 'esm',
+  loader: { '.html': 'copy', '.mjs': 'copy', '.wasm': 'copy' },
+  logLevel: 'warning',
+});
+
+/** Builds the page, and serves it on this machine. */
+export async function servePage(out: string): Promise<{ url: string; close: () => Promise<void> }> {
+  await build(buildOptions(out));
+  const site = await context({ logLevel: 'silent' });
+  const { port } = await site.serve({ servedir: out, host: '127.0.0.1' });
+  return { url: `http://127.0.0.1:${port}`, close: () => site.dispose() };
+}
+
+if (process.argv[1] === fileURLToPath(import.meta.url)) {
+  const out = process.argv[2] ?? 'artifacts/browser';
+  const { url } = await servePage(out);
+  console.log(`written to ${out}; open ${url}`);
+}

@@ -1,0 +1,15 @@
+/** Parts2Whole in a browser: nothing here needs Node.js. The page brings an ONNX Runtime of its own, onnxruntime-web. */
+export type { Config } from '../config/pretraining.js';
+export type { Grid, Volume, XYZ } from '../data/volume.js';
+export { type ErrorKind, UserError } from '../errors.js';
+export { makePhantom } from '../phantom/chest.js';
+export type { Engine, EngineTensor, Session } from '../runtime/engine.js';
+export { type WebEngineOptions, type WebProvider, type WebRuntime, webEngine } from '../runtime/web.js';
+export type { StepResult } from '../train/stepper.js';
+export {
+  openPretraining,
+  type Pretraining,
+  type PretrainingOptions,
+  type Validation,
+} from './pretraining.js';
+export { readScan } from './scan.js';

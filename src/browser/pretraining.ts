@@ -1,0 +1,173 @@
+/** Pre-training on one scan, step by step, in a page. */
+import { type Config, type PresetName, resolveConfig } from '../config/pretraining.js';
+import { microBatches } from '../config/training.js';
+import { averagingFactors } from '../data/average.js';
+import { batchPlan, checkWholeSize, loadBatch, validationBatches } from '../data/batches.js';
+import type { Volume, XYZ } from '../data/volume.js';
+import { tilesOfVolume } from '../data/volume-tiles.js';
+import { UserError } from '../errors.js';
+import { inferenceMetadata, inferenceModel } from '../inference/model.js';
+import type { Engine } from '../runtime/engine.js';
+import { createEvaluator } from '../train/evaluator.js';
+import { initialize } from '../train/initialize.js';
+import { loadWeights } from '../train/load-weights.js';
+import { buildGraph } from '../train/models.js';
+import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
+import { decodeSafetensors, encodeSafetensors, type Safetensors } from '../train/safetensors.js';
+import { createStepper, freshState, type StepResult } from '../train/stepper.js';
+import { weightsOf } from '../train/weights.js';
+
+export interface PretrainingOptions {
+  readonly engine: Engine;
+  /** Hounsfield units. */
+  readonly scan: Volume;
+  /** Bytes of a `weights.safetensors` to go on from, which brings its network along; random weights without it. */
+  readonly weights?: Uint8Array;
+  readonly preset?: PresetName;
+  /** `key=value`, as `p2w pretrain --set` takes them. */
+  readonly settings?: readonly string[];
+}
+
+/** What a network makes of parts that it is not trained on. */
+export interface Validation {
+  /** Mean squared error over all of them. */
+  readonly mse: number;
+  /** Voxels of each image, x, y, z. */
+  readonly size: Config['whole'];
+  /** Of the first: what the network is given, what it should make of that, what it makes; [D,H,W] in [0,1]. */
+  readonly part: Float32Array;
+  readonly whole: Float32Array;
+  readonly reconstruction: Float32Array;
+}
+
+export interface Pretraining {
+  readonly config: Config;
+  /** How many tiles the scan has. */
+  readonly tiles: { readonly training: number; readonly validation: number };
+  /** Makes one step, at the configuration's learning rate. */
+  step(): Promise<StepResult>;
+  validate(): Promise<Validation>;
+  /** `weights.safetensors`: for `p2w finetune --init`, `p2w pretrain --init`, or to go on here. */
+  weights(): Uint8Array<ArrayBuffer>;
+  /** `encoder.onnx`, as `p2w export` writes it: takes HU, gives features. */
+  encoder(): Uint8Array;
+  release(): Promise<void>;
+}
+
+const NAME = 'weights.safetensors';
+
+/** A file in memory. @throws UserError when it is damaged */
+const decode = (bytes: Uint8Array): Safetensors =>
+  decodeSafetensors({
+    name: NAME,
+    bytes: bytes.length,
+    read(target, position) {
+      const end = position + target.length;
+      if (end <= bytes.length) target.set(bytes.subarray(position, end));
+      return end <= bytes.length;
+    },
+  });
+
+/** Settings that make the network that weights are of, where they say it. */
+function networkOf({ metadata }: Safetensors): string[] {
+  return [
+    ...(metadata.network ? [`network=${metadata.network}`] : []),
+    ...(metadata.whole_size ? [`whole=${metadata.whole_size}`] : []),
+    ...(metadata.hu_window ? [`hu=${metadata.hu_window}`] : []),
+  ];
+}
+
+/** Voxels of the tiles that weights were trained on, where they say it. */
+const tileOf = (given: Safetensors | null): XYZ | undefined =>
+  given?.metadata.tile_size?.split('x').map(Number) as unknown as XYZ | undefined;
+
+/** Pieces as one. */
+function concatenated(pieces: readonly ArrayBufferView<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const all = new Uint8Array(pieces.reduce((sum, { byteLength }) => sum + byteLength, 0));
+  let end = 0;
+  for (const { buffer, byteOffset, byteLength } of pieces) {
+    all.set(new Uint8Array(buffer, byteOffset, byteLength), end);
+    end += byteLength;
+  }
+  return all;
+}
+
+/**
+ * Makes ready to train on a scan.
+ * @throws UserError when the scan is too small, the weights are of another network, or the engine refuses the graph
+ */
+export async function openPretraining(options: PretrainingOptions): Promise<Pretraining> {
+  const { engine, scan, preset = 'tiny', settings = [] } = options;
+  const given = options.weights ? decode(options.weights) : null;
+  const config = resolveConfig({ preset, settings: [...(given ? networkOf(given) : []), ...settings] });
+  const tile = tileOf(given) ?? config.whole;
+  checkWholeSize(tile, config.whole);
+  const { training, validation } = tilesOfVolume(scan, tile);
+  const sampling = samplingOptions(config);
+  const { count } = microBatches(config);
+  const workload = proxyWorkload(config, tile);
+
+  const { parameters } = buildGraph('gradient', workload, config);
+  const initial = initialize(parameters, config.seed);
+  const load = { source: NAME, parts: ['encoder', 'decoder', 'head'], partial: false } as const;
+  const values = given ? loadWeights(parameters, initial, weightsOf(given), load).values : initial;
+  const stepper = await createStepper(workload, config, engine, freshState(parameters, config, values));
+  const evaluator = await createEvaluator(config, tile, engine);
+
+  let steps = 0;
+  let best: number | null = null;
+  const facts = () => inferenceMetadata(config, tile, { steps, bestMse: best, dataHash: '' }, 'not stated');
+  const network = () => parameters.map(({ name }) => ({ name, ...stepper.state.get(name)! }));
+
+  return {
+    config,
+    tiles: { training: training.count, validation: validation.count },
+    async step() {
+      const batches = Array.from({ length: count }, (_, i) => {
+        const index = steps * count + i;
+        const planned = batchPlan(index, training.count, sampling);
+        return batchFeeds(loadBatch(training, 'train', sampling, planned, index));
+      });
+      const result = await stepper.step(batches, config.learningRate, steps + 1);
+      steps += 1;
+      if (Number.isFinite(result.loss)) return result;
+      throw new UserError('training', {
+        what: 'the loss is no longer a number',
+        where: `step ${steps}`,
+        fix: 'a lower learningRate',
+      });
+    },
+    async validate() {
+      const batches = () => validationBatches(validation, { ...sampling, limit: config.validation.samples });
+      const { mse } = await evaluator.validate(batches(), stepper.state);
+      best = Math.min(mse, best ?? Number.POSITIVE_INFINITY);
+      const shown = await evaluator.evaluate(batches().next().value!, stepper.state);
+      const voxels = config.whole.reduce((product, length) => product * length);
+      const first = (images: Float32Array) => images.slice(0, voxels);
+      return {
+        mse,
+        size: config.whole,
+        part: first(shown.part),
+        whole: first(shown.whole),
+        reconstruction: first(shown.reconstruction),
+      };
+    },
+    weights: () =>
+      concatenated(
+        encodeSafetensors(
+          NAME,
+          network().map(({ name, shape, data }) => ({ name, dtype: 'F32' as const, shape, data })),
+          facts(),
+        ),
+      ),
+    encoder: () => {
+      const weights = new Map(network().map(({ name, data }) => [name, data as Float32Array]));
+      const average = averagingFactors(tile, config.whole)!;
+      return inferenceModel('encoder', { config, average, inputType: 'float32', metadata: facts() }, weights);
+    },
+    async release() {
+      await stepper.release();
+      await evaluator.release();
+    },
+  };
+}

@@ -1,0 +1,137 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { type Browser, chromium, type Page, type Request } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { servePage } from '../../examples/browser/build.js';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { findBrowser } from '../../src/bench/engines/browser.js';
+import { openPretraining } from '../../src/browser/index.js';
+import { writeNifti } from '../../src/data/formats/nifti.js';
+import { makePhantom } from '../../src/phantom/chest.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { readSafetensors } from '../../src/train/safetensors-file.js';
+import { temporaryFolder } from '../data/tiles-sample.js';
+
+const SECONDS = 1000;
+const folder = temporaryFolder();
+const executablePath = findBrowser();
+
+/** Needs an installed Chromium; there is none on some machines. */
+describe.skipIf(!executablePath)('the example page, in Chromium', () => {
+  let browser: Browser;
+  let page: Page;
+  let site: Awaited<ReturnType<typeof servePage>>;
+  const requested: Request[] = [];
+  const faults: string[] = [];
+  const status = () => page.locator('#status');
+
+  beforeAll(async () => {
+    site = await servePage(join(folder, 'page'));
+    browser = await chromium.launch({
+      executablePath: executablePath!,
+      args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
+    });
+    page = await browser.newPage();
+    page.on('request', (request) => requested.push(request));
+    page.on('pageerror', (error) => faults.push(error.message));
+    await page.goto(site.url);
+  }, 60 * SECONDS);
+  afterAll(async () => {
+    await browser?.close();
+    await site?.close();
+  });
+
+  // What runs in the page is text: this file knows Node.js only.
+  const waitForStep = (step: number) =>
+    page.waitForFunction(
+      `Number(/^step (\\d+)/.exec(document.querySelector('#status').textContent)?.[1]) >= ${step}`,
+      null,
+      { timeout: 120 * SECONDS },
+    );
+  const fileInPage = (name: string, bytes: Buffer) =>
+    page.evaluateHandle(`(() => {
+      const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (c) => c.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], '${name}'));
+      return data;
+    })()`);
+  /** How many different values the pixels of each image have. */
+  const shades = () =>
+    page.evaluate(`[...document.querySelectorAll('canvas')].map(
+      (canvas) => new Set(canvas.getContext('2d').getImageData(0, 0, canvas.width, canvas.height).data).size,
+    )`) as Promise<number[]>;
+
+  test('trains on a scan that is dropped, without a network, and gives the weights away', {
+    timeout: 240 * SECONDS,
+  }, async () => {
+    const path = join(folder, 'chest.nii.gz');
+    await writeNifti(path, makePhantom({ seed: 2, index: 0, size: [96, 96, 64], spacing: [4, 4, 5] }).volume);
+    // Kept by its service worker, which also lets it have threads.
+    await page.waitForFunction('crossOriginIsolated', null, { timeout: 60 * SECONDS });
+    await page.context().setOffline(true);
+    await page.reload();
+
+    const dropped = await fileInPage('chest.nii.gz', readFileSync(path));
+    await page.dispatchEvent('#drop', 'drop', { dataTransfer: dropped });
+    expect(await page.textContent('#scan-name')).toBe('chest.nii.gz');
+
+    await page.click('#start');
+    await waitForStep(2);
+    expect(await page.isDisabled('#start')).toBe(true);
+    await page.click('#stop');
+    await page.waitForSelector('#downloads:not([hidden])', { timeout: 60 * SECONDS });
+    expect(await status().textContent()).toMatch(/^stopped after \d+ steps$/);
+    expect(await page.locator('#curve polyline').count()).toBe(2);
+    const [part, drawn, whole] = await shades();
+    expect(part).toBeGreaterThan(10);
+    expect(drawn).toBeGreaterThan(2);
+    expect(whole).toBeGreaterThan(10);
+
+    const download = async (link: string, name: string) => {
+      const [file] = await Promise.all([page.waitForEvent('download'), page.click(link)]);
+      await file.saveAs(join(folder, name));
+      return join(folder, name);
+    };
+    const { tensors, metadata } = readSafetensors(await download('#download-weights', 'weights.safetensors'));
+    expect(tensors.get('encoder.0.conv1.weight')?.shape).toEqual([8, 1, 3, 3, 3]);
+    expect(Number(metadata.training_steps)).toBeGreaterThanOrEqual(2);
+    const encoder = decodeModel(readFileSync(await download('#download-encoder', 'encoder.onnx')));
+    expect(encoder.graph.outputs.map(({ name }) => name)).toEqual(['feature_map', 'features']);
+  });
+
+  test('goes on from weights, on WebGPU', { timeout: 240 * SECONDS }, async () => {
+    await page.context().setOffline(false);
+    // Of a network that a GPU made of software can train.
+    const small = await openPretraining({
+      engine: nodeEngine,
+      scan: makePhantom({ seed: 1, index: 0, size: [64, 64, 48], spacing: [5, 5, 5] }).volume,
+      settings: ['network.width=2', 'network.levels=2', 'whole=16x16x8', 'batch=2'],
+    });
+    await page.setInputFiles('#weights', {
+      name: 'weights.safetensors',
+      mimeType: '',
+      buffer: Buffer.from(small.weights()),
+    });
+    await small.release();
+    await page.selectOption('#provider', 'webgpu');
+    await page.click('#start');
+    await waitForStep(1);
+    await page.click('#stop');
+    await page.waitForSelector('#downloads:not([hidden])', { timeout: 60 * SECONDS });
+  });
+
+  test('says what is wrong with a file, and can start again', { timeout: 60 * SECONDS }, async () => {
+    await page.setInputFiles('#scan', { name: 'x.nii', mimeType: '', buffer: Buffer.from('no scan') });
+    await page.click('#start');
+    await page.waitForSelector('#status.failed');
+    expect(await status().textContent()).toContain('x.nii: this is not a NIfTI header');
+    expect(await page.isEnabled('#start')).toBe(true);
+  });
+
+  test('sent nothing anywhere', () => {
+    expect(requested.map((request) => request.method()).filter((method) => method !== 'GET')).toEqual([]);
+    const elsewhere = requested.map((request) => request.url()).filter((url) => !url.startsWith(site.url));
+    expect(elsewhere.filter((url) => !/^(blob|data):/.test(url))).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+});

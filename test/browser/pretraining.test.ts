@@ -1,0 +1,87 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { describe, expect, test } from 'vitest';
+import { makePhantom, openPretraining, type Pretraining } from '../../src/browser/index.js';
+import { openEncoder } from '../../src/inference/encoder.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { temporaryFolder } from '../data/tiles-sample.js';
+
+const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
+const folder = temporaryFolder();
+const { volume: scan } = makePhantom({ seed: 1, index: 0, size: [64, 64, 48], spacing: [5, 5, 5] });
+const settings = ['network.width=2', 'network.levels=2', 'whole=16x16x8', 'batch=4', 'learningRate=0.01'];
+
+async function opened<T>(
+  options: Partial<Parameters<typeof openPretraining>[0]>,
+  use: (training: Pretraining) => Promise<T>,
+): Promise<T> {
+  const training = await openPretraining({ engine: nodeEngine, scan, settings, ...options });
+  try {
+    return await use(training);
+  } finally {
+    await training.release();
+  }
+}
+
+describe('pre-training on a scan in memory', () => {
+  test('learns, and goes on from its weights where it was', async () => {
+    const first = await opened({}, async (training) => {
+      const before = await training.validate();
+      for (let step = 0; step < 30; step++) await training.step();
+      const after = await training.validate();
+      expect(after.mse).toBeLessThan(0.7 * before.mse);
+      expect(after.whole).toEqual(before.whole);
+      expect(after.whole).toHaveLength(16 * 16 * 8);
+      expect(after.reconstruction).not.toEqual(before.reconstruction);
+      return { weights: training.weights(), mse: after.mse };
+    });
+    // No settings: the file says which network it is.
+    const again = await opened({ weights: first.weights, settings: ['batch=4'] }, async (training) => {
+      expect(training.config).toMatchObject({ whole: [16, 16, 8], network: { width: 2, levels: 2 } });
+      return (await training.validate()).mse;
+    });
+    expect(again).toBe(first.mse);
+  });
+
+  test('its encoder is one that Node.js runs', async () => {
+    const path = join(folder, 'encoder.onnx');
+    await opened({}, async (training) => {
+      await training.step();
+      writeFileSync(path, training.encoder());
+    });
+    const encoder = await openEncoder(path, nodeEngine, 1);
+    try {
+      const { dimensions, features } = await encoder.encode(
+        new Float32Array(2 * 8 * 16 * 16),
+        [2, 8, 16, 16],
+      );
+      expect(dimensions).toBe(features.length / 2);
+      expect(features.every(Number.isFinite)).toBe(true);
+      expect(encoder.metadata).toMatchObject({ training_steps: '1', whole_size: '16x16x8' });
+    } finally {
+      await encoder.release();
+    }
+  });
+
+  test('refuses a scan of air, and weights of another network', async () => {
+    const air = { ...scan, voxels: new Int16Array(scan.voxels.length).fill(-1000) };
+    await expect(openPretraining({ engine: nodeEngine, scan: air, settings })).rejects.toThrow(
+      'too little of this scan can be trained on',
+    );
+    const weights = await opened({}, async (training) => training.weights());
+    await expect(
+      openPretraining({ engine: nodeEngine, scan, weights, settings: ['network.width=4'] }),
+    ).rejects.toThrow('these weights fit the network only in part');
+    await expect(
+      openPretraining({ engine: nodeEngine, scan, weights: weights.slice(0, 500), settings }),
+    ).rejects.toThrow('this is no whole safetensors file');
+  });
+});
+
+test('the browser’s entry is one file that imports nothing', () => {
+  const text = readFileSync(join(root, 'dist', 'browser.js'), 'utf8');
+  expect(text).toContain('export{');
+  expect([...text.matchAll(/\b(?:from|import)\s*\(?["'][^"']+["']/g)].map(([found]) => found)).toEqual([]);
+  expect(text).not.toMatch(/\brequire\(["']/);
+});
