@@ -22,7 +22,10 @@ export const bench = command({
       demandOption: true,
       hidden: true,
     },
-    preset: { ...configOptions.preset, default: 'tiny' as const },
+    preset: {
+      ...configOptions.preset,
+      describe: 'starting point; tiny by default, and a still smaller network for engines',
+    },
     batch: { number: true, default: 4, describe: 'samples at once' },
     peer: {
       array: true,
@@ -48,11 +51,12 @@ export const bench = command({
     ],
     ['$0 bench prepare --input scans --python ~/venv/bin/python', 'against nibabel and SimpleITK'],
     ['$0 bench step --peer torch --python ~/venv/bin/python --json', 'numbers for programs'],
-    ['$0 bench engines --preset tiny --batch 4', 'do all runtimes compute the same, and how fast?'],
+    ['$0 bench engines', 'do all runtimes compute the same, and how fast?'],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
   run: async (args) => {
-    const { preset, batch, rounds, threads } = args;
+    const { batch, rounds, threads } = args;
+    const preset = args.preset ?? 'tiny';
     if (args.work === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads });
       return { text: formatForms(result), json: result };
@@ -60,7 +64,11 @@ export const bench = command({
     if (args.work === 'engines') {
       const { set: settings, steps, browser } = args;
       const result = await benchEngines(
-        { preset, settings, batch, steps, threads, ...(browser ? { browser } : {}) },
+        {
+          ...(args.preset ? { preset } : {}),
+          ...{ settings, batch, steps, threads },
+          ...(browser ? { browser } : {}),
+        },
         (line) => process.stderr.write(`${line}\n`),
       );
       return { text: formatEngines(result), json: result };

@@ -169,10 +169,7 @@ function sourceOf(options: ArtifactsOptions): Source {
 }
 
 /** ONNX Runtime's optimiser for that of a configuration. @throws UserError where it has none like it */
-function optimizerFor(
-  config: TrainingConfig,
-  wanted: OnDeviceOptimizer['name'] | undefined,
-): OnDeviceOptimizer {
+export function optimizerFor(config: TrainingConfig, wanted?: OnDeviceOptimizer['name']): OnDeviceOptimizer {
   const { optimizer } = config;
   if (wanted === 'sgd') return { name: 'sgd' };
   if (optimizer.name === 'sgd') {
