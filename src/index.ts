@@ -48,6 +48,7 @@ export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js
 export type { Engine, EngineTensor, Session } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
 export { analyze } from './tasks/analyze.js';
+export { type AverageOptions, average } from './tasks/average.js';
 export { runDemo } from './tasks/demo.js';
 export { doctor } from './tasks/doctor.js';
 export { embed } from './tasks/embed.js';

@@ -1,5 +1,6 @@
 import { analyze } from './analyze.js';
 import { artifacts } from './artifacts.js';
+import { average } from './average.js';
 import { bench } from './bench.js';
 import { demo } from './demo.js';
 import { doctor } from './doctor.js';
@@ -28,6 +29,7 @@ export const commands = [
   analyze,
   report,
   experiment,
+  average,
   artifacts,
   graph,
   inspect,

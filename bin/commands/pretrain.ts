@@ -8,6 +8,10 @@ export const pretrain = command({
   options: {
     data: { string: true, describe: 'tiles that `p2w prepare` made; a resumed run knows its own' },
     out: { string: true, demandOption: true, describe: 'folder of the run' },
+    init: {
+      string: true,
+      describe: 'weights to begin with: a run of the same network, or .safetensors, .npz; random without it',
+    },
     ...configOptions,
     steps: { number: true, describe: 'steps at most' },
     device: deviceOption,
@@ -33,6 +37,7 @@ export const pretrain = command({
     ['$0 pretrain --data tiles --out runs/first --preset tiny', 'the smallest network, 1,000 steps'],
     ['$0 pretrain --data tiles --out runs/genesis --proxy genesis', 'Models Genesis instead of Parts2Whole'],
     ['$0 pretrain --out runs/first --resume', 'go on after Ctrl-C, a kill or a power cut'],
+    ['$0 pretrain --data tiles --init runs/first --out runs/second', 'from the weights of another run'],
     ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
   ],
   run: async (args) => {
@@ -44,6 +49,7 @@ export const pretrain = command({
       settings: args.set,
       flags: {
         proxy: args.proxy,
+        init: args.init,
         steps: args.steps,
         device: args.device,
         engine: args.engine,

@@ -37,6 +37,8 @@ export const configSchema = z.strictObject({
   contrastive: z
     .strictObject({ weight: z.number().min(0), temperature: z.number().positive() })
     .default({ weight: 0, temperature: 0.7 }),
+  /** Weights to begin with, of the same network: a run's folder, or a file; random ones without it. */
+  init: z.string().min(1).nullable().default(null),
   ...trainingSchema.shape,
 });
 
@@ -52,6 +54,7 @@ const BASE = {
   part: { scale: [1 / 16, 1 / 4], ratio: [3 / 4, 4 / 3], isotropic: false },
   intensity: 0,
   contrastive: { weight: 0, temperature: 0.7 },
+  init: null,
 } satisfies Partial<Config>;
 
 const genesis = {

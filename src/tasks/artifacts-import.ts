@@ -101,6 +101,7 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
       stopped: false,
       metricsBytes: 0,
       seed: config.seed,
+      samples: null,
       networkHash: networkHash(parameters),
       dataHash: manifest.dataHash,
     };

@@ -1,4 +1,5 @@
 import { existsSync } from 'node:fs';
+import type { FinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
 import { averagingFactors } from '../data/average.js';
@@ -12,6 +13,8 @@ import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../train/run.js';
+import { loadedState } from '../train/start-state.js';
+import type { State } from '../train/stepper.js';
 import { formatSpeed, insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
 import { withChosenForms } from '../train/tuner.js';
 
@@ -27,6 +30,14 @@ export interface PretrainOptions extends ConfigChanges {
   /** Asked between steps; true finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
 }
+
+/** How `--init` loads weights. */
+const WHOLE_NETWORK = {
+  checkpoint: 'best',
+  parts: ['encoder', 'decoder', 'head'],
+  partial: false,
+  names: {},
+} satisfies Partial<FinetuneConfig['init']>;
 
 /**
  * The saved configuration, when the run goes on; more steps may be asked for, anything else may not change. A run that
@@ -93,7 +104,11 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     const config = await withChosenForms(workload, asked, engine);
     writeRun(options.out, { data, tile: store.size, config });
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    return run(options, config, engine, store, checkpoint);
+    const start =
+      checkpoint || config.init === null
+        ? undefined
+        : (await loadedState(config, parameters, { ...WHOLE_NETWORK, from: config.init })).state;
+    return run(options, config, engine, store, checkpoint, start);
   });
 }
 
@@ -103,6 +118,7 @@ async function run(
   engine: Engine,
   store: TileStore,
   checkpoint: Checkpoint | null,
+  start: State | undefined,
 ): Promise<TrainingSummary> {
   const sampling = samplingOptions(config);
   const evaluator = await createEvaluator(config, store.size, engine);
@@ -114,6 +130,7 @@ async function run(
       workload: proxyWorkload(config, store.size),
       engine,
       checkpoint,
+      ...(start ? { start } : {}),
       dataHash: store.hash,
       // Two parts of a whole are two samples.
       samples: (sampling.paired ? 2 : 1) * store.train.length,

@@ -30,6 +30,8 @@ const stateSchema = z.strictObject({
   /** How much of metrics.jsonl belongs to the steps so far. */
   metricsBytes: z.int().min(0),
   seed: z.int(),
+  /** Training samples of the data; null where that is not known. */
+  samples: z.int().positive().nullable().default(null),
   networkHash: z.string(),
   dataHash: z.string(),
 });

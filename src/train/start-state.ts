@@ -2,6 +2,7 @@
 import { existsSync, statSync } from 'node:fs';
 import type { Parameter } from '../../graphs/nn/module.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
+import type { TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { parseCheckpoint, resolveCheckpoint } from './checkpoint.js';
 import { initialize } from './initialize.js';
@@ -26,19 +27,14 @@ async function weightsOf({ from, checkpoint }: FinetuneConfig['init']): Promise<
 }
 
 /**
- * The state in which a run begins: random values, and what is loaded in their place.
- * @returns a report where something was loaded
+ * The state of a network whose weights are loaded; what is not loaded begins at random, the optimiser anew.
  * @throws UserError when the source is missing, or does not fit and need not fit in part
  */
-export async function startState(
-  config: FinetuneConfig,
+export async function loadedState(
+  config: TrainingConfig,
   parameters: readonly Parameter[],
-  atRandom = config.init.from === 'random',
-): Promise<{ state: State; report: LoadReport | null }> {
-  const { init, seed } = config;
-  const initial = initialize(parameters, seed);
-  if (atRandom || init.from === 'random')
-    return { state: freshState(parameters, config, initial), report: null };
+  init: FinetuneConfig['init'],
+): Promise<{ state: State; report: LoadReport }> {
   if (!existsSync(init.from))
     throw new UserError('input', {
       what: 'there are no weights here',
@@ -46,11 +42,24 @@ export async function startState(
       got: init.from,
       expected: `random, the folder of a run (with ${configPath('')}), or a file of weights`,
     });
-  const { values, report } = loadWeights(parameters, initial, await weightsOf(init), {
-    source: init.from,
-    parts: init.parts,
-    partial: init.partial,
-    names: init.names,
-  });
+  const { from: source, parts, partial, names } = init;
+  const options = { source, parts, partial, names };
+  const initial = initialize(parameters, config.seed);
+  const { values, report } = loadWeights(parameters, initial, await weightsOf(init), options);
   return { state: freshState(parameters, config, values), report };
+}
+
+/**
+ * The state in which a fine-tuning begins: random values, and what is loaded in their place.
+ * @returns a report where something was loaded
+ * @throws UserError as {@link loadedState}
+ */
+export async function startState(
+  config: FinetuneConfig,
+  parameters: readonly Parameter[],
+  atRandom = config.init.from === 'random',
+): Promise<{ state: State; report: LoadReport | null }> {
+  return atRandom || config.init.from === 'random'
+    ? { state: freshState(parameters, config), report: null }
+    : loadedState(config, parameters, config.init);
 }

@@ -104,6 +104,7 @@ export async function trainRun<Batch>(training: Training<Batch>): Promise<Traini
     stopped: false,
     metricsBytes: 0,
     seed: config.seed,
+    samples: training.samples,
     networkHash: networkHash(stepper.parameters),
     dataHash: training.dataHash,
   };

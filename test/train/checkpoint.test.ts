@@ -39,6 +39,7 @@ const STATE: TrainState = {
   flatValidations: 0,
   stopped: false,
   metricsBytes: 345,
+  samples: 40,
   seed: 1,
   networkHash: networkHash(PARAMETERS),
   dataHash: 'd',
