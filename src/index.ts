@@ -48,6 +48,8 @@ export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js
 export type { Engine, EngineTensor, Session } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
 export { analyze } from './tasks/analyze.js';
+export { type ArtifactsOptions, writeArtifacts } from './tasks/artifacts.js';
+export { importArtifacts } from './tasks/artifacts-import.js';
 export { type AverageOptions, average } from './tasks/average.js';
 export { runDemo } from './tasks/demo.js';
 export { doctor } from './tasks/doctor.js';

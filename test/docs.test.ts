@@ -34,6 +34,9 @@ describe.each([
   ['docs/target-tasks.md', 3],
   ['docs/performance.md', 2],
   ['docs/gpu.md', 1],
+  ['docs/runtimes.md', 7],
+  ['docs/browser.md', 0],
+  ['docs/federated.md', 15],
 ])('%s', (document, least) => {
   test('every command that it shows works, in its order', { timeout: 180_000 }, async () => {
     const folder = temporaryFolder();

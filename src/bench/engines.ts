@@ -70,11 +70,11 @@ interface Contestant {
 
 const SCAN = [192, 192, 96] as const;
 /**
- * Training is chaotic: a difference in the last digit of one step grows with every further one, the faster the deeper the
- * network and the larger the rate. This network learns in 50 steps (its loss falls to two fifths), and engines that only
- * round differently stay within 1e-4 of each other.
+ * Training is chaotic: what differs in the last digit of one step grows with every further one, in jumps, where a maximum or
+ * a ReLU decides otherwise; the deeper the network and the larger the rate, the faster. This network learns in 50 steps (its
+ * loss falls to two fifths), and engines that only round differently stay within 3e-5 of each other (three seeds).
  */
-export const GENTLE = ['network.width=4', 'network.levels=2', 'whole=16x16x8', 'learningRate=3e-4'];
+export const GENTLE = ['network.width=4', 'network.levels=1', 'whole=16x16x8', 'learningRate=3e-4'];
 
 const asFloat = ({ shape, data }: EngineTensor): EngineTensor => ({
   type: 'float32',
