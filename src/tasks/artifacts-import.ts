@@ -1,14 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { slotName } from '../../graphs/artifacts/built.js';
 import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/artifacts/on-device-checkpoint.js';
 import { GraphError } from '../../graphs/onnx/types.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { checkpointPath, networkHash, saveCheckpoint } from '../train/checkpoint.js';
-import { configPath, writeRun } from '../train/run.js';
-import { plateauStart } from '../train/schedule.js';
+import { networkHash } from '../train/checkpoint.js';
+import { makeRun } from '../train/make-run.js';
 import { freshState } from '../train/stepper.js';
-import { insideRun } from '../train/train-run.js';
 import {
   type ArtifactsManifest,
   type ArtifactTask,
@@ -85,30 +83,13 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
       if (old && tensor) state.set(slotName(slot, parameter), { ...old, data: tensor.data });
     }
   const step = found.optimizer?.step ?? 0;
-  return insideRun(out, 'artifacts import', async () => {
-    if (existsSync(configPath(out)))
-      throw new UserError('run', {
-        what: 'there is a run in this folder already',
-        where: out,
-        fix: 'choose another folder',
-      });
-    const train = {
-      step,
-      epoch: 0,
-      schedule: plateauStart(config.learningRate),
-      best: null,
-      flatValidations: 0,
-      stopped: false,
-      metricsBytes: 0,
-      seed: config.seed,
-      samples: null,
-      networkHash: networkHash(parameters),
-      dataHash: manifest.dataHash,
-    };
-    for (const name of ['best', 'last'] as const) saveCheckpoint(checkpointPath(out, name), state, train);
-    writeRun(out, facts);
-    return { run: out, task: manifest.task, step };
+  await makeRun(out, 'artifacts import', facts, state, {
+    step,
+    samples: null,
+    networkHash: networkHash(parameters),
+    dataHash: manifest.dataHash,
   });
+  return { run: out, task: manifest.task, step };
 }
 
 /** The summary for people. */

@@ -1,26 +1,16 @@
 import { createHash } from 'node:crypto';
-import { existsSync } from 'node:fs';
 import { UserError } from '../errors.js';
 import { averageSites, type Site } from '../train/average.js';
+import { type Checkpoint, type CheckpointName, resolveCheckpoint } from '../train/checkpoint.js';
+import { makeRun } from '../train/make-run.js';
 import {
-  type Checkpoint,
-  type CheckpointName,
-  checkpointPath,
-  resolveCheckpoint,
-  saveCheckpoint,
-} from '../train/checkpoint.js';
-import {
-  configPath,
   type FinetuneRunFacts,
   isFinetuneRun,
   type RunFacts,
   readFinetuneRun,
   readRun,
-  writeRun,
 } from '../train/run.js';
-import { plateauStart } from '../train/schedule.js';
 import type { State } from '../train/stepper.js';
-import { insideRun } from '../train/train-run.js';
 
 export interface AverageOptions {
   /** Folders of runs of the same network, one a site. */
@@ -138,37 +128,20 @@ export async function average(options: AverageOptions): Promise<AverageSummary> 
   const states = sites.map(({ checkpoint }) => checkpoint.state);
   const counted = states.flatMap(({ samples }) => samples ?? []);
   const hashes = states.map(({ dataHash }) => dataHash);
-  return insideRun(out, 'average', async () => {
-    if (existsSync(configPath(out)))
-      throw new UserError('run', {
-        what: 'there is a run in this folder already',
-        where: out,
-        fix: 'choose another folder',
-      });
-    const state = {
-      ...first.checkpoint.state,
-      step: Math.max(...states.map(({ step }) => step)),
-      epoch: 0,
-      schedule: plateauStart(first.facts.config.learningRate),
-      best: null,
-      flatValidations: 0,
-      stopped: false,
-      metricsBytes: 0,
-      samples: counted.length === states.length ? counted.reduce((sum, count) => sum + count, 0) : null,
-      dataHash: createHash('sha256').update(hashes.join('\n')).digest('hex'),
-    };
-    const tensors = stateOf(averages, first.checkpoint);
-    for (const made of ['best', 'last'] as const) saveCheckpoint(checkpointPath(out, made), tensors, state);
-    writeRun(out, first.facts);
-    return {
-      run: out,
-      sites: sites.map(({ run, checkpoint }, i) => ({
-        run,
-        step: checkpoint.state.step,
-        share: weights[i]! / total,
-      })),
-    };
+  await makeRun(out, 'average', first.facts, stateOf(averages, first.checkpoint), {
+    step: Math.max(...states.map(({ step }) => step)),
+    samples: counted.length === states.length ? counted.reduce((sum, count) => sum + count, 0) : null,
+    networkHash: first.checkpoint.state.networkHash,
+    dataHash: createHash('sha256').update(hashes.join('\n')).digest('hex'),
   });
+  return {
+    run: out,
+    sites: sites.map(({ run, checkpoint }, i) => ({
+      run,
+      step: checkpoint.state.step,
+      share: weights[i]! / total,
+    })),
+  };
 }
 
 /** The summary for people. */
