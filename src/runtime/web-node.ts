@@ -60,6 +60,23 @@ export const wasmEngine = (name: WebPackage): Engine =>
     runtime: (threads) => load(name, threads),
   });
 
+/**
+ * Runs a model on an engine of the web.
+ * @param model takes ones, x [1,1,3,3,3] float32, and returns their sum
+ * @returns null when it ran, or why it did not
+ */
+export async function probeWasm(name: WebPackage, model: Uint8Array): Promise<string | null> {
+  try {
+    const session = await wasmEngine(name).load(model, { threads: 1 });
+    const data = new Float32Array(27).fill(1);
+    const { y } = await session.run({ x: { type: 'float32', shape: [1, 1, 3, 3, 3], data } });
+    await session.release();
+    return y?.data[0] === 27 ? null : `the sum of 27 ones was ${String(y?.data[0])}`;
+  } catch (error) {
+    return error instanceof UserError ? error.facts.what : String(error);
+  }
+}
+
 /** Opens the training interface on four artifacts, in WebAssembly. @throws UserError when it is not installed, or refuses them */
 export async function wasmTrainingSession(models: OnDeviceModels): Promise<TrainingSession> {
   return openTrainingSession(await load('onnxruntime-training-web', 1), models);

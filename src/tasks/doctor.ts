@@ -1,6 +1,8 @@
 import { freeDiskBytes, freeMemoryBytes, type MachineFacts, machineFacts } from '../machine.js';
 import { cudaFacts, cudaFindings, type Finding } from '../runtime/cuda.js';
+import { ENGINES } from '../runtime/device.js';
 import { listedProviders, probeProvider } from '../runtime/providers.js';
+import { probeWasm } from '../runtime/web-node.js';
 
 export interface ProviderReport {
   readonly name: string;
@@ -11,11 +13,19 @@ export interface ProviderReport {
   readonly missing: readonly Finding[];
 }
 
+/** An engine that may be installed beside onnxruntime-node: `--engine`. */
+export interface EngineReport {
+  readonly name: string;
+  readonly usable: boolean;
+  readonly problem: string | null;
+}
+
 export interface DoctorReport {
   /** Everything that training on the CPU needs is there. */
   readonly ok: boolean;
   readonly machine: MachineFacts;
   readonly providers: readonly ProviderReport[];
+  readonly engines: readonly EngineReport[];
   readonly freeMemoryBytes: number;
   readonly freeDiskBytes: number;
   /** What is missing, and the command that mends it. */
@@ -41,6 +51,11 @@ export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promis
     const missing = name === 'cuda' ? cudaFindings(cudaFacts(), problem) : [];
     providers.push({ name, usable: problem === null, problem, missing });
   }
+  const engines: EngineReport[] = [];
+  for (const name of ENGINES.filter((engine) => engine !== 'node')) {
+    const problem = await probeWasm(`onnxruntime-${name}`, probeModel);
+    engines.push({ name, usable: problem === null, problem });
+  }
   const cpu = providers.find(({ name }) => name === 'cpu');
   const [memory, disk] = [freeMemoryBytes(), freeDiskBytes('.')];
   const machine = machineFacts();
@@ -65,6 +80,7 @@ export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promis
     ok: nodeIsNewEnough() && cpu?.usable === true,
     machine,
     providers,
+    engines,
     freeMemoryBytes: memory,
     freeDiskBytes: disk,
     advice,
@@ -75,6 +91,7 @@ export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promis
 export function formatDoctor({
   machine,
   providers,
+  engines,
   freeMemoryBytes: memory,
   freeDiskBytes: disk,
   advice,
@@ -90,6 +107,10 @@ export function formatDoctor({
       `  ${name.padEnd(16)}${usable ? 'works: it ran a model' : `does not work: ${problem}`}`,
       ...missing.flatMap(({ what, fix }) => [`    - ${what}`, ...fix.map((line) => `      ${line}`)]),
     ]),
+    ...engines.map(
+      ({ name, problem }) =>
+        `${`onnxruntime-${name}`.padEnd(25)} ${problem === null ? `works: --engine ${name}` : `does not work: ${problem}`}`,
+    ),
     ...advice.map((line) => `! ${line}`),
     ok ? 'ready: training runs on the CPU' : 'not ready',
   ].join('\n');

@@ -14,6 +14,10 @@ test('this machine is ready: the CPU has run a model', async () => {
   expect(report.ok).toBe(true);
   expect(report.providers.map(({ name }) => name)).toEqual(await listedProviders());
   expect(report.providers).toContainEqual({ name: 'cpu', usable: true, problem: null, missing: [] });
+  expect(report.engines).toEqual([
+    { name: 'web', usable: true, problem: null },
+    { name: 'training-web', usable: true, problem: null },
+  ]);
   const text = formatDoctor(report);
   expect(text).toContain(`Node.js           ${process.version}`);
   expect(text).toMatch(/cpu +works: it ran a model[\s\S]*ready: training runs on the CPU$/);
