@@ -1,5 +1,11 @@
 import { defineConfig } from 'vitest/config';
 
 export default defineConfig({
-  test: { include: ['test/**/*.long.test.ts'], testTimeout: 3_600_000, pool: 'forks', maxWorkers: 1 },
+  test: {
+    include: ['test/**/*.long.test.ts'],
+    globalSetup: ['test/temporary-files.ts'],
+    testTimeout: 3_600_000,
+    pool: 'forks',
+    maxWorkers: 1,
+  },
 });
