@@ -36,6 +36,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
+// Begun with a channel, by an experiment: what it began ends with it, even when it was killed.
+if (process.channel) {
+  process.once('disconnect', () => process.exit(1));
+  process.channel.unref();
+}
+
 const json = process.argv.includes('--json');
 const parser = yargs(hideBin(process.argv))
   .scriptName('p2w')

@@ -55,7 +55,8 @@ async function runJob(
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [...p2wCommand(), ...args, '--json'], {
-      stdio: ['ignore', 'pipe', log],
+      // Nothing is said on the channel: its end tells the child that we are gone.
+      stdio: ['ignore', 'pipe', log, 'ipc'],
       // Ctrl-C of a terminal reaches its whole group; the children are told once, by us.
       detached: true,
     });

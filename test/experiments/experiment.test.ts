@@ -1,9 +1,10 @@
-import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import type { ExperimentResult } from '../../src/experiments/experiment.js';
 import type { Fig2Result } from '../../src/experiments/fig2.js';
 import { compareAll, groupOf } from '../../src/experiments/statistics.js';
+import { acquireLock } from '../../src/lock.js';
 import { prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
@@ -98,17 +99,26 @@ describe('p2w experiment', () => {
     expect(page.match(/<circle /g)!.length).toBeGreaterThan(3 * 4 * 12);
   });
 
-  test('an interrupted experiment saves what runs, and goes on', async () => {
+  test('a killed experiment takes its trainings along; an interrupted one saves them', async () => {
     study({ ...STUDY, pretrain: STUDY.pretrain.map((s) => (s === 'steps=2' ? 'steps=100000' : s)) });
-    const { process: child, finished } = startP2w(
-      ['experiment', 'table1', '--config', 'study.json', '--out', 'long', '--json'],
-      folder,
-    );
-    const last = join(folder, 'long/runs/pretrain-parts2whole/checkpoints/last.safetensors');
-    while (!existsSync(last)) await new Promise((resolve) => setTimeout(resolve, 100));
-    child.kill('SIGINT');
-    const { code, stdout } = await finished;
-    expect(code).toBe(130);
+    const training = join(folder, 'long/runs/pretrain-parts2whole');
+    const last = join(training, 'checkpoints/last.safetensors');
+    const savedAt = () => statSync(last, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    const during = async (signal: NodeJS.Signals) => {
+      const { process: child, finished } = startP2w(
+        ['experiment', 'table1', '--config', 'study.json', '--out', 'long', '--json'],
+        folder,
+      );
+      const before = savedAt();
+      while (savedAt() === before && child.exitCode === null)
+        await new Promise((resolve) => setTimeout(resolve, 100));
+      child.kill(signal);
+      return finished;
+    };
+    await during('SIGKILL');
+    await vi.waitFor(() => acquireLock(training, 'a test').release(), 10_000);
+    const { code, stdout, stderr } = await during('SIGINT');
+    expect(code, stderr).toBe(130);
     expect(JSON.parse(stdout)).toEqual({ name: 'table1', interrupted: true });
     expect(existsSync(join(folder, 'long/table1.html'))).toBe(false);
   });
