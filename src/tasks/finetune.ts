@@ -169,16 +169,17 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     const feedsOf: SampleFeeds = foreign
       ? featureFeeds(manifest, foreign)
       : (batch) => sampleFeeds(batch, manifest);
+    const { parameters } = buildGraph('evaluation', workload, asked);
+    const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
+    const begin = checkpoint ? null : await startState(asked, parameters, foreign !== null);
     const config = saved ? { ...asked, forms: saved.forms } : await withChosenForms(workload, asked, engine);
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
+    // What has it is a run: nothing that can be wrong with what was asked for comes after.
     writeRun(run, { data: options.data, format, config });
-    const { parameters } = buildGraph('evaluation', workload, config);
-    const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
-    const { state, report } = await startState(config, parameters, foreign !== null);
-    if (report && !checkpoint) {
-      writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(report, null, 2)}\n`);
-      process.stderr.write(`${config.init.from}: ${formatLoad(report).replaceAll('\n', '\n  ')}\n`);
+    if (begin?.report) {
+      writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
+      process.stderr.write(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}\n`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
@@ -197,7 +198,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
         workload,
         engine,
         checkpoint,
-        start: state,
+        ...(begin && { start: begin.state }),
         dataHash: store.hash,
         samples: epochLength(plan),
         openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),

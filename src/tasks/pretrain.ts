@@ -101,13 +101,14 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
   return insideRun(options.out, 'pretrain', async () => {
-    const config = await withChosenForms(workload, asked, engine);
-    writeRun(options.out, { data, tile: store.size, config });
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
     const start =
-      checkpoint || config.init === null
+      checkpoint || asked.init === null
         ? undefined
-        : (await loadedState(config, parameters, { ...WHOLE_NETWORK, from: config.init })).state;
+        : (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state;
+    const config = await withChosenForms(workload, asked, engine);
+    // What has it is a run: nothing that can be wrong with what was asked for comes after.
+    writeRun(options.out, { data, tile: store.size, config });
     return run(options, config, engine, store, checkpoint, start);
   });
 }

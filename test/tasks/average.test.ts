@@ -84,6 +84,9 @@ describe('the average of two runs', () => {
 
     // The same weights from a file of them.
     const init = at('encoder/weights.safetensors');
+    await expect(train('from-file', { seed: 3, init: at('nowhere'), steps: 1 })).rejects.toThrow(
+      /no weights/,
+    );
     await train('from-file', { seed: 3, init, steps: 1 }, ['learningRate=1e-30']);
     expect(last('from-file').tensors).toEqual(next.tensors);
   });

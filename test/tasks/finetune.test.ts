@@ -194,9 +194,10 @@ describe('finetune', () => {
     const flags = { steps: 2, init: { parts: ['encoder', 'decoder'] } };
     const from = { init: at('pretrained') };
     const settings = ['batch=4', 'threads=1'];
-    await expect(finetune({ ...segment('misfit', from), settings, flags })).rejects.toThrow(
+    await expect(finetune({ ...segment('partial', from), settings, flags })).rejects.toThrow(
       /fit the network only in part[\s\S]*decoder\.\d\.conv1\.weight/,
     );
+    // No run has begun: the same folder may be used.
     const partial = { ...flags, init: { ...flags.init, partial: true } };
     await finetune({ ...segment('partial', from), settings, flags: partial });
     const report = JSON.parse(readFileSync(at('partial/trial-01/loaded.json'), 'utf8'));
