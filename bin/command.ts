@@ -34,7 +34,7 @@ export function command<const O extends Record<string, Options>>(spec: Specifica
       return all.example(spec.examples.map(([line, says]): [string, string] => [line, says]));
     },
     handler: async (args) => {
-      refuseRepeated(args, spec.options);
+      refuseMisread(args, spec.options);
       const output = await spec.run(args as never);
       if (!args.json && output.text) process.stdout.write(`${output.text}\n`);
       if (args.json) process.stdout.write(`${JSON.stringify(output.json)}\n`);
@@ -43,15 +43,15 @@ export function command<const O extends Record<string, Options>>(spec: Specifica
   };
 }
 
-/** @throws UserError for an option that takes one value and was given several times */
-function refuseRepeated(args: Readonly<Record<string, unknown>>, options: Record<string, Options>): void {
-  const repeated = Object.keys(options).find((name) => Array.isArray(args[name]) && !options[name]!.array);
-  if (repeated !== undefined)
-    throw new UserError('usage', {
-      what: 'this option takes one value',
-      where: `--${repeated}`,
-      got: (args[repeated] as unknown[]).join(' and '),
-    });
+/** @throws UserError for an option without a value, with several where it takes one, or with text where it takes a number */
+function refuseMisread(args: Readonly<Record<string, unknown>>, options: Record<string, Options>): void {
+  for (const [name, { array, number }] of Object.entries(options)) {
+    const refuse = (what: string, got: string) => new UserError('usage', { what, where: `--${name}`, got });
+    const values = [args[name]].flat();
+    if (values.length > 1 && !array) throw refuse('this option takes one value', values.join(' and '));
+    if (number && values.some(Number.isNaN)) throw refuse('this option takes a number', 'something else');
+    if (values.includes('')) throw refuse('this option takes a value', 'nothing');
+  }
 }
 
 /** Three numbers, such as `0.7x0.7x1.5`. @throws UserError when they are none */

@@ -40,6 +40,16 @@ export class UserError extends Error {
   }
 }
 
+/** @throws UserError unless an option is a whole number of at least `least` */
+export function checkWhole(where: string, value: number, least: number): void {
+  if (Number.isSafeInteger(value) && value >= least) return;
+  throw new UserError('usage', {
+    what: `this is a whole number from ${least} on`,
+    where,
+    got: String(value),
+  });
+}
+
 /** A list for a message: the first five, and how many more there are. */
 export function abridged(names: readonly string[]): string {
   const shown = names.slice(0, 5).join(', ');

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { UserError } from '../errors.js';
+import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { resolveDevice } from '../runtime/device.js';
@@ -64,12 +64,8 @@ export function formatBench({ title, machine, rows, absent, ratios, rounds }: Be
 
 /** @throws UserError unless there is something to be done, and to be measured */
 export function checkCounts({ rounds, batch }: { rounds: number; batch: number }): void {
-  if (Number.isInteger(rounds) && rounds > 0 && Number.isInteger(batch) && batch > 0) return;
-  throw new UserError('usage', {
-    what: 'rounds and batch are whole numbers above 0',
-    where: '--rounds, --batch',
-    got: `${rounds}, ${batch}`,
-  });
+  checkWhole('--rounds', rounds, 1);
+  checkWhole('--batch', batch, 1);
 }
 
 /**

@@ -13,7 +13,7 @@ import { resizedPart } from '../data/resized-part.js';
 import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
 import type { HuWindow } from '../data/wholes.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { checkWhole, fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { type Encoder, openEncoder } from '../inference/encoder.js';
 import { startProgress } from '../progress.js';
@@ -151,13 +151,7 @@ function withoutWholes(
 }
 
 function checkCounts(options: Readonly<Record<string, number>>, available: number, folder: string): void {
-  const wrong = Object.entries(options).find(([, count]) => !Number.isSafeInteger(count) || count < 2);
-  if (wrong)
-    throw new UserError('usage', {
-      what: 'wholes and parts are whole numbers from 2 on',
-      where: wrong[0],
-      got: String(wrong[1]),
-    });
+  for (const [option, count] of Object.entries(options)) checkWhole(option, count, 2);
   if (available < 2)
     throw new UserError('data', {
       what: 'the store has too few validation wholes to compare',

@@ -20,9 +20,9 @@ import { type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning
 import type { ConfigChanges } from '../config/layers.js';
 import { changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
 import { CHEST_WINDOW, type TrainingConfig } from '../config/training.js';
-import type { SampleFormat } from '../data/samples/manifest.js';
+import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
 import type { XYZ } from '../data/volume.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { checkWhole, fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { initialize } from '../train/initialize.js';
@@ -85,7 +85,7 @@ const fresh = (config: TrainingConfig) => async (parameters: readonly Parameter[
 /** A target task that there are no samples of yet. */
 function newFormat(task: 'classify' | 'segment', options: ArtifactsOptions, whole: XYZ): SampleFormat {
   const fallback = task === 'classify' ? ['no', 'yes'] : ['inside'];
-  return {
+  return checkSampleFormat({
     task: 'manifest',
     kind: KINDS[task],
     classes: [...(options.classes ?? fallback)],
@@ -93,7 +93,7 @@ function newFormat(task: 'classify' | 'segment', options: ArtifactsOptions, whol
     channels: options.channels ?? 1,
     type: 'int16',
     window: CHEST_WINDOW,
-  };
+  });
 }
 
 function targetSource(
@@ -260,6 +260,8 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
     warmup: options.warmup ?? 0,
     decayTo: options.decayTo ?? null,
   };
+  checkWhole('--warmup', schedule.warmup, 0);
+  if (schedule.decayTo !== null) checkWhole('--steps', schedule.decayTo, 1);
   if (schedule.decayTo !== null && schedule.decayTo <= schedule.warmup)
     throw new UserError('usage', {
       what: 'the learning rate cannot have fallen to 0 before it has risen',

@@ -1,5 +1,5 @@
 import { isTablePath, readTable, TABLE_EXTENSIONS } from '../data/tables.js';
-import { UserError } from '../errors.js';
+import { checkWhole, UserError } from '../errors.js';
 import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
 import { evaluateMasks } from './evaluate-masks.js';
 import { evaluateScores } from './evaluate-scores.js';
@@ -40,19 +40,15 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     resamples = 1000,
     seed = 1,
   } = options;
-  checkNumber(
-    '--label',
-    label,
-    (value) => Number.isSafeInteger(value) && value >= 1,
-    'a whole number above 0',
-  );
-  checkNumber('--tolerance', toleranceMm, (mm) => Number.isFinite(mm) && mm >= 0, 'mm, 0 or more');
-  checkNumber(
-    '--resamples',
-    resamples,
-    (n) => Number.isSafeInteger(n) && n >= 0,
-    'a whole number, 0 or more',
-  );
+  if (label !== undefined) checkWhole('--label', label, 1);
+  if (!(Number.isFinite(toleranceMm) && toleranceMm >= 0))
+    throw new UserError('usage', {
+      what: 'a distance is not negative',
+      where: '--tolerance',
+      got: String(toleranceMm),
+      expected: 'mm, 0 or more',
+    });
+  checkWhole('--resamples', resamples, 0);
   const tables = [prediction, reference].filter(isTablePath);
   if (tables.length === 1) {
     throw new UserError('usage', {
@@ -81,21 +77,6 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
   refuse('scores', { '--label': label, '--excluded': excluded, '--scans': scans });
   return evaluateScores(readTable(prediction), truth, resampling);
-}
-
-function checkNumber(
-  flag: string,
-  value: number | undefined,
-  isGood: (value: number) => boolean,
-  expected: string,
-): void {
-  if (value === undefined || isGood(value)) return;
-  throw new UserError('usage', {
-    what: 'this number is not possible',
-    where: flag,
-    got: String(value),
-    expected,
-  });
 }
 
 /** Options that would be without effect are refused: whoever gave them expected one. */

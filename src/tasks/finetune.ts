@@ -14,7 +14,7 @@ import {
 import { openSampleLoader } from '../data/samples/loader.js';
 import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
-import { UserError } from '../errors.js';
+import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import type { Engine } from '../runtime/engine.js';
 import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
@@ -267,12 +267,7 @@ function readTrial(run: string): TrialSummary {
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
   const { out, trials = 1, seed = 1, resume = false } = options;
-  if (!Number.isSafeInteger(trials) || trials < 1)
-    throw new UserError('usage', {
-      what: 'trials are a whole number above 0',
-      where: '--trials',
-      got: String(trials),
-    });
+  checkWhole('--trials', trials, 1);
   const data = openStudyData(options);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),

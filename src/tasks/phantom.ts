@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { writeMetaImage } from '../data/formats/metaimage.js';
 import { writeNifti } from '../data/formats/nifti.js';
 import type { XYZ } from '../data/volume.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { checkWhole, fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { Nodule } from '../phantom/nodules.js';
@@ -34,12 +34,7 @@ export function checkPhantoms({
   size,
   seed,
 }: Pick<WritePhantomsOptions, 'scans' | 'size' | 'seed'>): void {
-  if (!Number.isSafeInteger(scans) || scans < 1)
-    throw new UserError('usage', {
-      what: 'how many scans is a whole number above 0',
-      where: '--scans',
-      got: String(scans),
-    });
+  checkWhole('--scans', scans, 1);
   if (!Number.isSafeInteger(seed))
     throw new UserError('usage', { what: 'a seed is a whole number', where: '--seed', got: String(seed) });
   if (size.some((side) => side < LEAST_SIDE) || size[0] * size[1] * size[2] > MOST_VOXELS)

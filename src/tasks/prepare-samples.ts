@@ -2,10 +2,10 @@ import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
 import {
+  checkSampleFormat,
   SAMPLE_SPLITS,
   type SampleFormat,
   type SampleSplit,
-  sampleFormatSchema,
   sampleManifestPath,
   sampleManifestText,
 } from '../data/samples/manifest.js';
@@ -59,7 +59,7 @@ const { version } = createRequire(import.meta.url)('parts2whole/package.json') a
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
   const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
   const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
-  const format = checkedFormat(described);
+  const format = checkSampleFormat(described);
   if (sources.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
   try {
@@ -101,13 +101,6 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   } finally {
     lock.release();
   }
-}
-
-function checkedFormat(format: SampleFormat): SampleFormat {
-  const result = sampleFormatSchema.safeParse(format);
-  if (result.success) return result.data;
-  const [issue] = result.error.issues;
-  throw new UserError('usage', { what: issue!.message, where: issue!.path.join('.') });
 }
 
 function summarise(out: string): PrepareSamplesSummary {

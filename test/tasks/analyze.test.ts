@@ -138,7 +138,9 @@ describe('analyze', () => {
     const run = (...args: string[]) => p2w(['analyze', '--data', at('tiles'), '--out', at('x'), ...args]);
     const model = at('same/encoder.onnx');
     expect((await run('--model', model, model)).stderr).toContain('two models have the same name');
-    expect((await run('--model', model, '--wholes', '1')).stderr).toContain('whole numbers from 2 on');
+    expect((await run('--model', model, '--wholes', '1')).stderr).toContain(
+      'wholes: this is a whole number from 2 on',
+    );
     expect((await run('--model', at('tiles/manifest.json'))).code).toBe(1);
     expect((await run('--model', model, '--name', 'a', 'b')).stderr).toContain('a name for each model');
   });

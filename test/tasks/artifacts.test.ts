@@ -148,6 +148,9 @@ describe('artifacts', () => {
     [{ settings: ['optimizer={"name":"sgd","momentum":0.9}'] }, /SGD has no momentum[\s\S]*--optimizer sgd/],
     [{ settings: ['optimizer.weightDecay=0.1'] }, /weight decay is another than Adam’s/],
     [{ warmup: 10, decayTo: 5 }, /cannot have fallen to 0 before it has risen/],
+    [{ warmup: -3 }, /--warmup: this is a whole number from 0 on/],
+    [{ task: 'classify' as const, classes: ['lung'] }, /classes: to classify is to tell two classes or more/],
+    [{ task: 'segment' as const, classes: ['lung', 'lung'] }, /classes: two classes have the same name/],
   ])('refuse %j, saying why', async (options, message) => {
     await expect(writeArtifacts({ preset: 'tiny', ...options, out: at('refused') })).rejects.toThrow(message);
     expect(existsSync(at('refused'))).toBe(false);

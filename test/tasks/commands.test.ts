@@ -19,6 +19,11 @@ const COMMANDS = [
   'inspect',
   'doctor',
   'bench',
+  'finetune',
+  'analyze',
+  'experiment',
+  'artifacts',
+  'average',
 ];
 
 describe('p2w', () => {
@@ -42,6 +47,18 @@ describe('p2w', () => {
     ['a missing flag', ['pretrain', '--data', 'x'], /out/],
     ['an unknown preset', ['graph', '--preset', 'huge'], /huge[\s\S]*tiny/],
     ['a bad size', ['prepare', '--input', '.', '--out', 'x', '--size', '64x64'], /x×y×z/],
+    [
+      'text for a number',
+      ['pretrain', '--data', '.', '--out', 'x', '--steps', 'many'],
+      /--steps: .*a number/,
+    ],
+    ['an option without its value', ['pretrain', '--data', '', '--out', 'x'], /--data: .*a value/],
+    ['one option twice', ['graph', '--preset', 'tiny', '--preset', 'small'], /--preset: .*one value/],
+    [
+      'an experiment in no process',
+      ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
+      /--processes: this is a whole number from 1 on/,
+    ],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
     [
       'an input that is not there',

@@ -33,20 +33,29 @@ export const sampleSchema = z.strictObject({
 });
 export type SampleEntry = z.infer<typeof sampleSchema>;
 
-export const sampleFormatSchema = z.strictObject({
-  /** The adapter that read the data. */
-  task: z.string().min(1),
-  kind: z.enum(['classification', 'segmentation']),
-  /** Names of the classes; in a mask, 1 is the first of them and 0 is background. */
-  classes: z.array(z.string().min(1)).min(1).max(255),
-  /** Voxels of an image along x, y, z. */
-  size: triple(length),
-  channels: length,
-  /** Type of the voxels: int16 is HU. */
-  type: z.enum(['int16', 'float32']),
-  /** HU that become 0 and 1; null where values were normalised before. */
-  window: windowSchema.nullable(),
-});
+export const sampleFormatSchema = z
+  .strictObject({
+    /** The adapter that read the data. */
+    task: z.string().min(1),
+    kind: z.enum(['classification', 'segmentation']),
+    /** Names of the classes; in a mask, 1 is the first of them and 0 is background. */
+    classes: z
+      .array(z.string().min(1, 'a class needs a name'))
+      .min(1)
+      .max(255)
+      .refine((names) => new Set(names).size === names.length, 'two classes have the same name'),
+    /** Voxels of an image along x, y, z. */
+    size: triple(length),
+    channels: length,
+    /** Type of the voxels: int16 is HU. */
+    type: z.enum(['int16', 'float32']),
+    /** HU that become 0 and 1; null where values were normalised before. */
+    window: windowSchema.nullable(),
+  })
+  .refine(({ kind, classes }) => kind === 'segmentation' || classes.length > 1, {
+    path: ['classes'],
+    error: 'to classify is to tell two classes or more',
+  });
 /** What all samples of a store have in common. */
 export type SampleFormat = z.infer<typeof sampleFormatSchema>;
 
@@ -60,6 +69,15 @@ const manifestSchema = z.strictObject({
   failures: z.array(z.strictObject({ source: z.string(), message: z.string() })).readonly(),
 });
 export type SampleManifest = z.infer<typeof manifestSchema>;
+
+/** @throws UserError that names what cannot be */
+export function checkSampleFormat(format: SampleFormat): SampleFormat {
+  const result = sampleFormatSchema.safeParse(format);
+  if (result.success) return result.data;
+  const [issue] = result.error.issues;
+  const [key] = issue!.path as [keyof SampleFormat];
+  throw new UserError('usage', { what: issue!.message, where: key, got: String(format[key]) });
+}
 
 export const sampleManifestPath = (folder: string) => join(folder, 'manifest.json');
 

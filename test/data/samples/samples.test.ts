@@ -139,6 +139,9 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     await expect(prepared('x2', table, { columns })).rejects.toThrow(/no such column[\s\S]*grade/);
     const { failures } = await prepared('x3', table, { columns: BALL_COLUMNS, classes: ['none', 'cube'] });
     expect(failures[0]!.message).toMatch(/none of the classes[\s\S]*ball[\s\S]*none, cube/);
+    await expect(prepared('x5', table, { columns: BALL_COLUMNS, classes: ['ball', 'ball'] })).rejects.toThrow(
+      /two classes have the same name[\s\S]*ball,ball/,
+    );
   });
 
   test('a folder of something else says what is expected', async () => {
