@@ -64,6 +64,13 @@ describe('values', () => {
     });
   }
 
+  it('passes over comments and blank lines, and takes a colon for =', async () => {
+    const text = `# made by a tool\n\n  # DimSize = 9 9 9\n${header()}`.replace('NDims = ', '\nNDims: ');
+    const path = file('comments.mha', concat(Buffer.from(text), voxels));
+    expect([...(await readVolume(path)).voxels]).toEqual(HU);
+    expect(Object.keys((await readScanHeader(path)).fields)[0]).toBe('ObjectType');
+  });
+
   it('skips keys of other programs, such as ITK writes of a NIfTI header', async () => {
     const read = await readMha({ 'dim[1]': '512', 'odd key': 'a = b', ITK_FileNotes: '' });
     expect([...read.voxels]).toEqual(HU);
@@ -137,6 +144,30 @@ describe('geometry', () => {
     expect(read.direction).toEqual([-1, 0, 0, 0, -1, 0, 0, 0, 1]);
   });
 
+  it('turns an axis of negative spacing round, so that voxels stay in place, as ITK does', async () => {
+    const read = await readMha({ ElementSpacing: '0.7 0.8 -2.5', Offset: '-10 -20 -30' });
+    expect(read).toMatchObject({ spacing: [0.7, 0.8, 2.5], origin: [-10, -20, -30] });
+    expect(read.direction).toEqual([1, 0, 0, 0, 1, 0, 0, 0, -1]);
+    const turned = await readMha({ ElementSize: '-1 2 -3', TransformMatrix: '0 1 0 -1 0 0 0 0 1' });
+    expect(turned.spacing).toEqual([1, 2, 3]);
+    expect(turned.direction).toEqual([0, -1, 0, -1, 0, 0, 0, 0, -1]);
+  });
+
+  it.each([
+    ['twice unit length', '2 0 0 0 2 0 0 0 2'],
+    ['one scaled axis', '1 0 0 0 1 0 0 0 1.01'],
+    ['a sheared axis', '1 0 0 0.0998 0.995 0 0 0 1'],
+    ['a zero axis', '1 0 0 0 1 0 0 0 0'],
+    ['a singular one', '1 0 0 1 0 0 0 0 1'],
+  ])('refuses a matrix of %s', async (_, TransformMatrix) => {
+    expect((await userErrorOf(readMha({ TransformMatrix }))).message).toContain('scales or shears');
+  });
+
+  it('takes a matrix of few digits', async () => {
+    const read = await readMha({ TransformMatrix: '0.707 0.707 0 -0.707 0.707 0 0 0 1' });
+    expect(read.direction[0]).toBeCloseTo(Math.SQRT1_2, 12);
+  });
+
   it('takes a fourth dimension of length 1, but no other number of dimensions', async () => {
     const flat = { NDims: '4', DimSize: '2 2 1 1', ElementSpacing: '1 2 3 9', Offset: '4 5 6 9' };
     const read = await readMha({ ...flat, TransformMatrix: '0 1 0 0 1 0 0 0 0 0 1 0 0 0 0 1' });
@@ -163,7 +194,7 @@ describe('broken files', () => {
     ['more than could be inflated', { DimSize: '1000 1000 500', CompressedData: 'True' }, 'too short'],
     ['spacing 0', { ElementSpacing: '1 0 1' }, 'spacing'],
     ['an infinite origin', { Offset: '0 1e999 0' }, 'Offset'],
-    ['a singular direction', { TransformMatrix: '1 0 0 1 0 0 0 0 1' }, 'axes'],
+    ['a line that is none', { 'DimSize 9 9 9\nModality': 'MET_MOD_CT' }, 'not a MetaImage header'],
     ['several data files', { ElementDataFile: 'slice%03d.raw 1 9 1' }, 'several data files'],
     ['a list of data files', { ElementDataFile: 'LIST' }, 'several data files'],
     ['a broken HeaderSize', { HeaderSize: '-7' }, 'HeaderSize'],
