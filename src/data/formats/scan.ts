@@ -62,6 +62,14 @@ export function voxelCount([x, y, z]: XYZ): number {
   return x * y * z;
 }
 
+const isPossibleSpacing = (mm: number) => mm > 1e-6 && mm < 1e6;
+
+/** Whether spacing, origin and direction are such that {@link checkedGrid} takes them. */
+export const isUsable = ({ spacing, origin, direction }: Grid): boolean =>
+  spacing.every(isPossibleSpacing) &&
+  origin.every(Number.isFinite) &&
+  nearestOrthonormal(direction) !== undefined;
+
 /**
  * A grid from numbers that a file claims: sizes and spacings must be possible, the direction becomes the
  * nearest orthonormal one.
@@ -76,7 +84,7 @@ export function checkedGrid(path: string, grid: Grid): Grid {
       expected: `x×y×z, each at least 1, at most ${MAX_VOXELS} voxels`,
     });
   }
-  if (!spacing.every((mm) => mm > 1e-6 && mm < 1e6)) {
+  if (!spacing.every(isPossibleSpacing)) {
     throw unreadable(path, 'the voxel spacing is impossible', {
       got: `${spacing.join(', ')} mm`,
       expected: 'three lengths above 0',

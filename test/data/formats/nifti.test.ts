@@ -121,6 +121,27 @@ describe('orientation', () => {
     });
   });
 
+  const NAN = Number.NaN;
+  const flat = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+  it.each([
+    ['zeros', new Array<number>(12).fill(0)],
+    ['NaN', new Array<number>(12).fill(NAN)],
+    ['one NaN', [2, 0, 0, NAN, ...sform.rows.slice(4)]],
+    ['one infinity', [...sform.rows.slice(0, 11), Number.POSITIVE_INFINITY]],
+    ['a plane', flat],
+    ['an axis of length 0', [2, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0]],
+  ])('passes over an sform of %s: qform, or voxel sizes', async (_, rows) => {
+    for (const version of [1, 2] as const) {
+      const broken = { version, sform: { code: 1, rows }, pixdim };
+      const good = await readNii({ ...broken, sform: { code: 0, rows }, qform });
+      expect(await readNii({ ...broken, qform })).toEqual(good);
+      const plain = await readNii({ version, pixdim });
+      expect(await readNii(broken)).toEqual(plain);
+      const none = { code: 1, bcd: [NAN, 0, 1], offset: [0, 0, 0] };
+      expect(await readNii({ ...broken, qform: none })).toEqual(plain);
+    }
+  });
+
   it('converts metres and microns', async () => {
     expect((await readNii({ sform, units: 3 })).spacing.map((mm) => mm * 1000)).toEqual([2, 3, 4]);
     expect((await readNii({ sform, units: 1 })).origin).toEqual([10_000, 20_000, 30_000]);
@@ -155,12 +176,6 @@ describe('broken files', () => {
     ['with voxels nowhere', { voxOffset: 1e30 }, 'vox_offset'],
     ['with voxels beyond the end', { voxOffset: 1e6 }, 'too short'],
     ['of zero spacing', { pixdim: [1, 0, 0, 0, 1, 1, 1, 1] }, 'spacing'],
-    [
-      'with NaN in the sform',
-      { sform: { code: 1, rows: new Array(12).fill(Number.NaN) as number[] } },
-      'spacing',
-    ],
-    ['flat', { sform: { code: 1, rows: [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0] } }, 'axes'],
     ['without intercept', { slope: 2, intercept: Number.NaN }, 'intercept'],
     ['with the signature of a pair', { magic: 'ni1\0' }, 'signature'],
     ['without signature', { magic: '\0\0\0\0' }, 'signature'],
@@ -206,6 +221,15 @@ describe('broken files', () => {
     expect(await largest(gzipSync(concat(gigabyte, noise)), 'too short')).toBeLessThan(8 * MiB);
     expect(await largest(gzipSync(concat(niftiHeader(), new Uint8Array(64 * MiB))), 'more than')).toBe(MiB);
     allocations.mockRestore();
+  });
+
+  it('are named by their format when they are Analyze 7.5', async () => {
+    for (const littleEndian of [true, false]) {
+      file('old.hdr', niftiHeader({ magic: '\0\0\0\0', voxOffset: 0, littleEndian }).subarray(0, 348));
+      file('old.img', rawBytes(HU, 'int16'));
+      for (const name of ['old.hdr', 'old.img'])
+        expect((await userErrorOf(readVolume(file(name)))).message).toMatch(/Analyze 7\.5[\s\S]*convert it/);
+    }
   });
 });
 
