@@ -43,7 +43,7 @@ export function elementTypeOf(array: ElementArray): ElementType {
 /**
  * Sees bytes as elements, without a copy, but for float16, which become float32; big-endian ones are swapped in
  * place. The machine itself is little-endian, like every one that ONNX Runtime is built for.
- * @param bytes a buffer of its own (offset 0), whole elements
+ * @param bytes whole elements, at an offset that is a multiple of their size
  */
 export function elementsOf(bytes: Uint8Array, type: ElementType, littleEndian: boolean): ElementArray {
   const size = elementBytes(type);

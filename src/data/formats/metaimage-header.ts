@@ -27,6 +27,7 @@ export type Fields = Readonly<Record<string, string>>;
  */
 export function parseFields(path: string, bytes: Buffer): { fields: Fields; end: number } {
   const fields: Record<string, string> = {};
+  let broken: string | undefined;
   for (let start = 0; start < bytes.length; ) {
     const newline = bytes.indexOf('\n', start);
     const end = newline < 0 ? bytes.length : newline + 1;
@@ -35,12 +36,16 @@ export function parseFields(path: string, bytes: Buffer): { fields: Fields; end:
     if (line === '' || line.startsWith('#')) continue;
     // ITK writes keys such as `dim[0]`, too.
     const separator = line.search(/[=:]/);
-    if (separator < 1) break;
+    if (separator < 1) {
+      if (fields.ObjectType ?? fields.NDims) broken = line;
+      break;
+    }
     const key = line.slice(0, separator).trim();
     fields[key] = line.slice(separator + 1).trim();
     if (key === 'ElementDataFile') return { fields, end };
   }
   throw unreadable(path, 'this is not a MetaImage header', {
+    got: broken,
     expected: 'lines `Key = Value`, the last one `ElementDataFile = …`',
   });
 }

@@ -40,8 +40,8 @@ export const readNpyHeader = async (path: string): Promise<NpyHeader> =>
   parseNpyHeader(path, await readBytes(path, 0, 1 << 16));
 
 /**
- * The array of a `.npy` file that is in memory, in C order; `path` says where it is from.
- * @returns float16 as float32  @throws UserError when it is broken
+ * The array of a `.npy` file that is in memory, which it may take; `path` says where it is from.
+ * @returns elements in C order, float16 as float32  @throws UserError when it is broken
  */
 export function parseNpy(
   path: string,
@@ -55,9 +55,9 @@ export function parseNpy(
       got: `${bytes.length - start} bytes`,
       expected: `${size} bytes`,
     });
-  const own = Buffer.allocUnsafeSlow(size);
-  bytes.copy(own, 0, start);
-  const data = elementsOf(own, dtype, littleEndian);
+  const stored = bytes.subarray(start);
+  const aligned = stored.byteOffset % elementBytes(dtype) === 0;
+  const data = elementsOf(aligned ? stored : Uint8Array.from(stored), dtype, littleEndian);
   return { data: fortranOrder ? inCOrder(data, shape) : data, dtype, shape };
 }
 
