@@ -25,7 +25,7 @@ const noise = (bytes: number) => {
 /** 256 MiB of float64. */
 const float64 = niftiHeader({ datatype: 64, dim: [3, 512, 512, 128, 1, 1, 1, 1] });
 /** 64 MiB are int16, 128 MiB float32; what comes on top is the reader's. */
-const READER_MIB = 64;
+const READER_MIB = 96;
 
 describe('reading takes the memory of the voxels, not of what is stored or claimed', () => {
   it.each<[string, () => string, string, number]>([
