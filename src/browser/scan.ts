@@ -1,34 +1,30 @@
 import { checkCompression, HEADER_BYTES, parseNiftiHeader } from '../data/formats/nifti-header.js';
-import { decodeVoxels, voxelBytes } from '../data/formats/scan.js';
+import { voxelBytes } from '../data/formats/scan.js';
 import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../data/formats/unreadable.js';
+import { VoxelBuilder } from '../data/formats/voxel-builder.js';
 import type { Volume } from '../data/volume.js';
 import { UserError } from '../errors.js';
 
-/** Copies pieces into one, as far as they go. */
-function joined(pieces: readonly Uint8Array[], bytes: number): Uint8Array<ArrayBuffer> {
-  const whole = new Uint8Array(bytes);
-  let end = 0;
-  for (const piece of pieces) {
-    whole.set(piece.subarray(0, bytes - end), end);
-    end = Math.min(bytes, end + piece.length);
-  }
-  return whole;
+/** At most the first `bytes` bytes of pieces. */
+function firstBytes(pieces: readonly Uint8Array[], bytes: number): Uint8Array {
+  const first: number[] = [];
+  for (const piece of pieces) first.push(...piece.subarray(0, bytes - first.length));
+  return Uint8Array.from(first);
 }
 
-/** Reads pieces until there are as many bytes, or no more. @returns how many bytes there are now */
-async function readUntil(
+/** Reads pieces until they have as many bytes, or there are no more. */
+async function readPieces(
   reader: ReadableStreamDefaultReader<Uint8Array>,
-  pieces: Uint8Array[],
   bytes: number,
-): Promise<number> {
-  let read = pieces.reduce((sum, { length }) => sum + length, 0);
-  while (read < bytes) {
+): Promise<Uint8Array[]> {
+  const pieces: Uint8Array[] = [];
+  for (let read = 0; read < bytes; ) {
     const { value } = await reader.read();
     if (!value) break;
     pieces.push(value);
     read += value.length;
   }
-  return read;
+  return pieces;
 }
 
 const gunzip = () =>
@@ -51,15 +47,24 @@ export async function readScan(file: File): Promise<Volume> {
   const plain: ReadableStream<Uint8Array> = file.stream();
   const reader = (gzip ? plain.pipeThrough(gunzip()) : plain).getReader();
   try {
-    const pieces: Uint8Array[] = [];
-    const start = joined(pieces, Math.min(HEADER_BYTES, await readUntil(reader, pieces, HEADER_BYTES)));
-    const { offset, ...scan } = parseNiftiHeader(name, start, 'n+');
+    const pieces = await readPieces(reader, HEADER_BYTES);
+    const { offset, ...scan } = parseNiftiHeader(name, firstBytes(pieces, HEADER_BYTES), 'n+');
     const bytes = voxelBytes(scan);
     if (file.size * (gzip ? MAX_DEFLATE_RATIO : 1) < offset + bytes)
       throw tooShort(name, `${file.size} bytes${gzip ? ', compressed' : ''}`, bytes);
-    const read = await readUntil(reader, pieces, offset + bytes);
-    if (read < offset + bytes) throw tooShort(name, `${Math.max(0, read - offset)} bytes`, bytes);
-    return decodeVoxels(name, scan, joined(pieces, offset + bytes).slice(offset));
+    const builder = new VoxelBuilder(name, scan);
+    let inflated = 0;
+    const take = (piece: Uint8Array) => {
+      builder.write(piece.subarray(Math.max(0, offset - inflated)));
+      inflated += piece.length;
+    };
+    pieces.forEach(take);
+    while (inflated < offset + bytes) {
+      const { value } = await reader.read();
+      if (!value) throw tooShort(name, `${Math.max(0, inflated - offset)} bytes`, bytes);
+      take(value);
+    }
+    return builder.finish();
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw unreadable(name, 'the file cannot be read, or its compressed data are broken', {

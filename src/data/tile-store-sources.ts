@@ -1,9 +1,9 @@
 /** The scans that a tile store is made from: their names, and the files that they lie in. */
 import { realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { basename, dirname, relative, resolve, sep } from 'node:path';
 import { fromSystemError } from '../errors.js';
 import { scanExtension } from './formats/find.js';
-import { readScanHeader } from './formats/index.js';
+import { scanFiles } from './formats/index.js';
 import type { SourceFile } from './tile-store-writer.js';
 
 /** Whether a scan is one of the shards that an earlier run wrote. */
@@ -44,13 +44,7 @@ function commonFolder(paths: readonly string[]): string {
 
 /** The files that a scan lies in, as they are now. */
 export async function sourceFiles(path: string): Promise<SourceFile[]> {
-  const paths = [path];
-  if (/\.hdr$/i.test(path)) paths.push(path.replace(/\.hdr$/i, '.img'));
-  if (/\.mhd$/i.test(path)) {
-    const name = (await readScanHeader(path)).fields.ElementDataFile!;
-    if (!/^local$/i.test(name)) paths.push(join(dirname(path), name));
-  }
-  return paths.map((file) => {
+  return (await scanFiles(path)).map((file) => {
     try {
       const { size, mtimeMs } = statSync(file);
       return { name: basename(file), bytes: size, modifiedMs: mtimeMs };

@@ -1,3 +1,4 @@
+import { halfToNumber } from '../half.js';
 import type { Safetensors, StoredTensor } from './safetensors.js';
 
 /** A tensor of a file of weights. */
@@ -10,15 +11,6 @@ export interface WeightTensor {
 }
 export type Weights = ReadonlyMap<string, WeightTensor>;
 
-/** The value of 16 bits: sign, 5 of exponent, 10 of fraction (IEEE 754). */
-function fromHalf(bits: number): number {
-  const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 0x1f;
-  const fraction = bits & 0x3ff;
-  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
-  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
-}
-
 /** bfloat16 is the upper half of a float32. */
 const fromBrain = (data: Uint16Array): Float32Array =>
   new Float32Array(Uint32Array.from(data, (bits) => bits << 16).buffer);
@@ -30,7 +22,7 @@ function toFloat32({ dtype, data }: StoredTensor): Float32Array | null {
     case 'F64':
       return Float32Array.from(data as Float64Array);
     case 'F16':
-      return Float32Array.from(data as Uint16Array, fromHalf);
+      return Float32Array.from(data as Uint16Array, halfToNumber);
     case 'BF16':
       return fromBrain(data as Uint16Array);
     default:

@@ -16,7 +16,7 @@ import { writeNifti } from '../../src/data/formats/nifti.js';
 import { identifyScans } from '../../src/data/tile-store-sources.js';
 import { openTileStore, readTile } from '../../src/data/tiles.js';
 import { cutTile } from '../../src/data/tiling.js';
-import type { Volume, XYZ } from '../../src/data/volume.js';
+import type { Volume, Voxels, XYZ } from '../../src/data/volume.js';
 import { acquireLock } from '../../src/lock.js';
 import { formatPrepare, type PrepareOptions, prepare } from '../../src/tasks/prepare.js';
 import { noiseVolume, temporaryFolder } from '../data/tiles-sample.js';
@@ -217,6 +217,23 @@ describe('prepare into the same folder again', () => {
     expect(found.map(({ id }) => id)).toEqual(['a', 'b', 'c']);
     expect(modified('a')).toBe(before[0]);
     expect(modified('b')).not.toBe(before[1]);
+  });
+
+  test('reads a scan of one file a slice again when one of them has changed', async () => {
+    const input = newFolder();
+    mkdirSync(join(input, 'slices'), { recursive: true });
+    const { voxels } = noiseVolume([32, 24, 16], 1);
+    const write = (z: number, slice: Voxels) => writeFileSync(join(input, `slices/${z}.raw`), slice);
+    for (let z = 0; z < 16; z++) write(z, voxels.subarray(768 * z, 768 * (z + 1)));
+    const header =
+      'NDims = 3\nDimSize = 32 24 16\nElementType = MET_SHORT\nElementDataFile = slices/%d.raw 0 15 1\n';
+    writeFileSync(join(input, 'a.mhd'), header);
+    const out = newFolder();
+    const first = await run(input, out);
+    expect(openTileStore(out).manifest.scans[0]!.sourceBytes).toBe(2 * 32 * 24 * 16 + header.length);
+    expect((await run(input, out)).hash).toBe(first.hash);
+    write(11, new Int16Array(768).fill(7));
+    expect((await run(input, out)).hash).not.toBe(first.hash);
   });
 
   test('mends a store that has lost a shard', async () => {

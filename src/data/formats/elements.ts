@@ -1,5 +1,4 @@
-import type { Voxels } from '../volume.js';
-import { unreadable } from './unreadable.js';
+import { halfToNumber } from '../../half.js';
 
 /** The numeric types in which scan files store voxels. */
 const ELEMENT_ARRAYS = {
@@ -13,10 +12,12 @@ const ELEMENT_ARRAYS = {
   uint64: BigUint64Array,
   float32: Float32Array,
   float64: Float64Array,
+  /** As bits, after the type that has this array for its values. */
+  float16: Uint16Array,
 } as const;
 
 export type ElementType = keyof typeof ELEMENT_ARRAYS;
-type NumberArray =
+export type NumberArray =
   | Int8Array
   | Uint8Array
   | Int16Array
@@ -25,11 +26,8 @@ type NumberArray =
   | Uint32Array
   | Float32Array
   | Float64Array;
-type BigIntArray = BigInt64Array | BigUint64Array;
+export type BigIntArray = BigInt64Array | BigUint64Array;
 export type ElementArray = NumberArray | BigIntArray;
-
-/** What non-finite voxels become: air, in HU. */
-const FILL_HU = -1024;
 
 /** Bytes of one element. */
 export function elementBytes(type: ElementType): number {
@@ -43,81 +41,19 @@ export function elementTypeOf(array: ElementArray): ElementType {
 }
 
 /**
- * Sees bytes as elements, without a copy; big-endian ones are swapped in place. The machine itself is
- * little-endian, like every one that ONNX Runtime is built for.
- * @param bytes a buffer of its own (offset 0), whole elements
+ * Sees bytes as elements, without a copy, but for float16, which become float32; big-endian ones are swapped in
+ * place. The machine itself is little-endian, like every one that ONNX Runtime is built for.
+ * @param bytes whole elements, at an offset that is a multiple of their size
  */
 export function elementsOf(bytes: Uint8Array, type: ElementType, littleEndian: boolean): ElementArray {
   const size = elementBytes(type);
   if (!littleEndian && size > 1) {
     for (let i = 0; i < bytes.length; i += size) bytes.subarray(i, i + size).reverse();
   }
-  return new ELEMENT_ARRAYS[type](bytes.buffer as ArrayBuffer, bytes.byteOffset, bytes.length / size);
-}
-
-/**
- * Stored elements to HU: `element · slope + intercept`, as int16 when every value is integral and fits, else
- * as float32. This is also the one place that deals with values that are no numbers: NaN and ±infinity
- * (and what overflows float32) become −1024 HU and are counted; when they are more than half, the scan is refused.
- * May reuse the memory of `elements`.
- * @throws UserError of kind `input`, naming `path`
- */
-export function toVoxels(
-  elements: ElementArray,
-  slope: number,
-  intercept: number,
-  path: string,
-): { voxels: Voxels; nonFinite: number } {
-  const identity = slope === 1 && intercept === 0;
-  if (identity && elements instanceof Int16Array) return { voxels: elements, nonFinite: 0 };
-  if (identity && (elements instanceof Int8Array || elements instanceof Uint8Array)) {
-    return { voxels: new Int16Array(elements), nonFinite: 0 };
-  }
-  const numbers = isBigInt(elements) ? toNumbers(elements) : elements;
-  const { nonFinite, int16 } = survey(numbers, slope, intercept);
-  if (nonFinite > numbers.length / 2) {
-    throw unreadable(path, 'most voxels are not numbers', {
-      got: `${nonFinite} of ${numbers.length} voxels are NaN, infinite or beyond float32`,
-      fix: 'export the scan again from its source',
-    });
-  }
-  const inPlace = numbers instanceof Float32Array && !int16;
-  const voxels = int16
-    ? new Int16Array(numbers.length)
-    : inPlace
-      ? numbers
-      : new Float32Array(numbers.length);
-  for (let i = 0; i < numbers.length; i++) {
-    const value = Math.fround(numbers[i]! * slope + intercept);
-    voxels[i] = isFiniteNumber(value) ? value : FILL_HU;
-  }
-  return { voxels, nonFinite };
-}
-
-function isBigInt(elements: ElementArray): elements is BigIntArray {
-  return elements instanceof BigInt64Array || elements instanceof BigUint64Array;
-}
-
-/** A plain loop: `Float64Array.from` takes ten times as long. */
-function toNumbers(elements: BigIntArray): Float64Array {
-  const numbers = new Float64Array(elements.length);
-  for (let i = 0; i < numbers.length; i++) numbers[i] = Number(elements[i]!);
-  return numbers;
-}
-
-/** Like `Number.isFinite`, but fast in a loop over 10⁸ voxels: NaN − NaN and ∞ − ∞ are NaN. */
-function isFiniteNumber(value: number): boolean {
-  return value - value === 0;
-}
-
-/** Counts the values that are no float32 numbers, and tells whether all others are int16. */
-function survey(numbers: NumberArray, slope: number, intercept: number) {
-  let nonFinite = 0;
-  let int16 = true;
-  for (let i = 0; i < numbers.length; i++) {
-    const value = Math.fround(numbers[i]! * slope + intercept);
-    if (!isFiniteNumber(value)) nonFinite++;
-    else if (value !== (value << 16) >> 16) int16 = false;
-  }
-  return { nonFinite, int16 };
+  const elements = new ELEMENT_ARRAYS[type](
+    bytes.buffer as ArrayBuffer,
+    bytes.byteOffset,
+    bytes.length / size,
+  );
+  return type === 'float16' ? Float32Array.from(elements as Uint16Array, halfToNumber) : elements;
 }

@@ -65,57 +65,54 @@ export async function inflateStart(path: string, bytes: number): Promise<Buffer>
   }
 }
 
-/**
- * Reads exactly `bytes` bytes of a block. Memory is taken only for what the file really holds: a plain file
- * must be long enough before anything is allocated, a compressed one makes the buffer grow as it inflates.
- * @returns memory of its own, offset 0
- * @throws UserError when the file is too short, broken, or inflates to more than the block
- */
-export async function readBlock(block: Block, bytes: number): Promise<Buffer> {
-  const { path, start, inflatedSkip } = block;
+/** @throws UserError when a file cannot hold as many bytes, whatever its header says: before any of them is read */
+export async function checkHolds({ path, start, inflatedSkip }: Block, bytes: number): Promise<void> {
   const available = Math.max(0, (await regularFileSize(path)) - start);
   const compressed = inflatedSkip !== undefined;
   const possible = compressed ? available * MAX_DEFLATE_RATIO - inflatedSkip : available;
   if (possible < bytes) throw tooShort(path, `${available} bytes${compressed ? ', compressed' : ''}`, bytes);
-  const buffer = compressed
-    ? await inflate(path, start, available, inflatedSkip, bytes)
-    : await readBytes(path, start, bytes);
-  if (buffer.length < bytes) throw tooShort(path, `${buffer.length} bytes`, bytes);
-  return buffer;
 }
 
-/** Inflates zlib or gzip, drops `skip` bytes and keeps the next `bytes`, which must be the last. */
-async function inflate(path: string, start: number, available: number, skip: number, bytes: number) {
-  // Scans deflate to about half: four times the compressed size nearly always is enough at once.
-  let buffer = allocate(path, Math.min(bytes, 4 * available));
-  let position = -skip;
-  const source = createReadStream(path, { start, highWaterMark: CHUNK_BYTES });
-  const unzip = createUnzip({ chunkSize: CHUNK_BYTES });
+/**
+ * Reads `bytes` bytes of a block, piece by piece. What lies behind them is passed over.
+ * @throws UserError when the file is too short or broken
+ */
+export async function* readBlock(block: Block, bytes: number): AsyncGenerator<Uint8Array> {
+  const { path, start, inflatedSkip } = block;
+  let read = 0;
   try {
-    // The callback is only there because it must be: the loop gets every error, and leaving it ends both streams.
-    for await (const chunk of pipeline(source, unzip, () => {}) as AsyncIterable<Buffer>) {
-      const end = position + chunk.length;
-      if (end > bytes) {
-        throw unreadable(path, 'the file holds more than the scan that its header describes', {
-          expected: `${bytes} bytes of voxels`,
-        });
-      }
-      if (end > buffer.length) {
-        const larger = allocate(path, Math.min(bytes, Math.max(end, 2 * buffer.length)));
-        buffer.copy(larger, 0, 0, Math.max(0, position));
-        buffer = larger;
-      }
-      if (end > 0) buffer.set(chunk.subarray(Math.max(0, -position)), Math.max(0, position));
-      position = end;
+    for await (const piece of inflatedSkip === undefined
+      ? createReadStream(path, { start, end: start + bytes - 1, highWaterMark: CHUNK_BYTES })
+      : inflate(path, start, inflatedSkip)) {
+      if (read < bytes) yield piece.subarray(0, bytes - read);
+      read += piece.length;
+      // Going on to the end of an ordinary stream checks its checksum; one that goes on for long is left.
+      if (read > bytes + CHUNK_BYTES) break;
     }
   } catch (error) {
-    const known = fromSystemError(error, path);
-    if (known instanceof UserError) throw known;
-    throw unreadable(path, 'the compressed data are broken or cut off', {
-      got: known.message,
-      fix: 'copy or download the file again',
-      cause: error,
-    });
+    throw brokenStream(path, error);
   }
-  return buffer.subarray(0, Math.max(0, position));
+  if (read < bytes) throw tooShort(path, `${read} bytes`, bytes);
+}
+
+/** Inflates zlib or gzip, and drops the first `skip` bytes. */
+async function* inflate(path: string, start: number, skip: number): AsyncGenerator<Buffer> {
+  const source = createReadStream(path, { start, highWaterMark: CHUNK_BYTES });
+  const unzip = createUnzip({ chunkSize: CHUNK_BYTES });
+  let left = skip;
+  // The callback is only there because it must be: the loop gets every error, and leaving it ends both streams.
+  for await (const piece of pipeline(source, unzip, () => {}) as AsyncIterable<Buffer>) {
+    if (piece.length > left) yield piece.subarray(left);
+    left = Math.max(0, left - piece.length);
+  }
+}
+
+function brokenStream(path: string, error: unknown): Error {
+  const known = fromSystemError(error, path);
+  if (known instanceof UserError) return known;
+  return unreadable(path, 'the compressed data are broken or cut off', {
+    got: known.message,
+    fix: 'copy or download the file again',
+    cause: error,
+  });
 }

@@ -65,8 +65,8 @@ function checkedName(path: string): string {
 }
 
 /** A pair goes by its header. */
-function headerOfPair(path: string): string {
-  return path.replace(/\.img$/i, '.hdr');
+export function headerOfPair(path: string): string {
+  return path.replace(/\.img$/i, (extension) => (extension === '.IMG' ? '.HDR' : '.hdr'));
 }
 
 /** @param visited real paths of the folders on the way, so that links cannot lead in circles */

@@ -1,4 +1,4 @@
-import type { Grid } from '../volume.js';
+import type { Grid, XYZ } from '../volume.js';
 import type { ElementType } from './elements.js';
 import { checkedGrid, firstThree } from './scan.js';
 import { unreadable } from './unreadable.js';
@@ -21,21 +21,31 @@ export const ELEMENT_TYPES: ReadonlyMap<string, ElementType> = new Map([
 
 export type Fields = Readonly<Record<string, string>>;
 
-/** Reads `Key = Value` lines up to `ElementDataFile`, the last one; LOCAL data begin at byte `end`. */
+/**
+ * Reads `Key = Value` lines up to `ElementDataFile`, the last one; LOCAL data, or the list of data files, begin at byte
+ * `end`. Blank lines and comments, which begin with `#`, are passed over; `:` does for `=`.
+ */
 export function parseFields(path: string, bytes: Buffer): { fields: Fields; end: number } {
   const fields: Record<string, string> = {};
+  let broken: string | undefined;
   for (let start = 0; start < bytes.length; ) {
     const newline = bytes.indexOf('\n', start);
     const end = newline < 0 ? bytes.length : newline + 1;
-    const line = bytes.toString('utf8', start, end);
-    // ITK writes keys such as `dim[0]`, too.
-    const [, key, value] = /^\s*([^\s=][^=]*?)\s*=(.*)/.exec(line) ?? [];
-    if (key === undefined && line.trim() !== '') break;
-    if (key !== undefined) fields[key] = value!.trim();
-    if (key === 'ElementDataFile') return { fields, end };
+    const line = bytes.toString('utf8', start, end).trim();
     start = end;
+    if (line === '' || line.startsWith('#')) continue;
+    // ITK writes keys such as `dim[0]`, too.
+    const separator = line.search(/[=:]/);
+    if (separator < 1) {
+      if (fields.ObjectType ?? fields.NDims) broken = line;
+      break;
+    }
+    const key = line.slice(0, separator).trim();
+    fields[key] = line.slice(separator + 1).trim();
+    if (key === 'ElementDataFile') return { fields, end };
   }
   throw unreadable(path, 'this is not a MetaImage header', {
+    got: broken,
     expected: 'lines `Key = Value`, the last one `ElementDataFile = …`',
   });
 }
@@ -91,17 +101,33 @@ export function parseGrid(path: string, fields: Fields): Grid {
   };
   const identity = Array.from({ length: dimensions ** 2 }, (_, i) => (i % (dimensions + 1) === 0 ? 1 : 0));
   const matrix = numbers(['TransformMatrix', 'Rotation', 'Orientation'], dimensions ** 2, identity);
+  const axes = [0, 1, 2].map((i) => firstThree(matrix.slice(i * dimensions)));
+  checkOrthonormal(path, axes);
+  // A negative spacing turns its axis round, as ITK has it: all voxels stay where they are.
+  const spacing = firstThree(numbers(['ElementSpacing', 'ElementSize'], dimensions, [1, 1, 1]));
+  const sign = spacing.map((mm) => (mm < 0 ? -1 : 1));
   return checkedGrid(path, {
     size: firstThree(numbers(['DimSize'], dimensions)),
-    spacing: firstThree(numbers(['ElementSpacing', 'ElementSize'], dimensions, [1, 1, 1])),
+    spacing: firstThree(spacing.map(Math.abs)),
     origin: firstThree(numbers(['Offset', 'Position', 'Origin'], dimensions, [0, 0, 0])),
-    direction: directionOf(matrix, dimensions),
+    // The file has the direction of voxel axis i in row i; a grid has it in column i.
+    direction: [0, 1, 2].flatMap((world) => axes.map((axis, i) => axis[world]! * sign[i]!)),
   });
 }
 
-/** The file has the direction of voxel axis i in row i; a grid has it in column i. */
-function directionOf(matrix: readonly number[], dimensions: number): number[] {
-  const rows = [0, 1, 2].map((i) => firstThree(matrix.slice(i * dimensions)));
-  const unit = rows.map((row) => row.map((value) => value / Math.hypot(...row)));
-  return [0, 1, 2].flatMap((world) => unit.map((row) => row[world]!));
+/** Directions are often written with few digits. */
+const ORTHONORMAL_TOLERANCE = 5e-3;
+
+/** @throws UserError when axes are scaled or sheared: other programs keep that, a grid cannot */
+function checkOrthonormal(path: string, axes: readonly XYZ[]): void {
+  const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+  const off = axes.flatMap((a, i) =>
+    axes.slice(i).map((b, j) => (j === 0 ? Math.sqrt(dot(a, a)) - 1 : dot(a, b))),
+  );
+  if (off.every((value) => Math.abs(value) <= ORTHONORMAL_TOLERANCE)) return;
+  throw unreadable(path, 'TransformMatrix scales or shears the scan', {
+    got: axes.map((axis) => axis.join(' ')).join(', '),
+    expected: 'three axes of length 1, at right angles to each other',
+    fix: 'put the scale into ElementSpacing, or resample the scan onto a straight grid',
+  });
 }

@@ -1,11 +1,13 @@
-import { basename, dirname, join } from 'node:path';
+import { basename } from 'node:path';
 import { promisify } from 'node:util';
 import { deflate } from 'node:zlib';
 import { UserError } from '../../errors.js';
 import { AtomicFile, writeFileAtomic } from '../../files.js';
 import type { LabelMap, Volume } from '../volume.js';
-import { elementBytes, elementTypeOf } from './elements.js';
+import { dataFileOf } from './data-file.js';
+import { elementTypeOf } from './elements.js';
 import { readBytes, regularFileSize } from './file.js';
+import { dataFileNames } from './metaimage-files.js';
 import {
   ELEMENT_TYPES,
   type Fields,
@@ -14,56 +16,54 @@ import {
   parseFields,
   parseGrid,
 } from './metaimage-header.js';
-import { type Block, type StoredScan, voxelCount } from './scan.js';
+import { type Block, type StoredScan, voxelBytes } from './scan.js';
 import { unreadable } from './unreadable.js';
 
-const MAX_HEADER_BYTES = 1 << 16;
+/** With the list of its data files. */
+const MAX_HEADER_BYTES = 1 << 20;
 
 /**
  * Reads the header of a MetaImage: `.mhd` with its data beside it, or `.mha`. World coordinates are LPS.
  * @throws UserError of kind `input` when it is broken or not a 3-D grey-level scan
  */
 export async function openMetaImage(path: string): Promise<StoredScan> {
-  const { fields, end } = parseFields(path, await readBytes(path, 0, MAX_HEADER_BYTES));
+  const start = await readBytes(path, 0, MAX_HEADER_BYTES);
+  const { fields, end } = parseFields(path, start);
   const elementType = parseElementType(path, fields);
   const grid = parseGrid(path, fields);
-  const bytes = voxelCount(grid.size) * elementBytes(elementType);
-  const block = await locateData(path, fields, end, bytes);
+  const scan = { format: 'MetaImage', elementType, grid, fields };
   const littleEndian = !isTrue(fields.BinaryDataByteOrderMSB ?? fields.ElementByteOrderMSB);
-  return { format: 'MetaImage', elementType, grid, fields, block, littleEndian, slope: 1, intercept: 0 };
+  const names = /^local$/i.test(fields.ElementDataFile!)
+    ? null
+    : dataFileNames(path, fields, start.toString('utf8', end));
+  const files = names?.map((name) => dataFileOf(path, () => name)) ?? [path];
+  const bytes = voxelBytes(scan) / files.length;
+  const blocks: Block[] = [];
+  for (const file of files) blocks.push(await locateData(path, fields, file, names ? 0 : end, bytes));
+  return {
+    ...{ ...scan, littleEndian, slope: 1, intercept: 0 },
+    ...{ files: [...new Set([path, ...files])], blocks },
+  };
 }
 
-/** Finds the voxels. @param bytes how many the grid needs, uncompressed */
-async function locateData(path: string, fields: Fields, headerEnd: number, bytes: number): Promise<Block> {
-  const name = fields.ElementDataFile!;
-  const local = /^local$/i.test(name);
-  if (/^list\b|%/i.test(name)) {
-    throw unreadable(path, 'a scan in several data files is not supported', {
-      got: `ElementDataFile = ${name}`,
-      fix: 'save it as one .mha file',
-    });
-  }
-  // A header from elsewhere must not make us read files outside of its folder.
-  if (name !== basename(name) || /^\.{0,2}$|[\\\0]/.test(name)) {
-    throw unreadable(path, 'the data file must lie beside the header', {
-      got: `ElementDataFile = ${name}`,
-      expected: 'a file name without a folder, or LOCAL',
-    });
-  }
-  const dataPath = local ? path : join(dirname(path), name);
+/** Where the voxels lie in a data file. @param first byte at which it begins  @param bytes of voxels, uncompressed */
+async function locateData(
+  header: string,
+  fields: Fields,
+  path: string,
+  first: number,
+  bytes: number,
+): Promise<Block> {
   const compressed = isTrue(fields.CompressedData);
   const headerSize = Number(fields.HeaderSize ?? 0);
   if (!Number.isSafeInteger(headerSize) || headerSize < -1 || (headerSize === -1 && compressed)) {
-    throw unreadable(path, 'HeaderSize is broken', {
+    throw unreadable(header, 'HeaderSize is broken', {
       got: `HeaderSize = ${fields.HeaderSize}`,
       expected: 'a number of bytes, or -1 for uncompressed data at the end of the file',
     });
   }
-  if (headerSize === -1) {
-    return { path: dataPath, start: Math.max(0, (await regularFileSize(dataPath)) - bytes) };
-  }
-  const start = headerSize + (local ? headerEnd : 0);
-  return { path: dataPath, start, ...(compressed && { inflatedSkip: 0 }) };
+  if (headerSize === -1) return { path, start: Math.max(0, (await regularFileSize(path)) - bytes) };
+  return { path, start: first + headerSize, ...(compressed && { inflatedSkip: 0 }) };
 }
 
 /**

@@ -2,7 +2,7 @@ import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import type { Grid } from '../volume.js';
 import type { ElementType } from './elements.js';
 import { type Affine, gridOfAffine } from './nifti-orientation.js';
-import { checkedGrid, firstThree, type StoredValues } from './scan.js';
+import { checkedGrid, firstThree, isUsable, type StoredValues } from './scan.js';
 import { unreadable } from './unreadable.js';
 
 type Header = NIFTI1 | NIFTI2;
@@ -64,6 +64,13 @@ function parseHeader(path: string, start: Uint8Array, magic: 'n+' | 'ni'): Nifti
   const bytes = new DataView(new Uint8Array(start.subarray(0, size)).buffer);
   const header = version === 1 ? new NIFTI1() : new NIFTI2();
   header.readHeader(bytes.buffer);
+  // Its only mark, as in nifti1_io.c, is that it has not that of NIfTI.
+  if (magic === 'ni' && version === 1 && !/^n[i+]/.test(header.magic)) {
+    throw unreadable(path, 'this is an Analyze 7.5 image, which does not say which side is left', {
+      expected: 'NIfTI-1 or NIfTI-2',
+      fix: 'convert it to .nii with the program that wrote it, or with one that can be told its orientation',
+    });
+  }
   if (!header.magic.startsWith(`${magic}${version}`)) {
     throw unreadable(path, 'the signature of the header is wrong', {
       got: header.magic,
@@ -126,19 +133,27 @@ function parseGrid(path: string, { header, bytes }: NiftiHeader): Grid {
     });
   }
   const unit = UNIT_MM.get(header.xyzt_units & NIFTI1.SPATIAL_UNITS_MASK) ?? 1;
-  const affine = affineOfHeader(header, bytes).map((row) => row.map((value) => value * unit));
-  return checkedGrid(path, gridOfAffine(affine, firstThree(lengths)));
+  const grids = affinesOf(header, bytes).map((affine) => {
+    const inMm = affine.map((row) => row.map((value) => value * unit));
+    return gridOfAffine(inMm, firstThree(lengths));
+  });
+  return checkedGrid(path, grids.find(isUsable) ?? grids.at(-1)!);
 }
 
-/** sform before qform before plain spacing, as most readers do; nifti1.h calls them methods 3, 2 and 1. */
-function affineOfHeader(header: Header, bytes: DataView): Affine {
-  if (header.sform_code > 0) return sformRows(header, bytes);
-  if (header.qform_code > 0) return header.getQformMat().slice(0, 3);
+/**
+ * sform, qform and plain spacing, which nifti1.h calls methods 3, 2 and 1, as far as they are set: most readers prefer
+ * them in this order, and pass over one that is zero, not finite or singular.
+ */
+function affinesOf(header: Header, bytes: DataView): Affine[] {
   const [, x = 0, y = 0, z = 0] = header.pixDims.map(Math.abs);
   return [
-    [x, 0, 0, 0],
-    [0, y, 0, 0],
-    [0, 0, z, 0],
+    ...(header.sform_code > 0 ? [sformRows(header, bytes)] : []),
+    ...(header.qform_code > 0 ? [header.getQformMat().slice(0, 3)] : []),
+    [
+      [x, 0, 0, 0],
+      [0, y, 0, 0],
+      [0, 0, z, 0],
+    ],
   ];
 }
 

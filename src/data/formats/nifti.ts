@@ -1,3 +1,4 @@
+import { basename } from 'node:path';
 import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
@@ -5,9 +6,10 @@ import { NIFTI1 } from 'nifti-reader-js';
 import { UserError } from '../../errors.js';
 import { AtomicFile } from '../../files.js';
 import type { Grid, LabelMap, Volume } from '../volume.js';
+import { dataFileOf } from './data-file.js';
 import { type ElementType, elementBytes, elementTypeOf } from './elements.js';
 import { inflateStart, readBytes } from './file.js';
-
+import { headerOfPair } from './find.js';
 import { checkCompression, DATA_TYPES, HEADER_BYTES, parseNiftiHeader } from './nifti-header.js';
 import { affineOfGrid, quaternionOfGrid } from './nifti-orientation.js';
 import type { StoredScan } from './scan.js';
@@ -17,17 +19,20 @@ import type { StoredScan } from './scan.js';
  * @throws UserError of kind `input` when it is broken or not a 3-D grey-level scan
  */
 export async function openNifti(path: string): Promise<StoredScan> {
-  const pair = /^(.*)\.(?:hdr|img)$/i.exec(path)?.[1];
+  const single = !/\.(hdr|img)$/i.test(path);
   const gzip = /\.gz$/i.test(path);
-  const headerPath = pair === undefined ? path : `${pair}.hdr`;
-  checkCompression(headerPath, gzip, await readBytes(headerPath, 0, 2));
-  const start = await (gzip
-    ? inflateStart(headerPath, HEADER_BYTES)
-    : readBytes(headerPath, 0, HEADER_BYTES));
-  const { offset, ...scan } = parseNiftiHeader(headerPath, start, pair === undefined ? 'n+' : 'ni');
-  const voxelPath = pair === undefined ? path : `${pair}.img`;
-  const block = gzip ? { start: 0, inflatedSkip: offset } : { start: offset };
-  return { ...scan, block: { path: voxelPath, ...block } };
+  const header = headerOfPair(path);
+  checkCompression(header, gzip, await readBytes(header, 0, 2));
+  const start = await (gzip ? inflateStart(header, HEADER_BYTES) : readBytes(header, 0, HEADER_BYTES));
+  const { offset, ...scan } = parseNiftiHeader(header, start, single ? 'n+' : 'ni');
+  const image = single ? header : dataFileOf(header, imageOfPair);
+  const block = { path: image, ...(gzip ? { start: 0, inflatedSkip: offset } : { start: offset }) };
+  return { ...scan, files: single ? [header] : [header, image], blocks: [block] };
+}
+
+/** The name of the image beside a header. */
+function imageOfPair(header: string): string {
+  return basename(header).replace(/(\.hdr)?$/i, (extension) => (extension === '.HDR' ? '.IMG' : '.img'));
 }
 
 /**

@@ -1,7 +1,7 @@
 import { AtomicFile } from '../../files.js';
 import { type ElementArray, type ElementType, elementBytes, elementsOf, elementTypeOf } from './elements.js';
-import { readBlock, readBytes } from './file.js';
-import { type Block, checkedGrid, type StoredScan } from './scan.js';
+import { readBytes } from './file.js';
+import { checkedGrid, type StoredScan } from './scan.js';
 import { unreadable } from './unreadable.js';
 
 /** What a `.npy` file says about its array. Format: numpy.lib.format, versions 1.0 to 3.0. */
@@ -11,7 +11,10 @@ export interface NpyHeader {
   /** Slowest axis first, as in NumPy. */
   readonly shape: readonly number[];
   readonly littleEndian: boolean;
-  readonly block: Block;
+  /** Whether the first axis is the fastest, not the last one. */
+  readonly fortranOrder: boolean;
+  /** Byte of the file at which the elements begin. */
+  readonly start: number;
 }
 
 const DTYPES: Readonly<Record<string, ElementType>> = {
@@ -24,6 +27,7 @@ const DTYPES: Readonly<Record<string, ElementType>> = {
   u4: 'uint32',
   i8: 'int64',
   u8: 'uint64',
+  f2: 'float16',
   f4: 'float32',
   f8: 'float64',
 };
@@ -35,22 +39,41 @@ const PREAMBLE_BYTES = 10;
 export const readNpyHeader = async (path: string): Promise<NpyHeader> =>
   parseNpyHeader(path, await readBytes(path, 0, 1 << 16));
 
-/** The array of a `.npy` file that is in memory; `path` says where it is from. @throws UserError when it is broken */
+/**
+ * The array of a `.npy` file that is in memory, which it may take; `path` says where it is from.
+ * @returns elements in C order, float16 as float32  @throws UserError when it is broken
+ */
 export function parseNpy(
   path: string,
   file: Uint8Array,
 ): { data: ElementArray; dtype: ElementType; shape: readonly number[] } {
   const bytes = Buffer.from(file.buffer, file.byteOffset, file.byteLength);
-  const { dtype, shape, littleEndian, block } = parseNpyHeader(path, bytes);
+  const { dtype, shape, littleEndian, fortranOrder, start } = parseNpyHeader(path, bytes);
   const size = product(shape) * elementBytes(dtype);
-  if (bytes.length - block.start !== size)
+  if (bytes.length - start !== size)
     throw unreadable(path, 'the array does not have the values that its header describes', {
-      got: `${bytes.length - block.start} bytes`,
+      got: `${bytes.length - start} bytes`,
       expected: `${size} bytes`,
     });
-  const own = Buffer.allocUnsafeSlow(size);
-  bytes.copy(own, 0, block.start);
-  return { data: elementsOf(own, dtype, littleEndian), dtype, shape };
+  const stored = bytes.subarray(start);
+  const aligned = stored.byteOffset % elementBytes(dtype) === 0;
+  const data = elementsOf(aligned ? stored : Uint8Array.from(stored), dtype, littleEndian);
+  return { data: fortranOrder ? inCOrder(data, shape) : data, dtype, shape };
+}
+
+/** Elements that lie in Fortran order (first axis fastest) in C order (last axis fastest). */
+export function inCOrder<T extends ElementArray>(elements: T, shape: readonly number[]): T {
+  const result = new (elements.constructor as new (length: number) => T)(elements.length);
+  const [from, to] = [elements, result] as unknown as [number[], number[]]; // or bigint: they are only copied
+  const strides = shape.map((_, axis) => product(shape.slice(0, axis)));
+  const [last = 1, stride = 0] = [shape.at(-1), strides.at(-1)];
+  const index = shape.map(() => 0);
+  for (let row = 0; row < to.length; row += last) {
+    let at = index.reduce((sum, i, axis) => sum + i * strides[axis]!, 0);
+    for (let i = 0; i < last; i++, at += stride) to[row + i] = from[at]!;
+    for (let axis = shape.length - 2; axis >= 0 && ++index[axis]! === shape[axis]; axis--) index[axis] = 0;
+  }
+  return result;
 }
 
 /** @param start the first bytes of the file, with the whole header */
@@ -77,9 +100,9 @@ function parseDictionary(path: string, text: string, dataStart: number): NpyHead
       fix: 'save it as int16 or float32',
     });
   }
-  if (!/'fortran_order'\s*:\s*False/.test(text)) {
-    throw unreadable(path, 'the array is not in C order', { fix: 'save `numpy.ascontiguousarray(array)`' });
-  }
+  const order = /'fortran_order'\s*:\s*(True|False)/.exec(text)?.[1];
+  if (!order)
+    throw unreadable(path, 'the header of the array names no order of its axes', { got: text.trim() });
   const axes = /'shape'\s*:\s*\(([\d,\s]*)\)/.exec(text)?.[1];
   if (axes === undefined)
     throw unreadable(path, 'the header of the array names no shape', { got: text.trim() });
@@ -89,14 +112,8 @@ function parseDictionary(path: string, text: string, dataStart: number): NpyHead
     .map(Number);
   if (!shape.every(Number.isSafeInteger))
     throw unreadable(path, 'the shape of the array is broken', { got: axes });
-  return { dtype, shape, littleEndian: descr[1] !== '>', block: { path, start: dataStart } };
-}
-
-/** Reads an array. @throws UserError when it is broken, or shorter than its shape says */
-export async function readNpy(path: string): Promise<{ data: ElementArray; shape: readonly number[] }> {
-  const { dtype, shape, littleEndian, block } = await readNpyHeader(path);
-  const bytes = await readBlock(block, product(shape) * elementBytes(dtype));
-  return { data: elementsOf(bytes, dtype, littleEndian), shape };
+  const littleEndian = descr[1] !== '>';
+  return { dtype, shape, littleEndian, fortranOrder: order === 'True', start: dataStart };
 }
 
 function product(shape: readonly number[]): number {
@@ -132,21 +149,39 @@ export function writeNpy(path: string, data: ElementArray, shape: readonly numbe
   file.commit();
 }
 
-/** An array as a scan: [z, y, x] in HU, 1 mm voxels, axes along L, P, S. */
+/**
+ * An array as a scan: [z, y, x] in HU, 1 mm voxels, axes along L, P, S. Further axes before and behind, as of a
+ * batch and of channels, must have length 1.
+ */
 export async function openNpy(path: string): Promise<StoredScan> {
-  const { dtype, shape, littleEndian, block } = await readNpyHeader(path);
-  if (shape.length !== 3) {
+  const { dtype, shape, littleEndian, fortranOrder, start } = await readNpyHeader(path);
+  const [z, y, x, ...others] = threeAxes(shape);
+  if (x === undefined || others.length > 0) {
     throw unreadable(path, 'the array is not a scan', {
       got: `shape (${shape.join(', ')})`,
-      expected: 'three axes: z, y, x',
+      expected: 'three axes: z, y, x; further ones before and behind of length 1',
     });
   }
   const grid = checkedGrid(path, {
-    size: [shape[2]!, shape[1]!, shape[0]!],
+    size: [x, y!, z!],
     spacing: [1, 1, 1],
     origin: [0, 0, 0],
     direction: [1, 0, 0, 0, 1, 0, 0, 0, 1],
   });
-  const fields = { dtype, shape: `(${shape.join(', ')})`, byteOrder: littleEndian ? 'little' : 'big' };
-  return { format: 'NumPy', elementType: dtype, grid, fields, block, littleEndian, slope: 1, intercept: 0 };
+  const fields = {
+    dtype,
+    shape: `(${shape.join(', ')})`,
+    byteOrder: littleEndian ? 'little' : 'big',
+    order: fortranOrder ? 'Fortran' : 'C',
+  };
+  return {
+    ...{ format: 'NumPy', elementType: dtype, grid, fields, littleEndian, slope: 1, intercept: 0 },
+    ...{ files: [path], blocks: [{ path, start }], ...(fortranOrder && { fortranOrder }) },
+  };
+}
+
+/** A shape without the axes of length 1 behind, then before, that are more than three. */
+function threeAxes(shape: readonly number[]): readonly number[] {
+  if (shape.length > 3 && shape.at(-1) === 1) return threeAxes(shape.slice(0, -1));
+  return shape.length > 3 && shape[0] === 1 ? threeAxes(shape.slice(1)) : shape;
 }

@@ -1,6 +1,6 @@
 import { nearestOrthonormal } from '../geometry.js';
-import type { Grid, Volume, XYZ } from '../volume.js';
-import { type ElementType, elementBytes, elementsOf, toVoxels } from './elements.js';
+import type { Grid, XYZ } from '../volume.js';
+import { type ElementType, elementBytes } from './elements.js';
 import { unreadable } from './unreadable.js';
 
 /** What the header of a scan file says. */
@@ -21,7 +21,7 @@ export interface StoredValues extends ScanHeader {
   readonly intercept: number;
 }
 
-/** Where the voxels of a scan lie in a file. */
+/** Where voxels lie in a file. */
 export interface Block {
   readonly path: string;
   /** Byte of the file at which the block, or its compressed stream, begins. */
@@ -30,9 +30,14 @@ export interface Block {
   readonly inflatedSkip?: number;
 }
 
-/** A scan on disk: its header, and where its voxels lie. Every format yields this. */
+/** A scan on disk, in one or many files: its header, and where its voxels lie. Every format yields this. */
 export interface StoredScan extends StoredValues {
-  readonly block: Block;
+  /** All files that the scan is read from, the one that it goes by first. */
+  readonly files: readonly string[];
+  /** Its voxels, one block behind the other along z; each has as many. */
+  readonly blocks: readonly Block[];
+  /** Set when z is the fastest axis of the stored voxels and x the slowest. */
+  readonly fortranOrder?: true;
 }
 
 /** More would not fit one typed array of float32 in every supported runtime; a large CT has a tenth of it. */
@@ -42,20 +47,17 @@ const MAX_VOXELS = 2 ** 30;
 export const voxelBytes = ({ grid, elementType }: Pick<ScanHeader, 'grid' | 'elementType'>): number =>
   voxelCount(grid.size) * elementBytes(elementType);
 
-/**
- * A scan out of the bytes of its voxels, whose memory it may take.
- * @param bytes memory of its own (offset 0)
- * @throws UserError, naming `path`, when most voxels are NaN
- */
-export function decodeVoxels(path: string, scan: StoredValues, bytes: Uint8Array): Volume {
-  const elements = elementsOf(bytes, scan.elementType, scan.littleEndian);
-  const { voxels, nonFinite } = toVoxels(elements, scan.slope, scan.intercept, path);
-  return { ...scan.grid, voxels, ...(nonFinite > 0 && { nonFinite }) };
-}
-
 export function voxelCount([x, y, z]: XYZ): number {
   return x * y * z;
 }
+
+const isPossibleSpacing = (mm: number) => mm > 1e-6 && mm < 1e6;
+
+/** Whether spacing, origin and direction are such that {@link checkedGrid} takes them. */
+export const isUsable = ({ spacing, origin, direction }: Grid): boolean =>
+  spacing.every(isPossibleSpacing) &&
+  origin.every(Number.isFinite) &&
+  nearestOrthonormal(direction) !== undefined;
 
 /**
  * A grid from numbers that a file claims: sizes and spacings must be possible, the direction becomes the
@@ -71,7 +73,7 @@ export function checkedGrid(path: string, grid: Grid): Grid {
       expected: `x×y×z, each at least 1, at most ${MAX_VOXELS} voxels`,
     });
   }
-  if (!spacing.every((mm) => mm > 1e-6 && mm < 1e6)) {
+  if (!spacing.every(isPossibleSpacing)) {
     throw unreadable(path, 'the voxel spacing is impossible', {
       got: `${spacing.join(', ')} mm`,
       expected: 'three lengths above 0',

@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { readScanHeader, readVolume } from '../../../src/data/formats/index.js';
@@ -7,7 +8,7 @@ import { type RandomStream, randomStream } from '../../../src/random.js';
 import { concat, niftiHeader, phantom, rawBytes, temporaryFolder } from './samples.js';
 
 const file = temporaryFolder();
-const MUTANTS = 500;
+const MUTANTS = 300;
 const data = rawBytes(phantom().voxels, 'int16');
 const sform = { code: 1, rows: [1, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1, 0] };
 const mhd = (lines: string) =>
@@ -18,12 +19,38 @@ const SEEDS: Record<string, Uint8Array> = {
   'plain.mha': concat(mhd('Offset = 0 1 2\nElementDataFile = LOCAL\n'), data),
   'zlib.mha': concat(mhd('CompressedData = True\nElementDataFile = LOCAL\n'), deflateSync(data)),
   'beside.mhd': mhd('TransformMatrix = 1 0 0 0 1 0 0 0 1\nHeaderSize = -1\nElementDataFile = beside.raw\n'),
+  'comments.mha': concat(
+    Buffer.from(
+      '# by a tool\n\nNDims: 3\nDimSize = 5 4 3\nElementType = MET_SHORT\nElementSpacing = 1 -1 2\n',
+    ),
+    Buffer.from('TransformMatrix = 0 1 0 1 0 0 0 0 -1\nElementDataFile = LOCAL\n'),
+    data,
+  ),
+  'list.mhd': mhd('ElementDataFile = LIST 2\nslice1.raw\n./slice2.raw\nslices/slice3.raw\n'),
+  'zlist.mhd': mhd('CompressedData = True\nElementDataFile = LIST\nz1.raw\nz2.raw\nz3.raw\n'),
+  'pattern.mhd': mhd('ElementDataFile = slice%01d.raw 1 3 1\n'),
   'one.nii': concat(niftiHeader({ sform, slope: 1 }), data),
   'two.nii': concat(niftiHeader({ version: 2, sform, slope: 1 }), data),
   'big.nii': concat(niftiHeader({ littleEndian: false, sform }), data),
   'gzip.nii.gz': gzipSync(concat(niftiHeader({ sform }), data)),
+  'forms.nii': concat(
+    niftiHeader({
+      sform: { code: 1, rows: new Array<number>(12).fill(0) },
+      qform: { code: 1, bcd: [0, 0, 1], offset: [1, 2, 3] },
+    }),
+    data,
+  ),
+  'behind.nii.gz': gzipSync(concat(niftiHeader({ sform }), data, new Uint8Array(392))),
   'pair.hdr': niftiHeader({ magic: 'ni1\0', voxOffset: 0 }),
   'array.npy': concat(npyHeader('int16', [3, 4, 5]), data),
+  'axes.npy': concat(npyHeader('int16', [1, 3, 4, 5, 1]), data),
+  'half.npy': concat(npyHeader('float16', [3, 4, 5]), data),
+  'fortran.npy': Buffer.from(
+    Buffer.from(concat(npyHeader('int16', [3, 4, 5]), data))
+      .toString('latin1')
+      .replace('False', 'True '),
+    'latin1',
+  ),
 };
 const NUMBERS = ['-1', '0', '1', '1e9', '99999999999999999999', 'nan', '-0.5', '1e-300', '65536', ''];
 
@@ -71,11 +98,18 @@ afterAll(() => {
 describe('every broken file is a volume or a message for users, quickly and without taking memory', () => {
   file('beside.raw', data);
   file('pair.img', data);
+  mkdirSync(file('slices'));
+  for (const z of [1, 2, 3]) {
+    const slice = data.subarray(40 * (z - 1), 40 * z);
+    for (const name of [`slice${z}.raw`, `slices/slice${z}.raw`]) file(name, slice);
+    file(`z${z}.raw`, deflateSync(slice));
+  }
 
   it.each(Object.keys(SEEDS))('%s', async (name) => {
     const seed = SEEDS[name]!;
     await expect(readVolume(file(name, seed))).resolves.toMatchObject({ size: [5, 4, 3] });
     const outcomes = { volume: 0, error: 0 };
+    const memory = process.memoryUsage.rss();
     for (let i = 0; i < MUTANTS; i++) {
       const mutant = mutate(seed, randomStream(20, 'mutant', name, i));
       const path = file(name, mutant);
@@ -97,6 +131,7 @@ describe('every broken file is a volume or a message for users, quickly and with
         outcomes.volume++;
       }
     }
+    expect(process.memoryUsage.rss() - memory).toBeLessThan(256 * 2 ** 20);
     // Both happen, or the mutations are not worth their name.
     expect(Math.min(outcomes.volume, outcomes.error)).toBeGreaterThan(MUTANTS / 50);
   });

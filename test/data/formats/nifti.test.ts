@@ -1,12 +1,11 @@
 import { readFileSync } from 'node:fs';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { describe, expect, it, vi } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { readScanHeader, readVolume } from '../../../src/data/formats/index.js';
 import { writeNifti } from '../../../src/data/formats/nifti.js';
 import { nearestOrthonormal } from '../../../src/data/geometry.js';
 import type { Volume } from '../../../src/data/volume.js';
-import { randomStream } from '../../../src/random.js';
 import {
   concat,
   expectSameGrid,
@@ -80,6 +79,24 @@ describe('values', () => {
     }
   });
 
+  it.each([0, 1, 512, 3 << 20])('come before %d bytes of anything else', async (count) => {
+    const nii = concat(niftiHeader(), rawBytes(HU, 'int16'));
+    const padded = concat(nii, new Uint8Array(count).fill(7));
+    for (const [name, bytes] of [
+      ['behind.nii', padded],
+      ['behind.nii.gz', gzipSync(padded)],
+      ['zeros.nii.gz', concat(gzipSync(nii), new Uint8Array(count))],
+      ['member.nii.gz', concat(gzipSync(nii), gzipSync(new Uint8Array(count)))],
+    ] as const)
+      expect((await readVolume(file(name, bytes))).voxels, name).toEqual(HU);
+  });
+
+  it('are found beside a header in capitals', async () => {
+    file('OLD.HDR', niftiHeader({ voxOffset: 0, magic: 'ni1\0' }));
+    file('OLD.IMG', rawBytes(HU, 'int16'));
+    for (const name of ['OLD.HDR', 'OLD.IMG']) expect((await readVolume(file(name))).voxels).toEqual(HU);
+  });
+
   it('may have further axes of length 1', async () => {
     expect((await readNii({ dim: [5, 5, 4, 3, 1, 1, 0, 0] })).voxels).toEqual(HU);
   });
@@ -121,6 +138,27 @@ describe('orientation', () => {
     });
   });
 
+  const NAN = Number.NaN;
+  const flat = [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0];
+  it.each([
+    ['zeros', new Array<number>(12).fill(0)],
+    ['NaN', new Array<number>(12).fill(NAN)],
+    ['one NaN', [2, 0, 0, NAN, ...sform.rows.slice(4)]],
+    ['one infinity', [...sform.rows.slice(0, 11), Number.POSITIVE_INFINITY]],
+    ['a plane', flat],
+    ['an axis of length 0', [2, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0]],
+  ])('passes over an sform of %s: qform, or voxel sizes', async (_, rows) => {
+    for (const version of [1, 2] as const) {
+      const broken = { version, sform: { code: 1, rows }, pixdim };
+      const good = await readNii({ ...broken, sform: { code: 0, rows }, qform });
+      expect(await readNii({ ...broken, qform })).toEqual(good);
+      const plain = await readNii({ version, pixdim });
+      expect(await readNii(broken)).toEqual(plain);
+      const none = { code: 1, bcd: [NAN, 0, 1], offset: [0, 0, 0] };
+      expect(await readNii({ ...broken, qform: none })).toEqual(plain);
+    }
+  });
+
   it('converts metres and microns', async () => {
     expect((await readNii({ sform, units: 3 })).spacing.map((mm) => mm * 1000)).toEqual([2, 3, 4]);
     expect((await readNii({ sform, units: 1 })).origin).toEqual([10_000, 20_000, 30_000]);
@@ -155,12 +193,6 @@ describe('broken files', () => {
     ['with voxels nowhere', { voxOffset: 1e30 }, 'vox_offset'],
     ['with voxels beyond the end', { voxOffset: 1e6 }, 'too short'],
     ['of zero spacing', { pixdim: [1, 0, 0, 0, 1, 1, 1, 1] }, 'spacing'],
-    [
-      'with NaN in the sform',
-      { sform: { code: 1, rows: new Array(12).fill(Number.NaN) as number[] } },
-      'spacing',
-    ],
-    ['flat', { sform: { code: 1, rows: [1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0] } }, 'axes'],
     ['without intercept', { slope: 2, intercept: Number.NaN }, 'intercept'],
     ['with the signature of a pair', { magic: 'ni1\0' }, 'signature'],
     ['without signature', { magic: '\0\0\0\0' }, 'signature'],
@@ -177,7 +209,7 @@ describe('broken files', () => {
     );
   });
 
-  it('compressed ones are refused when cut off, damaged, too long or lying about their size', async () => {
+  it('compressed ones are refused when cut off, damaged or lying about their size', async () => {
     const nii = concat(niftiHeader(), rawBytes(HU, 'int16'));
     const read = async (bytes: Uint8Array) =>
       (await userErrorOf(readVolume(file('b.nii.gz', bytes)))).message;
@@ -186,26 +218,16 @@ describe('broken files', () => {
     const wrongChecksum = Uint8Array.from(good);
     wrongChecksum[good.length - 6]! ^= 1;
     expect(await read(wrongChecksum)).toContain('data are broken');
-    expect(await read(gzipSync(concat(nii, new Uint8Array(1))))).toContain('more than the scan');
     expect(await read(gzipSync(niftiHeader({ dim: [3, 512, 512, 300, 1, 1, 1, 1] })))).toContain('too short');
   });
 
-  it('take no memory for what is not there, whatever they claim or inflate to', async () => {
-    const MiB = 1 << 20;
-    const random = randomStream(4, 'noise');
-    const noise = Uint8Array.from({ length: MiB }, () => random.integer(256));
-    const gigabyte = niftiHeader({ dim: [3, 1000, 1000, 500, 1, 1, 1, 1] });
-    const allocations = vi.spyOn(Buffer, 'allocUnsafeSlow');
-    const largest = async (content: Uint8Array, message: string) => {
-      const path = file('bomb.nii.gz', content);
-      allocations.mockClear();
-      expect((await userErrorOf(readVolume(path))).message).toContain(message);
-      return Math.max(...allocations.mock.calls.map(([bytes]) => bytes));
-    };
-    // 1 MiB could just be a gigabyte, compressed, but is not.
-    expect(await largest(gzipSync(concat(gigabyte, noise)), 'too short')).toBeLessThan(8 * MiB);
-    expect(await largest(gzipSync(concat(niftiHeader(), new Uint8Array(64 * MiB))), 'more than')).toBe(MiB);
-    allocations.mockRestore();
+  it('are named by their format when they are Analyze 7.5', async () => {
+    for (const littleEndian of [true, false]) {
+      file('old.hdr', niftiHeader({ magic: '\0\0\0\0', voxOffset: 0, littleEndian }).subarray(0, 348));
+      file('old.img', rawBytes(HU, 'int16'));
+      for (const name of ['old.hdr', 'old.img'])
+        expect((await userErrorOf(readVolume(file(name)))).message).toMatch(/Analyze 7\.5[\s\S]*convert it/);
+    }
   });
 });
 

@@ -38,6 +38,19 @@ describe('arrays that NumPy wrote', () => {
     expect(await readNpz(compressed)).toEqual(await readNpz(golden('arrays.npz')));
   });
 
+  test('may be in Fortran order and of half precision, as weights too', async () => {
+    const halves = Buffer.concat([
+      npyHeader('float16', [2, 3]),
+      Buffer.from('003c00400042004400450046', 'hex'),
+    ]);
+    halves.write('True ', halves.indexOf('False'), 'latin1');
+    const path = fileOf(zipSync({ 'weight.npy': halves }));
+    // 1 … 6, stored column by column.
+    const data = Float32Array.of(1, 3, 5, 2, 4, 6);
+    expect([...(await readNpz(path))]).toEqual([['weight', { dtype: 'float16', shape: [2, 3], data }]]);
+    expect((await readWeights(path)).get('weight')).toEqual({ type: 'float16', shape: [2, 3], data });
+  });
+
   test('are weights as float32, but for whole numbers', async () => {
     const weights = await readWeights(golden('arrays.npz'));
     expect(weights.get('big')).toEqual({ type: 'float64', shape: [2], data: Float32Array.of(1.5, -2) });

@@ -1,12 +1,26 @@
 import { describe, expect, it } from 'vitest';
-import { toVoxels } from '../../../src/data/formats/elements.js';
+import { type ElementArray, elementTypeOf } from '../../../src/data/formats/elements.js';
 import { readVolume } from '../../../src/data/formats/index.js';
 import { writeNpy } from '../../../src/data/formats/npy.js';
+import { VoxelBuilder } from '../../../src/data/formats/voxel-builder.js';
 import { orientLPS } from '../../../src/data/geometry.js';
 import { temporaryFolder, userErrorOf } from './samples.js';
 
 const file = temporaryFolder();
 const NAN = Number.NaN;
+
+/** What becomes of stored elements, written in pieces of `piece` bytes. */
+function built(elements: ElementArray, slope = 1, intercept = 0, piece = 3) {
+  const direction = [1, 0, 0, 0, 1, 0, 0, 0, 1];
+  const builder = new VoxelBuilder('x', {
+    grid: { size: [elements.length, 1, 1], spacing: [1, 1, 1], origin: [0, 0, 0], direction },
+    ...{ format: 'test', elementType: elementTypeOf(elements), fields: {} },
+    ...{ littleEndian: true, slope, intercept },
+  });
+  const bytes = new Uint8Array(elements.buffer);
+  for (let at = 0; at < bytes.length; at += piece) builder.write(bytes.subarray(at, at + piece));
+  return builder.finish();
+}
 
 describe('values that are no numbers', () => {
   it('become −1024 HU and are counted', async () => {
@@ -17,13 +31,13 @@ describe('values that are no numbers', () => {
   });
 
   it('leave the others int16 when these are integral', () => {
-    const { voxels, nonFinite } = toVoxels(Float64Array.of(NAN, 5, -7), 1, 0, 'x');
+    const { voxels, nonFinite } = built(Float64Array.of(NAN, 5, -7));
     expect(voxels).toEqual(Int16Array.of(-1024, 5, -7));
     expect(nonFinite).toBe(1);
   });
 
   it('include float64 values beyond float32', () => {
-    const { voxels, nonFinite } = toVoxels(Float64Array.of(1e300, 0.5, 1), 1, 0, 'x');
+    const { voxels, nonFinite } = built(Float64Array.of(1e300, 0.5, 1));
     expect(voxels).toEqual(Float32Array.of(-1024, 0.5, 1));
     expect(nonFinite).toBe(1);
   });
@@ -48,17 +62,49 @@ describe('values that are no numbers', () => {
   });
 });
 
-describe('int16 or float32', () => {
-  it('is decided at the borders of int16', () => {
-    expect(toVoxels(Int32Array.of(-32768, 32767), 1, 0, 'x').voxels).toBeInstanceOf(Int16Array);
-    expect(toVoxels(Int32Array.of(-32769), 1, 0, 'x').voxels).toEqual(Float32Array.of(-32769));
-    expect(toVoxels(Uint16Array.of(32768), 1, 0, 'x').voxels).toEqual(Float32Array.of(32768));
-    expect(toVoxels(Uint16Array.of(65535), 1, -32768, 'x').voxels).toEqual(Int16Array.of(32767));
-    expect(toVoxels(Uint32Array.of(2 ** 32 - 1, 65536), 1, 0, 'x').voxels).toBeInstanceOf(Float32Array);
+describe('values beyond int16', () => {
+  it('are kept as float32 and counted, also when the axes are turned', async () => {
+    writeNpy(file('far.npy'), Float32Array.of(1e32, -1e32, 5, -32769, 32768, NAN), [1, 2, 3]);
+    const volume = await readVolume(file('far.npy'));
+    expect(volume.voxels).toEqual(Float32Array.of(1e32, -1e32, 5, -32769, 32768, -1024));
+    expect(volume).toMatchObject({ beyondInt16: 4, nonFinite: 1 });
+    expect(orientLPS({ ...volume, direction: [-1, 0, 0, 0, 1, 0, 0, 0, 1] }).beyondInt16).toBe(4);
   });
 
-  it('takes unscaled int16 without a copy', () => {
-    const stored = Int16Array.of(1, 2, 3);
-    expect(toVoxels(stored, 1, 0, 'x').voxels).toBe(stored);
+  it('are those that rounding does not bring back', () => {
+    expect(built(Float32Array.of(-32768.5, 32767.25, -32768, 32767)).beyondInt16).toBeUndefined();
+    expect(built(Float32Array.of(-32768.75, 32767.5)).beyondInt16).toBe(2);
+    expect(built(Uint16Array.of(65535, 1)).beyondInt16).toBe(1);
+    expect(built(Uint16Array.of(65535, 1), 1, -32768).beyondInt16).toBeUndefined();
+  });
+
+  it('are not mentioned when there are none', async () => {
+    writeNpy(file('near.npy'), Float32Array.of(0.5, 32767), [1, 1, 2]);
+    expect('beyondInt16' in (await readVolume(file('near.npy')))).toBe(false);
+  });
+});
+
+describe('int16 or float32', () => {
+  it('is decided at the borders of int16', () => {
+    expect(built(Int32Array.of(-32768, 32767)).voxels).toBeInstanceOf(Int16Array);
+    expect(built(Int32Array.of(-32769)).voxels).toEqual(Float32Array.of(-32769));
+    expect(built(Uint16Array.of(32768)).voxels).toEqual(Float32Array.of(32768));
+    expect(built(Uint16Array.of(65535), 1, -32768).voxels).toEqual(Int16Array.of(32767));
+    expect(built(Uint32Array.of(2 ** 32 - 1, 65536)).voxels).toBeInstanceOf(Float32Array);
+  });
+
+  it('is decided by all voxels, however late the one comes that is no int16', () => {
+    const elements = Float32Array.from({ length: 700_000 }, (_, i) => i % 3000);
+    expect(built(elements, 1, 0, 1e5).voxels).toEqual(Int16Array.from(elements));
+    elements[699_999] = 0.5;
+    expect(built(elements, 1, 0, 1e5).voxels).toEqual(elements);
+    elements[699_999] = NAN;
+    expect(built(elements, 2, -10, 1e5)).toMatchObject({ nonFinite: 1, voxels: { 1: -8, 699999: -1024 } });
+  });
+
+  it('does not hold on to the bytes, nor change them', () => {
+    const elements = BigInt64Array.of(5n, -7n);
+    expect(built(elements, 2, 1, 16).voxels).toEqual(Int16Array.of(11, -13));
+    expect(elements).toEqual(BigInt64Array.of(5n, -7n));
   });
 });
