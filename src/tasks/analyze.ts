@@ -6,7 +6,6 @@ import { principalComponents, TSNE_STEPS, tsne, umap } from '../analysis/embeddi
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy, silhouette } from '../analysis/neighbours.js';
 import { CHEST_WINDOW } from '../config/training.js';
-import { toCsv } from '../csv.js';
 import { repeatVoxels } from '../data/average.js';
 import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
@@ -20,6 +19,7 @@ import { startProgress } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
 import { type EmbeddedPart, embeddingChart } from '../report/embedding-chart.js';
+import { toCsv } from '../tables/csv.js';
 import { openEngine } from '../train/open-engine.js';
 import { CONTRASTIVE, spreadOver } from './analyse-run.js';
 

@@ -7,6 +7,7 @@ import { checkWhole, fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { Nodule } from '../phantom/nodules.js';
+import { toCsv } from '../tables/csv.js';
 
 export interface WritePhantomsOptions {
   /** Folder: scans go to `scans/`, ground truth to `ground-truth/`. */
@@ -48,8 +49,7 @@ export function checkPhantoms({
 
 const annotation =
   (id: string) =>
-  ({ world, diameterMm }: Nodule) =>
-    [id, ...world.map((mm) => mm.toFixed(3)), diameterMm.toFixed(3)].join(',');
+  ({ world, diameterMm }: Nodule) => [id, ...[...world, diameterMm].map((mm) => mm.toFixed(3))];
 
 /**
  * Writes phantom chest CTs with ground truth: masks of lungs and nodules, and annotations.csv as LUNA16 has it.
@@ -67,7 +67,7 @@ export async function writePhantoms(options: WritePhantomsOptions): Promise<Phan
     throw fromSystemError(error, out);
   }
   const written: { path: string; nodules: number }[] = [];
-  const lines = ['seriesuid,coordX,coordY,coordZ,diameter_mm'];
+  const lines: string[][] = [];
   for (let index = 0; index < scans; index++) {
     const id = `phantom-${String(index).padStart(4, '0')}`;
     const { volume, masks, nodules } = makePhantom({ seed, index, size });
@@ -81,6 +81,6 @@ export async function writePhantoms(options: WritePhantomsOptions): Promise<Phan
     onProgress?.(index + 1, scans);
   }
   const annotations = join(truth, 'annotations.csv');
-  writeFileAtomic(annotations, `${lines.join('\n')}\n`);
+  writeFileAtomic(annotations, toCsv(['seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm'], lines));
   return { scans: written, annotations };
 }

@@ -3,8 +3,8 @@ import { overlapMeasures } from '../analysis/overlap.js';
 import { areaUnderRoc, averagePrecision, rankScores } from '../analysis/ranking.js';
 import { mean } from '../analysis/statistics.js';
 import { surfaceMeasures } from '../analysis/surface.js';
-import { toCsv } from '../csv.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
+import { toCsv } from '../tables/csv.js';
 import type { Prediction } from '../train/target.js';
 
 /** Measures by name; those that are not defined for the samples are left out. */

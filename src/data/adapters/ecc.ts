@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.js';
+import type { Row } from '../../tables/table.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
-import type { Row } from '../tables.js';
 import type { XYZ } from '../volume.js';
 import type { Adapter } from './adapter.js';
 import { absentScans, byScan, cropPlaces, placeOf, scansBelow, tableIn } from './candidates.js';

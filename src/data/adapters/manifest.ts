@@ -1,11 +1,12 @@
 import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
+import { readTable } from '../../tables/read.js';
+import type { Row, Table } from '../../tables/table.js';
 import { findScans } from '../formats/index.js';
 import { cropAround, middleOf } from '../samples/crop.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
-import { type Row, readTable, type Table } from '../tables.js';
 import { identifyScans } from '../tile-store-sources.js';
 import type { XYZ } from '../volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';

@@ -1,7 +1,7 @@
 import { permutation, randomStream } from '../../random.js';
+import type { Row } from '../../tables/table.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
-import type { Row } from '../tables.js';
 import type { XYZ } from '../volume.js';
 import type { Adapter } from './adapter.js';
 import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
