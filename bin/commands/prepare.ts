@@ -40,12 +40,27 @@ const taskOptions = {
     describe:
       'with --task manifest: where a table says what: image=folder/{file}, label={diagnosis}, patient={id}',
   },
+  negatives: {
+    string: true,
+    describe: 'with --task ncc: candidates to keep for training for each nodule, or all; default 50',
+  },
   'test-fraction': {
     number: true,
     default: 0.25,
     describe: 'with --task: share of the patients that is for testing',
   },
 } as const;
+
+/** A whole number, or `all`. @throws UserError */
+function parseNegatives(text: string): number {
+  const count = text === 'all' ? Number.POSITIVE_INFINITY : Number(text);
+  if (count === Number.POSITIVE_INFINITY || (Number.isSafeInteger(count) && count > 0)) return count;
+  throw new UserError('usage', {
+    what: 'this is a whole number from 1 on, or all',
+    where: '--negatives',
+    got: text,
+  });
+}
 
 export const prepare = command({
   usage: 'prepare',
@@ -72,7 +87,7 @@ export const prepare = command({
       default: 0.2,
       describe: 'share that is for validation: of the scans, or patients',
     },
-    seed: { number: true, default: 1, describe: 'of the split' },
+    seed: { number: true, default: 1, describe: 'of the split, and of what --negatives draws' },
     ...taskOptions,
   },
   examples: [
@@ -111,6 +126,7 @@ export const prepare = command({
           ...(args.spacing ? { spacing: parseTriple('--spacing', args.spacing) } : {}),
           ...(args.normalise ? { normalise: args.normalise } : {}),
           ...(args.classes ? { classes: parseNames(args.classes) } : {}),
+          ...(args.negatives ? { negatives: parseNegatives(args.negatives) } : {}),
           columns: parsePairs('--column', args.column),
         });
         const samples = Object.values(summary.splits).reduce((sum, split) => sum + split.samples, 0);

@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
+import { hasEmptyMask } from '../data/samples/check.js';
 import {
   checkSampleFormat,
   SAMPLE_SPLITS,
@@ -9,12 +10,18 @@ import {
   sampleManifestPath,
   sampleManifestText,
 } from '../data/samples/manifest.js';
-import type { SampleSource } from '../data/samples/source.js';
+import { checkSourceIds, originHash, type SampleSource } from '../data/samples/source.js';
 import { drawSampleSplit } from '../data/samples/split.js';
 import { checkPatients, openSampleStore } from '../data/samples/store.js';
-import { finishedSamples, type WrittenSample, writeSamples } from '../data/samples/writer.js';
+import {
+  finishedSamples,
+  type SourceToWrite,
+  type WrittenSample,
+  writeSamples,
+} from '../data/samples/writer.js';
+import { removeLeftovers } from '../data/tile-store-writer.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { removeTemporaries, writeFileAtomic } from '../files.js';
+import { writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions {
@@ -47,6 +54,8 @@ interface SplitFacts {
   readonly patients: number;
   /** By class; empty in segmentation. */
   readonly labels: Readonly<Record<string, number>>;
+  /** Samples whose mask has no voxel of any class; 0 in classification. */
+  readonly emptyMasks: number;
 }
 
 const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
@@ -58,10 +67,18 @@ const { version } = createRequire(import.meta.url)('parts2whole/package.json') a
  */
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
   const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
+  if (options.negatives !== undefined && task !== 'ncc')
+    throw new UserError('usage', {
+      what: 'only candidates for nodules are thinned out',
+      where: '--negatives',
+      got: `--task ${task}`,
+      expected: '--task ncc',
+    });
   const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
   const format = checkSampleFormat(described);
-  if (sources.length === 0)
+  if (sources.length + problems.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
+  checkSourceIds(sources, input);
   try {
     mkdirSync(out, { recursive: true });
   } catch (error) {
@@ -69,19 +86,16 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   }
   const lock = acquireLock(out, 'prepare');
   try {
-    removeTemporaries(out);
+    removeLeftovers(out);
     const written: { source: SampleSource; samples: readonly WrittenSample[] }[] = [];
     const failures = [...problems];
     for (const [i, source] of sources.entries()) {
       options.onProgress?.(i, sources.length);
-      try {
-        const samples =
-          finishedSamples(out, format, source.id) ??
-          writeSamples(out, format, source.id, await source.read());
+      const loaded = await loadSource(out, format, source);
+      if ('problem' in loaded) failures.push({ source: source.id, message: loaded.problem });
+      else {
+        const samples = 'finished' in loaded ? loaded.finished : writeSamples(out, format, loaded);
         written.push({ source, samples });
-      } catch (error) {
-        if (error instanceof UserError && error.kind === 'disk') throw error;
-        failures.push({ source: source.id, message: error instanceof Error ? error.message : String(error) });
       }
     }
     options.onProgress?.(sources.length, sources.length);
@@ -103,6 +117,22 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   }
 }
 
+/** The samples of a source from an earlier run of the same origin, or what is to be written, or why there are none. */
+async function loadSource(
+  out: string,
+  format: SampleFormat,
+  source: SampleSource,
+): Promise<{ finished: readonly WrittenSample[] } | SourceToWrite | { problem: string }> {
+  try {
+    const origin = await originHash(format, source.origin);
+    const finished = finishedSamples(out, source.id, origin);
+    return finished ? { finished } : { id: source.id, origin, samples: await source.read() };
+  } catch (error) {
+    if (error instanceof UserError) return { problem: error.message };
+    throw error;
+  }
+}
+
 function summarise(out: string): PrepareSamplesSummary {
   const { manifest, hash } = openSampleStore(out);
   const { task, kind, classes, failures } = manifest;
@@ -112,6 +142,7 @@ function summarise(out: string): PrepareSamplesSummary {
     return {
       samples: samples.length,
       patients: new Set(samples.map(({ patient }) => patient)).size,
+      emptyMasks: samples.filter(hasEmptyMask).length,
       labels: kind === 'classification' ? Object.fromEntries(classes.map((name, i) => [name, count(i)])) : {},
     };
   };
@@ -122,15 +153,19 @@ function summarise(out: string): PrepareSamplesSummary {
 /** A summary as text: a line a split, what failed and why. */
 export function formatPrepareSamples(summary: PrepareSamplesSummary): string {
   const { out, task, kind, splits, failures } = summary;
-  const lines = Object.entries(splits).map(([split, { samples, patients, labels }]) => {
+  const lines = Object.entries(splits).map(([split, { samples, patients, labels, emptyMasks }]) => {
     const counts = Object.entries(labels).map(([name, count]) => `${count} of class ${name}`);
+    if (emptyMasks > 0) counts.push(`${emptyMasks} with empty masks`);
     return `${split}: ${samples} samples of ${patients} patients${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`;
   });
+  const lacking = SAMPLE_SPLITS.filter((split) => splits[split].samples === 0);
   return [
     ...failures.map(({ source, message }) => `${source}: failed\n  ${message.replaceAll('\n', '\n  ')}`),
     `${out}: ${task}, ${kind}`,
     ...lines,
     ...(failures.length > 0 ? [`${failures.length} failed`] : []),
-    `next: p2w finetune --data ${out} --init random --out runs/finetune`,
+    ...(lacking.length === 0
+      ? [`next: p2w finetune --data ${out} --init random --out runs/finetune`]
+      : [`p2w finetune needs samples for ${lacking.join(', ')} too`]),
   ].join('\n');
 }

@@ -16,6 +16,10 @@ export interface AdapterOptions {
   readonly classes?: readonly string[];
   /** Where a table's columns are found: `image`, `mask`, `label`, `patient`, `split`, `id`, as `{column}` in a text. */
   readonly columns?: Readonly<Record<string, string>>;
+  /** Of candidates that are no nodule, how many are kept for training for each that is one; `Infinity` for all. */
+  readonly negatives?: number;
+  /** Of whatever is drawn; default 1. */
+  readonly seed?: number;
 }
 
 /** Reads data sets of one layout. */

@@ -4,11 +4,10 @@
  */
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { fromSystemError } from '../../errors.js';
 import { AtomicFile, writeFileAtomic } from '../../files.js';
-import { type SampleEntry, type SampleFormat, sampleFormatSchema, sampleSchema } from './manifest.js';
+import { type SampleEntry, type SampleFormat, sampleSchema } from './manifest.js';
 import type { RawSample } from './source.js';
 import { imageHeader, imagePath, maskHeader, maskPath, sampleHash } from './store.js';
 
@@ -16,7 +15,8 @@ import { imageHeader, imagePath, maskHeader, maskPath, sampleHash } from './stor
 export type WrittenSample = Omit<SampleEntry, 'split'>;
 
 const recordSchema = z.strictObject({
-  format: sampleFormatSchema,
+  /** See {@link originHash}. */
+  origin: z.string(),
   samples: z.array(sampleSchema.omit({ split: true })),
 });
 const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
@@ -29,19 +29,25 @@ function makeFolder(path: string): void {
   }
 }
 
-/** The samples of a scan that an earlier run has finished in the same way. */
-export function finishedSamples(
-  folder: string,
-  format: SampleFormat,
-  id: string,
-): WrittenSample[] | undefined {
+/** The samples of a scan that an earlier run has finished, if they are of the same origin. */
+export function finishedSamples(folder: string, id: string, origin: string): WrittenSample[] | undefined {
   try {
     const record = recordSchema.parse(JSON.parse(readFileSync(recordPath(folder, id), 'utf8')));
-    const there = record.samples.every(({ shard }) => existsSync(imagePath(folder, shard)));
-    return there && isDeepStrictEqual(record.format, format) ? record.samples : undefined;
+    const there = record.samples.every(
+      ({ shard, classVoxels }) =>
+        existsSync(imagePath(folder, shard)) && (classVoxels === null || existsSync(maskPath(folder, shard))),
+    );
+    return there && record.origin === origin ? record.samples : undefined;
   } catch {
     return undefined; // none, or damaged: the scan is read again
   }
+}
+
+/** Voxels of each class of a mask. */
+function countVoxels(mask: Uint8Array, classes: number): number[] {
+  const counts = new Array<number>(classes + 1).fill(0);
+  for (const label of mask) counts[label]!++;
+  return counts.slice(1);
 }
 
 function writeArrays(path: string, header: Uint8Array, arrays: readonly NodeJS.ArrayBufferView[]): void {
@@ -56,12 +62,19 @@ function writeArrays(path: string, header: Uint8Array, arrays: readonly NodeJS.A
   }
 }
 
+/** A scan whose samples are to be stored. */
+export interface SourceToWrite {
+  readonly id: string;
+  /** See {@link originHash}. */
+  readonly origin: string;
+  readonly samples: readonly RawSample[];
+}
+
 /** Writes the samples of one scan, in arrays of their own, and its record. @throws UserError of kind `disk` */
 export function writeSamples(
   folder: string,
   format: SampleFormat,
-  id: string,
-  samples: readonly RawSample[],
+  { id, origin, samples }: SourceToWrite,
 ): WrittenSample[] {
   const shard = `shards/${id}`;
   if (samples.length > 0) {
@@ -75,12 +88,13 @@ export function writeSamples(
     patient: sample.patient,
     spacing: sample.spacing,
     label: sample.label,
+    classVoxels: sample.mask && countVoxels(sample.mask, format.classes.length),
     shard,
     index,
     sha256: sampleHash(sample),
   }));
   const path = recordPath(folder, id);
   makeFolder(dirname(path));
-  writeFileAtomic(path, `${JSON.stringify({ format, samples: written })}\n`);
+  writeFileAtomic(path, `${JSON.stringify({ origin, samples: written })}\n`);
   return written;
 }
