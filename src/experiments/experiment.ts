@@ -106,11 +106,11 @@ function planExperiment(
 
 /** @throws UserError when a trial has no such score */
 function scoreOf(result: JobResult, metric: string, { job }: Trial): number {
-  const scores = result.mean as Readonly<Record<string, number>>;
+  const scores = result.mean as Readonly<Record<string, number | null>>;
   const value = scores[metric];
-  if (value !== undefined) return value;
+  if (typeof value === 'number') return value;
   throw new UserError('config', {
-    what: 'the trials have no such score',
+    what: value === null ? 'this score is not defined for the samples' : 'the trials have no such score',
     where: 'metric',
     got: metric,
     expected: `one of ${Object.keys(scores).join(', ')} (${job})`,

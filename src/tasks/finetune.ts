@@ -4,15 +4,15 @@ import { mean, standardDeviation } from '../analysis/statistics.js';
 import { checkSampleSize, type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { microBatches } from '../config/training.js';
-import {
-  checkSplit,
-  epochLength,
-  type SampleBatch,
-  type SamplePlan,
-  trainingSamples,
-} from '../data/samples/batches.js';
+import { epochLength, type SampleBatch, type SamplePlan, trainingSamples } from '../data/samples/batches.js';
+import { checkSplit, maskNotes } from '../data/samples/check.js';
 import { openSampleLoader } from '../data/samples/loader.js';
-import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
+import {
+  SAMPLE_SPLITS,
+  type SampleEntry,
+  type SampleManifest,
+  type SampleSplit,
+} from '../data/samples/manifest.js';
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
@@ -35,7 +35,14 @@ import {
 } from '../train/target.js';
 import { insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
 import { withChosenForms } from '../train/tuner.js';
-import { rowsToCsv, type Scored, type Scores, scorePredictions } from './score-samples.js';
+import {
+  definedScores,
+  formatScore,
+  rowsToCsv,
+  type Scored,
+  type Scores,
+  scorePredictions,
+} from './score-samples.js';
 
 export interface FinetuneOptions extends ConfigChanges {
   /** Folder of a sample store, as `prepare --task` writes it. */
@@ -79,6 +86,8 @@ export interface FinetuneSummary {
   readonly trials: readonly TrialSummary[];
   readonly interrupted: boolean;
   readonly mean: Scores;
+  /** What is worth knowing of the samples, such as empty masks. */
+  readonly notes: readonly string[];
   /** Over the trials, ddof 1; empty for one. */
   readonly standardDeviation: Scores;
 }
@@ -107,7 +116,7 @@ function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'
     });
   const of = (split: SampleSplit) => samples.filter((sample) => sample.split === split);
   const splits = { train: of('train'), validation: of('validation'), test: of('test') };
-  for (const [split, found] of Object.entries(splits)) checkSplit(found, split, store);
+  for (const split of SAMPLE_SPLITS) checkSplit(splits[split], split, store);
   return { store, splits };
 }
 
@@ -162,7 +171,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
     const samples = trainingSamples(manifest, asked.fraction, asked.seed);
     checkSplit(samples, 'train', store);
-    const weights = classWeightsFor(asked, store, samples);
+    const weights = classWeightsFor(asked, manifest, samples);
     const workload = foreign
       ? headWorkload(asked, manifest, foreign.dimensions, weights)
       : targetWorkload(asked, manifest, weights);
@@ -209,7 +218,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
             predictor.predict(validation, current),
             false,
           );
-          return { loss, scores };
+          return { loss, scores: definedScores(scores) };
         },
         lossName: 'loss',
         interrupted: options.interrupted,
@@ -280,6 +289,8 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       where: begun.run,
       fix: 'add --resume to go on with it, or choose another folder',
     });
+  const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
+  for (const note of notes) process.stderr.write(`note: ${note}\n`);
   const [first] = runs;
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
@@ -301,6 +312,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     testSamples: data.splits.test.length,
     trials: finished,
     interrupted: finished.length < trials,
+    notes,
     mean: overTrials(finished, mean),
     standardDeviation: finished.length > 1 ? overTrials(finished, standardDeviation) : {},
   };
@@ -309,18 +321,23 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   return summary;
 }
 
+/** A measure over the trials; null where one of them has none. */
 function overTrials(trials: readonly TrialSummary[], of: (values: number[]) => number): Scores {
   const names = Object.keys(trials[0]?.test ?? {});
-  const everywhere = names.filter((name) => trials.every(({ test }) => name in test));
-  return Object.fromEntries(everywhere.map((name) => [name, of(trials.map(({ test }) => test[name]!))]));
+  return Object.fromEntries(
+    names.map((name) => {
+      const values = trials.flatMap(({ test }) => test[name] ?? []);
+      return [name, values.length === trials.length ? of(values) : null];
+    }),
+  );
 }
 
 /** The summary for people. */
 export function formatFinetune(summary: FinetuneSummary): string {
   const { out, init, trials, interrupted } = summary;
   const lines = Object.entries(summary.mean).map(([name, value]) => {
-    const spread = summary.standardDeviation[name];
-    return `  ${name}: ${value.toFixed(4)}${spread === undefined ? '' : ` ± ${spread.toFixed(4)}`}`;
+    const spread = summary.standardDeviation[name] ?? null;
+    return `  ${name}: ${formatScore(value)}${spread === null ? '' : ` ± ${formatScore(spread)}`}`;
   });
   if (interrupted)
     return `interrupted and saved, ${trials.length} trials finished; go on with the same command and --resume`;

@@ -17,7 +17,7 @@ import { type FinetuneRunFacts, readFinetuneRun } from '../train/run.js';
 import { createPredictor, type Prediction, targetWorkload } from '../train/target.js';
 import type { TrialSummary } from './finetune.js';
 import { sessionFacts } from './report.js';
-import type { Scores } from './score-samples.js';
+import { formatScore, type Scores } from './score-samples.js';
 
 export interface TargetReportOptions {
   /** Folder of a finished trial. */
@@ -148,6 +148,6 @@ export async function makeTargetReport(options: TargetReportOptions): Promise<Ta
     ...sessionFacts(options.run),
   });
   writeFileAtomic(report, page);
-  const scores = Object.entries(test).map(([name, value]) => `  ${name}: ${value.toFixed(4)}`);
+  const scores = Object.entries(test).map(([name, value]) => `  ${name}: ${formatScore(value)}`);
   return { report, text: [`wrote ${report}`, ...scores].join('\n'), test };
 }

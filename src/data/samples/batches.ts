@@ -1,6 +1,5 @@
 /** Which samples a fine-tuning sees, in which order. */
 import type { FinetuneConfig } from '../../config/finetuning.js';
-import { UserError } from '../../errors.js';
 import { permutation, randomStream } from '../../random.js';
 import { type Augmentation, augmented } from './augment.js';
 import type { SampleEntry, SampleManifest } from './manifest.js';
@@ -49,11 +48,14 @@ export function trainingSamples(
   return all.filter(isTaken);
 }
 
-/** Samples of each class. */
-export const classCounts = (samples: readonly Pick<SampleEntry, 'label'>[], classes: number): number[] =>
-  Array.from({ length: classes }, (_, c) => samples.filter(({ label }) => label === c).length);
+/** Samples of each class that there is. */
+function labelCounts(samples: readonly SampleEntry[]): Map<number | null, number> {
+  const counts = new Map<number | null, number>();
+  for (const { label } of samples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return counts;
+}
 
-/** The order of one epoch: all samples, or as many of each class as the smallest has. */
+/** The order of one epoch: all samples, or as many of each class as the smallest has, drawn anew from all of them. */
 function epochOrder(
   samples: readonly SampleEntry[],
   balance: FinetuneConfig['balance'],
@@ -62,11 +64,15 @@ function epochOrder(
 ): readonly number[] {
   const shuffled = [...permutation(randomStream(seed, 'sample order', epoch), samples.length)];
   if (balance !== 'sampling') return shuffled;
-  const groups = new Map<number | null, number[]>();
-  for (const i of shuffled) groups.set(samples[i]!.label, [...(groups.get(samples[i]!.label) ?? []), i]);
-  const least = Math.min(...[...groups.values()].map(({ length }) => length));
-  const drawn = new Set([...groups.values()].flatMap((group) => group.slice(0, least)));
-  return shuffled.filter((i) => drawn.has(i));
+  const counts = labelCounts(samples);
+  const least = Math.min(...counts.values());
+  // The first of each class in a random order: others in every epoch.
+  const taken = new Map([...counts.keys()].map((label) => [label, 0]));
+  return shuffled.filter((i) => {
+    const count = taken.get(samples[i]!.label)! + 1;
+    taken.set(samples[i]!.label, count);
+    return count <= least;
+  });
 }
 
 /** What decides the training batches. */
@@ -82,8 +88,7 @@ export interface SamplePlan {
 /** Samples that an epoch goes through. */
 export function epochLength({ samples, balance }: Pick<SamplePlan, 'samples' | 'balance'>): number {
   if (balance !== 'sampling') return samples.length;
-  const counts = new Map<number | null, number>();
-  for (const { label } of samples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const counts = labelCounts(samples);
   return counts.size * Math.min(...counts.values());
 }
 
@@ -165,26 +170,4 @@ export function* evaluationBatches(
     const indices = Array.from({ length: batch }, (_, i) => Math.min(first + i, samples.length - 1));
     yield assemble(store, samples, indices, samples.length - first, (content) => content);
   }
-}
-
-/** @throws UserError when a split is empty, or has only one class where two are compared */
-export function checkSplit(samples: readonly SampleEntry[], split: string, store: SampleStore): void {
-  const { kind, classes } = store.manifest;
-  if (samples.length === 0)
-    throw new UserError('data', {
-      what: `the store has no ${split} samples`,
-      where: store.folder,
-      fix: 'prepare it with another split',
-    });
-  if (kind !== 'classification') return;
-  const counts = classCounts(samples, classes.length);
-  if (counts.filter((count) => count > 0).length > 1) return;
-  const only = classes[counts.findIndex((count) => count > 0)]!;
-  throw new UserError('data', {
-    what: `all ${split} samples are of one class: there is nothing to tell apart, and no AUC`,
-    where: store.folder,
-    got: `${samples.length} of class ${only}`,
-    expected: `some of ${classes.join(' and ')}`,
-    fix: 'prepare it with another split, or more data',
-  });
 }
