@@ -143,7 +143,9 @@ async function comparePair(
   const notes =
     undefinedNames.length === 0
       ? []
-      : [`${id}: ${undefinedNames.join(', ')} undefined, for ${empty.join(' and ')} has no foreground`];
+      : [
+          `${id}: ${undefinedNames.join(', ')} undefined, for ${empty.join(' and ')} ${empty.length > 1 ? 'have' : 'has'} no foreground`,
+        ];
   return { metrics: toMetrics(metrics), notes };
 }
 

@@ -1,9 +1,10 @@
-import { mkdirSync } from 'node:fs';
+import { existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
 import { hasEmptyMask } from '../data/samples/check.js';
 import {
   checkSampleFormat,
+  isSampleStore,
   SAMPLE_SPLITS,
   type SampleFormat,
   type SampleSplit,
@@ -86,6 +87,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   }
   const lock = acquireLock(out, 'prepare');
   try {
+    refuseOtherStore(out);
     removeLeftovers(out);
     const written: { source: SampleSource; samples: readonly WrittenSample[] }[] = [];
     const failures = [...problems];
@@ -115,6 +117,17 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   } finally {
     lock.release();
   }
+}
+
+/** @throws UserError when a folder holds the tiles of a pre-training, which would be lost */
+function refuseOtherStore(out: string): void {
+  if (!existsSync(sampleManifestPath(out)) || isSampleStore(out)) return;
+  throw new UserError('data', {
+    what: 'this folder holds something else than samples',
+    where: out,
+    got: sampleManifestPath(out),
+    fix: 'choose another folder',
+  });
 }
 
 /** The samples of a source from an earlier run of the same origin, or what is to be written, or why there are none. */

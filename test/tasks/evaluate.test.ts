@@ -88,7 +88,9 @@ describe('masks', () => {
     const found = lastJson(await p2w(['evaluate', ...args, '--json']));
     for (const name of ['miou_genesis', 'iou_fg@0.5', 'iou2@0.5', 'dice@0.5', 'soft_dice', 'hausdorff95_mm'])
       expect(found[name], name).toBeNull();
-    expect(found.notes[0]).toMatch(/miou_genesis.* undefined, for the reference and the prediction has no/);
+    expect(found.notes[0]).toMatch(
+      /miou_genesis.* undefined, for the reference and the prediction have no foreground/,
+    );
   });
 
   test('probabilities that rounding has put beyond 0 and 1 are those from 0 to 1', async () => {

@@ -56,12 +56,7 @@ function labelCounts(samples: readonly SampleEntry[]): Map<number | null, number
 }
 
 /** The order of one epoch: all samples, or as many of each class as the smallest has, drawn anew from all of them. */
-function epochOrder(
-  samples: readonly SampleEntry[],
-  balance: FinetuneConfig['balance'],
-  seed: number,
-  epoch: number,
-): readonly number[] {
+function drawOrder({ samples, balance, seed }: SamplePlan, epoch: number): readonly number[] {
   const shuffled = [...permutation(randomStream(seed, 'sample order', epoch), samples.length)];
   if (balance !== 'sampling') return shuffled;
   const counts = labelCounts(samples);
@@ -90,6 +85,17 @@ export function epochLength({ samples, balance }: Pick<SamplePlan, 'samples' | '
   if (balance !== 'sampling') return samples.length;
   const counts = labelCounts(samples);
   return counts.size * Math.min(...counts.values());
+}
+
+/** The last order that was drawn for a plan: batches follow each other, and drawing from many samples takes its time. */
+const drawn = new WeakMap<SamplePlan, { readonly epoch: number; readonly order: readonly number[] }>();
+
+function epochOrder(plan: SamplePlan, epoch: number): readonly number[] {
+  const last = drawn.get(plan);
+  if (last?.epoch === epoch) return last.order;
+  const order = drawOrder(plan, epoch);
+  drawn.set(plan, { epoch, order });
+  return order;
 }
 
 /** Puts samples together. @param variant how a sample is changed before */
@@ -131,15 +137,12 @@ function assemble(
  * of a batch.
  */
 export function trainingBatch(store: SampleStore, plan: SamplePlan, index: number): SampleBatch {
-  const { samples, batch, balance, augmentation, seed } = plan;
+  const { samples, batch, augmentation, seed } = plan;
   const length = epochLength(plan);
-  const orders = new Map<number, readonly number[]>();
   const places = Array.from({ length: batch }, (_, i) => {
     const at = index * batch + i;
     const epoch = Math.floor(at / length);
-    const order = orders.get(epoch) ?? epochOrder(samples, balance, seed, epoch);
-    orders.set(epoch, order);
-    return { epoch, sample: order[at % length]! };
+    return { epoch, sample: epochOrder(plan, epoch)[at % length]! };
   });
   return assemble(
     store,

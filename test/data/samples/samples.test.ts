@@ -16,10 +16,11 @@ import { openSampleLoader } from '../../../src/data/samples/loader.js';
 import type { SampleFormat } from '../../../src/data/samples/manifest.js';
 import { drawSampleSplit } from '../../../src/data/samples/split.js';
 import { imagePath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
+import { openTileStore } from '../../../src/data/tiles.js';
 import { randomStream } from '../../../src/random.js';
 import { prepareSamples } from '../../../src/tasks/prepare-samples.js';
 import { p2w } from '../../tasks/cli.js';
-import { temporaryFolder } from '../tiles-sample.js';
+import { sampleStore, temporaryFolder } from '../tiles-sample.js';
 import { BALL_COLUMNS, ballScan, writeBalls } from './labelled-data.js';
 
 const folder = temporaryFolder();
@@ -233,6 +234,15 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     const [first, second] = store.manifest.samples.map((sample) => readSample(store, sample).image);
     expect(new Set(store.manifest.samples.map(({ id }) => id)).size).toBe(2);
     expect(first).not.toEqual(second);
+  });
+
+  test('tiles are not overwritten by samples', async () => {
+    const out = join(folder, 'tiles');
+    const { hash } = await sampleStore(out);
+    await expect(prepared('tiles', raw, { classes: ['ball'] })).rejects.toThrow(
+      /something else than samples/,
+    );
+    expect(openTileStore(out).hash).toBe(hash);
   });
 
   test('one id for two samples, and an id that leads out of the store, are refused', async () => {
