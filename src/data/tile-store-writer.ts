@@ -73,9 +73,11 @@ export function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): Tile
   } finally {
     file.discard();
   }
-  const { size, spacing, origin, direction } = volume;
+  const { size, spacing, origin, direction, nonFinite, beyondInt16: clamped } = volume;
   const sourceBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const tiled = { id, source: files[0]!.name, sourceBytes, size, spacing, origin, direction, shard, tiles };
+  const flaws = { ...(nonFinite && { nonFinite }), ...(clamped && { clamped }) };
+  const grid = { size, spacing, origin, direction, ...flaws };
+  const tiled = { id, source: files[0]!.name, sourceBytes, ...grid, shard, tiles };
   writeFileAtomic(recordPath(folder, id), `${JSON.stringify({ files, scan: tiled })}\n`);
   return tiled;
 }

@@ -5,17 +5,15 @@ import { cosineSeparation } from '../analysis/cosine.js';
 import { principalComponents, TSNE_STEPS, tsne, umap } from '../analysis/embedding.js';
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy, silhouette } from '../analysis/neighbours.js';
-import { CHEST_WINDOW } from '../config/training.js';
 import { toCsv } from '../csv.js';
 import { repeatVoxels } from '../data/average.js';
 import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
 import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
-import type { HuWindow } from '../data/wholes.js';
 import { checkWhole, fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
-import { type Encoder, openEncoder } from '../inference/encoder.js';
+import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
 import { startProgress } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
@@ -92,13 +90,13 @@ function sampleParts(
   });
 }
 
-/** How an encoder was given parts, by what its file says; the store's tiles and ±1000 HU where it says nothing. */
-function givenParts({ metadata, tile }: Encoder, store: TileStore) {
+/** How an encoder was given parts, by what its file says; the store's tiles where it says nothing. */
+function givenParts({ metadata, tile, window }: Encoder, store: TileStore) {
   const size = (text: string | undefined) => text?.split('x').map(Number) as unknown as XYZ | undefined;
   return {
     whole: size(metadata.whole_size) ?? tile ?? store.size,
     average: size(metadata.average) ?? ([1, 1, 1] as const),
-    window: metadata.hu_window ? (JSON.parse(metadata.hu_window) as HuWindow) : CHEST_WINDOW,
+    window,
   };
 }
 
@@ -217,6 +215,7 @@ export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> 
   }
   const engine = await openEngine(options.device ?? 'auto');
   const encoders = models.map(({ path }) => openEncoder(path, engine, options.threads ?? 0));
+  for (const [i, encoder] of encoders.entries()) checkIntensities(encoder, models[i]!.path, store);
   const progress = startProgress({
     label: 'analyze',
     total: models.length * (embedded.length + paired.length),

@@ -19,7 +19,8 @@ import type { Value } from '../../graphs/onnx/types.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
-import { CHEST_WINDOW, type TrainingConfig } from '../config/training.js';
+import type { TrainingConfig } from '../config/training.js';
+import { INTENSITIES } from '../data/normalise.js';
 import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
 import type { XYZ } from '../data/volume.js';
 import { checkWhole, fromSystemError, UserError } from '../errors.js';
@@ -92,7 +93,7 @@ function newFormat(task: 'classify' | 'segment', options: ArtifactsOptions, whol
     size: options.size ?? whole,
     channels: options.channels ?? 1,
     type: 'int16',
-    window: CHEST_WINDOW,
+    window: INTENSITIES.hu.window,
   });
 }
 

@@ -76,7 +76,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const graph =
     options.what === 'encoder'
       ? encoderGraph(
-          { network: config.network, window: config.hu, inputType: 'float32' },
+          { network: config.network, window: config.window, inputType: 'float32' },
           initialize(reference.parameters, config.seed),
         )
       : buildGraph(KINDS[options.what], workload, config).graph;

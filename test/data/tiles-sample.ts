@@ -30,6 +30,7 @@ export const TILE_OPTIONS: StoreOptions = {
   xyBorder: 0,
   reject: 'none',
   orientation: 'LPS',
+  normalise: 'hu',
   seed: 1,
   valFraction: 0.5,
 };

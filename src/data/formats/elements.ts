@@ -29,7 +29,7 @@ type BigIntArray = BigInt64Array | BigUint64Array;
 export type ElementArray = NumberArray | BigIntArray;
 
 /** What non-finite voxels become: air, in HU. */
-const FILL_HU = -1024;
+export const FILL_HU = -1024;
 
 /** Bytes of one element. */
 export function elementBytes(type: ElementType): number {
