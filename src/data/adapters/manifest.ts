@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
 import { findScans } from '../formats/index.js';
+import { checkHounsfield } from '../hounsfield.js';
 import { cropAround, middleOf } from '../samples/crop.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
@@ -153,11 +154,15 @@ function classOf({ label, where }: Item, classes: readonly string[]): number {
 async function readItem(
   item: Item,
   format: SampleFormat,
-  { spacing, normalise = 'hu' }: AdapterOptions,
+  { spacing, normalise }: AdapterOptions,
 ): Promise<RawSample[]> {
   const label = format.kind === 'classification' ? classOf(item, format.classes) : null;
   const channels = [];
-  for (const path of item.images) channels.push(await readImage(path));
+  for (const path of item.images) {
+    const image = await readImage(path);
+    if ((normalise ?? 'hu') === 'hu') checkHounsfield(image, path, normalise === 'hu');
+    channels.push(image);
+  }
   const [image] = channels;
   const grid = cropAround(image!, middleOf(image!), format.size, spacing);
   const mask =
@@ -168,7 +173,7 @@ async function readItem(
       patient: item.patient,
       spacing: spacingOf(image!, grid),
       label,
-      image: cropChannels(channels, grid, normalise),
+      image: cropChannels(channels, grid, normalise ?? 'hu'),
       mask: mask && cropLabels(mask, grid),
     },
   ];
