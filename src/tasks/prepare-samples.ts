@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
 import {
@@ -13,8 +12,8 @@ import type { SampleSource } from '../data/samples/source.js';
 import { drawSampleSplit } from '../data/samples/split.js';
 import { checkPatients, openSampleStore } from '../data/samples/store.js';
 import { finishedSamples, type WrittenSample, writeSamples } from '../data/samples/writer.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { removeTemporaries, writeFileAtomic } from '../files.js';
+import { UserError } from '../errors.js';
+import { makeFolder, removeTemporaries, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions {
@@ -62,11 +61,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   const format = checkSampleFormat(described);
   if (sources.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const lock = acquireLock(out, 'prepare');
   try {
     removeTemporaries(out);

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { findScans, readVolume } from '../data/formats/index.js';
@@ -24,7 +23,7 @@ import { openTileStore } from '../data/tiles.js';
 import { cutTile, isRejected, type Rejection, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { startThreads } from '../worker.js';
 
@@ -88,7 +87,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   const sources = identifyScans((await findScans(options.input)).filter((path) => !isInside(path, out)));
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   try {
-    mkdirSync(out, { recursive: true });
+    makeFolder(out);
     const lock = acquireLock(out, 'prepare');
     try {
       claimFolder(out, storeOptions);
