@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
 import {
   checkSampleFormat,
@@ -15,6 +14,7 @@ import { finishedSamples, type WrittenSample, writeSamples } from '../data/sampl
 import { UserError } from '../errors.js';
 import { makeFolder, removeTemporaries, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { version } from '../version.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions {
   readonly task: TaskName;
@@ -47,8 +47,6 @@ interface SplitFacts {
   /** By class; empty in segmentation. */
   readonly labels: Readonly<Record<string, number>>;
 }
-
-const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
 
 /**
  * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.

@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
@@ -25,9 +24,8 @@ import type { Volume, XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { version } from '../version.js';
 import { startThreads } from '../worker.js';
-
-const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
 
 export interface PrepareOptions {
   /** Scans, and folders of scans. */
