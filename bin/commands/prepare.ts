@@ -48,9 +48,7 @@ const taskOptions = {
   },
 } as const;
 
-export const prepare = command({
-  usage: 'prepare',
-  describe: 'Cut scans into tiles for pre-training, or labelled data into samples of a target task',
+export default command({
   options: {
     input: {
       string: true,

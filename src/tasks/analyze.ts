@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { contrastiveBounds, contrastiveLoss } from '../analysis/contrastive.js';
 import { cosineSeparation } from '../analysis/cosine.js';
@@ -11,8 +10,8 @@ import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
 import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { checkWhole, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
 import { startProgress } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
@@ -208,11 +207,7 @@ export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> 
     seed: seed + 1,
     withWhole: false,
   });
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const engine = await openEngine(options.device ?? 'auto');
   const encoders = models.map(({ path }) => openEncoder(path, engine, options.threads ?? 0));
   for (const [i, encoder] of encoders.entries()) checkIntensities(encoder, models[i]!.path, store);

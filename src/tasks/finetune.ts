@@ -17,6 +17,7 @@ import { openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import type { Engine } from '../runtime/engine.js';
+import { tell } from '../terminal.js';
 import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
 import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
@@ -179,7 +180,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     writeRun(run, { data: options.data, format, config });
     if (begin?.report) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
-      process.stderr.write(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}\n`);
+      tell(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {

@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
 import {
   checkSampleFormat,
@@ -13,9 +11,10 @@ import type { SampleSource } from '../data/samples/source.js';
 import { drawSampleSplit } from '../data/samples/split.js';
 import { checkPatients, openSampleStore } from '../data/samples/store.js';
 import { finishedSamples, type WrittenSample, writeSamples } from '../data/samples/writer.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { removeTemporaries, writeFileAtomic } from '../files.js';
+import { UserError } from '../errors.js';
+import { makeFolder, removeTemporaries, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { version } from '../version.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions {
   readonly task: TaskName;
@@ -49,8 +48,6 @@ interface SplitFacts {
   readonly labels: Readonly<Record<string, number>>;
 }
 
-const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
-
 /**
  * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.
  * One scan is in memory at a time. A scan that cannot be used does not stop the others: it is in `failures`.
@@ -62,11 +59,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   const format = checkSampleFormat(described);
   if (sources.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const lock = acquireLock(out, 'prepare');
   try {
     removeTemporaries(out);

@@ -1,5 +1,3 @@
-import { mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
@@ -26,11 +24,10 @@ import { openTileStore } from '../data/tiles.js';
 import { cutTile, isRejected, type Rejection, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { version } from '../version.js';
 import { startThreads } from '../worker.js';
-
-const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
 
 export interface PrepareOptions {
   /** Scans, and folders of scans. */
@@ -105,7 +102,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   const sources = identifyScans((await findScans(options.input)).filter((path) => !isInside(path, out)));
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   try {
-    mkdirSync(out, { recursive: true });
+    makeFolder(out);
     const lock = acquireLock(out, 'prepare');
     try {
       claimFolder(out, storeOptions);

@@ -2,12 +2,11 @@
  * Writing a sample store, one scan after another. A scan is finished when its record is there, which is written after
  * its arrays; so a run that was killed goes on with the first scan that has none.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
-import { fromSystemError } from '../../errors.js';
-import { AtomicFile, writeFileAtomic } from '../../files.js';
+import { AtomicFile, makeFolder, writeFileAtomic } from '../../files.js';
 import { type SampleEntry, type SampleFormat, sampleFormatSchema, sampleSchema } from './manifest.js';
 import type { RawSample } from './source.js';
 import { imageHeader, imagePath, maskHeader, maskPath, sampleHash } from './store.js';
@@ -20,14 +19,6 @@ const recordSchema = z.strictObject({
   samples: z.array(sampleSchema.omit({ split: true })),
 });
 const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-}
 
 /** The samples of a scan that an earlier run has finished in the same way. */
 export function finishedSamples(
@@ -45,7 +36,6 @@ export function finishedSamples(
 }
 
 function writeArrays(path: string, header: Uint8Array, arrays: readonly NodeJS.ArrayBufferView[]): void {
-  makeFolder(dirname(path));
   const file = new AtomicFile(path);
   try {
     file.write(header);
@@ -64,6 +54,7 @@ export function writeSamples(
   samples: readonly RawSample[],
 ): WrittenSample[] {
   const shard = `shards/${id}`;
+  for (const path of [imagePath(folder, shard), recordPath(folder, id)]) makeFolder(dirname(path), folder);
   if (samples.length > 0) {
     const [masks, images] = [samples.map(({ mask }) => mask!), samples.map(({ image }) => image)];
     if (format.kind === 'segmentation')
@@ -79,8 +70,6 @@ export function writeSamples(
     index,
     sha256: sampleHash(sample),
   }));
-  const path = recordPath(folder, id);
-  makeFolder(dirname(path));
-  writeFileAtomic(path, `${JSON.stringify({ format, samples: written })}\n`);
+  writeFileAtomic(recordPath(folder, id), `${JSON.stringify({ format, samples: written })}\n`);
   return written;
 }
