@@ -2,6 +2,7 @@ import { formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { WORKS, type WorkName } from '../../src/bench/works/index.js';
+import { checkThreads } from '../../src/machine.js';
 import { tell } from '../../src/terminal.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
@@ -51,6 +52,7 @@ export default command({
   ],
   run: async (args) => {
     const { batch, rounds, threads } = args;
+    checkThreads('threads', threads, 0);
     const preset = args.preset ?? 'tiny';
     if (args.work === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads });

@@ -13,6 +13,7 @@ import type { XYZ } from '../data/volume.js';
 import { checkWhole, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
+import { checkThreads } from '../machine.js';
 import { startProgress } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
@@ -190,6 +191,7 @@ function namesOf(models: AnalyzeOptions['models']): string[] {
 export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> {
   const { models, out, seed = 1, parts = 200, pairParts = 24 } = options;
   const names = namesOf(models);
+  checkThreads('threads', options.threads ?? 0, 0);
   const store = openTileStore(options.data);
   const available = store.validation.length;
   const wanted = { wholes: options.wholes ?? 10, parts, pairWholes: options.pairWholes ?? 64, pairParts };

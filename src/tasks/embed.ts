@@ -9,6 +9,7 @@ import { cutTile, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
+import { checkThreads } from '../machine.js';
 import { type Progress, startProgress } from '../progress.js';
 import { openEngine } from '../train/open-engine.js';
 import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
@@ -114,6 +115,7 @@ function scanSource(path: string, volume: Volume, size: XYZ): Source {
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
+  checkThreads('threads', options.threads ?? 0, 0);
   const encoder = openEncoder(options.model, await openEngine(options.device ?? 'auto'), options.threads);
   const stores = options.input.filter(isStore);
   const others = options.input.filter((path) => !isStore(path));

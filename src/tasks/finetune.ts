@@ -16,6 +16,7 @@ import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/m
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
+import { checkThreads } from '../machine.js';
 import type { Engine } from '../runtime/engine.js';
 import { tell } from '../terminal.js';
 import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
@@ -282,6 +283,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       fix: 'add --resume to go on with it, or choose another folder',
     });
   const [first] = runs;
+  if (!begun) checkThreads('threads', first!.config.threads, 0);
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
   const foreign = isForeignEncoder(from)

@@ -7,6 +7,7 @@ import { type Batch, openLoader, validationBatches } from '../data/loader.js';
 import { readManifest } from '../data/tile-store-manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
+import { checkThreads } from '../machine.js';
 import type { Engine } from '../runtime/engine.js';
 import { type Checkpoint, loadLast } from '../train/checkpoint.js';
 import { createEvaluator } from '../train/evaluator.js';
@@ -57,6 +58,7 @@ function resumedConfig(options: PretrainOptions): Config {
 function newConfig({ data, ...changes }: PretrainOptions): Config {
   const normalise = data === undefined ? 'hu' : readManifest(data).options.normalise;
   const config = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  checkThreads('threads', config.threads, 0);
   if (data === undefined || config.normalise === normalise) return config;
   throw new UserError('config', {
     what: 'the tiles hold other values than this configuration is for',
