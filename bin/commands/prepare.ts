@@ -1,4 +1,5 @@
-import { NORMALISATIONS, TASK_NAMES } from '../../src/data/adapters/index.js';
+import { TASK_NAMES } from '../../src/data/adapters/index.js';
+import { NORMALISATIONS } from '../../src/data/normalise.js';
 import { REJECTIONS } from '../../src/data/tiling.js';
 import { UserError } from '../../src/errors.js';
 import { startProgress } from '../../src/progress.js';
@@ -15,6 +16,10 @@ const tileOptions = {
     default: 'LPS' as const,
     describe: 'turn all scans alike, or keep them as stored',
   },
+  normalise: {
+    choices: NORMALISATIONS,
+    describe: 'hu for CT (default), minmax or zscore of each scan for anything else',
+  },
   split: { string: true, describe: 'file that says which scan is for what, instead of --val-fraction' },
   workers: { number: true, describe: 'threads, each with one scan in memory; default cores + 1' },
 } as const;
@@ -24,10 +29,6 @@ const taskOptions = {
   spacing: {
     string: true,
     describe: 'with --task: mm between voxels, such as 1x1x1; the scans’ own without it',
-  },
-  normalise: {
-    choices: NORMALISATIONS,
-    describe: 'with --task: hu for CT (default), minmax or zscore of each scan for anything else',
   },
   classes: {
     string: true,
@@ -62,9 +63,7 @@ function parseNegatives(text: string): number {
   });
 }
 
-export const prepare = command({
-  usage: 'prepare',
-  describe: 'Cut scans into tiles for pre-training, or labelled data into samples of a target task',
+export default command({
   options: {
     input: {
       string: true,
@@ -140,6 +139,7 @@ export const prepare = command({
         xyBorder: args['xy-border'],
         reject: args.reject,
         orientation: args.orientation,
+        ...(args.normalise ? { normalise: args.normalise } : {}),
         ...(args.split ? { split: args.split } : { valFraction }),
         ...(args.workers ? { workers: args.workers } : {}),
       });

@@ -21,6 +21,8 @@ export interface Volume extends Grid {
   readonly voxels: Voxels;
   /** Voxels that were NaN or infinite in the file and now are −1024 HU; absent when there were none. */
   readonly nonFinite?: number;
+  /** Voxels of `voxels` that int16 could only hold saturated; absent when there are none. */
+  readonly beyondInt16?: number;
 }
 
 /** A mask or segmentation: one label a voxel, 0 is background. */

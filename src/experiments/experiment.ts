@@ -1,10 +1,9 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Correlation, pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
-import { checkWhole, fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { checkWhole, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { toCsv } from '../tables/csv.js';
 import { readMetrics } from '../train/metrics.js';
@@ -184,11 +183,7 @@ export async function runExperiment(
     name === 'fig2'
       ? { jobs: planFig2(config, sources, out), trials: [] }
       : planExperiment(name, config, sources, out);
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const lock = acquireLock(out, 'experiment');
   try {
     const results = await runJobs(plan.jobs, { out, processes, ...(interrupted ? { interrupted } : {}) });

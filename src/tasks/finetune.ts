@@ -16,7 +16,9 @@ import {
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
+import { checkThreads } from '../machine.js';
 import type { Engine } from '../runtime/engine.js';
+import { tell } from '../terminal.js';
 import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
 import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
@@ -188,7 +190,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     writeRun(run, { data: options.data, format, config });
     if (begin?.report) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
-      process.stderr.write(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}\n`);
+      tell(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
@@ -290,8 +292,9 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       fix: 'add --resume to go on with it, or choose another folder',
     });
   const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
-  for (const note of notes) process.stderr.write(`note: ${note}\n`);
+  for (const note of notes) tell(`note: ${note}`);
   const [first] = runs;
+  if (!begun) checkThreads('threads', first!.config.threads, 0);
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
   const foreign = isForeignEncoder(from)

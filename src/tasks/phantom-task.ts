@@ -1,12 +1,10 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeMetaImage } from '../data/formats/metaimage.js';
 import { writeNifti } from '../data/formats/nifti.js';
 import { voxelToWorld, worldToVoxel } from '../data/geometry.js';
 import { cropAround, cropImage, cropMask } from '../data/samples/crop.js';
 import type { Grid, XYZ } from '../data/volume.js';
-import { fromSystemError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { makePhantom, type Phantom } from '../phantom/chest.js';
 import { makeBrain, makeLiver } from '../phantom/organs.js';
 import { randomStream } from '../random.js';
@@ -42,12 +40,10 @@ const CROP_MM = 15;
 
 const idOf = (index: number) => `phantom-${String(index).padStart(4, '0')}`;
 
-function makeFolder(path: string): string {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
+/** A folder of the layout. */
+function folderIn(out: string, name: string): string {
+  const path = join(out, name);
+  makeFolder(path, out);
   return path;
 }
 
@@ -92,7 +88,7 @@ const luna16: Layout = {
   async write(options, index, lines) {
     const phantom = phantomOf(options, index);
     const id = idOf(index);
-    const folder = makeFolder(join(options.out, `subset${index % 10}`));
+    const folder = folderIn(options.out, `subset${index % 10}`);
     await writeMetaImage(join(folder, `${id}.mhd`), phantom.volume);
     for (const { world, diameterMm } of phantom.nodules) {
       lines['candidates_V2.csv']!.push([id, ...world, '1']);
@@ -108,7 +104,7 @@ const lidcCrops: Layout = {
   tables: { 'labels.csv': ['file', 'patient_id', 'diameter_mm'] },
   async write(options, index, lines) {
     const { volume, masks, nodules } = phantomOf(options, index);
-    const folders = ['image', 'nodule_mask'].map((name) => makeFolder(join(options.out, name)));
+    const folders = ['image', 'nodule_mask'].map((name) => folderIn(options.out, name));
     for (const [i, { world, diameterMm }] of nodules.entries()) {
       const size = volume.spacing.map((mm) => Math.ceil((diameterMm + 2 * CROP_MM) / mm)) as unknown as XYZ;
       const grid = cropAround(volume, worldToVoxel(volume, world), size);
@@ -149,7 +145,7 @@ const brats: Layout = {
   async write({ out, seed, size }, index) {
     const { contrasts, labels } = makeBrain(seed, index, size);
     const id = `Phantom_${String(index).padStart(3, '0')}`;
-    const folder = makeFolder(join(out, id));
+    const folder = folderIn(out, id);
     for (const [name, volume] of Object.entries(contrasts))
       await writeNifti(join(folder, `${id}_${name}.nii.gz`), volume);
     await writeNifti(join(folder, `${id}_seg.nii.gz`), labels);

@@ -1,10 +1,9 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeMetaImage } from '../data/formats/metaimage.js';
 import { writeNifti } from '../data/formats/nifti.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { checkWhole, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { Nodule } from '../phantom/nodules.js';
 import { toCsv } from '../tables/csv.js';
@@ -60,12 +59,7 @@ export async function writePhantoms(options: WritePhantomsOptions): Promise<Phan
   checkPhantoms(options);
   const { out, scans, size, seed, format, onProgress } = options;
   const [scanFolder, truth] = [join(out, 'scans'), join(out, 'ground-truth')];
-  try {
-    mkdirSync(scanFolder, { recursive: true });
-    mkdirSync(truth, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  for (const folder of [scanFolder, truth]) makeFolder(folder);
   const written: { path: string; nodules: number }[] = [];
   const lines: string[][] = [];
   for (let index = 0; index < scans; index++) {

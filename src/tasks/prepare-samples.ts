@@ -1,5 +1,4 @@
-import { existsSync, mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
 import { hasEmptyMask } from '../data/samples/check.js';
 import {
@@ -21,9 +20,10 @@ import {
   writeSamples,
 } from '../data/samples/writer.js';
 import { removeLeftovers } from '../data/tile-store-writer.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { version } from '../version.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions {
   readonly task: TaskName;
@@ -59,8 +59,6 @@ interface SplitFacts {
   readonly emptyMasks: number;
 }
 
-const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
-
 /**
  * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.
  * One scan is in memory at a time. A scan that cannot be used does not stop the others: it is in `failures`.
@@ -80,11 +78,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   if (sources.length + problems.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
   checkSourceIds(sources, input);
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const lock = acquireLock(out, 'prepare');
   try {
     refuseOtherStore(out);

@@ -101,6 +101,16 @@ describe('finetune', () => {
     );
   });
 
+  test('a trial whose folder is deleted while it trains is an error, and does not come back half', async () => {
+    const out = join(folder, 'deleted');
+    const interrupted = () => {
+      rmSync(out, { recursive: true, force: true });
+      return false;
+    };
+    await expect(finetune(options('deleted', { interrupted }))).rejects.toThrow(/this is not there/);
+    expect(existsSync(out)).toBe(false);
+  });
+
   test('a trial that was interrupted ends with the same bytes', async () => {
     await finetune(options('whole'));
     let asked = 0;

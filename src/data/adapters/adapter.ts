@@ -1,9 +1,6 @@
+import type { Normalisation } from '../normalise.js';
 import type { LabelledData } from '../samples/source.js';
 import type { XYZ } from '../volume.js';
-
-/** How values become what a network takes. */
-export const NORMALISATIONS = ['hu', 'minmax', 'zscore'] as const;
-export type Normalisation = (typeof NORMALISATIONS)[number];
 
 /** What may be asked of an adapter; each has defaults of its own. */
 export interface AdapterOptions {

@@ -4,6 +4,7 @@ import { UserError } from '../../errors.js';
 import { readTable } from '../../tables/read.js';
 import type { Row, Table } from '../../tables/table.js';
 import { findScans } from '../formats/index.js';
+import { checkHounsfield } from '../hounsfield.js';
 import { cropAround, middleOf } from '../samples/crop.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
@@ -174,11 +175,15 @@ function named(items: readonly Item[]): MarkedItem[] {
 async function readItem(
   item: MarkedItem,
   format: SampleFormat,
-  { spacing, normalise = 'hu' }: AdapterOptions,
+  { spacing, normalise }: AdapterOptions,
 ): Promise<RawSample[]> {
   const label = format.kind === 'classification' ? classOf(item, format.classes) : null;
   const channels = [];
-  for (const path of item.images) channels.push(await readImage(path));
+  for (const path of item.images) {
+    const image = await readImage(path);
+    if ((normalise ?? 'hu') === 'hu') checkHounsfield(image, path, normalise === 'hu');
+    channels.push(image);
+  }
   const [image] = channels;
   const grid = cropAround(image!, middleOf(image!), format.size, spacing);
   const mask =
@@ -189,7 +194,7 @@ async function readItem(
       patient: item.patient ?? item.id,
       spacing: spacingOf(image!, grid),
       label,
-      image: cropChannels(channels, grid, normalise),
+      image: cropChannels(channels, grid, normalise ?? 'hu'),
       mask: mask && cropLabels(mask, grid),
     },
   ];

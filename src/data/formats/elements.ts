@@ -29,7 +29,7 @@ type BigIntArray = BigInt64Array | BigUint64Array;
 export type ElementArray = NumberArray | BigIntArray;
 
 /** What non-finite voxels become: air, in HU. */
-const FILL_HU = -1024;
+export const FILL_HU = -1024;
 
 /** Bytes of one element. */
 export function elementBytes(type: ElementType): number {
@@ -59,6 +59,7 @@ export function elementsOf(bytes: Uint8Array, type: ElementType, littleEndian: b
  * Stored elements to HU: `element · slope + intercept`, as int16 when every value is integral and fits, else
  * as float32. This is also the one place that deals with values that are no numbers: NaN and ±infinity
  * (and what overflows float32) become −1024 HU and are counted; when they are more than half, the scan is refused.
+ * Numbers that are beyond int16 once they are rounded stay as they are, and are counted too.
  * May reuse the memory of `elements`.
  * @throws UserError of kind `input`, naming `path`
  */
@@ -67,14 +68,14 @@ export function toVoxels(
   slope: number,
   intercept: number,
   path: string,
-): { voxels: Voxels; nonFinite: number } {
+): { voxels: Voxels; nonFinite: number; beyondInt16: number } {
   const identity = slope === 1 && intercept === 0;
-  if (identity && elements instanceof Int16Array) return { voxels: elements, nonFinite: 0 };
+  if (identity && elements instanceof Int16Array) return { voxels: elements, nonFinite: 0, beyondInt16: 0 };
   if (identity && (elements instanceof Int8Array || elements instanceof Uint8Array)) {
-    return { voxels: new Int16Array(elements), nonFinite: 0 };
+    return { voxels: new Int16Array(elements), nonFinite: 0, beyondInt16: 0 };
   }
   const numbers = isBigInt(elements) ? toNumbers(elements) : elements;
-  const { nonFinite, int16 } = survey(numbers, slope, intercept);
+  const { nonFinite, beyondInt16, int16 } = survey(numbers, slope, intercept);
   if (nonFinite > numbers.length / 2) {
     throw unreadable(path, 'most voxels are not numbers', {
       got: `${nonFinite} of ${numbers.length} voxels are NaN, infinite or beyond float32`,
@@ -91,7 +92,7 @@ export function toVoxels(
     const value = Math.fround(numbers[i]! * slope + intercept);
     voxels[i] = isFiniteNumber(value) ? value : FILL_HU;
   }
-  return { voxels, nonFinite };
+  return { voxels, nonFinite, beyondInt16 };
 }
 
 function isBigInt(elements: ElementArray): elements is BigIntArray {
@@ -110,14 +111,18 @@ function isFiniteNumber(value: number): boolean {
   return value - value === 0;
 }
 
-/** Counts the values that are no float32 numbers, and tells whether all others are int16. */
+/** Counts the values that are no float32 numbers and those beyond int16, and tells whether all others are int16. */
 function survey(numbers: NumberArray, slope: number, intercept: number) {
   let nonFinite = 0;
+  let beyondInt16 = 0;
   let int16 = true;
   for (let i = 0; i < numbers.length; i++) {
     const value = Math.fround(numbers[i]! * slope + intercept);
     if (!isFiniteNumber(value)) nonFinite++;
-    else if (value !== (value << 16) >> 16) int16 = false;
+    else if (value !== (value << 16) >> 16) {
+      int16 = false;
+      if (value < -32768.5 || value >= 32767.5) beyondInt16++;
+    }
   }
-  return { nonFinite, int16 };
+  return { nonFinite, beyondInt16, int16 };
 }

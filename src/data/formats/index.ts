@@ -23,7 +23,8 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
 
 /**
  * Reads a scan of any supported format, chosen by the extension.
- * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers
+ * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers,
+ *   `beyondInt16` those whose HU do not fit int16
  * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
  *   of kind `disk` when it cannot be read
  */

@@ -49,8 +49,13 @@ export const voxelBytes = ({ grid, elementType }: Pick<ScanHeader, 'grid' | 'ele
  */
 export function decodeVoxels(path: string, scan: StoredValues, bytes: Uint8Array): Volume {
   const elements = elementsOf(bytes, scan.elementType, scan.littleEndian);
-  const { voxels, nonFinite } = toVoxels(elements, scan.slope, scan.intercept, path);
-  return { ...scan.grid, voxels, ...(nonFinite > 0 && { nonFinite }) };
+  const { voxels, nonFinite, beyondInt16 } = toVoxels(elements, scan.slope, scan.intercept, path);
+  return {
+    ...scan.grid,
+    voxels,
+    ...(nonFinite > 0 && { nonFinite }),
+    ...(beyondInt16 > 0 && { beyondInt16 }),
+  };
 }
 
 export function voxelCount([x, y, z]: XYZ): number {

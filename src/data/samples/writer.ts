@@ -2,11 +2,10 @@
  * Writing a sample store, one scan after another. A scan is finished when its record is there, which is written after
  * its arrays; so a run that was killed goes on with the first scan that has none.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import * as z from 'zod';
-import { fromSystemError } from '../../errors.js';
-import { AtomicFile, writeFileAtomic } from '../../files.js';
+import { AtomicFile, makeFolder, writeFileAtomic } from '../../files.js';
 import { type SampleEntry, type SampleFormat, sampleSchema } from './manifest.js';
 import type { RawSample } from './source.js';
 import { imageHeader, imagePath, maskHeader, maskPath, sampleHash } from './store.js';
@@ -20,14 +19,6 @@ const recordSchema = z.strictObject({
   samples: z.array(sampleSchema.omit({ split: true })),
 });
 const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
-
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-}
 
 /** The samples of a scan that an earlier run has finished, if they are of the same origin. */
 export function finishedSamples(folder: string, id: string, origin: string): WrittenSample[] | undefined {
@@ -51,7 +42,6 @@ function countVoxels(mask: Uint8Array, classes: number): number[] {
 }
 
 function writeArrays(path: string, header: Uint8Array, arrays: readonly NodeJS.ArrayBufferView[]): void {
-  makeFolder(dirname(path));
   const file = new AtomicFile(path);
   try {
     file.write(header);
@@ -77,6 +67,7 @@ export function writeSamples(
   { id, origin, samples }: SourceToWrite,
 ): WrittenSample[] {
   const shard = `shards/${id}`;
+  for (const path of [imagePath(folder, shard), recordPath(folder, id)]) makeFolder(dirname(path), folder);
   if (samples.length > 0) {
     const [masks, images] = [samples.map(({ mask }) => mask!), samples.map(({ image }) => image)];
     if (format.kind === 'segmentation')
@@ -93,8 +84,6 @@ export function writeSamples(
     index,
     sha256: sampleHash(sample),
   }));
-  const path = recordPath(folder, id);
-  makeFolder(dirname(path));
-  writeFileAtomic(path, `${JSON.stringify({ origin, samples: written })}\n`);
+  writeFileAtomic(recordPath(folder, id), `${JSON.stringify({ origin, samples: written })}\n`);
   return written;
 }

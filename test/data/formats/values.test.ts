@@ -48,6 +48,28 @@ describe('values that are no numbers', () => {
   });
 });
 
+describe('values beyond int16', () => {
+  it('are kept as float32 and counted, also when the axes are turned', async () => {
+    writeNpy(file('far.npy'), Float32Array.of(1e32, -1e32, 5, -32769, 32768, NAN), [1, 2, 3]);
+    const volume = await readVolume(file('far.npy'));
+    expect(volume.voxels).toEqual(Float32Array.of(1e32, -1e32, 5, -32769, 32768, -1024));
+    expect(volume).toMatchObject({ beyondInt16: 4, nonFinite: 1 });
+    expect(orientLPS({ ...volume, direction: [-1, 0, 0, 0, 1, 0, 0, 0, 1] }).beyondInt16).toBe(4);
+  });
+
+  it('are those that rounding does not bring back', () => {
+    expect(toVoxels(Float32Array.of(-32768.5, 32767.25, -32768, 32767), 1, 0, 'x').beyondInt16).toBe(0);
+    expect(toVoxels(Float32Array.of(-32768.75, 32767.5), 1, 0, 'x').beyondInt16).toBe(2);
+    expect(toVoxels(Uint16Array.of(65535, 1), 1, 0, 'x').beyondInt16).toBe(1);
+    expect(toVoxels(Uint16Array.of(65535, 1), 1, -32768, 'x').beyondInt16).toBe(0);
+  });
+
+  it('are not mentioned when there are none', async () => {
+    writeNpy(file('near.npy'), Float32Array.of(0.5, 32767), [1, 1, 2]);
+    expect('beyondInt16' in (await readVolume(file('near.npy')))).toBe(false);
+  });
+});
+
 describe('int16 or float32', () => {
   it('is decided at the borders of int16', () => {
     expect(toVoxels(Int32Array.of(-32768, 32767), 1, 0, 'x').voxels).toBeInstanceOf(Int16Array);
