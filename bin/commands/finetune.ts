@@ -1,6 +1,7 @@
 import { readConfigFile } from '../../src/config/file.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
-import { formatFinetune, finetune as run } from '../../src/tasks/finetune.js';
+import { finetune as run } from '../../src/tasks/finetune.js';
+import { formatFinetune } from '../../src/tasks/finetune-summary.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
 export default command({

@@ -15,7 +15,7 @@ import { readMetrics } from '../train/metrics.js';
 import { openEngine } from '../train/open-engine.js';
 import { type FinetuneRunFacts, readFinetuneRun } from '../train/run.js';
 import { createPredictor, type Prediction, targetWorkload } from '../train/target.js';
-import type { TrialSummary } from './finetune.js';
+import type { TrialSummary } from './finetune-summary.js';
 import { sessionFacts } from './report.js';
 import { formatScore, type Scores } from './score-samples.js';
 
