@@ -7,7 +7,7 @@ const schema = z.array(z.record(z.string(), z.union([z.string(), z.number(), z.b
 
 /**
  * A list of flat objects; a key that one lacks is an empty cell.
- * @throws UserError when it is something else, or an object has a key twice
+ * @throws UserError when it is something else or empty, or an object has a key twice
  */
 export function parseJsonTable(path: string, text: string): Table {
   let content: unknown;
@@ -27,6 +27,12 @@ export function parseJsonTable(path: string, text: string): Table {
       what: 'this is no table',
       where: path,
       expected: 'a list of objects, such as [{"id": "a", "score": 0.7}]',
+    });
+  if (parsed.data.length === 0)
+    throw new UserError('input', {
+      what: 'the table is empty',
+      where: path,
+      expected: 'at least one object',
     });
   refuseRepeatedKeys(path, text);
   const columns = [...new Set(parsed.data.flatMap((row) => Object.keys(row)))];

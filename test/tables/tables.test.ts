@@ -89,6 +89,7 @@ describe('readTable', () => {
     ['text behind a quote', 'bad.csv', 'id,score\n"a"b,1\n', /line 2: a quote stands inside a cell/],
     ['a quote in the middle', 'bad.csv', 'id,score\na"b,1\n', /line 2: a quote stands inside a cell/],
     ['an empty file', 'bad.csv', '', /bad\.csv: the table is empty/],
+    ['an empty list', 'bad.json', '[]', /bad\.json: the table is empty/],
     ['nothing but empty lines', 'bad.csv', '\uFEFF\n \n', /the table is empty/],
     ['broken JSON', 'bad.json', '[{', /bad\.json: this is not JSON/],
     ['JSON that is no list of objects', 'bad.json', '{"a": 1}', /a list of objects/],

@@ -61,9 +61,10 @@ export function checkSourceIds(sources: readonly SampleSource[], where: string):
   const impossible = ids.filter((id) => /(^|\/)\.{0,2}(\/|$)|\p{Cc}/u.test(id));
   if (impossible.length > 0)
     throw new UserError('input', {
-      what: 'a sample cannot be called so: its name is that of a file below the store',
+      what: 'an id cannot be the name of a file in the store',
       where,
       got: abridged(impossible.map((id) => JSON.stringify(id))),
+      expected: 'no control characters, and between slashes something else than . and ..',
     });
   const seen = new Set<string>();
   const repeated = ids.filter((id) => seen.size === seen.add(id).size);

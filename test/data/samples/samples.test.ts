@@ -259,7 +259,7 @@ describe('bad input is refused, or reported without stopping the rest', () => {
         `images/p00_0.nii.gz,0,${id}`,
         'images/p01_0.nii.gz,1,y',
       );
-      await expect(prepared('x8', table)).rejects.toThrow(/cannot be called so/);
+      await expect(prepared('x8', table)).rejects.toThrow(/an id cannot be the name of a file/);
     }
   });
 
