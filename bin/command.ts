@@ -1,9 +1,11 @@
-import type { Argv, CommandModule, InferredOptionTypes, Options } from 'yargs';
+import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
+import { hideBin, Parser } from 'yargs/helpers';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
 import { PROXIES } from '../src/config/proxies.js';
 import type { XYZ } from '../src/data/volume.js';
 import { UserError } from '../src/errors.js';
 import { DEVICES, ENGINES } from '../src/runtime/device.js';
+import { say, tell } from '../src/terminal.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
 export interface Output {
@@ -13,44 +15,72 @@ export interface Output {
   readonly exitCode?: number;
 }
 
-interface Specification<O extends Record<string, Options>> {
-  /** Name, then positional arguments as yargs writes them. */
-  readonly usage: string;
-  readonly describe: string;
+type Positionals = Record<string, PositionalOptions>;
+
+interface Specification<O extends Record<string, Options>, P extends Positionals> {
   readonly options: O;
-  readonly positional?: (args: Argv) => Argv;
+  /** Those that `usage` names. */
+  readonly positionals?: P;
   readonly examples: readonly (readonly [command: string, says: string])[];
-  readonly run: (args: InferredOptionTypes<O> & { readonly _: (string | number)[] }) => Promise<Output>;
+  readonly run: (args: InferredOptionTypes<O & P>) => Promise<Output>;
+}
+
+/** A command that has been loaded, as yargs takes it. */
+export interface Loaded {
+  builder(args: Argv): Argv;
+  handler(args: ArgumentsCamelCase): Promise<void>;
 }
 
 /** One subcommand: options, examples, and the one place where results are printed. */
-export function command<const O extends Record<string, Options>>(spec: Specification<O>): CommandModule {
+export function command<
+  const O extends Record<string, Options>,
+  const P extends Positionals = Record<never, never>,
+>(spec: Specification<O, P>): Loaded {
+  const positionals: Positionals = spec.positionals ?? {};
   return {
-    command: spec.usage,
-    describe: spec.describe,
     builder: (args) => {
-      const withOptions = args.options(spec.options);
-      const all = spec.positional ? spec.positional(withOptions) : withOptions;
-      return all.example(spec.examples.map(([line, says]): [string, string] => [line, says]));
+      args.options(spec.options);
+      for (const [name, positional] of Object.entries(positionals)) args.positional(name, positional);
+      return args.example(spec.examples.map(([line, says]): [string, string] => [line, says]));
     },
     handler: async (args) => {
-      refuseMisread(args, spec.options);
+      refuseMisread(spec.options);
       const output = await spec.run(args as never);
-      if (!args.json && output.text) process.stdout.write(`${output.text}\n`);
-      if (args.json) process.stdout.write(`${JSON.stringify(output.json)}\n`);
+      if (args.json) say(JSON.stringify(output.json));
+      else if (output.text) say(output.text);
       process.exitCode = output.exitCode ?? 0;
     },
   };
 }
 
-/** @throws UserError for an option without a value, with several where it takes one, or with text where it takes a number */
-function refuseMisread(args: Readonly<Record<string, unknown>>, options: Record<string, Options>): void {
-  for (const [name, { array, number }] of Object.entries(options)) {
-    const refuse = (what: string, got: string) => new UserError('usage', { what, where: `--${name}`, got });
-    const values = [args[name]].flat();
-    if (values.length > 1 && !array) throw refuse('this option takes one value', values.join(' and '));
-    if (number && values.some(Number.isNaN)) throw refuse('this option takes a number', 'something else');
-    if (values.includes('')) throw refuse('this option takes a value', 'nothing');
+/** What was typed for each option, before yargs took it for a number or a switch. */
+function typedOptions(options: Record<string, Options>): Map<string, unknown[]> {
+  const names = Object.keys(options);
+  const keys = names.flatMap((name) => [name, Parser.camelCase(name)]);
+  const array = keys.filter((key) => options[key]?.array);
+  const texts = Parser(hideBin(process.argv), { string: keys, array });
+  const valueFor = (name: string): unknown => texts[name] ?? texts[Parser.camelCase(name)];
+  const given = names.filter((name) => valueFor(name) !== undefined);
+  return new Map(given.map((name) => [name, [valueFor(name)].flat()]));
+}
+
+/** @throws UserError for an option without a value, with several where it takes one, or with another kind of value */
+function refuseMisread(options: Record<string, Options>): void {
+  for (const [name, values] of typedOptions(options)) {
+    const { array, number, boolean: isSwitch } = options[name]!;
+    const got = values
+      .map((value) => (typeof value === 'object' ? JSON.stringify(value) : value))
+      .join(' and ');
+    const refuse = (what: string) =>
+      new UserError('usage', { what, where: `--${name}`, got: got || 'nothing' });
+    if (values.length > 1 && !array) throw refuse('this option takes one value');
+    if (isSwitch && values.some((value) => !/^(true|false)?$/.test(String(value))))
+      throw refuse('this option takes no value: it is given or left out');
+    if (isSwitch) continue;
+    if (values.length === 0 || values.some((value) => typeof value !== 'string' || value === ''))
+      throw refuse('this option takes a value');
+    if (number && values.some((value) => Number.isNaN(Number(value))))
+      throw refuse('this option takes a number');
   }
 }
 
@@ -113,7 +143,7 @@ export function onInterrupt(): () => boolean {
   const handle = () => {
     if (asked) process.exit(130);
     asked = true;
-    process.stderr.write('\nfinishing the step, then saving (Ctrl-C again to quit at once)\n');
+    tell('\nfinishing the step, then saving (Ctrl-C again to quit at once)');
   };
   process.on('SIGINT', handle);
   process.on('SIGTERM', handle);

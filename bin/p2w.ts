@@ -1,13 +1,10 @@
 #!/usr/bin/env node
-import { readFileSync } from 'node:fs';
-import yargs from 'yargs';
+import yargs, { type CommandModule } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { UserError } from '../src/errors.js';
+import { say, tell } from '../src/terminal.js';
+import { version } from '../src/version.js';
 import { commands } from './commands/index.js';
-
-const { version } = JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')) as {
-  version: string;
-};
 
 /** 2 for what the user typed, 1 for what happened. */
 const exitCodeOf = (error: UserError) => (error.kind === 'usage' || error.kind === 'config' ? 2 : 1);
@@ -15,18 +12,13 @@ const exitCodeOf = (error: UserError) => (error.kind === 'usage' || error.kind =
 /** The one place where errors are printed. A UserError is for the user; anything else is our defect, and says so. */
 function report(error: unknown, json: boolean): number {
   if (error instanceof UserError) {
-    process.stderr.write(`p2w: ${error.message}\n`);
-    if (json)
-      process.stdout.write(
-        `${JSON.stringify({ error: { kind: error.kind, ...error.facts, cause: undefined } })}\n`,
-      );
+    tell(`p2w: ${error.message}`);
+    if (json) say(JSON.stringify({ error: { kind: error.kind, ...error.facts, cause: undefined } }));
     return exitCodeOf(error);
   }
   const text = error instanceof Error ? (process.env.P2W_DEBUG ? error.stack : error.message) : String(error);
-  process.stderr.write(
-    `p2w: internal error, please report it: ${text}\n(set P2W_DEBUG=1 for where it happened)\n`,
-  );
-  if (json) process.stdout.write(`${JSON.stringify({ error: { kind: 'internal', what: String(text) } })}\n`);
+  tell(`p2w: internal error, please report it: ${text}\n(set P2W_DEBUG=1 for where it happened)`);
+  if (json) say(JSON.stringify({ error: { kind: 'internal', what: String(text) } }));
   return 70;
 }
 
@@ -46,7 +38,16 @@ const json = process.argv.includes('--json');
 const parser = yargs(hideBin(process.argv))
   .scriptName('p2w')
   .usage('$0 <command>\n\nPre-trains, exports and runs 3D medical-image encoders on ONNX Runtime.')
-  .command(commands)
+  .command(
+    commands.map(
+      ({ usage, describe, load }): CommandModule => ({
+        command: usage,
+        describe,
+        builder: async (args) => (await load()).default.builder(args),
+        handler: async (args) => (await load()).default.handler(args),
+      }),
+    ),
+  )
   .option('json', {
     boolean: true,
     default: false,

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import {
   closeSync,
+  fstatSync,
   fsyncSync,
   ftruncateSync,
   mkdirSync,
@@ -8,12 +9,62 @@ import {
   readdirSync,
   renameSync,
   rmSync,
+  statSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join } from 'node:path';
-import { fromSystemError } from './errors.js';
+import { basename, dirname, join, resolve } from 'node:path';
+import { Writable } from 'node:stream';
+import { fromSystemError, UserError } from './errors.js';
 
 const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}\.tmp$/;
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch {
+    return false;
+  }
+}
+
+/**
+ * Makes a folder, and those that it lies in. Not by `mkdir` with `recursive`, for which a read-only file system is a
+ * folder that does not exist.
+ * @param below this one must be there already: a store or run that was deleted meanwhile does not come back half
+ * @throws UserError of kind `disk`
+ */
+export function makeFolder(path: string, below?: string): void {
+  const folder = resolve(path);
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    if (isFolder(folder)) return;
+    const parent = dirname(folder);
+    const isMissing = (error as NodeJS.ErrnoException).code === 'ENOENT' && parent !== folder;
+    if (!isMissing) throw fromSystemError(error, path);
+    if (below !== undefined && parent === resolve(below)) throw vanished(below);
+    makeFolder(parent, below);
+    makeFolder(folder, parent);
+  }
+}
+
+const vanished = (path: string, cause?: unknown) =>
+  new UserError('disk', {
+    what: 'this is not there: it never was, or has been deleted or moved while it was written to',
+    where: path,
+    fix: 'leave it in its place, and give the command again',
+    cause,
+  });
+
+/** @throws UserError of kind `disk` when an open file has been deleted meanwhile: what is written to it is lost */
+export function checkLinked(fd: number, path: string): void {
+  if (fstatSync(fd).nlink === 0) throw vanished(path);
+}
+
+/** What went wrong with a file whose folder was there when it was begun. */
+const writeError = (error: unknown, path: string): Error =>
+  (error as NodeJS.ErrnoException).code === 'ENOENT'
+    ? vanished(dirname(path), error)
+    : fromSystemError(error, path);
 
 /**
  * A file that appears under its name only when it is whole: bytes go to a hidden file beside it, which
@@ -24,15 +75,14 @@ export class AtomicFile {
   readonly #fd: number;
   #open = true;
 
-  /** Creates the folder if needed. @throws UserError when the place cannot be written. */
+  /** @throws UserError when the folder does not exist (see {@link makeFolder}), or cannot be written to */
   constructor(readonly path: string) {
     const folder = dirname(path);
     this.#temporary = join(folder, `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
     try {
-      mkdirSync(folder, { recursive: true });
       this.#fd = openSync(this.#temporary, 'wx');
     } catch (error) {
-      throw fromSystemError(error, path);
+      throw writeError(error, path);
     }
   }
 
@@ -58,8 +108,22 @@ export class AtomicFile {
       renameSync(this.#temporary, this.path);
     } catch (error) {
       this.discard();
-      throw fromSystemError(error, this.path);
+      throw writeError(error, this.path);
     }
+  }
+
+  /** The end of a pipeline, which appends. A function there would hide its own error behind an aborted stream. */
+  stream(): Writable {
+    return new Writable({
+      write: (chunk: Buffer, _, done) => {
+        try {
+          this.write(chunk);
+          done();
+        } catch (error) {
+          done(error as Error);
+        }
+      },
+    });
   }
 
   /** Removes what was written; safe to call at any time, also after `commit`. */

@@ -19,7 +19,10 @@ const holderSchema = z.object({
 });
 type Holder = z.infer<typeof holderSchema>;
 
-/** A lock file that still cannot be read after this time is of a process that died while writing it. */
+/**
+ * A lock file that still cannot be read after this time is of a process that died while writing it. So is one from the
+ * future: clocks differ between machines, and are set back.
+ */
 const WRITING_MS = 10_000;
 /** More than this, and something that is no lock stands in the way, such as a link to nowhere. */
 const MOST_ATTEMPTS = 10;
@@ -59,7 +62,7 @@ function holderOf(path: string): Holder | 'starting' | 'dead' | 'none' {
     throw error;
   }
   const holder = parseHolder(text);
-  if (!holder) return age < WRITING_MS ? 'starting' : 'dead';
+  if (!holder) return Math.abs(age) < WRITING_MS ? 'starting' : 'dead';
   return holder.host !== hostname() || isAlive(holder) ? holder : 'dead';
 }
 

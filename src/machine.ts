@@ -1,7 +1,7 @@
 import { existsSync, readFileSync, statfsSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { availableParallelism, cpus, totalmem } from 'node:os';
-import { fromSystemError } from './errors.js';
+import { fromSystemError, UserError } from './errors.js';
 
 /** What a time depends on: printed beside every measurement. */
 export interface MachineFacts {
@@ -36,6 +36,21 @@ export function memoryLimitBytes(): number {
 
 /** Memory that is still to be had, within the limit of a control group too. */
 export const freeMemoryBytes = (): number => process.availableMemory();
+
+/** More threads than these only wait for each other. */
+export const mostThreads = (): number => 4 * availableParallelism();
+
+/** @param least 0 where that means one a core  @throws UserError unless this many threads are of use here */
+export function checkThreads(where: string, threads: number, least: 0 | 1): void {
+  const most = mostThreads();
+  if (Number.isSafeInteger(threads) && threads >= least && threads <= most) return;
+  throw new UserError('usage', {
+    what: 'this many threads are of no use on this machine',
+    where,
+    got: String(threads),
+    expected: `${least} to ${most}, four a core${least === 0 ? '; 0 is one a core' : ''}`,
+  });
+}
 
 /** What the machine is. */
 

@@ -1,4 +1,5 @@
 import { Presets, SingleBar } from 'cli-progress';
+import { tell, visible } from './terminal.js';
 
 /** Shows how far long work has come, on stderr: a bar on a terminal, a line every few seconds elsewhere. */
 export interface Progress {
@@ -55,7 +56,7 @@ export function startProgress({ label, total: known, unit, start = 0 }: Progress
   const bar = process.stderr.isTTY
     ? new SingleBar(
         {
-          format: `${label} {bar} {value}/{total}  {percentage} %  {speed}  {left}  {fields}`,
+          format: `${visible(label)} {bar} {value}/{total}  {percentage} %  {speed}  {left}  {fields}`,
           stream: process.stderr,
           barsize: 24,
           // Neither hides the cursor nor turns line wrapping off: a kill leaves the terminal as it was.
@@ -79,7 +80,7 @@ export function startProgress({ label, total: known, unit, start = 0 }: Progress
         speed: formatRate(rate, unit),
         left: rate > 0 && done < total ? `${formatDuration((total - done) / rate)} left` : '',
         fields: Object.entries(fields)
-          .map(([name, value]) => `${name} ${value}`)
+          .map(([name, value]) => visible(`${name} ${value}`))
           .join('  '),
       };
       bar?.setTotal(total);
@@ -88,11 +89,12 @@ export function startProgress({ label, total: known, unit, start = 0 }: Progress
       lastLine = performance.now();
       const percent = total > 0 ? `${Math.floor((100 * done) / total)} %` : '';
       const parts = [`${label}  ${done}/${total} ${unit}`, percent, shown.speed, shown.left, shown.fields];
-      process.stderr.write(`${parts.filter((part) => part !== '').join('  ')}\n`);
+      tell(parts.filter((part) => part !== '').join('  '));
     },
     log(line) {
       // The bar's line is cleared; it comes back below, which is where `stop` shall return to (ESC 7).
-      process.stderr.write(bar ? `\r\u001b[K${line}\n\u001b7` : `${line}\n`);
+      if (bar) process.stderr.write(`\r\u001b[K${visible(line)}\n\u001b7`);
+      else tell(line);
     },
     stop: () => bar?.stop(),
   };

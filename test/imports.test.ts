@@ -116,6 +116,20 @@ describe('imports', () => {
     ).toEqual([]);
   });
 
+  test('tables know nothing but errors, and only they know CSV', () => {
+    const own = offending(
+      ({ file, target }) =>
+        inside(file, 'src/tables') &&
+        inside(target, 'src', 'graphs', 'bin') &&
+        !inside(target, 'src/tables') &&
+        target !== 'src/errors.ts',
+    );
+    expect(own).toEqual([]);
+    expect(offending(({ file, target }) => target.startsWith('csv-') && !inside(file, 'src/tables'))).toEqual(
+      [],
+    );
+  });
+
   test('only bin uses yargs', () => {
     expect(offending(({ file, target }) => target.startsWith('yargs') && !inside(file, 'bin'))).toEqual([]);
   });

@@ -115,6 +115,15 @@ describe('a lock', () => {
     acquireLock(folder, 'report').release();
   });
 
+  test('that cannot be read is void when it is from the future: clocks differ', () => {
+    const folder = newFolder();
+    const path = join(folder, '.lock');
+    writeFileSync(path, '');
+    utimesSync(path, new Date(), new Date(Date.now() + 3_600_000));
+    acquireLock(folder, 'report').release();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   test('that another process has by now is not released', () => {
     const folder = newFolder();
     const lock = acquireLock(folder, 'pretrain');

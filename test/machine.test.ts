@@ -3,11 +3,13 @@ import { totalmem } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import {
+  checkThreads,
   cpuFeatures,
   freeDiskBytes,
   freeMemoryBytes,
   machineFacts,
   memoryLimitBytes,
+  mostThreads,
   peakMemoryBytes,
 } from '../src/machine.js';
 import { errorOf, temporaryFolder } from './data/tiles-sample.js';
@@ -22,6 +24,16 @@ test('a machine says what a time depends on', () => {
   expect(facts.cpu.length).toBeGreaterThan(0);
   expect(facts.cores).toBeGreaterThanOrEqual(1);
   expect(facts.memory).toMatch(/^\d+\.\d GiB$/);
+});
+
+test('threads are bounded by four a core', () => {
+  for (const threads of [1, mostThreads()]) checkThreads('threads', threads, 1);
+  checkThreads('threads', 0, 0);
+  for (const threads of [0, -1, 1.5, mostThreads() + 1, Number.NaN]) {
+    const error = errorOf(() => checkThreads('threads', threads, 1));
+    expect(error).toMatchObject({ name: 'UserError', kind: 'usage', facts: { where: 'threads' } });
+    expect(error.message).toContain(`1 to ${mostThreads()}`);
+  }
 });
 
 test('vector instructions are those that the kernel lists', (context) => {

@@ -2,10 +2,7 @@ import { UserError } from '../../src/errors.js';
 import { formatAnalyze, analyze as run } from '../../src/tasks/analyze.js';
 import { command, deviceOption } from '../command.js';
 
-export const analyze = command({
-  usage: 'analyze',
-  describe:
-    'See what the features of encoders have learnt: maps of parts, cosine similarity, contrastive loss',
+export default command({
   options: {
     model: {
       string: true,

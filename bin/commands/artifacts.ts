@@ -7,11 +7,8 @@ import { command, configOptions, parseNames, parseSize } from '../command.js';
 
 const ACTIONS = ['write', 'import'] as const;
 
-export const artifacts = command({
-  usage: 'artifacts [action]',
-  describe: 'Write the models of ONNX Runtime’s on-device training, or import what they were trained to',
-  positional: (args) =>
-    args.positional('action', { choices: ACTIONS, default: 'write', describe: 'what to do' }),
+export default command({
+  positionals: { action: { choices: ACTIONS, default: 'write' as const, describe: 'what to do' } },
   options: {
     run: { string: true, describe: 'a pre-training run, or a trial of a fine-tuning, to go on from' },
     preset: { ...configOptions.preset, describe: 'untrained weights for a network of this size instead' },
@@ -45,7 +42,7 @@ export const artifacts = command({
     ],
   ],
   run: async (args) => {
-    if ((args as { action?: string }).action === 'import') {
+    if (args.action === 'import') {
       if (!args.artifacts)
         throw new UserError('usage', {
           what: 'name the folder that `p2w artifacts` wrote',

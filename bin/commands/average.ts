@@ -17,12 +17,11 @@ function parseWeights(text: string): number[] {
   });
 }
 
-export const average = command({
-  usage: 'average <runs..>',
-  describe: 'Average runs of several sites: weights travel, scans stay',
-  positional: (args) => args.positional('runs', { type: 'string', describe: 'folders of runs' }),
+export default command({
+  positionals: {
+    runs: { type: 'string', array: true, demandOption: true, describe: 'folders of runs' },
+  },
   options: {
-    runs: { array: true, string: true, demandOption: true, hidden: true },
     checkpoint: { string: true, default: 'last', describe: 'of each run: last, best, or a step' },
     weights: {
       string: true,

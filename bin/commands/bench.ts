@@ -2,26 +2,22 @@ import { formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { WORKS, type WorkName } from '../../src/bench/works/index.js';
+import { checkThreads } from '../../src/machine.js';
+import { tell } from '../../src/terminal.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
 const WORK_NAMES = [...(Object.keys(WORKS) as WorkName[]), 'forms', 'engines'] as const;
 
-export const bench = command({
-  usage: 'bench <work>',
-  describe: 'Time this package against others, in turns on this machine',
-  positional: (args) =>
-    args.positional('work', {
+export default command({
+  positionals: {
+    work: {
       choices: WORK_NAMES,
       demandOption: true,
       describe:
         'step: one training step; encoder: features of images; data: parts cut and enlarged; prepare: scans cut into tiles; forms: every form of a step’s operators, against the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium',
-    }),
-  options: {
-    work: {
-      choices: WORK_NAMES,
-      demandOption: true,
-      hidden: true,
     },
+  },
+  options: {
     preset: {
       ...configOptions.preset,
       describe: 'starting point; tiny by default, and a still smaller network for engines',
@@ -56,6 +52,7 @@ export const bench = command({
   ],
   run: async (args) => {
     const { batch, rounds, threads } = args;
+    checkThreads('threads', threads, 0);
     const preset = args.preset ?? 'tiny';
     if (args.work === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads });
@@ -69,7 +66,7 @@ export const bench = command({
           ...{ settings, batch, steps, threads },
           ...(browser ? { browser } : {}),
         },
-        (line) => process.stderr.write(`${line}\n`),
+        tell,
       );
       return { text: formatEngines(result), json: result };
     }
@@ -86,7 +83,7 @@ export const bench = command({
         ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),
       },
-      (line) => process.stderr.write(`${line}\n`),
+      tell,
     );
     return { text: formatBench(result), json: result };
   },

@@ -1,9 +1,7 @@
 import { runDemo } from '../../src/tasks/demo.js';
 import { command } from '../command.js';
 
-export const demo = command({
-  usage: 'demo',
-  describe: 'The whole job on built-in data: phantom scans, tiles, pre-training, export, features, report',
+export default command({
   options: {
     out: { string: true, default: 'artifacts/demo', describe: 'folder to write into; emptied first' },
   },

@@ -2,9 +2,7 @@ import { probeModel } from '../../graphs/artifacts/probe.js';
 import { formatDoctor, doctor as run } from '../../src/tasks/doctor.js';
 import { command } from '../command.js';
 
-export const doctor = command({
-  usage: 'doctor',
-  describe: 'Check what this machine can do, and say what is missing',
+export default command({
   options: {},
   examples: [['$0 doctor', 'Node.js, processor, ONNX Runtime and its providers, memory, disk']],
   run: async () => {

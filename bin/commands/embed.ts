@@ -1,9 +1,7 @@
 import { embed as run } from '../../src/tasks/embed.js';
 import { command, deviceOption, parseSize } from '../command.js';
 
-export const embed = command({
-  usage: 'embed',
-  describe: 'Feature vectors of scans or tiles',
+export default command({
   options: {
     model: { string: true, demandOption: true, describe: 'encoder.onnx' },
     input: {

@@ -2,9 +2,7 @@ import { evaluate as run } from '../../src/tasks/evaluate.js';
 import { formatEvaluation } from '../../src/tasks/evaluation.js';
 import { command } from '../command.js';
 
-export const evaluate = command({
-  usage: 'evaluate',
-  describe: 'Compare masks, scores or detections, whoever made them, with the truth',
+export default command({
   options: {
     prediction: {
       string: true,

@@ -2,9 +2,10 @@ import { formatExperiment, runExperiment } from '../../src/experiments/experimen
 import { EXPERIMENTS } from '../../src/experiments/schema.js';
 import { command, onInterrupt } from '../command.js';
 
-export const experiment = command({
-  usage: 'experiment <name>',
-  describe: 'Run an experiment of the paper on your own data: table1, table2, fig2, fig3',
+export default command({
+  positionals: {
+    name: { choices: EXPERIMENTS, demandOption: true, describe: 'a table or figure of the paper' },
+  },
   options: {
     config: {
       string: true,
@@ -14,14 +15,12 @@ export const experiment = command({
     out: { string: true, demandOption: true, describe: 'folder of all runs; what is done there stays done' },
     processes: { number: true, default: 1, describe: 'trainings at once' },
   },
-  positional: (args) => args.positional('name', { choices: EXPERIMENTS, demandOption: true }),
   examples: [
     ['$0 experiment table1 --config study.json --out study', 'random, Models Genesis and Parts2Whole'],
     ['$0 experiment fig3 --config study.json --out along --processes 2', '26 checkpoints, each fine-tuned'],
   ],
   run: async (args) => {
-    const name = (args as unknown as { name: (typeof EXPERIMENTS)[number] }).name;
-    const { config, out, processes } = args;
+    const { name, config, out, processes } = args;
     const result = await runExperiment({ name, config, out, processes, interrupted: onInterrupt() });
     if (!result)
       return {

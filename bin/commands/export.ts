@@ -4,9 +4,7 @@ import { parseCheckpoint } from '../../src/train/checkpoint.js';
 import { isFinetuneRun } from '../../src/train/run.js';
 import { command } from '../command.js';
 
-export const exportCommand = command({
-  usage: 'export',
-  describe: 'Write a trained encoder, classifier or segmenter as a portable ONNX model',
+export default command({
   options: {
     run: { string: true, demandOption: true, describe: 'folder of a run' },
     checkpoint: { string: true, default: 'best', describe: 'best, last, or the step of a kept checkpoint' },

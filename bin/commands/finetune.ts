@@ -1,11 +1,10 @@
 import { readConfigFile } from '../../src/config/file.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
-import { formatFinetune, finetune as run } from '../../src/tasks/finetune.js';
+import { finetune as run } from '../../src/tasks/finetune.js';
+import { formatFinetune } from '../../src/tasks/finetune-summary.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
-export const finetune = command({
-  usage: 'finetune',
-  describe: 'Train a network for a target task, from random or pre-trained weights, and test it',
+export default command({
   options: {
     data: { string: true, demandOption: true, describe: 'samples that `p2w prepare --task` made' },
     out: { string: true, demandOption: true, describe: 'folder of the trials' },

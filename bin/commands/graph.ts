@@ -2,9 +2,7 @@ import { readConfigFile } from '../../src/config/file.js';
 import { formatGraph, makeGraph } from '../../src/tasks/graph.js';
 import { command, configOptions, parseSize } from '../command.js';
 
-export const graph = command({
-  usage: 'graph',
-  describe: 'Build a graph, and print what it costs or write it as an ONNX model',
+export default command({
   options: {
     ...configOptions,
     preset: { ...configOptions.preset, default: 'tiny' as const },

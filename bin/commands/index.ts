@@ -1,38 +1,99 @@
-import { analyze } from './analyze.js';
-import { artifacts } from './artifacts.js';
-import { average } from './average.js';
-import { bench } from './bench.js';
-import { demo } from './demo.js';
-import { doctor } from './doctor.js';
-import { embed } from './embed.js';
-import { evaluate } from './evaluate.js';
-import { experiment } from './experiment.js';
-import { exportCommand } from './export.js';
-import { finetune } from './finetune.js';
-import { graph } from './graph.js';
-import { inspect } from './inspect.js';
-import { phantom } from './phantom.js';
-import { prepare } from './prepare.js';
-import { pretrain } from './pretrain.js';
-import { report } from './report.js';
+import type { Loaded } from '../command.js';
+
+/** A command as the list shows it. Its options, and all that it works with, are loaded when it is called. */
+interface Listed {
+  /** Name, then positional arguments as yargs writes them. */
+  readonly usage: string;
+  readonly describe: string;
+  readonly load: () => Promise<{ readonly default: Loaded }>;
+}
 
 /** All subcommands, in the order in which a newcomer needs them. */
-export const commands = [
-  demo,
-  phantom,
-  prepare,
-  pretrain,
-  finetune,
-  exportCommand,
-  embed,
-  evaluate,
-  analyze,
-  report,
-  experiment,
-  average,
-  artifacts,
-  graph,
-  inspect,
-  doctor,
-  bench,
+export const commands: readonly Listed[] = [
+  {
+    usage: 'demo',
+    describe: 'The whole job on built-in data: phantom scans, tiles, pre-training, export, features, report',
+    load: () => import('./demo.js'),
+  },
+  {
+    usage: 'phantom',
+    describe: 'Write phantom chest CTs with ground truth',
+    load: () => import('./phantom.js'),
+  },
+  {
+    usage: 'prepare',
+    describe: 'Cut scans into tiles for pre-training, or labelled data into samples of a target task',
+    load: () => import('./prepare.js'),
+  },
+  {
+    usage: 'pretrain',
+    describe: 'Pre-train an encoder on tiles, or go on with an interrupted run',
+    load: () => import('./pretrain.js'),
+  },
+  {
+    usage: 'finetune',
+    describe: 'Train a network for a target task, from random or pre-trained weights, and test it',
+    load: () => import('./finetune.js'),
+  },
+  {
+    usage: 'export',
+    describe: 'Write a trained encoder, classifier or segmenter as a portable ONNX model',
+    load: () => import('./export.js'),
+  },
+  {
+    usage: 'embed',
+    describe: 'Feature vectors of scans or tiles',
+    load: () => import('./embed.js'),
+  },
+  {
+    usage: 'evaluate',
+    describe: 'Compare masks, scores or detections, whoever made them, with the truth',
+    load: () => import('./evaluate.js'),
+  },
+  {
+    usage: 'analyze',
+    describe:
+      'See what the features of encoders have learnt: maps of parts, cosine similarity, contrastive loss',
+    load: () => import('./analyze.js'),
+  },
+  {
+    usage: 'report',
+    describe: 'Analyse a run’s checkpoints, and write report.html',
+    load: () => import('./report.js'),
+  },
+  {
+    usage: 'experiment <name>',
+    describe: 'Run an experiment of the paper on your own data: table1, table2, fig2, fig3',
+    load: () => import('./experiment.js'),
+  },
+  {
+    usage: 'average <runs..>',
+    describe: 'Average runs of several sites: weights travel, scans stay',
+    load: () => import('./average.js'),
+  },
+  {
+    usage: 'artifacts [action]',
+    describe: 'Write the models of ONNX Runtime’s on-device training, or import what they were trained to',
+    load: () => import('./artifacts.js'),
+  },
+  {
+    usage: 'graph',
+    describe: 'Build a graph, and print what it costs or write it as an ONNX model',
+    load: () => import('./graph.js'),
+  },
+  {
+    usage: 'inspect <file>',
+    describe: 'Say what a scan, tile store, run, checkpoint or ONNX model holds',
+    load: () => import('./inspect.js'),
+  },
+  {
+    usage: 'doctor',
+    describe: 'Check what this machine can do, and say what is missing',
+    load: () => import('./doctor.js'),
+  },
+  {
+    usage: 'bench <work>',
+    describe: 'Time this package against others, in turns on this machine',
+    load: () => import('./bench.js'),
+  },
 ];

@@ -1,12 +1,11 @@
 import { formatInspection, inspect as run } from '../../src/tasks/inspect.js';
 import { command } from '../command.js';
 
-export const inspect = command({
-  usage: 'inspect <file>',
-  describe: 'Say what a scan, tile store, run, checkpoint or ONNX model holds',
-  options: { file: { string: true, demandOption: true, hidden: true } },
-  positional: (args) =>
-    args.positional('file', { type: 'string', describe: 'file, or folder of tiles or of a run' }),
+export default command({
+  positionals: {
+    file: { type: 'string', demandOption: true, describe: 'file, or folder of tiles or of a run' },
+  },
+  options: {},
   examples: [
     ['$0 inspect scan.nii.gz', 'size, spacing, orientation'],
     ['$0 inspect runs/first/checkpoints/last.safetensors', 'tensors and training state'],

@@ -3,9 +3,7 @@ import { writePhantoms } from '../../src/tasks/phantom.js';
 import { PHANTOM_TASKS, writeTaskPhantoms } from '../../src/tasks/phantom-task.js';
 import { command, parseSize } from '../command.js';
 
-export const phantom = command({
-  usage: 'phantom',
-  describe: 'Write phantom chest CTs with ground truth',
+export default command({
   options: {
     out: { string: true, demandOption: true, describe: 'folder to write into' },
     scans: { number: true, demandOption: true, describe: 'how many' },

@@ -1,4 +1,5 @@
-import { NORMALISATIONS, TASK_NAMES } from '../../src/data/adapters/index.js';
+import { TASK_NAMES } from '../../src/data/adapters/index.js';
+import { NORMALISATIONS } from '../../src/data/normalise.js';
 import { REJECTIONS } from '../../src/data/tiling.js';
 import { UserError } from '../../src/errors.js';
 import { startProgress } from '../../src/progress.js';
@@ -15,6 +16,10 @@ const tileOptions = {
     default: 'LPS' as const,
     describe: 'turn all scans alike, or keep them as stored',
   },
+  normalise: {
+    choices: NORMALISATIONS,
+    describe: 'hu for CT (default), minmax or zscore of each scan for anything else',
+  },
   split: { string: true, describe: 'file that says which scan is for what, instead of --val-fraction' },
   workers: { number: true, describe: 'threads, each with one scan in memory; default cores + 1' },
 } as const;
@@ -24,10 +29,6 @@ const taskOptions = {
   spacing: {
     string: true,
     describe: 'with --task: mm between voxels, such as 1x1x1; the scans’ own without it',
-  },
-  normalise: {
-    choices: NORMALISATIONS,
-    describe: 'with --task: hu for CT (default), minmax or zscore of each scan for anything else',
   },
   classes: {
     string: true,
@@ -40,6 +41,10 @@ const taskOptions = {
     describe:
       'with --task manifest: where a table says what: image=folder/{file}, label={diagnosis}, patient={id}',
   },
+  negatives: {
+    string: true,
+    describe: 'with --task ncc: candidates to keep for training for each nodule, or all; default 50',
+  },
   'test-fraction': {
     number: true,
     default: 0.25,
@@ -47,9 +52,18 @@ const taskOptions = {
   },
 } as const;
 
-export const prepare = command({
-  usage: 'prepare',
-  describe: 'Cut scans into tiles for pre-training, or labelled data into samples of a target task',
+/** A whole number, or `all`. @throws UserError */
+function parseNegatives(text: string): number {
+  const count = text === 'all' ? Number.POSITIVE_INFINITY : Number(text);
+  if (count === Number.POSITIVE_INFINITY || (Number.isSafeInteger(count) && count > 0)) return count;
+  throw new UserError('usage', {
+    what: 'this is a whole number from 1 on, or all',
+    where: '--negatives',
+    got: text,
+  });
+}
+
+export default command({
   options: {
     input: {
       string: true,
@@ -72,7 +86,7 @@ export const prepare = command({
       default: 0.2,
       describe: 'share that is for validation: of the scans, or patients',
     },
-    seed: { number: true, default: 1, describe: 'of the split' },
+    seed: { number: true, default: 1, describe: 'of the split, and of what --negatives draws' },
     ...taskOptions,
   },
   examples: [
@@ -111,6 +125,7 @@ export const prepare = command({
           ...(args.spacing ? { spacing: parseTriple('--spacing', args.spacing) } : {}),
           ...(args.normalise ? { normalise: args.normalise } : {}),
           ...(args.classes ? { classes: parseNames(args.classes) } : {}),
+          ...(args.negatives ? { negatives: parseNegatives(args.negatives) } : {}),
           columns: parsePairs('--column', args.column),
         });
         const samples = Object.values(summary.splits).reduce((sum, split) => sum + split.samples, 0);
@@ -124,6 +139,7 @@ export const prepare = command({
         xyBorder: args['xy-border'],
         reject: args.reject,
         orientation: args.orientation,
+        ...(args.normalise ? { normalise: args.normalise } : {}),
         ...(args.split ? { split: args.split } : { valFraction }),
         ...(args.workers ? { workers: args.workers } : {}),
       });

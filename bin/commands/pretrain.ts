@@ -2,9 +2,7 @@ import { readConfigFile } from '../../src/config/file.js';
 import { formatPretrain, pretrain as run } from '../../src/tasks/pretrain.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
-export const pretrain = command({
-  usage: 'pretrain',
-  describe: 'Pre-train an encoder on tiles, or go on with an interrupted run',
+export default command({
   options: {
     data: { string: true, describe: 'tiles that `p2w prepare` made; a resumed run knows its own' },
     out: { string: true, demandOption: true, describe: 'folder of the run' },

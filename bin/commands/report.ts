@@ -3,9 +3,7 @@ import { makeTargetReport } from '../../src/tasks/report-target.js';
 import { isFinetuneRun } from '../../src/train/run.js';
 import { command, deviceOption } from '../command.js';
 
-export const report = command({
-  usage: 'report',
-  describe: 'Analyse a run’s checkpoints, and write report.html',
+export default command({
   options: {
     run: { string: true, demandOption: true, describe: 'folder of a run, or of a trial of a fine-tuning' },
     data: { string: true, describe: 'its tiles or samples, if they have moved' },

@@ -7,6 +7,9 @@ import type { Graph } from '../onnx/types.js';
 
 export interface InferenceOptions {
   readonly network: UNet3dOptions;
+  /** Name of the input: `hu`, or another where the values are none; `hu` without it. */
+  readonly input?: string;
+  /** Values that become 0 and 1. */
   readonly window: HuWindow;
   /** Voxels that were averaged into one in training; 1, 1, 1 without it. */
   readonly average?: DHW;
@@ -26,7 +29,7 @@ export function encoderGraph(options: InferenceOptions, weights: ReadonlyMap<str
   const net = new NetworkBuilder(g, weights);
   const x = encoderInput(
     g,
-    g.input('hu', options.inputType, SIZES),
+    g.input(options.input ?? 'hu', options.inputType, SIZES),
     options.window,
     options.average ?? [1, 1, 1],
   );
@@ -48,7 +51,7 @@ export function autoencoderGraph(
   const net = new NetworkBuilder(g, weights);
   const x = encoderInput(
     g,
-    g.input('hu', options.inputType, SIZES),
+    g.input(options.input ?? 'hu', options.inputType, SIZES),
     options.window,
     options.average ?? [1, 1, 1],
   );

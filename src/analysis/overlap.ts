@@ -1,16 +1,27 @@
-/** How much a segmentation and its reference have in common, each 0 … 1; NaN where it is not defined. */
+/**
+ * How much a segmentation and its reference have in common, each 0 … 1. All are NaN, not defined, when neither has any
+ * foreground: there is nothing to find, and nothing was found.
+ */
 export interface OverlapMeasures {
   /** Mean IoU of background and foreground, averaged over thresholds 0.50, 0.55 … 0.95 ("IoU" in Models Genesis). */
   readonly miou_genesis: number;
-  /** IoU of the foreground, binarised at 0.5. NaN when both masks are empty. */
+  /** IoU of the foreground, binarised at 0.5. */
   readonly 'iou_fg@0.5': number;
   /** Mean IoU of background and foreground, binarised at 0.5. */
   readonly 'iou2@0.5': number;
-  /** Dice of the foreground, binarised at 0.5: 2I / (1 + I). NaN when both masks are empty. */
+  /** Dice of the foreground, binarised at 0.5: 2I / (1 + I). */
   readonly 'dice@0.5': number;
   /** (2 Σpr + 1) / (Σp + Σr + 1), of the probabilities themselves. */
   readonly soft_dice: number;
 }
+
+const UNDEFINED: OverlapMeasures = {
+  miou_genesis: Number.NaN,
+  'iou_fg@0.5': Number.NaN,
+  'iou2@0.5': Number.NaN,
+  'dice@0.5': Number.NaN,
+  soft_dice: Number.NaN,
+};
 
 /** In float32, as the probabilities are: 0.55 is then not above 0.55. */
 const THRESHOLDS = Float32Array.from({ length: 10 }, (_, i) => (50 + 5 * i) / 100);
@@ -38,6 +49,7 @@ export function overlapMeasures(
   const tables = Array.from(THRESHOLDS, (_, n) => tableAt(above, n));
   const half = tables[0]!;
   const foreground = half.both + half.onlyReference;
+  if (foreground + half.onlyPrediction === 0) return UNDEFINED;
   return {
     miou_genesis: tables.reduce((total, table) => total + meanIou(table), 0) / tables.length,
     'iou_fg@0.5': iou(half),

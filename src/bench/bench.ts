@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
+import { dirname } from 'node:path';
 import { checkWhole, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { resolveDevice } from '../runtime/device.js';
 import { barChart } from './bars.js';
@@ -103,7 +104,10 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
     const peers = (options.peers ?? known).map((peer) => work.peers[peer]!);
     const raced = await race(work.own, peers, rounds, log);
     const bars = raced.rows.map(({ name, seconds }) => ({ name, ...seconds }));
-    if (options.out) writeFileAtomic(options.out, barChart(work.title, bars));
+    if (options.out) {
+      makeFolder(dirname(options.out));
+      writeFileAtomic(options.out, barChart(work.title, bars));
+    }
     return { work: options.work, title: work.title, rounds, machine: machineFacts(), ...raced };
   } finally {
     work.dispose?.();

@@ -6,7 +6,7 @@ import { batchPlan, checkWholeSize, loadBatch, validationBatches } from '../data
 import type { Volume, XYZ } from '../data/volume.js';
 import { tilesOfVolume } from '../data/volume-tiles.js';
 import { UserError } from '../errors.js';
-import { inferenceMetadata, inferenceModel } from '../inference/model.js';
+import { inferenceMetadata, inferenceModel, intensitiesOf } from '../inference/model.js';
 import type { Engine } from '../runtime/engine.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { initialize } from '../train/initialize.js';
@@ -19,7 +19,7 @@ import { weightsOf } from '../train/weights.js';
 
 export interface PretrainingOptions {
   readonly engine: Engine;
-  /** Hounsfield units. */
+  /** Hounsfield units, or with the setting `normalise=minmax` or `zscore` anything else. */
   readonly scan: Volume;
   /** Bytes of a `weights.safetensors` to go on from, which brings its network along; random weights without it. */
   readonly weights?: Uint8Array;
@@ -70,10 +70,12 @@ const decode = (bytes: Uint8Array): Safetensors =>
 
 /** Settings that make the network that weights are of, where they say it. */
 function networkOf({ metadata }: Safetensors): string[] {
+  const { normalise, window } = intensitiesOf(metadata, NAME);
   return [
     ...(metadata.network ? [`network=${metadata.network}`] : []),
     ...(metadata.whole_size ? [`whole=${metadata.whole_size}`] : []),
-    ...(metadata.hu_window ? [`hu=${metadata.hu_window}`] : []),
+    `normalise=${normalise}`,
+    `window=${JSON.stringify(window)}`,
   ];
 }
 
@@ -102,7 +104,7 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
   const config = resolveConfig({ preset, settings: [...(given ? networkOf(given) : []), ...settings] });
   const tile = tileOf(given) ?? config.whole;
   checkWholeSize(tile, config.whole);
-  const { training, validation } = tilesOfVolume(scan, tile);
+  const { training, validation } = tilesOfVolume(scan, tile, config.normalise);
   const sampling = samplingOptions(config);
   const { count } = microBatches(config);
   const workload = proxyWorkload(config, tile);

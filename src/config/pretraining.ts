@@ -1,10 +1,10 @@
 /** What decides a pre-training run: one schema, filled in from preset, then file, then `--set`. */
 import * as z from 'zod';
+import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/normalise.js';
 import { UserError } from '../errors.js';
 import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
 import { PROXIES } from './proxies.js';
 import {
-  CHEST_WINDOW,
   checkTraining,
   KERAS_NORM,
   sizeSchema,
@@ -23,7 +23,10 @@ export const configSchema = z.strictObject({
   proxy: z.enum(PROXIES).default('parts2whole'),
   /** Voxels of wholes and of resized parts, x×y×z; tiles of a whole multiple are averaged down to it. */
   whole: sizeSchema,
-  hu: windowSchema,
+  /** What the values of tiles are, as `prepare --normalise` made them. */
+  normalise: z.enum(NORMALISATIONS).default('hu'),
+  /** Values of tiles that become 0 and 1: HU, or thousandths of what `normalise` divides by. */
+  window: windowSchema,
   /** Parts of Parts2Whole, and of the analysis of either proxy's features. */
   part: z.strictObject({
     /** Least and most share of the whole's volume. */
@@ -50,7 +53,8 @@ const NETWORK = { levels: 3, skip: false, upsampling: 'nearest' } as const;
 const BASE = {
   ...TRAINING_DEFAULTS,
   proxy: 'parts2whole',
-  hu: CHEST_WINDOW,
+  normalise: 'hu',
+  window: INTENSITIES.hu.window,
   part: { scale: [1 / 16, 1 / 4], ratio: [3 / 4, 4 / 3], isotropic: false },
   intensity: 0,
   contrastive: { weight: 0, temperature: 0.7 },
@@ -131,15 +135,19 @@ function checkExtensions({ proxy, intensity, contrastive, batch, microBatch }: C
 
 export interface ConfigSources extends ConfigChanges {
   readonly preset: PresetName;
+  /** What the tiles hold; HU without it. */
+  readonly normalise?: Normalisation;
 }
 
 /** A configuration with changes: file, then settings, then flags. @throws UserError for unknown keys and impossible values */
 export const changeConfig = (base: Config, changes: ConfigChanges): Config =>
   checkConfig(withChanges(base, changes), changes.file?.path ?? 'configuration');
 
-/** A preset with changes; for Models Genesis its network has skip connections. @throws UserError as {@link checkConfig} */
-export function resolveConfig({ preset, ...changes }: ConfigSources): Config {
-  const base = { preset, ...PRESETS[preset] };
-  const isGenesis = withChanges(base, changes).proxy === 'genesis';
-  return changeConfig(isGenesis ? { ...base, network: { ...base.network, skip: true } } : base, changes);
+/** A preset with changes; for Models Genesis its network has skip connections, and the window is one for the values. @throws UserError as {@link checkConfig} */
+export function resolveConfig({ preset, normalise: given = 'hu', ...changes }: ConfigSources): Config {
+  const base = { preset, ...PRESETS[preset], normalise: given };
+  const { proxy, normalise } = withChanges(base, changes);
+  const window = INTENSITIES[normalise as Normalisation]?.window ?? base.window;
+  const network = { ...base.network, skip: base.network.skip || proxy === 'genesis' };
+  return changeConfig({ ...base, window, network }, changes);
 }

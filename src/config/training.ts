@@ -11,7 +11,7 @@ export const sizeSchema = z.preprocess(
   }),
 );
 
-/** HU that become 0 and 1. */
+/** Values that become 0 and 1. */
 export const windowSchema = z
   .strictObject({ low: z.number(), high: z.number() })
   .refine(({ low, high }) => low < high, { error: 'low must be below high' });
@@ -101,9 +101,6 @@ export type TrainingConfig = z.infer<typeof trainingSchema>;
 
 /** Normalisation as in Models Genesis' Keras code. */
 export const KERAS_NORM = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as const;
-
-/** The window of chest CTs in Models Genesis and Parts2Whole. */
-export const CHEST_WINDOW = { low: -1000, high: 1000 } as const;
 
 /** What every training starts from. */
 export const TRAINING_DEFAULTS = {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { fromSystemError, UserError } from '../errors.js';
+import { NORMALISATIONS } from './normalise.js';
 import { SPLITS } from './tile-source.js';
 import { REJECTIONS } from './tiling.js';
 
@@ -29,6 +30,10 @@ export const tiledScanSchema = z.strictObject({
   origin: triple(z.number()),
   /** 3×3, row-major. */
   direction: z.array(z.number()).length(9).readonly(),
+  /** Voxels that were NaN or infinite, and are stored as the least there is; absent when there were none. */
+  nonFinite: length.optional(),
+  /** Voxels whose HU int16 cannot hold, and that were clamped; absent when there were none. */
+  clamped: length.optional(),
   /** Path of the array below the store's folder: it may not lead out of it. */
   shard: z.string().regex(/^shards\/(?!(.*\/)?\.\.(\/|$)).+\.npy$/, 'a path below shards/'),
   tiles: z
@@ -51,6 +56,8 @@ export const storeOptionsSchema = z.strictObject({
   xyBorder: count,
   reject: z.enum(REJECTIONS),
   orientation: z.enum(['LPS', 'keep']),
+  /** What the values are; stores of versions that knew nothing else hold HU. */
+  normalise: z.enum(NORMALISATIONS).default('hu'),
   seed: z.int(),
   /** Share of the scans that are for validation; null when a file says which. */
   valFraction: z.number().min(0).max(1).nullable(),

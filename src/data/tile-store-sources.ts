@@ -27,7 +27,7 @@ export function identifyScans(paths: readonly string[]): Map<string, string> {
   const common = commonFolder(paths);
   const candidates = paths.map((path) => {
     const whole = relative(common, resolve(path)).split(sep).join('/');
-    const bare = whole.slice(0, -scanExtension(path)!.length);
+    const bare = whole.slice(0, whole.length - (scanExtension(path)?.length ?? 0));
     return [...new Set([basename(bare), bare, whole])];
   });
   const claims = new Map<string, number>();

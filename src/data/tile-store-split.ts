@@ -1,8 +1,8 @@
 /** Which scans are for training and which for validation: always whole scans, never single tiles. */
-import { readFileSync } from 'node:fs';
 import * as z from 'zod';
-import { abridged, fromSystemError, UserError } from '../errors.js';
+import { abridged, UserError } from '../errors.js';
 import { randomStream } from '../random.js';
+import { readRecords, readText } from '../tables/read.js';
 import type { Split } from './tile-source.js';
 
 /**
@@ -26,8 +26,7 @@ const splitFileSchema = z.strictObject({ train: z.array(z.string()), validation:
  * @throws UserError of kind `config` for a file of another form, and for scans that are missing or in both
  */
 export function readSplit(path: string, ids: readonly string[]): Map<string, Split> {
-  const text = readText(path);
-  const entries = /\.json$/i.test(path) ? parseJson(path, text) : parseCsv(path, text);
+  const entries = /\.json$/i.test(path) ? jsonEntries(path) : csvEntries(path);
   const split = new Map<string, Split>();
   for (const [id, purpose] of entries) {
     if ((split.get(id) ?? purpose) !== purpose) {
@@ -42,15 +41,8 @@ export function readSplit(path: string, ids: readonly string[]): Map<string, Spl
   return split;
 }
 
-function readText(path: string): string {
-  try {
-    return readFileSync(path, 'utf8').replace(/^\uFEFF/, '');
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-}
-
-function parseJson(path: string, text: string): [string, Split][] {
+function jsonEntries(path: string): [string, Split][] {
+  const text = readText(path);
   let content: unknown;
   try {
     content = JSON.parse(text);
@@ -66,13 +58,11 @@ function parseJson(path: string, text: string): [string, Split][] {
   ];
 }
 
-function parseCsv(path: string, text: string): [string, Split][] {
-  const lines = text.split(/\r?\n/).filter((line) => line.trim() !== '' && !/^id\s*,\s*split\s*$/.test(line));
-  return lines.map((line) => {
-    const [, id, split] = /^(.+),(.+)$/.exec(line) ?? [];
-    const purpose = split?.trim();
-    if (purpose !== 'train' && purpose !== 'validation') throw badSplit(path, 'a line is no split', line);
-    return [id!.trim(), purpose];
+function csvEntries(path: string): [string, Split][] {
+  const records = readRecords(path).filter(({ cells }) => cells.join() !== 'id,split');
+  return records.map(({ cells: [id, split, ...more] }) => {
+    if (more.length === 0 && (split === 'train' || split === 'validation')) return [id!, split];
+    throw badSplit(path, 'a line is no split', [id, split, ...more].join());
   });
 }
 

@@ -3,11 +3,11 @@
  * shard; so a run that was killed goes on with the first scan that has none.
  */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { fromSystemError, UserError } from '../errors.js';
-import { AtomicFile, removeTemporaries, writeFileAtomic } from '../files.js';
+import { AtomicFile, makeFolder, removeTemporaries, writeFileAtomic } from '../files.js';
 import {
   type StoreOptions,
   storeOptionsSchema,
@@ -60,6 +60,7 @@ export function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): Tile
   const { id, files, volume, origins } = scan;
   const shard = `shards/${id}.npy`;
   const tiles: TiledScan['tiles'][number][] = [];
+  for (const path of [join(folder, shard), recordPath(folder, id)]) makeFolder(dirname(path), folder);
   const file = new AtomicFile(join(folder, shard));
   try {
     file.write(shardHeader(origins.length, tileSize));
@@ -73,9 +74,11 @@ export function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): Tile
   } finally {
     file.discard();
   }
-  const { size, spacing, origin, direction } = volume;
+  const { size, spacing, origin, direction, nonFinite, beyondInt16: clamped } = volume;
   const sourceBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const tiled = { id, source: files[0]!.name, sourceBytes, size, spacing, origin, direction, shard, tiles };
+  const flaws = { ...(nonFinite && { nonFinite }), ...(clamped && { clamped }) };
+  const grid = { size, spacing, origin, direction, ...flaws };
+  const tiled = { id, source: files[0]!.name, sourceBytes, ...grid, shard, tiles };
   writeFileAtomic(recordPath(folder, id), `${JSON.stringify({ files, scan: tiled })}\n`);
   return tiled;
 }

@@ -1,5 +1,7 @@
 import { UserError } from '../errors.js';
 import { orientLPS } from './geometry.js';
+import { unlikeHounsfield } from './hounsfield.js';
+import { type Normalisation, normaliseVolume } from './normalise.js';
 import type { TileSource } from './tile-source.js';
 import { cutTile, isRejected, tileOrigins } from './tiling.js';
 import type { Volume, XYZ } from './volume.js';
@@ -15,17 +17,28 @@ const source = (volume: Volume, size: XYZ, origins: readonly XYZ[]): TileSource 
 });
 
 /**
- * Cuts a scan into tiles that stay in memory, those of (almost) only air left out; every eighth is for validation.
+ * Cuts a scan into tiles that stay in memory, where they are of HU without those of (almost) only air; every eighth is
+ * for validation.
  * @param size voxels of a tile along x, y, z
- * @throws UserError of kind `input` when fewer than two tiles are left
+ * @throws UserError of kind `input` when fewer than two tiles are left, or the values do not look like HU
  */
 export function tilesOfVolume(
   scan: Volume,
   size: XYZ,
+  normalise: Normalisation,
 ): { readonly training: TileSource; readonly validation: TileSource } {
-  const volume = orientLPS(scan);
-  const all = tileOrigins(volume.size, { size, zBorder: 0, xyBorder: 0, reject: 'air' });
-  const kept = all.filter((origin) => !isRejected(cutTile(volume, origin, size), 'air'));
+  const look = normalise === 'hu' ? unlikeHounsfield(scan) : null;
+  if (look !== null)
+    throw new UserError('input', {
+      what: 'the values of this scan do not look like HU: nothing is as light as air or fat',
+      got: look,
+      expected: 'a CT in HU: air at −1000, water at 0',
+      fix: 'for other modalities the setting normalise=minmax or normalise=zscore',
+    });
+  const volume = normaliseVolume(orientLPS(scan), normalise, 'the scan');
+  const reject = normalise === 'hu' ? 'air' : 'none';
+  const all = tileOrigins(volume.size, { size, zBorder: 0, xyBorder: 0, reject });
+  const kept = all.filter((origin) => !isRejected(cutTile(volume, origin, size), reject));
   if (kept.length < 2)
     throw new UserError('input', {
       what: 'too little of this scan can be trained on',

@@ -1,12 +1,11 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Correlation, pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
-import { toCsv } from '../csv.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
-import { checkWhole, fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { checkWhole, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { toCsv } from '../tables/csv.js';
 import { readMetrics } from '../train/metrics.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import { renderExperiment, trialsChart } from './page.js';
@@ -106,11 +105,11 @@ function planExperiment(
 
 /** @throws UserError when a trial has no such score */
 function scoreOf(result: JobResult, metric: string, { job }: Trial): number {
-  const scores = result.mean as Readonly<Record<string, number>>;
+  const scores = result.mean as Readonly<Record<string, number | null>>;
   const value = scores[metric];
-  if (value !== undefined) return value;
+  if (typeof value === 'number') return value;
   throw new UserError('config', {
-    what: 'the trials have no such score',
+    what: value === null ? 'this score is not defined for the samples' : 'the trials have no such score',
     where: 'metric',
     got: metric,
     expected: `one of ${Object.keys(scores).join(', ')} (${job})`,
@@ -184,11 +183,7 @@ export async function runExperiment(
     name === 'fig2'
       ? { jobs: planFig2(config, sources, out), trials: [] }
       : planExperiment(name, config, sources, out);
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const lock = acquireLock(out, 'experiment');
   try {
     const results = await runJobs(plan.jobs, { out, processes, ...(interrupted ? { interrupted } : {}) });

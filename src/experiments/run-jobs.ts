@@ -1,10 +1,10 @@
 /** Runs commands of `p2w` in processes of their own, several at once, and remembers what is done. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, openSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { startProgress } from '../progress.js';
 import type { Job } from './plan.js';
 
@@ -43,6 +43,14 @@ function doneBefore(out: string, { id, args }: Job): JobResult | undefined {
   }
 }
 
+function openLog(path: string): number {
+  try {
+    return openSync(path, 'a');
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+}
+
 const MS_BETWEEN_LOOKS = 200;
 const INTERRUPTED = 130;
 
@@ -51,7 +59,7 @@ async function runJob(
   { id, args }: Job,
   { out, interrupted = () => false }: RunJobsOptions,
 ): Promise<JobResult | null> {
-  const log = openSync(logPath(out, id), 'a');
+  const log = openLog(logPath(out, id));
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [...p2wCommand(), ...args, '--json'], {
@@ -104,11 +112,7 @@ export async function runJobs(
   options: RunJobsOptions,
 ): Promise<ReadonlyMap<string, JobResult> | null> {
   const { out, processes, interrupted = () => false } = options;
-  try {
-    mkdirSync(join(out, 'jobs'), { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(join(out, 'jobs'));
   const results = new Map<string, JobResult>();
   for (const job of jobs) {
     const before = doneBefore(out, job);

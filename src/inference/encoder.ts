@@ -5,10 +5,14 @@ import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError, type Model, sizeOf } from '../../graphs/onnx/types.js';
+import type { Normalisation } from '../data/normalise.js';
+import type { TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
+import type { HuWindow } from '../data/wholes.js';
 import { fromSystemError, UserError } from '../errors.js';
 import type { Engine, Session } from '../runtime/engine.js';
 import { nativeLayout } from '../train/native.js';
+import { intensitiesOf } from './model.js';
 
 /** What an encoder says of one batch. */
 export interface Encoding {
@@ -24,14 +28,20 @@ export interface Encoder {
   readonly metadata: Readonly<Record<string, string>>;
   /** Size of the tiles that it was trained on, if it says so. */
   readonly tile: XYZ | undefined;
+  /** What the values of images must be, and which of them the encoder tells apart. */
+  readonly normalise: Normalisation;
+  readonly window: HuWindow;
   /**
    * Encodes a batch of images. The first batch of a size takes longer: the model is loaded for it.
-   * @param hu [N,D,H,W] in Hounsfield units, x fastest; rounded for a model that takes int16
+   * @param values [N,D,H,W], x fastest: HU, or what `normaliseVolume` makes of a scan; rounded for a model that takes int16
    * @throws UserError when the values do not fill the shape, or the model cannot take it
    */
-  encode(hu: Float32Array | Int16Array, shape: readonly number[]): Promise<Encoding>;
+  encode(values: Float32Array | Int16Array, shape: readonly number[]): Promise<Encoding>;
   release(): Promise<void>;
 }
+
+/** The input of images: HU, or where they were normalised before, other values. */
+const imageOf = ({ inputs }: Model['graph']) => inputs.find(({ name }) => name === 'hu' || name === 'image');
 
 /** Sizes of batches whose sessions are kept. */
 const KEPT = 2;
@@ -51,15 +61,32 @@ async function load(
   if (!native) return engine.load(bytes, { threads });
   // In chunks of one pair of slices, which need no copies of their neighbours.
   const lowering = { choose: fastForms, native: { ...native, chunk: 1 } };
-  const lowered = lower(specialize(graph, { hu: shape }), lowering);
+  const lowered = lower(specialize(graph, { [imageOf(graph)!.name]: shape }), lowering);
   return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
+}
+
+/** @throws UserError of kind `data` for tiles whose values are others than an encoder was trained on */
+export function checkIntensities(
+  { normalise }: Pick<Encoder, 'normalise'>,
+  model: string,
+  { folder, manifest }: Pick<TileStore, 'folder' | 'manifest'>,
+): void {
+  const found = manifest.options.normalise;
+  if (found === normalise) return;
+  throw new UserError('data', {
+    what: 'these tiles hold other values than the encoder was trained on',
+    where: folder,
+    got: `normalise ${found}`,
+    expected: `normalise ${normalise}, as ${model} says`,
+    fix: `prepare them with --normalise ${normalise}, or give the scans themselves`,
+  });
 }
 
 const parseXYZ = (text: string | undefined): XYZ | undefined =>
   text?.split('x').map(Number) as unknown as XYZ | undefined;
 
 /**
- * Opens an encoder that `p2w export` wrote, or any model with an input `hu` [N,D,H,W] and an output `features` [N,C].
+ * Opens an encoder that `p2w export` wrote, or any model with an input `hu` (or `image`) [N,D,H,W] and an output `features` [N,C].
  * @param threads of one run; 0 leaves it to the engine
  * @throws UserError when the file cannot be read, or is no such model
  */
@@ -82,14 +109,15 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
   let model: Model;
   try {
     model = decodeModel(bytes);
-    const { inputs, outputs } = model.graph;
-    if (!inputs.some(({ name }) => name === 'hu') || !outputs.some(({ name }) => name === 'features'))
-      throw new GraphError('there is no input "hu" with an output "features"');
+    const { outputs } = model.graph;
+    if (!imageOf(model.graph) || !outputs.some(({ name }) => name === 'features'))
+      throw new GraphError('there is no input "hu" or "image" with an output "features"');
   } catch (error) {
     throw refuse(error);
   }
   const { metadata } = model;
-  const type = model.graph.inputs.find(({ name }) => name === 'hu')!.type === 'int16' ? 'int16' : 'float32';
+  const image = imageOf(model.graph)!;
+  const type = image.type === 'int16' ? 'int16' : 'float32';
   const multiples = (parseXYZ(metadata.size_multiple) ?? [1, 1, 1]).toReversed();
   const sessions = new Map<string, Session>();
 
@@ -122,12 +150,13 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
   return {
     metadata,
     tile: parseXYZ(metadata.tile_size),
-    encode: (hu, shape) =>
+    ...intensitiesOf(metadata, path),
+    encode: (values, shape) =>
       inTurn(async () => {
-        if (shape.length !== 4 || hu.length !== sizeOf(shape))
+        if (shape.length !== 4 || values.length !== sizeOf(shape))
           throw new UserError('input', {
             what: 'a batch of images is [N, depth, height, width]',
-            got: `${hu.length} values for [${shape.join(', ')}]`,
+            got: `${values.length} values for [${shape.join(', ')}]`,
           });
         if (multiples.some((multiple, i) => shape[i + 1]! % multiple !== 0))
           throw new UserError('input', {
@@ -137,8 +166,8 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
             expected: `multiples of ${multiples.toReversed().join(', ')}`,
           });
         const session = await sessionFor(shape);
-        const data = type === 'int16' ? Int16Array.from(hu, Math.round) : Float32Array.from(hu);
-        const { features } = await session.run({ hu: { type, shape, data } });
+        const data = type === 'int16' ? Int16Array.from(values, Math.round) : Float32Array.from(values);
+        const { features } = await session.run({ [image.name]: { type, shape, data } });
         return { dimensions: features!.shape[1]!, features: features!.data as Float32Array };
       }),
     release: () =>

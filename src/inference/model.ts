@@ -1,4 +1,4 @@
-/** Networks as portable models that take HU. */
+/** Networks as portable models that take the values of tiles: HU, or what `prepare --normalise` made of them. */
 import { autoencoderGraph, encoderGraph } from '../../graphs/artifacts/inference.js';
 import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
@@ -7,8 +7,12 @@ import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Config } from '../config/pretraining.js';
 import { METHODS } from '../config/proxies.js';
+import { windowSchema } from '../config/training.js';
 import { averagingFactors } from '../data/average.js';
+import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/normalise.js';
 import type { XYZ } from '../data/volume.js';
+import type { HuWindow } from '../data/wholes.js';
+import { UserError } from '../errors.js';
 
 /** How the weights of a model came about. */
 export interface TrainingFacts {
@@ -20,9 +24,50 @@ export interface TrainingFacts {
 }
 
 /** In words. @param average voxels that become one, x, y, z */
-const preprocessingOf = ({ hu }: Config, average: XYZ): string =>
-  `clipped to [${hu.low}, ${hu.high}] HU, mapped to [0, 1]` +
-  (average.some((f) => f > 1) ? `, averaged over blocks of ${average.join('×')} voxels (x×y×z)` : '');
+function preprocessingOf({ normalise, window }: Config, average: XYZ): string {
+  const { unit, how } = INTENSITIES[normalise];
+  return (
+    (how === null ? '' : `outside the model: ${how}; `) +
+    `inside the model: clipped to [${window.low}, ${window.high}] ${unit}, mapped to [0, 1]` +
+    (average.some((f) => f > 1) ? `, averaged over blocks of ${average.join('×')} voxels (x×y×z)` : '')
+  );
+}
+
+/** Name of the input: what takes HU says so. */
+export const inputName = (normalise: Normalisation): 'hu' | 'image' => (normalise === 'hu' ? 'hu' : 'image');
+
+function parseWindow(text: string, where: string): HuWindow {
+  try {
+    return windowSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    const facts = { got: text, expected: 'such as {"low":-1000,"high":1000}' };
+    throw new UserError('input', { what: 'the window that the file names is none', where, ...facts, cause });
+  }
+}
+
+/**
+ * What a model of ours says of the values that it takes; models of earlier versions take HU.
+ * @param where the model's file
+ * @throws UserError when they are normalised in a way that this version does not know, or the window is damaged
+ */
+export function intensitiesOf(
+  metadata: Readonly<Record<string, string>>,
+  where: string,
+): { readonly normalise: Normalisation; readonly window: HuWindow } {
+  const { normalise: name = 'hu', window = metadata.hu_window } = metadata;
+  const normalise = NORMALISATIONS.find((known) => known === name);
+  if (normalise === undefined)
+    throw new UserError('input', {
+      what: 'this version does not know how images are normalised for this model',
+      where,
+      got: name,
+      expected: NORMALISATIONS.join(', '),
+    });
+  return {
+    normalise,
+    window: window === undefined ? INTENSITIES[normalise].window : parseWindow(window, where),
+  };
+}
 
 /** What a model says of itself; every value is a string, as ONNX wants. @param tile voxels that it was trained on */
 export function inferenceMetadata(
@@ -41,11 +86,12 @@ export function inferenceMetadata(
     best_validation_mse: bestMse === null ? '' : String(bestMse),
     data_manifest_sha256: dataHash,
     seed: String(config.seed),
-    input: 'hu: Hounsfield units, [N, D, H, W]',
+    input: `${inputName(config.normalise)}: ${INTENSITIES[config.normalise].unit}, [N, D, H, W]`,
     axes: 'D = z (towards the head), H = y (towards the back), W = x (towards the left): LPS, x fastest',
-    preprocessing: `inside the model: ${preprocessingOf(config, average)}`,
+    normalise: config.normalise,
+    preprocessing: preprocessingOf(config, average),
     size_multiple: average.map((f) => f * 2 ** config.network.levels).join('x'),
-    hu_window: JSON.stringify(config.hu),
+    window: JSON.stringify(config.window),
     average: average.join('x'),
     tile_size: tile.join('x'),
     whole_size: config.whole.join('x'),
@@ -72,7 +118,8 @@ export function inferenceModel(
   const build = what === 'encoder' ? encoderGraph : autoencoderGraph;
   const [x, y, z] = average;
   const shape: DHW = [z, y, x];
-  const graph = build({ network: config.network, window: config.hu, average: shape, inputType }, weights);
-  const documentation = `Encoder of 3D CT images, pre-trained by ${METHODS[config.proxy].name}. For research, no medical device.`;
+  const { network, window, normalise } = config;
+  const graph = build({ network, input: inputName(normalise), window, average: shape, inputType }, weights);
+  const documentation = `Encoder of 3D ${normalise === 'hu' ? 'CT ' : ''}images, pre-trained by ${METHODS[config.proxy].name}. For research, no medical device.`;
   return encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
 }

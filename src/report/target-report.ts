@@ -37,7 +37,8 @@ export interface TargetReportData
   /** What the validation's score is called. */
   readonly scoreName: string;
   /** On the test samples. */
-  readonly scores: Readonly<Record<string, number>>;
+  /** Null where one is not defined. */
+  readonly scores: Readonly<Record<string, number | null>>;
   readonly testSamples: number;
   /** Of the second of two classes; null for anything else. */
   readonly roc: readonly Point[] | null;
@@ -89,7 +90,7 @@ function rocSection({ roc, classes, scores }: TargetReportData): Html | null {
     x: rate('False positive rate'),
     y: rate('True positive rate'),
     series: [
-      { name: `${classes[1]}, AUC ${scores.auc!.toFixed(3)}`, look: 'first', points: roc },
+      { name: `${classes[1]}, AUC ${scores.auc?.toFixed(3) ?? '–'}`, look: 'first', points: roc },
       {
         name: 'chance',
         look: 'reference',
@@ -109,7 +110,7 @@ function rocSection({ roc, classes, scores }: TargetReportData): Html | null {
 
 function scoresSection({ scores, testSamples }: TargetReportData): Html {
   const rows = Object.entries(scores).map(
-    ([name, value]) => html`<tr><th scope="row">${name}</th><td>${value.toFixed(4)}</td></tr>`,
+    ([name, value]) => html`<tr><th scope="row">${name}</th><td>${value?.toFixed(4) ?? '–'}</td></tr>`,
   );
   return html`<section><h2>Scores</h2><p>On ${testSamples} test samples.</p>
 <table class="numbers"><tbody>${rows}</tbody></table></section>`;
@@ -154,7 +155,7 @@ export function renderTargetReport(data: TargetReportData): string {
     title: data.title,
     createdAt: data.createdAt,
     lead: `Classes: ${classes.join(', ')}. Begun from ${begunFrom === 'random' ? 'random weights' : begunFrom}, tested on ${testSamples} samples that were neither trained nor validated on.`,
-    headline: shown.map(([label, value]) => ({ label, value: shortNumber(value) })),
+    headline: shown.map(([label, value]) => ({ label, value: value === null ? '–' : shortNumber(value) })),
     main: html`${curvesSection(data)}
 ${rocSection(data)}
 ${samplesSection(data)}

@@ -1,5 +1,6 @@
 import { createRequire } from 'node:module';
 import type * as ort from 'onnxruntime-node';
+import { mostThreads } from '../machine.js';
 import type { Device } from './device.js';
 import type { Engine, Session, SessionOptions } from './engine.js';
 import { commonOptions, fromOrt, mapTensors, runtimeError, toOrt } from './ort.js';
@@ -31,7 +32,8 @@ export const nodeEngineOn = (device: Device): Engine => ({
       session = await InferenceSession.create(model, {
         ...commonOptions(options),
         executionProviders: [providerFor(device)],
-        intraOpNumThreads: options.threads,
+        // A run of a larger machine may ask for more.
+        intraOpNumThreads: Math.min(options.threads, mostThreads()),
         // Threads stand still as soon as a run has ended: spinning, they slow other sessions down.
         // Numbers too small for a normal float slow the processor down a hundredfold, and carry nothing here.
         extra: { session: { force_spinning_stop: '1', set_denormal_as_zero: '1' } },

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { UserError } from '../errors.js';
+import { mostThreads } from '../machine.js';
 import type { Engine } from './engine.js';
 import {
   type OnDeviceModels,
@@ -47,7 +48,8 @@ async function load(name: WebPackage, threads: number): Promise<WebRuntime & Tra
   const { file, threads: most } = BUILDS[name];
   const runtime = (await import(pathToFileURL(join(locate(name), file)).href)) as WebRuntime &
     TrainingRuntime;
-  runtime.env.wasm.numThreads = Math.min(threads === 0 ? availableParallelism() : threads, most);
+  const wanted = threads === 0 ? availableParallelism() : threads;
+  runtime.env.wasm.numThreads = Math.min(wanted, most, mostThreads());
   runtime.env.logLevel = 'error';
   return runtime;
 }

@@ -30,11 +30,11 @@ export const spreadOver = (count: number, wanted: number): number[] =>
 
 /** The wholes that validation asks for: Models Genesis flips some of them. */
 function* validationWholes(store: TileStore, config: Config): Generator<Float32Array> {
-  const { proxy, whole, hu, validation } = config;
+  const { proxy, whole, window, validation } = config;
   const tiles = tilesOf(store, 'validation');
   if (proxy === 'parts2whole') {
     for (const tile of spreadOver(store.validation.length, validation.samples))
-      yield readWhole(tiles, tile, whole, hu);
+      yield readWhole(tiles, tile, whole, window);
     return;
   }
   for (const batch of validationBatches(tiles, { ...samplingOptions(config), limit: validation.samples })) {
@@ -50,7 +50,7 @@ export function meanWholeMse(store: TileStore, config: Config): number {
   const training = spreadOver(tiles.count, MEAN_OF);
   const mean = new Float64Array(config.whole[0] * config.whole[1] * config.whole[2]);
   for (const tile of training)
-    for (const [i, value] of readWhole(tiles, tile, config.whole, config.hu).entries())
+    for (const [i, value] of readWhole(tiles, tile, config.whole, config.window).entries())
       mean[i]! += value / training.length;
   const errors: number[] = [];
   for (const whole of validationWholes(store, config))

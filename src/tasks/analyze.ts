@@ -1,25 +1,23 @@
-import { mkdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
 import { contrastiveBounds, contrastiveLoss } from '../analysis/contrastive.js';
 import { cosineSeparation } from '../analysis/cosine.js';
 import { principalComponents, TSNE_STEPS, tsne, umap } from '../analysis/embedding.js';
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy, silhouette } from '../analysis/neighbours.js';
-import { CHEST_WINDOW } from '../config/training.js';
-import { toCsv } from '../csv.js';
 import { repeatVoxels } from '../data/average.js';
 import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
 import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
-import type { HuWindow } from '../data/wholes.js';
-import { checkWhole, fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
-import { type Encoder, openEncoder } from '../inference/encoder.js';
+import { checkWhole, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
+import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
+import { checkThreads } from '../machine.js';
 import { startProgress } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
 import { type EmbeddedPart, embeddingChart } from '../report/embedding-chart.js';
+import { toCsv } from '../tables/csv.js';
 import { openEngine } from '../train/open-engine.js';
 import { CONTRASTIVE, spreadOver } from './analyse-run.js';
 
@@ -92,13 +90,13 @@ function sampleParts(
   });
 }
 
-/** How an encoder was given parts, by what its file says; the store's tiles and ±1000 HU where it says nothing. */
-function givenParts({ metadata, tile }: Encoder, store: TileStore) {
+/** How an encoder was given parts, by what its file says; the store's tiles where it says nothing. */
+function givenParts({ metadata, tile, window }: Encoder, store: TileStore) {
   const size = (text: string | undefined) => text?.split('x').map(Number) as unknown as XYZ | undefined;
   return {
     whole: size(metadata.whole_size) ?? tile ?? store.size,
     average: size(metadata.average) ?? ([1, 1, 1] as const),
-    window: metadata.hu_window ? (JSON.parse(metadata.hu_window) as HuWindow) : CHEST_WINDOW,
+    window,
   };
 }
 
@@ -193,6 +191,7 @@ function namesOf(models: AnalyzeOptions['models']): string[] {
 export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> {
   const { models, out, seed = 1, parts = 200, pairParts = 24 } = options;
   const names = namesOf(models);
+  checkThreads('threads', options.threads ?? 0, 0);
   const store = openTileStore(options.data);
   const available = store.validation.length;
   const wanted = { wholes: options.wholes ?? 10, parts, pairWholes: options.pairWholes ?? 64, pairParts };
@@ -210,13 +209,10 @@ export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> 
     seed: seed + 1,
     withWhole: false,
   });
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const engine = await openEngine(options.device ?? 'auto');
   const encoders = models.map(({ path }) => openEncoder(path, engine, options.threads ?? 0));
+  for (const [i, encoder] of encoders.entries()) checkIntensities(encoder, models[i]!.path, store);
   const progress = startProgress({
     label: 'analyze',
     total: models.length * (embedded.length + paired.length),

@@ -1,4 +1,3 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Built, slotName } from '../../graphs/artifacts/built.js';
 import {
@@ -19,11 +18,12 @@ import type { Value } from '../../graphs/onnx/types.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
-import { CHEST_WINDOW, type TrainingConfig } from '../config/training.js';
+import type { TrainingConfig } from '../config/training.js';
+import { INTENSITIES } from '../data/normalise.js';
 import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { checkWhole, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { initialize } from '../train/initialize.js';
 import { built, encodeGraph, portable, type Workload } from '../train/models.js';
@@ -92,7 +92,7 @@ function newFormat(task: 'classify' | 'segment', options: ArtifactsOptions, whol
     size: options.size ?? whole,
     channels: options.channels ?? 1,
     type: 'int16',
-    window: CHEST_WINDOW,
+    window: INTENSITIES.hu.window,
   });
 }
 
@@ -236,14 +236,6 @@ export interface ArtifactsSummary {
   readonly step: number;
   readonly inputs: ArtifactsManifest['inputs'];
   readonly bytes: number;
-}
-
-function makeFolder(out: string): void {
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
 }
 
 /**

@@ -36,7 +36,17 @@ interface TrainedSite {
 }
 
 /** What sites must have in common, for their weights to mean the same. */
-const SHARED: readonly string[] = ['tile', 'format', 'kind', 'proxy', 'whole', 'hu', 'hidden', 'network'];
+const SHARED: readonly string[] = [
+  'tile',
+  'format',
+  'kind',
+  'proxy',
+  'whole',
+  'normalise',
+  'window',
+  'hidden',
+  'network',
+];
 
 /** @throws UserError naming the first thing in which a site differs from the first one */
 function refuseOthers([first, ...others]: readonly TrainedSite[]): void {

@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError } from '../errors.js';
+import { tell } from '../terminal.js';
 import { embed } from './embed.js';
 import { exportModel } from './export.js';
 import { writePhantoms } from './phantom.js';
@@ -24,7 +25,7 @@ const TILE_SIZE: XYZ = [32, 32, 16];
 const SETTINGS = [
   'steps=480',
   'batch=8',
-  'hu.high=400',
+  'window.high=400',
   'validation.every=48',
   'validation.samples=96',
   'checkpoints.keepLogSpaced=9',
@@ -36,10 +37,7 @@ const ANALYSED = { wholes: 64, parts: 6 };
  * @param out folder; its subfolders from an earlier demo are replaced
  * @param log one line before each step
  */
-export async function runDemo(
-  out: string,
-  log: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
-): Promise<DemoSummary> {
+export async function runDemo(out: string, log: (line: string) => void = tell): Promise<DemoSummary> {
   const started = performance.now();
   const at = (name: string) => join(out, name);
   const [phantoms, tiles, run, model] = [at('phantoms'), at('tiles'), at('run'), at('encoder')];

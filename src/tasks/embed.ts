@@ -2,12 +2,15 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
+import { checkHounsfield, unlikeHounsfield } from '../data/hounsfield.js';
+import { type Normalisation, normaliseVolume } from '../data/normalise.js';
 import { openTileStore, readTile } from '../data/tiles.js';
 import { cutTile, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
-import { type Encoder, openEncoder } from '../inference/encoder.js';
-import { startProgress } from '../progress.js';
+import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
+import { checkThreads } from '../machine.js';
+import { type Progress, startProgress } from '../progress.js';
 import { openEngine } from '../train/open-engine.js';
 import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
 
@@ -59,8 +62,9 @@ async function embedSource(encoder: Encoder, source: Source, per: 'scan' | 'tile
 const isStore = (path: string) => existsSync(join(path, 'manifest.json'));
 
 /** The scans of a tile store. */
-function* storeSources(path: string): Generator<Source> {
+function* storeSources(path: string, encoder: Encoder, model: string): Generator<Source> {
   const store = openTileStore(path);
+  checkIntensities(encoder, model, store);
   for (const scan of store.manifest.scans) {
     yield {
       name: scan.id,
@@ -71,6 +75,18 @@ function* storeSources(path: string): Generator<Source> {
       })(),
     };
   }
+}
+
+/** A scan in LPS orientation, in the values that an encoder takes. */
+async function readScan(path: string, normalise: Normalisation, progress: Progress): Promise<Volume> {
+  const stored = await readVolume(path);
+  if (normalise === 'hu') {
+    checkHounsfield(stored, path, true);
+    const look = unlikeHounsfield(stored);
+    if (look !== null)
+      progress.log(`${path}: the encoder takes HU, and these values do not look like HU: ${look}`);
+  }
+  return normaliseVolume(orientLPS(stored), normalise, path);
 }
 
 function scanSource(path: string, volume: Volume, size: XYZ): Source {
@@ -93,12 +109,13 @@ function scanSource(path: string, volume: Volume, size: XYZ): Source {
 }
 
 /**
- * Feature vectors of scans and tiles. Scans are brought into LPS orientation and cut into the tiles that the
- * model was trained on. A scan that cannot be read is reported and does not stop the others.
+ * Feature vectors of scans and tiles. Scans are brought into LPS orientation, normalised as the model says, and cut into
+ * the tiles that it was trained on. A scan that cannot be read is reported and does not stop the others.
  * @throws UserError when the model is no encoder, the device is not to be had, an input does not exist, or the result cannot be written
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
+  checkThreads('threads', options.threads ?? 0, 0);
   const encoder = openEncoder(options.model, await openEngine(options.device ?? 'auto'), options.threads);
   const stores = options.input.filter(isStore);
   const others = options.input.filter((path) => !isStore(path));
@@ -119,8 +136,8 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
       try {
         const sources =
           done < stores.length
-            ? storeSources(path)
-            : [scanSource(path, orientLPS(await readVolume(path)), size!)];
+            ? storeSources(path, encoder, options.model)
+            : [scanSource(path, await readScan(path, encoder.normalise, progress), size!)];
         for (const source of sources)
           rows.push(
             ...(await embedSource(encoder, source, options.per ?? (done < stores.length ? 'tile' : 'scan'))),

@@ -1,8 +1,9 @@
 import { type DetectionMarks, FROC_RATES, matchDetections, sensitivityAt } from '../analysis/froc.js';
 import { mean } from '../analysis/statistics.js';
-import { numberIn, type Row, readLines, readTable, requireColumns, type Table } from '../data/tables.js';
 import type { XYZ } from '../data/volume.js';
 import { abridged, UserError } from '../errors.js';
+import { readLines, readTable } from '../tables/read.js';
+import { numberIn, type Row, requireColumns, type Table } from '../tables/table.js';
 import { scoreColumn } from './evaluate-scores.js';
 import { type Evaluation, type Resampling, withIntervals } from './evaluation.js';
 

@@ -143,7 +143,9 @@ async function comparePair(
   const notes =
     undefinedNames.length === 0
       ? []
-      : [`${id}: ${undefinedNames.join(', ')} undefined, for ${empty.join(' and ')} has no foreground`];
+      : [
+          `${id}: ${undefinedNames.join(', ')} undefined, for ${empty.join(' and ')} ${empty.length > 1 ? 'have' : 'has'} no foreground`,
+        ];
   return { metrics: toMetrics(metrics), notes };
 }
 
@@ -196,11 +198,16 @@ function maskOf(path: string, { voxels }: Volume, label: number | undefined): Ui
   throw wrongValues(path, 'the reference holds values that are no classes', values, label, '');
 }
 
+/** How far sums of float32 probabilities, such as a softmax or a resampled map, may lie beyond 0 and 1. */
+const ROUNDING = 1.5e-6;
+
 /** The probability of the foreground in every voxel of a prediction. @throws UserError when its values are none */
 function probabilitiesOf(path: string, { voxels }: Volume, label: number | undefined): Voxels | Uint8Array {
   const values = surveyValues(voxels);
   if (label !== undefined && values.whole && Math.round(values.low) >= 0) return isLabel(voxels, label);
   if (values.low >= 0 && values.high <= 1) return voxels;
+  if (values.low >= -ROUNDING && values.high <= 1 + ROUNDING)
+    return voxels.map((value) => Math.min(Math.max(value, 0), 1));
   throw wrongValues(
     path,
     'the prediction holds neither classes nor probabilities',

@@ -1,6 +1,6 @@
 import { areaUnderRoc, averagePrecision, rankScores } from '../analysis/ranking.js';
-import { numberIn, type Row, requireColumns, type Table } from '../data/tables.js';
 import { abridged, UserError } from '../errors.js';
+import { numberIn, type Row, requireColumns, type Table } from '../tables/table.js';
 import { type Evaluation, type Resampling, withIntervals } from './evaluation.js';
 
 const PLACE_COLUMNS = ['seriesuid', 'coordX', 'coordY', 'coordZ'] as const;

@@ -1,5 +1,5 @@
-import { isTablePath, readTable, TABLE_EXTENSIONS } from '../data/tables.js';
 import { checkWhole, UserError } from '../errors.js';
+import { isTablePath, readTable, TABLE_EXTENSIONS } from '../tables/read.js';
 import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
 import { evaluateMasks } from './evaluate-masks.js';
 import { evaluateScores } from './evaluate-scores.js';

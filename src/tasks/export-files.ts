@@ -1,7 +1,6 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import type { Checkpoint } from '../train/checkpoint.js';
 import { genesisName } from '../train/genesis-names.js';
 import { writeSafetensors } from '../train/safetensors-file.js';
@@ -59,11 +58,7 @@ export function writeExport(
   checkpoint: Checkpoint,
   { model, card, metadata }: { model: Uint8Array; card: string; metadata: Readonly<Record<string, string>> },
 ): ExportFiles {
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  makeFolder(out);
   const paths = {
     weights: join(out, 'weights.safetensors'),
     card: join(out, 'model-card.md'),

@@ -29,10 +29,14 @@ export interface TargetExportSummary extends ExportFiles {
   readonly error: number;
 }
 
-const preprocessingOf = ({ window }: SampleFormat): string =>
-  window
-    ? `inside the model: clipped to [${window.low}, ${window.high}], mapped to [0, 1]`
-    : 'outside the model: normalise images as they were for training';
+/** Values that are no whole numbers were normalised before. */
+function preprocessingOf({ type, window }: SampleFormat): string {
+  const steps = [
+    ...(type === 'float32' ? ['outside the model: normalise images as they were for training'] : []),
+    ...(window ? [`inside the model: clipped to [${window.low}, ${window.high}], mapped to [0, 1]`] : []),
+  ];
+  return steps.join('; ');
+}
 
 function metadataOf(
   { network, kind, seed }: FinetuneConfig,
@@ -75,7 +79,7 @@ function card(
 | input | type and shape | meaning |
 |---|---|---|
 | \`image\` | ${format.type} [N, ${format.channels}, D, H, W], multiples of ${2 ** config.network.levels} | ${
-    format.window ? 'Hounsfield units or raw values' : 'normalised values'
+    metadata.preprocessing!.startsWith('outside') ? 'normalised values' : 'Hounsfield units or raw values'
   }, x fastest; D = z, H = y, W = x in LPS orientation |
 
 | output | type and shape | meaning |

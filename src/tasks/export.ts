@@ -1,9 +1,10 @@
 import type { Config } from '../config/pretraining.js';
 import { averagingFactors, repeatVoxels } from '../data/average.js';
+import { INTENSITIES, type Normalisation } from '../data/normalise.js';
 import type { PartBatch } from '../data/part-batch.js';
 import { partMatrices } from '../data/parts.js';
 import type { XYZ } from '../data/volume.js';
-import { inferenceMetadata, inferenceModel } from '../inference/model.js';
+import { inferenceMetadata, inferenceModel, inputName } from '../inference/model.js';
 import { randomStream } from '../random.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
@@ -38,7 +39,7 @@ export interface ExportSummary extends ExportFiles {
 }
 
 /**
- * Writes a checkpoint as a portable model that takes HU: `<what>.onnx`, `weights.safetensors` (unfolded, with
+ * Writes a checkpoint as a portable model that takes what it was trained on, mostly HU: `<what>.onnx`, `weights.safetensors` (unfolded, with
  * the names that Models Genesis' PyTorch code uses in its metadata) and `model-card.md`. The model is run and
  * compared with the training network before anything is written.
  * @throws UserError when there is no such checkpoint, or the two differ by more than 1e-4
@@ -62,11 +63,13 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   return { ...files, step: checkpoint.state.step, featureError };
 }
 
-/** Two images of noise in the HU of a chest, whose parts are the whole of them. */
-function noiseBatch(size: XYZ, seed: number): PartBatch {
+/** Two images of noise, a little beyond the usual window, whose parts are the whole of them. */
+function noiseBatch(size: XYZ, normalise: Normalisation, seed: number): PartBatch {
   const random = randomStream(seed, 'export check');
+  const { low, high } = INTENSITIES[normalise].window;
+  const beyond = (high - low) / 10;
   const wholes = Int16Array.from({ length: 2 * size[0] * size[1] * size[2] }, () =>
-    random.between(-1200, 1200),
+    random.between(low - beyond, high + beyond),
   );
   const { depth, height, width } = partMatrices({ start: [0, 0, 0], size }, size, size);
   const twice = (matrix: Float32Array) => Float32Array.of(...matrix, ...matrix);
@@ -76,7 +79,7 @@ function noiseBatch(size: XYZ, seed: number): PartBatch {
   return { ...facts, ...sizes, wholes, boxes: wholes, ...matrices, intensity: null };
 }
 
-/** Features of one batch of made-up HU by both networks. */
+/** Features of one batch of made-up images by both networks. */
 async function compareFeatures(
   config: Config,
   average: XYZ,
@@ -86,7 +89,7 @@ async function compareFeatures(
 ): Promise<number> {
   const part = { ...config.part, scale: [1, 1] as [number, number] };
   const small: Config = { ...config, part, batch: 2, microBatch: null };
-  const batch = noiseBatch(config.whole, config.seed);
+  const batch = noiseBatch(config.whole, config.normalise, config.seed);
   const extractor = await createFeatureExtractor(small, config.whole, nodeEngine);
   const session = await nodeEngine.load(model, { threads: config.threads });
   try {
@@ -94,10 +97,12 @@ async function compareFeatures(
       [...tensors].map(([name, { shape, data }]) => [name, { type: 'float32', shape, data } as EngineTensor]),
     );
     const expected = await extractor.features(batch, state);
-    const hu = repeatVoxels(batch.wholes, config.whole, average);
-    const data = inputType === 'int16' ? hu : Float32Array.from(hu);
+    const values = repeatVoxels(batch.wholes, config.whole, average);
+    const data = inputType === 'int16' ? values : Float32Array.from(values);
     const shape = [2, ...config.whole.map((size, i) => size * average[i]!).reverse()];
-    const got = (await session.run({ hu: { type: inputType, shape, data } })).features!.data as Float32Array;
+    const image = { type: inputType, shape, data };
+    const { features } = await session.run({ [inputName(config.normalise)]: image });
+    const got = features!.data as Float32Array;
     return checkedDifference(expected, got);
   } finally {
     await extractor.release();

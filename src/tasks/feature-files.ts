@@ -1,8 +1,9 @@
+import { dirname } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { writeNpy } from '../data/formats/npy.js';
 import type { XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 
 /** One feature vector, and what it describes. */
 export interface FeatureRow {
@@ -82,6 +83,7 @@ export function checkFeaturePath(path: string): void {
 /** Writes all rows atomically; `.npy` gets `<name>.rows.jsonl` beside it. @returns the files written */
 export async function writeFeatures(path: string, rows: readonly FeatureRow[]): Promise<string[]> {
   checkFeaturePath(path);
+  makeFolder(dirname(path));
   if (path.endsWith('.jsonl')) writeFileAtomic(path, toJsonl(rows));
   if (path.endsWith('.parquet')) writeFileAtomic(path, toParquet(rows));
   if (!path.endsWith('.npy')) return [path];

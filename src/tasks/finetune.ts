@@ -4,19 +4,21 @@ import { mean, standardDeviation } from '../analysis/statistics.js';
 import { checkSampleSize, type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { microBatches } from '../config/training.js';
-import {
-  checkSplit,
-  epochLength,
-  type SampleBatch,
-  type SamplePlan,
-  trainingSamples,
-} from '../data/samples/batches.js';
+import { epochLength, type SampleBatch, type SamplePlan, trainingSamples } from '../data/samples/batches.js';
+import { checkSplit, maskNotes } from '../data/samples/check.js';
 import { openSampleLoader } from '../data/samples/loader.js';
-import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
+import {
+  SAMPLE_SPLITS,
+  type SampleEntry,
+  type SampleManifest,
+  type SampleSplit,
+} from '../data/samples/manifest.js';
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
+import { checkThreads } from '../machine.js';
 import type { Engine } from '../runtime/engine.js';
+import { tell } from '../terminal.js';
 import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
 import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
@@ -35,7 +37,8 @@ import {
 } from '../train/target.js';
 import { insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
 import { withChosenForms } from '../train/tuner.js';
-import { rowsToCsv, type Scored, type Scores, scorePredictions } from './score-samples.js';
+import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
+import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
 
 export interface FinetuneOptions extends ConfigChanges {
   /** Folder of a sample store, as `prepare --task` writes it. */
@@ -57,30 +60,6 @@ export interface FinetuneOptions extends ConfigChanges {
   readonly resume?: boolean;
   /** Asked between steps; true finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
-}
-
-export interface TrialSummary {
-  readonly run: string;
-  readonly seed: number;
-  readonly step: number;
-  readonly bestStep: number;
-  readonly validationLoss: number;
-  /** On the test samples, with the best checkpoint. */
-  readonly test: Scores;
-}
-
-export interface FinetuneSummary {
-  readonly out: string;
-  readonly init: string;
-  /** Training samples of the first trial. */
-  readonly trainingSamples: number;
-  readonly testSamples: number;
-  /** Those that are finished. */
-  readonly trials: readonly TrialSummary[];
-  readonly interrupted: boolean;
-  readonly mean: Scores;
-  /** Over the trials, ddof 1; empty for one. */
-  readonly standardDeviation: Scores;
 }
 
 /** What all trials share. */
@@ -107,7 +86,7 @@ function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'
     });
   const of = (split: SampleSplit) => samples.filter((sample) => sample.split === split);
   const splits = { train: of('train'), validation: of('validation'), test: of('test') };
-  for (const [split, found] of Object.entries(splits)) checkSplit(found, split, store);
+  for (const split of SAMPLE_SPLITS) checkSplit(splits[split], split, store);
   return { store, splits };
 }
 
@@ -162,7 +141,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
     const samples = trainingSamples(manifest, asked.fraction, asked.seed);
     checkSplit(samples, 'train', store);
-    const weights = classWeightsFor(asked, store, samples);
+    const weights = classWeightsFor(asked, manifest, samples);
     const workload = foreign
       ? headWorkload(asked, manifest, foreign.dimensions, weights)
       : targetWorkload(asked, manifest, weights);
@@ -179,7 +158,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     writeRun(run, { data: options.data, format, config });
     if (begin?.report) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
-      process.stderr.write(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}\n`);
+      tell(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
@@ -209,7 +188,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
             predictor.predict(validation, current),
             false,
           );
-          return { loss, scores };
+          return { loss, scores: definedScores(scores) };
         },
         lossName: 'loss',
         interrupted: options.interrupted,
@@ -280,7 +259,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       where: begun.run,
       fix: 'add --resume to go on with it, or choose another folder',
     });
+  const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
+  for (const note of notes) tell(`note: ${note}`);
   const [first] = runs;
+  if (!begun) checkThreads('threads', first!.config.threads, 0);
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
   const foreign = isForeignEncoder(from)
@@ -301,35 +283,11 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     testSamples: data.splits.test.length,
     trials: finished,
     interrupted: finished.length < trials,
+    notes,
     mean: overTrials(finished, mean),
     standardDeviation: finished.length > 1 ? overTrials(finished, standardDeviation) : {},
   };
   if (!summary.interrupted)
     writeFileAtomic(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
-}
-
-function overTrials(trials: readonly TrialSummary[], of: (values: number[]) => number): Scores {
-  const names = Object.keys(trials[0]?.test ?? {});
-  const everywhere = names.filter((name) => trials.every(({ test }) => name in test));
-  return Object.fromEntries(everywhere.map((name) => [name, of(trials.map(({ test }) => test[name]!))]));
-}
-
-/** The summary for people. */
-export function formatFinetune(summary: FinetuneSummary): string {
-  const { out, init, trials, interrupted } = summary;
-  const lines = Object.entries(summary.mean).map(([name, value]) => {
-    const spread = summary.standardDeviation[name];
-    return `  ${name}: ${value.toFixed(4)}${spread === undefined ? '' : ` ± ${spread.toFixed(4)}`}`;
-  });
-  if (interrupted)
-    return `interrupted and saved, ${trials.length} trials finished; go on with the same command and --resume`;
-  const [only] = trials;
-  return [
-    `${out}: begun from ${init}, ${summary.trainingSamples} training samples, tested on ${summary.testSamples}` +
-      (trials.length === 1
-        ? `, best step ${only!.bestStep} of ${only!.step}`
-        : `, ${trials.length} trials, mean ± s.d.`),
-    ...lines,
-  ].join('\n');
 }

@@ -1,3 +1,4 @@
+import { dirname } from 'node:path';
 import { encoderGraph } from '../../graphs/artifacts/inference.js';
 import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
@@ -7,7 +8,7 @@ import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
 import type { XYZ } from '../data/volume.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { initialize } from '../train/initialize.js';
 import { buildGraph, encodeGraph, loweringFor, portable } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
@@ -76,7 +77,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const graph =
     options.what === 'encoder'
       ? encoderGraph(
-          { network: config.network, window: config.hu, inputType: 'float32' },
+          { network: config.network, window: config.window, inputType: 'float32' },
           initialize(reference.parameters, config.seed),
         )
       : buildGraph(KINDS[options.what], workload, config).graph;
@@ -85,7 +86,10 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
     options.what === 'encoder'
       ? encodeModel(toModel(lower(graph, { choose: plainForms })))
       : encodeGraph(built, portable(config));
-  if (options.out) writeFileAtomic(options.out, bytes);
+  if (options.out) {
+    makeFolder(dirname(options.out));
+    writeFileAtomic(options.out, bytes);
+  }
   return {
     what: options.what,
     config,

@@ -1,5 +1,7 @@
 import type { Config } from '../config/pretraining.js';
 import { METHODS, type ProxyName } from '../config/proxies.js';
+import { INTENSITIES } from '../data/normalise.js';
+import { inputName } from '../inference/model.js';
 import type { TrainState } from '../train/checkpoint.js';
 
 export interface ModelCardFacts {
@@ -33,6 +35,7 @@ export function modelCard({
   featureError,
 }: ModelCardFacts): string {
   const channels = config.network.width * 2 ** (config.network.levels + 1);
+  const { unit } = INTENSITIES[config.normalise];
   const [x, y, z] = metadata.size_multiple!.split('x');
   const output =
     what === 'encoder'
@@ -46,13 +49,13 @@ export function modelCard({
 
 | input | type and shape | meaning |
 |---|---|---|
-| \`hu\` | ${inputType} [N, D, H, W], multiples of ${z}, ${y}, ${x} | Hounsfield units, x fastest; D = z, H = y, W = x in LPS orientation |
+| \`${inputName(config.normalise)}\` | ${inputType} [N, D, H, W], multiples of ${z}, ${y}, ${x} | ${unit}, x fastest; D = z, H = y, W = x in LPS orientation |
 
 | output | type and shape | meaning |
 |---|---|---|
 ${output}
 
-Preprocessing is part of the model: HU are ${metadata.preprocessing!.replace('inside the model: ', '')}. BatchNorm is
+Preprocessing is ${metadata.preprocessing}. BatchNorm is
 folded into the convolutions. It was trained on tiles of ${metadata.tile_size!.replaceAll('x', '×')} voxels (x×y×z) at the spacing of the scans: nothing is resampled
 to a common one. Sizes that are no multiples are cut off at their ends by the poolings.
 

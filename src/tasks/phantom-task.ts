@@ -1,15 +1,14 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeMetaImage } from '../data/formats/metaimage.js';
 import { writeNifti } from '../data/formats/nifti.js';
 import { voxelToWorld, worldToVoxel } from '../data/geometry.js';
 import { cropAround, cropImage, cropMask } from '../data/samples/crop.js';
 import type { Grid, XYZ } from '../data/volume.js';
-import { fromSystemError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { makePhantom, type Phantom } from '../phantom/chest.js';
 import { makeBrain, makeLiver } from '../phantom/organs.js';
 import { randomStream } from '../random.js';
+import { toCsv } from '../tables/csv.js';
 import { checkPhantoms } from './phantom.js';
 
 /** Target tasks whose data sets there are phantoms of. */
@@ -41,12 +40,10 @@ const CROP_MM = 15;
 
 const idOf = (index: number) => `phantom-${String(index).padStart(4, '0')}`;
 
-function makeFolder(path: string): string {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
+/** A folder of the layout. */
+function folderIn(out: string, name: string): string {
+  const path = join(out, name);
+  makeFolder(path, out);
   return path;
 }
 
@@ -68,46 +65,46 @@ function negativesOf({ volume, masks, nodules }: Phantom, seed: number, index: n
   return found;
 }
 
-/** A line of a table, coordinates in mm. */
-const csv = (cells: readonly (string | number)[]) =>
-  cells.map((cell) => (typeof cell === 'number' ? cell.toFixed(4) : cell)).join(',');
-
-type Lines = string[];
+type Lines = (readonly (string | number)[])[];
 interface Layout {
-  /** Tables by their name, with their first lines. */
-  readonly tables: Readonly<Record<string, string>>;
-  /** Writes one scan, and its lines of each table. */
+  /** Columns of the tables by their name. */
+  readonly tables: Readonly<Record<string, readonly string[]>>;
+  /** Writes one scan, and its lines of each table, numbers in mm. */
   write(options: TaskPhantomOptions, index: number, lines: Readonly<Record<string, Lines>>): Promise<void>;
 }
+
+const COORDINATES = ['coordX', 'coordY', 'coordZ'];
+/** A tenth of a micrometre is enough. */
+const rounded = (cell: string | number) => (typeof cell === 'number' ? cell.toFixed(4) : cell);
 
 const phantomOf = ({ seed, size }: TaskPhantomOptions, index: number) => makePhantom({ seed, index, size });
 
 /** LUNA16: ten folders of scans, candidates and annotations. */
 const luna16: Layout = {
   tables: {
-    'candidates_V2.csv': 'seriesuid,coordX,coordY,coordZ,class',
-    'annotations.csv': 'seriesuid,coordX,coordY,coordZ,diameter_mm',
+    'candidates_V2.csv': ['seriesuid', ...COORDINATES, 'class'],
+    'annotations.csv': ['seriesuid', ...COORDINATES, 'diameter_mm'],
   },
   async write(options, index, lines) {
     const phantom = phantomOf(options, index);
     const id = idOf(index);
-    const folder = makeFolder(join(options.out, `subset${index % 10}`));
+    const folder = folderIn(options.out, `subset${index % 10}`);
     await writeMetaImage(join(folder, `${id}.mhd`), phantom.volume);
     for (const { world, diameterMm } of phantom.nodules) {
-      lines['candidates_V2.csv']!.push(csv([id, ...world, '1']));
-      lines['annotations.csv']!.push(csv([id, ...world, diameterMm]));
+      lines['candidates_V2.csv']!.push([id, ...world, '1']);
+      lines['annotations.csv']!.push([id, ...world, diameterMm]);
     }
     for (const world of negativesOf(phantom, options.seed, index))
-      lines['candidates_V2.csv']!.push(csv([id, ...world, '0']));
+      lines['candidates_V2.csv']!.push([id, ...world, '0']);
   },
 };
 
 /** Crops around the nodules of LIDC-IDRI, as several projects cut them. */
 const lidcCrops: Layout = {
-  tables: { 'labels.csv': 'file,patient_id,diameter_mm' },
+  tables: { 'labels.csv': ['file', 'patient_id', 'diameter_mm'] },
   async write(options, index, lines) {
     const { volume, masks, nodules } = phantomOf(options, index);
-    const folders = ['image', 'nodule_mask'].map((name) => makeFolder(join(options.out, name)));
+    const folders = ['image', 'nodule_mask'].map((name) => folderIn(options.out, name));
     for (const [i, { world, diameterMm }] of nodules.entries()) {
       const size = volume.spacing.map((mm) => Math.ceil((diameterMm + 2 * CROP_MM) / mm)) as unknown as XYZ;
       const grid = cropAround(volume, worldToVoxel(volume, world), size);
@@ -115,20 +112,20 @@ const lidcCrops: Layout = {
       const file = `${idOf(index)}_${i}.nii.gz`;
       await writeNifti(join(folders[0]!, file), { ...place, voxels: cropImage(volume, grid, -1000) });
       await writeNifti(join(folders[1]!, file), { ...place, voxels: cropMask(masks.nodule, grid) });
-      lines['labels.csv']!.push(csv([file, idOf(index), diameterMm]));
+      lines['labels.csv']!.push([file, idOf(index), diameterMm]);
     }
   },
 };
 
 /** A list of candidates beside volumes; nodules stand for emboli. */
 const candidateList: Layout = {
-  tables: { 'candidates.csv': 'volume,coordX,coordY,coordZ,label,patient' },
+  tables: { 'candidates.csv': ['volume', ...COORDINATES, 'label', 'patient'] },
   async write(options, index, lines) {
     const phantom = phantomOf(options, index);
     const id = idOf(index);
     await writeNifti(join(options.out, `${id}.nii.gz`), phantom.volume);
     const line = (world: XYZ, label: string) =>
-      lines['candidates.csv']!.push(csv([id, ...world, label, `patient ${index}`]));
+      lines['candidates.csv']!.push([id, ...world, label, `patient ${index}`]);
     for (const { world } of phantom.nodules) line(world, '1');
     for (const world of negativesOf(phantom, options.seed, index)) line(world, '0');
   },
@@ -148,7 +145,7 @@ const brats: Layout = {
   async write({ out, seed, size }, index) {
     const { contrasts, labels } = makeBrain(seed, index, size);
     const id = `Phantom_${String(index).padStart(3, '0')}`;
-    const folder = makeFolder(join(out, id));
+    const folder = folderIn(out, id);
     for (const [name, volume] of Object.entries(contrasts))
       await writeNifti(join(folder, `${id}_${name}.nii.gz`), volume);
     await writeNifti(join(folder, `${id}_seg.nii.gz`), labels);
@@ -173,14 +170,14 @@ export async function writeTaskPhantoms(options: TaskPhantomOptions): Promise<Ta
   checkPhantoms(options);
   makeFolder(out);
   const { tables, write } = LAYOUTS[task];
-  const lines = Object.fromEntries(
-    Object.entries(tables).map(([name, head]): [string, Lines] => [name, [head]]),
-  );
+  const lines = Object.fromEntries(Object.keys(tables).map((name): [string, Lines] => [name, []]));
   for (let index = 0; index < scans; index++) {
     await write(options, index, lines);
     onProgress?.(index + 1, scans);
   }
-  for (const [name, content] of Object.entries(lines))
-    writeFileAtomic(join(out, name), `${content.join('\n')}\n`);
+  for (const [name, columns] of Object.entries(tables)) {
+    const rows = lines[name]!.map((line) => line.map(rounded));
+    writeFileAtomic(join(out, name), toCsv(columns, rows));
+  }
   return { task, out, scans };
 }

@@ -1,12 +1,12 @@
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { writeMetaImage } from '../data/formats/metaimage.js';
 import { writeNifti } from '../data/formats/nifti.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { checkWhole, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { Nodule } from '../phantom/nodules.js';
+import { toCsv } from '../tables/csv.js';
 
 export interface WritePhantomsOptions {
   /** Folder: scans go to `scans/`, ground truth to `ground-truth/`. */
@@ -48,8 +48,7 @@ export function checkPhantoms({
 
 const annotation =
   (id: string) =>
-  ({ world, diameterMm }: Nodule) =>
-    [id, ...world.map((mm) => mm.toFixed(3)), diameterMm.toFixed(3)].join(',');
+  ({ world, diameterMm }: Nodule) => [id, ...[...world, diameterMm].map((mm) => mm.toFixed(3))];
 
 /**
  * Writes phantom chest CTs with ground truth: masks of lungs and nodules, and annotations.csv as LUNA16 has it.
@@ -60,14 +59,9 @@ export async function writePhantoms(options: WritePhantomsOptions): Promise<Phan
   checkPhantoms(options);
   const { out, scans, size, seed, format, onProgress } = options;
   const [scanFolder, truth] = [join(out, 'scans'), join(out, 'ground-truth')];
-  try {
-    mkdirSync(scanFolder, { recursive: true });
-    mkdirSync(truth, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  for (const folder of [scanFolder, truth]) makeFolder(folder);
   const written: { path: string; nodules: number }[] = [];
-  const lines = ['seriesuid,coordX,coordY,coordZ,diameter_mm'];
+  const lines: string[][] = [];
   for (let index = 0; index < scans; index++) {
     const id = `phantom-${String(index).padStart(4, '0')}`;
     const { volume, masks, nodules } = makePhantom({ seed, index, size });
@@ -81,6 +75,6 @@ export async function writePhantoms(options: WritePhantomsOptions): Promise<Phan
     onProgress?.(index + 1, scans);
   }
   const annotations = join(truth, 'annotations.csv');
-  writeFileAtomic(annotations, `${lines.join('\n')}\n`);
+  writeFileAtomic(annotations, toCsv(['seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm'], lines));
   return { scans: written, annotations };
 }

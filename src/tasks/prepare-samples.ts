@@ -1,21 +1,29 @@
-import { mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
+import { existsSync } from 'node:fs';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
+import { hasEmptyMask } from '../data/samples/check.js';
 import {
   checkSampleFormat,
+  isSampleStore,
   SAMPLE_SPLITS,
   type SampleFormat,
   type SampleSplit,
   sampleManifestPath,
   sampleManifestText,
 } from '../data/samples/manifest.js';
-import type { SampleSource } from '../data/samples/source.js';
+import { checkSourceIds, originHash, type SampleSource } from '../data/samples/source.js';
 import { drawSampleSplit } from '../data/samples/split.js';
 import { checkPatients, openSampleStore } from '../data/samples/store.js';
-import { finishedSamples, type WrittenSample, writeSamples } from '../data/samples/writer.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { removeTemporaries, writeFileAtomic } from '../files.js';
+import {
+  finishedSamples,
+  type SourceToWrite,
+  type WrittenSample,
+  writeSamples,
+} from '../data/samples/writer.js';
+import { removeLeftovers } from '../data/tile-store-writer.js';
+import { UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { version } from '../version.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions {
   readonly task: TaskName;
@@ -47,9 +55,9 @@ interface SplitFacts {
   readonly patients: number;
   /** By class; empty in segmentation. */
   readonly labels: Readonly<Record<string, number>>;
+  /** Samples whose mask has no voxel of any class; 0 in classification. */
+  readonly emptyMasks: number;
 }
-
-const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
 
 /**
  * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.
@@ -58,30 +66,32 @@ const { version } = createRequire(import.meta.url)('parts2whole/package.json') a
  */
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
   const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
+  if (options.negatives !== undefined && task !== 'ncc')
+    throw new UserError('usage', {
+      what: 'only candidates for nodules are thinned out',
+      where: '--negatives',
+      got: `--task ${task}`,
+      expected: '--task ncc',
+    });
   const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
   const format = checkSampleFormat(described);
-  if (sources.length === 0)
+  if (sources.length + problems.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
-  try {
-    mkdirSync(out, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  checkSourceIds(sources, input);
+  makeFolder(out);
   const lock = acquireLock(out, 'prepare');
   try {
-    removeTemporaries(out);
+    refuseOtherStore(out);
+    removeLeftovers(out);
     const written: { source: SampleSource; samples: readonly WrittenSample[] }[] = [];
     const failures = [...problems];
     for (const [i, source] of sources.entries()) {
       options.onProgress?.(i, sources.length);
-      try {
-        const samples =
-          finishedSamples(out, format, source.id) ??
-          writeSamples(out, format, source.id, await source.read());
+      const loaded = await loadSource(out, format, source);
+      if ('problem' in loaded) failures.push({ source: source.id, message: loaded.problem });
+      else {
+        const samples = 'finished' in loaded ? loaded.finished : writeSamples(out, format, loaded);
         written.push({ source, samples });
-      } catch (error) {
-        if (error instanceof UserError && error.kind === 'disk') throw error;
-        failures.push({ source: source.id, message: error instanceof Error ? error.message : String(error) });
       }
     }
     options.onProgress?.(sources.length, sources.length);
@@ -103,6 +113,33 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   }
 }
 
+/** @throws UserError when a folder holds the tiles of a pre-training, which would be lost */
+function refuseOtherStore(out: string): void {
+  if (!existsSync(sampleManifestPath(out)) || isSampleStore(out)) return;
+  throw new UserError('data', {
+    what: 'this folder holds something else than samples',
+    where: out,
+    got: sampleManifestPath(out),
+    fix: 'choose another folder',
+  });
+}
+
+/** The samples of a source from an earlier run of the same origin, or what is to be written, or why there are none. */
+async function loadSource(
+  out: string,
+  format: SampleFormat,
+  source: SampleSource,
+): Promise<{ finished: readonly WrittenSample[] } | SourceToWrite | { problem: string }> {
+  try {
+    const origin = await originHash(format, source.origin);
+    const finished = finishedSamples(out, source.id, origin);
+    return finished ? { finished } : { id: source.id, origin, samples: await source.read() };
+  } catch (error) {
+    if (error instanceof UserError) return { problem: error.message };
+    throw error;
+  }
+}
+
 function summarise(out: string): PrepareSamplesSummary {
   const { manifest, hash } = openSampleStore(out);
   const { task, kind, classes, failures } = manifest;
@@ -112,6 +149,7 @@ function summarise(out: string): PrepareSamplesSummary {
     return {
       samples: samples.length,
       patients: new Set(samples.map(({ patient }) => patient)).size,
+      emptyMasks: samples.filter(hasEmptyMask).length,
       labels: kind === 'classification' ? Object.fromEntries(classes.map((name, i) => [name, count(i)])) : {},
     };
   };
@@ -122,15 +160,19 @@ function summarise(out: string): PrepareSamplesSummary {
 /** A summary as text: a line a split, what failed and why. */
 export function formatPrepareSamples(summary: PrepareSamplesSummary): string {
   const { out, task, kind, splits, failures } = summary;
-  const lines = Object.entries(splits).map(([split, { samples, patients, labels }]) => {
+  const lines = Object.entries(splits).map(([split, { samples, patients, labels, emptyMasks }]) => {
     const counts = Object.entries(labels).map(([name, count]) => `${count} of class ${name}`);
+    if (emptyMasks > 0) counts.push(`${emptyMasks} with empty masks`);
     return `${split}: ${samples} samples of ${patients} patients${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`;
   });
+  const lacking = SAMPLE_SPLITS.filter((split) => splits[split].samples === 0);
   return [
     ...failures.map(({ source, message }) => `${source}: failed\n  ${message.replaceAll('\n', '\n  ')}`),
     `${out}: ${task}, ${kind}`,
     ...lines,
     ...(failures.length > 0 ? [`${failures.length} failed`] : []),
-    `next: p2w finetune --data ${out} --init random --out runs/finetune`,
+    ...(lacking.length === 0
+      ? [`next: p2w finetune --data ${out} --init random --out runs/finetune`]
+      : [`p2w finetune needs samples for ${lacking.join(', ')} too`]),
   ].join('\n');
 }

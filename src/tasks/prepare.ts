@@ -1,8 +1,8 @@
-import { mkdirSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
+import { checkHounsfield } from '../data/hounsfield.js';
+import { type Normalisation, normaliseVolume } from '../data/normalise.js';
 import type { Split } from '../data/tile-source.js';
 import {
   manifestPath,
@@ -24,11 +24,10 @@ import { openTileStore } from '../data/tiles.js';
 import { cutTile, isRejected, type Rejection, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { version } from '../version.js';
 import { startThreads } from '../worker.js';
-
-const { version } = createRequire(import.meta.url)('parts2whole/package.json') as { version: string };
 
 export interface PrepareOptions {
   /** Scans, and folders of scans. */
@@ -45,6 +44,11 @@ export interface PrepareOptions {
   readonly reject?: Rejection;
   /** `LPS` (the default) turns all scans alike, without resampling; `keep` leaves their axes as they are stored. */
   readonly orientation?: 'LPS' | 'keep';
+  /**
+   * What the values become: HU as they are, or thousandths of each scan's range or standard deviation. Without it scans
+   * must be of HU, and look like it.
+   */
+  readonly normalise?: Normalisation;
   /** Share of the scans that is for validation; default 0.2. */
   readonly valFraction?: number;
   /** A file that says which scan is for what, instead of `valFraction`: see {@link readSplit}. */
@@ -59,13 +63,23 @@ export interface PrepareOptions {
 
 export interface PrepareSummary {
   readonly out: string;
-  readonly scans: readonly { readonly id: string; readonly split: Split; readonly tiles: number }[];
+  readonly scans: readonly PreparedScan[];
   /** Scans that could not be used, and why. */
   readonly failures: readonly Failure[];
   readonly trainTiles: number;
   readonly validationTiles: number;
   /** Of the store: see {@link openTileStore}. */
   readonly hash: string;
+}
+
+interface PreparedScan {
+  readonly id: string;
+  readonly split: Split;
+  readonly tiles: number;
+  /** Voxels that were no numbers; absent when there were none. */
+  readonly nonFinite?: number;
+  /** Voxels whose HU are beyond int16; absent when there were none. */
+  readonly clamped?: number;
 }
 
 interface Failure {
@@ -88,7 +102,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   const sources = identifyScans((await findScans(options.input)).filter((path) => !isInside(path, out)));
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   try {
-    mkdirSync(out, { recursive: true });
+    makeFolder(out);
     const lock = acquireLock(out, 'prepare');
     try {
       claimFolder(out, storeOptions);
@@ -115,9 +129,9 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
 
 function checkedOptions(options: PrepareOptions): StoreOptions {
   const { size = [128, 128, 64], zBorder = 0, xyBorder = 0, reject = 'none' } = options;
-  const { orientation = 'LPS', seed = 1, split, valFraction = 0.2 } = options;
+  const { orientation = 'LPS', normalise = 'hu', seed = 1, split, valFraction = 0.2 } = options;
   const result = storeOptionsSchema.safeParse({
-    ...{ size, zBorder, xyBorder, reject, orientation, seed },
+    ...{ size, zBorder, xyBorder, reject, orientation, normalise, seed },
     valFraction: split === undefined ? valFraction : null,
   });
   if (!result.success) {
@@ -132,6 +146,13 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
       expected: `multiples of ${SIZE_FACTOR}`,
     });
   }
+  if (normalise !== 'hu' && reject !== 'none')
+    throw new UserError('usage', {
+      what: 'air and soft tissue are told by their HU, which normalised values are not',
+      where: 'reject',
+      got: `${reject}, with normalise ${normalise}`,
+      expected: 'none',
+    });
   return result.data;
 }
 
@@ -147,6 +168,8 @@ export interface ScanJob {
   readonly id: string;
   readonly path: string;
   readonly options: StoreOptions;
+  /** The user says that the values are HU, whatever they look like. */
+  readonly trusted: boolean;
 }
 
 /** Tiles all scans, several at once where that pays. */
@@ -154,9 +177,10 @@ async function tileScans(
   out: string,
   sources: ReadonlyMap<string, string>,
   options: StoreOptions,
-  { workers = mostThreads(), onProgress }: PrepareOptions,
+  { workers = mostThreads(), normalise, onProgress }: PrepareOptions,
 ): Promise<{ scans: TiledScan[]; failures: Failure[] }> {
-  const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options }));
+  const trusted = normalise === 'hu';
+  const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options, trusted }));
   const sizes = await Promise.all(jobs.map(({ path }) => sourceBytes(path)));
   const bytes = sizes.reduce((a, b) => a + b, 0);
   const count = Math.min(workers, jobs.length, Math.floor(bytes / BYTES_A_THREAD));
@@ -200,24 +224,29 @@ interface Problem {
 }
 
 /** Reads and tiles one scan. @throws UserError of kind `disk` when the tiles cannot be written */
-export async function tileScan({ out, id, path, options }: ScanJob): Promise<TiledScan | Problem> {
-  const loaded = await loadScan(out, id, path, options);
+export async function tileScan(job: ScanJob): Promise<TiledScan | Problem> {
+  const { out, options } = job;
+  const loaded = await loadScan(job);
   return 'problem' in loaded || 'shard' in loaded ? loaded : writeScan(out, loaded, options.size);
 }
 
 /** A scan that was finished before, one to be written, or why it cannot be used. Never rejects. */
-async function loadScan(
-  out: string,
-  id: string,
-  path: string,
-  options: StoreOptions,
-): Promise<TiledScan | ScanToTile | Problem> {
+async function loadScan({
+  out,
+  id,
+  path,
+  options,
+  trusted,
+}: ScanJob): Promise<TiledScan | ScanToTile | Problem> {
   try {
     const files = await sourceFiles(path);
     const finished = finishedScan(out, id, files, options.size);
     if (finished) return finished;
     const stored = await readVolume(path);
-    const volume = options.orientation === 'LPS' ? orientLPS(stored) : stored;
+    if (looksLikeMask(stored)) throw maskGiven(path);
+    if (options.normalise === 'hu') checkHounsfield(stored, path, trusted);
+    const turned = options.orientation === 'LPS' ? orientLPS(stored) : stored;
+    const volume = normaliseVolume(turned, options.normalise, path);
     return { id, files, volume, origins: keptOrigins(path, volume, options) };
   } catch (error) {
     return { problem: error instanceof Error ? error.message : String(error) };
@@ -240,16 +269,16 @@ function looksLikeMask({ voxels }: Volume): boolean {
   return true;
 }
 
+const maskGiven = (where: string) =>
+  new UserError('input', {
+    what: 'this is a mask, not a scan',
+    where,
+    got: `at most ${MOST_LABELS} different values, none below 0`,
+    expected: 'an image, such as a CT in HU',
+    fix: 'leave the folders of masks out of --input',
+  });
+
 function keptOrigins(path: string, volume: Volume, options: StoreOptions): XYZ[] {
-  if (looksLikeMask(volume)) {
-    throw new UserError('input', {
-      what: 'this is a mask, not a scan',
-      where: path,
-      got: `at most ${MOST_LABELS} different values, none below 0`,
-      expected: 'an image, such as a CT in HU',
-      fix: 'leave the folders of masks out of --input',
-    });
-  }
   const origins = tileOrigins(volume.size, options);
   if (origins.length === 0) {
     throw new UserError('input', {
@@ -276,15 +305,26 @@ function keptOrigins(path: string, volume: Volume, options: StoreOptions): XYZ[]
 
 function summarise(out: string, failures: readonly Failure[]): PrepareSummary {
   const { manifest, train, validation, hash } = openTileStore(out);
-  const scans = manifest.scans.map(({ id, split, tiles }) => ({ id, split, tiles: tiles.length }));
+  const scans = manifest.scans.map(
+    ({ id, split, tiles, nonFinite, clamped }): PreparedScan => ({
+      ...{ id, split, tiles: tiles.length },
+      ...(nonFinite && { nonFinite }),
+      ...(clamped && { clamped }),
+    }),
+  );
   return { out, scans, failures, trainTiles: train.length, validationTiles: validation.length, hash };
 }
+
+/** What was wrong with a few of a scan's voxels, as the end of a line. */
+const flawsOf = ({ nonFinite = 0, clamped = 0 }: Pick<PreparedScan, 'nonFinite' | 'clamped'>) =>
+  (nonFinite > 0 ? `; ${nonFinite} voxels were NaN or infinite` : '') +
+  (clamped > 0 ? `; ${clamped} voxels beyond ±32768 HU were clamped` : '');
 
 /** A summary as text: a line a scan, what failed and why, and the sums. */
 export function formatPrepare({ out, scans, failures, trainTiles, validationTiles }: PrepareSummary): string {
   const of = (split: Split) => scans.filter((scan) => scan.split === split).length;
   return [
-    ...scans.map(({ id, split, tiles }) => `${id}: ${tiles} tiles, ${split}`),
+    ...scans.map(({ id, split, tiles, ...flaws }) => `${id}: ${tiles} tiles, ${split}${flawsOf(flaws)}`),
     ...failures.map(({ source, message }) => `${source}: failed\n  ${message.replaceAll('\n', '\n  ')}`),
     `${out}: ${of('train')} scans (${trainTiles} tiles) for training, ${of('validation')} scans (${validationTiles} tiles) for validation, ${failures.length} failed`,
   ].join('\n');

@@ -4,8 +4,10 @@ import type { ConfigChanges } from '../config/layers.js';
 import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
 import { averagingFactors } from '../data/average.js';
 import { type Batch, openLoader, validationBatches } from '../data/loader.js';
+import { readManifest } from '../data/tile-store-manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
+import { checkThreads } from '../machine.js';
 import type { Engine } from '../runtime/engine.js';
 import { type Checkpoint, loadLast } from '../train/checkpoint.js';
 import { createEvaluator } from '../train/evaluator.js';
@@ -52,6 +54,20 @@ function resumedConfig(options: PretrainOptions): Config {
   return wanted;
 }
 
+/** The configuration of a new run: it takes what the tiles hold. */
+function newConfig({ data, ...changes }: PretrainOptions): Config {
+  const normalise = data === undefined ? 'hu' : readManifest(data).options.normalise;
+  const config = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  checkThreads('threads', config.threads, 0);
+  if (data === undefined || config.normalise === normalise) return config;
+  throw new UserError('config', {
+    what: 'the tiles hold other values than this configuration is for',
+    where: data,
+    got: `tiles of normalise ${normalise}, a configuration of ${config.normalise}`,
+    fix: 'leave normalise out of the configuration, and its window too: both follow the tiles',
+  });
+}
+
 function prepareRunFolder(options: PretrainOptions): { config: Config; resuming: boolean } {
   const exists = existsSync(configPath(options.out));
   if (exists && !options.resume)
@@ -62,7 +78,7 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
     });
   return exists
     ? { config: resumedConfig(options), resuming: true }
-    : { config: resolveConfig({ preset: 'tiny', ...options }), resuming: false };
+    : { config: newConfig(options), resuming: false };
 }
 
 /**

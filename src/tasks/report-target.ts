@@ -3,20 +3,21 @@ import { basename, join, resolve } from 'node:path';
 import { overlapMeasures } from '../analysis/overlap.js';
 import { rankScores, rocCurve } from '../analysis/ranking.js';
 import { openSampleStore, readSample, type SampleStore } from '../data/samples/store.js';
-import { numberIn, readTable, type Table } from '../data/tables.js';
 import type { Voxels } from '../data/volume.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { middleSlices } from '../report/slices.js';
 import { renderTargetReport, type SegmentedSample } from '../report/target-report.js';
+import { readTable } from '../tables/read.js';
+import { numberIn, type Table } from '../tables/table.js';
 import { resolveCheckpoint } from '../train/checkpoint.js';
 import { readMetrics } from '../train/metrics.js';
 import { openEngine } from '../train/open-engine.js';
 import { type FinetuneRunFacts, readFinetuneRun } from '../train/run.js';
 import { createPredictor, type Prediction, targetWorkload } from '../train/target.js';
-import type { TrialSummary } from './finetune.js';
+import type { TrialSummary } from './finetune-summary.js';
 import { sessionFacts } from './report.js';
-import type { Scores } from './score-samples.js';
+import { formatScore, type Scores } from './score-samples.js';
 
 export interface TargetReportOptions {
   /** Folder of a finished trial. */
@@ -147,6 +148,6 @@ export async function makeTargetReport(options: TargetReportOptions): Promise<Ta
     ...sessionFacts(options.run),
   });
   writeFileAtomic(report, page);
-  const scores = Object.entries(test).map(([name, value]) => `  ${name}: ${value.toFixed(4)}`);
+  const scores = Object.entries(test).map(([name, value]) => `  ${name}: ${formatScore(value)}`);
   return { report, text: [`wrote ${report}`, ...scores].join('\n'), test };
 }

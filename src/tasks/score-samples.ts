@@ -3,15 +3,16 @@ import { overlapMeasures } from '../analysis/overlap.js';
 import { areaUnderRoc, averagePrecision, rankScores } from '../analysis/ranking.js';
 import { mean } from '../analysis/statistics.js';
 import { surfaceMeasures } from '../analysis/surface.js';
-import { toCsv } from '../csv.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
+import { toCsv } from '../tables/csv.js';
 import type { Prediction } from '../train/target.js';
+import { toMetrics } from './evaluation.js';
 
-/** Measures by name; those that are not defined for the samples are left out. */
-export type Scores = Readonly<Record<string, number>>;
+/** Measures by name; null where one is not defined for the samples. */
+export type Scores = Readonly<Record<string, number | null>>;
 
 /** What a table says of one sample: its id first. */
-export type SampleRow = Readonly<Record<string, string | number>>;
+export type SampleRow = Readonly<Record<string, string | number | null>>;
 
 export interface Scored {
   readonly scores: Scores;
@@ -21,11 +22,15 @@ export interface Scored {
 /** Distances of surfaces within this count as none, mm. */
 const TOLERANCE_MM = 1;
 
-const defined = (scores: Readonly<Record<string, number>>): Scores =>
-  Object.fromEntries(Object.entries(scores).filter(([, value]) => !Number.isNaN(value)));
+/** Only the measures that are defined. */
+export const definedScores = (scores: Scores): Record<string, number> =>
+  Object.fromEntries(Object.entries(scores).filter((entry): entry is [string, number] => entry[1] !== null));
+
+/** A score for people. */
+export const formatScore = (value: number | null): string => value?.toFixed(4) ?? '–';
 
 /** AUC and average precision of one class against all others. */
-function ranking(predictions: readonly Classified[], positive: number): Scores {
+function ranking(predictions: readonly Classified[], positive: number): Record<string, number> {
   const of = (isPositive: boolean) =>
     predictions.flatMap(({ label, probabilities }) =>
       (label === positive) === isPositive ? probabilities[positive]! : [],
@@ -45,22 +50,17 @@ const mostLikely = ({ probabilities }: Classified) => probabilities.indexOf(Math
 export function scoreClasses(predictions: readonly Classified[], classes: readonly string[]): Scores {
   const right = predictions.filter((prediction) => mostLikely(prediction) === prediction.label).length;
   const accuracy = right / predictions.length;
-  if (classes.length === 2) return defined({ ...ranking(predictions, 1), accuracy });
+  if (classes.length === 2) return toMetrics({ ...ranking(predictions, 1), accuracy });
   const each = classes.map((_, c) => ranking(predictions, c));
   const meanOf = (name: string) => mean(each.map((scores) => scores[name]!).filter((v) => !Number.isNaN(v)));
-  return defined({ auc: meanOf('auc'), average_precision: meanOf('average_precision'), accuracy });
+  return toMetrics({ auc: meanOf('auc'), average_precision: meanOf('average_precision'), accuracy });
 }
 
 /** Means over samples of what is defined. */
-function means(rows: readonly Readonly<Record<string, number>>[]): Scores {
+function means(rows: readonly Scores[]): Scores {
   const names = [...new Set(rows.flatMap((row) => Object.keys(row)))];
-  return defined(
-    Object.fromEntries(
-      names.map((name) => [
-        name,
-        mean(rows.flatMap((row) => (Number.isNaN(row[name] ?? Number.NaN) ? [] : row[name]!))),
-      ]),
-    ),
+  return toMetrics(
+    Object.fromEntries(names.map((name) => [name, mean(rows.flatMap((row) => row[name] ?? []))])),
   );
 }
 
@@ -74,9 +74,10 @@ function scoreMask(store: SampleStore, { sample, probabilities }: Prediction, al
       const reference = mask!.map((label) => (label === c + 1 ? 1 : 0));
       const found = probabilities.subarray(c * voxels, (c + 1) * voxels);
       const overlap = overlapMeasures(found, reference);
-      if (!all) return { 'dice@0.5': overlap['dice@0.5'], 'iou_fg@0.5': overlap['iou_fg@0.5'] };
+      if (!all) return toMetrics({ 'dice@0.5': overlap['dice@0.5'], 'iou_fg@0.5': overlap['iou_fg@0.5'] });
       const binary = Uint8Array.from(found, (p) => (p > 0.5 ? 1 : 0));
-      return { ...overlap, ...surfaceMeasures(binary, reference, size, sample.spacing, TOLERANCE_MM) };
+      const surface = surfaceMeasures(binary, reference, size, sample.spacing, TOLERANCE_MM);
+      return toMetrics({ ...overlap, ...surface });
     }),
   );
 }

@@ -2,10 +2,10 @@
 import { readFileSync } from 'node:fs';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { formatShape, GraphError, type Model } from '../../graphs/onnx/types.js';
-import { CHEST_WINDOW } from '../config/training.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore, type SampleVoxels } from '../data/samples/store.js';
 import { fromSystemError, UserError } from '../errors.js';
+import { intensitiesOf } from '../inference/model.js';
 import { startProgress } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
 
@@ -36,10 +36,28 @@ function interfaceOf(path: string, { graph }: Model) {
   });
 }
 
-/** HU mapped to [0, 1]; other values as they are. */
-function normalised(image: SampleVoxels, { window, type }: SampleFormat): Float32Array {
-  const { low, high } = window ?? CHEST_WINDOW;
-  if (type === 'float32') return Float32Array.from(image);
+/**
+ * What the values of samples are multiplied by for an encoder of [N,D,H,W]: those that take normalised images take
+ * thousandths of what samples hold.
+ * @throws UserError when the samples were normalised in another way than the encoder was trained on
+ */
+function sampleScale({ type, window }: SampleFormat, path: string, { metadata }: Model): number {
+  const { normalise } = intensitiesOf(metadata, path);
+  const found = type === 'int16' ? 'hu' : window === null ? 'minmax' : 'zscore';
+  if (found === normalise) return normalise === 'hu' ? 1 : 1000;
+  throw new UserError('input', {
+    what: 'the samples hold other values than this encoder takes',
+    where: path,
+    got: `samples of --normalise ${found}`,
+    expected: normalise,
+    fix: `p2w prepare --task … --normalise ${normalise}`,
+  });
+}
+
+/** Values mapped to [0, 1]; those that are there already as they are. */
+function normalised(image: SampleVoxels, { window }: SampleFormat): Float32Array {
+  if (!window) return Float32Array.from(image);
+  const { low, high } = window;
   return Float32Array.from(image, (value) => (Math.min(Math.max(value, low), high) - low) / (high - low));
 }
 
@@ -56,7 +74,7 @@ function pooled({ data, shape }: EngineTensor): Float32Array {
 }
 
 /**
- * Runs a model on every sample, one by one. Images [N,D,H,W] are given as HU, as our own exports take them, images
+ * Runs a model on every sample, one by one. Images [N,D,H,W] are given as our own exports take them, mostly as HU, images
  * [N,C,D,H,W] as values from 0 to 1.
  * @throws UserError when the file is no encoder, or does not take the samples
  */
@@ -90,6 +108,7 @@ export async function foreignFeatures(
       where: path,
       got: `samples of ${channels}`,
     });
+  const scale = takesHu ? sampleScale(manifest, path, model) : 1;
   const shape = takesHu ? [1, z, y, x] : [1, channels, z, y, x];
   const type = image.type === 'int16' ? 'int16' : 'float32';
   const session = await engine.load(bytes, { threads });
@@ -99,7 +118,8 @@ export async function foreignFeatures(
     for (const [i, sample] of samples.entries()) {
       const voxels = readSample(store, sample).image;
       const values = takesHu ? voxels : normalised(voxels, manifest);
-      const data = type === 'int16' ? Int16Array.from(values) : Float32Array.from(values);
+      const scaled = (value: number) => (scale === 1 ? value : Math.round(value * scale));
+      const data = type === 'int16' ? Int16Array.from(values, scaled) : Float32Array.from(values, scaled);
       const out = await session.run({ [image.name]: { type, shape, data } });
       rows.set(sample.id, pooled(out[output.name]!));
       progress.update(i + 1);

@@ -4,7 +4,7 @@ import { homedir } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { FormTimes } from '../../graphs/forms/choice.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 
 /** Times of forms that were measured on this machine; nothing that happens to the file stops a run. */
 export interface FormCache {
@@ -57,6 +57,7 @@ export function openFormCache(
     read,
     add(times) {
       try {
+        makeFolder(folder);
         writeFileAtomic(path, `${JSON.stringify({ machine, times: { ...read(), ...times } }, null, 1)}\n`);
       } catch (error) {
         const [why] = (error as Error).message.split('\n');

@@ -1,6 +1,6 @@
 import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
 import { fromSystemError, UserError } from '../errors.js';
-import { truncateFile } from '../files.js';
+import { checkLinked, truncateFile } from '../files.js';
 
 /** One line of metrics.jsonl. It holds nothing that differs between two runs of the same seed: no times. */
 export type MetricRecord = Readonly<Record<string, number | null>>;
@@ -9,7 +9,7 @@ export interface Metrics {
   append(record: MetricRecord): void;
   /** Bytes written so far: what a checkpoint remembers. */
   bytes(): number;
-  /** Brings everything onto the disk. */
+  /** Brings everything onto the disk. @throws UserError when the file has been deleted meanwhile */
   sync(): void;
   close(): void;
 }
@@ -46,7 +46,10 @@ export function openMetrics(path: string, keepBytes: number): Metrics {
       bytes += line.length;
     },
     bytes: () => bytes,
-    sync: () => guarded(() => fsyncSync(fd)),
+    sync() {
+      checkLinked(fd, path);
+      guarded(() => fsyncSync(fd));
+    },
     close: () => closeSync(fd),
   };
 }

@@ -20,7 +20,7 @@ export const samplingOptions = (config: Config): SamplingOptions => ({
   batch: microBatches(config).size,
   wholeSize: config.whole,
   part: config.part,
-  window: config.hu,
+  window: config.window,
   intensity: config.intensity,
   paired: config.contrastive.weight > 0,
   seed: config.seed,
@@ -32,7 +32,7 @@ export function proxyOptions(config: Config, tile: XYZ, batch = microBatches(con
     batch,
     tile: depthHeightWidth(tile),
     whole: depthHeightWidth(config.whole),
-    window: config.hu,
+    window: config.window,
     box: depthHeightWidth(largestPart(tile, config.part)),
     network: config.network,
   };

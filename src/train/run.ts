@@ -59,7 +59,9 @@ export const isFinetuneRun = (run: string): boolean => 'kind' in readJson(run);
 /** What a pre-training run was started with. @throws UserError when the folder holds none, or its configuration is damaged */
 export function readRun(run: string): RunFacts {
   const path = configPath(run);
-  const { data, tile, ...config } = readJson(run);
+  // The window was called `hu` as long as there was nothing else.
+  const { data, tile, hu, ...settings } = readJson(run);
+  const config = hu === undefined ? settings : { window: hu, ...settings };
   if ('kind' in config)
     throw new UserError('run', {
       what: 'this is a fine-tuning run',

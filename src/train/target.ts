@@ -5,8 +5,9 @@ import { type SegmentationLoss, segmentation } from '../../graphs/tasks/segmenta
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { microBatches } from '../config/training.js';
 import { evaluationBatches, type SampleBatch } from '../data/samples/batches.js';
-import type { SampleEntry, SampleFormat } from '../data/samples/manifest.js';
-import { readSample, type SampleStore } from '../data/samples/store.js';
+import { voxelsOfClasses } from '../data/samples/check.js';
+import type { SampleEntry, SampleFormat, SampleManifest } from '../data/samples/manifest.js';
+import type { SampleStore } from '../data/samples/store.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
 import { buildGraph, loadGraph, type Workload } from './models.js';
 import type { State } from './stepper.js';
@@ -20,24 +21,19 @@ export type ClassWeights = readonly number[] | null;
  */
 export function classWeightsFor(
   { kind, balance }: FinetuneConfig,
-  store: SampleStore,
+  manifest: SampleManifest,
   samples: readonly SampleEntry[],
 ): ClassWeights {
   if (balance !== 'weights') return null;
-  const { classes } = store.manifest;
+  const { classes, size } = manifest;
   if (kind === 'classification') {
     const counts = classes.map((_, c) => samples.filter(({ label }) => label === c).length);
     if (classes.length === 2) return [counts[0]! / Math.max(1, counts[1]!)];
     return counts.map((count) => samples.length / (classes.length * Math.max(1, count)));
   }
-  const inside = new Float64Array(classes.length);
-  let voxels = 0;
-  for (const sample of samples) {
-    const { mask } = readSample(store, sample);
-    voxels += mask!.length;
-    for (const label of mask!) if (label > 0) inside[label - 1]!++;
-  }
-  return [...inside].map((count) => (voxels - count) / Math.max(1, count));
+  const [x, y, z] = size;
+  const voxels = samples.length * x * y * z;
+  return voxelsOfClasses(samples, manifest).map((count) => (voxels - count) / Math.max(1, count));
 }
 
 const segmentationLosses = (

@@ -1,9 +1,10 @@
 /** TensorBoard's event files: TFRecords that each hold one Event message. */
-import { closeSync, fsyncSync, mkdirSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import protobuf from 'protobufjs/light.js';
 import { fromSystemError } from '../errors.js';
+import { checkLinked, makeFolder } from '../files.js';
 
 const field = (id: number, type: string, rule?: string) => (rule ? { id, type, rule } : { id, type });
 /** The part of tensorflow's event.proto and summary.proto that scalars need. */
@@ -59,7 +60,7 @@ export interface EventWriter {
 }
 
 /**
- * Opens a new event file in a folder.
+ * Opens a new event file in a folder of an existing run.
  * @param step first step that will be written: events of earlier files from there on are taken back
  * @throws UserError when it cannot be written
  */
@@ -77,10 +78,8 @@ export function openEvents(folder: string, step: number): EventWriter {
       throw fromSystemError(error, path);
     }
   };
-  const fd = guarded(() => {
-    mkdirSync(folder, { recursive: true });
-    return openSync(path, 'ax');
-  });
+  makeFolder(folder, dirname(folder));
+  const fd = guarded(() => openSync(path, 'ax'));
   let pending: Buffer[] = [];
   const add = (event: object) =>
     pending.push(record(Event.encode({ wallTime: seconds(), ...event }).finish()));
@@ -94,6 +93,7 @@ export function openEvents(folder: string, step: number): EventWriter {
   return {
     scalar: (tag, at, value) => void add({ step: at, summary: { value: [{ tag, simpleValue: value }] } }),
     flush() {
+      checkLinked(fd, path);
       write();
       guarded(() => fsyncSync(fd));
     },

@@ -1,10 +1,8 @@
 /** A training from its first step, or from where it was interrupted, to its end; the folder's lock is the caller's. */
-import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import type { Loader } from '../data/read-ahead.js';
-import { fromSystemError } from '../errors.js';
-import { removeTemporaries } from '../files.js';
+import { makeFolder, removeTemporaries } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { peakMemoryBytes } from '../machine.js';
 import { startProgress } from '../progress.js';
@@ -70,11 +68,7 @@ export interface TrainingSummary {
 
 /** Makes a run's folder if need be, locks it, tidies up after a kill, and works in it. */
 export async function insideRun<T>(run: string, purpose: string, work: () => Promise<T>): Promise<T> {
-  try {
-    mkdirSync(join(run, 'checkpoints'), { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, run);
-  }
+  makeFolder(join(run, 'checkpoints'));
   const lock = acquireLock(run, purpose);
   try {
     removeTemporaries(run);

@@ -19,6 +19,7 @@ import { microBatches, type TrainingConfig } from '../config/training.js';
 import { machineFacts } from '../machine.js';
 import { startProgress } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
+import { tell } from '../terminal.js';
 import { type FormCache, openFormCache } from './form-cache.js';
 import { timePattern } from './form-times.js';
 import { buildGraph, sessionOptions, type Workload } from './models.js';
@@ -162,7 +163,7 @@ export async function withChosenForms<C extends TrainingConfig>(
   workload: Workload,
   config: C,
   engine: Engine,
-  log: (line: string) => void = (line) => process.stderr.write(`${line}\n`),
+  log: (line: string) => void = tell,
 ): Promise<C> {
   const { forms, steps } = config;
   if (forms !== 'auto' && forms !== 'tuned') return config;

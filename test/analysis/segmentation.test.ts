@@ -16,7 +16,11 @@ describe.each(golden.masks.map((pair, i) => ({ ...pair, i })))('pair $i', (pair)
     const names = Object.keys(found).filter((name) => name in pair.values);
     expect(names).toContain('soft_dice');
     // MONAI sums float32 probabilities in float64, as we do.
-    for (const name of names) expect(found[name], name).toBeCloseTo(pair.values[name]!, 12);
+    for (const name of names) {
+      const expected = pair.values[name]!;
+      if (expected === null) expect(found[name], name).toBeNaN();
+      else expect(found[name], name).toBeCloseTo(expected, 12);
+    }
   });
 
   it('distances agree with MONAI and SciPy, for empty masks too', () => {
@@ -46,7 +50,8 @@ describe('overlapMeasures', () => {
         const iou = ab['iou_fg@0.5'];
         if (Number.isNaN(iou)) expect(ab['dice@0.5']).toBeNaN();
         else expect(ab['dice@0.5']).toBeCloseTo((2 * iou) / (1 + iou), 12);
-        expect(ab.miou_genesis).toBeCloseTo(ab['iou2@0.5'], 12);
+        if (Number.isNaN(iou)) expect(ab).toEqual(overlapMeasures([0], [0]));
+        else expect(ab.miou_genesis).toBeCloseTo(ab['iou2@0.5'], 12);
       }),
     );
   });
@@ -66,15 +71,13 @@ describe('overlapMeasures', () => {
     expect(found.miou_genesis).toBeCloseTo(0.5 / 2 / 10, 12);
   });
 
-  it('of two empty masks: no foreground to measure, and a perfect background', () => {
-    const found = overlapMeasures([0, 0], [0, 0]);
-    expect(found).toEqual({
-      miou_genesis: 1,
-      'iou_fg@0.5': Number.NaN,
-      'iou2@0.5': 1,
-      'dice@0.5': Number.NaN,
-      soft_dice: 1,
-    });
+  it.each([
+    ['empty masks', [0, 0]],
+    ['probabilities that find nothing', [0.5, 0.1]],
+  ])('are not defined where there is no foreground: %s', (_, probabilities) => {
+    const found = overlapMeasures(Float32Array.from(probabilities), [0, 0]);
+    expect(Object.values(found)).toEqual(Object.values(found).map(() => Number.NaN));
+    expect(Object.keys(found)).toHaveLength(5);
   });
 });
 

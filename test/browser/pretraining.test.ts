@@ -44,6 +44,14 @@ describe('pre-training on a scan in memory', () => {
     expect(again).toBe(first.mse);
   });
 
+  test('a scan of no HU is refused, unless it is normalised', async () => {
+    const mr = { ...scan, voxels: scan.voxels.map((hu) => Math.max(0, hu + 1000)) };
+    const open = (more: readonly string[]) =>
+      opened({ scan: mr, settings: [...settings, ...more] }, async ({ config }) => config.window);
+    await expect(open([])).rejects.toThrow(/do not look like HU[\s\S]*normalise=minmax/);
+    expect(await open(['normalise=minmax'])).toEqual({ low: 0, high: 1000 });
+  });
+
   test('its encoder is one that Node.js runs', async () => {
     const path = join(folder, 'encoder.onnx');
     await opened({}, async (training) => {

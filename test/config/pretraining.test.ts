@@ -10,7 +10,8 @@ describe('a configuration', () => {
   test.each(PRESET_NAMES)('preset %s is complete and valid', (preset) => {
     expect(resolveConfig({ preset })).toMatchObject({
       preset,
-      hu: { low: -1000, high: 1000 },
+      normalise: 'hu',
+      window: { low: -1000, high: 1000 },
       network: { levels: 3, skip: false },
     });
   });
@@ -59,7 +60,7 @@ describe('a configuration', () => {
     [['network.widht=3'], /network.*widht/],
     [['optimizer.name="lamb"'], /optimizer/],
     [['part.scale=[0.5,0.1]'], /part\.scale: the first number must not be above the second/],
-    [['hu.low=2000'], /hu: low must be below high/],
+    [['window.low=2000'], /window: low must be below high/],
     [['batch=16', 'microBatch=5'], /micro-batch does not divide/],
     [['whole=30x32x16'], /multiples of 8/],
     [['steps'], /key=value/],

@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll } from 'vitest';
@@ -30,12 +30,14 @@ export const TILE_OPTIONS: StoreOptions = {
   xyBorder: 0,
   reject: 'none',
   orientation: 'LPS',
+  normalise: 'hu',
   seed: 1,
   valFraction: 0.5,
 };
 
 /** A store of two scans of 12 tiles each, one for training and one for validation. */
 export async function sampleStore(folder: string): Promise<TileStore> {
+  mkdirSync(folder, { recursive: true });
   const scans = [];
   for (const [i, split] of (['train', 'validation'] as const).entries()) {
     const volume = noiseVolume([32, 24, 16], i);

@@ -150,6 +150,8 @@ def masks():
                        "miou_genesis": np.mean([two(t).mean() for t in np.arange(0.5, 1, 0.05)])}
             if not y.any():  # the foreground is in neither mask at thresholds of 0.8 and above: it does not count
                 values["miou_genesis"] = np.mean([1.0 if t > 0.79 else two(t).mean() for t in np.arange(0.5, 1, 0.05)])
+        else:  # MONAI's smoothing makes it 1, but a class that is in neither mask has no overlap
+            values["soft_dice"] = None
         cases.append({"size": shape[::-1], "spacing": spacing, "tolerance": tolerance,
                       "percent": probability.ravel().tolist(), "reference": "".join(map(str, y.astype(int))), "values": values})
     return cases

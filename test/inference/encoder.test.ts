@@ -32,7 +32,7 @@ function exported(inputType: 'float32' | 'int16'): Graph {
     if (name.includes('norm') || name.endsWith('bias'))
       weights.set(name, noise(values.length, name.length, 0.5, 1));
   }
-  const graph = encoderGraph({ network: config.network, window: config.hu, inputType }, weights);
+  const graph = encoderGraph({ network: config.network, window: config.window, inputType }, weights);
   return lower(graph, { choose: plainForms });
 }
 

@@ -60,7 +60,7 @@ describe('maps of features', () => {
 });
 
 describe('analyze', () => {
-  const SETTINGS = ['network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'hu.high=400'];
+  const SETTINGS = ['network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'window.high=400'];
 
   beforeAll(async () => {
     await sampleStore(at('tiles'));
@@ -94,7 +94,7 @@ describe('analyze', () => {
     const factor = name === 'half' ? 2 : 1;
     for (const [i, { tile, part }] of samples.entries()) {
       const voxels = readTile(store, store.validation[tile]!);
-      const resized = resizedPart({ voxels, size: store.size }, part, config.whole, config.hu);
+      const resized = resizedPart({ voxels, size: store.size }, part, config.whole, config.window);
       const image = repeatVoxels(resized, config.whole, [factor, factor, factor]);
       const { features, dimensions } = await encoder.encode(image, [1, 8, 8, 16]);
       for (let c = 0; c < dimensions; c++) expect(features[c]).toBeCloseTo(expected[i * dimensions + c]!, 4);

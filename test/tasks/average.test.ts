@@ -136,8 +136,8 @@ describe('is refused', () => {
   test('for runs of another network or other images', async () => {
     await train('wide', { steps: 1 }, ['network.width=4']);
     await refused({ runs: [at('north'), at('wide')] }, /network .*"width":4/);
-    await train('window', { steps: 1 }, ['hu.high=500']);
-    await refused({ runs: [at('north'), at('window')] }, /hu .*500/);
+    await train('window', { steps: 1 }, ['window.high=500']);
+    await refused({ runs: [at('north'), at('window')] }, /window .*500/);
   });
 
   test('for weights that are not numbers', async () => {

@@ -1,3 +1,4 @@
+import { execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
@@ -6,6 +7,20 @@ import { temporaryFolder } from '../data/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
 
 const folder = temporaryFolder();
+const ROOT = join(import.meta.dirname, '../..');
+
+/** The modules that a command line loads, one URL a line. */
+function loadedBy(args: readonly string[]): string {
+  const hooks = `import { writeSync } from 'node:fs';
+    export const load = (url, context, next) => (writeSync(2, url + '\\n'), next(url, context));`;
+  const url = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+  const register = url(`import { register } from 'node:module'; register(${JSON.stringify(url(hooks))});`);
+  return spawnSync(process.execPath, ['--import', register, 'dist/bin/p2w.js', ...args], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  }).stderr;
+}
+
 const COMMANDS = [
   'demo',
   'phantom',
@@ -41,6 +56,40 @@ describe('p2w', () => {
   });
 
   test.each([
+    ['inspect', 'file'],
+    ['average', 'runs'],
+    ['bench', 'work'],
+    ['experiment', 'name'],
+    ['artifacts', 'action'],
+  ])('%s --help describes what it takes without a flag', async (name, positional) => {
+    expect((await p2w([name, '--help'])).stdout).toMatch(new RegExp(`Positionals:\n +${positional} +\\w`));
+  });
+
+  test.each([
+    [['--version'], []],
+    [['--help'], []],
+    [['inspect', '--help'], ['inspect']],
+  ])('%j loads no other command', (args, loaded) => {
+    const found = [...loadedBy(args).matchAll(/dist\/(.*)\.js/g)].map(([, file]) => file!);
+    expect(found.filter((file) => /^bin\/commands\//.test(file))).toEqual(
+      ['index', ...loaded].map((name) => `bin/commands/${name}`),
+    );
+    if (loaded.length === 0)
+      expect(found.filter((file) => /^(src|graphs)\//.test(file)).sort()).toEqual([
+        'src/errors',
+        'src/terminal',
+        'src/version',
+      ]);
+  });
+
+  test('runs from its sources, too', () => {
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    const run = (...args: string[]) => execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+    expect(run('--import', 'tsx', 'bin/p2w.ts', '--version')).toBe(`${version}\n`);
+    expect(run('dist/bin/p2w.js', '--version')).toBe(`${version}\n`);
+  });
+
+  test.each([
     ['no command', [], /name a command/],
     ['an unknown command', ['train'], /Unknown/],
     ['an unknown flag', ['graph', '--presett', 'tiny'], /presett/],
@@ -50,9 +99,22 @@ describe('p2w', () => {
     [
       'text for a number',
       ['pretrain', '--data', '.', '--out', 'x', '--steps', 'many'],
-      /--steps: .*a number/,
+      /--steps: .*a number[\s\S]*got: +many/,
     ],
+    [
+      'a number without its digits',
+      ['prepare', '--input', '.', '--out', 'x', '--valFraction', 'a half'],
+      /got: +a half/,
+    ],
+    ['a negated value', ['pretrain', '--data', '.', '--no-out'], /--out: .*a value/],
+    [
+      'a value for a switch',
+      ['pretrain', '--out', 'x', '--resume=maybe'],
+      /--resume: .*no value[\s\S]*maybe/,
+    ],
+    ['a part of a value', ['pretrain', '--out.x', 'x'], /--out: .*a value/],
     ['an option without its value', ['pretrain', '--data', '', '--out', 'x'], /--data: .*a value/],
+    ['a number that is left out', ['pretrain', '--data', '.', '--out', 'x', '--steps'], /--steps: .*a value/],
     ['one option twice', ['graph', '--preset', 'tiny', '--preset', 'small'], /--preset: .*one value/],
     [
       'an experiment in no process',

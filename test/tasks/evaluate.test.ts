@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeMetaImage } from '../../src/data/formats/metaimage.js';
@@ -82,6 +83,33 @@ describe('masks', () => {
     );
   });
 
+  test('a class that is in neither mask: every measure of overlap is null, and said in words', async () => {
+    const labels = await scan('two-classes.nii', slab(1, 3, 2));
+    const args = ['--prediction', labels, '--reference', labels, '--label', '7'];
+    const found = lastJson(await p2w(['evaluate', ...args, '--json']));
+    for (const name of ['miou_genesis', 'iou_fg@0.5', 'iou2@0.5', 'dice@0.5', 'soft_dice', 'hausdorff95_mm'])
+      expect(found[name], name).toBeNull();
+    expect(found.notes[0]).toMatch(
+      /miou_genesis.* undefined, for the reference and the prediction have no foreground/,
+    );
+  });
+
+  test('probabilities that rounding has put beyond 0 and 1 are those from 0 to 1', async () => {
+    const reference = await scan('inside.nii', slab(1, 3));
+    const of = async (name: string, low: number, high: number) => {
+      const volume = slab(2, 4, high);
+      const voxels = volume.voxels.map((value) => (value === 0 ? low : value));
+      return { prediction: await scan(name, { ...volume, voxels }), reference };
+    };
+    const exact = (await evaluate(await of('exact.nii', 0, 1))).metrics;
+    for (const label of [{}, { label: 1 }])
+      expect((await evaluate({ ...(await of('over.nii', -1e-8, 1.000001)), ...label })).metrics).toEqual(
+        exact,
+      );
+    expect(await errorOf(await of('far.nii', 0, 1.00001))).toMatch(/neither classes nor probabilities/);
+    expect(await errorOf(await of('below.nii', -1e-5, 1))).toMatch(/neither classes nor probabilities/);
+  });
+
   test('an empty mask: what is not defined is null, and said in words', async () => {
     const prediction = await scan('empty.nii', slab(9, 9));
     const reference = await scan('full.nii', slab(0, 2));
@@ -93,6 +121,7 @@ describe('masks', () => {
   });
 
   test('folders are paired by name: mean, standard deviation and interval', async () => {
+    for (const name of ['predictions', 'references']) mkdirSync(file(name));
     for (const [name, shift] of [
       ['a', 0],
       ['b', 1],
@@ -164,6 +193,14 @@ describe('scores', () => {
     expect(json.average_precision).toBeCloseTo((1 + 2 / 3) / 2, 12);
     expect(json.intervals.auc[0]).toBeLessThan(0.75);
     expect(json.intervals.auc[1]).toBe(1);
+  });
+
+  test('labels may be written as whole numbers with decimals', async () => {
+    const { metrics } = await evaluate({
+      prediction: table('scores.csv', 'id,score', 'a,0.9', 'b,0.4'),
+      reference: table('floats.csv', 'id,label', 'a,1.0', 'b,0.0'),
+    });
+    expect(metrics.auc).toBe(1);
   });
 
   test('samples may be places in scans, as in LUNA16’s candidates', async () => {

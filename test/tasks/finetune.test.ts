@@ -4,16 +4,19 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
+import type { SampleEntry } from '../../src/data/samples/manifest.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
 import { UserError } from '../../src/errors.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { exportModel } from '../../src/tasks/export.js';
 import { exportTarget } from '../../src/tasks/export-target.js';
 import { type FinetuneOptions, finetune } from '../../src/tasks/finetune.js';
+import { formatFinetune } from '../../src/tasks/finetune-summary.js';
 import { inspect } from '../../src/tasks/inspect.js';
-import { prepareSamples } from '../../src/tasks/prepare-samples.js';
+import { formatPrepareSamples, prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { makeTargetReport } from '../../src/tasks/report-target.js';
+import { rowsToCsv, scorePredictions } from '../../src/tasks/score-samples.js';
 import { checkpointPath, loadCheckpoint } from '../../src/train/checkpoint.js';
 import { foreignFeatures } from '../../src/train/foreign-encoder.js';
 import { readMetrics } from '../../src/train/metrics.js';
@@ -97,6 +100,16 @@ describe('finetune', () => {
     expect(Object.keys(summary.mean)).toEqual(
       expect.arrayContaining(['miou_genesis', 'iou_fg@0.5', 'soft_dice', 'hausdorff95_mm', 'surface_dice']),
     );
+  });
+
+  test('a trial whose folder is deleted while it trains is an error, and does not come back half', async () => {
+    const out = join(folder, 'deleted');
+    const interrupted = () => {
+      rmSync(out, { recursive: true, force: true });
+      return false;
+    };
+    await expect(finetune(options('deleted', { interrupted }))).rejects.toThrow(/this is not there/);
+    expect(existsSync(out)).toBe(false);
   });
 
   test('a trial that was interrupted ends with the same bytes', async () => {
@@ -284,6 +297,81 @@ describe('finetune', () => {
     await expect(
       finetune(options('classify', { resume: true, flags: { steps: 30, batch: 5 } })),
     ).rejects.toThrow(/these differ: batch/);
+  });
+
+  test('masks that are all empty are refused before anything is written, some are said', async () => {
+    const lines = (splits: Readonly<Record<string, readonly number[]>>) =>
+      Object.entries(splits).flatMap(([split, patients]) =>
+        patients.map((i) => {
+          const file = `p${String(i).padStart(2, '0')}_0.nii.gz`;
+          return `images/${file},labels/${file},${split}`;
+        }),
+      );
+    // Patients of an even number have no ball.
+    for (const [name, splits, message] of [
+      [
+        'none',
+        { train: [0, 2], validation: [1], test: [3] },
+        /all masks of the train samples are empty: there is nothing to learn/,
+      ],
+      [
+        'unseen',
+        { train: [1], validation: [3], test: [0, 2] },
+        /all masks of the test samples are empty: there is nothing to measure[\s\S]*2 masks without a voxel of ball/,
+      ],
+    ] as const) {
+      writeFileSync(at(`raw/${name}.csv`), ['image,mask,split', ...lines(splits)].join('\n'));
+      const common = { task: 'manifest', size: [16, 16, 8], classes: ['ball'] } as const;
+      await prepareSamples({ ...common, input: at(`raw/${name}.csv`), out: at(name) });
+      await expect(finetune({ ...segment(`${name}-run`), data: at(name) })).rejects.toThrow(message);
+      expect(existsSync(at(`${name}-run`))).toBe(false);
+    }
+    const table = ['image,mask,split', ...lines({ train: [0, 1, 2, 3], validation: [5], test: [7] })];
+    writeFileSync(at('raw/some.csv'), table.join('\n'));
+    const prepared = await prepareSamples({
+      ...{ task: 'manifest', input: at('raw/some.csv'), out: at('some'), size: [16, 16, 8] },
+      classes: ['ball', 'cube'],
+    });
+    expect(prepared.splits.train.emptyMasks).toBe(2);
+    expect(formatPrepareSamples(prepared)).toContain('train: 4 samples of 4 patients: 2 with empty masks');
+    const { notes } = await finetune({ ...segment('some-run', { flags: { steps: 1 } }), data: at('some') });
+    expect(notes).toEqual([
+      '2 of 4 masks of the train samples are empty',
+      'no mask of the train samples has a voxel of cube: it cannot be learnt',
+      'no mask of the validation samples has a voxel of cube: it cannot be measured',
+      'no mask of the test samples has a voxel of cube: it cannot be measured',
+    ]);
+  });
+
+  test('what is not defined for the samples is null, a dash for people, and nothing in a table', async () => {
+    const store = openSampleStore(at('masked'));
+    const isEmpty = ({ classVoxels }: SampleEntry) => classVoxels![0] === 0;
+    const nothing = async (samples: readonly SampleEntry[]) => {
+      const probabilities = new Float32Array(16 * 16 * 8);
+      const predictions = samples.map((sample) => ({ sample, probabilities, loss: 0, weight: 1 }));
+      return scorePredictions(
+        store,
+        (async function* () {
+          yield* predictions;
+        })(),
+        true,
+      );
+    };
+    const { samples } = store.manifest;
+    const empty = await nothing(samples.filter(isEmpty).slice(0, 2));
+    expect(new Set(Object.values(empty.scores))).toEqual(new Set([null]));
+    expect(Object.keys(empty.scores)).toContain('miou_genesis');
+    const all = await nothing([samples.find(isEmpty)!, samples.find((sample) => !isEmpty(sample))!]);
+    expect(all.scores).toMatchObject({ 'dice@0.5': 0, surface_dice: 0, hausdorff95_mm: null });
+    expect(rowsToCsv(all.rows).split('\n')[1]).toMatch(/^[^,]+,[^,]+,{6,}$/);
+    const summary = { out: 'o', init: 'random', trainingSamples: 1, testSamples: 1, trials: [], notes: [] };
+    const text = formatFinetune({
+      ...summary,
+      interrupted: false,
+      mean: empty.scores,
+      standardDeviation: {},
+    });
+    expect(text).toMatch(/dice@0\.5: –\n/);
   });
 
   test('a test split of one class is refused: it has no AUC', async () => {

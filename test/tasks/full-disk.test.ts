@@ -3,8 +3,13 @@ import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportModel } from '../../src/tasks/export.js';
+import { writePhantoms } from '../../src/tasks/phantom.js';
+import { writeTaskPhantoms } from '../../src/tasks/phantom-task.js';
+import { prepare } from '../../src/tasks/prepare.js';
+import { prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { checkpointPath, loadCheckpoint } from '../../src/train/checkpoint.js';
+import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 
 const folder = temporaryFolder();
@@ -32,6 +37,7 @@ beforeAll(async () => {
 afterAll(() => {
   if (mounted) execFileSync('umount', [disk]);
 });
+const emptied = () => execFileSync('sh', ['-c', 'rm -rf "$0"/*', disk]);
 const resize = (size: string) => execFileSync('mount', ['-o', `remount,size=${size}`, disk]);
 
 /** Room for a run up to some step, and not for the rest of it. */
@@ -60,10 +66,48 @@ test('a disk that fills up while a checkpoint is saved leaves the last one whole
 
 test('a disk that is full while exporting leaves no model under its name', async (context) => {
   if (!mounted) return context.skip('no small disk to fill can be mounted here');
-  execFileSync('rm', ['-rf', join(disk, 'run')]);
+  emptied();
   resize('16k');
   const out = join(disk, 'encoder');
   await expect(exportModel({ run: reference, out })).rejects.toThrow(/the disk is full/);
   expect(existsSync(join(out, 'encoder.onnx'))).toBe(false);
   expect(readdirSync(out).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+test('a disk that is full while phantoms are written is said to be full', async (context) => {
+  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  emptied();
+  resize('64k');
+  const common = { scans: 2, size: [32, 32, 32] as const, seed: 1 };
+  for (const [name, write] of Object.entries({
+    gz: (out: string) => writePhantoms({ ...common, out, format: 'nii.gz' }),
+    mhd: (out: string) => writePhantoms({ ...common, out, format: 'mhd' }),
+    bms: (out: string) => writeTaskPhantoms({ ...common, out, task: 'bms' }),
+  })) {
+    await expect(write(join(disk, name)), name).rejects.toThrow(/the disk is full/);
+    emptied();
+  }
+});
+
+test('a read-only disk is said to be read-only, by every command', async (context) => {
+  if (!mounted) return context.skip('no read-only disk can be mounted here');
+  emptied();
+  execFileSync('mount', ['-o', 'remount,ro', disk]);
+  const out = join(disk, 'new', 'folder');
+  const samples = { task: 'manifest' as const, input: join(folder, 'table.csv'), out };
+  const commands: Record<string, () => Promise<unknown>> = {
+    phantom: () => writePhantoms({ out, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' }),
+    prepare: () => prepare({ input: [join(folder, 'scans')], out, size: [16, 8, 8] }),
+    'prepare --task': () => prepareSamples({ ...samples, columns: BALL_COLUMNS, size: [16, 16, 8] }),
+    pretrain: () => pretrain({ ...options, out }),
+    export: () => exportModel({ run: reference, out }),
+  };
+  try {
+    await writePhantoms({ out: folder, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' });
+    await writeBalls(folder, { patients: 4, each: 1, size: [16, 16, 8] });
+    for (const [name, run] of Object.entries(commands))
+      await expect(run(), name).rejects.toThrow(/the file system is read-only/);
+  } finally {
+    execFileSync('mount', ['-o', 'remount,rw', disk]);
+  }
 });

@@ -94,6 +94,23 @@ describe('pretrain', () => {
     expect(resultOf('interrupted')).toEqual(resultOf('reference'));
   });
 
+  test.each([
+    ['the run', '.'],
+    ['its metrics', 'metrics.jsonl'],
+    ['its events', 'events'],
+  ])('%s deleted while it trains is an error, and does not come back half', async (_, what) => {
+    const name = `deleted-${what}`;
+    const path = join(run(name), what);
+    const interrupted = () => {
+      rmSync(path, { recursive: true, force: true });
+      return false;
+    };
+    const error = await pretrain(options(name, { interrupted })).catch((reason: unknown) => reason);
+    expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
+    expect((error as Error).message).toMatch(/this is not there/);
+    expect(existsSync(path)).toBe(false);
+  });
+
   test('a tuned run keeps its forms: resumed, it ends with the same bytes whatever was measured since', async () => {
     process.env.XDG_CACHE_HOME = join(folder, 'cache');
     const tuned = { settings: [...SETTINGS, 'forms=tuned'] };

@@ -47,6 +47,7 @@ const STATE: TrainState = {
 
 beforeEach(() => {
   rmSync(join(run, 'checkpoints'), { recursive: true, force: true });
+  mkdirSync(join(run, 'checkpoints'));
   saveCheckpoint(path, TENSORS, STATE);
 });
 

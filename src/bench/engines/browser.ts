@@ -79,7 +79,9 @@ function serve({ folders, contents }: Site, received: (text: string) => void): P
       return;
     }
     response.writeHead(200, head(extname(file)));
-    createReadStream(file).pipe(response);
+    createReadStream(file)
+      .on('error', () => response.destroy())
+      .pipe(response);
   });
   return new Promise((done) => server.listen(0, '127.0.0.1', () => done(server)));
 }

@@ -32,7 +32,7 @@ export interface EncoderJob {
 /** An untrained encoder as `p2w export` writes it. */
 function exportedEncoder(config: Config): Uint8Array {
   const { parameters } = buildGraph('evaluation', proxyWorkload(config, config.whole), config);
-  const options = { network: config.network, window: config.hu, inputType: 'float32' } as const;
+  const options = { network: config.network, window: config.window, inputType: 'float32' } as const;
   const graph = encoderGraph(options, initialize(parameters, config.seed));
   return encodeModel(toModel(lower(graph, { choose: plainForms })));
 }

@@ -1,9 +1,6 @@
+import type { Normalisation } from '../normalise.js';
 import type { LabelledData } from '../samples/source.js';
 import type { XYZ } from '../volume.js';
-
-/** How values become what a network takes. */
-export const NORMALISATIONS = ['hu', 'minmax', 'zscore'] as const;
-export type Normalisation = (typeof NORMALISATIONS)[number];
 
 /** What may be asked of an adapter; each has defaults of its own. */
 export interface AdapterOptions {
@@ -16,6 +13,10 @@ export interface AdapterOptions {
   readonly classes?: readonly string[];
   /** Where a table's columns are found: `image`, `mask`, `label`, `patient`, `split`, `id`, as `{column}` in a text. */
   readonly columns?: Readonly<Record<string, string>>;
+  /** Of candidates that are no nodule, how many are kept for training for each that is one; `Infinity` for all. */
+  readonly negatives?: number;
+  /** Of whatever is drawn; default 1. */
+  readonly seed?: number;
 }
 
 /** Reads data sets of one layout. */

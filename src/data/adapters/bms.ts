@@ -1,5 +1,5 @@
 import { readdirSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fromSystemError, UserError } from '../../errors.js';
 import { gridsAgree } from '../geometry.js';
 import { cropAround } from '../samples/crop.js';
@@ -40,13 +40,13 @@ function middleOfMask({ voxels, size: [width, height] }: LabelMap, where: string
   return [0, 1, 2].map((axis) => (low[axis]! + high[axis]!) / 2) as unknown as XYZ;
 }
 
-/** The files of one patient, by modality. @throws UserError naming those that are missing */
-function filesOf(folder: string): { channels: string[]; mask: string } {
+/** The files of one patient, by modality, or what is missing. */
+function filesOf(folder: string): { channels: string[]; mask: string } | UserError {
   const names = readdirSync(folder).filter((name) => /\.nii(\.gz)?$/i.test(name));
   const found = (pattern: RegExp) => names.find((name) => pattern.test(name));
   const missing = Object.entries({ ...MODALITIES, seg: MASK }).filter(([, pattern]) => !found(pattern));
   if (missing.length > 0)
-    throw new UserError('input', {
+    return new UserError('input', {
       what: 'a patient is incomplete',
       where: folder,
       got: names.length > 0 ? names.join(', ') : 'no .nii or .nii.gz files',
@@ -87,13 +87,19 @@ export const bmsAdapter: Adapter = {
       ...{ task: 'bms', kind: 'segmentation', classes: ['whole tumour'] },
       ...{ size, channels: Object.keys(MODALITIES).length, ...valuesOf(normalise) },
     };
-    const sources = folders.map((folder): SampleSource => {
-      const id = folder.split(/[\\/]/).at(-1)!;
-      return {
+    const problems: { source: string; message: string }[] = [];
+    const sources = folders.flatMap((folder): SampleSource[] => {
+      const id = basename(folder);
+      const files = filesOf(folder);
+      if (files instanceof UserError) {
+        problems.push({ source: id, message: files.message });
+        return [];
+      }
+      const source: SampleSource = {
         id,
         split: null,
+        origin: { files: [...files.channels, files.mask], facts: { spacing, normalise } },
         read: async () => {
-          const files = filesOf(folder);
           const channels = [];
           for (const path of files.channels) channels.push(await readImage(path));
           const [first] = channels;
@@ -116,7 +122,8 @@ export const bmsAdapter: Adapter = {
           ];
         },
       };
+      return [source];
     });
-    return { format, sources, problems: [] };
+    return { format, sources, problems };
   },
 };

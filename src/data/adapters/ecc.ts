@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.js';
+import { binaryIn, type Row } from '../../tables/table.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
-import type { Row } from '../tables.js';
 import type { XYZ } from '../volume.js';
 import type { Adapter } from './adapter.js';
 import { absentScans, byScan, cropPlaces, placeOf, scansBelow, tableIn } from './candidates.js';
@@ -9,17 +9,6 @@ import { valuesOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 64];
 const COLUMNS = ['volume', 'coordX', 'coordY', 'coordZ', 'label'];
-
-/** @throws UserError for anything but 0 and 1 */
-function labelOf({ cells, where }: Row): number {
-  if (cells.label === '0' || cells.label === '1') return Number(cells.label);
-  throw new UserError('input', {
-    what: 'a label is none of the classes',
-    where,
-    got: cells.label!,
-    expected: '0 or 1',
-  });
-}
 
 /** What the lines of a scan say of its split; null where they say nothing. @throws UserError when they differ */
 function splitOf(rows: readonly Row[]): SampleSplit | null {
@@ -47,6 +36,7 @@ export const eccAdapter: Adapter = {
       ...{ task: 'ecc', kind: 'classification', classes: ['no embolus', 'embolus'] },
       ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf('hu') },
     };
+    const { spacing } = options;
     const sources = [...scans]
       .filter(([id]) => rows.has(id))
       .map(([id, path]): SampleSource => {
@@ -54,13 +44,13 @@ export const eccAdapter: Adapter = {
         return {
           id,
           split: splitOf(own),
+          origin: { files: [path], facts: { spacing, places: own.map(({ cells }) => cells) } },
           read: () => {
             const places = own.map((row, i) => ({
               ...placeOf(row),
               id: `${id}-${String(i).padStart(3, '0')}`,
-              label: labelOf(row),
+              label: binaryIn(row, 'label'),
             }));
-            const { spacing } = options;
             const patient = own[0]!.cells.patient || id;
             return cropPlaces(path, patient, places, format.size, spacing ? { spacing } : {});
           },

@@ -2,11 +2,11 @@
 import { UserError } from '../../errors.js';
 import { readVolume } from '../formats/index.js';
 import { gridsAgree, orientLPS } from '../geometry.js';
+import { INTENSITIES, intensityScale, type Normalisation } from '../normalise.js';
 import { type CropGrid, cropImage, cropMask } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleVoxels } from '../samples/store.js';
 import type { LabelMap, Volume, Voxels, XYZ } from '../volume.js';
-import type { Normalisation } from './adapter.js';
 
 /** Values outside of a scan: air where they are HU. */
 const OUTSIDE_HU = -1000;
@@ -41,21 +41,12 @@ export async function readMask(path: string, image: Volume, classes: number): Pr
 }
 
 /** Statistics of a whole scan, so that all crops of it are normalised alike. */
-function normaliser({ voxels }: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {
+function normaliser(volume: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {
   if (normalise === 'hu')
     return (values) =>
       Int16Array.from(values, (value) => Math.min(Math.max(Math.round(value), -32768), 32767));
-  let [low, high, sum, squares] = [Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 0, 0];
-  for (const value of voxels) {
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-    sum += value;
-    squares += value * value;
-  }
-  const mean = sum / voxels.length;
-  const deviation = Math.sqrt(Math.max(0, squares / voxels.length - mean * mean));
-  const [shift, scale] = normalise === 'minmax' ? [low, high - low] : [mean, deviation];
-  return (values) => Float32Array.from(values, (value) => (value - shift) / (scale || 1));
+  const { shift, scale } = intensityScale(volume, normalise);
+  return (values) => Float32Array.from(values, (value) => (value - shift) / scale);
 }
 
 /** Crops of the channels of one scan, one behind the other: [C, D, H, W]. */
@@ -77,11 +68,12 @@ export function cropChannels(
   return joined;
 }
 
-/** What format a normalisation gives. */
-export const valuesOf = (normalise: Normalisation): Pick<SampleFormat, 'type' | 'window'> =>
-  normalise === 'hu'
-    ? { type: 'int16', window: { low: -1000, high: 1000 } }
-    : { type: 'float32', window: null };
+/** What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training. */
+export function valuesOf(normalise: Normalisation): Pick<SampleFormat, 'type' | 'window'> {
+  const { low, high } = INTENSITIES[normalise].window;
+  if (normalise === 'hu') return { type: 'int16', window: { low, high } };
+  return { type: 'float32', window: normalise === 'minmax' ? null : { low: low / 1000, high: high / 1000 } };
+}
 
 /** A mask's crop. */
 export const cropLabels = (mask: LabelMap, grid: CropGrid): Uint8Array => cropMask(mask, grid);

@@ -8,8 +8,7 @@ import { medmnistAdapter } from './medmnist.js';
 import { nccAdapter } from './ncc.js';
 import { ncsAdapter } from './ncs.js';
 
-export type { Adapter, AdapterOptions, Normalisation } from './adapter.js';
-export { NORMALISATIONS } from './adapter.js';
+export type { Adapter, AdapterOptions } from './adapter.js';
 
 export const ADAPTERS = {
   manifest: manifestAdapter,

@@ -48,6 +48,7 @@ export const lcsAdapter: Adapter = {
         return {
           id,
           split: splitOf(Number(number), numbers),
+          origin: { files: [path, maskPath!], facts: null },
           read: async () => {
             const image = await readImage(path);
             const labels = await readMask(maskPath!, image, LABELS);

@@ -1,11 +1,13 @@
 import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
+import { readTable } from '../../tables/read.js';
+import type { Row, Table } from '../../tables/table.js';
 import { findScans } from '../formats/index.js';
+import { checkHounsfield } from '../hounsfield.js';
 import { cropAround, middleOf } from '../samples/crop.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
-import { type Row, readTable, type Table } from '../tables.js';
 import { identifyScans } from '../tile-store-sources.js';
 import type { XYZ } from '../volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
@@ -18,22 +20,28 @@ const IMAGE_FOLDERS = ['images', 'imagesTr', 'image'];
 /** One sample as a table or a pair of folders describes it; paths are complete. */
 interface Item {
   readonly where: string;
-  readonly id: string;
-  readonly patient: string;
+  /** Null where it goes by its first image. */
+  readonly id: string | null;
+  /** Null where each sample counts as one. */
+  readonly patient: string | null;
   readonly split: SampleSplit | null;
-  /** One a channel. */
-  readonly images: readonly string[];
+  /** One a channel; null where a cell is empty. */
+  readonly images: readonly string[] | null;
   readonly mask: string | null;
   readonly label: string | null;
 }
 
-const fileId = (path: string) => [...identifyScans([path]).keys()][0]!;
+/** An item that has all that its samples are made of. */
+interface MarkedItem extends Item {
+  readonly id: string;
+  readonly images: readonly string[];
+}
 
 /** `image/{file}` with the cells of a row; undefined where the table has no such column. */
 function fill(template: string, { cells, where }: Row, given: boolean): string | undefined {
   let missing = '';
   const text = template.replaceAll(/\{([^}]+)\}/g, (_, column: string) => {
-    if (!(column in cells)) missing = column;
+    if (!Object.hasOwn(cells, column)) missing = column;
     return cells[column] ?? '';
   });
   if (missing === '') return text;
@@ -88,18 +96,17 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
     });
   return table.rows.map((row) => {
     const cell = (name: string) => fill(given[name] ?? `{${name}}`, row, given[name] !== undefined);
-    const images = templates.map((template) => join(folder, fill(template, row, true)!));
+    const path = (text: string) => resolve(folder, text);
+    const images = templates.map((template) => fill(template, row, true)!);
     const mask = cell('mask');
-    const label = cell('label');
-    const id = cell('id') ?? fileId(images[0]!);
     return {
       where: row.where,
-      id,
-      patient: cell('patient') ?? id,
+      id: cell('id') || null,
+      patient: cell('patient') || null,
       split: splitOf(cell('split'), row.where),
-      images,
-      mask: mask ? join(folder, mask) : null,
-      label: label === undefined || label === '' ? null : label,
+      images: images.includes('') ? null : images.map(path),
+      mask: mask ? path(mask) : null,
+      label: cell('label') || null,
     };
   });
 }
@@ -130,17 +137,21 @@ async function itemsOfFolders(input: string): Promise<Item[]> {
   }));
 }
 
+/** A label without the decimals that pandas writes for whole numbers beside blanks: `1.0` is 1. */
+const wholeLabel = (label: string) => (/^-?\d+\.0*$/.test(label) ? String(Number(label)) : label);
+
 /** Class names by what the tables say: those that were given, or all that occur, sorted. */
 function classNames(items: readonly Item[], { classes }: AdapterOptions): string[] {
   if (classes) return [...classes];
-  const found = [...new Set(items.flatMap(({ label }) => label ?? []))];
+  const found = [...new Set(items.map(({ label }) => wholeLabel(label!)))];
   return found.sort((a, b) => Number(a) - Number(b) || a.localeCompare(b));
 }
 
 function classOf({ label, where }: Item, classes: readonly string[]): number {
-  const found = classes.indexOf(label!);
+  const whole = wholeLabel(label!);
+  const found = Math.max(classes.indexOf(label!), classes.indexOf(whole));
   // Classes that were named may be numbered in the table.
-  const number = found < 0 && /^\d+$/.test(label!) ? Number(label) : found;
+  const number = found < 0 && /^\d+$/.test(whole) ? Number(whole) : found;
   if (number >= 0 && number < classes.length) return number;
   throw new UserError('input', {
     what: 'the label is none of the classes',
@@ -150,14 +161,29 @@ function classOf({ label, where }: Item, classes: readonly string[]): number {
   });
 }
 
+/** Items by name: what the table calls them, or what tells their first images apart. */
+function named(items: readonly Item[]): MarkedItem[] {
+  const paths = items.flatMap(({ id, images }) => (id === null ? [images![0]!] : []));
+  const names = new Map([...identifyScans([...new Set(paths)])].map(([name, path]) => [path, name]));
+  return items.map((item) => ({
+    ...item,
+    images: item.images!,
+    id: item.id ?? names.get(item.images![0]!)!,
+  }));
+}
+
 async function readItem(
-  item: Item,
+  item: MarkedItem,
   format: SampleFormat,
-  { spacing, normalise = 'hu' }: AdapterOptions,
+  { spacing, normalise }: AdapterOptions,
 ): Promise<RawSample[]> {
   const label = format.kind === 'classification' ? classOf(item, format.classes) : null;
   const channels = [];
-  for (const path of item.images) channels.push(await readImage(path));
+  for (const path of item.images) {
+    const image = await readImage(path);
+    if ((normalise ?? 'hu') === 'hu') checkHounsfield(image, path, normalise === 'hu');
+    channels.push(image);
+  }
   const [image] = channels;
   const grid = cropAround(image!, middleOf(image!), format.size, spacing);
   const mask =
@@ -165,10 +191,10 @@ async function readItem(
   return [
     {
       id: item.id,
-      patient: item.patient,
+      patient: item.patient ?? item.id,
       spacing: spacingOf(image!, grid),
       label,
-      image: cropChannels(channels, grid, normalise),
+      image: cropChannels(channels, grid, normalise ?? 'hu'),
       mask: mask && cropLabels(mask, grid),
     },
   ];
@@ -184,7 +210,8 @@ export const manifestAdapter: Adapter = {
     const items = isFolder(input) ? await itemsOfFolders(input) : itemsOfTable(input, options);
     const kind =
       items.some(({ label }) => label !== null) && !options.columns?.mask ? 'classification' : 'segmentation';
-    const marked = items.filter((item) => (kind === 'classification' ? item.label : item.mask) !== null);
+    const mark = kind === 'classification' ? 'label' : 'mask';
+    const marked = named(items.filter((item) => item.images !== null && item[mark] !== null));
     if (marked.length === 0)
       throw new UserError('input', {
         what: 'no image has a label or a mask',
@@ -202,19 +229,21 @@ export const manifestAdapter: Adapter = {
       channels: marked[0]!.images.length,
       ...valuesOf(options.normalise ?? 'hu'),
     };
+    const { spacing, normalise } = options;
     const sources = marked.map(
       (item): SampleSource => ({
         id: item.id,
         split: item.split,
+        origin: {
+          files: [...item.images, ...(kind === 'segmentation' ? [item.mask!] : [])],
+          facts: { patient: item.patient, label: item.label, spacing, normalise },
+        },
         read: () => readItem(item, format, options),
       }),
     );
     const problems = items
-      .filter((item) => !marked.includes(item))
-      .map(({ where }) => ({
-        source: where,
-        message: `it has no ${kind === 'classification' ? 'label' : 'mask'}`,
-      }));
+      .filter((item) => item.images === null || item[mark] === null)
+      .map(({ where, images }) => ({ source: where, message: `it has no ${images ? mark : 'image'}` }));
     return { format, sources, problems };
   },
 };

@@ -12,6 +12,8 @@ const SPLITS: readonly (readonly [string, SampleSplit])[] = [
   ['test', 'test'],
 ];
 
+const MOST_CLASSES = 255;
+
 /** Sides that the network can halve three times. */
 const roomFor = (length: number) => Math.ceil(length / 8) * 8;
 
@@ -29,6 +31,23 @@ function arraysOf(path: string, arrays: ReadonlyMap<string, NamedArray>, split: 
   });
 }
 
+/** @throws UserError for labels that are no numbers of classes */
+function highestLabel(path: string, { data }: NamedArray): number {
+  let highest = 0;
+  for (const value of data) {
+    const label = Number(value);
+    if (!(Number.isInteger(label) && label >= 0 && label < MOST_CLASSES))
+      throw new UserError('input', {
+        what: 'a label is no number of a class',
+        where: path,
+        got: String(value),
+        expected: `whole numbers from 0 to ${MOST_CLASSES - 1}`,
+      });
+    highest = Math.max(highest, label);
+  }
+  return highest;
+}
+
 /** MedMNIST v2's 3-D sets with their own split: grey values 0 … 255 that become 0 … 1. */
 export const medmnistAdapter: Adapter = {
   describe: 'a .npz of MedMNIST-3D, with its own split',
@@ -38,8 +57,15 @@ export const medmnistAdapter: Adapter = {
     const [, depth, height, width] = splits[0]!.images.shape as [number, number, number, number];
     const stored: XYZ = [width, height, depth];
     const size = options.size ?? (stored.map(roomFor) as unknown as XYZ);
-    const count = Math.max(...splits.flatMap(({ labels }) => [...labels.data].map(Number))) + 1;
+    const count = 1 + Math.max(...splits.map(({ labels }) => highestLabel(input, labels)));
     const classes = options.classes ?? Array.from({ length: count }, (_, i) => String(i));
+    if (classes.length < count)
+      throw new UserError('input', {
+        what: 'the labels have more classes than were named',
+        where: input,
+        got: `labels up to ${count - 1}`,
+        expected: `at most ${classes.length - 1}: ${classes.join(', ')}`,
+      });
     const format: SampleFormat = {
       ...{ task: 'medmnist', kind: 'classification', classes: [...classes], size, channels: 1 },
       ...{ type: 'int16', window: { low: 0, high: 255 } },
@@ -49,6 +75,7 @@ export const medmnistAdapter: Adapter = {
       ({ name, split, images, labels }): SampleSource => ({
         id: name,
         split,
+        origin: { files: [input], facts: name },
         read: async () =>
           Array.from({ length: images.shape[0]! }, (_, i) => {
             const values = Int16Array.from(images.data.subarray(i * voxels, (i + 1) * voxels) as Uint8Array);

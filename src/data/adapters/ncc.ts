@@ -1,9 +1,9 @@
 import { permutation, randomStream } from '../../random.js';
+import { binaryIn, type Row } from '../../tables/table.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
-import type { Row } from '../tables.js';
 import type { XYZ } from '../volume.js';
-import type { Adapter } from './adapter.js';
+import type { Adapter, AdapterOptions } from './adapter.js';
 import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
 import { valuesOf } from './images.js';
 
@@ -11,16 +11,23 @@ const SIZE: XYZ = [64, 64, 32];
 const TABLES = ['candidates_V2.csv', 'candidates.csv'];
 const COLUMNS = ['seriesuid', 'coordX', 'coordY', 'coordZ', 'class'];
 
-/** Candidates that are no nodule, in training, for each that is one. All are kept for validation and testing. */
-const NEGATIVES = 10;
+/**
+ * Candidates that are no nodule, in training, for each that is one: so many that balanced epochs, which draw as many as
+ * there are nodules, hardly meet one twice. All are kept for validation and testing.
+ */
+const NEGATIVES = 50;
 
 const isNodule = ({ cells }: Row) => Number(cells.class) === 1;
 
-/** All nodules of a scan, and some of the rest: the same ones every time. */
-function thinned(id: string, rows: readonly Row[]): Row[] {
+/** All nodules of a scan, and some of the rest. */
+function thinned(
+  id: string,
+  rows: readonly Row[],
+  { negatives = NEGATIVES, seed = 1 }: AdapterOptions,
+): readonly Row[] {
   const others = rows.filter((row) => !isNodule(row));
-  const count = NEGATIVES * Math.max(1, rows.length - others.length);
-  const drawn = [...permutation(randomStream(1, 'candidates', id), others.length)].slice(0, count);
+  const count = negatives * Math.max(1, rows.length - others.length);
+  const drawn = [...permutation(randomStream(seed, 'candidates', id), others.length)].slice(0, count);
   const kept = new Set(drawn.map((i) => others[i]!));
   return rows.filter((row) => isNodule(row) || kept.has(row));
 }
@@ -37,22 +44,23 @@ export const nccAdapter: Adapter = {
       ...{ task: 'ncc', kind: 'classification', classes: ['no nodule', 'nodule'] },
       ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf('hu') },
     };
+    const { spacing } = options;
     const sources = [...scans]
       .filter(([id]) => rows.has(id))
       .map(([id, path]): SampleSource => {
         const split = splits?.get(id) ?? null;
-        const candidates =
-          split === 'validation' || split === 'test' ? rows.get(id)! : thinned(id, rows.get(id)!);
+        const own = rows.get(id)!;
+        const candidates = split === 'validation' || split === 'test' ? own : thinned(id, own, options);
         return {
           id,
           split,
+          origin: { files: [path], facts: { spacing, places: candidates.map(({ cells }) => cells) } },
           read: () => {
             const places = candidates.map((row, i) => ({
               ...placeOf(row),
               id: `${id}-${String(i).padStart(4, '0')}`,
-              label: isNodule(row) ? 1 : 0,
+              label: binaryIn(row, 'class'),
             }));
-            const { spacing } = options;
             return cropPlaces(path, id, places, format.size, spacing ? { spacing } : {});
           },
         };

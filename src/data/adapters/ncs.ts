@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import { numberIn } from '../../tables/table.js';
 import { worldToVoxel } from '../geometry.js';
 import type { CropGrid } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { LabelledData, SampleSource } from '../samples/source.js';
-import { numberIn } from '../tables.js';
 import type { Volume, XYZ } from '../volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
@@ -71,12 +71,14 @@ async function openAnnotations(input: string, options: AdapterOptions): Promise<
     ...{ task: 'ncs', kind: 'segmentation', classes: ['nodule'] },
     ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf('hu') },
   };
+  const { spacing = SPACING } = options;
   const sources = [...scans]
     .filter(([id]) => rows.has(id))
     .map(
       ([id, path]): SampleSource => ({
         id,
         split: splits?.get(id) ?? null,
+        origin: { files: [path], facts: { spacing, places: rows.get(id)!.map(({ cells }) => cells) } },
         read: () => {
           const places = rows
             .get(id)!
@@ -86,7 +88,7 @@ async function openAnnotations(input: string, options: AdapterOptions): Promise<
             radiusMm: numberIn(row, 'diameter_mm') / 2,
           }));
           return cropPlaces(path, id, places, format.size, {
-            spacing: options.spacing ?? SPACING,
+            spacing,
             mask: (image, grid) => ballMask(image, grid, balls),
           });
         },

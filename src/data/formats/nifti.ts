@@ -52,9 +52,7 @@ export async function writeNifti(path: string, image: Volume | LabelMap): Promis
   try {
     if (path.endsWith('.nii')) for (const part of parts) file.write(part);
     else {
-      await pipeline(Readable.from(parts), createGzip(), async (chunks: AsyncIterable<Buffer>) => {
-        for await (const chunk of chunks) file.write(chunk);
-      });
+      await pipeline(Readable.from(parts), createGzip(), file.stream());
     }
     file.commit();
   } finally {

@@ -4,7 +4,7 @@ import { type StoredValues, voxelBytes, voxelCount } from './scan.js';
 import { unreadable } from './unreadable.js';
 
 /** What non-finite voxels become: air, in HU. */
-const FILL_HU = -1024;
+export const FILL_HU = -1024;
 
 /** Bytes that are converted at once: whole elements of any type. */
 const SLAB_BYTES = 1 << 20;

@@ -1,6 +1,5 @@
 /** Which samples a fine-tuning sees, in which order. */
 import type { FinetuneConfig } from '../../config/finetuning.js';
-import { UserError } from '../../errors.js';
 import { permutation, randomStream } from '../../random.js';
 import { type Augmentation, augmented } from './augment.js';
 import type { SampleEntry, SampleManifest } from './manifest.js';
@@ -49,24 +48,26 @@ export function trainingSamples(
   return all.filter(isTaken);
 }
 
-/** Samples of each class. */
-export const classCounts = (samples: readonly Pick<SampleEntry, 'label'>[], classes: number): number[] =>
-  Array.from({ length: classes }, (_, c) => samples.filter(({ label }) => label === c).length);
+/** Samples of each class that there is. */
+function labelCounts(samples: readonly SampleEntry[]): Map<number | null, number> {
+  const counts = new Map<number | null, number>();
+  for (const { label } of samples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  return counts;
+}
 
-/** The order of one epoch: all samples, or as many of each class as the smallest has. */
-function epochOrder(
-  samples: readonly SampleEntry[],
-  balance: FinetuneConfig['balance'],
-  seed: number,
-  epoch: number,
-): readonly number[] {
+/** The order of one epoch: all samples, or as many of each class as the smallest has, drawn anew from all of them. */
+function drawOrder({ samples, balance, seed }: SamplePlan, epoch: number): readonly number[] {
   const shuffled = [...permutation(randomStream(seed, 'sample order', epoch), samples.length)];
   if (balance !== 'sampling') return shuffled;
-  const groups = new Map<number | null, number[]>();
-  for (const i of shuffled) groups.set(samples[i]!.label, [...(groups.get(samples[i]!.label) ?? []), i]);
-  const least = Math.min(...[...groups.values()].map(({ length }) => length));
-  const drawn = new Set([...groups.values()].flatMap((group) => group.slice(0, least)));
-  return shuffled.filter((i) => drawn.has(i));
+  const counts = labelCounts(samples);
+  const least = Math.min(...counts.values());
+  // The first of each class in a random order: others in every epoch.
+  const taken = new Map([...counts.keys()].map((label) => [label, 0]));
+  return shuffled.filter((i) => {
+    const count = taken.get(samples[i]!.label)! + 1;
+    taken.set(samples[i]!.label, count);
+    return count <= least;
+  });
 }
 
 /** What decides the training batches. */
@@ -82,9 +83,19 @@ export interface SamplePlan {
 /** Samples that an epoch goes through. */
 export function epochLength({ samples, balance }: Pick<SamplePlan, 'samples' | 'balance'>): number {
   if (balance !== 'sampling') return samples.length;
-  const counts = new Map<number | null, number>();
-  for (const { label } of samples) counts.set(label, (counts.get(label) ?? 0) + 1);
+  const counts = labelCounts(samples);
   return counts.size * Math.min(...counts.values());
+}
+
+/** The last order that was drawn for a plan: batches follow each other, and drawing from many samples takes its time. */
+const drawn = new WeakMap<SamplePlan, { readonly epoch: number; readonly order: readonly number[] }>();
+
+function epochOrder(plan: SamplePlan, epoch: number): readonly number[] {
+  const last = drawn.get(plan);
+  if (last?.epoch === epoch) return last.order;
+  const order = drawOrder(plan, epoch);
+  drawn.set(plan, { epoch, order });
+  return order;
 }
 
 /** Puts samples together. @param variant how a sample is changed before */
@@ -126,15 +137,12 @@ function assemble(
  * of a batch.
  */
 export function trainingBatch(store: SampleStore, plan: SamplePlan, index: number): SampleBatch {
-  const { samples, batch, balance, augmentation, seed } = plan;
+  const { samples, batch, augmentation, seed } = plan;
   const length = epochLength(plan);
-  const orders = new Map<number, readonly number[]>();
   const places = Array.from({ length: batch }, (_, i) => {
     const at = index * batch + i;
     const epoch = Math.floor(at / length);
-    const order = orders.get(epoch) ?? epochOrder(samples, balance, seed, epoch);
-    orders.set(epoch, order);
-    return { epoch, sample: order[at % length]! };
+    return { epoch, sample: epochOrder(plan, epoch)[at % length]! };
   });
   return assemble(
     store,
@@ -165,26 +173,4 @@ export function* evaluationBatches(
     const indices = Array.from({ length: batch }, (_, i) => Math.min(first + i, samples.length - 1));
     yield assemble(store, samples, indices, samples.length - first, (content) => content);
   }
-}
-
-/** @throws UserError when a split is empty, or has only one class where two are compared */
-export function checkSplit(samples: readonly SampleEntry[], split: string, store: SampleStore): void {
-  const { kind, classes } = store.manifest;
-  if (samples.length === 0)
-    throw new UserError('data', {
-      what: `the store has no ${split} samples`,
-      where: store.folder,
-      fix: 'prepare it with another split',
-    });
-  if (kind !== 'classification') return;
-  const counts = classCounts(samples, classes.length);
-  if (counts.filter((count) => count > 0).length > 1) return;
-  const only = classes[counts.findIndex((count) => count > 0)]!;
-  throw new UserError('data', {
-    what: `all ${split} samples are of one class: there is nothing to tell apart, and no AUC`,
-    where: store.folder,
-    got: `${samples.length} of class ${only}`,
-    expected: `some of ${classes.join(' and ')}`,
-    fix: 'prepare it with another split, or more data',
-  });
 }

@@ -6,7 +6,7 @@ import { windowSchema } from '../../config/training.js';
 import { fromSystemError, UserError } from '../../errors.js';
 
 const FORMAT = 'parts2whole-samples';
-const VERSION = 1;
+const VERSION = 2;
 export const PREPARE_SAMPLES_AGAIN = 'delete the folder and run `p2w prepare --task` again';
 
 const length = z.int().positive();
@@ -24,6 +24,8 @@ export const sampleSchema = z.strictObject({
   spacing: triple(z.number().positive()),
   /** Number of its class, from 0; null where there is a mask instead. */
   label: z.int().min(0).nullable(),
+  /** Voxels of each class in its mask; null in classification. */
+  classVoxels: z.array(z.int().min(0)).readonly().nullable(),
   /** Arrays below the store's folder: `<shard>.image.npy`, `<shard>.mask.npy`. */
   shard: z.string().regex(/^shards\/(?!(.*\/)?\.\.(\/|$)).+$/, 'a path below shards/'),
   /** Place in the arrays. */

@@ -1,4 +1,8 @@
 /** What an adapter makes of a data set of some layout: what can be read, one scan at a time. */
+import { createHash } from 'node:crypto';
+import { resolve } from 'node:path';
+import { abridged, UserError } from '../../errors.js';
+import { sourceFiles } from '../tile-store-sources.js';
 import type { XYZ } from '../volume.js';
 import type { SampleFormat, SampleSplit } from './manifest.js';
 import type { SampleContent } from './store.js';
@@ -12,12 +16,21 @@ export interface RawSample extends SampleContent {
   readonly label: number | null;
 }
 
+/** What decides the samples of a source, beside the store's format. */
+export interface SampleOrigin {
+  /** All that is read. */
+  readonly files: readonly string[];
+  /** All that a table or an option says of them: labels, places, spacing. Plain data. */
+  readonly facts: unknown;
+}
+
 /** A scan, or a file, with its samples. */
 export interface SampleSource {
-  /** Becomes the name of a file: letters, digits, `.`, `_`, `-` and `/`. */
+  /** Becomes the name of a file, `/` makes folders. */
   readonly id: string;
   /** Where the data set says so; else it is drawn by patients. */
   readonly split: SampleSplit | null;
+  readonly origin: SampleOrigin;
   /** @throws UserError that says what is wrong with this scan */
   read(): Promise<readonly RawSample[]>;
 }
@@ -27,4 +40,39 @@ export interface LabelledData {
   readonly sources: readonly SampleSource[];
   /** What is missing or cannot be used, known before anything is read. */
   readonly problems: readonly { readonly source: string; readonly message: string }[];
+}
+
+/**
+ * What tells the samples of a source from those of any other: a digest of the format, of what was said of the source, and
+ * of its files by path, size and time.
+ * @throws UserError when a file is not there
+ */
+export async function originHash(format: SampleFormat, { files, facts }: SampleOrigin): Promise<string> {
+  const found = [];
+  for (const path of files) found.push([resolve(path), await sourceFiles(path)]);
+  return createHash('sha256')
+    .update(JSON.stringify([format, facts, found]))
+    .digest('hex');
+}
+
+/** @throws UserError for two sources of one name, and for a name that is no path below a folder */
+export function checkSourceIds(sources: readonly SampleSource[], where: string): void {
+  const ids = sources.map(({ id }) => id);
+  const impossible = ids.filter((id) => /(^|\/)\.{0,2}(\/|$)|\p{Cc}/u.test(id));
+  if (impossible.length > 0)
+    throw new UserError('input', {
+      what: 'an id cannot be the name of a file in the store',
+      where,
+      got: abridged(impossible.map((id) => JSON.stringify(id))),
+      expected: 'no control characters, and between slashes something else than . and ..',
+    });
+  const seen = new Set<string>();
+  const repeated = ids.filter((id) => seen.size === seen.add(id).size);
+  if (repeated.length > 0)
+    throw new UserError('input', {
+      what: 'two samples have the same id',
+      where,
+      got: abridged([...new Set(repeated)]),
+      fix: 'give each an id of its own, in a table in a column `id`',
+    });
 }

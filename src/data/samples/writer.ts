@@ -2,13 +2,11 @@
  * Writing a sample store, one scan after another. A scan is finished when its record is there, which is written after
  * its arrays; so a run that was killed goes on with the first scan that has none.
  */
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
-import { fromSystemError } from '../../errors.js';
-import { AtomicFile, writeFileAtomic } from '../../files.js';
-import { type SampleEntry, type SampleFormat, sampleFormatSchema, sampleSchema } from './manifest.js';
+import { AtomicFile, makeFolder, writeFileAtomic } from '../../files.js';
+import { type SampleEntry, type SampleFormat, sampleSchema } from './manifest.js';
 import type { RawSample } from './source.js';
 import { imageHeader, imagePath, maskHeader, maskPath, sampleHash } from './store.js';
 
@@ -16,36 +14,34 @@ import { imageHeader, imagePath, maskHeader, maskPath, sampleHash } from './stor
 export type WrittenSample = Omit<SampleEntry, 'split'>;
 
 const recordSchema = z.strictObject({
-  format: sampleFormatSchema,
+  /** See {@link originHash}. */
+  origin: z.string(),
   samples: z.array(sampleSchema.omit({ split: true })),
 });
 const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
 
-function makeFolder(path: string): void {
-  try {
-    mkdirSync(path, { recursive: true });
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-}
-
-/** The samples of a scan that an earlier run has finished in the same way. */
-export function finishedSamples(
-  folder: string,
-  format: SampleFormat,
-  id: string,
-): WrittenSample[] | undefined {
+/** The samples of a scan that an earlier run has finished, if they are of the same origin. */
+export function finishedSamples(folder: string, id: string, origin: string): WrittenSample[] | undefined {
   try {
     const record = recordSchema.parse(JSON.parse(readFileSync(recordPath(folder, id), 'utf8')));
-    const there = record.samples.every(({ shard }) => existsSync(imagePath(folder, shard)));
-    return there && isDeepStrictEqual(record.format, format) ? record.samples : undefined;
+    const there = record.samples.every(
+      ({ shard, classVoxels }) =>
+        existsSync(imagePath(folder, shard)) && (classVoxels === null || existsSync(maskPath(folder, shard))),
+    );
+    return there && record.origin === origin ? record.samples : undefined;
   } catch {
     return undefined; // none, or damaged: the scan is read again
   }
 }
 
+/** Voxels of each class of a mask. */
+function countVoxels(mask: Uint8Array, classes: number): number[] {
+  const counts = new Array<number>(classes + 1).fill(0);
+  for (const label of mask) counts[label]!++;
+  return counts.slice(1);
+}
+
 function writeArrays(path: string, header: Uint8Array, arrays: readonly NodeJS.ArrayBufferView[]): void {
-  makeFolder(dirname(path));
   const file = new AtomicFile(path);
   try {
     file.write(header);
@@ -56,14 +52,22 @@ function writeArrays(path: string, header: Uint8Array, arrays: readonly NodeJS.A
   }
 }
 
+/** A scan whose samples are to be stored. */
+export interface SourceToWrite {
+  readonly id: string;
+  /** See {@link originHash}. */
+  readonly origin: string;
+  readonly samples: readonly RawSample[];
+}
+
 /** Writes the samples of one scan, in arrays of their own, and its record. @throws UserError of kind `disk` */
 export function writeSamples(
   folder: string,
   format: SampleFormat,
-  id: string,
-  samples: readonly RawSample[],
+  { id, origin, samples }: SourceToWrite,
 ): WrittenSample[] {
   const shard = `shards/${id}`;
+  for (const path of [imagePath(folder, shard), recordPath(folder, id)]) makeFolder(dirname(path), folder);
   if (samples.length > 0) {
     const [masks, images] = [samples.map(({ mask }) => mask!), samples.map(({ image }) => image)];
     if (format.kind === 'segmentation')
@@ -75,12 +79,11 @@ export function writeSamples(
     patient: sample.patient,
     spacing: sample.spacing,
     label: sample.label,
+    classVoxels: sample.mask && countVoxels(sample.mask, format.classes.length),
     shard,
     index,
     sha256: sampleHash(sample),
   }));
-  const path = recordPath(folder, id);
-  makeFolder(dirname(path));
-  writeFileAtomic(path, `${JSON.stringify({ format, samples: written })}\n`);
+  writeFileAtomic(recordPath(folder, id), `${JSON.stringify({ origin, samples: written })}\n`);
   return written;
 }

@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { strToU8, zipSync } from 'fflate';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -16,9 +16,11 @@ import { openSampleLoader } from '../../../src/data/samples/loader.js';
 import type { SampleFormat } from '../../../src/data/samples/manifest.js';
 import { drawSampleSplit } from '../../../src/data/samples/split.js';
 import { imagePath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
+import { openTileStore } from '../../../src/data/tiles.js';
 import { randomStream } from '../../../src/random.js';
 import { prepareSamples } from '../../../src/tasks/prepare-samples.js';
-import { temporaryFolder } from '../tiles-sample.js';
+import { p2w } from '../../tasks/cli.js';
+import { sampleStore, temporaryFolder } from '../tiles-sample.js';
 import { BALL_COLUMNS, ballScan, writeBalls } from './labelled-data.js';
 
 const folder = temporaryFolder();
@@ -80,7 +82,9 @@ describe('a table or folders of images become a sample store', () => {
   });
 
   test('preparing again writes the same store, and does not read finished scans again', async () => {
-    const { hash } = openSampleStore(masked);
+    const { hash, manifest } = openSampleStore(masked);
+    const written = imagePath(masked, manifest.samples[0]!.shard);
+    const { mtimeMs } = statSync(written);
     const again = await prepareSamples({
       task: 'manifest',
       input: raw,
@@ -89,6 +93,57 @@ describe('a table or folders of images become a sample store', () => {
       classes: ['ball'],
     });
     expect(again.hash).toBe(hash);
+    expect(statSync(written).mtimeMs).toBe(mtimeMs);
+  });
+
+  test('what a killed run left behind is gone, wherever it is', async () => {
+    const out = join(folder, 'killed');
+    const leftovers = ['', 'shards', 'records', 'shards/deep'].map((name) =>
+      join(out, name, '.a.npy.0123abcd.tmp'),
+    );
+    mkdirSync(join(out, 'shards/deep'), { recursive: true });
+    mkdirSync(join(out, 'records'));
+    for (const path of leftovers) writeFileSync(path, 'half');
+    await prepareSamples({ task: 'manifest', input: raw, out, size: SIZE, classes: ['ball'] });
+    expect(leftovers.filter(existsSync)).toEqual([]);
+  });
+
+  test('and reads again what is of other images, masks or labels than before', async () => {
+    const input = join(folder, 'moving');
+    await writeBalls(input, { patients: 6, each: 1, size: [16, 16, 8] });
+    const table = join(input, 'table.csv');
+    const common = { task: 'manifest', size: SIZE, columns: BALL_COLUMNS } as const;
+    let fresh = 0;
+    const checkAgain = async (options: { input: string; classes?: string[]; normalise?: 'minmax' }) => {
+      const out = join(folder, options.input === table ? 'moving-table' : 'moving-masks');
+      const again = await prepareSamples({ ...common, ...options, out });
+      const expected = await prepareSamples({
+        ...common,
+        ...options,
+        out: join(folder, `moving-${fresh++}`),
+      });
+      expect(again.hash).toBe(expected.hash);
+      return again.hash;
+    };
+    const seen = [await checkAgain({ input: table }), await checkAgain({ input, classes: ['ball'] })];
+    // Other labels, and other patients, with the same ids.
+    const lines = readFileSync(table, 'utf8');
+    writeFileSync(table, lines.replace('ball', 'none').replace('patient 5', 'patient 3'));
+    seen.push(await checkAgain({ input: table }));
+    // The same names and sizes in another folder, of the same time.
+    cpSync(join(input, 'images'), join(input, 'others'), { recursive: true, preserveTimestamps: true });
+    const { image, ball } = ballScan([16, 16, 8], 2, 77);
+    await writeNifti(join(input, 'others/p00_0.nii.gz'), image);
+    const columns = { ...BALL_COLUMNS, image: 'others/{file}' };
+    const moved = { ...common, input: table, columns };
+    const again = await prepareSamples({ ...moved, out: join(folder, 'moving-table') });
+    expect(again.hash).toBe((await prepareSamples({ ...moved, out: join(folder, 'moving-x') })).hash);
+    seen.push(again.hash);
+    // Another mask, another way of reading.
+    await writeNifti(join(input, 'labels/p03_0.nii.gz'), { ...image, voxels: ball });
+    seen.push(await checkAgain({ input, classes: ['ball'] }));
+    seen.push(await checkAgain({ input, classes: ['ball'], normalise: 'minmax' }));
+    expect(new Set(seen).size).toBe(seen.length);
   });
 
   test('a changed byte is found when it is read', async () => {
@@ -144,6 +199,100 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     );
   });
 
+  const tableOf = (name: string, ...lines: string[]) => {
+    writeFileSync(join(raw, name), lines.join('\n'));
+    return join(raw, name);
+  };
+
+  test('a missing image, a file of another kind and an empty cell stop nothing else', async () => {
+    const table = tableOf(
+      'gaps.csv',
+      ...['image,label', 'images/p00_0.nii.gz,0', 'images/nowhere.nii.gz,1', 'images/p01_0.png,1', ',1'],
+      ...['images/p01_0.nii.gz,1', 'images/p02_0.nii.gz,'],
+    );
+    const { failures, splits } = await prepared('gaps', table);
+    expect(failures).toEqual([
+      { source: `${table}, line 5`, message: 'it has no image' },
+      { source: `${table}, line 7`, message: 'it has no label' },
+      { source: 'nowhere', message: expect.stringMatching(/no such file/) },
+      { source: expect.stringMatching(/p01_0/), message: expect.stringMatching(/no such file|not a scan/) },
+    ]);
+    expect(splits.train.samples + splits.validation.samples + splits.test.samples).toBe(2);
+  });
+
+  test('paths may be complete, and the same names in other folders are told apart', async () => {
+    const others = join(folder, 'elsewhere');
+    await writeBalls(others, { patients: 2, each: 1, size: [16, 16, 8] });
+    const table = tableOf(
+      'absolute.csv',
+      ...['image,mask,split', 'images/p01_0.nii.gz,labels/p01_0.nii.gz,train'],
+      `${others}/images/p01_0.nii.gz,${others}/labels/p01_0.nii.gz,train`,
+    );
+    const { failures, out } = await prepared('absolute', table, { classes: ['ball'] });
+    expect(failures).toEqual([]);
+    const store = openSampleStore(out);
+    const [first, second] = store.manifest.samples.map((sample) => readSample(store, sample).image);
+    expect(new Set(store.manifest.samples.map(({ id }) => id)).size).toBe(2);
+    expect(first).not.toEqual(second);
+  });
+
+  test('tiles are not overwritten by samples', async () => {
+    const out = join(folder, 'tiles');
+    const { hash } = await sampleStore(out);
+    await expect(prepared('tiles', raw, { classes: ['ball'] })).rejects.toThrow(
+      /something else than samples/,
+    );
+    expect(openTileStore(out).hash).toBe(hash);
+  });
+
+  test('one id for two samples, and an id that leads out of the store, are refused', async () => {
+    const two = tableOf('two.csv', 'image,label,id', 'images/p00_0.nii.gz,0,x', 'images/p01_0.nii.gz,1,x');
+    await expect(prepared('x6', two)).rejects.toThrow(
+      /two samples have the same id[\s\S]*x[\s\S]*column `id`/,
+    );
+    const same = tableOf('same.csv', 'image,label', 'images/p00_0.nii.gz,0', 'images/p00_0.nii.gz,1');
+    await expect(prepared('x7', same)).rejects.toThrow(/two samples have the same id[\s\S]*p00_0/);
+    for (const id of ['../../out', '/tmp/x', 'a/./b', 'a/']) {
+      const table = tableOf(
+        'out.csv',
+        'image,label,id',
+        `images/p00_0.nii.gz,0,${id}`,
+        'images/p01_0.nii.gz,1,y',
+      );
+      await expect(prepared('x8', table)).rejects.toThrow(/an id cannot be the name of a file/);
+    }
+  });
+
+  test('whole numbers with decimals are the numbers of classes', async () => {
+    const lines = [
+      'image,label',
+      'images/p00_0.nii.gz,0.0',
+      'images/p01_0.nii.gz,1.0',
+      'images/p03_0.nii.gz,1',
+    ];
+    const table = tableOf('floats.csv', ...lines);
+    for (const [name, classes] of [
+      ['floats', undefined],
+      ['floats-named', ['none', 'ball']],
+    ] as const) {
+      const { failures, out } = await prepared(name, table, classes ? { classes } : {});
+      expect(failures).toEqual([]);
+      const { manifest } = openSampleStore(out);
+      expect(manifest.classes).toEqual(classes ?? ['0', '1']);
+      expect(manifest.samples.map(({ label }) => label)).toEqual([0, 1, 1]);
+    }
+  });
+
+  test('a table of which nothing can be used is a failure, and suggests no training', async () => {
+    const table = tableOf('nothing.csv', 'image,label', 'a.nii,0', 'b.nii,1');
+    const args = ['prepare', '--task', 'manifest', '--input', table, '--out', join(folder, 'nothing')];
+    const { code, stdout } = await p2w(args);
+    expect(code).toBe(1);
+    expect(stdout).toMatch(/2 failed/);
+    expect(stdout).not.toContain('next:');
+    expect(stdout).toMatch(/needs samples for train, validation, test too/);
+  });
+
   test('a folder of something else says what is expected', async () => {
     await expect(prepared('x4', join(raw, 'images'))).rejects.toThrow(
       /no images with masks[\s\S]*images and labels/,
@@ -186,6 +335,9 @@ test('MedMNIST’s arrays become padded samples with its own split', async () =>
   expect(image[0]).toBe(0);
   expect(image[1 + 8 * (1 + 8)]).toBe(216);
 
+  const named = { task: 'medmnist', input: path, out, classes: ['only'] } as const;
+  await expect(prepareSamples(named)).rejects.toThrow(/more classes than were named[\s\S]*up to 1/);
+
   writeFileSync(path, zipSync({ 'train_images.npy': images(3), 'readme.npy': strToU8('x') }));
   await expect(prepareSamples({ task: 'medmnist', input: path, out })).rejects.toThrow(/readme/);
 });
@@ -219,6 +371,27 @@ describe('batches', () => {
     ];
     const batches = [0, 1, 2].map((i) => trainingBatch(store, plan(few, { balance: 'sampling' }), i));
     for (const { label } of batches) expect([...label!].filter((l) => l === 0)).toHaveLength(2);
+  });
+
+  test('balanced epochs draw other samples of the larger class each time, as the seed says', () => {
+    const store = openSampleStore(classified);
+    const train = store.manifest.samples.filter(({ split }) => split === 'train');
+    const few = [
+      ...train.filter(({ label }) => label === 0).slice(0, 2),
+      ...train.filter(({ label }) => label === 1),
+    ];
+    const drawn = (seed: number) =>
+      Array.from({ length: 12 }, (_, epoch) =>
+        [...trainingBatch(store, plan(few, { balance: 'sampling', seed }), epoch).indices].sort(
+          (a, b) => a - b,
+        ),
+      );
+    const epochs = drawn(1);
+    for (const epoch of epochs) expect(epoch.slice(0, 2)).toEqual([0, 1]);
+    // All of the larger class have their turn.
+    expect(new Set(epochs.flat()).size).toBe(few.length);
+    expect(drawn(1)).toEqual(epochs);
+    expect(drawn(2)).not.toEqual(epochs);
   });
 
   test('masks become a channel a class; the last evaluation batch is filled up without weight', () => {

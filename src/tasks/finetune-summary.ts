@@ -1,0 +1,58 @@
+/** What the trials of a fine-tuning came to. */
+import { formatScore, type Scores } from './score-samples.js';
+
+export interface TrialSummary {
+  readonly run: string;
+  readonly seed: number;
+  readonly step: number;
+  readonly bestStep: number;
+  readonly validationLoss: number;
+  /** On the test samples, with the best checkpoint. */
+  readonly test: Scores;
+}
+
+export interface FinetuneSummary {
+  readonly out: string;
+  readonly init: string;
+  /** Training samples of the first trial. */
+  readonly trainingSamples: number;
+  readonly testSamples: number;
+  /** Those that are finished. */
+  readonly trials: readonly TrialSummary[];
+  readonly interrupted: boolean;
+  readonly mean: Scores;
+  /** What is worth knowing of the samples, such as empty masks. */
+  readonly notes: readonly string[];
+  /** Over the trials, ddof 1; empty for one. */
+  readonly standardDeviation: Scores;
+}
+
+/** A measure over the trials; null where one of them has none. */
+export function overTrials(trials: readonly TrialSummary[], of: (values: number[]) => number): Scores {
+  const names = Object.keys(trials[0]?.test ?? {});
+  return Object.fromEntries(
+    names.map((name) => {
+      const values = trials.flatMap(({ test }) => test[name] ?? []);
+      return [name, values.length === trials.length ? of(values) : null];
+    }),
+  );
+}
+
+/** The summary for people. */
+export function formatFinetune(summary: FinetuneSummary): string {
+  const { out, init, trials, interrupted } = summary;
+  const lines = Object.entries(summary.mean).map(([name, value]) => {
+    const spread = summary.standardDeviation[name] ?? null;
+    return `  ${name}: ${formatScore(value)}${spread === null ? '' : ` ± ${formatScore(spread)}`}`;
+  });
+  if (interrupted)
+    return `interrupted and saved, ${trials.length} trials finished; go on with the same command and --resume`;
+  const [only] = trials;
+  return [
+    `${out}: begun from ${init}, ${summary.trainingSamples} training samples, tested on ${summary.testSamples}` +
+      (trials.length === 1
+        ? `, best step ${only!.bestStep} of ${only!.step}`
+        : `, ${trials.length} trials, mean ± s.d.`),
+    ...lines,
+  ].join('\n');
+}

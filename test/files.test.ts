@@ -1,0 +1,79 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { createGzip } from 'node:zlib';
+import { describe, expect, test, vi } from 'vitest';
+import { AtomicFile, makeFolder, writeFileAtomic } from '../src/files.js';
+import { errorOf, temporaryFolder } from './data/tiles-sample.js';
+
+const root = temporaryFolder();
+const at = (...names: string[]) => join(root, ...names);
+
+describe('an atomic file', () => {
+  test('appears with all of its content, and nothing is left beside it', () => {
+    writeFileAtomic(at('text'), 'content');
+    expect(readFileSync(at('text'), 'utf8')).toBe('content');
+    expect(readdirSync(root)).toEqual(['text']);
+  });
+
+  test('does not bring back the folder that it was to be in', () => {
+    const error = errorOf(() => writeFileAtomic(at('gone', 'file'), 'content'));
+    expect(error).toMatchObject({ name: 'UserError', kind: 'disk', facts: { where: at('gone') } });
+    expect(existsSync(at('gone'))).toBe(false);
+  });
+
+  test('says that its folder has been deleted while it was written', () => {
+    mkdirSync(at('deleted'));
+    const file = new AtomicFile(at('deleted', 'file'));
+    file.write(Buffer.from('content'));
+    rmSync(at('deleted'), { recursive: true });
+    expect(errorOf(() => file.commit()).message).toMatch(/deleted: this is not there/);
+    expect(existsSync(at('deleted'))).toBe(false);
+  });
+
+  test('at the end of a pipeline tells its own error, not that the stream was aborted', async () => {
+    const file = new AtomicFile(at('streamed'));
+    const full = Object.assign(new Error('no space'), { code: 'ENOSPC' });
+    vi.spyOn(file, 'write').mockImplementation(() => {
+      throw full;
+    });
+    const noise = Readable.from([Buffer.alloc(1 << 20, 1), Buffer.alloc(1 << 20, 2)]);
+    await expect(pipeline(noise, createGzip(), file.stream())).rejects.toBe(full);
+    file.discard();
+  });
+});
+
+describe('makeFolder', () => {
+  test('makes all folders that are missing, and takes those that are there', () => {
+    makeFolder(at('a', 'b', 'c'));
+    makeFolder(at('a', 'b', 'c'));
+    makeFolder(at('a', 'b', 'd'), at('a'));
+    expect(readdirSync(at('a', 'b'))).toEqual(['c', 'd']);
+  });
+
+  test('makes none below a store that has been deleted', () => {
+    expect(errorOf(() => makeFolder(at('store', 'shards', 'x'), at('store'))).message).toMatch(
+      /store: this is not there/,
+    );
+    expect(existsSync(at('store'))).toBe(false);
+  });
+
+  test('says what stands in its way: a file, a read-only file system', (context) => {
+    writeFileSync(at('file'), '');
+    expect(errorOf(() => makeFolder(at('file'))).message).toMatch(/something else has this name already/);
+    expect(errorOf(() => makeFolder(at('file', 'x'))).message).toMatch(/a part of the path is a file/);
+    mkdirSync(at('disk'));
+    try {
+      execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', at('disk')], { stdio: 'pipe' });
+    } catch {
+      return context.skip('nothing can be mounted here');
+    }
+    try {
+      expect(errorOf(() => makeFolder(at('disk', 'a', 'b'))).message).toMatch(/the file system is read-only/);
+    } finally {
+      execFileSync('umount', [at('disk')]);
+    }
+  });
+});
