@@ -15,6 +15,7 @@ import { UserError } from '../errors.js';
 import { makeFolder, removeTemporaries, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { version } from '../version.js';
+import { checkStoreFolder } from './store-folder.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions {
   readonly task: TaskName;
@@ -59,6 +60,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   const format = checkSampleFormat(described);
   if (sources.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
+  checkStoreFolder(out, [input], 'samples');
   makeFolder(out);
   const lock = acquireLock(out, 'prepare');
   try {

@@ -119,3 +119,29 @@ test('a full disk is an error that loses nothing, and the next run goes on', asy
     execFileSync('umount', [disk]);
   }
 });
+
+test('threads leave nothing half written on a full disk', async (context) => {
+  const disk = join(folder, 'threaded-disk');
+  mkdirSync(disk);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk], { stdio: 'pipe' });
+  } catch (error) {
+    return context.skip(`no small disk to fill can be mounted here: ${(error as Error).message.trim()}`);
+  }
+  try {
+    const input = join(folder, 'threaded-input');
+    mkdirSync(input);
+    const volume = noiseVolume([512, 512, 32], 1);
+    for (let i = 0; i < 4; i++) await writeMetaImage(join(input, `${i}.mha`), volume);
+    const out = join(disk, 'tiles');
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const error = await prepare({ input: [input], out, size: [128, 128, 32], workers: 4 }).catch(
+        (reason) => reason,
+      );
+      expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
+      expect([...contents(out).keys()].filter((name) => name.includes('.tmp'))).toEqual([]);
+    }
+  } finally {
+    execFileSync('umount', [disk]);
+  }
+});
