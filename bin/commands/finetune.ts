@@ -49,7 +49,7 @@ export default command({
       'how good are the features',
     ],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const defined = (values: Readonly<Record<string, unknown>>) =>
       Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
     const init = defined({
@@ -58,6 +58,7 @@ export default command({
       partial: args.partial,
     });
     const summary = await run({
+      reporter,
       data: args.data,
       out: args.out,
       ...(args.task ? { task: args.task } : {}),

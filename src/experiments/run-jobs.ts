@@ -5,13 +5,13 @@ import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-import { startProgress } from '../progress.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Job } from './plan.js';
 
 /** What a command printed with `--json`. */
 export type JobResult = Readonly<Record<string, unknown>>;
 
-export interface RunJobsOptions {
+export interface RunJobsOptions extends Reporting {
   /** Folder of the experiment: `jobs/` gets a result and a log of each. */
   readonly out: string;
   /** How many run at once. */
@@ -121,7 +121,7 @@ export async function runJobs(
   jobs: readonly Job[],
   options: RunJobsOptions,
 ): Promise<ReadonlyMap<string, JobResult> | null> {
-  const { out, processes, interrupted = () => false } = options;
+  const { out, processes, interrupted = () => false, reporter = silent } = options;
   makeFolder(join(out, 'jobs'));
   const results = new Map<string, JobResult>();
   for (const job of jobs) {
@@ -129,7 +129,7 @@ export async function runJobs(
     if (before) results.set(job.id, before);
   }
   const waiting = jobs.filter(({ id }) => !results.has(id));
-  const progress = startProgress({
+  const progress = reporter.start({
     label: 'experiment',
     total: jobs.length,
     unit: 'jobs',

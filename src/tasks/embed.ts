@@ -10,11 +10,11 @@ import type { Volume, XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
 import { checkThreads } from '../machine.js';
-import { type Progress, startProgress } from '../progress.js';
+import { type Progress, type Reporting, silent } from '../progress.js';
 import { openEngine } from '../train/open-engine.js';
 import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
 
-export interface EmbedOptions {
+export interface EmbedOptions extends Reporting {
   /** An encoder with input `hu` [N,D,H,W] and output `features` [N,C], as `export` writes it. */
   readonly model: string;
   /** Scans, folders of scans, tile stores. */
@@ -130,7 +130,8 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
 
   const rows: FeatureRow[] = [];
   const failures: { source: string; message: string }[] = [];
-  const progress = startProgress({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
+  const { reporter = silent } = options;
+  const progress = reporter.start({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
   try {
     for (const [done, path] of [...stores, ...scans].entries()) {
       try {

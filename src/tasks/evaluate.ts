@@ -1,11 +1,12 @@
 import { isTablePath, readTable, TABLE_EXTENSIONS } from '../data/tables.js';
 import { checkWhole, UserError } from '../errors.js';
+import type { Reporting } from '../progress.js';
 import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
 import { evaluateMasks } from './evaluate-masks.js';
 import { evaluateScores } from './evaluate-scores.js';
 import type { Evaluation } from './evaluation.js';
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends Reporting {
   /** A mask, probability map, or folder of them; or a table of scores or detections. */
   readonly prediction: string;
   /** A mask or folder of masks; or a table of labels or lesions. */
@@ -63,6 +64,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     return evaluateMasks(prediction, reference, {
       ...resampling,
       toleranceMm,
+      ...(options.reporter ? { reporter: options.reporter } : {}),
       ...(label === undefined ? {} : { label }),
     });
   }

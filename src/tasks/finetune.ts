@@ -17,8 +17,8 @@ import { openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkWhole, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
-import { tell } from '../terminal.js';
 import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
 import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
@@ -39,7 +39,7 @@ import { insideRun, type TrainingSummary, trainRun } from '../train/train-run.js
 import { withChosenForms } from '../train/tuner.js';
 import { rowsToCsv, type Scored, type Scores, scorePredictions } from './score-samples.js';
 
-export interface FinetuneOptions extends ConfigChanges {
+export interface FinetuneOptions extends ConfigChanges, Reporting {
   /** Folder of a sample store, as `prepare --task` writes it. */
   readonly data: string;
   /** Folder of the runs, one a trial: `trial-01`, `trial-02`, … */
@@ -156,6 +156,7 @@ const featureFeeds =
 /** Trains one trial, or goes on with it. @returns null when it was interrupted */
 async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
   const { store, engine, options, splits, foreign } = study;
+  const { reporter = silent } = options;
   const { manifest } = store;
   const resuming = existsSync(configPath(run));
   if (resuming && existsSync(scoresPath(run))) return readTrial(run);
@@ -174,14 +175,16 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     const { parameters } = buildGraph('evaluation', workload, asked);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint ? null : await startState(asked, parameters, foreign !== null);
-    const config = saved ? { ...asked, forms: saved.forms } : await withChosenForms(workload, asked, engine);
+    const config = saved
+      ? { ...asked, forms: saved.forms }
+      : await withChosenForms(workload, asked, engine, reporter);
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     writeRun(run, { data: options.data, format, config });
     if (begin?.report) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
-      tell(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
+      reporter.log(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
@@ -194,6 +197,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
         seed: config.seed,
       };
       const summary = await trainRun<SampleBatch>({
+        reporter,
         label: run,
         run,
         config,
@@ -268,7 +272,7 @@ function readTrial(run: string): TrialSummary {
  * @throws UserError for bad options, samples that do not suit, weights that do not fit, and as `pretrain` does
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
-  const { out, trials = 1, seed = 1, resume = false } = options;
+  const { out, trials = 1, seed = 1, resume = false, reporter = silent } = options;
   checkWhole('--trials', trials, 1);
   const data = openStudyData(options);
   const runs = Array.from({ length: trials }, (_, i) => ({
@@ -287,7 +291,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
   const foreign = isForeignEncoder(from)
-    ? await foreignFeatures(from, data.store, engine, first!.config.threads)
+    ? await foreignFeatures(from, data.store, engine, first!.config.threads, reporter)
     : null;
   const study: Study = { ...data, engine, options, foreign };
   const finished: TrialSummary[] = [];

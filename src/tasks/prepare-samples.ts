@@ -14,10 +14,11 @@ import { finishedSamples, type WrittenSample, writeSamples } from '../data/sampl
 import { UserError } from '../errors.js';
 import { makeFolder, removeTemporaries, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
 import { checkStoreFolder } from './store-folder.js';
 
-export interface PrepareSamplesOptions extends AdapterOptions {
+export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
   readonly task: TaskName;
   /** A file or folder of the task's layout. */
   readonly input: string;
@@ -28,7 +29,6 @@ export interface PrepareSamplesOptions extends AdapterOptions {
   readonly testFraction?: number;
   /** Of the split. */
   readonly seed?: number;
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface PrepareSamplesSummary {
@@ -63,12 +63,14 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   checkStoreFolder(out, [input], 'samples');
   makeFolder(out);
   const lock = acquireLock(out, 'prepare');
+  const { reporter = silent } = options;
+  const progress = reporter.start({ label: 'prepare', total: sources.length, unit: 'scans' });
   try {
     removeTemporaries(out);
     const written: { source: SampleSource; samples: readonly WrittenSample[] }[] = [];
     const failures = [...problems];
     for (const [i, source] of sources.entries()) {
-      options.onProgress?.(i, sources.length);
+      progress.update(i);
       try {
         const samples =
           finishedSamples(out, format, source.id) ??
@@ -79,7 +81,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
         failures.push({ source: source.id, message: error instanceof Error ? error.message : String(error) });
       }
     }
-    options.onProgress?.(sources.length, sources.length);
+    progress.update(sources.length);
     const undecided = written.filter(({ source }) => source.split === null);
     const drawn = drawSampleSplit(
       undecided.flatMap(({ samples }) => samples.map(({ patient }) => patient)),
@@ -94,6 +96,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     writeFileAtomic(sampleManifestPath(out), sampleManifestText(manifest));
     return summarise(out);
   } finally {
+    progress.stop();
     lock.release();
   }
 }

@@ -19,12 +19,13 @@ import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
 import { startThreads } from '../worker.js';
 import { checkStoreFolder, tidied } from './store-folder.js';
 import { type Problem, type ScanJob, tileScan } from './tile-scan.js';
 
-export interface PrepareOptions {
+export interface PrepareOptions extends Reporting {
   /** Scans, and folders of scans. */
   readonly input: string[];
   /** Folder of the store; one that was interrupted goes on. */
@@ -52,8 +53,6 @@ export interface PrepareOptions {
   readonly seed?: number;
   /** Threads that read and tile, at most as many as there are scans, and four a core; by default one more than there are cores. The result does not depend on it. */
   readonly workers?: number;
-  /** Called before the first scan and after each. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface PrepareSummary {
@@ -167,7 +166,7 @@ async function tileScans(
   out: string,
   sources: ReadonlyMap<string, string>,
   options: StoreOptions,
-  { workers = usualThreads(), normalise, onProgress }: PrepareOptions,
+  { workers = usualThreads(), normalise, reporter = silent }: PrepareOptions,
 ): Promise<{ scans: TiledScan[]; failures: Failure[] }> {
   const trusted = normalise === 'hu';
   const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options, trusted }));
@@ -185,16 +184,18 @@ async function tileScans(
         )
       : null;
   let done = 0;
-  onProgress?.(0, jobs.length);
+  const progress = reporter.start({ label: 'prepare', total: jobs.length, unit: 'scans' });
+  progress.update(0);
   const results: (TiledScan | Problem)[] = [];
   try {
     const tile = async (job: ScanJob, i: number) => {
       results[i] = await (threads ? threads.ask(job) : tileScan(job));
-      onProgress?.(++done, jobs.length);
+      progress.update(++done);
     };
     if (threads) await Promise.all(jobs.map(tile));
     else for (const [i, job] of jobs.entries()) await tile(job, i);
   } finally {
+    progress.stop();
     await threads?.close();
   }
   return {

@@ -8,6 +8,7 @@ import { readManifest } from '../data/tile-store-manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
 import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
 import { type Checkpoint, loadLast } from '../train/checkpoint.js';
 import { createEvaluator } from '../train/evaluator.js';
@@ -20,7 +21,7 @@ import type { State } from '../train/stepper.js';
 import { formatSpeed, insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
 import { withChosenForms } from '../train/tuner.js';
 
-export interface PretrainOptions extends ConfigChanges {
+export interface PretrainOptions extends ConfigChanges, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
   readonly preset?: PresetName;
   /** Folder of a tile store, as `prepare` writes it; a resumed run knows its own. */
@@ -122,7 +123,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
       checkpoint || asked.init === null
         ? undefined
         : (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state;
-    const config = await withChosenForms(workload, asked, engine);
+    const config = await withChosenForms(workload, asked, engine, options.reporter);
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     writeRun(options.out, { data, tile: store.size, config });
     return run(options, config, engine, store, checkpoint, start);
@@ -130,7 +131,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
 }
 
 async function run(
-  { out, interrupted }: PretrainOptions,
+  { out, interrupted, reporter = silent }: PretrainOptions,
   config: Config,
   engine: Engine,
   store: TileStore,
@@ -141,6 +142,7 @@ async function run(
   const evaluator = await createEvaluator(config, store.size, engine);
   try {
     return await trainRun<Batch>({
+      reporter,
       label: 'pretrain',
       run: out,
       config,

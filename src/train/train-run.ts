@@ -6,7 +6,7 @@ import type { Loader } from '../data/read-ahead.js';
 import { makeFolder, removeTemporaries } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { peakMemoryBytes } from '../machine.js';
-import { startProgress } from '../progress.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
 import {
   type Checkpoint,
@@ -24,7 +24,7 @@ import { openSession } from './sessions.js';
 import { createStepper, type State } from './stepper.js';
 import { openEvents } from './tensorboard.js';
 
-export interface Training<Batch> {
+export interface Training<Batch> extends Reporting {
   /** What the progress is called. */
   readonly label: string;
   readonly run: string;
@@ -120,7 +120,8 @@ async function openAndTrain<Batch>(
   opened(() => metrics.close());
   const events = openEvents(join(run, 'events'), state.step + 1);
   opened(() => events.close());
-  const progress = startProgress({
+  const { reporter = silent } = training;
+  const progress = reporter.start({
     label: training.label,
     total: config.steps,
     unit: 'steps',

@@ -15,7 +15,8 @@ const folder = temporaryFolder();
 function spawnPrepare(options: PrepareOptions): ChildProcess {
   const script = `
     import { prepare } from '${ROOT}/src/tasks/prepare.ts';
-    await prepare({ ...${JSON.stringify(options)}, onProgress: (done) => console.log('done', done) });
+    const progress = { update: (done) => console.log('done', done), log() {}, stop() {} };
+    await prepare({ ...${JSON.stringify(options)}, reporter: { log() {}, start: () => progress } });
     console.log('MB', process.resourceUsage().maxRSS / 1024);
   `;
   const args = ['--import', 'tsx', '--input-type=module', '-e', script];

@@ -76,9 +76,16 @@ describe('prepare', () => {
     const progress: string[] = [];
     const summary = await run(input, out, {
       valFraction: 0.25,
-      onProgress: (...at) => progress.push(at.join('/')),
+      reporter: {
+        log: () => {},
+        start: ({ label, total, unit }) => ({
+          update: (done) => progress.push(`${label} ${done}/${total} ${unit}`),
+          log: () => {},
+          stop: () => progress.push('stop'),
+        }),
+      },
     });
-    expect(progress).toEqual(['0/4', '1/4', '2/4', '3/4', '4/4']);
+    expect(progress).toEqual([...[0, 1, 2, 3, 4].map((done) => `prepare ${done}/4 scans`), 'stop']);
     expect(summary).toMatchObject({ out, failures: [], trainTiles: 36, validationTiles: 12 });
     expect(summary.scans.map(({ id, tiles }) => [id, tiles])).toEqual(
       ['a', 'b', 'c', 'd'].map((id) => [id, 12]),
