@@ -12,7 +12,7 @@ import { resizedPart } from '../data/resized-part.js';
 import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
 import type { HuWindow } from '../data/wholes.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type Encoder, openEncoder } from '../inference/encoder.js';
 import { startProgress } from '../progress.js';
@@ -150,7 +150,7 @@ function withoutWholes(
 }
 
 function checkCounts(options: Readonly<Record<string, number>>, available: number, folder: string): void {
-  for (const [option, count] of Object.entries(options)) checkWhole(option, count, 2);
+  for (const [option, count] of Object.entries(options)) checkInteger(option, count, 2);
   if (available < 2)
     throw new UserError('data', {
       what: 'the store has too few validation wholes to compare',

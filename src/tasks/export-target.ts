@@ -170,7 +170,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const inputType = options.inputType ?? format.type;
   if (inputType === 'int16' && format.type === 'float32')
     throw new UserError('usage', {
-      what: 'this network takes images that were normalised before, which are no whole numbers',
+      what: 'this network takes images that were normalised before, which are not integers',
       where: '--input-type',
       got: 'int16',
       expected: 'float32',

@@ -14,7 +14,7 @@ import {
 import { openSampleLoader } from '../data/samples/loader.js';
 import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import type { Engine } from '../runtime/engine.js';
 import { tell } from '../terminal.js';
@@ -268,7 +268,7 @@ function readTrial(run: string): TrialSummary {
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
   const { out, trials = 1, seed = 1, resume = false } = options;
-  checkWhole('--trials', trials, 1);
+  checkInteger('--trials', trials, 1);
   const data = openStudyData(options);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),

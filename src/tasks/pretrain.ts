@@ -94,7 +94,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
       what: 'tiles cannot be averaged down to the wholes of this configuration',
       where: data,
       got: `tiles of ${store.size.join('×')} for wholes of ${asked.whole.join('×')}`,
-      expected: 'a whole multiple along every axis',
+      expected: 'an integer multiple along every axis',
       fix: `choose another --preset, or prepare tiles with --size ${asked.whole.join('x')}`,
     });
   const workload = proxyWorkload(asked, store.size);

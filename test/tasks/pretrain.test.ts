@@ -258,7 +258,7 @@ describe('pretrain refuses, in words,', () => {
     await refused(
       options('bad', { settings: ['whole=20x8x8', 'network.levels=2', 'network.width=2'] }),
       'config',
-      /multiples? of|whole multiple/,
+      /multiples? of|integer multiple/,
     );
     expect(existsSync(run('bad'))).toBe(false);
   });
