@@ -74,6 +74,12 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
   const { config: asked, resuming } = prepareRunFolder(options);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
+  if (data === undefined && options.resume)
+    throw new UserError('run', {
+      what: 'there is no run here to go on with',
+      where: options.out,
+      fix: 'check the folder; a new run needs tiles, --data',
+    });
   if (data === undefined)
     throw new UserError('usage', {
       what: 'a new run needs tiles',
