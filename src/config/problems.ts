@@ -44,7 +44,10 @@ const expected: z.core.$ZodErrorMap = (issue) => {
 const MOST_CHARACTERS = 80;
 
 function got(value: unknown, path: readonly PropertyKey[]): string {
-  const found = path.reduce((inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key], value);
+  const found = path.reduce(
+    (inner, key) => (inner as Record<PropertyKey, unknown> | undefined)?.[key],
+    value,
+  );
   if (found === undefined) return 'nothing';
   return (typeof found === 'number' ? String(found) : JSON.stringify(found)).slice(0, MOST_CHARACTERS);
 }
