@@ -18,9 +18,10 @@ import { checkInteger, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import type { Engine } from '../runtime/engine.js';
 import { tell } from '../terminal.js';
-import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
+import { hasCheckpoints, loadLast, resolveCheckpoint } from '../train/checkpoint.js';
 import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
+import { checkMemory } from '../train/memory.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../train/run.js';
@@ -156,7 +157,7 @@ const featureFeeds =
 async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
   const { store, engine, options, splits, foreign } = study;
   const { manifest } = store;
-  const resuming = existsSync(configPath(run));
+  const resuming = options.resume === true && existsSync(configPath(run));
   if (resuming && existsSync(scoresPath(run))) return readTrial(run);
   return insideRun(run, 'finetune', async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
@@ -171,6 +172,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
       ? featureFeeds(manifest, foreign)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
+    checkMemory(workload, asked, engine);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint ? null : await startState(asked, parameters, foreign !== null);
     const config = saved ? { ...asked, forms: saved.forms } : await withChosenForms(workload, asked, engine);
@@ -274,7 +276,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
     config: trialConfig(data, options, seed + i),
   }));
-  const begun = runs.find(({ run }) => existsSync(configPath(run)));
+  const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
   if (begun && !resume)
     throw new UserError('run', {
       what: 'there is a run in this folder already',

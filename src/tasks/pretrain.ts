@@ -7,8 +7,9 @@ import { type Batch, openLoader, validationBatches } from '../data/loader.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
 import type { Engine } from '../runtime/engine.js';
-import { type Checkpoint, loadLast } from '../train/checkpoint.js';
+import { type Checkpoint, hasCheckpoints, loadLast } from '../train/checkpoint.js';
 import { createEvaluator } from '../train/evaluator.js';
+import { checkMemory } from '../train/memory.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
@@ -54,13 +55,13 @@ function resumedConfig(options: PretrainOptions): Config {
 
 function prepareRunFolder(options: PretrainOptions): { config: Config; resuming: boolean } {
   const exists = existsSync(configPath(options.out));
-  if (exists && !options.resume)
+  if (exists && !options.resume && hasCheckpoints(options.out))
     throw new UserError('run', {
       what: 'there is a run in this folder already',
       where: options.out,
       fix: 'add --resume to go on with it, or choose another folder',
     });
-  return exists
+  return exists && options.resume
     ? { config: resumedConfig(options), resuming: true }
     : { config: resolveConfig({ preset: 'tiny', ...options }), resuming: false };
 }
@@ -106,6 +107,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
+  checkMemory(workload, asked, engine);
   return insideRun(options.out, 'pretrain', async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
     const start =
