@@ -104,7 +104,7 @@ export function parseSize(text: string): XYZ {
   const sizes = text.split(/[x×]/).map(Number);
   if (sizes.length !== 3 || sizes.some((size) => !Number.isSafeInteger(size) || size < 1))
     throw new UserError('usage', {
-      what: 'a size is three whole numbers, x×y×z',
+      what: 'a size is three integers above 0, x×y×z',
       where: '--size',
       got: text,
       expected: 'such as 128x128x64',

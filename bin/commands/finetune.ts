@@ -29,7 +29,10 @@ export default command({
       choices: ['none', 'weights', 'sampling'] as const,
       describe: 'for classes of different size: weights in the loss, or as many samples of each',
     },
-    fraction: { number: true, describe: 'share of the training samples to use, whole patients each' },
+    fraction: {
+      number: true,
+      describe: 'share of the training samples to use, all of a patient’s samples or none',
+    },
     trials: { number: true, default: 1, describe: 'how often to train, each time with the next seed' },
     config: configOptions.config,
     set: configOptions.set,

@@ -3,7 +3,7 @@ import { type Correlation, pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { toCsv } from '../csv.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { type Reporting, silent } from '../progress.js';
@@ -177,7 +177,7 @@ export async function runExperiment(
   options: ExperimentOptions,
 ): Promise<ExperimentResult | Fig2Result | null> {
   const { name, out, processes, interrupted, reporter = silent } = options;
-  checkWhole('--processes', processes, 1);
+  checkInteger('--processes', processes, 1);
   const config = readExperiment(options.config);
   const sources = config.sources ?? SOURCES[name];
   const plan =

@@ -10,7 +10,7 @@ import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
 import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
 import { checkThreads } from '../machine.js';
@@ -149,7 +149,7 @@ function withoutWholes(
 }
 
 function checkCounts(options: Readonly<Record<string, number>>, available: number, folder: string): void {
-  for (const [option, count] of Object.entries(options)) checkWhole(option, count, 2);
+  for (const [option, count] of Object.entries(options)) checkInteger(option, count, 2);
   if (available < 2)
     throw new UserError('data', {
       what: 'the store has too few validation wholes to compare',

@@ -221,8 +221,8 @@ function wrongValues(
   return new UserError('input', {
     what,
     where: path,
-    got: `${whole ? 'whole numbers' : 'values'} from ${low} to ${high}`,
-    expected: `${label === undefined ? '0 and 1' : 'labels: whole numbers from 0'}${or}`,
+    got: `${whole ? 'integers' : 'values'} from ${low} to ${high}`,
+    expected: `${label === undefined ? '0 and 1' : 'labels: integers from 0'}${or}`,
     ...(needsLabel && { fix: 'say with --label which class to compare' }),
   });
 }

@@ -1,5 +1,5 @@
 import { isTablePath, readTable, TABLE_EXTENSIONS } from '../data/tables.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import type { Reporting } from '../progress.js';
 import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
 import { evaluateMasks } from './evaluate-masks.js';
@@ -41,7 +41,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     resamples = 1000,
     seed = 1,
   } = options;
-  if (label !== undefined) checkWhole('--label', label, 1);
+  if (label !== undefined) checkInteger('--label', label, 1);
   if (!(Number.isFinite(toleranceMm) && toleranceMm >= 0))
     throw new UserError('usage', {
       what: 'a distance is not negative',
@@ -49,7 +49,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       got: String(toleranceMm),
       expected: 'mm, 0 or more',
     });
-  checkWhole('--resamples', resamples, 0);
+  checkInteger('--resamples', resamples, 0);
   const tables = [prediction, reference].filter(isTablePath);
   if (tables.length === 1) {
     throw new UserError('usage', {

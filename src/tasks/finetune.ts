@@ -14,14 +14,15 @@ import {
 import { openSampleLoader } from '../data/samples/loader.js';
 import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
-import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
+import { hasCheckpoints, loadLast, resolveCheckpoint } from '../train/checkpoint.js';
 import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
+import { checkMemory } from '../train/memory.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../train/run.js';
@@ -158,7 +159,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
   const { store, engine, options, splits, foreign } = study;
   const { reporter = silent } = options;
   const { manifest } = store;
-  const resuming = existsSync(configPath(run));
+  const resuming = options.resume === true && existsSync(configPath(run));
   if (resuming && existsSync(scoresPath(run))) return readTrial(run);
   return insideRun(run, 'finetune', async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
@@ -173,6 +174,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
       ? featureFeeds(manifest, foreign)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
+    checkMemory(workload, asked, engine);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint ? null : await startState(asked, parameters, foreign !== null);
     const config = saved
@@ -273,13 +275,13 @@ function readTrial(run: string): TrialSummary {
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
   const { out, trials = 1, seed = 1, resume = false, reporter = silent } = options;
-  checkWhole('--trials', trials, 1);
+  checkInteger('--trials', trials, 1);
   const data = openStudyData(options);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
     config: trialConfig(data, options, seed + i),
   }));
-  const begun = runs.find(({ run }) => existsSync(configPath(run)));
+  const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
   if (begun && !resume)
     throw new UserError('run', {
       what: 'there is a run in this folder already',

@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import { writeMetaImage } from '../data/formats/metaimage.js';
 import { writeNifti } from '../data/formats/nifti.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { Nodule } from '../phantom/nodules.js';
@@ -33,9 +33,9 @@ export function checkPhantoms({
   size,
   seed,
 }: Pick<WritePhantomsOptions, 'scans' | 'size' | 'seed'>): void {
-  checkWhole('--scans', scans, 1);
+  checkInteger('--scans', scans, 1);
   if (!Number.isSafeInteger(seed))
-    throw new UserError('usage', { what: 'a seed is a whole number', where: '--seed', got: String(seed) });
+    throw new UserError('usage', { what: 'a seed must be an integer', where: '--seed', got: String(seed) });
   if (size.some((side) => side < LEAST_SIDE) || size[0] * size[1] * size[2] > MOST_VOXELS)
     throw new UserError('usage', {
       what: 'phantoms of this size cannot be made',

@@ -10,8 +10,9 @@ import { UserError } from '../errors.js';
 import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
-import { type Checkpoint, loadLast } from '../train/checkpoint.js';
+import { type Checkpoint, hasCheckpoints, loadLast } from '../train/checkpoint.js';
 import { createEvaluator } from '../train/evaluator.js';
+import { checkMemory } from '../train/memory.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
@@ -71,13 +72,13 @@ function newConfig({ data, ...changes }: PretrainOptions): Config {
 
 function prepareRunFolder(options: PretrainOptions): { config: Config; resuming: boolean } {
   const exists = existsSync(configPath(options.out));
-  if (exists && !options.resume)
+  if (exists && !options.resume && hasCheckpoints(options.out))
     throw new UserError('run', {
       what: 'there is a run in this folder already',
       where: options.out,
       fix: 'add --resume to go on with it, or choose another folder',
     });
-  return exists
+  return exists && options.resume
     ? { config: resumedConfig(options), resuming: true }
     : { config: newConfig(options), resuming: false };
 }
@@ -91,6 +92,12 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
   const { config: asked, resuming } = prepareRunFolder(options);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
+  if (data === undefined && options.resume)
+    throw new UserError('run', {
+      what: 'there is no run here to go on with',
+      where: options.out,
+      fix: 'check the folder; a new run needs tiles, --data',
+    });
   if (data === undefined)
     throw new UserError('usage', {
       what: 'a new run needs tiles',
@@ -111,12 +118,13 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
       what: 'tiles cannot be averaged down to the wholes of this configuration',
       where: data,
       got: `tiles of ${store.size.join('×')} for wholes of ${asked.whole.join('×')}`,
-      expected: 'a whole multiple along every axis',
+      expected: 'an integer multiple along every axis',
       fix: `choose another --preset, or prepare tiles with --size ${asked.whole.join('x')}`,
     });
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
+  checkMemory(workload, asked, engine);
   return insideRun(options.out, 'pretrain', async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
     const start =

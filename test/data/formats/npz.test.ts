@@ -38,7 +38,7 @@ describe('arrays that NumPy wrote', () => {
     expect(await readNpz(compressed)).toEqual(await readNpz(golden('arrays.npz')));
   });
 
-  test('are weights as float32, but for whole numbers', async () => {
+  test('are weights as float32, but for integers', async () => {
     const weights = await readWeights(golden('arrays.npz'));
     expect(weights.get('big')).toEqual({ type: 'float64', shape: [2], data: Float32Array.of(1.5, -2) });
     expect(weights.get('count')).toEqual({ type: 'int64', shape: [], data: null });
