@@ -4,8 +4,10 @@ import { PRESET_NAMES } from '../src/config/pretraining.js';
 import { PROXIES } from '../src/config/proxies.js';
 import type { XYZ } from '../src/data/volume.js';
 import { UserError } from '../src/errors.js';
+import type { Reporter } from '../src/progress.js';
 import { DEVICES, ENGINES } from '../src/runtime/device.js';
 import { say, tell } from '../src/terminal.js';
+import { terminalReporter } from '../src/terminal-progress.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
 export interface Output {
@@ -22,7 +24,7 @@ interface Specification<O extends Record<string, Options>, P extends Positionals
   /** Those that `usage` names. */
   readonly positionals?: P;
   readonly examples: readonly (readonly [command: string, says: string])[];
-  readonly run: (args: InferredOptionTypes<O & P>) => Promise<Output>;
+  readonly run: (args: InferredOptionTypes<O & P>, reporter: Reporter) => Promise<Output>;
 }
 
 /** A command that has been loaded, as yargs takes it. */
@@ -45,7 +47,7 @@ export function command<
     },
     handler: async (args) => {
       refuseMisread(spec.options);
-      const output = await spec.run(args as never);
+      const output = await spec.run(args as never, terminalReporter);
       if (args.json) say(JSON.stringify(output.json));
       else if (output.text) say(output.text);
       process.exitCode = output.exitCode ?? 0;
@@ -102,7 +104,7 @@ export function parseSize(text: string): XYZ {
   const sizes = text.split(/[x×]/).map(Number);
   if (sizes.length !== 3 || sizes.some((size) => !Number.isSafeInteger(size) || size < 1))
     throw new UserError('usage', {
-      what: 'a size is three whole numbers, x×y×z',
+      what: 'a size is three integers above 0, x×y×z',
       where: '--size',
       got: text,
       expected: 'such as 128x128x64',

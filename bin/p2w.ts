@@ -2,6 +2,7 @@
 import yargs, { type CommandModule } from 'yargs';
 import { hideBin } from 'yargs/helpers';
 import { UserError } from '../src/errors.js';
+import { endWithParent } from '../src/parent.js';
 import { say, tell } from '../src/terminal.js';
 import { version } from '../src/version.js';
 import { commands } from './commands/index.js';
@@ -28,10 +29,12 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-// Begun with a channel, by an experiment: what it began ends with it, even when it was killed.
-if (process.channel) {
-  process.once('disconnect', () => process.exit(1));
-  process.channel.unref();
+// Begun with a channel, by an experiment: what it began ends with it.
+if (process.channel) endWithParent();
+
+/** Ends when all has been said: an error may have left something open, which must not hold the process up. */
+function exit(code: number): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 }
 
 const json = process.argv.includes('--json');
@@ -66,5 +69,5 @@ const parser = yargs(hideBin(process.argv))
 try {
   await parser.parseAsync();
 } catch (error) {
-  process.exitCode = report(error, json);
+  exit(report(error, json));
 }

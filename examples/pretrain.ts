@@ -1,6 +1,6 @@
 /** Scans to a portable encoder, as a program. Run it: npx tsx examples/pretrain.ts SCANS OUT [STEPS] */
 import { join } from 'node:path';
-import { embed, exportModel, makeReport, prepare, pretrain } from 'parts2whole';
+import { embed, exportModel, makeReport, prepare, pretrain, terminalReporter } from 'parts2whole';
 
 const [scans = 'scans', out = 'out', steps = '1000'] = process.argv.slice(2);
 
@@ -18,6 +18,7 @@ const trained = await pretrain({
   out: run,
   preset: 'tiny',
   flags: { steps: Number(steps) },
+  reporter: terminalReporter,
 });
 console.log(`step ${trained.step}, best validation MSE ${trained.best?.validationLoss}`);
 

@@ -40,11 +40,11 @@ export class UserError extends Error {
   }
 }
 
-/** @throws UserError unless an option is a whole number of at least `least` */
-export function checkWhole(where: string, value: number, least: number): void {
+/** @throws UserError unless an option is an integer of at least `least` */
+export function checkInteger(where: string, value: number, least: number): void {
   if (Number.isSafeInteger(value) && value >= least) return;
   throw new UserError('usage', {
-    what: `this is a whole number from ${least} on`,
+    what: `this must be an integer of at least ${least}`,
     where,
     got: String(value),
   });

@@ -18,7 +18,7 @@ import { fromSystemError, UserError } from './errors.js';
 
 const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}\.tmp$/;
 
-function isFolder(path: string): boolean {
+export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {

@@ -36,6 +36,7 @@ export { writeMetaImage } from './data/formats/metaimage.js';
 export { writeNifti } from './data/formats/nifti.js';
 export { orientLPS, voxelToWorld, worldToVoxel } from './data/geometry.js';
 export { type Batch, openLoader, validationBatches } from './data/loader.js';
+export { type Normalisation, normaliseVolume } from './data/normalise.js';
 export { type Box, type PartOptions, samplePart } from './data/parts.js';
 export type { Loader } from './data/read-ahead.js';
 export { openSampleStore, readSample, type SampleStore } from './data/samples/store.js';
@@ -45,6 +46,7 @@ export type { Grid, Volume, XYZ } from './data/volume.js';
 export { type ErrorKind, UserError } from './errors.js';
 export { runExperiment } from './experiments/experiment.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
+export type { Progress, ProgressOptions, Reporter } from './progress.js';
 export type { Engine, EngineTensor, Session } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
 export { analyze } from './tasks/analyze.js';
@@ -68,6 +70,7 @@ export { prepareSamples } from './tasks/prepare-samples.js';
 export { pretrain } from './tasks/pretrain.js';
 export { makeReport } from './tasks/report.js';
 export { makeTargetReport } from './tasks/report-target.js';
+export { terminalReporter } from './terminal-progress.js';
 export {
   formatLoad,
   type LoadOptions,

@@ -4,7 +4,7 @@ import { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
 
 /** Threads that answer requests, each one at a time, in the order in which they are asked. */
 export interface Threads<Request, Answer> {
-  /** @throws UserError that the thread threw, or of kind `data` when it has died */
+  /** @throws what the thread threw, or a UserError of kind `data` when it has died, as for want of memory */
   ask(request: Request): Promise<Answer>;
   close(): Promise<void>;
 }
@@ -31,12 +31,14 @@ function startWorker(metaUrl: string, name: string, workerData: unknown): Worker
  * @param metaUrl `import.meta.url` of the caller
  * @param name the module relative to the caller, without extension: `./loader.worker`
  * @param workerData what every thread is told at its start
+ * @param nameOf what a request is about, for the error when a thread dies of it
  */
 export function startThreads<Request, Answer>(
   metaUrl: string,
   name: string,
   workerData: unknown,
   count: number,
+  nameOf: (request: Request) => string | undefined = () => undefined,
 ): Threads<Request, Answer> {
   interface Asked {
     readonly request: Request;
@@ -69,8 +71,15 @@ export function startThreads<Request, Answer>(
       else asked?.reject(new UserError(reply.kind, reply.facts));
       dispatch();
     });
-    thread.on('error', (error) => end(threadDied(error.message, error)));
-    thread.on('exit', (code) => end(threadDied(`exit code ${code}`)));
+    const died = (got: string, cause?: Error) => {
+      const asked = working.get(thread);
+      end(threadDied(got, asked && nameOf(asked.request), cause));
+    };
+    // Node.js ends threads with errors of its own, as when they need too much memory; others are defects of ours.
+    thread.on('error', (error: NodeJS.ErrnoException) =>
+      error.code?.startsWith('ERR_WORKER_') ? died(error.message, error) : end(error),
+    );
+    thread.on('exit', (code) => died(`exit code ${code}`));
     return thread;
   });
   return {
@@ -87,9 +96,10 @@ export function startThreads<Request, Answer>(
   };
 }
 
-const threadDied = (got: string, cause?: Error) =>
+const threadDied = (got: string, where: string | undefined, cause?: Error) =>
   new UserError('data', {
     what: 'a thread that reads data has died',
+    ...(where !== undefined && { where }),
     got,
     fix: 'free some memory, or use fewer threads (`workers`)',
     cause,
@@ -109,7 +119,7 @@ export function answerRequests<Request, Answer>(
       const answer = await work(request);
       send({ answer }, transfer(answer));
     } catch (error) {
-      if (!(error instanceof UserError)) throw error; // ends the thread, which is reported
+      if (!(error instanceof UserError)) throw error; // ends the thread: see `startThreads`
       const { cause: _, ...facts } = error.facts;
       send({ kind: error.kind, facts });
     }

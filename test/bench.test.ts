@@ -108,7 +108,7 @@ test.each([
 test('p2w bench refuses rounds that make no sense', async () => {
   const { code, stderr } = await p2w(['bench', 'step', '--rounds', '0']);
   expect(code).toBe(2);
-  expect(stderr).toContain('--rounds: this is a whole number from 1 on');
+  expect(stderr).toContain('--rounds: this must be an integer of at least 1');
 });
 
 test('p2w bench forms times every form, and compares it with the plain one', async () => {

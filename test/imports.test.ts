@@ -130,6 +130,24 @@ describe('imports', () => {
     );
   });
 
+  test('the library shows nothing: only bin writes to a terminal, and to callers that ask for it', () => {
+    const writers = ['src/terminal.ts', 'src/terminal-progress.ts'];
+    expect(
+      offending(
+        ({ file, target }) =>
+          writers.includes(target) && !inside(file, 'bin') && ![...writers, 'src/index.ts'].includes(file),
+      ),
+    ).toEqual([]);
+    // Processes of a benchmark talk to the one that started them.
+    const writing = files.filter(
+      (file) =>
+        inside(file, 'src', 'graphs') &&
+        !inside(file, 'src/bench') &&
+        /\bprocess\.std(out|err)\b|\bconsole\./.test(readFileSync(join(root, file), 'utf8')),
+    );
+    expect(writing.filter((file) => !writers.includes(file))).toEqual([]);
+  });
+
   test('only bin uses yargs', () => {
     expect(offending(({ file, target }) => target.startsWith('yargs') && !inside(file, 'bin'))).toEqual([]);
   });

@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { formatDuration, startProgress } from '../src/progress.js';
+import { formatDuration, startProgress } from '../src/terminal-progress.js';
 
 let stderr: string[];
 const terminal = Object.getOwnPropertyDescriptor(process.stderr, 'isTTY');
@@ -61,9 +61,9 @@ test('what was done before a resume does not count for the rate', () => {
   expect(stderr).toEqual(['pretrain  901/1000 steps  90 %  1.0 steps/s  2 min left  loss 0.0312\n']);
 });
 
-test('the total may come late, and may be nothing', () => {
-  const progress = startProgress({ label: 'prepare', total: 1, unit: 'scans' });
-  progress.update(0, {}, 0);
+test('the total may be nothing', () => {
+  const progress = startProgress({ label: 'prepare', total: 0, unit: 'scans' });
+  progress.update(0);
   expect(stderr).toEqual(['prepare  0/0 scans\n']);
 });
 
@@ -86,6 +86,18 @@ test('on a terminal: a bar, lines above it, and nothing that a kill would leave 
   expect(shown).not.toContain('\u001b[?25l');
   expect(shown).not.toContain('\u001b[?7l');
   expect(vi.getTimerCount()).toBe(0);
+});
+
+test('a bar stays on its line, however narrow the terminal is', () => {
+  setTerminal(true);
+  const columns = Object.getOwnPropertyDescriptor(process.stderr, 'columns');
+  Object.defineProperty(process.stderr, 'columns', { value: 40, configurable: true });
+  work(startProgress({ label: 'pretrain', total: 10, unit: 'steps' }), 1, 10, 1000);
+  if (columns) Object.defineProperty(process.stderr, 'columns', columns);
+  else Reflect.deleteProperty(process.stderr, 'columns');
+  const lines = stderr.map((text) => text.replace('\r\u001b[K', ''));
+  expect(lines.at(-1)).toMatch(/^pretrain █{24} 10/);
+  expect(Math.max(...lines.map((line) => line.length))).toBe(39);
 });
 
 test.each([

@@ -33,7 +33,7 @@ export default command({
     ],
     ['$0 analyze --model a/encoder.onnx b/encoder.onnx --data tiles --out both', 'side by side'],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     if (args.name.length > 0 && args.name.length !== args.model.length)
       throw new UserError('usage', {
         what: 'there must be a name for each model',
@@ -41,6 +41,7 @@ export default command({
         got: `${args.name.length} for ${args.model.length}`,
       });
     const summary = await run({
+      reporter,
       models: args.model.map((path, i) => ({ path, ...(args.name[i] ? { name: args.name[i] } : {}) })),
       data: args.data,
       out: args.out,

@@ -3,7 +3,6 @@ import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { WORKS, type WorkName } from '../../src/bench/works/index.js';
 import { checkThreads } from '../../src/machine.js';
-import { tell } from '../../src/terminal.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
 const WORK_NAMES = [...(Object.keys(WORKS) as WorkName[]), 'forms', 'engines'] as const;
@@ -50,12 +49,12 @@ export default command({
     ['$0 bench engines', 'do all runtimes compute the same, and how fast?'],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const { batch, rounds, threads } = args;
     checkThreads('threads', threads, 0);
     const preset = args.preset ?? 'tiny';
     if (args.work === 'forms') {
-      const result = await benchForms({ preset, batch, rounds, threads });
+      const result = await benchForms({ preset, batch, rounds, threads, reporter });
       return { text: formatForms(result), json: result };
     }
     if (args.work === 'engines') {
@@ -66,7 +65,7 @@ export default command({
           ...{ settings, batch, steps, threads },
           ...(browser ? { browser } : {}),
         },
-        tell,
+        reporter.log,
       );
       return { text: formatEngines(result), json: result };
     }
@@ -83,7 +82,7 @@ export default command({
         ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),
       },
-      tell,
+      reporter.log,
     );
     return { text: formatBench(result), json: result };
   },

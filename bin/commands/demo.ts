@@ -6,8 +6,8 @@ export default command({
     out: { string: true, default: 'artifacts/demo', describe: 'folder to write into; emptied first' },
   },
   examples: [['$0 demo', 'about 3 minutes on 2 cores']],
-  run: async ({ out }) => {
-    const { text, ...json } = await runDemo(out);
+  run: async ({ out }, reporter) => {
+    const { text, ...json } = await runDemo(out, reporter);
     return { text, json };
   },
 });

@@ -26,8 +26,9 @@ export default command({
     ['$0 embed --model encoder/encoder.onnx --input scans --out features.npy', 'one vector a scan'],
     ['$0 embed --model encoder/encoder.onnx --input tiles --out features.parquet', 'one vector a tile'],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const summary = await run({
+      reporter,
       model: args.model,
       input: args.input,
       out: args.out,

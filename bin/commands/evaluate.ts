@@ -33,8 +33,9 @@ export default command({
     ['$0 evaluate --prediction scores.csv --reference labels.csv --json', 'AUC, average precision'],
     ['$0 evaluate --prediction submission.csv --reference annotations.csv', 'FROC, CPM'],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const { kind, facts, metrics, ...rest } = await run({
+      reporter,
       prediction: args.prediction,
       reference: args.reference,
       toleranceMm: args.tolerance,

@@ -19,9 +19,12 @@ export default command({
     ['$0 experiment table1 --config study.json --out study', 'random, Models Genesis and Parts2Whole'],
     ['$0 experiment fig3 --config study.json --out along --processes 2', '26 checkpoints, each fine-tuned'],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const { name, config, out, processes } = args;
-    const result = await runExperiment({ name, config, out, processes, interrupted: onInterrupt() });
+    const result = await runExperiment({
+      ...{ name, config, out, processes, reporter },
+      interrupted: onInterrupt(),
+    });
     if (!result)
       return {
         text: 'interrupted; the same command goes on',

@@ -19,6 +19,7 @@ export default command({
     },
     license: { string: true, describe: 'licence of the weights, for metadata and model card' },
     out: { string: true, demandOption: true, describe: 'folder to write into' },
+    overwrite: { boolean: true, default: false, describe: 'replace the export of another run in --out' },
   },
   examples: [
     ['$0 export --run runs/first --out encoder', 'encoder.onnx, weights.safetensors, model-card.md'],
@@ -30,6 +31,7 @@ export default command({
       checkpoint: parseCheckpoint(args.checkpoint),
       ...(args['input-type'] ? { inputType: args['input-type'] } : {}),
       out: args.out,
+      overwrite: args.overwrite,
       ...(args.license ? { license: args.license } : {}),
     };
     if (isFinetuneRun(args.run)) {

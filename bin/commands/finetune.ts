@@ -30,7 +30,10 @@ export default command({
       choices: ['none', 'weights', 'sampling'] as const,
       describe: 'for classes of different size: weights in the loss, or as many samples of each',
     },
-    fraction: { number: true, describe: 'share of the training samples to use, whole patients each' },
+    fraction: {
+      number: true,
+      describe: 'share of the training samples to use, all of a patient’s samples or none',
+    },
     trials: { number: true, default: 1, describe: 'how often to train, each time with the next seed' },
     config: configOptions.config,
     set: configOptions.set,
@@ -50,7 +53,7 @@ export default command({
       'how good are the features',
     ],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const defined = (values: Readonly<Record<string, unknown>>) =>
       Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
     const init = defined({
@@ -59,6 +62,7 @@ export default command({
       partial: args.partial,
     });
     const summary = await run({
+      reporter,
       data: args.data,
       out: args.out,
       ...(args.task ? { task: args.task } : {}),

@@ -1,4 +1,3 @@
-import { startProgress } from '../../src/progress.js';
 import { writePhantoms } from '../../src/tasks/phantom.js';
 import { PHANTOM_TASKS, writeTaskPhantoms } from '../../src/tasks/phantom-task.js';
 import { command, parseSize } from '../command.js';
@@ -19,27 +18,18 @@ export default command({
     ['$0 phantom --out phantoms --scans 20', '20 scans, lung and nodule masks, annotations.csv'],
     ['$0 phantom --task ncc --out luna16 --scans 20', 'as LUNA16: subset0 … subset9, candidates_V2.csv'],
   ],
-  run: async (args) => {
-    const progress = startProgress({ label: 'phantom', total: args.scans, unit: 'scans' });
-    try {
-      const common = { out: args.out, scans: args.scans, size: parseSize(args.size), seed: args.seed };
-      if (args.task) {
-        const onProgress = (done: number) => progress.update(done);
-        const written = await writeTaskPhantoms({ ...common, task: args.task, onProgress });
-        const text = `wrote ${written.scans} scans in the layout of ${written.task}\nnext: p2w prepare --task ${written.task} --input ${written.out} --out samples`;
-        return { text, json: written };
-      }
-      const result = await writePhantoms({
-        ...common,
-        format: args.format,
-        onProgress: (done) => progress.update(done),
-      });
-      return {
-        text: `wrote ${result.scans.length} scans, and their nodules to ${result.annotations}`,
-        json: result,
-      };
-    } finally {
-      progress.stop();
+  run: async (args, reporter) => {
+    const { out, scans, seed, task, format } = args;
+    const common = { out, scans, size: parseSize(args.size), seed, reporter };
+    if (task) {
+      const written = await writeTaskPhantoms({ ...common, task });
+      const text = `wrote ${written.scans} scans in the layout of ${written.task}\nnext: p2w prepare --task ${written.task} --input ${written.out} --out samples`;
+      return { text, json: written };
     }
+    const result = await writePhantoms({ ...common, format });
+    return {
+      text: `wrote ${result.scans.length} scans, and their nodules to ${result.annotations}`,
+      json: result,
+    };
   },
 });

@@ -2,7 +2,6 @@ import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { NORMALISATIONS } from '../../src/data/normalise.js';
 import { REJECTIONS } from '../../src/data/tiling.js';
 import { UserError } from '../../src/errors.js';
-import { startProgress } from '../../src/progress.js';
 import { formatPrepare, prepare as prepareTiles } from '../../src/tasks/prepare.js';
 import { formatPrepareSamples, prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { command, type Output, parseNames, parsePairs, parseSize, parseTriple } from '../command.js';
@@ -98,55 +97,49 @@ export default command({
     ['$0 prepare --task manifest --input table.csv --out samples', 'images with labels or masks'],
     ['$0 prepare --task medmnist --input adrenalmnist3d.npz --out samples', 'a set of MedMNIST-3D'],
   ],
-  run: async (args): Promise<Output> => {
-    const progress = startProgress({ label: 'prepare', total: 1, unit: 'scans' });
-    const onProgress = (done: number, total: number) => progress.update(done, {}, total);
+  run: async (args, reporter): Promise<Output> => {
     const common = {
       out: args.out,
       valFraction: args['val-fraction'],
       seed: args.seed,
       ...(args.size ? { size: parseSize(args.size) } : {}),
-      onProgress,
+      reporter,
     };
-    try {
-      if (args.task !== undefined) {
-        const [input, ...more] = args.input;
-        if (more.length > 0)
-          throw new UserError('usage', {
-            what: 'a task has one file or folder',
-            where: '--input',
-            got: args.input.join(' '),
-          });
-        const summary = await prepareSamples({
-          ...common,
-          task: args.task,
-          input: input!,
-          testFraction: args['test-fraction'],
-          ...(args.spacing ? { spacing: parseTriple('--spacing', args.spacing) } : {}),
-          ...(args.normalise ? { normalise: args.normalise } : {}),
-          ...(args.classes ? { classes: parseNames(args.classes) } : {}),
-          ...(args.negatives ? { negatives: parseNegatives(args.negatives) } : {}),
-          columns: parsePairs('--column', args.column),
+    if (args.task !== undefined) {
+      const [input, ...more] = args.input;
+      if (more.length > 0)
+        throw new UserError('usage', {
+          what: 'a task has one file or folder',
+          where: '--input',
+          got: args.input.join(' '),
         });
-        const samples = Object.values(summary.splits).reduce((sum, split) => sum + split.samples, 0);
-        return { text: formatPrepareSamples(summary), json: summary, exitCode: samples === 0 ? 1 : 0 };
-      }
-      const { valFraction, ...shared } = common;
-      const summary = await prepareTiles({
-        ...shared,
-        input: args.input,
-        zBorder: args['z-border'],
-        xyBorder: args['xy-border'],
-        reject: args.reject,
-        orientation: args.orientation,
+      const summary = await prepareSamples({
+        ...common,
+        task: args.task,
+        input: input!,
+        testFraction: args['test-fraction'],
+        ...(args.spacing ? { spacing: parseTriple('--spacing', args.spacing) } : {}),
         ...(args.normalise ? { normalise: args.normalise } : {}),
-        ...(args.split ? { split: args.split } : { valFraction }),
-        ...(args.workers ? { workers: args.workers } : {}),
+        ...(args.classes ? { classes: parseNames(args.classes) } : {}),
+        ...(args.negatives ? { negatives: parseNegatives(args.negatives) } : {}),
+        columns: parsePairs('--column', args.column),
       });
-      // Some broken scans are reported; none that works is a failure.
-      return { text: formatPrepare(summary), json: summary, exitCode: summary.scans.length === 0 ? 1 : 0 };
-    } finally {
-      progress.stop();
+      const samples = Object.values(summary.splits).reduce((sum, split) => sum + split.samples, 0);
+      return { text: formatPrepareSamples(summary), json: summary, exitCode: samples === 0 ? 1 : 0 };
     }
+    const { valFraction, ...shared } = common;
+    const summary = await prepareTiles({
+      ...shared,
+      input: args.input,
+      zBorder: args['z-border'],
+      xyBorder: args['xy-border'],
+      reject: args.reject,
+      orientation: args.orientation,
+      ...(args.normalise ? { normalise: args.normalise } : {}),
+      ...(args.split ? { split: args.split } : { valFraction }),
+      ...(args.workers ? { workers: args.workers } : {}),
+    });
+    // Some broken scans are reported; none that works is a failure.
+    return { text: formatPrepare(summary), json: summary, exitCode: summary.scans.length === 0 ? 1 : 0 };
   },
 });

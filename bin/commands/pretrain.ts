@@ -38,8 +38,9 @@ export default command({
     ['$0 pretrain --data tiles --init runs/first --out runs/second', 'from the weights of another run'],
     ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const summary = await run({
+      reporter,
       ...(args.data ? { data: args.data } : {}),
       out: args.out,
       preset: args.preset ?? 'tiny',

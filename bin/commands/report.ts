@@ -15,7 +15,7 @@ export default command({
     ['$0 report --run runs/first', 'curves, reconstructions, contrastive analysis in one file'],
     ['$0 report --run runs/target/trial-01', 'curves, test scores, ROC curve or segmentations'],
   ],
-  run: async (args) => {
+  run: async (args, reporter) => {
     const options = {
       run: args.run,
       ...(args.data ? { data: args.data } : {}),
@@ -23,7 +23,7 @@ export default command({
     };
     const { text, ...json } = isFinetuneRun(args.run)
       ? await makeTargetReport(options)
-      : await makeReport({ ...options, wholes: args.wholes, parts: args.parts });
+      : await makeReport({ ...options, reporter, wholes: args.wholes, parts: args.parts });
     return { text, json };
   },
 });

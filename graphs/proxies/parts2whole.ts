@@ -7,7 +7,7 @@ export interface Parts2WholeOptions {
   readonly batch: number;
   /** Size of the stored tiles. */
   readonly tile: DHW;
-  /** Size of wholes and resized parts; the tile is a whole multiple of it along every axis. */
+  /** Size of wholes and resized parts; the tile is an integer multiple of it along every axis. */
   readonly whole: DHW;
   readonly window: HuWindow;
   /** Size of the box of a tile that holds its part: the smaller, the less there is to compute. The tile's without it. */
@@ -75,7 +75,7 @@ function averaged(g: GraphBuilder, x: Value, size: DHW): Value {
   const factors = size.map((s, i) => from[i]! / s) as unknown as DHW;
   if (factors.some((f) => !Number.isInteger(f) || f < 1))
     throw new GraphError(
-      `tiles of ${from.toReversed().join('×')} are no whole multiple of wholes of ${size.toReversed().join('×')} voxels (x×y×z)`,
+      `tiles of ${from.toReversed().join('×')} are not an integer multiple of wholes of ${size.toReversed().join('×')} voxels (x×y×z)`,
     );
   return averageBlocks(g, x, factors);
 }

@@ -60,7 +60,7 @@ const MOST_EXACT_PAIRS = 200;
 export function wilcoxonSignedRank(a: ArrayLike<number>, b: ArrayLike<number>): TestResult | null {
   const differences = differencesOf(a, b).filter((difference) => difference !== 0);
   if (differences.length === 0 || !differences.every(Number.isFinite)) return null;
-  // Twice the ranks, which are whole numbers.
+  // Twice the ranks, which are integers.
   const ranks = doubledRanks(differences.map(Math.abs));
   const total = ranks.reduce((sum, rank) => sum + rank, 0);
   const up = ranks.reduce((sum, rank, i) => sum + (differences[i]! > 0 ? rank : 0), 0);

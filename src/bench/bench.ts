@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { resolveDevice } from '../runtime/device.js';
@@ -65,8 +65,8 @@ export function formatBench({ title, machine, rows, absent, ratios, rounds }: Be
 
 /** @throws UserError unless there is something to be done, and to be measured */
 export function checkCounts({ rounds, batch }: { rounds: number; batch: number }): void {
-  checkWhole('--rounds', rounds, 1);
-  checkWhole('--batch', batch, 1);
+  checkInteger('--rounds', rounds, 1);
+  checkInteger('--batch', batch, 1);
 }
 
 /**

@@ -8,7 +8,7 @@ import {
 import { encodeCheckpoint } from '../../graphs/artifacts/on-device-checkpoint.js';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { EngineTensor } from '../runtime/engine.js';
@@ -230,7 +230,7 @@ export async function benchEngines(
 ): Promise<EnginesResult> {
   const { preset, batch, steps, browser } = options;
   const settings = [...(preset ? [`preset=${preset}`] : GENTLE), ...(options.settings ?? [])];
-  checkWhole('--steps', steps, 2); // two points make a curve
+  checkInteger('--steps', steps, 2); // two points make a curve
   const work = makeWork(settings, options);
   const rows: EngineRow[] = [];
   const absent: { name: string; place: string; missing: string }[] = [];

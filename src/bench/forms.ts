@@ -1,7 +1,7 @@
 import { survey } from '../../graphs/forms/choice.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
-import { startProgress } from '../progress.js';
+import { type Reporting, silent } from '../progress.js';
 import { timePattern } from '../train/form-times.js';
 import { buildGraph, sessionOptions } from '../train/models.js';
 import { nativeLayout } from '../train/native.js';
@@ -10,7 +10,7 @@ import { proxyWorkload } from '../train/proxy.js';
 import { checkCounts } from './bench.js';
 import { type Spread, spreadOf } from './race.js';
 
-export interface FormsBenchOptions {
+export interface FormsBenchOptions extends Reporting {
   readonly preset: PresetName;
   readonly batch: number;
   readonly rounds: number;
@@ -32,7 +32,7 @@ export interface FormRatio extends Spread {
 }
 
 export interface FormsBench {
-  readonly work: Required<FormsBenchOptions>;
+  readonly work: Required<Omit<FormsBenchOptions, keyof Reporting>>;
   readonly machine: MachineFacts;
   readonly rows: readonly FormRow[];
   readonly ratios: readonly FormRatio[];
@@ -43,14 +43,14 @@ export interface FormsBench {
  * @throws UserError when the rounds or the batch make no sense
  */
 export async function benchForms(options: FormsBenchOptions): Promise<FormsBench> {
-  const { preset, batch, rounds, threads = 0 } = options;
+  const { preset, batch, rounds, threads = 0, reporter = silent } = options;
   checkCounts(options);
   const config = resolveConfig({ preset, flags: { batch, microBatch: batch, threads } });
   const engine = await openEngine(config.device, config.engine);
   const native = await nativeLayout(engine);
   const { patterns } = survey(buildGraph('step', proxyWorkload(config, config.whole), config).graph, native);
   const session = sessionOptions(config, native);
-  const progress = startProgress({ label: 'bench forms', total: patterns.length, unit: 'patterns' });
+  const progress = reporter.start({ label: 'bench forms', total: patterns.length, unit: 'patterns' });
   const [rows, ratios]: [FormRow[], FormRatio[]] = [[], []];
   try {
     for (const [i, pattern] of patterns.entries()) {

@@ -28,7 +28,7 @@ export const finetuneSchema = z.strictObject({
     /** Most change of brightness and of contrast, as a share of the intensity range. */
     intensity: z.number().min(0).lt(1),
   }),
-  /** Share of the training samples that is used, whole patients each. */
+  /** Share of the training samples that is used, all of a patient’s samples or none. */
   fraction: z.number().positive().max(1),
   init: z.strictObject({
     /** `random`, a run's folder, or a file of weights. */

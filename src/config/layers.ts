@@ -1,6 +1,7 @@
 /** Configurations in layers: what stands below, then a file, then `--set`, then flags. */
 import type * as z from 'zod';
 import { UserError } from '../errors.js';
+import { checkAgainst } from './problems.js';
 
 /** A JSON file with some of the keys. */
 export interface ConfigFile {
@@ -61,10 +62,7 @@ export function withChanges(base: object, { file, settings = [], flags = {} }: C
 
 /** @throws UserError of kind `config` naming each wrong key */
 export function parseConfig<T>(schema: z.ZodType<T>, value: unknown, where: string, fix: string): T {
-  const result = schema.safeParse(value);
-  if (result.success) return result.data;
-  const problems = result.error.issues.map(({ path, message }) =>
-    path.length > 0 ? `${path.join('.')}: ${message}` : message,
-  );
-  throw new UserError('config', { what: problems.join('; '), where, fix });
+  const checked = checkAgainst(schema, value);
+  if ('value' in checked) return checked.value;
+  throw new UserError('config', { what: checked.problems.join('; '), where, fix });
 }

@@ -21,7 +21,7 @@ export const configSchema = z.strictObject({
   preset: z.enum(['tiny', 'small', 'genesis', 'genesis-sgd', 'paper']),
   /** What the network is trained to do: redraw wholes from their parts, or restore corrupted wholes. */
   proxy: z.enum(PROXIES).default('parts2whole'),
-  /** Voxels of wholes and of resized parts, x×y×z; tiles of a whole multiple are averaged down to it. */
+  /** Voxels of wholes and of resized parts, x×y×z; tiles of an integer multiple are averaged down to it. */
   whole: sizeSchema,
   /** What the values of tiles are, as `prepare --normalise` made them. */
   normalise: z.enum(NORMALISATIONS).default('hu'),

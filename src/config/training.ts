@@ -7,7 +7,7 @@ import { DEVICE, DEVICES, ENGINES } from '../runtime/device.js';
 export const sizeSchema = z.preprocess(
   (value) => (typeof value === 'string' ? value.split(/[x×]/).map(Number) : value),
   z.tuple([z.int().positive(), z.int().positive(), z.int().positive()], {
-    error: 'a size is three whole numbers, x×y×z: 128x128x64',
+    error: 'a size is three integers above 0, x×y×z, such as 128x128x64',
   }),
 );
 

@@ -1,6 +1,6 @@
 import type { Voxels, XYZ } from './volume.js';
 
-/** How many voxels of `from` one voxel of `to` stands for, along each axis; undefined when that is no whole number. */
+/** How many voxels of `from` one voxel of `to` stands for, along each axis; undefined when that is not an integer. */
 export function averagingFactors(from: XYZ, to: XYZ): XYZ | undefined {
   const factors = [from[0] / to[0], from[1] / to[1], from[2] / to[2]] as const;
   return factors.every((f) => Number.isInteger(f) && f >= 1) ? factors : undefined;

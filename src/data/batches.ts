@@ -30,7 +30,7 @@ export interface SamplingOptions {
   readonly proxy: ProxyName;
   /** Samples in a batch. */
   readonly batch: number;
-  /** Voxels of a whole; tiles are a whole multiple of it along each axis. */
+  /** Voxels of a whole; tiles are an integer multiple of it along each axis. */
   readonly wholeSize: XYZ;
   /** Parts of Parts2Whole. */
   readonly part: PartOptions;
@@ -121,11 +121,11 @@ export function* validationBatches(
   }
 }
 
-/** @throws UserError of kind `config` when the tiles are no whole multiple of the wholes */
+/** @throws UserError of kind `config` when the tiles are not an integer multiple of the wholes */
 export function checkWholeSize(tile: XYZ, whole: XYZ): void {
   if (whole.every((length, axis) => Number.isInteger(tile[axis]! / length))) return;
   throw new UserError('config', {
-    what: 'the tiles are no whole multiple of the wholes',
+    what: 'the tiles are not an integer multiple of the wholes',
     where: 'whole',
     got: `wholes of ${whole.join('×')}, tiles of ${tile.join('×')}`,
     expected: 'each side of a tile is 1, 2, 3, … times that of a whole',

@@ -1,22 +1,28 @@
 /** The scans that a tile store is made from: their names, and the files that they lie in. */
 import { realpathSync, statSync } from 'node:fs';
-import { basename, dirname, relative, resolve, sep } from 'node:path';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
 import { fromSystemError } from '../errors.js';
 import { scanExtension } from './formats/find.js';
 import { scanFiles } from './formats/index.js';
 import type { SourceFile } from './tile-store-writer.js';
 
-/** Whether a scan is one of the shards that an earlier run wrote. */
-export function isInside(path: string, folder: string): boolean {
-  const real = (p: string) => {
-    try {
-      return realpathSync(p);
-    } catch {
-      return resolve(p);
-    }
-  };
-  return real(path).startsWith(real(folder) + sep);
+/** Where a path leads to, links followed as far as it exists. */
+function realPath(path: string): string {
+  const absolute = resolve(path);
+  try {
+    return realpathSync(absolute);
+  } catch {
+    const parent = dirname(absolute);
+    return parent === absolute ? absolute : join(realPath(parent), basename(absolute));
+  }
 }
+
+/** Whether a path is below a folder; neither need exist. */
+export const isInside = (path: string, folder: string): boolean =>
+  realPath(path).startsWith(realPath(folder).replace(/[/\\]*$/, sep));
+
+/** Whether two paths lead to the same place; neither need exist. */
+export const isSame = (one: string, other: string): boolean => realPath(one) === realPath(other);
 
 /**
  * Gives each scan a name of its own: its file's, without extension, or where several have the same, its path from

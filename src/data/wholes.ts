@@ -11,7 +11,7 @@ export interface HuWindow {
 /**
  * A tile as the whole that a network is to make: averaged, in [0, 1], [D, H, W].
  * @param tile its number
- * @param size of the whole, of which the tile is a whole multiple along each axis
+ * @param size of the whole, of which the tile is an integer multiple along each axis
  * @throws UserError of kind `data` when it cannot be read
  */
 export function readWhole(tiles: TileSource, tile: number, size: XYZ, window: HuWindow): Float32Array {

@@ -2,9 +2,10 @@ import { join } from 'node:path';
 import { type Correlation, pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { type Reporting, silent } from '../progress.js';
 import { toCsv } from '../tables/csv.js';
 import { readMetrics } from '../train/metrics.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
@@ -29,7 +30,7 @@ import {
 } from './schema.js';
 import { type Comparison, compareAll, type Group, groupOf } from './statistics.js';
 
-export interface ExperimentOptions {
+export interface ExperimentOptions extends Reporting {
   readonly name: ExperimentName;
   /** A JSON file; see docs/experiments.md. */
   readonly config: string;
@@ -175,8 +176,8 @@ function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>)
 export async function runExperiment(
   options: ExperimentOptions,
 ): Promise<ExperimentResult | Fig2Result | null> {
-  const { name, out, processes, interrupted } = options;
-  checkWhole('--processes', processes, 1);
+  const { name, out, processes, interrupted, reporter = silent } = options;
+  checkInteger('--processes', processes, 1);
   const config = readExperiment(options.config);
   const sources = config.sources ?? SOURCES[name];
   const plan =
@@ -186,7 +187,10 @@ export async function runExperiment(
   makeFolder(out);
   const lock = acquireLock(out, 'experiment');
   try {
-    const results = await runJobs(plan.jobs, { out, processes, ...(interrupted ? { interrupted } : {}) });
+    const results = await runJobs(plan.jobs, {
+      ...{ out, processes, reporter },
+      ...(interrupted ? { interrupted } : {}),
+    });
     if (!results) return null;
     if (name === 'fig2') return writeFig2(sources, results, out);
     return writeResults(name, config, sources, grouped(config, plan.trials, results), out);

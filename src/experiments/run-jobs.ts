@@ -1,17 +1,17 @@
 /** Runs commands of `p2w` in processes of their own, several at once, and remembers what is done. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, openSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-import { startProgress } from '../progress.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Job } from './plan.js';
 
 /** What a command printed with `--json`. */
 export type JobResult = Readonly<Record<string, unknown>>;
 
-export interface RunJobsOptions {
+export interface RunJobsOptions extends Reporting {
   /** Folder of the experiment: `jobs/` gets a result and a log of each. */
   readonly out: string;
   /** How many run at once. */
@@ -53,12 +53,30 @@ function openLog(path: string): number {
 
 const MS_BETWEEN_LOOKS = 200;
 const INTERRUPTED = 130;
+/** What the others have to save when a job has failed. */
+const SAVING_MS = 10_000;
+
+/** How running jobs are told to end. */
+interface Ending {
+  /** At the next step, saving it. */
+  readonly save: AbortController;
+  /** At once. */
+  readonly kill: AbortController;
+}
+
+function failed(log: string, id: string, signal: NodeJS.Signals | null): UserError {
+  const said = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').slice(-6) : [];
+  const killed = `it was ended by ${signal}${signal === 'SIGKILL' ? ', perhaps for want of memory' : ''}`;
+  return new UserError('runtime', {
+    what: `a training of the experiment failed: ${id}`,
+    where: log,
+    got: [...said, ...(signal ? [killed] : [])].join('\n'),
+    fix: 'mend the cause, and give the same command again: what is done stays done',
+  });
+}
 
 /** Runs one job; its progress goes to its log. @returns its result, null when it was interrupted */
-async function runJob(
-  { id, args }: Job,
-  { out, interrupted = () => false }: RunJobsOptions,
-): Promise<JobResult | null> {
+async function runJob({ id, args }: Job, out: string, { save, kill }: Ending): Promise<JobResult | null> {
   const log = openLog(logPath(out, id));
   let child: ChildProcess;
   try {
@@ -72,46 +90,38 @@ async function runJob(
     closeSync(log);
   }
   let output = '';
-  child.stdout!.on('data', (text: Buffer) => {
-    output += text.toString();
+  child.stdout!.setEncoding('utf8').on('data', (text: string) => {
+    output += text;
   });
-  let told = false;
-  const look = setInterval(() => {
-    if (told || !interrupted()) return;
-    told = true;
-    child.kill('SIGINT');
-  }, MS_BETWEEN_LOOKS);
-  const stop = () => child.kill('SIGKILL');
-  process.once('exit', stop);
+  const ended = new AbortController();
+  for (const [{ signal }, name] of [
+    [save, 'SIGINT'],
+    [kill, 'SIGKILL'],
+  ] as const)
+    signal.addEventListener('abort', () => child.kill(name), { signal: ended.signal });
   try {
-    const code = await new Promise<number | null>((resolve, reject) => {
+    const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
       child.on('error', reject);
-      child.on('close', resolve);
+      child.on('close', (...end) => resolve(end));
     });
-    if (told || code === INTERRUPTED) return null;
     if (code === 0) return JSON.parse(output.trimEnd().split('\n').at(-1)!) as JobResult;
-    throw new UserError('runtime', {
-      what: `a training of the experiment failed: ${id}`,
-      where: logPath(out, id),
-      got: readFileSync(logPath(out, id), 'utf8').trimEnd().split('\n').slice(-6).join('\n'),
-      fix: 'mend the cause, and give the same command again: what is done stays done',
-    });
+    if (save.signal.aborted || code === INTERRUPTED) return null;
+    throw failed(logPath(out, id), id, signal);
   } finally {
-    clearInterval(look);
-    process.removeListener('exit', stop);
+    ended.abort();
   }
 }
 
 /**
  * Runs jobs, each after those that it needs; what an earlier call has done is not done again.
  * @returns the result of each job by its id; null when it was interrupted
- * @throws UserError of the first job that failed, when those beside it have ended
+ * @throws UserError of the first job that failed, as soon as those beside it have saved
  */
 export async function runJobs(
   jobs: readonly Job[],
   options: RunJobsOptions,
 ): Promise<ReadonlyMap<string, JobResult> | null> {
-  const { out, processes, interrupted = () => false } = options;
+  const { out, processes, interrupted = () => false, reporter = silent } = options;
   makeFolder(join(out, 'jobs'));
   const results = new Map<string, JobResult>();
   for (const job of jobs) {
@@ -119,36 +129,41 @@ export async function runJobs(
     if (before) results.set(job.id, before);
   }
   const waiting = jobs.filter(({ id }) => !results.has(id));
-  const progress = startProgress({
+  const progress = reporter.start({
     label: 'experiment',
     total: jobs.length,
     unit: 'jobs',
     start: results.size,
   });
+  const ending: Ending = { save: new AbortController(), kill: new AbortController() };
+  const { save, kill } = ending;
   const running = new Set<Promise<void>>();
   let failure: unknown;
-  let stopped = false;
+  let patience: NodeJS.Timeout | undefined;
+  const fail = (error: unknown) => {
+    failure ??= error;
+    save.abort();
+    patience ??= setTimeout(() => kill.abort(), SAVING_MS);
+  };
   const start = (job: Job) => {
     progress.log(`begins: ${job.id}`);
-    const run = runJob(job, options)
+    const run = runJob(job, out, ending)
       .then((result) => {
-        if (result === null) {
-          stopped = true;
-          return;
-        }
+        if (result === null) return save.abort();
         writeFileAtomic(resultPath(out, job.id), `${JSON.stringify({ args: job.args, result })}\n`);
         results.set(job.id, result);
         progress.update(results.size);
       })
-      .catch((error: unknown) => {
-        failure ??= error;
-      })
+      .catch(fail)
       .finally(() => running.delete(run));
     running.add(run);
   };
+  const look = setInterval(() => interrupted() && save.abort(), MS_BETWEEN_LOOKS);
+  const killAll = () => kill.abort();
+  process.once('exit', killAll);
   try {
     while (waiting.length > 0 || running.size > 0) {
-      while (!failure && !stopped && !interrupted() && running.size < processes) {
+      while (!save.signal.aborted && !interrupted() && running.size < processes) {
         const next = waiting.findIndex(({ after }) => after.every((id) => results.has(id)));
         if (next < 0) break;
         start(waiting.splice(next, 1)[0]!);
@@ -157,8 +172,11 @@ export async function runJobs(
       await Promise.race(running);
     }
   } finally {
+    clearInterval(look);
+    clearTimeout(patience);
+    process.removeListener('exit', killAll);
     progress.stop();
   }
   if (failure) throw failure;
-  return waiting.length > 0 || stopped ? null : results;
+  return results.size === jobs.length ? results : null;
 }

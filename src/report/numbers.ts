@@ -7,7 +7,7 @@ export function shortNumber(value: number): string {
   return rounded.toLocaleString('en', { maximumFractionDigits: 6 }).replace('-', '−');
 }
 
-/** A whole number with its thousands separated. */
+/** An integer with its thousands separated. */
 export const wholeNumber = (value: number): string => Math.round(value).toLocaleString('en');
 
 /** A fraction as per cent: 0.424 is 42 %. */

@@ -9,11 +9,11 @@ import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
 import { openTileStore, readTile, type TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
 import { checkThreads } from '../machine.js';
-import { startProgress } from '../progress.js';
+import { type Reporter, type Reporting, silent } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
 import { type EmbeddedPart, embeddingChart } from '../report/embedding-chart.js';
@@ -21,7 +21,7 @@ import { toCsv } from '../tables/csv.js';
 import { openEngine } from '../train/open-engine.js';
 import { CONTRASTIVE, spreadOver } from './analyse-run.js';
 
-export interface AnalyzeOptions {
+export interface AnalyzeOptions extends Reporting {
   /** Encoders that `openEncoder` opens; their names, or those of their folders. */
   readonly models: readonly { readonly path: string; readonly name?: string }[];
   /** A tile store; its validation wholes are taken. */
@@ -149,7 +149,7 @@ function withoutWholes(
 }
 
 function checkCounts(options: Readonly<Record<string, number>>, available: number, folder: string): void {
-  for (const [option, count] of Object.entries(options)) checkWhole(option, count, 2);
+  for (const [option, count] of Object.entries(options)) checkInteger(option, count, 2);
   if (available < 2)
     throw new UserError('data', {
       what: 'the store has too few validation wholes to compare',
@@ -160,8 +160,8 @@ function checkCounts(options: Readonly<Record<string, number>>, available: numbe
 }
 
 /** t-SNE takes a minute for 2,000 points: it has a bar of its own. */
-function tsneWithBar(name: string, points: number[][]): [number, number][] {
-  const bar = startProgress({ label: `t-SNE of ${name}`, total: TSNE_STEPS, unit: 'steps' });
+function tsneWithBar(name: string, points: number[][], reporter: Reporter): [number, number][] {
+  const bar = reporter.start({ label: `t-SNE of ${name}`, total: TSNE_STEPS, unit: 'steps' });
   try {
     return tsne(points, (done) => bar.update(done));
   } finally {
@@ -213,7 +213,8 @@ export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> 
   const engine = await openEngine(options.device ?? 'auto');
   const encoders = models.map(({ path }) => openEncoder(path, engine, options.threads ?? 0));
   for (const [i, encoder] of encoders.entries()) checkIntensities(encoder, models[i]!.path, store);
-  const progress = startProgress({
+  const { reporter = silent } = options;
+  const progress = reporter.start({
     label: 'analyze',
     total: models.length * (embedded.length + paired.length),
     unit: 'parts',
@@ -238,7 +239,7 @@ export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> 
         dimensions: map.dimensions,
         silhouette: silhouette(inMap),
         nearestNeighbour: nearestNeighbourAccuracy(inMap),
-        tsne: place(tsneWithBar(names[i]!, components)),
+        tsne: place(tsneWithBar(names[i]!, components, reporter)),
         umap: place(umap(components, seed)),
         cosine: cosineSeparation(bank, { pairs: PAIRS, seed }),
         contrastiveLoss: contrastiveLoss(bank, { ...CONTRASTIVE, seed }),

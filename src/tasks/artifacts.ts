@@ -22,7 +22,7 @@ import type { TrainingConfig } from '../config/training.js';
 import { INTENSITIES } from '../data/normalise.js';
 import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { initialize } from '../train/initialize.js';
@@ -252,8 +252,8 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
     warmup: options.warmup ?? 0,
     decayTo: options.decayTo ?? null,
   };
-  checkWhole('--warmup', schedule.warmup, 0);
-  if (schedule.decayTo !== null) checkWhole('--steps', schedule.decayTo, 1);
+  checkInteger('--warmup', schedule.warmup, 0);
+  if (schedule.decayTo !== null) checkInteger('--steps', schedule.decayTo, 1);
   if (schedule.decayTo !== null && schedule.decayTo <= schedule.warmup)
     throw new UserError('usage', {
       what: 'the learning rate cannot have fallen to 0 before it has risen',

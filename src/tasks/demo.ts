@@ -2,7 +2,7 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError } from '../errors.js';
-import { tell } from '../terminal.js';
+import { type Reporter, silent } from '../progress.js';
 import { embed } from './embed.js';
 import { exportModel } from './export.js';
 import { writePhantoms } from './phantom.js';
@@ -35,9 +35,9 @@ const ANALYSED = { wholes: 64, parts: 6 };
 /**
  * The whole job on phantoms: scans, tiles, pre-training, analysis, export, features, report.
  * @param out folder; its subfolders from an earlier demo are replaced
- * @param log one line before each step
+ * @param reporter is told of each step
  */
-export async function runDemo(out: string, log: (line: string) => void = tell): Promise<DemoSummary> {
+export async function runDemo(out: string, reporter: Reporter = silent): Promise<DemoSummary> {
   const started = performance.now();
   const at = (name: string) => join(out, name);
   const [phantoms, tiles, run, model] = [at('phantoms'), at('tiles'), at('run'), at('encoder')];
@@ -47,33 +47,36 @@ export async function runDemo(out: string, log: (line: string) => void = tell): 
     throw fromSystemError(error, out);
   }
 
-  log(`1/6 phantom: ${SCANS} chest CTs of ${SCAN_SIZE.join('×')} voxels`);
+  reporter.log(`1/6 phantom: ${SCANS} chest CTs of ${SCAN_SIZE.join('×')} voxels`);
   const { scans } = await writePhantoms({
     out: phantoms,
     scans: SCANS,
     size: SCAN_SIZE,
     seed: 1,
     format: 'nii.gz',
+    reporter,
   });
-  log('2/6 prepare: tiles, a quarter of the scans for validation');
+  reporter.log('2/6 prepare: tiles, a quarter of the scans for validation');
   await prepare({
     input: scans.map(({ path }) => path),
     out: tiles,
     size: TILE_SIZE,
     valFraction: 0.25,
     reject: 'air',
+    reporter,
   });
-  log('3/6 pretrain: the tiny preset');
-  const trained = await pretrain({ data: tiles, out: run, preset: 'tiny', settings: SETTINGS });
-  log('4/6 report: contrastive analysis of the checkpoints');
-  const report = await makeReport({ run, ...ANALYSED });
-  log('5/6 export: encoder.onnx');
+  reporter.log('3/6 pretrain: the tiny preset');
+  const trained = await pretrain({ data: tiles, out: run, preset: 'tiny', settings: SETTINGS, reporter });
+  reporter.log('4/6 report: contrastive analysis of the checkpoints');
+  const report = await makeReport({ run, ...ANALYSED, reporter });
+  reporter.log('5/6 export: encoder.onnx');
   const exported = await exportModel({ run, out: model });
-  log('6/6 embed: a feature vector for every scan');
+  reporter.log('6/6 embed: a feature vector for every scan');
   const embedded = await embed({
     model: exported.model,
     input: scans.map(({ path }) => path),
     out: at('features.parquet'),
+    reporter,
   });
 
   const seconds = (performance.now() - started) / 1000;

@@ -9,12 +9,12 @@ import { cutTile, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
-import { checkThreads } from '../machine.js';
-import { type Progress, startProgress } from '../progress.js';
+import { checkThreads, memoryLimitBytes } from '../machine.js';
+import { type Progress, type Reporting, silent } from '../progress.js';
 import { openEngine } from '../train/open-engine.js';
 import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
 
-export interface EmbedOptions {
+export interface EmbedOptions extends Reporting {
   /** An encoder with input `hu` [N,D,H,W] and output `features` [N,C], as `export` writes it. */
   readonly model: string;
   /** Scans, folders of scans, tile stores. */
@@ -108,10 +108,22 @@ function scanSource(path: string, volume: Volume, size: XYZ): Source {
   };
 }
 
+/** Encodes an empty tile: what the model says against its size is said once, before any scan is read. */
+async function tryTile(encoder: Encoder, [x, y, z]: XYZ): Promise<void> {
+  const bytes = x * y * z * (Int16Array.BYTES_PER_ELEMENT + Float32Array.BYTES_PER_ELEMENT);
+  if (bytes > memoryLimitBytes())
+    throw new UserError('usage', {
+      what: 'a tile of this size does not fit into memory',
+      where: '--size',
+      got: `${x}×${y}×${z} voxels`,
+    });
+  await encoder.encode(new Int16Array(x * y * z), [1, z, y, x]);
+}
+
 /**
  * Feature vectors of scans and tiles. Scans are brought into LPS orientation, normalised as the model says, and cut into
  * the tiles that it was trained on. A scan that cannot be read is reported and does not stop the others.
- * @throws UserError when the model is no encoder, the device is not to be had, an input does not exist, or the result cannot be written
+ * @throws UserError when the model is no encoder, the device is not to be had, the size of the tiles does not suit the model, an input does not exist, or the result cannot be written
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
@@ -130,8 +142,10 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
 
   const rows: FeatureRow[] = [];
   const failures: { source: string; message: string }[] = [];
-  const progress = startProgress({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
+  const { reporter = silent } = options;
+  const progress = reporter.start({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
   try {
+    if (scans.length > 0) await tryTile(encoder, size!);
     for (const [done, path] of [...stores, ...scans].entries()) {
       try {
         const sources =

@@ -7,10 +7,10 @@ import { gridsAgree, orientLPS } from '../data/geometry.js';
 import { identifyScans } from '../data/tile-store-sources.js';
 import type { Grid, Volume, Voxels } from '../data/volume.js';
 import { abridged, fromSystemError, UserError } from '../errors.js';
-import { startProgress } from '../progress.js';
+import { type Reporting, silent } from '../progress.js';
 import { type Evaluation, type Metrics, type Resampling, toMetrics, withIntervals } from './evaluation.js';
 
-export interface MaskOptions extends Resampling {
+export interface MaskOptions extends Resampling, Reporting {
   /** The class that is compared; without it, masks are 0 and 1. */
   readonly label?: number;
   /** How far surfaces may be apart for the surface Dice. */
@@ -32,12 +32,12 @@ interface Pair {
 export async function evaluateMasks(
   prediction: string,
   reference: string,
-  { label, toleranceMm, ...resampling }: MaskOptions,
+  { label, toleranceMm, reporter = silent, ...resampling }: MaskOptions,
 ): Promise<Evaluation> {
   const cases: { id: string; metrics: Metrics }[] = [];
   const notes: string[] = [];
   const pairs = await pairsOf(prediction, reference);
-  const progress = startProgress({ label: 'evaluate', total: pairs.length, unit: 'pairs' });
+  const progress = reporter.start({ label: 'evaluate', total: pairs.length, unit: 'pairs' });
   try {
     for (const pair of pairs) {
       const found = await comparePair(pair, label, toleranceMm);
@@ -228,8 +228,8 @@ function wrongValues(
   return new UserError('input', {
     what,
     where: path,
-    got: `${whole ? 'whole numbers' : 'values'} from ${low} to ${high}`,
-    expected: `${label === undefined ? '0 and 1' : 'labels: whole numbers from 0'}${or}`,
+    got: `${whole ? 'integers' : 'values'} from ${low} to ${high}`,
+    expected: `${label === undefined ? '0 and 1' : 'labels: integers from 0'}${or}`,
     ...(needsLabel && { fix: 'say with --label which class to compare' }),
   });
 }

@@ -1,11 +1,12 @@
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
+import type { Reporting } from '../progress.js';
 import { isTablePath, readTable, TABLE_EXTENSIONS } from '../tables/read.js';
 import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
 import { evaluateMasks } from './evaluate-masks.js';
 import { evaluateScores } from './evaluate-scores.js';
 import type { Evaluation } from './evaluation.js';
 
-export interface EvaluateOptions {
+export interface EvaluateOptions extends Reporting {
   /** A mask, probability map, or folder of them; or a table of scores or detections. */
   readonly prediction: string;
   /** A mask or folder of masks; or a table of labels or lesions. */
@@ -40,7 +41,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     resamples = 1000,
     seed = 1,
   } = options;
-  if (label !== undefined) checkWhole('--label', label, 1);
+  if (label !== undefined) checkInteger('--label', label, 1);
   if (!(Number.isFinite(toleranceMm) && toleranceMm >= 0))
     throw new UserError('usage', {
       what: 'a distance is not negative',
@@ -48,7 +49,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       got: String(toleranceMm),
       expected: 'mm, 0 or more',
     });
-  checkWhole('--resamples', resamples, 0);
+  checkInteger('--resamples', resamples, 0);
   const tables = [prediction, reference].filter(isTablePath);
   if (tables.length === 1) {
     throw new UserError('usage', {
@@ -63,6 +64,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     return evaluateMasks(prediction, reference, {
       ...resampling,
       toleranceMm,
+      ...(options.reporter ? { reporter: options.reporter } : {}),
       ...(label === undefined ? {} : { label }),
     });
   }

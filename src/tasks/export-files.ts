@@ -1,9 +1,10 @@
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
 import type { Checkpoint } from '../train/checkpoint.js';
 import { genesisName } from '../train/genesis-names.js';
-import { writeSafetensors } from '../train/safetensors-file.js';
+import { readSafetensorsHeader, writeSafetensors } from '../train/safetensors-file.js';
 
 /** What the outputs of an exported model and of the training network may differ by, relatively. */
 export const TOLERANCE = 1e-4;
@@ -48,6 +49,34 @@ export function checkedDifference(expected: Float32Array, got: Float32Array): nu
   });
 }
 
+const weightsPath = (out: string) => join(out, 'weights.safetensors');
+
+/** The run that an export in a folder is of; null where that cannot be told. */
+function exportedRun(out: string): string | null {
+  try {
+    return readSafetensorsHeader(weightsPath(out)).metadata.run_sha256 ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The export of one run must not disappear because that of another goes to the same folder.
+ * @param run see `runHash`
+ * @throws UserError of kind `usage` when there is an export that is not known to be of this run
+ */
+export function refuseOverwriting(out: string, run: string): void {
+  const files = isFolder(out) ? readdirSync(out) : [];
+  const found = files.filter((name) => name === 'weights.safetensors' || name.endsWith('.onnx'));
+  if (found.length === 0 || exportedRun(out) === run) return;
+  throw new UserError('usage', {
+    what: 'there is an export of another run in this folder',
+    where: out,
+    got: found.join(', '),
+    fix: 'choose another folder, or add --overwrite',
+  });
+}
+
 /**
  * Writes `<name>.onnx`, `weights.safetensors` (not folded, with the names that Models Genesis' PyTorch code uses in its
  * metadata) and `model-card.md`, the model last.
@@ -60,7 +89,7 @@ export function writeExport(
 ): ExportFiles {
   makeFolder(out);
   const paths = {
-    weights: join(out, 'weights.safetensors'),
+    weights: weightsPath(out),
     card: join(out, 'model-card.md'),
     model: join(out, `${name}.onnx`),
   };

@@ -12,13 +12,14 @@ import { nodeEngine } from '../runtime/node.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { isForeignEncoder } from '../train/foreign-encoder.js';
 import { buildGraph, loadGraph } from '../train/models.js';
-import { readFinetuneRun } from '../train/run.js';
+import { readFinetuneRun, runHash } from '../train/run.js';
 import { targetWorkload } from '../train/target.js';
 import type { ExportOptions } from './export.js';
 import {
   checkedDifference,
   type ExportFiles,
   refuseBatchStatistics,
+  refuseOverwriting,
   weightsOf,
   writeExport,
 } from './export-files.js';
@@ -157,7 +158,7 @@ async function trainedProbabilities(
 /**
  * Writes a fine-tuned network as a portable model: `classifier.onnx` or `segmenter.onnx`, `weights.safetensors` and
  * `model-card.md`. The model is run and compared with the training network before anything is written.
- * @throws UserError when there is no such checkpoint, or the two differ by more than 1e-4
+ * @throws UserError when there is no such checkpoint, the folder holds the export of another run, or the two differ by more than 1e-4
  */
 export async function exportTarget(options: ExportOptions): Promise<TargetExportSummary> {
   const { config, format } = readFinetuneRun(options.run);
@@ -170,11 +171,13 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
       fix: 'use that file, and classifier.* of the checkpoint behind it',
     });
   refuseBatchStatistics(config.network);
+  const run = runHash(config, checkpoint.state.dataHash);
+  if (!options.overwrite) refuseOverwriting(options.out, run);
   const { kind, network, hidden } = config;
   const inputType = options.inputType ?? format.type;
   if (inputType === 'int16' && format.type === 'float32')
     throw new UserError('usage', {
-      what: 'this network takes images that were normalised before, which are no whole numbers',
+      what: 'this network takes images that were normalised before, which are not integers',
       where: '--input-type',
       got: 'int16',
       expected: 'float32',
@@ -191,7 +194,8 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
     },
     weightsOf(checkpoint),
   );
-  const metadata = metadataOf(config, format, checkpoint, options.license ?? 'not stated');
+  const license = options.license ?? 'not stated';
+  const metadata = { ...metadataOf(config, format, checkpoint, license), run_sha256: run };
   const documentation = 'A fine-tuned 3D network. For research, no medical device.';
   const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
   const trained = noise(format, config.seed);

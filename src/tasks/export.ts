@@ -10,11 +10,12 @@ import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { type Checkpoint, resolveCheckpoint } from '../train/checkpoint.js';
 import { createFeatureExtractor } from '../train/evaluator.js';
-import { readRun } from '../train/run.js';
+import { readRun, runHash } from '../train/run.js';
 import {
   checkedDifference,
   type ExportFiles,
   refuseBatchStatistics,
+  refuseOverwriting,
   weightsOf,
   writeExport,
 } from './export-files.js';
@@ -28,6 +29,8 @@ export interface ExportOptions {
   readonly inputType?: 'float32' | 'int16';
   /** Folder to write into. */
   readonly out: string;
+  /** Replace the export of another run; one of the same run is replaced anyway. */
+  readonly overwrite?: boolean;
   /** Licence of the weights, for metadata and model card. */
   readonly license?: string;
 }
@@ -42,7 +45,7 @@ export interface ExportSummary extends ExportFiles {
  * Writes a checkpoint as a portable model that takes what it was trained on, mostly HU: `<what>.onnx`, `weights.safetensors` (unfolded, with
  * the names that Models Genesis' PyTorch code uses in its metadata) and `model-card.md`. The model is run and
  * compared with the training network before anything is written.
- * @throws UserError when there is no such checkpoint, or the two differ by more than 1e-4
+ * @throws UserError when there is no such checkpoint, the folder holds the export of another run, or the two differ by more than 1e-4
  */
 export async function exportModel(options: ExportOptions): Promise<ExportSummary> {
   const { config, tile } = readRun(options.run);
@@ -50,11 +53,13 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   const what = options.what ?? 'encoder';
   const inputType = options.inputType ?? 'float32';
   refuseBatchStatistics(config.network);
+  const run = runHash(config, checkpoint.state.dataHash);
+  if (!options.overwrite) refuseOverwriting(options.out, run);
   const license = options.license ?? 'not stated';
   const average = averagingFactors(tile, config.whole)!;
   const { step, best, dataHash } = checkpoint.state;
   const training = { steps: step, bestMse: best?.validationLoss ?? null, dataHash };
-  const metadata = inferenceMetadata(config, tile, training, license);
+  const metadata = { ...inferenceMetadata(config, tile, training, license), run_sha256: run };
   const model = inferenceModel(what, { config, average, inputType, metadata }, weightsOf(checkpoint));
   const featureError = await compareFeatures(config, average, checkpoint, model, inputType);
 

@@ -3,7 +3,7 @@ import { parquetWriteBuffer } from 'hyparquet-writer';
 import { writeNpy } from '../data/formats/npy.js';
 import type { XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
 
 /** One feature vector, and what it describes. */
 export interface FeatureRow {
@@ -69,8 +69,9 @@ const toJsonl = (rows: readonly FeatureRow[]): string =>
 /** What each row of an array describes, for a format that holds numbers only. */
 const rowsPath = (path: string) => path.replace(/\.npy$/, '.rows.jsonl');
 
-/** Throws a UserError now, not after hours of work, when the name has no known ending. */
+/** Throws a UserError now, not after hours of work, when the name has no known ending or is a folder's. */
 export function checkFeaturePath(path: string): void {
+  if (isFolder(path)) throw new UserError('usage', { what: 'this is a folder, not a file', where: path });
   if (!/\.(npy|jsonl|parquet)$/.test(path))
     throw new UserError('usage', {
       what: 'the ending of the file says how features are written',

@@ -14,14 +14,15 @@ import {
   type SampleSplit,
 } from '../data/samples/manifest.js';
 import { openSampleStore, type SampleStore } from '../data/samples/store.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
-import { tell } from '../terminal.js';
-import { loadLast, resolveCheckpoint } from '../train/checkpoint.js';
+import { hasCheckpoints, loadLast, resolveCheckpoint } from '../train/checkpoint.js';
 import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../train/foreign-encoder.js';
 import { formatLoad } from '../train/load-weights.js';
+import { checkMemory } from '../train/memory.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../train/run.js';
@@ -40,7 +41,7 @@ import { withChosenForms } from '../train/tuner.js';
 import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
 import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
 
-export interface FinetuneOptions extends ConfigChanges {
+export interface FinetuneOptions extends ConfigChanges, Reporting {
   /** Folder of a sample store, as `prepare --task` writes it. */
   readonly data: string;
   /** Folder of the runs, one a trial: `trial-01`, `trial-02`, … */
@@ -133,8 +134,9 @@ const featureFeeds =
 /** Trains one trial, or goes on with it. @returns null when it was interrupted */
 async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
   const { store, engine, options, splits, foreign } = study;
+  const { reporter = silent } = options;
   const { manifest } = store;
-  const resuming = existsSync(configPath(run));
+  const resuming = options.resume === true && existsSync(configPath(run));
   if (resuming && existsSync(scoresPath(run))) return readTrial(run);
   return insideRun(run, 'finetune', async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
@@ -149,16 +151,19 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
       ? featureFeeds(manifest, foreign)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
+    checkMemory(workload, asked, engine);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint ? null : await startState(asked, parameters, foreign !== null);
-    const config = saved ? { ...asked, forms: saved.forms } : await withChosenForms(workload, asked, engine);
+    const config = saved
+      ? { ...asked, forms: saved.forms }
+      : await withChosenForms(workload, asked, engine, reporter);
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     writeRun(run, { data: options.data, format, config });
     if (begin?.report) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
-      tell(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
+      reporter.log(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
@@ -171,6 +176,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
         seed: config.seed,
       };
       const summary = await trainRun<SampleBatch>({
+        reporter,
         label: run,
         run,
         config,
@@ -245,14 +251,14 @@ function readTrial(run: string): TrialSummary {
  * @throws UserError for bad options, samples that do not suit, weights that do not fit, and as `pretrain` does
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
-  const { out, trials = 1, seed = 1, resume = false } = options;
-  checkWhole('--trials', trials, 1);
+  const { out, trials = 1, seed = 1, resume = false, reporter = silent } = options;
+  checkInteger('--trials', trials, 1);
   const data = openStudyData(options);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
     config: trialConfig(data, options, seed + i),
   }));
-  const begun = runs.find(({ run }) => existsSync(configPath(run)));
+  const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
   if (begun && !resume)
     throw new UserError('run', {
       what: 'there is a run in this folder already',
@@ -260,13 +266,13 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       fix: 'add --resume to go on with it, or choose another folder',
     });
   const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
-  for (const note of notes) tell(`note: ${note}`);
+  for (const note of notes) reporter.log(`note: ${note}`);
   const [first] = runs;
   if (!begun) checkThreads('threads', first!.config.threads, 0);
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
   const foreign = isForeignEncoder(from)
-    ? await foreignFeatures(from, data.store, engine, first!.config.threads)
+    ? await foreignFeatures(from, data.store, engine, first!.config.threads, reporter)
     : null;
   const study: Study = { ...data, engine, options, foreign };
   const finished: TrialSummary[] = [];

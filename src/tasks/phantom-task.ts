@@ -7,6 +7,7 @@ import type { Grid, XYZ } from '../data/volume.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { makePhantom, type Phantom } from '../phantom/chest.js';
 import { makeBrain, makeLiver } from '../phantom/organs.js';
+import { type Reporting, silent } from '../progress.js';
 import { randomStream } from '../random.js';
 import { toCsv } from '../tables/csv.js';
 import { checkPhantoms } from './phantom.js';
@@ -15,13 +16,12 @@ import { checkPhantoms } from './phantom.js';
 export const PHANTOM_TASKS = ['ncc', 'ncs', 'lcs', 'ecc', 'bms'] as const;
 export type PhantomTask = (typeof PHANTOM_TASKS)[number];
 
-export interface TaskPhantomOptions {
+export interface TaskPhantomOptions extends Reporting {
   readonly task: PhantomTask;
   readonly out: string;
   readonly scans: number;
   readonly size: XYZ;
   readonly seed: number;
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface TaskPhantomSummary {
@@ -166,14 +166,19 @@ const LAYOUTS: Readonly<Record<PhantomTask, Layout>> = {
  * @throws UserError for impossible options, and when the disk is full
  */
 export async function writeTaskPhantoms(options: TaskPhantomOptions): Promise<TaskPhantomSummary> {
-  const { task, out, scans, onProgress } = options;
+  const { task, out, scans, reporter = silent } = options;
   checkPhantoms(options);
   makeFolder(out);
   const { tables, write } = LAYOUTS[task];
   const lines = Object.fromEntries(Object.keys(tables).map((name): [string, Lines] => [name, []]));
-  for (let index = 0; index < scans; index++) {
-    await write(options, index, lines);
-    onProgress?.(index + 1, scans);
+  const progress = reporter.start({ label: 'phantom', total: scans, unit: 'scans' });
+  try {
+    for (let index = 0; index < scans; index++) {
+      await write(options, index, lines);
+      progress.update(index + 1);
+    }
+  } finally {
+    progress.stop();
   }
   for (const [name, columns] of Object.entries(tables)) {
     const rows = lines[name]!.map((line) => line.map(rounded));

@@ -2,20 +2,20 @@ import { join } from 'node:path';
 import { writeMetaImage } from '../data/formats/metaimage.js';
 import { writeNifti } from '../data/formats/nifti.js';
 import type { XYZ } from '../data/volume.js';
-import { checkWhole, UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { Nodule } from '../phantom/nodules.js';
+import { type Reporting, silent } from '../progress.js';
 import { toCsv } from '../tables/csv.js';
 
-export interface WritePhantomsOptions {
+export interface WritePhantomsOptions extends Reporting {
   /** Folder: scans go to `scans/`, ground truth to `ground-truth/`. */
   readonly out: string;
   readonly scans: number;
   readonly size: XYZ;
   readonly seed: number;
   readonly format: 'nii.gz' | 'mhd';
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface PhantomsSummary {
@@ -34,9 +34,9 @@ export function checkPhantoms({
   size,
   seed,
 }: Pick<WritePhantomsOptions, 'scans' | 'size' | 'seed'>): void {
-  checkWhole('--scans', scans, 1);
+  checkInteger('--scans', scans, 1);
   if (!Number.isSafeInteger(seed))
-    throw new UserError('usage', { what: 'a seed is a whole number', where: '--seed', got: String(seed) });
+    throw new UserError('usage', { what: 'a seed must be an integer', where: '--seed', got: String(seed) });
   if (size.some((side) => side < LEAST_SIDE) || size[0] * size[1] * size[2] > MOST_VOXELS)
     throw new UserError('usage', {
       what: 'phantoms of this size cannot be made',
@@ -57,22 +57,27 @@ const annotation =
  */
 export async function writePhantoms(options: WritePhantomsOptions): Promise<PhantomsSummary> {
   checkPhantoms(options);
-  const { out, scans, size, seed, format, onProgress } = options;
+  const { out, scans, size, seed, format, reporter = silent } = options;
   const [scanFolder, truth] = [join(out, 'scans'), join(out, 'ground-truth')];
   for (const folder of [scanFolder, truth]) makeFolder(folder);
   const written: { path: string; nodules: number }[] = [];
   const lines: string[][] = [];
-  for (let index = 0; index < scans; index++) {
-    const id = `phantom-${String(index).padStart(4, '0')}`;
-    const { volume, masks, nodules } = makePhantom({ seed, index, size });
-    await writeNifti(join(truth, `${id}_lungs.nii.gz`), masks.lung);
-    await writeNifti(join(truth, `${id}_nodules.nii.gz`), masks.nodule);
-    const path = join(scanFolder, `${id}.${format}`);
-    if (format === 'mhd') await writeMetaImage(path, volume);
-    else await writeNifti(path, volume);
-    lines.push(...nodules.map(annotation(id)));
-    written.push({ path, nodules: nodules.length });
-    onProgress?.(index + 1, scans);
+  const progress = reporter.start({ label: 'phantom', total: scans, unit: 'scans' });
+  try {
+    for (let index = 0; index < scans; index++) {
+      const id = `phantom-${String(index).padStart(4, '0')}`;
+      const { volume, masks, nodules } = makePhantom({ seed, index, size });
+      await writeNifti(join(truth, `${id}_lungs.nii.gz`), masks.lung);
+      await writeNifti(join(truth, `${id}_nodules.nii.gz`), masks.nodule);
+      const path = join(scanFolder, `${id}.${format}`);
+      if (format === 'mhd') await writeMetaImage(path, volume);
+      else await writeNifti(path, volume);
+      lines.push(...nodules.map(annotation(id)));
+      written.push({ path, nodules: nodules.length });
+      progress.update(index + 1);
+    }
+  } finally {
+    progress.stop();
   }
   const annotations = join(truth, 'annotations.csv');
   writeFileAtomic(annotations, toCsv(['seriesuid', 'coordX', 'coordY', 'coordZ', 'diameter_mm'], lines));

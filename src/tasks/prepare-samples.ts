@@ -1,9 +1,7 @@
-import { existsSync } from 'node:fs';
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
 import { hasEmptyMask } from '../data/samples/check.js';
 import {
   checkSampleFormat,
-  isSampleStore,
   SAMPLE_SPLITS,
   type SampleFormat,
   type SampleSplit,
@@ -23,9 +21,11 @@ import { removeLeftovers } from '../data/tile-store-writer.js';
 import { UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
+import { checkStoreFolder } from './store-folder.js';
 
-export interface PrepareSamplesOptions extends AdapterOptions {
+export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
   readonly task: TaskName;
   /** A file or folder of the task's layout. */
   readonly input: string;
@@ -36,7 +36,6 @@ export interface PrepareSamplesOptions extends AdapterOptions {
   readonly testFraction?: number;
   /** Of the split. */
   readonly seed?: number;
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface PrepareSamplesSummary {
@@ -78,15 +77,17 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   if (sources.length + problems.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
   checkSourceIds(sources, input);
+  checkStoreFolder(out, [input], 'samples');
   makeFolder(out);
   const lock = acquireLock(out, 'prepare');
+  const { reporter = silent } = options;
+  const progress = reporter.start({ label: 'prepare', total: sources.length, unit: 'scans' });
   try {
-    refuseOtherStore(out);
     removeLeftovers(out);
     const written: { source: SampleSource; samples: readonly WrittenSample[] }[] = [];
     const failures = [...problems];
     for (const [i, source] of sources.entries()) {
-      options.onProgress?.(i, sources.length);
+      progress.update(i);
       const loaded = await loadSource(out, format, source);
       if ('problem' in loaded) failures.push({ source: source.id, message: loaded.problem });
       else {
@@ -94,7 +95,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
         written.push({ source, samples });
       }
     }
-    options.onProgress?.(sources.length, sources.length);
+    progress.update(sources.length);
     const undecided = written.filter(({ source }) => source.split === null);
     const drawn = drawSampleSplit(
       undecided.flatMap(({ samples }) => samples.map(({ patient }) => patient)),
@@ -109,19 +110,9 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     writeFileAtomic(sampleManifestPath(out), sampleManifestText(manifest));
     return summarise(out);
   } finally {
+    progress.stop();
     lock.release();
   }
-}
-
-/** @throws UserError when a folder holds the tiles of a pre-training, which would be lost */
-function refuseOtherStore(out: string): void {
-  if (!existsSync(sampleManifestPath(out)) || isSampleStore(out)) return;
-  throw new UserError('data', {
-    what: 'this folder holds something else than samples',
-    where: out,
-    got: sampleManifestPath(out),
-    fix: 'choose another folder',
-  });
 }
 
 /** The samples of a source from an earlier run of the same origin, or what is to be written, or why there are none. */

@@ -1,8 +1,6 @@
 import { availableParallelism } from 'node:os';
-import { findScans, readVolume } from '../data/formats/index.js';
-import { orientLPS } from '../data/geometry.js';
-import { checkHounsfield } from '../data/hounsfield.js';
-import { type Normalisation, normaliseVolume } from '../data/normalise.js';
+import { findScans } from '../data/formats/index.js';
+import type { Normalisation } from '../data/normalise.js';
 import type { Split } from '../data/tile-source.js';
 import {
   manifestPath,
@@ -11,25 +9,23 @@ import {
   storeOptionsSchema,
   type TiledScan,
 } from '../data/tile-store-manifest.js';
-import { identifyScans, isInside, sourceFiles } from '../data/tile-store-sources.js';
+import { identifyScans, sourceFiles } from '../data/tile-store-sources.js';
 import { drawSplit, readSplit } from '../data/tile-store-split.js';
-import {
-  claimFolder,
-  finishedScan,
-  removeLeftovers,
-  type ScanToTile,
-  writeScan,
-} from '../data/tile-store-writer.js';
+import { claimFolder } from '../data/tile-store-writer.js';
 import { openTileStore } from '../data/tiles.js';
-import { cutTile, isRejected, type Rejection, tileOrigins } from '../data/tiling.js';
-import type { Volume, XYZ } from '../data/volume.js';
+import type { Rejection } from '../data/tiling.js';
+import type { XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
 import { startThreads } from '../worker.js';
+import { checkStoreFolder, tidied } from './store-folder.js';
+import { type Problem, type ScanJob, tileScan } from './tile-scan.js';
 
-export interface PrepareOptions {
+export interface PrepareOptions extends Reporting {
   /** Scans, and folders of scans. */
   readonly input: string[];
   /** Folder of the store; one that was interrupted goes on. */
@@ -55,10 +51,8 @@ export interface PrepareOptions {
   readonly split?: string;
   /** Of the split; default 1. */
   readonly seed?: number;
-  /** Threads that read and tile, at most; by default one more than there are cores. The result does not depend on it. */
+  /** Threads that read and tile, at most as many as there are scans, and four a core; by default one more than there are cores. The result does not depend on it. */
   readonly workers?: number;
-  /** Called before the first scan and after each. */
-  readonly onProgress?: (done: number, total: number) => void;
 }
 
 export interface PrepareSummary {
@@ -94,31 +88,36 @@ const SIZE_FACTOR = 8;
  * Cuts scans into tiles for training: a store that {@link openTileStore} opens. Each thread has one scan
  * in memory; scans that an earlier, interrupted run has finished are not read again.
  * A scan that cannot be used does not stop the others: it is in `failures`.
- * @throws UserError for bad options, a folder with other options or in use, and when the disk is full
+ * @throws UserError for bad options, a folder among the scans, with something else in it or in use, and when the disk is full
  */
 export async function prepare(options: PrepareOptions): Promise<PrepareSummary> {
   const { out } = options;
   const storeOptions = checkedOptions(options);
-  const sources = identifyScans((await findScans(options.input)).filter((path) => !isInside(path, out)));
+  if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
+  checkStoreFolder(out, options.input, 'tiles');
+  const found = await findScans(options.input);
+  checkStoreFolder(out, found, 'tiles'); // a link may lead into it
+  const sources = identifyScans(found);
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   try {
     makeFolder(out);
     const lock = acquireLock(out, 'prepare');
     try {
       claimFolder(out, storeOptions);
-      removeLeftovers(out);
-      const { scans, failures } = await tileScans(out, sources, storeOptions, options);
-      const ids = scans.map(({ id }) => id);
-      const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
-      const manifest = {
-        createdBy: `parts2whole ${version}`,
-        size: storeOptions.size,
-        options: storeOptions,
-        scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
-        failures,
-      };
-      writeFileAtomic(manifestPath(out), manifestText(manifest));
-      return summarise(out, failures);
+      return await tidied(out, async () => {
+        const { scans, failures } = await tileScans(out, sources, storeOptions, options);
+        const ids = scans.map(({ id }) => id);
+        const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
+        const manifest = {
+          createdBy: `parts2whole ${version}`,
+          size: storeOptions.size,
+          options: storeOptions,
+          scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
+          failures,
+        };
+        writeFileAtomic(manifestPath(out), manifestText(manifest));
+        return summarise(out, failures);
+      });
     } finally {
       lock.release();
     }
@@ -160,24 +159,14 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
 const BYTES_A_THREAD = 16e6;
 
 /** One more than there are cores, as one often waits for the disk; more than these only take memory. */
-const mostThreads = () => Math.min(availableParallelism() + 1, 16);
-
-/** What a thread is told of one scan. */
-export interface ScanJob {
-  readonly out: string;
-  readonly id: string;
-  readonly path: string;
-  readonly options: StoreOptions;
-  /** The user says that the values are HU, whatever they look like. */
-  readonly trusted: boolean;
-}
+const usualThreads = () => Math.min(availableParallelism() + 1, 16);
 
 /** Tiles all scans, several at once where that pays. */
 async function tileScans(
   out: string,
   sources: ReadonlyMap<string, string>,
   options: StoreOptions,
-  { workers = mostThreads(), normalise, onProgress }: PrepareOptions,
+  { workers = usualThreads(), normalise, reporter = silent }: PrepareOptions,
 ): Promise<{ scans: TiledScan[]; failures: Failure[] }> {
   const trusted = normalise === 'hu';
   const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options, trusted }));
@@ -186,19 +175,27 @@ async function tileScans(
   const count = Math.min(workers, jobs.length, Math.floor(bytes / BYTES_A_THREAD));
   const threads =
     count > 1
-      ? startThreads<ScanJob, TiledScan | Problem>(import.meta.url, './prepare.worker', null, count)
+      ? startThreads<ScanJob, TiledScan | Problem>(
+          import.meta.url,
+          './prepare.worker',
+          null,
+          count,
+          ({ path }) => path,
+        )
       : null;
   let done = 0;
-  onProgress?.(0, jobs.length);
+  const progress = reporter.start({ label: 'prepare', total: jobs.length, unit: 'scans' });
+  progress.update(0);
   const results: (TiledScan | Problem)[] = [];
   try {
     const tile = async (job: ScanJob, i: number) => {
       results[i] = await (threads ? threads.ask(job) : tileScan(job));
-      onProgress?.(++done, jobs.length);
+      progress.update(++done);
     };
     if (threads) await Promise.all(jobs.map(tile));
     else for (const [i, job] of jobs.entries()) await tile(job, i);
   } finally {
+    progress.stop();
     await threads?.close();
   }
   return {
@@ -216,91 +213,6 @@ async function sourceBytes(path: string): Promise<number> {
   } catch {
     return 0;
   }
-}
-
-/** Why a scan cannot be used. */
-interface Problem {
-  readonly problem: string;
-}
-
-/** Reads and tiles one scan. @throws UserError of kind `disk` when the tiles cannot be written */
-export async function tileScan(job: ScanJob): Promise<TiledScan | Problem> {
-  const { out, options } = job;
-  const loaded = await loadScan(job);
-  return 'problem' in loaded || 'shard' in loaded ? loaded : writeScan(out, loaded, options.size);
-}
-
-/** A scan that was finished before, one to be written, or why it cannot be used. Never rejects. */
-async function loadScan({
-  out,
-  id,
-  path,
-  options,
-  trusted,
-}: ScanJob): Promise<TiledScan | ScanToTile | Problem> {
-  try {
-    const files = await sourceFiles(path);
-    const finished = finishedScan(out, id, files, options.size);
-    if (finished) return finished;
-    const stored = await readVolume(path);
-    if (looksLikeMask(stored)) throw maskGiven(path);
-    if (options.normalise === 'hu') checkHounsfield(stored, path, trusted);
-    const turned = options.orientation === 'LPS' ? orientLPS(stored) : stored;
-    const volume = normaliseVolume(turned, options.normalise, path);
-    return { id, files, volume, origins: keptOrigins(path, volume, options) };
-  } catch (error) {
-    return { problem: error instanceof Error ? error.message : String(error) };
-  }
-}
-
-/** A mask of organs rarely has more labels, background included; a scan has more values. */
-const MOST_LABELS = 16;
-
-/** Whether a volume holds a few labels, none below 0, rather than an image. */
-function looksLikeMask({ voxels }: Volume): boolean {
-  const labels = new Set<number>();
-  let last = Number.NaN;
-  for (const value of voxels) {
-    if (value === last) continue;
-    last = value;
-    labels.add(value);
-    if (value < 0 || labels.size > MOST_LABELS) return false;
-  }
-  return true;
-}
-
-const maskGiven = (where: string) =>
-  new UserError('input', {
-    what: 'this is a mask, not a scan',
-    where,
-    got: `at most ${MOST_LABELS} different values, none below 0`,
-    expected: 'an image, such as a CT in HU',
-    fix: 'leave the folders of masks out of --input',
-  });
-
-function keptOrigins(path: string, volume: Volume, options: StoreOptions): XYZ[] {
-  const origins = tileOrigins(volume.size, options);
-  if (origins.length === 0) {
-    throw new UserError('input', {
-      what: 'the scan is smaller than a tile',
-      where: path,
-      got: `${volume.size.join('×')} voxels`,
-      expected: `${options.size.join('×')}, within borders of ${options.xyBorder} (x, y) and ${options.zBorder} (z)`,
-      fix: 'choose smaller tiles',
-    });
-  }
-  const kept = origins.filter(
-    (origin) =>
-      options.reject === 'none' || !isRejected(cutTile(volume, origin, options.size), options.reject),
-  );
-  if (kept.length === 0) {
-    throw new UserError('input', {
-      what: `all ${origins.length} tiles of the scan are left out`,
-      where: path,
-      got: `reject ${options.reject}`,
-    });
-  }
-  return kept;
 }
 
 function summarise(out: string, failures: readonly Failure[]): PrepareSummary {

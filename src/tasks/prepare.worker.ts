@@ -1,5 +1,5 @@
 /** A thread of `prepare`: gets scans, answers with the records of their tiles. */
 import { answerRequests } from '../worker.js';
-import { tileScan } from './prepare.js';
+import { tileScan } from './tile-scan.js';
 
 answerRequests(tileScan);

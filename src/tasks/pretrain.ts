@@ -8,9 +8,11 @@ import { readManifest } from '../data/tile-store-manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
 import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
-import { type Checkpoint, loadLast } from '../train/checkpoint.js';
+import { type Checkpoint, hasCheckpoints, loadLast } from '../train/checkpoint.js';
 import { createEvaluator } from '../train/evaluator.js';
+import { checkMemory } from '../train/memory.js';
 import { buildGraph } from '../train/models.js';
 import { openEngine } from '../train/open-engine.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
@@ -20,7 +22,7 @@ import type { State } from '../train/stepper.js';
 import { formatSpeed, insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
 import { withChosenForms } from '../train/tuner.js';
 
-export interface PretrainOptions extends ConfigChanges {
+export interface PretrainOptions extends ConfigChanges, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
   readonly preset?: PresetName;
   /** Folder of a tile store, as `prepare` writes it; a resumed run knows its own. */
@@ -70,13 +72,13 @@ function newConfig({ data, ...changes }: PretrainOptions): Config {
 
 function prepareRunFolder(options: PretrainOptions): { config: Config; resuming: boolean } {
   const exists = existsSync(configPath(options.out));
-  if (exists && !options.resume)
+  if (exists && !options.resume && hasCheckpoints(options.out))
     throw new UserError('run', {
       what: 'there is a run in this folder already',
       where: options.out,
       fix: 'add --resume to go on with it, or choose another folder',
     });
-  return exists
+  return exists && options.resume
     ? { config: resumedConfig(options), resuming: true }
     : { config: newConfig(options), resuming: false };
 }
@@ -90,6 +92,12 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
   const { config: asked, resuming } = prepareRunFolder(options);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
+  if (data === undefined && options.resume)
+    throw new UserError('run', {
+      what: 'there is no run here to go on with',
+      where: options.out,
+      fix: 'check the folder; a new run needs tiles, --data',
+    });
   if (data === undefined)
     throw new UserError('usage', {
       what: 'a new run needs tiles',
@@ -110,19 +118,20 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
       what: 'tiles cannot be averaged down to the wholes of this configuration',
       where: data,
       got: `tiles of ${store.size.join('×')} for wholes of ${asked.whole.join('×')}`,
-      expected: 'a whole multiple along every axis',
+      expected: 'an integer multiple along every axis',
       fix: `choose another --preset, or prepare tiles with --size ${asked.whole.join('x')}`,
     });
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
+  checkMemory(workload, asked, engine);
   return insideRun(options.out, 'pretrain', async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
     const start =
       checkpoint || asked.init === null
         ? undefined
         : (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state;
-    const config = await withChosenForms(workload, asked, engine);
+    const config = await withChosenForms(workload, asked, engine, options.reporter);
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     writeRun(options.out, { data, tile: store.size, config });
     return run(options, config, engine, store, checkpoint, start);
@@ -130,7 +139,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
 }
 
 async function run(
-  { out, interrupted }: PretrainOptions,
+  { out, interrupted, reporter = silent }: PretrainOptions,
   config: Config,
   engine: Engine,
   store: TileStore,
@@ -141,6 +150,7 @@ async function run(
   const evaluator = await createEvaluator(config, store.size, engine);
   try {
     return await trainRun<Batch>({
+      reporter,
       label: 'pretrain',
       run: out,
       config,

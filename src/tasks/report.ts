@@ -8,7 +8,7 @@ import { validationBatches } from '../data/loader.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/tiles.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
-import { startProgress } from '../progress.js';
+import { type Reporting, silent } from '../progress.js';
 import type { CheckpointScores, ReportData, Sample, Slices } from '../report/data.js';
 import { renderReport } from '../report/report.js';
 import { middleSlices } from '../report/slices.js';
@@ -28,7 +28,7 @@ import {
   spreadOver,
 } from './analyse-run.js';
 
-export interface ReportOptions {
+export interface ReportOptions extends Reporting {
   readonly run: string;
   /** The run's tile store, if it has moved. */
   readonly data?: string;
@@ -122,7 +122,8 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
   const engine = await openEngine(options.device ?? config.device);
   const evaluator = await createEvaluator(config, facts.tile, engine);
   const extractor = await createFeatureExtractor(config, facts.tile, engine);
-  const progress = startProgress({ label: 'report', total: paths.length + 1, unit: 'checkpoints' });
+  const { reporter = silent } = options;
+  const progress = reporter.start({ label: 'report', total: paths.length + 1, unit: 'checkpoints' });
   try {
     const analyse = (checkpoint: Checkpoint) =>
       analyseCheckpoint({ evaluator, extractor, store, config, samples, parts }, checkpoint);

@@ -77,6 +77,11 @@ export function listCheckpoints(run: string): { step: number; path: string }[] {
   return steps.sort((a, b) => a.step - b.step);
 }
 
+/** Whether a run has saved anything: one that has not began, and failed or was killed before its first checkpoint. */
+export const hasCheckpoints = (run: string): boolean =>
+  listCheckpoints(run).length > 0 ||
+  (['last', 'best'] as const).some((name) => existsSync(checkpointPath(run, name)));
+
 /** What tells one network from another: names and shapes of all parameters. */
 export function networkHash(parameters: readonly Parameter[]): string {
   const lines = parameters.map(({ name, shape }) => `${name} ${formatShape(shape)}`).sort();

@@ -6,7 +6,7 @@ import type { SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore, type SampleVoxels } from '../data/samples/store.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { intensitiesOf } from '../inference/model.js';
-import { startProgress } from '../progress.js';
+import { type Reporter, silent } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
 
 /** Feature vectors of all samples of a store. */
@@ -83,6 +83,7 @@ export async function foreignFeatures(
   store: SampleStore,
   engine: Engine,
   threads: number,
+  reporter: Reporter = silent,
 ): Promise<ForeignFeatures> {
   let bytes: Uint8Array;
   try {
@@ -112,7 +113,7 @@ export async function foreignFeatures(
   const shape = takesHu ? [1, z, y, x] : [1, channels, z, y, x];
   const type = image.type === 'int16' ? 'int16' : 'float32';
   const session = await engine.load(bytes, { threads });
-  const progress = startProgress({ label: 'features', total: samples.length, unit: 'samples' });
+  const progress = reporter.start({ label: 'features', total: samples.length, unit: 'samples' });
   const rows = new Map<string, Float32Array>();
   try {
     for (const [i, sample] of samples.entries()) {

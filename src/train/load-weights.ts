@@ -26,7 +26,7 @@ export interface LoadReport {
   readonly adapted: readonly { name: string; from: readonly number[]; to: readonly number[] }[];
   /** Asked for, but not in the file. */
   readonly missing: readonly string[];
-  /** In the file, with another shape, or with whole numbers. */
+  /** In the file, with another shape, or of integers. */
   readonly mismatched: readonly {
     name: string;
     type: string;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { checkFinetuneConfig, type FinetuneConfig } from '../config/finetuning.js';
@@ -97,6 +98,14 @@ export function readFinetuneRun(run: string): FinetuneRunFacts {
 
 /** Keys that may change when a run goes on. */
 const FREE: readonly string[] = ['steps', 'workers'];
+
+/** What tells one run from another, and stays the same when it goes on: its configuration, and a hash of its data. */
+export function runHash(config: object, dataHash: string): string {
+  const kept = Object.entries(config).filter(([key]) => !FREE.includes(key));
+  return createHash('sha256')
+    .update(JSON.stringify([kept, dataHash]))
+    .digest('hex');
+}
 
 /** @throws UserError naming what differs from what a run was started with */
 export function refuseChanges(run: string, saved: object, wanted: object): void {

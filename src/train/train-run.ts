@@ -1,11 +1,12 @@
 /** A training from its first step, or from where it was interrupted, to its end; the folder's lock is the caller's. */
 import { join } from 'node:path';
+import { closing } from '../closing.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import type { Loader } from '../data/read-ahead.js';
 import { makeFolder, removeTemporaries } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { peakMemoryBytes } from '../machine.js';
-import { startProgress } from '../progress.js';
+import { type Reporting, silent } from '../progress.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
 import {
   type Checkpoint,
@@ -23,7 +24,7 @@ import { openSession } from './sessions.js';
 import { createStepper, type State } from './stepper.js';
 import { openEvents } from './tensorboard.js';
 
-export interface Training<Batch> {
+export interface Training<Batch> extends Reporting {
   /** What the progress is called. */
   readonly label: string;
   readonly run: string;
@@ -80,7 +81,13 @@ export async function insideRun<T>(run: string, purpose: string, work: () => Pro
 }
 
 /** Trains until the end of a run or an interruption. @throws UserError as {@link trainLoop} and on a full disk */
-export async function trainRun<Batch>(training: Training<Batch>): Promise<TrainingSummary> {
+export const trainRun = <Batch>(training: Training<Batch>): Promise<TrainingSummary> =>
+  closing((opened) => openAndTrain(training, opened));
+
+async function openAndTrain<Batch>(
+  training: Training<Batch>,
+  opened: (close: () => unknown) => void,
+): Promise<TrainingSummary> {
   const { run, config, engine, checkpoint } = training;
   const started = performance.now();
   const stepper = await createStepper(
@@ -89,6 +96,7 @@ export async function trainRun<Batch>(training: Training<Batch>): Promise<Traini
     engine,
     checkpoint?.tensors ?? training.start,
   );
+  opened(() => stepper.release());
   const state: TrainState = checkpoint?.state ?? {
     step: 0,
     epoch: 0,
@@ -107,14 +115,19 @@ export async function trainRun<Batch>(training: Training<Batch>): Promise<Traini
     ahead: 2 * Math.max(1, config.workers) + count,
     firstBatch: state.step * count,
   });
+  opened(() => loader.close());
   const metrics = openMetrics(join(run, 'metrics.jsonl'), state.metricsBytes);
+  opened(() => metrics.close());
   const events = openEvents(join(run, 'events'), state.step + 1);
-  const progress = startProgress({
+  opened(() => events.close());
+  const { reporter = silent } = training;
+  const progress = reporter.start({
     label: training.label,
     total: config.steps,
     unit: 'steps',
     start: state.step,
   });
+  opened(() => progress.stop());
   const record = openSession(run);
   let trainingSeconds = 0;
   const summaryOf = (step: number, best: TrainState['best'], ending: Ending): TrainingSummary => {
@@ -138,41 +151,33 @@ export async function trainRun<Batch>(training: Training<Batch>): Promise<Traini
   };
   if (checkpoint) progress.log(`going on from step ${state.step}`);
   progress.log(`device ${config.device}: ${engine.name}, ${engine.provider}`);
-  try {
-    const { state: end, ending } = await trainLoop(
-      {
-        config,
-        stepper,
-        next: async () => training.feeds(await loader.next()),
-        validate: training.validate,
-        lossName: training.lossName,
-        metrics,
-        events,
-        progress,
-        samples: training.samples,
-        validateEvery: validationInterval(config, training.samples),
-        kept: keptSteps(config),
-        save: (names, next) => {
-          for (const name of names) saveCheckpoint(checkpointPath(run, name), stepper.state, next);
-          record(summaryOf(next.step, next.best, 'interrupted'));
-        },
-        interrupted: training.interrupted ?? (() => false),
-        stepped: (seconds) => {
-          trainingSeconds += seconds;
-        },
+  const { state: end, ending } = await trainLoop(
+    {
+      config,
+      stepper,
+      next: async () => training.feeds(await loader.next()),
+      validate: training.validate,
+      lossName: training.lossName,
+      metrics,
+      events,
+      progress,
+      samples: training.samples,
+      validateEvery: validationInterval(config, training.samples),
+      kept: keptSteps(config),
+      save: (names, next) => {
+        for (const name of names) saveCheckpoint(checkpointPath(run, name), stepper.state, next);
+        record(summaryOf(next.step, next.best, 'interrupted'));
       },
-      state,
-    );
-    const summary = summaryOf(end.step, end.best, ending);
-    if (end.step > state.step) record(summary);
-    return summary;
-  } finally {
-    progress.stop();
-    metrics.close();
-    events.close();
-    await loader.close();
-    await stepper.release();
-  }
+      interrupted: training.interrupted ?? (() => false),
+      stepped: (seconds) => {
+        trainingSeconds += seconds;
+      },
+    },
+    state,
+  );
+  const summary = summaryOf(end.step, end.best, ending);
+  if (end.step > state.step) record(summary);
+  return summary;
 }
 
 /** A summary's speed, for people. */

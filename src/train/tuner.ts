@@ -17,9 +17,8 @@ import { summarize } from '../../graphs/onnx/summary.js';
 import type { Graph } from '../../graphs/onnx/types.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { machineFacts } from '../machine.js';
-import { startProgress } from '../progress.js';
+import { type Reporter, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
-import { tell } from '../terminal.js';
 import { type FormCache, openFormCache } from './form-cache.js';
 import { timePattern } from './form-times.js';
 import { buildGraph, sessionOptions, type Workload } from './models.js';
@@ -120,25 +119,22 @@ export async function measuredForms(
   return 'table' in decision ? decision.table : null;
 }
 
-/**
- * The fastest forms for a run on this machine: by what was measured before, and by measuring the rest now. Shows its
- * progress on stderr.
- */
+/** The fastest forms for a run on this machine: by what was measured before, and by measuring the rest now. */
 export async function tuneForms(
   workload: Workload,
   config: TrainingConfig,
   engine: Engine,
-  log: (line: string) => void,
+  reporter: Reporter,
   time = timePattern,
 ): Promise<FormTable> {
-  const task = await prepare(workload, config, engine, log);
+  const task = await prepare(workload, config, engine, reporter.log);
   const session = sessionOptions(config, task.native);
   let times = task.cache.read();
   for (;;) {
     const decision = decide(task, times);
     if ('table' in decision) return decision.table;
     const { missing } = decision;
-    const progress = startProgress({ label: 'choosing forms', total: missing.length, unit: 'patterns' });
+    const progress = reporter.start({ label: 'choosing forms', total: missing.length, unit: 'patterns' });
     const found: Record<string, Record<string, number>> = {};
     try {
       for (const [i, pattern] of missing.entries()) {
@@ -155,18 +151,15 @@ export async function tuneForms(
   }
 }
 
-/**
- * The configuration with its forms chosen: `auto` and `tuned` do not occur in it.
- * @param log one line for all that the user should know
- */
+/** The configuration with its forms chosen: `auto` and `tuned` do not occur in it. */
 export async function withChosenForms<C extends TrainingConfig>(
   workload: Workload,
   config: C,
   engine: Engine,
-  log: (line: string) => void = tell,
+  reporter: Reporter = silent,
 ): Promise<C> {
   const { forms, steps } = config;
   if (forms !== 'auto' && forms !== 'tuned') return config;
   if (forms === 'auto' && steps < LEAST_STEPS) return { ...config, forms: 'fast' };
-  return { ...config, forms: await tuneForms(workload, config, engine, log) };
+  return { ...config, forms: await tuneForms(workload, config, engine, reporter) };
 }

@@ -6,7 +6,7 @@ export interface WeightTensor {
   /** Its type in the file, such as `F16`. */
   readonly type: string;
   readonly shape: readonly number[];
-  /** null for whole numbers, which no weight of ours is. */
+  /** null for integers, which no weight of ours is. */
   readonly data: Float32Array | null;
 }
 export type Weights = ReadonlyMap<string, WeightTensor>;

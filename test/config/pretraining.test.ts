@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { readConfigFile } from '../../src/config/file.js';
 import { checkConfig, PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
 import { keptSteps, validationInterval } from '../../src/train/plan.js';
-import { temporaryFolder } from '../data/tiles-sample.js';
+import { errorOf, temporaryFolder } from '../data/tiles-sample.js';
 
 describe('a configuration', () => {
   test.each(PRESET_NAMES)('preset %s is complete and valid', (preset) => {
@@ -43,6 +43,26 @@ describe('a configuration', () => {
       whole: [16, 16, 8],
       network: { width: 4, levels: 3 },
     });
+  });
+
+  test.each([
+    ['batch=many', 'batch: expected an integer, got "many"'],
+    ['seed=1.5', 'seed: expected an integer, got 1.5'],
+    ['steps=-3', 'steps: expected more than 0, got -3'],
+    ['workers=100', 'workers: expected at most 64, got 100'],
+    ['learningRate=fast', 'learningRate: expected a number, got "fast"'],
+    ['clipNorm=1e400', 'clipNorm: expected a number, got Infinity'],
+    ['network.skip=maybe', 'network.skip: expected true or false, got "maybe"'],
+    ['network.upsampling=cubic', 'network.upsampling: expected one of nearest, deconv, got "cubic"'],
+    ['optimizer.name=lion', 'optimizer.name: expected one of adam, adamw, sgd, got "lion"'],
+    ['forms=3', 'forms: expected one of auto, tuned, fast, plain, or expected an object, got 3'],
+    ['checkpoints=[1]', 'checkpoints: expected an object, got [1]'],
+    ['whole=64x64', 'whole: a size is three integers above 0, x×y×z, such as 128x128x64, got "64x64"'],
+    ['device=tpu', 'device: a device is auto, cpu, cuda or cuda:N, got "tpu"'],
+    ['network.depth=3', 'network.depth: there is no such key'],
+  ])('with %s is refused with what was given and what is expected', (setting, message) => {
+    const { message: said } = errorOf(() => resolveConfig({ preset: 'tiny', settings: [setting] }));
+    expect(said).toContain(message);
   });
 
   test('of a run from before there were proxies is one of Parts2Whole', () => {

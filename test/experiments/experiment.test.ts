@@ -15,6 +15,14 @@ const study = (content: object) => writeFileSync(join(folder, 'study.json'), JSO
 const run = (name: string, out: string) =>
   p2w(['experiment', name, '--config', 'study.json', '--out', out, '--processes', '2', '--json'], folder);
 
+/** What a test that hangs would wait for until its end. */
+const promptly = <T>(work: Promise<T>): Promise<T> => {
+  const late = new Promise<never>((_, reject) =>
+    setTimeout(() => reject(new Error('it did not end')), 30_000),
+  );
+  return Promise.race([work, late]);
+};
+
 const STUDY = {
   tiles: 'tiles',
   pretrain: ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'steps=2'],
@@ -117,10 +125,29 @@ describe('p2w experiment', () => {
     };
     await during('SIGKILL');
     await vi.waitFor(() => acquireLock(training, 'a test').release(), 10_000);
-    const { code, stdout, stderr } = await during('SIGINT');
-    expect(code, stderr).toBe(130);
-    expect(JSON.parse(stdout)).toEqual({ name: 'table1', interrupted: true });
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      const { code, stdout, stderr } = await during(signal);
+      expect(code, stderr).toBe(130);
+      expect(JSON.parse(stdout)).toEqual({ name: 'table1', interrupted: true });
+      acquireLock(training, 'a test').release();
+    }
     expect(existsSync(join(folder, 'long/table1.html'))).toBe(false);
+
+    writeFileSync(join(training, 'metrics.jsonl'), '');
+    const { code, stderr } = await promptly(run('table1', 'long'));
+    expect(code).toBe(1);
+    expect(stderr).toMatch(/failed: pretrain-parts2whole[\s\S]*the metrics are shorter/);
+    expect(stderr).toContain('long/jobs/pretrain-parts2whole.log');
+  });
+
+  test('a training that fails ends the others, which save', async () => {
+    const targets = [{ ...STUDY.targets[0], settings: ['network.width=99x'] }];
+    const pretrain = STUDY.pretrain.map((s) => (s === 'steps=2' ? 'steps=100000' : s));
+    study({ ...STUDY, pretrain, targets });
+    const { code, stderr } = await promptly(run('table1', 'one-fails'));
+    expect(code).toBe(1);
+    expect(stderr).toContain('failed: balls-random');
+    acquireLock(join(folder, 'one-fails/runs/pretrain-parts2whole'), 'a test').release();
   });
 
   test('a training that fails is named, with its log', async () => {

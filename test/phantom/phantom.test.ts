@@ -96,7 +96,7 @@ describe('writePhantoms', () => {
   );
 
   test.each([
-    [{ scans: 0 }, /--scans: this is a whole number from 1 on/],
+    [{ scans: 0 }, /--scans: this must be an integer of at least 1/],
     [{ size: [8, 64, 64] as XYZ }, /at least 16 voxels/],
     [{ size: [4096, 4096, 4096] as XYZ }, /at most/],
   ])('refuses %j', async (options, message) => {

@@ -139,7 +139,7 @@ describe('analyze', () => {
     const model = at('same/encoder.onnx');
     expect((await run('--model', model, model)).stderr).toContain('two models have the same name');
     expect((await run('--model', model, '--wholes', '1')).stderr).toContain(
-      'wholes: this is a whole number from 2 on',
+      'wholes: this must be an integer of at least 2',
     );
     expect((await run('--model', at('tiles/manifest.json'))).code).toBe(1);
     expect((await run('--model', model, '--name', 'a', 'b')).stderr).toContain('a name for each model');

@@ -148,7 +148,7 @@ describe('artifacts', () => {
     [{ settings: ['optimizer={"name":"sgd","momentum":0.9}'] }, /SGD has no momentum[\s\S]*--optimizer sgd/],
     [{ settings: ['optimizer.weightDecay=0.1'] }, /weight decay is another than Adam’s/],
     [{ warmup: 10, decayTo: 5 }, /cannot have fallen to 0 before it has risen/],
-    [{ warmup: -3 }, /--warmup: this is a whole number from 0 on/],
+    [{ warmup: -3 }, /--warmup: this must be an integer of at least 0/],
     [{ task: 'classify' as const, classes: ['lung'] }, /classes: to classify is to tell two classes or more/],
     [{ task: 'segment' as const, classes: ['lung', 'lung'] }, /classes: two classes have the same name/],
   ])('refuse %j, saying why', async (options, message) => {

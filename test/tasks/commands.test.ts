@@ -119,7 +119,7 @@ describe('p2w', () => {
     [
       'an experiment in no process',
       ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
-      /--processes: this is a whole number from 1 on/,
+      /--processes: this must be an integer of at least 1/,
     ],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
     [

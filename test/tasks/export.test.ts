@@ -1,7 +1,7 @@
-import { existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as web from 'onnxruntime-web';
-import { beforeAll, describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { clippedAverage } from '../../src/data/average.js';
 import type { XYZ } from '../../src/data/volume.js';
@@ -10,6 +10,7 @@ import { randomStream } from '../../src/random.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { embed } from '../../src/tasks/embed.js';
 import { exportModel } from '../../src/tasks/export.js';
+import { writePhantoms } from '../../src/tasks/phantom.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { genesisName } from '../../src/train/genesis-names.js';
 import { readSafetensors } from '../../src/train/safetensors-file.js';
@@ -205,6 +206,21 @@ describe('export refuses', () => {
     expect(existsSync(join(folder, 'x'))).toBe(false);
   });
 
+  test('a folder with the export of another run, unless told to overwrite it', async () => {
+    const [other, target] = [join(folder, 'other-run'), join(folder, 'kept')];
+    await pretrain({ data, out: other, settings: SETTINGS, flags: { steps: 2, seed: 2 } });
+    await exportModel({ run, out: target });
+    const files = () => readdirSync(target).map((name) => readFileSync(join(target, name), 'latin1'));
+    const before = files();
+    await expect(exportModel({ run: other, out: target })).rejects.toThrow(
+      /export of another run[\s\S]*encoder\.onnx[\s\S]*--overwrite/,
+    );
+    expect(files()).toEqual(before);
+    await exportModel({ run, out: target, checkpoint: 'last', inputType: 'int16' });
+    await exportModel({ run: other, out: target, overwrite: true });
+    await expect(exportModel({ run, out: target })).rejects.toThrow(/export of another run/);
+  });
+
   test('a network that is evaluated with batch statistics', async () => {
     const batch = join(folder, 'batch-run');
     await pretrain({
@@ -262,6 +278,26 @@ describe('embed', () => {
       ['scan0', 12, null],
       ['scan1', 12, null],
     ]);
+  });
+
+  test('says once, before it reads scans, that a size does not suit the model', async () => {
+    const scans = join(folder, 'two-scans');
+    await writePhantoms({ out: scans, scans: 2, size: [24, 24, 24], seed: 1, format: 'mhd' });
+    const options = { model: join(out, 'encoder.onnx'), input: [join(scans, 'scans')] };
+    const features = join(folder, 'sized.npy');
+    const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
+    try {
+      await expect(embed({ ...options, size: [18, 8, 8], out: features })).rejects.toThrow(
+        /poolings[\s\S]*18×8×8[\s\S]*multiples of 4, 4, 4/,
+      );
+      await expect(embed({ ...options, size: [8e5, 8e5, 8e5], out: features })).rejects.toThrow(/memory/);
+      expect(said).not.toHaveBeenCalled();
+    } finally {
+      said.mockRestore();
+    }
+    mkdirSync(join(folder, 'folder.npy'));
+    await expect(embed({ ...options, out: join(folder, 'folder.npy') })).rejects.toThrow(/is a folder/);
+    expect(await embed({ ...options, size: [16, 8, 8], out: features })).toMatchObject({ rows: 2 });
   });
 
   test('refuses a file of an unknown kind, and a model that is no encoder, in words', async () => {

@@ -15,7 +15,8 @@ const folder = temporaryFolder();
 function spawnPrepare(options: PrepareOptions): ChildProcess {
   const script = `
     import { prepare } from '${ROOT}/src/tasks/prepare.ts';
-    await prepare({ ...${JSON.stringify(options)}, onProgress: (done) => console.log('done', done) });
+    const progress = { update: (done) => console.log('done', done), log() {}, stop() {} };
+    await prepare({ ...${JSON.stringify(options)}, reporter: { log() {}, start: () => progress } });
     console.log('MB', process.resourceUsage().maxRSS / 1024);
   `;
   const args = ['--import', 'tsx', '--input-type=module', '-e', script];
@@ -115,6 +116,32 @@ test('a full disk is an error that loses nothing, and the next run goes on', asy
     const summary = await prepare({ ...options, out });
     const undisturbed = await prepare({ ...options, out: join(folder, 'full-expected') });
     expect(summary.hash).toBe(undisturbed.hash);
+  } finally {
+    execFileSync('umount', [disk]);
+  }
+});
+
+test('threads leave nothing half written on a full disk', async (context) => {
+  const disk = join(folder, 'threaded-disk');
+  mkdirSync(disk);
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk], { stdio: 'pipe' });
+  } catch (error) {
+    return context.skip(`no small disk to fill can be mounted here: ${(error as Error).message.trim()}`);
+  }
+  try {
+    const input = join(folder, 'threaded-input');
+    mkdirSync(input);
+    const volume = noiseVolume([512, 512, 32], 1);
+    for (let i = 0; i < 4; i++) await writeMetaImage(join(input, `${i}.mha`), volume);
+    const out = join(disk, 'tiles');
+    for (let attempt = 0; attempt < 3; attempt++) {
+      const error = await prepare({ input: [input], out, size: [128, 128, 32], workers: 4 }).catch(
+        (reason) => reason,
+      );
+      expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
+      expect([...contents(out).keys()].filter((name) => name.includes('.tmp'))).toEqual([]);
+    }
   } finally {
     execFileSync('umount', [disk]);
   }

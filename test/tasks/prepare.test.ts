@@ -19,6 +19,8 @@ import { cutTile } from '../../src/data/tiling.js';
 import type { Volume, Voxels, XYZ } from '../../src/data/volume.js';
 import { acquireLock } from '../../src/lock.js';
 import { formatPrepare, type PrepareOptions, prepare } from '../../src/tasks/prepare.js';
+import { prepareSamples } from '../../src/tasks/prepare-samples.js';
+import { writeBalls } from '../data/samples/labelled-data.js';
 import { noiseVolume, temporaryFolder } from '../data/tiles-sample.js';
 
 const root = temporaryFolder();
@@ -61,9 +63,11 @@ describe('prepare', () => {
         readFileSync(join(three, `shards/${i}.npy`)).equals(readFileSync(join(one, `shards/${i}.npy`))),
       ).toBe(true);
     // A full disk, or here a folder where a file must go, stops all threads.
-    const blocked = newFolder();
-    mkdirSync(join(blocked, 'shards/2.npy/x'), { recursive: true });
-    expect(await failure(run(input, blocked, { ...options, workers: 3 }))).toMatchObject({ kind: 'disk' });
+    rmSync(join(three, 'shards/2.npy'));
+    mkdirSync(join(three, 'shards/2.npy/x'), { recursive: true });
+    expect(await failure(run(input, three, { ...options, workers: 3 }))).toMatchObject({ kind: 'disk' });
+    const files = readdirSync(three, { recursive: true, encoding: 'utf8' });
+    expect(files.filter((name) => name.endsWith('.tmp'))).toEqual([]);
   });
 
   test('makes a store of all tiles, split by scan', async () => {
@@ -72,9 +76,16 @@ describe('prepare', () => {
     const progress: string[] = [];
     const summary = await run(input, out, {
       valFraction: 0.25,
-      onProgress: (...at) => progress.push(at.join('/')),
+      reporter: {
+        log: () => {},
+        start: ({ label, total, unit }) => ({
+          update: (done) => progress.push(`${label} ${done}/${total} ${unit}`),
+          log: () => {},
+          stop: () => progress.push('stop'),
+        }),
+      },
     });
-    expect(progress).toEqual(['0/4', '1/4', '2/4', '3/4', '4/4']);
+    expect(progress).toEqual([...[0, 1, 2, 3, 4].map((done) => `prepare ${done}/4 scans`), 'stop']);
     expect(summary).toMatchObject({ out, failures: [], trainTiles: 36, validationTiles: 12 });
     expect(summary.scans.map(({ id, tiles }) => [id, tiles])).toEqual(
       ['a', 'b', 'c', 'd'].map((id) => [id, 12]),
@@ -154,10 +165,10 @@ describe('prepare', () => {
     expect(summary.failures[0]!.message).toContain('all 2 tiles of the scan are left out');
   });
 
-  test('takes a scan once, however it is reached, and not its own shards', async () => {
+  test('takes a scan once, however it is reached', async () => {
     const input = await scans(newFolder(), 'a.mha');
     symlinkSync(join(input, 'a.mha'), join(input, 'link.mha'));
-    const out = join(input, 'tiles');
+    const out = newFolder();
     const summaries = [];
     for (const _ of [1, 2])
       summaries.push(await prepare({ input: [input, join(input, 'a.mha')], out, size: SIZE }));
@@ -197,10 +208,65 @@ describe('prepare', () => {
     [{ size: [0, 8, 8] }, /size/],
     [{ zBorder: -1 }, /zBorder/],
     [{ valFraction: 1.5 }, /valFraction/],
+    [{ workers: 1000 }, /workers: this many threads[\s\S]*1000/],
+    [{ workers: 0 }, /workers/],
   ])('refuses %j', async (options, message) => {
     const error = await failure(run(await scans(newFolder(), 'a.mha'), newFolder(), options));
     expect(error).toMatchObject({ name: 'UserError', kind: 'usage' });
     expect(error.message).toMatch(message);
+  });
+});
+
+describe('the folder of a store', () => {
+  const written = (folder: string) => readdirSync(folder, { recursive: true, encoding: 'utf8' }).sort();
+
+  test('is not the folder of the scans, nor inside or around it', async () => {
+    const input = await scans(newFolder(), 'sub/a.mha');
+    const before = written(root);
+    const link = newFolder();
+    symlinkSync(input, link);
+    for (const [out, what] of [
+      [input, 'the same folder as its input'],
+      [link, 'the same folder as its input'],
+      [join(input, 'tiles/here'), 'inside the folder'],
+      [root, 'around its own input'],
+      [join(input, 'sub'), 'inside the folder'],
+    ] as const)
+      expect(await failure(run(input, out))).toMatchObject({
+        ...{ name: 'UserError', kind: 'usage', facts: { where: out } },
+        message: expect.stringContaining(what),
+      });
+    expect((await failure(run(join(input, 'sub/a.mha'), join(input, 'sub')))).message).toContain('around');
+    rmSync(link);
+    expect(written(root)).toEqual(before);
+  });
+
+  test.each<[string, Record<string, string>, RegExp]>([
+    ['a run', { 'config.json': '{}', 'metrics.jsonl': '' }, /holds a training run/],
+    ['samples', { 'manifest.json': '{"format":"parts2whole-samples"' }, /holds a sample store/],
+    ['trials', { 'trial-01/config.json': '{}' }, /holds the trials of a fine-tuning/],
+    ['anything', { 'thesis.tex': '', 'data.csv': '' }, /holds other files: data\.csv, thesis\.tex/],
+  ])('is not one that holds %s', async (_, files, message) => {
+    const out = newFolder();
+    for (const [name, text] of Object.entries(files)) {
+      mkdirSync(dirname(join(out, name)), { recursive: true });
+      writeFileSync(join(out, name), text);
+    }
+    const before = written(out);
+    const error = await failure(run(await scans(newFolder(), 'a.mha'), out));
+    expect(error).toMatchObject({ name: 'UserError', kind: 'usage', facts: { where: out } });
+    expect(error.message).toMatch(message);
+    expect(written(out)).toEqual(before);
+  });
+
+  test('is not a tile store, for samples', async () => {
+    const out = newFolder();
+    await run(await scans(newFolder(), 'a.mha'), out);
+    const raw = newFolder();
+    await writeBalls(raw, { patients: 4, each: 1, size: [16, 16, 8] });
+    const samples = { task: 'manifest' as const, input: raw, size: [16, 16, 8] as XYZ };
+    expect((await failure(prepareSamples({ ...samples, out }))).message).toContain('holds a tile store');
+    expect((await failure(prepareSamples({ ...samples, out: raw }))).message).toContain('the same folder');
   });
 });
 

@@ -85,6 +85,13 @@ describe('pretrain', () => {
     expect(resultOf('other')['metrics.jsonl']).not.toBe(resultOf('reference')['metrics.jsonl']);
   });
 
+  test('a run that ended before its first checkpoint is not in the way of another', async () => {
+    cpSync(run('reference'), run('unbegun'), { recursive: true });
+    rmSync(join(run('unbegun'), 'checkpoints'), { recursive: true });
+    await pretrain(options('unbegun', { settings: [...SETTINGS, 'workers=2'] }));
+    expect(resultOf('unbegun')).toEqual(resultOf('reference'));
+  });
+
   test('interrupted after any step and resumed, it ends with the same bytes', async () => {
     let asked = 0;
     const first = await pretrain(options('interrupted', { interrupted: () => ++asked === 7 }));
@@ -258,7 +265,7 @@ describe('pretrain refuses, in words,', () => {
     await refused(
       options('bad', { settings: ['whole=20x8x8', 'network.levels=2', 'network.width=2'] }),
       'config',
-      /multiples? of|whole multiple/,
+      /multiples? of|integer multiple/,
     );
     expect(existsSync(run('bad'))).toBe(false);
   });
@@ -290,6 +297,18 @@ describe('pretrain refuses, in words,', () => {
     );
     child.kill('SIGKILL');
     await finished;
+  });
+
+  test('a batch that does not fit into memory, and leaves no run behind', async () => {
+    const settings = [...SETTINGS.filter((s) => !s.startsWith('batch')), 'batch=1000000000'];
+    await refused(options('vast', { settings }), 'config', /memory[\s\S]*--set batch=\d+ fits/);
+    expect(existsSync(run('vast'))).toBe(false);
+  });
+
+  test('to go on where there is no run', async () => {
+    const resume = { out: run('nothing-here'), resume: true };
+    await refused(resume, 'run', /nothing-here: there is no run here to go on with/);
+    expect(existsSync(run('nothing-here'))).toBe(false);
   });
 
   test('tiles that changed after prepare, naming the scan', async () => {

@@ -198,7 +198,7 @@ describe('a load that is not whole', () => {
     expect(error.message).toContain('nothing in this file fits');
   });
 
-  test('is refused for weights of whole numbers', () => {
+  test('is refused for weights of integers', () => {
     const name = 'module.out_tr.final_conv.bias';
     const weights = new Map(genesis).set(name, { type: 'int64', shape: [1], data: null });
     expect(errorOf(() => load(parameters, weights)).message).toContain('head.bias is int64 [1], not [1]');

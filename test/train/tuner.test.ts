@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { Pattern } from '../../graphs/forms/choice.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
+import { silent } from '../../src/progress.js';
 import type { Engine } from '../../src/runtime/engine.js';
 import { openFormCache } from '../../src/train/form-cache.js';
 import type { timePattern } from '../../src/train/form-times.js';
@@ -21,7 +22,6 @@ const config = resolveConfig({
   settings: ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=2'],
 });
 const workload = proxyWorkload(config, config.whole);
-const quiet = () => {};
 
 /** Times by the name of a form; `plain` takes 1 s, all others 2 s. Notes what was timed. */
 function clock(timed: string[], special: (pattern: Pattern) => Record<string, number> = () => ({})) {
@@ -50,31 +50,31 @@ describe('tuning', () => {
   test('takes the fastest forms, and measures once a machine', async () => {
     const timed: string[] = [];
     expect(await measuredForms(workload, config, engine)).toBeNull();
-    const table = await tuneForms(workload, config, engine, quiet, clock(timed));
+    const table = await tuneForms(workload, config, engine, silent, clock(timed));
     expect(new Set(Object.values(table))).toEqual(new Set(['plain']));
     expect(timed.length).toBeGreaterThan(Object.keys(table).length);
     expect(new Set(timed).size).toBe(timed.length);
     timed.length = 0;
-    expect(await tuneForms(workload, config, engine, quiet, clock(timed))).toEqual(table);
+    expect(await tuneForms(workload, config, engine, silent, clock(timed))).toEqual(table);
     expect(await measuredForms(workload, config, engine)).toEqual(table);
     expect(timed).toEqual([]);
-    await tuneForms(workload, { ...config, threads: 1 }, engine, quiet, clock(timed));
+    await tuneForms(workload, { ...config, threads: 1 }, engine, silent, clock(timed));
     expect(timed.length).toBeGreaterThan(0);
   });
 
   test('keeps the best known forms where those that win call by call lose as a whole', async () => {
     const slower = clock([], () => ({ known: 1, chosen: 1 }));
-    const table = await tuneForms(workload, config, engine, quiet, slower);
+    const table = await tuneForms(workload, config, engine, silent, slower);
     expect(new Set(Object.values(table))).toEqual(new Set(['phases', 'flat', 'stacked', 'mask']));
   });
 
   test('is for long runs; others may ask for it, or for none', async () => {
     const formsOf = async (forms: 'auto' | 'fast' | 'plain', steps: number) =>
-      (await withChosenForms(workload, { ...config, forms, steps }, engine, quiet)).forms;
+      (await withChosenForms(workload, { ...config, forms, steps }, engine, silent)).forms;
     expect(await formsOf('auto', 20)).toBe('fast');
     expect(await formsOf('fast', 100_000)).toBe('fast');
     expect(await formsOf('plain', 100_000)).toBe('plain');
-    const table = await tuneForms(workload, config, engine, quiet, clock([]));
+    const table = await tuneForms(workload, config, engine, silent, clock([]));
     expect(await formsOf('auto', 100_000)).toEqual(table);
   });
 });

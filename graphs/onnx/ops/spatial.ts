@@ -117,7 +117,7 @@ export const spatial = {
   GlobalAveragePool: operator([1, 1], {}, ([x]) => [
     { type: x!.type, shape: x!.shape.map((d, i) => (i < 2 ? d : 1)) },
   ]),
-  /** x, (no roi), scales: one a axis, whole numbers here. */
+  /** x, (no roi), scales: one an axis, integers here. */
   Resize: operator(
     [3, 3],
     {

@@ -51,7 +51,7 @@ describe('arrays that NumPy wrote', () => {
     expect((await readWeights(path)).get('weight')).toEqual({ type: 'float16', shape: [2, 3], data });
   });
 
-  test('are weights as float32, but for whole numbers', async () => {
+  test('are weights as float32, but for integers', async () => {
     const weights = await readWeights(golden('arrays.npz'));
     expect(weights.get('big')).toEqual({ type: 'float64', shape: [2], data: Float32Array.of(1.5, -2) });
     expect(weights.get('count')).toEqual({ type: 'int64', shape: [], data: null });
