@@ -148,6 +148,14 @@ function summarise(out: string): PrepareSamplesSummary {
   return { out, task, kind, classes, splits: splits as Record<SampleSplit, SplitFacts>, failures, hash };
 }
 
+function nextStep({ out, splits }: PrepareSamplesSummary): string {
+  const lacking = SAMPLE_SPLITS.filter((split) => splits[split].samples === 0);
+  if (lacking.length === 0) return `next: p2w finetune --data ${out} --init random --out runs/finetune`;
+  return lacking.length === SAMPLE_SPLITS.length
+    ? 'there are no samples: nothing could be used'
+    : `p2w finetune needs ${lacking.join(' and ')} samples too`;
+}
+
 /** A summary as text: a line a split, what failed and why. */
 export function formatPrepareSamples(summary: PrepareSamplesSummary): string {
   const { out, task, kind, splits, failures } = summary;
@@ -156,14 +164,11 @@ export function formatPrepareSamples(summary: PrepareSamplesSummary): string {
     if (emptyMasks > 0) counts.push(`${emptyMasks} with empty masks`);
     return `${split}: ${samples} samples of ${patients} patients${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`;
   });
-  const lacking = SAMPLE_SPLITS.filter((split) => splits[split].samples === 0);
   return [
     ...failures.map(({ source, message }) => `${source}: failed\n  ${message.replaceAll('\n', '\n  ')}`),
     `${out}: ${task}, ${kind}`,
     ...lines,
     ...(failures.length > 0 ? [`${failures.length} failed`] : []),
-    ...(lacking.length === 0
-      ? [`next: p2w finetune --data ${out} --init random --out runs/finetune`]
-      : [`p2w finetune needs samples for ${lacking.join(', ')} too`]),
+    nextStep(summary),
   ].join('\n');
 }

@@ -290,7 +290,7 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/2 failed/);
     expect(stdout).not.toContain('next:');
-    expect(stdout).toMatch(/needs samples for train, validation, test too/);
+    expect(stdout).toMatch(/there are no samples: nothing could be used/);
   });
 
   test('a folder of something else says what is expected', async () => {
