@@ -1,7 +1,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { principalComponents, tsne, umap } from '../../src/analysis/embedding.js';
+import { principalComponents, umap } from '../../src/analysis/embedding.js';
+import { tsne } from '../../src/analysis/tsne.js';
 import { repeatVoxels } from '../../src/data/average.js';
 import { loadParts } from '../../src/data/part-batch.js';
 import { samplePart } from '../../src/data/parts.js';
