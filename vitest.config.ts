@@ -11,8 +11,8 @@ const isEndToEnd = (file: string) =>
     readFileSync(file, 'utf8'),
   );
 
-const project = (name: string, testTimeout: number, include: string[]) => ({
-  test: { name, include, testTimeout, pool: 'forks' as const },
+const project = (name: string, timeout: number, include: string[]) => ({
+  test: { name, include, testTimeout: timeout, hookTimeout: timeout, pool: 'forks' as const },
 });
 
 export default defineConfig({

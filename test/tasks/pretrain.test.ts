@@ -71,6 +71,13 @@ describe('pretrain', () => {
     expect(readdirSync(join(run('reference'), 'events'))).toHaveLength(1);
   });
 
+  test('tells how much of the time it waited for data', async () => {
+    // Without threads, loading is waiting.
+    const { dataWait } = await pretrain(options('waits', { settings: [...SETTINGS, 'workers=0'] }));
+    expect(dataWait).toBeGreaterThan(0);
+    expect(dataWait).toBeLessThan(1);
+  });
+
   test('inspect says how far a run has come', async () => {
     expect(await inspect(run('reference'))).toMatchObject({
       kind: 'run',
