@@ -10,10 +10,12 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { analysisParts } from '../../src/tasks/analyse-run.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { makeReport } from '../../src/tasks/report.js';
+import { shownTiles } from '../../src/tasks/shown-tiles.js';
 import { resolveCheckpoint } from '../../src/train/checkpoint.js';
 import { createFeatureExtractor } from '../../src/train/evaluator.js';
 import { readMetrics } from '../../src/train/metrics.js';
 import { readRun } from '../../src/train/run.js';
+import { readSessions } from '../../src/train/sessions.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 
 const folder = temporaryFolder();
@@ -49,6 +51,18 @@ describe('a report', () => {
     const html = readFileSync(summary.report, 'utf8');
     expect(html).toContain('<!doctype html>');
     expect(html).not.toMatch(/(?:src|href)="https?:/);
+    const samples = html.split('<figure class="sample"><figcaption>').slice(1);
+    const store = openTileStore(data);
+    expect(samples.map((text) => text.slice(0, text.indexOf('<')))).toEqual(
+      shownTiles(store, readRun(run).config, 4).map((tile) => `scan1, tile ${store.validation[tile]!.index}`),
+    );
+    const errors = samples.map((text) => text.match(/MSE ([\d.]+)/)![1]);
+    expect(new Set(errors).size).toBeGreaterThan(2);
+    // The loss at every step, the waiting and the time of the session.
+    expect(html).toMatch(/<path class="mark faint" d="[^"]{100,}/);
+    const [session] = readSessions(run);
+    expect(html).toContain(`${(100 * Number(session!.dataWait)).toFixed(1)} %`);
+    expect(html).toContain(`${(Number(session!.seconds) / 60).toFixed(1)} min`);
   });
 
   test('its numbers are those of the checkpoints', async () => {
@@ -98,14 +112,14 @@ describe('a report', () => {
     expect(best.validationMse).toBe(
       Math.min(...[0, 10, 20].map((step) => checkpoints.find((c) => c.step === step)!.validationMse)),
     );
-    for (const number of [
-      best.validationMse.toFixed(4),
-      best.contrastiveLoss.toFixed(3),
-      `${(100 * best.nearestNeighbour).toFixed(1)} %`,
-      best.cosineAuc.toFixed(3),
-      meanWholeMse.toFixed(4),
+    for (const line of [
+      `at step ${best.step}, the best: ${best.validationMse.toFixed(4)}`,
+      `mean whole, ${meanWholeMse.toFixed(4)}`,
+      `Contrastive loss: ${best.contrastiveLoss.toFixed(3)} (${checkpoints[0]!.contrastiveLoss.toFixed(3)} at step 0)`,
+      `1-NN accuracy: ${(100 * best.nearestNeighbour).toFixed(1)} %`,
+      `Cosine AUC: ${best.cosineAuc.toFixed(3)} (${checkpoints[0]!.cosineAuc.toFixed(3)} at step 0)`,
     ])
-      expect(text).toContain(number);
+      expect(text).toContain(line);
   });
 
   test('gives the same numbers again', async () => {
