@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { resolveConfig } from '../../src/config/pretraining.js';
-import { openTileStore } from '../../src/data/tiles.js';
-import { mostVaried, shownTiles } from '../../src/tasks/shown-tiles.js';
+import { openTileStore, tilesOf } from '../../src/data/tiles.js';
+import { mostVaried, onlyTiles, shownTiles } from '../../src/tasks/shown-tiles.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 
 test('scans take turns, each with its most varied tiles', () => {
@@ -28,4 +28,11 @@ test('tiles of air are not shown where there are others, nor what is beyond the 
   const shown = shownTiles(openTileStore(folder), config, 4);
   expect(shown).toHaveLength(4);
   expect(shown.every((tile) => tile % 2 === 1)).toBe(true);
+});
+
+test('some tiles are read as if there were no others', async () => {
+  const tiles = tilesOf(await sampleStore(temporaryFolder()), 'validation');
+  const some = onlyTiles(tiles, [7, 2]);
+  expect([some.count, some.size]).toEqual([2, tiles.size]);
+  expect([0, 1].map((tile) => [...some.read(tile)])).toEqual([7, 2].map((tile) => [...tiles.read(tile)]));
 });
