@@ -5,6 +5,7 @@ export default defineConfig({
     include: ['test/**/*.long.test.ts'],
     globalSetup: ['test/temporary-files.ts'],
     testTimeout: 3_600_000,
+    hookTimeout: 3_600_000,
     pool: 'forks',
     maxWorkers: 1,
   },

@@ -4,7 +4,7 @@ export interface Point {
   readonly loss: number;
 }
 
-const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [640, 240, 56, 28, 10] as const;
+const [WIDTH, HEIGHT, LEFT, BOTTOM, TOP] = [760, 260, 52, 36, 10] as const;
 
 /** A step that is 1, 2 or 5 times a power of ten, about five of which make `range`. */
 function tick(range: number): number {
@@ -19,32 +19,29 @@ const ticks = (most: number): number[] => {
 
 export function drawCurve(svg: Element, training: readonly Point[], validation: readonly Point[]): void {
   const points = [...training, ...validation];
-  if (points.length === 0) {
-    svg.innerHTML = '';
-    return;
-  }
   const last = Math.max(2, ...points.map(({ step }) => step));
   const most = Math.max(...points.map(({ loss }) => loss), 1e-6);
   const x = (step: number) => LEFT + ((WIDTH - LEFT - 10) * step) / last;
   const y = (loss: number) => HEIGHT - BOTTOM - ((HEIGHT - BOTTOM - TOP) * loss) / most;
-  const line = (of: readonly Point[], colour: string, width: number) =>
-    `<polyline fill="none" stroke="${colour}" stroke-width="${width}" points="${of.map(({ step, loss }) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`).join(' ')}"/>`;
-  const across = ticks(most).map(
-    (loss) =>
-      `<line x1="${LEFT}" x2="${WIDTH - 10}" y1="${y(loss)}" y2="${y(loss)}" stroke="#e3e7ec"/>` +
-      `<text x="${LEFT - 6}" y="${y(loss) + 4}" text-anchor="end">${Number(loss.toPrecision(3))}</text>`,
+  const place = ({ step, loss }: Point) => `${x(step).toFixed(1)},${y(loss).toFixed(1)}`;
+  const line = (of: readonly Point[], look: string) =>
+    `<polyline class="mark ${look}" points="${of.map(place).join(' ')}"/>`;
+  const grid = ticks(most).map((loss) => `<path d="M${LEFT} ${y(loss).toFixed(1)}H${WIDTH - 10}"/>`);
+  const up = ticks(most).map(
+    (loss) => `<text x="${LEFT - 8}" y="${(y(loss) + 4).toFixed(1)}">${Number(loss.toPrecision(3))}</text>`,
   );
   const along = ticks(last)
     .filter(Number.isInteger)
-    .map((step) => `<text x="${x(step)}" y="${HEIGHT - 8}" text-anchor="middle">${step}</text>`);
+    .map((step) => `<text x="${x(step).toFixed(1)}" y="${HEIGHT - BOTTOM + 16}">${step}</text>`);
   const dots = validation.map(
-    ({ step, loss }) => `<circle cx="${x(step)}" cy="${y(loss)}" r="3" fill="#b4501e"/>`,
+    ({ step, loss }) =>
+      `<circle class="mark first" cx="${x(step).toFixed(1)}" cy="${y(loss).toFixed(1)}" r="3"/>`,
   );
   svg.innerHTML = [
-    ...across,
-    ...along,
-    line(training, '#6f9bc8', 1.5),
-    line(validation, '#b4501e', 2),
+    `<g class="grid">${grid.join('')}</g><g class="up">${up.join('')}</g><g class="across">${along.join('')}</g>`,
+    `<text class="axis x" x="${WIDTH - 10}" y="${HEIGHT - 3}">Step</text>`,
+    line(training, 'second'),
+    line(validation, 'first'),
     ...dots,
   ].join('');
 }

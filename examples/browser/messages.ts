@@ -3,9 +3,9 @@ import type { WebProvider } from 'parts2whole/browser';
 
 export interface Start {
   readonly kind: 'start';
-  /** A NIfTI scan; a made-up chest without it. */
+  /** A NIfTI scan; a synthetic chest without it. */
   readonly scan: File | null;
-  /** `weights.safetensors` to go on from; random ones without it. */
+  /** `weights.safetensors` to begin with; random ones without it. */
   readonly weights: File | null;
   readonly provider: WebProvider;
 }

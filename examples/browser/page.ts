@@ -11,6 +11,8 @@ const start = element<HTMLButtonElement>('#start');
 const stop = element<HTMLButtonElement>('#stop');
 const status = element<HTMLOutputElement>('#status');
 const downloads = element<HTMLElement>('#downloads');
+const progress = element<HTMLElement>('#progress');
+const images = element<HTMLElement>('#images');
 
 /** The middle slice of an image, as grey pixels. */
 function show(canvas: HTMLCanvasElement, { size: [width, height, depth], voxels }: Image): void {
@@ -52,12 +54,14 @@ function train(): void {
     says: ({ text }) => say(text),
     step({ step, loss, seconds }) {
       training.push({ step, loss });
+      progress.hidden = false;
       say(`step ${step}: loss ${loss.toFixed(4)}, ${seconds.toFixed(2)} s a step`);
       redraw();
     },
-    validation({ step, mse, images }) {
+    validation({ step, mse, images: slices }) {
       validation.push({ step, loss: mse });
-      for (const [i, canvas] of document.querySelectorAll('canvas').entries()) show(canvas, images[i]!);
+      images.hidden = false;
+      for (const [i, canvas] of document.querySelectorAll('canvas').entries()) show(canvas, slices[i]!);
       redraw();
     },
     done({ weights, encoder }) {
@@ -80,9 +84,8 @@ function train(): void {
     say('stopping after this step');
     send({ kind: 'stop' });
   };
-  downloads.hidden = true;
+  for (const shown of [downloads, progress, images]) shown.hidden = true;
   running(true);
-  redraw();
   const provider = element<HTMLSelectElement>('#provider').value as WebProvider;
   send({
     kind: 'start',
@@ -96,10 +99,15 @@ element('#form').addEventListener('submit', (event) => {
   event.preventDefault();
   train();
 });
-scanInput.addEventListener('change', () => {
-  const file = scanInput.files?.[0];
-  if (file) element('#scan-name').textContent = file.name;
-});
+/** Shows which file was chosen. */
+function showName(input: HTMLInputElement, name: Element): void {
+  const none = name.textContent;
+  input.addEventListener('change', () => {
+    name.textContent = input.files?.[0]?.name ?? none;
+  });
+}
+showName(scanInput, element('#scan-name'));
+showName(weightsInput, element('#weights-name'));
 for (const name of ['dragover', 'dragleave', 'drop'])
   drop.addEventListener(name, (event) => {
     event.preventDefault();

@@ -16,7 +16,7 @@ async function loadRuntime(provider: Start['provider']): Promise<WebRuntime> {
 }
 
 async function train({ scan: file, weights, provider }: Start): Promise<void> {
-  say({ kind: 'says', text: file ? `reading ${file.name}` : 'making up a chest' });
+  say({ kind: 'says', text: file ? `reading ${file.name}` : 'making a synthetic chest CT' });
   const scan = file
     ? await readScan(file)
     : makePhantom({ seed: 1, index: 0, size: [128, 128, 96], spacing: [2.5, 2.5, 3] }).volume;

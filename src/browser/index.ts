@@ -1,9 +1,9 @@
 /** Parts2Whole in a browser: nothing here needs Node.js. The page brings an ONNX Runtime of its own, onnxruntime-web. */
 export type { Config } from '../config/pretraining.js';
-export type { Grid, Volume, XYZ } from '../data/volume.js';
-export { type ErrorKind, UserError } from '../errors.js';
-export { makePhantom } from '../phantom/chest.js';
-export type { Engine, EngineTensor, Session } from '../runtime/engine.js';
+export type { Grid, Volume, Voxels, XYZ } from '../data/volume.js';
+export { type ErrorFacts, type ErrorKind, UserError } from '../errors.js';
+export { makePhantom, type Phantom, type PhantomOptions } from '../phantom/chest.js';
+export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from '../runtime/engine.js';
 export { type WebEngineOptions, type WebProvider, type WebRuntime, webEngine } from '../runtime/web.js';
 export type { StepResult } from '../train/stepper.js';
 export {

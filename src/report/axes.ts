@@ -7,7 +7,8 @@ export interface Axis {
   readonly scale: 'linear' | 'log';
   /** Values that must be inside; a linear axis of shares starts at 0. */
   readonly include?: readonly number[];
-  readonly format?: (value: number) => string;
+  /** Shares are shown as per cent. */
+  readonly unit?: '%';
 }
 
 /** A point in the axes' units. */
@@ -41,14 +42,15 @@ export function frame(x: Axis, y: Axis, points: readonly Point[]): Frame {
   const ys = points.map((point) => point[1]);
   const across = scaleOf(x, xs, [left, end]);
   const up = scaleOf(y, ys, [foot, top]);
+  const [ticksAcross, ticksUp] = [ticksOf(across, x), ticksOf(up, y)];
   const drawing = html`
-<g class="grid">${ticksOf(up, 5).map((t) => html`<path d="M${left} ${px(up(t))}H${end}"/>`)}
+<g class="grid">${ticksUp.map(({ at }) => html`<path d="M${left} ${px(at)}H${end}"/>`)}
 <path class="foot" d="M${left} ${foot}H${end}"/></g>
-<g class="tick across">${ticksOf(across, 5).map(
-    (t) => html`<text x="${px(across(t))}" y="${foot + 15}">${tickLabel(t, x)}</text>`,
+<g class="tick across">${ticksAcross.map(
+    ({ at, label }) => html`<text x="${px(at)}" y="${foot + 15}">${label}</text>`,
   )}</g>
-<g class="tick up">${ticksOf(up, 5).map(
-    (t) => html`<text x="${left - 6}" y="${px(up(t) + 4)}">${tickLabel(t, y)}</text>`,
+<g class="tick up">${ticksUp.map(
+    ({ at, label }) => html`<text x="${left - 6}" y="${px(at + 4)}">${label}</text>`,
   )}</g>
 <text class="axis x" x="${end}" y="${height - 6}">${x.label}</text>
 <text class="axis y" x="0" y="12">${y.label}</text>`;
@@ -77,20 +79,41 @@ function scaleOf(axis: Axis, values: readonly number[], range: readonly [number,
   return scaleLinear([low, high], range).nice(5);
 }
 
-/** About `count` round values; on a logarithmic axis as many multiples of powers of ten as fit. */
-function ticksOf(scale: Scale, count: number): number[] {
-  const ticks = scale.ticks(count);
+/** Ticks wanted on an axis. */
+const TICKS = 5;
+
+/** About five round values; on a logarithmic axis as many multiples of powers of ten as fit. */
+function roundValues(scale: Scale): number[] {
+  const ticks = scale.ticks(TICKS);
   if (!('base' in scale)) return ticks;
   const mantissa = (tick: number) => Number(tick.toExponential(0)[0]);
   for (const kept of [[1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3, 5, 7], [1, 2, 5], [1, 3], [1]]) {
     const some = ticks.filter((tick) => kept.includes(mantissa(tick)));
-    if (some.length <= count + 1) return some;
+    if (some.length <= TICKS + 1) return some;
   }
   return ticks;
 }
 
-function tickLabel(value: number, axis: Axis): string {
-  if (axis.format) return axis.format(value);
-  if (Math.abs(value) < 10_000) return shortNumber(value);
-  return value.toLocaleString('en', { notation: 'compact' });
+/** Where ticks are, and their labels, with digits enough to differ. */
+function ticksOf(scale: Scale, { unit }: Axis): { at: number; label: string }[] {
+  const values = roundValues(scale);
+  const factor = unit === '%' ? 100 : 1;
+  const digits = digitsApart(values.map((value) => value * factor));
+  return values.map((value) => ({
+    at: scale(value),
+    label: `${tickLabel(value * factor, digits)}${unit ? ` ${unit}` : ''}`,
+  }));
+}
+
+/** Significant digits with which neighbours among round values differ; 3 at least. */
+function digitsApart(values: readonly number[]): number {
+  const place = (value: number) => Math.floor(Math.log10(value));
+  const largest = Math.max(...values.map(Math.abs));
+  const distance = Math.min(...values.slice(1).map((value, i) => value - values[i]!));
+  return Number.isFinite(distance) ? Math.max(3, place(largest) - place(distance) + 1) : 3;
+}
+
+function tickLabel(value: number, digits: number): string {
+  if (Math.abs(value) < 10_000) return shortNumber(value, digits);
+  return value.toLocaleString('en', { notation: 'compact', maximumSignificantDigits: digits });
 }

@@ -2,7 +2,6 @@ import { area, curveLinear, curveStepAfter, line } from 'd3-shape';
 import { histogramShares, rangeOf } from '../analysis/separation.js';
 import { type Axis, frame, isDrawable, type Point, px, SIZE } from './axes.js';
 import { type Content, type Html, html } from './html.js';
-import { percent } from './numbers.js';
 
 /** How a series is drawn; colour never is the only difference. Styles: see `style.ts`. */
 export type Look = 'first' | 'second' | 'faint' | 'reference';
@@ -67,7 +66,7 @@ export function histogram(options: {
   const { title, x, groups, bins } = options;
   const range = rangeOf(...groups.map((group) => group.values));
   if (!(range[0] <= range[1])) return nothingYet;
-  const y: Axis = { label: 'Share of pairs', scale: 'linear', include: [0], format: percent };
+  const y: Axis = { label: 'Share of pairs', scale: 'linear', include: [0], unit: '%' };
   const edge = (bin: number) => range[0] + ((range[1] - range[0]) * bin) / bins;
   const outlines = groups.map(({ values, look }) => {
     const shares = histogramShares(values, range, bins);

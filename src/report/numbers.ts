@@ -1,10 +1,10 @@
-/** Three significant digits, with a power of ten below 0.0001 and thousands separated: 0.0203, 4.5e−5, 28,100. */
-export function shortNumber(value: number): string {
+/** With three significant digits, a power of ten below 0.0001 and thousands separated: 0.0203, 4.5e−5, 28,100. */
+export function shortNumber(value: number, digits = 3): string {
   if (!Number.isFinite(value)) return '–';
-  const rounded = Number(value.toPrecision(3));
+  const rounded = Number(value.toPrecision(digits));
   const size = Math.abs(rounded);
   if (size !== 0 && size < 0.0001) return rounded.toExponential().replace('-', '−').replace('e-', 'e−');
-  return rounded.toLocaleString('en', { maximumFractionDigits: 6 }).replace('-', '−');
+  return rounded.toLocaleString('en', { maximumFractionDigits: 20 }).replace('-', '−');
 }
 
 /** An integer with its thousands separated. */

@@ -138,7 +138,7 @@ ${figure(
   'Nearest neighbour',
   overSteps(
     '1-NN accuracy',
-    { label: 'Share of parts', scale: 'linear', include: [0, 1], format: percent },
+    { label: 'Share of parts', scale: 'linear', include: [0, 1], unit: '%' },
     (c) => c.nearestNeighbour,
   ),
   'How often the part that is most similar to a part comes from the same whole. Mostly it is one that overlaps it, which random convolutions find too.',

@@ -79,6 +79,8 @@ circle.mark.second { fill: var(--second); stroke: var(--paper); stroke-width: 1;
 table { border-collapse: collapse; font-size: .875rem; }
 th { font-weight: 600; text-align: left; }
 .numbers th, .numbers td { padding: .35rem 1.4rem .35rem 0; border-bottom: 1px solid var(--rule); text-align: right; white-space: nowrap; }
+.numbers th:first-child { text-align: left; }
+.numbers.steps th:first-child { text-align: right; }
 .numbers thead th { color: var(--soft); vertical-align: bottom; }
 .numbers tbody th, .numbers td { font-weight: 400; }
 .facts th { font-weight: 400; color: var(--soft); padding: .25rem 1.4rem .25rem 0; vertical-align: top; }

@@ -69,7 +69,7 @@ export function checkpointsSection({ checkpoints }: ReportData): Html | null {
   );
   return html`<section><h2>Every checkpoint</h2><p>The best of each column is bold.</p>${scrollable(
     'Scores of every checkpoint',
-    html`<table class="numbers"><thead><tr><th scope="col">Step</th>${columns.map(
+    html`<table class="numbers steps"><thead><tr><th scope="col">Step</th>${columns.map(
       ({ title }) => html`<th scope="col">${title}</th>`,
     )}</tr></thead><tbody>${rows}</tbody></table>`,
   )}</section>`;

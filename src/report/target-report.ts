@@ -5,7 +5,7 @@ import { smooth, thin } from './curves.js';
 import type { ReportData, Slices } from './data.js';
 import { type Html, html } from './html.js';
 import { picture } from './images.js';
-import { percent, shortNumber } from './numbers.js';
+import { shortNumber } from './numbers.js';
 import { renderPage } from './page.js';
 import { figure } from './sections.js';
 import { runSection, scrollable } from './tables.js';
@@ -84,7 +84,7 @@ ${figure(`Validation: ${scoreName}`, score, 'On the validation samples, which ar
 
 function rocSection({ roc, classes, scores }: TargetReportData): Html | null {
   if (!roc) return null;
-  const rate = (label: string) => ({ label, scale: 'linear', include: [0, 1], format: percent }) as const;
+  const rate = (label: string) => ({ label, scale: 'linear', include: [0, 1], unit: '%' }) as const;
   const chart = lineChart({
     title: 'ROC curve of the test samples',
     x: rate('False positive rate'),

@@ -1,9 +1,10 @@
 import { basename, dirname, join, resolve } from 'node:path';
 import { contrastiveBounds, contrastiveLoss } from '../analysis/contrastive.js';
 import { cosineSeparation } from '../analysis/cosine.js';
-import { principalComponents, TSNE_STEPS, tsne, umap } from '../analysis/embedding.js';
+import { principalComponents, umap } from '../analysis/embedding.js';
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy, silhouette } from '../analysis/neighbours.js';
+import { TSNE_STEPS, tsne } from '../analysis/tsne.js';
 import { repeatVoxels } from '../data/average.js';
 import { type Box, DEFAULT_PART, samplePart } from '../data/parts.js';
 import { resizedPart } from '../data/resized-part.js';
@@ -159,7 +160,7 @@ function checkCounts(options: Readonly<Record<string, number>>, available: numbe
     });
 }
 
-/** t-SNE takes a minute for 2,000 points: it has a bar of its own. */
+/** t-SNE of many points takes long: it has a bar of its own. */
 function tsneWithBar(name: string, points: number[][], reporter: Reporter): [number, number][] {
   const bar = reporter.start({ label: `t-SNE of ${name}`, total: TSNE_STEPS, unit: 'steps' });
   try {

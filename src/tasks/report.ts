@@ -27,6 +27,7 @@ import {
   meanWholeMse,
   spreadOver,
 } from './analyse-run.js';
+import { onlyTiles, shownTiles } from './shown-tiles.js';
 
 export interface ReportOptions extends Reporting {
   readonly run: string;
@@ -52,7 +53,8 @@ export interface ReportSummary {
 const SHOWN = 4;
 /** Checkpoints whose reconstructions are shown. */
 const SHOWN_CHECKPOINTS = 4;
-/** Pictures of the first validation samples under several checkpoints. */
+
+/** Pictures of some validation samples under several checkpoints. */
 async function pictures(
   evaluator: Evaluator,
   store: TileStore,
@@ -67,15 +69,14 @@ async function pictures(
       ? Sample['reconstructions'][number][]
       : Sample[K];
   }[] = [];
+  const tiles = shownTiles(store, config, SHOWN);
+  const source = onlyTiles(tilesOf(store, 'validation'), tiles);
   for (const { state, tensors } of checkpoints) {
     let shown = 0;
-    for (const batch of validationBatches(tilesOf(store, 'validation'), {
-      ...samplingOptions(config),
-      limit: SHOWN,
-    })) {
+    for (const batch of validationBatches(source, { ...samplingOptions(config), limit: SHOWN })) {
       const { part, whole, reconstruction, losses } = await evaluator.evaluate(batch, tensors);
       for (let i = 0; i < batch.used; i++, shown++) {
-        const { scan, index } = store.validation[batch.tiles[i]!]!;
+        const { scan, index } = store.validation[tiles[batch.tiles[i]!]!]!;
         samples[shown] ??= {
           name: `${scan.id}, tile ${index}`,
           whole: slicesOf(whole, i),

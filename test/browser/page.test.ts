@@ -8,6 +8,7 @@ import { findBrowser } from '../../src/bench/engines/browser.js';
 import { openPretraining } from '../../src/browser/index.js';
 import { writeNifti } from '../../src/data/formats/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
+import { STYLE } from '../../src/report/style.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { readSafetensors } from '../../src/train/safetensors-file.js';
 import { temporaryFolder } from '../data/tiles-sample.js';
@@ -99,6 +100,23 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
     expect(encoder.graph.outputs.map(({ name }) => name)).toEqual(['feature_map', 'features']);
   });
 
+  test('looks as reports do, on light and dark screens', async () => {
+    for (const [colorScheme, paper] of [
+      ['light', '#ffffff'],
+      ['dark', '#14171b'],
+    ] as const) {
+      await page.emulateMedia({ colorScheme });
+      expect(STYLE).toContain(`--paper: ${paper}`);
+      const [red, green, blue] = [1, 3, 5].map((i) => Number.parseInt(paper.slice(i, i + 2), 16));
+      expect(await page.evaluate('getComputedStyle(document.body).backgroundColor')).toBe(
+        `rgb(${red}, ${green}, ${blue})`,
+      );
+    }
+    // No control is left to the browser's own look.
+    expect(await page.evaluate("getComputedStyle(document.querySelector('select')).appearance")).toBe('none');
+    expect(await page.evaluate("getComputedStyle(document.querySelector('#weights')).opacity")).toBe('0');
+  });
+
   test('goes on from weights, on WebGPU', { timeout: 240 * SECONDS }, async () => {
     await page.context().setOffline(false);
     // Of a network that a GPU made of software can train.
@@ -112,6 +130,7 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
       mimeType: '',
       buffer: Buffer.from(small.weights()),
     });
+    expect(await page.textContent('#weights-name')).toBe('weights.safetensors');
     await small.release();
     await page.selectOption('#provider', 'webgpu');
     await page.click('#start');
@@ -126,6 +145,9 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
     await page.waitForSelector('#status.failed');
     expect(await status().textContent()).toContain('x.nii: this is not a NIfTI header');
     expect(await page.isEnabled('#start')).toBe(true);
+    // Nothing is left of the training before.
+    expect(await page.isVisible('#curve')).toBe(false);
+    expect(await page.isVisible('canvas')).toBe(false);
   });
 
   test('sent nothing anywhere', () => {

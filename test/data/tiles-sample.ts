@@ -35,12 +35,15 @@ export const TILE_OPTIONS: StoreOptions = {
   valFraction: 0.5,
 };
 
-/** A store of two scans of 12 tiles each, one for training and one for validation. */
-export async function sampleStore(folder: string): Promise<TileStore> {
+/** A store of two scans of 12 tiles each, one for training and one for validation; of noise unless told otherwise. */
+export async function sampleStore(
+  folder: string,
+  volumeOf: (size: XYZ, seed: number) => Volume = noiseVolume,
+): Promise<TileStore> {
   mkdirSync(folder, { recursive: true });
   const scans = [];
   for (const [i, split] of (['train', 'validation'] as const).entries()) {
-    const volume = noiseVolume([32, 24, 16], i);
+    const volume = volumeOf([32, 24, 16], i);
     const files = [{ name: `scan${i}.nii`, bytes: 1, modifiedMs: 0 }];
     const origins = tileOrigins(volume.size, TILE_OPTIONS);
     const scan = await writeScan(folder, { id: `scan${i}`, files, volume, origins }, TILE_OPTIONS.size);

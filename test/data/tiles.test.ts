@@ -53,6 +53,7 @@ test('tiles of air, or with much soft tissue, can be left out', () => {
     Int16Array.from({ length: 100 }, (_, i) => (i < 100 * share ? value : other));
   expect(isRejected(tile(-1000, 0.95, 0), 'air')).toBe(true);
   expect(isRejected(tile(-1000, 0.94, 0), 'air')).toBe(false);
+  expect(isRejected(tile(-801, 1, 0), 'air')).toBe(true);
   expect(isRejected(tile(-800, 1, 0), 'air')).toBe(false);
   expect(isRejected(tile(-150, 0.16, -700), 'softTissue')).toBe(true);
   expect(isRejected(tile(-150, 0.15, -700), 'softTissue')).toBe(false);

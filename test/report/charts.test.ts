@@ -1,3 +1,4 @@
+import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Axis } from '../../src/report/axes.js';
 import { histogram, lineChart, scatter } from '../../src/report/charts.js';
@@ -8,6 +9,70 @@ const LOSS: Axis = { label: 'Loss', scale: 'log' };
 
 const count = (text: string, pattern: RegExp) => text.match(pattern)?.length ?? 0;
 const numbersOf = (text: string, pattern: RegExp) => [...text.matchAll(pattern)].map((m) => Number(m[1]));
+
+/** Labels of the ticks along x, or up y. */
+const labelsOf = (text: string, axis: 'across' | 'up') =>
+  [...text.match(new RegExp(`class="tick ${axis}">(.*?)</g>`, 's'))![1]!.matchAll(/>([^<]+)<\/text>/g)].map(
+    ([, label]) => label!,
+  );
+
+describe('labels of axes', () => {
+  const Y: Axis = { label: 'y', scale: 'linear' };
+  const labels = (points: [number, number][], y: Axis = Y) => {
+    const text = lineChart({ title: 'A', x: STEP, y, series: [{ name: 'a', look: 'first', points }] }).text;
+    return [labelsOf(text, 'across'), labelsOf(text, 'up')] as const;
+  };
+
+  it.each<[low: number, high: number, expected: string[]]>([
+    [0.9991, 0.9999, ['0.999', '0.9992', '0.9994', '0.9996', '0.9998', '1']],
+    [0, 1, ['0', '0.2', '0.4', '0.6', '0.8', '1']],
+    [10_000, 11_000, ['10K', '10.2K', '10.4K', '10.6K', '10.8K', '11K']],
+    [0, 20_000, ['0', '5,000', '10K', '15K', '20K']],
+    [0, 8e-5, ['0', '2e−5', '4e−5', '6e−5', '8e−5']],
+  ])('from %d to %d', (low, high, expected) => {
+    expect(
+      labels([
+        [low, 1],
+        [high, 2],
+      ])[0],
+    ).toEqual(expected);
+  });
+
+  it('of shares have the digits that they need', () => {
+    expect(
+      labels(
+        [
+          [0, 0],
+          [1, 0.018],
+        ],
+        { ...Y, unit: '%' },
+      )[1],
+    ).toEqual(['0 %', '0.5 %', '1 %', '1.5 %', '2 %']);
+    expect(
+      labels(
+        [
+          [0, 0],
+          [1, 0.7],
+        ],
+        { ...Y, unit: '%' },
+      )[1]?.at(-1),
+    ).toBe('70 %');
+  });
+
+  it('always differ', () => {
+    const values = fc.double({ min: -1e6, max: 1e6, noNaN: true });
+    fc.assert(
+      fc.property(values, fc.double({ min: 1e-7, max: 1, noNaN: true }), (low, width) => {
+        const high = low + Math.max(1e-6, Math.abs(low)) * width;
+        for (const axis of labels([
+          [low, low],
+          [high, high],
+        ]))
+          expect(new Set(axis).size).toBe(axis.length);
+      }),
+    );
+  });
+});
 
 describe('lineChart', () => {
   const chart = (points: [number, number][], y: Axis = LOSS) =>

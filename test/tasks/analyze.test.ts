@@ -1,7 +1,11 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { principalComponents, tsne, umap } from '../../src/analysis/embedding.js';
+import { GraphBuilder } from '../../graphs/onnx/builder.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { principalComponents, umap } from '../../src/analysis/embedding.js';
+import { tsne } from '../../src/analysis/tsne.js';
 import { repeatVoxels } from '../../src/data/average.js';
 import { loadParts } from '../../src/data/part-batch.js';
 import { samplePart } from '../../src/data/parts.js';
@@ -10,12 +14,13 @@ import { openTileStore, readTile, tilesOf } from '../../src/data/tiles.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { randomStream } from '../../src/random.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { analyze } from '../../src/tasks/analyze.js';
 import { exportModel } from '../../src/tasks/export.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { resolveCheckpoint } from '../../src/train/checkpoint.js';
 import { createFeatureExtractor } from '../../src/train/evaluator.js';
 import { readRun } from '../../src/train/run.js';
-import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
+import { noiseVolume, sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
 
 const folder = temporaryFolder();
@@ -132,6 +137,47 @@ describe('analyze', () => {
 
     await p2w(['analyze', ...models, '--data', at('tiles'), '--out', at('again'), ...args]);
     expect(readFileSync(at('again/points.csv'), 'utf8')).toBe(readFileSync(files.points, 'utf8'));
+  });
+
+  test('an encoder that knows wholes by their brightness tells them apart', async () => {
+    // Every tile has a grey of its own; features are the mean and a constant.
+    await sampleStore(at('greys'), (size, seed) => ({
+      ...noiseVolume(size, seed),
+      voxels: Int16Array.from({ length: size[0] * size[1] * size[2] }, (_, i) => {
+        const [x, y, z] = [i % size[0], Math.floor(i / size[0]) % size[1], Math.floor(i / size[0] / size[1])];
+        return -880 + 160 * ((x >> 4) + 2 * ((y >> 3) + 3 * (z >> 3)));
+      }),
+    }));
+    const g = new GraphBuilder('brightness');
+    const hu = g.input('hu', 'float32', ['N', 'D', 'H', 'W']);
+    const mean = g.reshape(g.mean(hu, [1, 2, 3]), [-1, 1]);
+    const constant = g.add('Add', [g.add('Mul', [mean, g.scalar(0)]), g.scalar(1000)]);
+    g.output('features', g.add('Concat', [mean, constant], { axis: 1 }));
+    writeFileSync(at('brightness.onnx'), encodeModel(toModel(g.build())));
+    const options = { wholes: 4, parts: 8, pairWholes: 12, pairParts: 4, seed: 2 };
+    const models = [{ path: at('brightness.onnx'), name: 'brightness' }];
+    const { encoders, files } = await analyze({ models, data: at('greys'), out: at('grey-out'), ...options });
+    expect(encoders[0]).toMatchObject({ nearestNeighbour: 1, cosineAuc: 1 });
+    expect(encoders[0]!.overlap).toBeLessThan(0.3);
+    expect(encoders[0]!.silhouette).toBeCloseTo(1, 3);
+    expect(encoders[0]!.dPrime).toBeGreaterThan(1);
+
+    // Parts of one whole are one place, and those of two are not.
+    const [head, ...rows] = readFileSync(files.points, 'utf8').trimEnd().split('\n');
+    const column = (name: string) => head!.split(',').indexOf(name);
+    const scales = rows.map((row) => Number(row.split(',')[column('scale')]));
+    expect(scales.filter((scale) => scale === 1)).toHaveLength(4);
+    expect(Math.min(...scales)).toBeGreaterThan(0.02);
+    expect(new Set(rows.map((row) => row.split(',')[column('whole')])).size).toBe(4);
+    expect(JSON.parse(readFileSync(files.json, 'utf8'))).toMatchObject({
+      encoders,
+      embedded: { wholes: 4, parts: 8 },
+      paired: { wholes: 12, parts: 4 },
+    });
+    const [columns, values] = readFileSync(files.csv, 'utf8').trimEnd().split('\n');
+    expect(Object.fromEntries(columns!.split(',').map((name, i) => [name, values!.split(',')[i]]))).toEqual(
+      Object.fromEntries(Object.entries(encoders[0]!).map(([name, value]) => [name, String(value)])),
+    );
   });
 
   test('what cannot be compared is refused', async () => {

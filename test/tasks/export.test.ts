@@ -278,6 +278,15 @@ describe('embed', () => {
       ['scan0', 12, null],
       ['scan1', 12, null],
     ]);
+    const tiles = join(folder, 'tiles.jsonl');
+    await embed({ model: join(out, 'encoder.onnx'), input: [data], out: tiles });
+    const second = readFileSync(tiles, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((line) => JSON.parse(line))
+      .filter(({ source }) => source === 'scan1');
+    for (const [c, value] of lines[1].features.entries())
+      expect(value).toBeCloseTo(second.reduce((sum, { features }) => sum + features[c], 0) / 12, 5);
   });
 
   test('says once, before it reads scans, that a size does not suit the model', async () => {

@@ -71,6 +71,17 @@ describe('pretrain', () => {
     expect(readdirSync(join(run('reference'), 'events'))).toHaveLength(1);
   });
 
+  test('tells how fast it was, and how much of the time it waited for data', async () => {
+    // Without threads, loading is waiting.
+    const { dataWait, seconds, stepsPerSecond, samplesPerSecond } = await pretrain(
+      options('waits', { settings: [...SETTINGS, 'workers=0'] }),
+    );
+    expect(dataWait).toBeGreaterThan(0);
+    expect(dataWait).toBeLessThan(1);
+    expect(stepsPerSecond).toBeGreaterThan(20 / seconds);
+    expect(samplesPerSecond).toBeCloseTo(4 * stepsPerSecond, 6);
+  });
+
   test('inspect says how far a run has come', async () => {
     expect(await inspect(run('reference'))).toMatchObject({
       kind: 'run',

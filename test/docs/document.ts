@@ -1,0 +1,47 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join, resolve } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { temporaryFolder } from '../data/tiles-sample.js';
+import { p2w } from '../tasks/cli.js';
+
+export const ROOT = resolve(import.meta.dirname, '../..');
+const read = (name: string) => readFileSync(join(ROOT, name), 'utf8');
+
+/** The commands of a document's `sh` blocks, in order; those marked `ci` or `no-run` are run elsewhere or need data. */
+function commandsOf(document: string): string[][] {
+  const blocks = [...read(document).matchAll(/```sh\n([\s\S]*?)```/g)].map((match) =>
+    match[1]!.replaceAll(/\\\n\s*/g, ''),
+  );
+  return blocks.flatMap((block) => block.trim().split('\n')).map((line) => line.trim().split(/\s+/));
+}
+
+/** Files that a document shows: blocks whose first line names them, such as ```csv scores.csv. */
+function writeFilesOf(document: string, folder: string): void {
+  for (const [, name, content] of read(document).matchAll(/```\w+ (\w+\.\w+)\n([\s\S]*?)```/g))
+    writeFileSync(join(folder, name!), content!);
+}
+
+/**
+ * Tests that a document tells the truth. Each has a file of its own, so that they run side by side.
+ * @param least commands that it shows at least
+ */
+export function testDocument(document: string, least: number): void {
+  describe(document, () => {
+    test('every command that it shows works, in its order', async () => {
+      const folder = temporaryFolder();
+      writeFilesOf(document, folder);
+      const commands = commandsOf(document);
+      expect(commands.length).toBeGreaterThanOrEqual(least);
+      for (const [program, ...args] of commands) {
+        expect(program).toBe('p2w');
+        const { code, stderr } = await p2w(args, folder);
+        expect(code, `p2w ${args.join(' ')}\n${stderr}`).toBe(0);
+      }
+    });
+
+    test('its links lead somewhere', () => {
+      const links = [...read(document).matchAll(/\]\((?!https?:)([^)#]+)\)/g)].map((match) => match[1]!);
+      for (const link of links) expect(existsSync(resolve(ROOT, document, '..', link)), link).toBe(true);
+    });
+  });
+}

@@ -1,0 +1,3 @@
+import { testDocument } from './document.js';
+
+testDocument('README.md', 3);
