@@ -114,10 +114,12 @@ describe('every broken file is a volume or a message for users, quickly and with
       const mutant = mutate(seed, randomStream(20, 'mutant', name, i));
       const path = file(name, mutant);
       largestBuffer = 0;
-      const start = performance.now();
+      const start = process.cpuUsage();
       const result = await readVolume(path).catch((error: unknown) => error);
       const header = await readScanHeader(path).catch((error: unknown) => error);
-      expect(performance.now() - start, `mutant ${i}`).toBeLessThan(1000);
+      // Of this process: other ones may keep it waiting.
+      const { user, system } = process.cpuUsage(start);
+      expect((user + system) / 1000, `mutant ${i}`).toBeLessThan(1000);
       // The files are below 1 KB; the largest buffer is the one that inflation works with.
       expect(largestBuffer, `mutant ${i}`).toBeLessThanOrEqual(name.includes('z') ? 1 << 20 : 2048);
       if (!(header instanceof UserError)) expect(header, `mutant ${i}`).toHaveProperty('fields');
