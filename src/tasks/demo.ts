@@ -35,6 +35,8 @@ const ANALYSED = { wholes: 64, parts: 6 };
  * The whole job on phantoms: scans, tiles, pre-training, analysis, export, features, report.
  * @param out folder; its subfolders from an earlier demo are replaced
  * @param log one line before each step
+ * @example
+ * const { report } = await runDemo('demo');
  */
 export async function runDemo(
   out: string,

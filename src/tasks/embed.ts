@@ -96,6 +96,8 @@ function scanSource(path: string, volume: Volume, size: XYZ): Source {
  * Feature vectors of scans and tiles. Scans are brought into LPS orientation and cut into the tiles that the
  * model was trained on. A scan that cannot be read is reported and does not stop the others.
  * @throws UserError when the model is no encoder, the device is not to be had, an input does not exist, or the result cannot be written
+ * @example
+ * await embed({ model: 'encoder/encoder.onnx', input: ['scans'], out: 'features.npy' });
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);

@@ -26,13 +26,20 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
  * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers
  * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
  *   of kind `disk` when it cannot be read
+ * @example
+ * const volume = orientLPS(await readVolume('scan.nii.gz'));
  */
 export async function readVolume(path: string): Promise<Volume> {
   const scan = await openScan(path);
   return decodeVoxels(scan.block.path, scan, await readBlock(scan.block, voxelBytes(scan)));
 }
 
-/** Reads what the header of a scan says, without the voxels. @throws UserError as {@link readVolume} */
+/**
+ * Reads what the header of a scan says, without the voxels.
+ * @throws UserError as {@link readVolume}
+ * @example
+ * const { format, grid } = await readScanHeader('scan.nii.gz');
+ */
 export async function readScanHeader(path: string): Promise<ScanHeader> {
   const { format, elementType, grid, fields } = await openScan(path);
   const texts = Object.entries(fields).map(([name, text]) => [name, printable(text)]);
