@@ -25,7 +25,7 @@ export default defineConfig({
         60_000,
         files.filter((file) => !isEndToEnd(file)),
       ),
-      project('e2e', 180_000, files.filter(isEndToEnd)),
+      project('e2e', 300_000, files.filter(isEndToEnd)),
     ],
   },
 });

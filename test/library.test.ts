@@ -55,6 +55,10 @@ describe.each(['src/index.ts', 'src/browser/index.ts'])('%s', (index) => {
     expect(functions.length).toBeGreaterThan(index === 'src/index.ts' ? 55 : 2);
   });
 
+  test('shows an example of each', () => {
+    expect(functions.filter(({ doc }) => !doc.includes('@example')).map(({ name }) => name)).toEqual([]);
+  });
+
   test('exports the types of all options and results', () => {
     const missing = functions.flatMap(({ name, signature }) =>
       [...new Set(signature.match(/\b[A-Z][A-Za-z]*[a-z][A-Za-z0-9]*\b/g) ?? [])]

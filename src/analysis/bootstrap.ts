@@ -17,6 +17,10 @@ export type Interval = readonly [low: number, high: number];
  * @param units how many there are: samples, cases, scans
  * @param statistics from how often each unit was drawn; NaN where one is not defined
  * @returns one for each statistic; null when it is not defined in most resamples, or there are none
+ * @example
+ * const scores = [0.81, 0.77, 0.93, 0.85];
+ * const means = (draws: Uint32Array) => [mean([...draws].flatMap((times, i) => Array(times).fill(scores[i])))];
+ * const [interval] = bootstrapIntervals(scores.length, means, { resamples: 1000, seed: 1 });
  */
 export function bootstrapIntervals(
   units: number,

@@ -17,6 +17,8 @@ export interface ContrastiveOptions {
  * −log(e^{p/τ} / (e^{p/τ} + Σ e^{n/τ})), with p the cosine of two different parts of one whole, and n those
  * of the same anchor with parts of other wholes, drawn with replacement from the given features.
  * @throws UserError when the features cannot be compared or the temperature is below 0.01
+ * @example
+ * const loss = contrastiveLoss(features, { tests: 100, negatives: 5000, temperature: 0.7, seed: 1 });
  */
 export function contrastiveLoss(features: PartFeatures, options: ContrastiveOptions): number {
   const { tests, negatives, temperature, seed } = options;

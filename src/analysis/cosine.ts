@@ -22,6 +22,8 @@ export interface CosineSeparation {
  * Features after a ReLU are not negative, so even random ones lie near 1: judge the separation, not the values.
  * @param options.pairs positive pairs drawn for each whole, and as many negative ones
  * @throws UserError when the features cannot be compared
+ * @example
+ * const { auc, dPrime, overlap } = cosineSeparation(features, { pairs: 100, seed: 1 });
  */
 export function cosineSeparation(
   features: PartFeatures,

@@ -39,6 +39,10 @@ const UNKNOWN_DIAMETER_MM = 10;
  * is nearer than its radius; of the hits of one lesion the best counts, the others are neither hits nor false
  * positives; what hits only an excluded finding is left out.
  * @param scans all scans of the test set, also those without lesions and detections; what lies in others is left out
+ * @example
+ * const position: XYZ = [10, -20, 30];
+ * const lesions = [{ scan: 'a', position, diameterMm: 8 }];
+ * const marks = matchDetections(['a', 'b'], [{ scan: 'a', position, score: 0.9 }], lesions, []);
  */
 export function matchDetections(
   scans: readonly string[],
@@ -94,6 +98,9 @@ function isInside({ position: a }: Detection, { position: b, diameterMm }: Lesio
  * @param rates rising
  * @param draws how often each scan counts, as a bootstrap draws them; once each without it
  * @returns one value a rate, 0 … 1; NaN without lesions
+ * @example
+ * const sensitivities = sensitivityAt(marks, FROC_RATES);
+ * const cpm = mean(sensitivities);
  */
 export function sensitivityAt(
   { lesions, marks }: DetectionMarks,

@@ -5,6 +5,9 @@ import { dot, l2Normalise, type PartFeatures } from './features.js';
  * Of equally similar parts the first counts, so features that are all equal score chance, 1 / wholes.
  * @returns 0 … 1
  * @throws UserError when the features cannot be compared
+ * @example
+ * const values = Float32Array.of(1, 0, 0.9, 0.1, 0, 1, 0.1, 0.9);
+ * nearestNeighbourAccuracy({ wholes: 2, partsPerWhole: 2, dimensions: 2, values }); // 1
  */
 export function nearestNeighbourAccuracy(features: PartFeatures): number {
   const { wholes, partsPerWhole, dimensions, values } = l2Normalise(features);
@@ -33,6 +36,9 @@ export function nearestNeighbourAccuracy(features: PartFeatures): number {
  * distance to the other parts of the same whole, b to the parts of the nearest other whole
  * (Rousseeuw 1987). −1 … 1; 0 where wholes touch.
  * @throws UserError when the features cannot be compared
+ * @example
+ * const values = Float32Array.of(1, 0, 1, 0, 0, 1, 0, 1);
+ * silhouette({ wholes: 2, partsPerWhole: 2, dimensions: 2, values }); // 1
  */
 export function silhouette(features: PartFeatures): number {
   const { wholes, partsPerWhole, dimensions, values } = l2Normalise(features);

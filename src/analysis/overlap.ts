@@ -30,6 +30,8 @@ const THRESHOLDS = Float32Array.from({ length: 10 }, (_, i) => (50 + 5 * i) / 10
  * Overlap of one foreground class. A voxel is foreground when its probability is above the threshold.
  * @param probabilities 0 … 1, or a mask of 0 and 1
  * @param reference 0 and 1, of the same length
+ * @example
+ * overlapMeasures([0.9, 0.8, 0.1], [1, 0, 0])['dice@0.5']; // 2/3
  */
 export function overlapMeasures(
   probabilities: ArrayLike<number>,

@@ -7,7 +7,11 @@ export interface Ranking {
   readonly positives: number;
 }
 
-/** Ranks the scores of two classes, none of them NaN. */
+/**
+ * Ranks the scores of two classes, none of them NaN.
+ * @example
+ * const ranking = rankScores([0.9, 0.8], [0.1, 0.85]);
+ */
 export function rankScores(positive: ArrayLike<number>, negative: ArrayLike<number>): Ranking {
   const scores = new Float64Array(positive.length + negative.length);
   scores.set(positive);
@@ -44,6 +48,8 @@ function forEachGroup(
  * ties counting half (the Mann–Whitney statistic; equal to the trapezoid rule with equal scores grouped).
  * @param draws how often each sample counts, as a bootstrap draws them; once each without it
  * @returns NaN when a class is empty
+ * @example
+ * areaUnderRoc(rankScores([0.9, 0.8], [0.1, 0.85])); // 0.75
  */
 export function areaUnderRoc(ranking: Ranking, draws?: Uint32Array): number {
   let [above, negatives, pairs] = [0, 0, 0];
@@ -74,6 +80,8 @@ export function rocCurve(ranking: Ranking): [falsePositives: number, truePositiv
  * `average_precision_score`).
  * @param draws as in {@link areaUnderRoc}
  * @returns NaN without positives
+ * @example
+ * averagePrecision(rankScores([0.9, 0.8], [0.1])); // 1
  */
 export function averagePrecision(ranking: Ranking, draws?: Uint32Array): number {
   let [found, taken, sum] = [0, 0, 0];

@@ -19,6 +19,8 @@ export interface TTestResult extends TestResult {
  * Student's t-test for pairs: two methods on the same seeds, folds or cases.
  * @returns null where it is not defined: fewer than 2 pairs, or differences that do not vary
  * @throws UserError when the lengths differ
+ * @example
+ * const test = pairedTTest([0.81, 0.79, 0.84], [0.78, 0.77, 0.8]);
  */
 export function pairedTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestResult | null {
   const differences = differencesOf(a, b);
@@ -29,6 +31,8 @@ export function pairedTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestRe
 /**
  * Welch's t-test: two independent samples whose variances may differ.
  * @returns null where it is not defined: fewer than 2 values on a side, or none that vary
+ * @example
+ * const test = welchTTest([0.81, 0.79, 0.84], [0.7, 0.74, 0.71, 0.69]);
  */
 export function welchTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestResult | null {
   const [u, v] = [standardDeviation(a) ** 2 / a.length, standardDeviation(b) ** 2 / b.length];
@@ -56,6 +60,8 @@ const MOST_EXACT_PAIRS = 200;
  * continuity) above.
  * @returns null where it is not defined: no pair differs, or a value is not finite
  * @throws UserError when the lengths differ
+ * @example
+ * const test = wilcoxonSignedRank([0.81, 0.79, 0.84], [0.78, 0.77, 0.8]);
  */
 export function wilcoxonSignedRank(a: ArrayLike<number>, b: ArrayLike<number>): TestResult | null {
   const differences = differencesOf(a, b).filter((difference) => difference !== 0);
@@ -97,6 +103,8 @@ function approximateTails(ranks: readonly number[], smaller: number): number {
  * Holm's correction for several tests.
  * @returns adjusted p-values in the same order: reject those at most α, and the chance of any false rejection is at
  *   most α
+ * @example
+ * holm([0.01, 0.04]); // [0.02, 0.04]
  */
 export function holm(pValues: readonly number[]): number[] {
   const order = [...pValues.keys()].sort((a, b) => pValues[a]! - pValues[b]!);

@@ -1,14 +1,22 @@
 import { UserError } from '../errors.js';
 import { regularisedIncompleteBeta } from './special.js';
 
-/** Arithmetic mean; NaN for no values. */
+/**
+ * Arithmetic mean; NaN for no values.
+ * @example
+ * mean([1, 2, 6]); // 3
+ */
 export function mean(values: ArrayLike<number>): number {
   let sum = 0;
   for (let i = 0; i < values.length; i++) sum += values[i]!;
   return sum / values.length;
 }
 
-/** Sample standard deviation (ddof 1); NaN for fewer than two values. */
+/**
+ * Sample standard deviation (ddof 1); NaN for fewer than two values.
+ * @example
+ * standardDeviation([2, 4]); // 1.41
+ */
 export function standardDeviation(values: ArrayLike<number>): number {
   const centre = mean(values);
   let sum = 0;
@@ -19,6 +27,8 @@ export function standardDeviation(values: ArrayLike<number>): number {
 /**
  * The value below which a fraction `q` in [0, 1] lies, interpolated between neighbours (Hyndman and Fan's
  * type 7, as NumPy and R do by default); NaN for no values.
+ * @example
+ * quantile([1, 2, 3, 4], 0.5); // 2.5
  */
 export function quantile(values: ArrayLike<number>, q: number): number {
   const sorted = Float64Array.from(values).sort();
@@ -43,6 +53,8 @@ export interface Correlation {
  * two-sided tail is I(ν/(ν+t²); ν/2, ½), and ν/(ν+t²) is 1 − r².
  * @returns null where it is not defined: fewer than 3 pairs, a side that does not vary, a value that is not finite
  * @throws UserError when the lengths differ
+ * @example
+ * pearson([1, 2, 3], [2, 4, 7])?.r; // 0.99
  */
 export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): Correlation | null {
   const n = x.length;

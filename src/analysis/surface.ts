@@ -16,6 +16,8 @@ export interface SurfaceMeasures {
  * @param prediction 0 and 1, x fastest
  * @param reference the same
  * @param spacing mm along x, y, z
+ * @example
+ * const measures = surfaceMeasures(prediction, reference, [64, 64, 32], [0.7, 0.7, 1.5], 1);
  */
 export function surfaceMeasures(
   prediction: Uint8Array,

@@ -97,6 +97,9 @@ function concatenated(pieces: readonly ArrayBufferView<ArrayBuffer>[]): Uint8Arr
 /**
  * Makes ready to train on a scan.
  * @throws UserError when the scan is too small, the weights are of another network, or the engine refuses the graph
+ * @example
+ * const training = await openPretraining({ engine, scan: await readScan(file), settings: ['batch=8'] });
+ * const { loss } = await training.step();
  */
 export async function openPretraining(options: PretrainingOptions): Promise<Pretraining> {
   const { engine, scan, preset = 'tiny', settings = [] } = options;

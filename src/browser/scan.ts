@@ -37,6 +37,8 @@ const gunzip = () =>
  * Reads a scan that a user chose: `.nii` or `.nii.gz`. It is inflated piece by piece, and no further than its header says.
  * @returns HU on an LPS grid, axes as stored
  * @throws UserError of kind `input` when the file is broken, not what its name says, or not a 3-D scan
+ * @example
+ * const volume = await readScan(file);
  */
 export async function readScan(file: File): Promise<Volume> {
   const { name } = file;

@@ -2,7 +2,12 @@ import { readFileSync } from 'node:fs';
 import { fromSystemError, UserError } from '../errors.js';
 import { type ConfigFile, isObject } from './layers.js';
 
-/** Reads a configuration file. @throws UserError when it cannot be read, or is no JSON object */
+/**
+ * Reads a configuration file.
+ * @throws UserError when it cannot be read, or is no JSON object
+ * @example
+ * const config = resolveConfig({ preset: 'tiny', file: readConfigFile('run.json') });
+ */
 export function readConfigFile(path: string): ConfigFile {
   let text: string;
   try {

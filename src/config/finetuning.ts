@@ -102,7 +102,12 @@ export interface FinetuneSources extends ConfigChanges {
   readonly network?: FinetuneConfig['network'];
 }
 
-/** A task's defaults with changes. @throws UserError for unknown keys and impossible values */
+/**
+ * A task's defaults with changes.
+ * @throws UserError for unknown keys and impossible values
+ * @example
+ * const config = resolveFinetuneConfig({ kind: 'classification', flags: { steps: 100 } });
+ */
 export function resolveFinetuneConfig({ kind, network, ...changes }: FinetuneSources): FinetuneConfig {
   const base = DEFAULTS[kind];
   const given = network ? { ...network, skip: base.network.skip } : base.network;

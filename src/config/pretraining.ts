@@ -143,7 +143,12 @@ export interface ConfigSources extends ConfigChanges {
 export const changeConfig = (base: Config, changes: ConfigChanges): Config =>
   checkConfig(withChanges(base, changes), changes.file?.path ?? 'configuration');
 
-/** A preset with changes; for Models Genesis its network has skip connections, and the window is one for the values. @throws UserError as {@link checkConfig} */
+/**
+ * A preset with changes; for Models Genesis its network has skip connections, and the window is one for the values.
+ * @throws UserError as {@link checkConfig}
+ * @example
+ * const config = resolveConfig({ preset: 'small', settings: ['network.width=8'], flags: { steps: 100 } });
+ */
 export function resolveConfig({ preset, normalise: given = 'hu', ...changes }: ConfigSources): Config {
   const base = { preset, ...PRESETS[preset], normalise: given };
   const { proxy, normalise } = withChanges(base, changes);

@@ -102,6 +102,12 @@ export function loadBatch(
  * between two validations.
  * @param options.limit tiles at most, spread evenly over all
  * @throws UserError of kind `config` when the wholes do not suit the tiles, `data` when tiles cannot be read
+ * @example
+ * const sampling = {
+ *   ...{ proxy: config.proxy, batch: 16, wholeSize: config.whole, part: config.part },
+ *   ...{ window: config.hu, intensity: 0, paired: false, seed: 1, limit: 128 },
+ * };
+ * for (const batch of validationBatches(tilesOf(openTileStore('tiles'), 'validation'), sampling)) console.log(batch.used);
  */
 export function* validationBatches(
   source: TileSource,

@@ -1,6 +1,10 @@
 import type { Grid, Volume, Voxels, XYZ } from './volume.js';
 
-/** World position in LPS mm of a voxel position: `origin + direction · (spacing ∘ voxel)`. May be between voxels. */
+/**
+ * World position in LPS mm of a voxel position: `origin + direction · (spacing ∘ voxel)`. May be between voxels.
+ * @example
+ * const corner = voxelToWorld(volume, [0, 0, 0]);
+ */
 export function voxelToWorld(grid: Grid, [x, y, z]: XYZ): XYZ {
   const { direction: d, origin: o, spacing: s } = grid;
   const [u, v, w] = [x * s[0], y * s[1], z * s[2]];
@@ -11,7 +15,11 @@ export function voxelToWorld(grid: Grid, [x, y, z]: XYZ): XYZ {
   ];
 }
 
-/** Continuous voxel position of a world position in LPS mm; the inverse of {@link voxelToWorld}, not rounded. */
+/**
+ * Continuous voxel position of a world position in LPS mm; the inverse of {@link voxelToWorld}, not rounded.
+ * @example
+ * const voxel = worldToVoxel(volume, [-12.5, 30, -100]);
+ */
 export function worldToVoxel(grid: Grid, world: XYZ): XYZ {
   const { direction: d, origin: o, spacing: s } = grid;
   const [u, v, w] = [world[0] - o[0], world[1] - o[1], world[2] - o[2]];
@@ -100,6 +108,8 @@ const PERMUTATIONS = [
  * Flips and permutes the axes so that x runs as nearly as possible to the patient's left, y to posterior and
  * z to superior. Nothing is resampled: an oblique scan stays oblique, and every voxel keeps its world position.
  * @returns the same object when the axes already lie so
+ * @example
+ * const volume = orientLPS(await readVolume('scan.nii.gz'));
  */
 export function orientLPS(volume: Volume): Volume {
   const { direction, size, spacing } = volume;

@@ -34,6 +34,13 @@ export interface LoaderOptions extends SamplingOptions {
 /**
  * Opens an endless sequence of batches, which depends on seed and store only, not on the number of threads.
  * @throws UserError of kind `data` for a bad store or an empty split, `config` when the wholes do not suit the tiles
+ * @example
+ * const loader = openLoader({
+ *   ...{ store: 'tiles', split: 'train', proxy: 'parts2whole', batch: 16, wholeSize: [32, 32, 16], seed: 1 },
+ *   ...{ part: config.part, window: config.hu, intensity: 0, paired: false, workers: 1, ahead: 2, firstBatch: 0 },
+ * });
+ * const batch = await loader.next();
+ * await loader.close();
  */
 export function openLoader(options: LoaderOptions): Loader<Batch> {
   const { workers, ahead, firstBatch, store: folder, ...sampling } = options;

@@ -28,6 +28,8 @@ const MAX_REDRAWS = 10;
  * whole are drawn again (not v: small parts would be favoured); after ten times the sides are cut off and the
  * part is centred, as torchvision's RandomResizedCrop does.
  * @param whole voxels along x, y, z
+ * @example
+ * const { start, size } = samplePart(random, [128, 128, 64], config.part);
  */
 export function samplePart(random: RandomStream, whole: XYZ, options: PartOptions): Box {
   const scale = Math.cbrt(random.between(...options.scale));

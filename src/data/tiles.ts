@@ -39,6 +39,9 @@ export interface TileStore {
  * Opens a store that `prepare` made. Every shard is there and has the right shape and length; its bytes are
  * checked when they are read.
  * @throws UserError of kind `data`
+ * @example
+ * const store = openTileStore('tiles');
+ * console.log(store.size, store.train.length, store.validation.length);
  */
 export function openTileStore(folder: string): TileStore {
   const manifest = readManifest(folder);
@@ -98,6 +101,9 @@ function readAt(path: string, target: Uint8Array, position: number): number {
  * Reads one tile: HU [D, H, W], x fastest.
  * @param target where to put it, of the tile's length
  * @throws UserError of kind `data` when its bytes are not those that `prepare` wrote
+ * @example
+ * const store = openTileStore('tiles');
+ * const hu = readTile(store, store.train[0]!);
  */
 export function readTile(
   store: TileStore,
@@ -121,7 +127,11 @@ export function readTile(
   return target;
 }
 
-/** The tiles of a split, for samples to be made of. */
+/**
+ * The tiles of a split, for samples to be made of.
+ * @example
+ * const tiles = tilesOf(openTileStore('tiles'), 'validation');
+ */
 export const tilesOf = (store: TileStore, split: Split): TileSource => ({
   size: store.size,
   count: store[split].length,

@@ -172,6 +172,8 @@ function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>)
  * processes of their own, and writes what came out beside the paper's figures.
  * @returns null when it was interrupted; the same call goes on
  * @throws UserError for a bad configuration, data that are not there, and trainings that fail
+ * @example
+ * await runExperiment({ name: 'table1', config: 'study.json', out: 'study', processes: 2 });
  */
 export async function runExperiment(
   options: ExperimentOptions,

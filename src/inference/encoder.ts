@@ -89,6 +89,10 @@ const parseXYZ = (text: string | undefined): XYZ | undefined =>
  * Opens an encoder that `p2w export` wrote, or any model with an input `hu` (or `image`) [N,D,H,W] and an output `features` [N,C].
  * @param threads of one run; 0 leaves it to the engine
  * @throws UserError when the file cannot be read, or is no such model
+ * @example
+ * const encoder = openEncoder('encoder.onnx', nodeEngine);
+ * const { features } = await encoder.encode(hu, [1, 16, 32, 32]);
+ * await encoder.release();
  */
 export function openEncoder(path: string, engine: Engine, threads = 0): Encoder {
   let bytes: Uint8Array;

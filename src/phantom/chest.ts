@@ -30,6 +30,8 @@ export interface Phantom {
 /**
  * Makes the chest CT of a patient who does not exist: everything about it follows from seed and index. The
  * same patient at another size is the same in all but noise, finest vessels and nodules.
+ * @example
+ * const { volume } = makePhantom({ seed: 1, index: 0, size: [64, 64, 48], spacing: [5, 5, 5] });
  */
 export function makePhantom({ seed, index, size, spacing }: PhantomOptions): Phantom {
   const stream = (purpose: string) => randomStream(seed, 'phantom', index, purpose);

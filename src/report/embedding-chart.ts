@@ -18,8 +18,21 @@ const COLOURS = [
 const SIDE = 420;
 const MARGIN = 16;
 
+/** What is behind the points, and what borders wholes. */
+interface Ground {
+  readonly paper: string;
+  readonly ink: string;
+}
+const OF_A_FILE: Ground = { paper: '#fff', ink: '#1a1e23' };
+/** The page's own, light or dark. */
+const OF_A_PAGE: Ground = { paper: 'var(--panel)', ink: 'var(--ink)' };
+
 /** All points, wholes above their parts: an SVG file of its own. */
-export function embeddingChart(title: string, points: readonly EmbeddedPart[]): string {
+export function embeddingChart(
+  title: string,
+  points: readonly EmbeddedPart[],
+  { paper, ink } = OF_A_FILE,
+): string {
   const range = (values: number[]) => [Math.min(...values), Math.max(...values)] as const;
   const [left, right] = range(points.map(({ x }) => x));
   const [low, high] = range(points.map(({ y }) => y));
@@ -38,11 +51,11 @@ export function embeddingChart(title: string, points: readonly EmbeddedPart[]): 
     const [x, y] = place(point);
     const colour = COLOURS[point.whole % COLOURS.length]!;
     const d = `M${x.toFixed(1)} ${(y - 8).toFixed(1)}l8 8l-8 8l-8-8z`;
-    return html`<path d="${d}" fill="${colour}" stroke="#1a1e23" stroke-width="1.5"/>`;
+    return html`<path d="${d}" fill="${colour}" stroke="${ink}" stroke-width="1.5"/>`;
   });
   return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${SIDE} ${SIDE}" role="img">
 <title>${title}</title>
-<rect width="100%" height="100%" fill="#fff"/>
+<rect width="100%" height="100%" fill="${paper}"/>
 ${circles}
 ${diamonds}
 </svg>
@@ -51,4 +64,4 @@ ${diamonds}
 
 /** The same, inside a page. */
 export const embeddingFigure = (title: string, points: readonly EmbeddedPart[]): Html =>
-  new Html(embeddingChart(title, points).replace('<svg ', '<svg class="chart" '));
+  new Html(embeddingChart(title, points, OF_A_PAGE).replace('<svg ', '<svg class="chart" '));

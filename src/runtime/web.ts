@@ -32,6 +32,8 @@ function copyInto(target: EngineTensor, { data }: EngineTensor): EngineTensor {
 /**
  * An engine on ONNX Runtime's builds for the web. Threads are those of the first model that is loaded: all models of a
  * page or process share them.
+ * @example
+ * const engine = webEngine({ name: 'onnxruntime-web', provider: 'wasm', runtime: async () => ort });
  */
 export function webEngine({ name, provider, runtime }: WebEngineOptions): Engine {
   let loading: Promise<WebRuntime> | undefined;

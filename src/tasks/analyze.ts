@@ -188,6 +188,8 @@ function namesOf(models: AnalyzeOptions['models']): string[] {
  * similarity of pairs, contrastive loss. All encoders see the same parts of the same validation wholes.
  * Writes analysis.html, .json, .csv and points.csv, and the maps as SVG.
  * @throws UserError for models that are no encoders, too few wholes, and a full disk
+ * @example
+ * await analyze({ models: [{ path: 'encoder/encoder.onnx' }], data: 'tiles', out: 'analysis' });
  */
 export async function analyze(options: AnalyzeOptions): Promise<AnalyzeSummary> {
   const { models, out, seed = 1, parts = 200, pairParts = 24 } = options;

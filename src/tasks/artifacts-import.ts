@@ -57,6 +57,8 @@ function tensorsOf(
  * Brings a checkpoint that any binding of ONNX Runtime has saved back into a run, which can be exported, fine-tuned from,
  * reported on: weights, running statistics, and AdamW's moments where it has them.
  * @throws UserError when a file is missing, damaged, or of another network, or when there is a run in `out`
+ * @example
+ * await importArtifacts({ artifacts: 'artifacts', out: 'runs/back' });
  */
 export async function importArtifacts({ artifacts, checkpoint, out }: ImportOptions): Promise<ImportSummary> {
   const manifest = readArtifactsManifest(artifacts);

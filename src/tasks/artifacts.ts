@@ -242,6 +242,8 @@ export interface ArtifactsSummary {
  * Writes what ONNX Runtime's training interface on a device takes: training, evaluation and optimiser model, and a
  * checkpoint; beside them `weights_model.onnx`, `manifest.json` and a README that shows the calls in each language.
  * @throws UserError for bad options, a run that is none, an optimiser that ONNX Runtime does not have, a full disk
+ * @example
+ * await writeArtifacts({ run: 'runs/first', out: 'artifacts' });
  */
 export async function writeArtifacts(options: ArtifactsOptions): Promise<ArtifactsSummary> {
   const { task, facts, workload, checkpoint, start } = sourceOf(options);

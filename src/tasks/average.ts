@@ -118,6 +118,8 @@ function stateOf(averages: ReadonlyMap<string, Float32Array>, { tensors }: Check
  * averaging (McMahan et al. 2017). What it makes is a run: it can be exported, fine-tuned from, and be the `--init` of
  * every site's next round.
  * @throws UserError when runs do not belong together or are damaged, weights make no sense, or there is a run in `out`
+ * @example
+ * await average({ runs: ['north/1', 'south/1'], out: 'average/1' });
  */
 export async function average(options: AverageOptions): Promise<AverageSummary> {
   const { runs, out, checkpoint: name = 'last' } = options;

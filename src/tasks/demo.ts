@@ -36,6 +36,8 @@ const ANALYSED = { wholes: 64, parts: 6 };
  * The whole job on phantoms: scans, tiles, pre-training, analysis, export, features, report.
  * @param out folder; its subfolders from an earlier demo are replaced
  * @param reporter is told of each step
+ * @example
+ * const { report } = await runDemo('demo');
  */
 export async function runDemo(out: string, reporter: Reporter = silent): Promise<DemoSummary> {
   const started = performance.now();

@@ -43,6 +43,8 @@ const nodeIsNewEnough = () => {
 /**
  * What this machine can do.
  * @param options.probeModel a convolution of ones (graphs/artifacts/probe.ts); every provider must run it to count
+ * @example
+ * const report = await doctor({ probeModel: model }); // bytes of an ONNX model with one convolution
  */
 export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promise<DoctorReport> {
   const providers: ProviderReport[] = [];

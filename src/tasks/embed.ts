@@ -124,6 +124,8 @@ async function tryTile(encoder: Encoder, [x, y, z]: XYZ): Promise<void> {
  * Feature vectors of scans and tiles. Scans are brought into LPS orientation, normalised as the model says, and cut into
  * the tiles that it was trained on. A scan that cannot be read is reported and does not stop the others.
  * @throws UserError when the model is no encoder, the device is not to be had, the size of the tiles does not suit the model, an input does not exist, or the result cannot be written
+ * @example
+ * await embed({ model: 'encoder/encoder.onnx', input: ['scans'], out: 'features.npy' });
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);

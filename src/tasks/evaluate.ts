@@ -29,6 +29,8 @@ export interface EvaluateOptions extends Reporting {
  * Compares what a model predicted with the truth: masks by overlap and distance, scores by AUC and average
  * precision, detections by their sensitivity at fixed numbers of false positives.
  * @throws UserError when the two do not belong together, or one is broken
+ * @example
+ * const { metrics } = await evaluate({ prediction: 'scores.csv', reference: 'labels.csv' });
  */
 export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const {

@@ -159,6 +159,8 @@ async function trainedProbabilities(
  * Writes a fine-tuned network as a portable model: `classifier.onnx` or `segmenter.onnx`, `weights.safetensors` and
  * `model-card.md`. The model is run and compared with the training network before anything is written.
  * @throws UserError when there is no such checkpoint, the folder holds the export of another run, or the two differ by more than 1e-4
+ * @example
+ * await exportTarget({ run: 'runs/target/trial-01', out: 'model' });
  */
 export async function exportTarget(options: ExportOptions): Promise<TargetExportSummary> {
   const { config, format } = readFinetuneRun(options.run);

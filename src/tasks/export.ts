@@ -46,6 +46,8 @@ export interface ExportSummary extends ExportFiles {
  * the names that Models Genesis' PyTorch code uses in its metadata) and `model-card.md`. The model is run and
  * compared with the training network before anything is written.
  * @throws UserError when there is no such checkpoint, the folder holds the export of another run, or the two differ by more than 1e-4
+ * @example
+ * const { model } = await exportModel({ run: 'runs/first', out: 'encoder' });
  */
 export async function exportModel(options: ExportOptions): Promise<ExportSummary> {
   const { config, tile } = readRun(options.run);

@@ -249,6 +249,8 @@ function readTrial(run: string): TrialSummary {
  * Trains a network for a target task, once or several times with different seeds, and tests each on the test samples.
  * Each trial is a run of its own: config.json, metrics.jsonl, checkpoints/, scores.json and predictions.csv.
  * @throws UserError for bad options, samples that do not suit, weights that do not fit, and as `pretrain` does
+ * @example
+ * await finetune({ data: 'candidates', out: 'runs/target', init: 'runs/first', flags: { steps: 1000 } });
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
   const { out, trials = 1, seed = 1, resume = false, reporter = silent } = options;

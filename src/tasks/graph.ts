@@ -68,7 +68,11 @@ async function formsOf(
 
 const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as const;
 
-/** Builds a graph of a preset; writes it as an ONNX model where asked to. */
+/**
+ * Builds a graph of a preset; writes it as an ONNX model where asked to.
+ * @example
+ * const { parameters } = await makeGraph({ preset: 'tiny', what: 'encoder', out: 'encoder.onnx' });
+ */
 export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const config = resolveConfig(options);
   const tile = options.tile ?? config.whole;

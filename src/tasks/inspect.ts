@@ -171,7 +171,12 @@ async function inspectScan(path: string): Promise<Inspection> {
   };
 }
 
-/** Says what a scan, tile store, run, checkpoint, weights file or ONNX model holds. @throws UserError when it is none */
+/**
+ * Says what a scan, tile store, run, checkpoint, weights file or ONNX model holds.
+ * @throws UserError when it is none
+ * @example
+ * const { kind } = await inspect('encoder.onnx');
+ */
 export async function inspect(path: string): Promise<Inspection> {
   try {
     const isFolder = statSync(path).isDirectory();

@@ -164,6 +164,8 @@ const LAYOUTS: Readonly<Record<PhantomTask, Layout>> = {
  * Writes phantoms in the layout of a target task's real data set, so that `prepare --task` can be tried without it. The
  * same options write the same bytes.
  * @throws UserError for impossible options, and when the disk is full
+ * @example
+ * await writeTaskPhantoms({ task: 'ncc', out: 'luna16', scans: 10, size: [48, 48, 40], seed: 1 });
  */
 export async function writeTaskPhantoms(options: TaskPhantomOptions): Promise<TaskPhantomSummary> {
   const { task, out, scans, reporter = silent } = options;

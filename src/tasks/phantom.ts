@@ -54,6 +54,8 @@ const annotation =
  * Writes phantom chest CTs with ground truth: masks of lungs and nodules, and annotations.csv as LUNA16 has it.
  * The same options write the same bytes.
  * @throws UserError for impossible options, and when the disk is full
+ * @example
+ * await writePhantoms({ out: 'phantoms', scans: 4, size: [64, 64, 48], seed: 1, format: 'nii.gz' });
  */
 export async function writePhantoms(options: WritePhantomsOptions): Promise<PhantomsSummary> {
   checkPhantoms(options);

@@ -62,6 +62,8 @@ interface SplitFacts {
  * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.
  * One scan is in memory at a time. A scan that cannot be used does not stop the others: it is in `failures`.
  * @throws UserError for a folder that is no such data set, a store in use, patients in two splits, and a full disk
+ * @example
+ * await prepareSamples({ task: 'ncc', input: 'luna16', out: 'candidates', size: [16, 16, 16] });
  */
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
   const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;

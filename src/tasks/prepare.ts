@@ -89,6 +89,8 @@ const SIZE_FACTOR = 8;
  * in memory; scans that an earlier, interrupted run has finished are not read again.
  * A scan that cannot be used does not stop the others: it is in `failures`.
  * @throws UserError for bad options, a folder among the scans, with something else in it or in use, and when the disk is full
+ * @example
+ * await prepare({ input: ['scans'], out: 'tiles', size: [32, 32, 16] });
  */
 export async function prepare(options: PrepareOptions): Promise<PrepareSummary> {
   const { out } = options;

@@ -88,6 +88,8 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
  * Writes config.json, metrics.jsonl, checkpoints/ and TensorBoard events into the run's folder.
  * @throws UserError for bad options, a device that is not to be had, data that changed, a run in use, a full disk, or a
  *   training that failed
+ * @example
+ * await pretrain({ data: 'tiles', out: 'runs/first', preset: 'tiny', flags: { steps: 1000 } });
  */
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
   const { config: asked, resuming } = prepareRunFolder(options);

@@ -112,6 +112,8 @@ async function segmentedSamples(
 /**
  * Writes `report.html` of a finished trial: curves, scores, the ROC curve or pictures of segmentations.
  * @throws UserError when there is no such trial, it is not finished, or its samples are not where they were
+ * @example
+ * const { report } = await makeTargetReport({ run: 'runs/target/trial-01' });
  */
 export async function makeTargetReport(options: TargetReportOptions): Promise<TargetReportSummary> {
   const facts = readFinetuneRun(options.run);

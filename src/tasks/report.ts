@@ -110,6 +110,8 @@ function openData({ data, tile }: RunFacts, options: ReportOptions): TileStore {
 /**
  * Analyses a run's kept checkpoints on validation wholes (section 3.3 of the paper) and writes `report.html`.
  * @throws UserError when there is no run, no checkpoint, or the tiles are not where they were
+ * @example
+ * const { report } = await makeReport({ run: 'runs/first' });
  */
 export async function makeReport(options: ReportOptions): Promise<ReportSummary> {
   const facts = readRun(options.run);

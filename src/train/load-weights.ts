@@ -92,6 +92,10 @@ const isOneChannelKernel = (name: string, got: readonly number[], expected: read
  * @param initial values of every parameter, for what is not loaded; see `initialize`
  * @throws UserError when a part that was asked for is not wholly in the file or not all of the file's part is used,
  *   unless the load may be partial; and when nothing fits at all
+ * @example
+ * const weights = await readWeights('genesis.npz');
+ * const options = { source: 'genesis.npz', parts: ['encoder'], partial: false } as const;
+ * const { values, report } = loadWeights(parameters, initial, weights, options);
  */
 export function loadWeights(
   parameters: readonly Parameter[],
@@ -167,7 +171,12 @@ function misfit(report: LoadReport, fitting: number, { source, parts }: LoadOpti
   });
 }
 
-/** The report for people. */
+/**
+ * The report for people.
+ * @example
+ * const options = { source: 'genesis.npz', parts: ['encoder'], partial: false } as const;
+ * console.log(formatLoad(loadWeights(parameters, initial, weights, options).report));
+ */
 export function formatLoad(report: LoadReport): string {
   const { loaded, adapted, untouched, ignored } = report;
   return [

@@ -12,6 +12,8 @@ import { wasmEngine } from '../runtime/web-node.js';
  * or an error, never another device in its place.
  * @throws UserError of kind `runtime` that says what CUDA lacks here, or that a package is not installed; of kind
  *   `usage` for what is no device, or no device of this engine
+ * @example
+ * const engine = await openEngine('cuda:0');
  */
 export async function openEngine(text: string, name: EngineName = 'node'): Promise<Engine> {
   const device = resolveDevice(text);

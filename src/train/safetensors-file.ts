@@ -19,6 +19,9 @@ const MOST_READ_BYTES = 1 << 30;
 /**
  * Writes tensors in their order, one after the other, atomically.
  * @throws UserError when a tensor contradicts itself, or the disk is full; an old file then still stands
+ * @example
+ * const bias = { name: 'bias', dtype: 'F32', shape: [2], data: Float32Array.of(0, 1) } as const;
+ * writeSafetensors('weights.safetensors', [bias], { made_by: 'me' });
  */
 export function writeSafetensors(
   path: string,
@@ -62,5 +65,10 @@ function withFile<T>(path: string, use: (source: ByteSource) => T): T {
 /** Names, types and shapes, without reading the tensors. @throws UserError when the file is damaged */
 export const readSafetensorsHeader = (path: string): SafetensorsHeader => withFile(path, decodeHeader);
 
-/** Everything. @throws UserError when the file is missing, cut short or lies about itself */
+/**
+ * Everything.
+ * @throws UserError when the file is missing, cut short or lies about itself
+ * @example
+ * const { tensors } = readSafetensors('weights.safetensors');
+ */
 export const readSafetensors = (path: string): Safetensors => withFile(path, decodeSafetensors);

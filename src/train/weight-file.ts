@@ -4,7 +4,12 @@ import { UserError } from '../errors.js';
 import { readSafetensors } from './safetensors-file.js';
 import { type Weights, type WeightTensor, weightsOf } from './weights.js';
 
-/** Reads `.safetensors` or `.npz`. @throws UserError when the file is of another kind, missing or broken */
+/**
+ * Reads `.safetensors` or `.npz`.
+ * @throws UserError when the file is of another kind, missing or broken
+ * @example
+ * const weights = await readWeights('weights.safetensors');
+ */
 export async function readWeights(path: string): Promise<Weights> {
   switch (extname(path).toLowerCase()) {
     case '.safetensors':

@@ -3,6 +3,7 @@ import { describe, expect, it } from 'vitest';
 import type { Axis } from '../../src/report/axes.js';
 import { histogram, lineChart, scatter } from '../../src/report/charts.js';
 import { smooth, thin } from '../../src/report/curves.js';
+import { embeddingChart, embeddingFigure } from '../../src/report/embedding-chart.js';
 
 const STEP: Axis = { label: 'Step', scale: 'linear' };
 const LOSS: Axis = { label: 'Loss', scale: 'log' };
@@ -242,4 +243,14 @@ describe('curves', () => {
     expect(kept.every(([x], i) => i === 0 || x >= kept[i - 1]![0])).toBe(true);
     expect(thin(points.slice(0, 5), 100)).toHaveLength(5);
   });
+});
+
+it('a map in a page has the colours of the page, and one in a file has its own', () => {
+  const points = [0, 1].map((x) => ({ x, y: x, whole: 0, scale: x === 0 ? 0.5 : 1 }));
+  const [page, file] = [embeddingFigure('A', points).text, embeddingChart('A', points)];
+  expect(page).toMatch(/<rect [^>]*fill="var\(--panel\)"/);
+  expect(page).toContain('stroke="var(--ink)"');
+  expect(page).not.toContain('#fff');
+  expect(file).toMatch(/<rect [^>]*fill="#fff"/);
+  expect(file).not.toContain('var(');
 });

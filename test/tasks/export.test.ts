@@ -4,17 +4,18 @@ import * as web from 'onnxruntime-web';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { clippedAverage } from '../../src/data/average.js';
+import { writeNifti } from '../../src/data/formats/nifti.js';
 import type { XYZ } from '../../src/data/volume.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { randomStream } from '../../src/random.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { embed } from '../../src/tasks/embed.js';
+import { type EmbedOptions, embed } from '../../src/tasks/embed.js';
 import { exportModel } from '../../src/tasks/export.js';
 import { writePhantoms } from '../../src/tasks/phantom.js';
 import { pretrain } from '../../src/tasks/pretrain.js';
 import { genesisName } from '../../src/train/genesis-names.js';
 import { readSafetensors } from '../../src/train/safetensors-file.js';
-import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
+import { noiseVolume, sampleStore, temporaryFolder } from '../data/tiles-sample.js';
 import { relativeError } from '../graphs/run.js';
 
 const folder = temporaryFolder();
@@ -307,6 +308,35 @@ describe('embed', () => {
     mkdirSync(join(folder, 'folder.npy'));
     await expect(embed({ ...options, out: join(folder, 'folder.npy') })).rejects.toThrow(/is a folder/);
     expect(await embed({ ...options, size: [16, 8, 8], out: features })).toMatchObject({ rows: 2 });
+  });
+
+  test('scans are turned to LPS and cut like tiles, those of air too', async () => {
+    const rowsOf = async (input: string, more: Partial<EmbedOptions> = {}) => {
+      const file = join(folder, 'of-scan.jsonl');
+      await embed({ model: join(out, 'encoder.onnx'), input: [input], out: file, per: 'tile', ...more });
+      const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
+      return lines.map((line): { source: string; offset: number[]; features: number[] } => JSON.parse(line));
+    };
+    const stored = (await rowsOf(data)).filter(({ source }) => source === 'scan0');
+    // The volume of scan0, with x the other way round on disk.
+    const volume = noiseVolume([32, 24, 16], 0);
+    const mirrored = volume.voxels.map((_, i) => volume.voxels[i - (i % 32) + 31 - (i % 32)]!);
+    const scan = join(folder, 'mirrored.nii');
+    await writeNifti(scan, {
+      ...volume,
+      voxels: mirrored,
+      origin: [31, 0, 0],
+      direction: [-1, 0, 0, 0, 1, 0, 0, 0, 1],
+    });
+    const cut = await rowsOf(scan);
+    expect(cut.map(({ offset }) => offset)).toEqual(stored.map(({ offset }) => offset));
+    for (const [i, { features }] of cut.entries())
+      for (const [c, value] of features.entries()) expect(value).toBeCloseTo(stored[i]!.features[c]!, 5);
+
+    const air = join(folder, 'air.nii');
+    await writeNifti(air, { ...volume, voxels: volume.voxels.map(() => -1000) });
+    expect(await rowsOf(air)).toHaveLength(12);
+    expect((await rowsOf(air, { size: [32, 24, 16] })).map(({ offset }) => offset)).toEqual([[0, 0, 0]]);
   });
 
   test('refuses a file of an unknown kind, and a model that is no encoder, in words', async () => {

@@ -29,6 +29,8 @@ export function notAScan(path: string): UserError {
  * folders are followed once, and names that begin with a dot are passed over.
  * @returns paths that begin as the given ones do, sorted by code units
  * @throws UserError of kind `input` for a file that is no scan and a folder without any
+ * @example
+ * for (const path of await findScans(['scans'])) console.log(path);
  */
 export async function findScans(paths: string[]): Promise<string[]> {
   const found = paths.flatMap((path) => {

@@ -28,6 +28,8 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
  *   `beyondInt16` those whose HU do not fit int16
  * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
  *   of kind `disk` when it cannot be read
+ * @example
+ * const volume = orientLPS(await readVolume('scan.nii.gz'));
  */
 export async function readVolume(path: string): Promise<Volume> {
   const scan = await openScan(path);
@@ -46,7 +48,12 @@ export async function readVolume(path: string): Promise<Volume> {
 /** All files that a scan is read from, the one that it goes by first. @throws UserError as {@link readVolume} */
 export const scanFiles = async (path: string): Promise<readonly string[]> => (await openScan(path)).files;
 
-/** Reads what the header of a scan says, without the voxels. @throws UserError as {@link readVolume} */
+/**
+ * Reads what the header of a scan says, without the voxels.
+ * @throws UserError as {@link readVolume}
+ * @example
+ * const { format, grid } = await readScanHeader('scan.nii.gz');
+ */
 export async function readScanHeader(path: string): Promise<ScanHeader> {
   const { format, elementType, grid, fields } = await openScan(path);
   const texts = Object.entries(fields).map(([name, text]) => [name, printable(text)]);

@@ -71,6 +71,8 @@ async function locateData(
  * whole; the header comes last, so that it never names data that are not there.
  * @param options.compressed zlib; default false
  * @throws UserError of kind `usage` for another extension, `disk` when it cannot be written
+ * @example
+ * await writeMetaImage('scan.mha', await readVolume('scan.nii.gz'), { compressed: true });
  */
 export async function writeMetaImage(
   path: string,

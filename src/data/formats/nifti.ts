@@ -38,6 +38,8 @@ function imageOfPair(header: string): string {
 /**
  * Writes NIfTI-1: `.nii`, or `.nii.gz` compressed. sform and qform are the same and say "scanner anatomical".
  * @throws UserError of kind `usage` for another extension or a side over 32,767, `disk` when it cannot be written
+ * @example
+ * await writeNifti('scan.nii.gz', await readVolume('scan.mha'));
  */
 export async function writeNifti(path: string, image: Volume | LabelMap): Promise<void> {
   if (!/\.nii(\.gz)?$/.test(path)) {

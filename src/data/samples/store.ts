@@ -65,6 +65,9 @@ function shardCounts(samples: readonly SampleEntry[]): Map<string, number> {
  * Opens a store that `prepare --task` made. Every array is there, with the right shape and length; bytes are checked
  * when they are read.
  * @throws UserError of kind `data`, also when a patient is in two splits
+ * @example
+ * const store = openSampleStore('candidates');
+ * console.log(store.manifest.samples.length);
  */
 export function openSampleStore(folder: string): SampleStore {
   const manifest = readSampleManifest(folder);
@@ -134,7 +137,13 @@ function readAt(path: string, target: Uint8Array, position: number): void {
   }
 }
 
-/** Reads one sample. @throws UserError of kind `data` when its bytes are not those that `prepare` wrote */
+/**
+ * Reads one sample.
+ * @throws UserError of kind `data` when its bytes are not those that `prepare` wrote
+ * @example
+ * const store = openSampleStore('candidates');
+ * const { image } = readSample(store, store.manifest.samples[0]!);
+ */
 export function readSample({ folder, manifest, counts }: SampleStore, sample: SampleEntry): SampleContent {
   const { shard, index, id } = sample;
   const count = counts.get(shard)!;
