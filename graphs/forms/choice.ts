@@ -1,7 +1,8 @@
 /** The choice of forms for a whole graph by measured times, changes of layout between neighbours included. */
 import type { OperatorName } from '../onnx/ops/index.js';
+import { operatorOf } from '../onnx/registry.js';
 import type { Graph, Value } from '../onnx/types.js';
-import { callsOf, needed } from './calls.js';
+import { callsOf, needed, readsOf } from './calls.js';
 import type { Call, Native } from './form.js';
 import { type ChooseForm, candidatesFor, type FormedName, fastForms, hasForms } from './index.js';
 import { conversionGraph, conversionKey, type Layout, patternKey, type Trial, trialOf } from './trial.js';
@@ -48,16 +49,16 @@ export interface Survey {
 
 function sitesOf(graph: Graph, native: Native | null): Surveyed {
   const nodes = needed(graph);
-  const callOf = callsOf(graph, nodes, native);
+  const callOf = callsOf(nodes, (name) => graph.values.get(name)!, native);
   const sites: Site[] = [];
   const read: string[] = [];
   for (const node of nodes) {
-    const operator = node.operator as OperatorName;
+    const operator = operatorOf(node);
     if (hasForms(operator)) {
-      const call = callOf(node);
+      const call = callOf(node, operator);
       const key = patternKey(operator, call);
       sites.push({ key, operator, call, inputs: node.inputs, outputs: node.outputs });
-    } else read.push(...node.inputs.filter((name) => name !== ''));
+    } else read.push(...readsOf(node));
   }
   return { sites, read, values: graph.values };
 }

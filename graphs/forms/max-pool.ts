@@ -1,4 +1,5 @@
 import type { GraphBuilder } from '../onnx/builder.js';
+import { findOperator } from '../onnx/registry.js';
 import { knownShape, type Node, sizeOf, type Value } from '../onnx/types.js';
 import type { PlainForm } from './form.js';
 
@@ -37,10 +38,11 @@ function doubled(g: GraphBuilder, x: Value): Value {
 }
 
 /** Whether a value is at least 0 and its zeros carry no gradient. */
-export const behindRelu = (maker: Node | undefined): boolean =>
-  maker?.operator === 'Relu' ||
-  ((maker?.operator === 'BatchNorm' || maker?.operator === 'ChannelAffine') &&
-    maker.attributes.relu?.value === 1);
+export function behindRelu(maker: Node | undefined): boolean {
+  const operator = maker && findOperator(maker);
+  if (operator === 'BatchNorm' || operator === 'ChannelAffine') return maker?.attributes.relu?.value === 1;
+  return operator === 'Relu';
+}
 
 /**
  * dy wherever x is its window's maximum. All equal maxima receive it, so this serves only where ties carry no

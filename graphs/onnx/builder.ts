@@ -1,5 +1,6 @@
 import type { AttributeSpec, GivenAttributes, InferInput, Operator, ResolvedAttributes } from './operator.js';
 import { type AttributesOf, type OperatorName, operators } from './ops/index.js';
+import { bodiesOf, checkOperators, operatorOf } from './registry.js';
 import {
   type Attribute,
   arrayOf,
@@ -8,6 +9,7 @@ import {
   type Graph,
   GraphError,
   type Node,
+  type Opsets,
   type Shape,
   sizeOf,
   type Tensor,
@@ -48,6 +50,7 @@ export class GraphBuilder {
   readonly #values = new Map<string, Value>();
   readonly #constants = new Map<string, Value>();
   readonly #counts = new Map<string, number>();
+  readonly #reserved = new Set<string>();
   #scope = '';
 
   /** @param outer for the body of an `If` or a `Loop`: the graph whose values it may read */
@@ -70,11 +73,16 @@ export class GraphBuilder {
     return value;
   }
 
-  /** Declares an output of the graph, under a name of its own. */
+  /** Declares an output of the graph, under a name of its own or, where it has that name already, as it is. */
   output(name: string, value: Value): Value {
-    const [output] = this.#append('Identity', [value], {}, [name]);
-    this.#outputs.push(output!);
-    return output!;
+    const output = value.name === name ? value : this.#append('Identity', [value], {}, [name])[0]!;
+    this.#outputs.push(output);
+    return output;
+  }
+
+  /** Keeps names for nodes that are still to be copied: no other value is called so. */
+  reserve(names: Iterable<string>): void {
+    for (const name of names) this.#reserved.add(name);
   }
 
   /** A tensor that is part of the graph; equal ones are stored once. */
@@ -134,12 +142,15 @@ export class GraphBuilder {
     return this.#append(operator, inputs, attributes, count);
   }
 
-  /** Adds a node of another graph again, on other inputs, under its old names. */
-  copy(node: Node, inputs: readonly (Value | null)[]): Value[] {
-    const attributes = Object.fromEntries(
-      Object.entries(node.attributes).map(([name, { value }]) => [name, value]),
-    );
-    return this.#append(node.operator as OperatorName, inputs, attributes, node.outputs);
+  /**
+   * Adds a node of another graph again, on other inputs, under its old names.
+   * @param opsets of that graph, where it was read from a file
+   * @throws GraphError for an operator, or an attribute, that is unknown
+   */
+  copy(node: Node, inputs: readonly (Value | null)[], opsets?: Opsets): Value[] {
+    const operator = operatorOf(node, opsets);
+    for (const body of bodiesOf(node)) checkOperators(body, opsets);
+    return this.#append(operator, inputs, valuesOf(node), node.outputs);
   }
 
   /** Runs `build` with `name/` before the names of all that it adds. */
@@ -226,9 +237,13 @@ export class GraphBuilder {
     do {
       name = count === 0 ? base : `${base}_${count}`;
       count++;
-    } while (this.#find(name));
+    } while (this.#find(name) || this.#isReserved(name));
     this.#counts.set(base, count);
     return name;
+  }
+
+  #isReserved(name: string): boolean {
+    return this.#reserved.has(name) || (this.outer ? this.outer.#isReserved(name) : false);
   }
 
   #initializer(name: string): Tensor | undefined {
@@ -260,13 +275,17 @@ export class GraphBuilder {
         attributes,
         count,
       );
-      const values = Array.from({ length: count }, (_, i) =>
-        this.#declare({
+      if (inferred.length < count)
+        throw new GraphError(`gives ${inferred.length} outputs, ${count} are asked for`);
+      const values = Array.from({ length: count }, (_, i) => {
+        // An optional output that is left out has no name.
+        if (typeof outputs !== 'number' && outputs[i] === '') return { ...inferred[i]!, name: '' };
+        return this.#declare({
           name: typeof outputs === 'number' ? (i === 0 ? name : `${name}.${i}`) : outputs[i]!,
           type: inferred[i]!.type,
           shape: inferred[i]!.shape,
-        }),
-      );
+        });
+      });
       this.#nodes.push({
         name: typeof outputs === 'number' ? name : outputs[0]!,
         operator: definition.opType ?? operatorName,
@@ -312,11 +331,13 @@ function tagAttributes(
   return tagged;
 }
 
+const valuesOf = ({ attributes }: Node): Readonly<Record<string, unknown>> =>
+  Object.fromEntries(Object.entries(attributes).map(([name, { value }]) => [name, value]));
+
 /** The attributes of a node as its operator's rules read them. */
 export function attributesOf<K extends OperatorName>(
   node: Node,
   operator: K,
 ): ResolvedAttributes<AttributesOf<K>> {
-  const given = Object.fromEntries(Object.entries(node.attributes).map(([name, { value }]) => [name, value]));
-  return resolveAttributes(operator, given);
+  return resolveAttributes(operator, valuesOf(node));
 }

@@ -270,10 +270,13 @@ function decodeAttribute(message: Message): Attribute {
   }
 }
 
+/** The standard's domain has two names. */
+const standardDomain = (domain: string | undefined): string => (domain === 'ai.onnx' ? '' : (domain ?? ''));
+
 const decodeNode = (message: Message): Node => ({
   name: message.name ?? '',
   operator: message.opType,
-  domain: message.domain ?? '',
+  domain: standardDomain(message.domain),
   inputs: message.input ?? [],
   outputs: message.output ?? [],
   attributes: Object.fromEntries((message.attribute ?? []).map((a: Message) => [a.name, decodeAttribute(a)])),
@@ -309,12 +312,13 @@ export function decodeModel(bytes: Uint8Array, readExternal?: ReadExternal): Mod
     throw new GraphError(`these bytes are no ONNX model: ${(error as Error).message}`);
   }
   if (!message.graph) throw new GraphError('these bytes are no ONNX model: there is no graph inside');
+  const opsets = Object.fromEntries(
+    (message.opsetImport ?? []).map((o: Message) => [standardDomain(o.domain), Number(o.version)]),
+  );
   return {
-    graph: decodeGraph(message.graph, readExternal),
+    graph: { ...decodeGraph(message.graph, readExternal), opsets },
     irVersion: Number(message.irVersion),
-    opsets: Object.fromEntries(
-      (message.opsetImport ?? []).map((o: Message) => [o.domain ?? '', Number(o.version)]),
-    ),
+    opsets,
     producer: { name: message.producerName ?? '', version: message.producerVersion ?? '' },
     documentation: message.docString ?? '',
     metadata: Object.fromEntries((message.metadataProps ?? []).map((e: Message) => [e.key, e.value])),

@@ -63,6 +63,9 @@ export interface Node {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
+/** Version of each operator set, by domain. */
+export type Opsets = Readonly<Record<string, number>>;
+
 /** A graph as plain data; nodes are in topological order. */
 export interface Graph {
   readonly name: string;
@@ -72,14 +75,15 @@ export interface Graph {
   readonly initializers: ReadonlyMap<string, Tensor>;
   /** Type and shape of everything with a name, where known. */
   readonly values: ReadonlyMap<string, Value>;
+  /** What its nodes are written in, where it was read from a file; those of ours otherwise. */
+  readonly opsets?: Opsets;
 }
 
 /** A graph with what a runtime must know to run it. */
 export interface Model {
   readonly graph: Graph;
   readonly irVersion: number;
-  /** Version of each operator set, by domain. */
-  readonly opsets: Readonly<Record<string, number>>;
+  readonly opsets: Opsets;
   readonly producer: { readonly name: string; readonly version: string };
   readonly documentation: string;
   readonly metadata: Readonly<Record<string, string>>;

@@ -8,19 +8,25 @@ import { reductions } from './reduce.js';
 import { shaping } from './shape.js';
 import { spatial } from './spatial.js';
 
-/** Every operator that a graph may be built from, by its ONNX name. */
-export const operators = {
+const standard = {
   ...elementwise,
   ...shaping,
   ...reductions,
   ...linear,
   ...spatial,
   ...control,
+};
+
+/** Every operator that a graph may be built from, by its ONNX name. */
+export const operators = {
+  ...standard,
   ...blocked,
   ...onDevice,
   ...meaning,
 };
 
 export type OperatorName = keyof typeof operators;
+/** Operators of the ONNX standard. */
+export type StandardName = Exclude<keyof typeof standard, 'FusedMatMul'>;
 export type MeaningName = keyof typeof meaning;
 export type AttributesOf<K extends OperatorName> = (typeof operators)[K]['attributes'];
