@@ -32,15 +32,15 @@ export function needed(graph: Graph): Node[] {
   return kept.reverse();
 }
 
-/** Makes the calls that forms see of some of a graph's nodes. @param valueOf tells type and shape of a node's inputs */
+/** Makes the calls that forms see of some of a graph's nodes. @param describe tells type and shape of a node's inputs */
 export function callsOf(
   nodes: readonly Node[],
-  valueOf: (name: string) => Value,
+  describe: (name: string) => Value,
   native: Native | null,
 ): (node: Node, operator: OperatorName) => Call<OperatorName> {
   const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
   return (node, operator) => ({
-    inputs: node.inputs.map((name) => (name === '' ? null : valueOf(name))),
+    inputs: node.inputs.map((name) => (name === '' ? null : describe(name))),
     attributes: attributesOf(node, operator) as Call<OperatorName>['attributes'],
     madeBy: node.inputs.map((name) => makers.get(name)),
     native,
