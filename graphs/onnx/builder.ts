@@ -1,6 +1,7 @@
+import { ASSUMED } from './assumed.js';
 import type { AttributeSpec, GivenAttributes, InferInput, Operator, ResolvedAttributes } from './operator.js';
 import { type AttributesOf, type OperatorName, operators } from './ops/index.js';
-import { bodiesOf, checkOperators, operatorOf } from './registry.js';
+import { bodiesOf, checkOperators, describeNode, operatorOf } from './registry.js';
 import {
   type Attribute,
   arrayOf,
@@ -22,15 +23,26 @@ const SMALL = 64;
 /** As many numbers are summed up one after the other without harm. */
 const ONE_PASS = 1024;
 
-/** The attributes of an operator with the standard's defaults filled in. */
+/**
+ * The attributes of an operator with the standard's defaults filled in; without those that change nothing and that no
+ * rule knows.
+ */
 export function resolveAttributes<K extends OperatorName>(
   operator: K,
   given: Readonly<Record<string, unknown>>,
 ): ResolvedAttributes<AttributesOf<K>> {
   const specs = operators[operator].attributes as Record<string, AttributeSpec>;
-  for (const name of Object.keys(given)) {
-    if (!(name in specs))
-      throw new GraphError(`there is no attribute "${name}", only ${Object.keys(specs).join(', ')}`);
+  for (const [name, value] of Object.entries(given)) {
+    if (name in specs) continue;
+    const assumed = ASSUMED[operator]?.[name];
+    if (!assumed)
+      throw new GraphError(
+        `there is no attribute "${name}"${Object.keys(specs).length > 0 ? `, only ${Object.keys(specs).join(', ')}` : ''}`,
+      );
+    if (!assumed.holds(value))
+      throw new GraphError(
+        `attribute "${name}" is ${JSON.stringify(value)}: only ${assumed.only} is supported`,
+      );
   }
   return Object.fromEntries(
     Object.entries(specs).map(([name, spec]) => {
@@ -150,7 +162,7 @@ export class GraphBuilder {
   copy(node: Node, inputs: readonly (Value | null)[], opsets?: Opsets): Value[] {
     const operator = operatorOf(node, opsets);
     for (const body of bodiesOf(node)) checkOperators(body, opsets);
-    return this.#append(operator, inputs, valuesOf(node), node.outputs);
+    return this.#append(operator, inputs, attributesOf(node, operator), node.outputs);
   }
 
   /** Runs `build` with `name/` before the names of all that it adds. */
@@ -331,13 +343,27 @@ function tagAttributes(
   return tagged;
 }
 
-const valuesOf = ({ attributes }: Node): Readonly<Record<string, unknown>> =>
-  Object.fromEntries(Object.entries(attributes).map(([name, { value }]) => [name, value]));
+/** @throws GraphError when an attribute is of another kind than the operator's */
+function valuesOf(node: Node, operator: OperatorName): Readonly<Record<string, unknown>> {
+  const specs = operators[operator].attributes as Record<string, AttributeSpec>;
+  return Object.fromEntries(
+    Object.entries(node.attributes).map(([name, { kind, value }]) => {
+      const expected = specs[name]?.kind ?? kind;
+      if (kind !== expected) throw new GraphError(`attribute "${name}" is of kind ${kind}, not ${expected}`);
+      return [name, value];
+    }),
+  );
+}
 
-/** The attributes of a node as its operator's rules read them. */
+/** The attributes of a node as its operator's rules read them. @throws GraphError for one that does not suit it */
 export function attributesOf<K extends OperatorName>(
   node: Node,
   operator: K,
 ): ResolvedAttributes<AttributesOf<K>> {
-  return resolveAttributes(operator, valuesOf(node));
+  try {
+    return resolveAttributes(operator, valuesOf(node, operator));
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new GraphError(`${describeNode(node)}: ${error.message}`);
+  }
 }

@@ -122,6 +122,41 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
     expect(attempt).toThrow(message);
   });
 
+  const window = (attributes: Record<string, string | number | readonly number[]>) =>
+    Object.entries(attributes).map(([name, value]) =>
+      typeof value === 'string'
+        ? { name, type: 3, s: new TextEncoder().encode(value) }
+        : typeof value === 'number'
+          ? { name, type: 2, i: value }
+          : { name, type: 7, ints: value },
+    );
+  const pooling = (attributes: Parameters<typeof window>[0]) =>
+    foreignModel({
+      nodes: [
+        foreignNode('MaxPool', ['x'], ['y'], window({ kernel_shape: [2], strides: [2], ...attributes })),
+      ],
+      inputs: [foreignValue('x', [1, 2, 8])],
+      outputs: [foreignValue('y', [1, 2, 4])],
+    });
+
+  test('takes attributes that it does not know where they change nothing', async () => {
+    const bytes = pooling({ auto_pad: 'NOTSET', ceil_mode: 0, dilations: [1], storage_order: 0 });
+    const passed = encodeModel(toModel(pass(decodeModel(bytes).graph)));
+    const x = noise(16, 1);
+    expect(await run(passed, { x }, [1, 2, 8])).toEqual(await run(bytes, { x }, [1, 2, 8]));
+  });
+
+  test.each([
+    [{ auto_pad: 'SAME_UPPER' }, 'attribute "auto_pad" is "SAME_UPPER": only "NOTSET" is supported'],
+    [{ dilations: [2] }, 'attribute "dilations" is [2]: only all 1 is supported'],
+    [{ size: 3 }, 'there is no attribute "size", only kernel_shape, strides, pads'],
+    [{ strides: 2 }, 'attribute "strides" is of kind int, not ints'],
+  ])('refuses an attribute by name and place: %j', (attributes, message) => {
+    const attempt = () => pass(decodeModel(pooling(attributes)).graph);
+    expect(attempt).toThrow(GraphError);
+    expect(attempt).toThrow(`MaxPool at "y": ${message}`);
+  });
+
   test('knows the second name of the standard’s domain', () => {
     const bytes = foreignModel({
       nodes: [foreignNode('Relu', ['x'], ['y'], [], 'ai.onnx')],
