@@ -13,9 +13,9 @@ import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { initialize } from '../../src/train/initialize.js';
 import { buildGraph } from '../../src/train/models.js';
-import { nativeLayout } from '../../src/train/native.js';
 import { proxyWorkload } from '../../src/train/proxy.js';
 import { temporaryFolder } from '../data/tiles-sample.js';
+import { needBlockedLayout } from '../graphs/blocked.js';
 import { noise, relativeError } from '../graphs/run.js';
 
 const folder = temporaryFolder();
@@ -105,9 +105,8 @@ describe('an opened encoder', () => {
   });
 });
 
-test('a specialised graph computes no layout of stored weights in every run', async () => {
-  const native = await nativeLayout(nodeEngine);
-  if (!native) return;
+test('a specialised graph computes no layout of stored weights in every run', (context) => {
+  const native = needBlockedLayout(context);
   const graph = lower(specialize(exported('float32'), { hu: [1, 16, 16, 16] }), {
     choose: fastForms,
     native,

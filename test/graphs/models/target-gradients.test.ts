@@ -9,8 +9,7 @@ import { type ClassificationLoss, classification } from '../../../graphs/tasks/c
 import { type SegmentationLoss, segmentation } from '../../../graphs/tasks/segmentation.js';
 import type { Task } from '../../../graphs/tasks/task.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
-import { nodeEngine } from '../../../src/runtime/node.js';
-import { nativeLayout } from '../../../src/train/native.js';
+import { needBlockedLayout } from '../blocked.js';
 import { noise, relativeError, runGraph } from '../run.js';
 import { expectAll } from './expect-all.js';
 import { compareGradients, type Golden, parameterFeeds, readGolden } from './golden.js';
@@ -100,16 +99,15 @@ test.each(NAMES.filter((name) => name !== 'segmenter-frozen'))(
     const [losses, weights] = [values('loss'), values('weight')];
     expect(losses.length).toBe(config.batch);
     // Dice over the batch is no mean of the samples' own.
-    if (config.classes !== undefined) return;
-    const total = losses.reduce((sum, loss, i) => sum + loss * weights[i]!, 0);
-    const mean = total / weights.reduce((a, b) => a + b);
-    expect(Math.abs(mean / golden.values('loss')[0]! - 1)).toBeLessThan(1e-5);
+    if (config.classes === undefined) {
+      const total = losses.reduce((sum, loss, i) => sum + loss * weights[i]!, 0);
+      const mean = total / weights.reduce((a, b) => a + b);
+      expect(Math.abs(mean / golden.values('loss')[0]! - 1)).toBeLessThan(1e-5);
+    }
   },
 );
 
-const offered = await nativeLayout(nodeEngine);
-
-describe.skipIf(offered === null)('networks whose channels fill blocks', () => {
+describe('networks whose channels fill blocks', () => {
   const shared = { channels: 2, batch: 2, size: [8, 8, 8] as DHW, sample_weight: [1, 0.5], hidden: 8 };
   const bce: ClassificationLoss = { name: 'binaryCrossEntropy', positiveWeights: null };
   const config: Config = { ...shared, outputs: 2, loss: bce, losses: [{ name: 'dice' }] };
@@ -141,8 +139,9 @@ describe.skipIf(offered === null)('networks whose channels fill blocks', () => {
     };
   };
 
-  test.each(cases)('%s: the same values in planes', async (_, given) => {
-    const task = taskOf(given, 'running', offered!.block);
+  test.for(cases)('%s: the same values in planes', async ([, given], context) => {
+    const native = needBlockedLayout(context);
+    const task = taskOf(given, 'running', native.block);
     for (const built of [gradientGraph(task), evaluationGraph(task)]) {
       const used: string[] = [];
       const counted: ChooseForm = (operator, call) => {
@@ -153,7 +152,7 @@ describe.skipIf(offered === null)('networks whose channels fill blocks', () => {
       for (const seed of [5, 6, 7]) {
         const feeds = { ...feedsOf(given, seed), ...parameterFeeds(built.parameters, built.graph.inputs) };
         const expected = await runGraph(built.graph, feeds);
-        const got = await runGraph(built.graph, feeds, counted, { ...offered!, chunk: 200 });
+        const got = await runGraph(built.graph, feeds, counted, { ...native, chunk: 200 });
         const each = Object.entries(expected).map(([name, { data }]) =>
           relativeError(got[name]!.data as Float32Array, data as Float32Array),
         );
