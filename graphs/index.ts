@@ -1,8 +1,5 @@
 /** Building, differentiating, lowering and writing ONNX graphs. Knows nothing of files or runtimes. */
-export type { Built } from './artifacts/built.js';
-export { evaluationGraph } from './artifacts/evaluation.js';
-export { autoencoderGraph, encoderGraph } from './artifacts/inference.js';
-export { gradientGraph, stepGraph, type UpdateOptions } from './artifacts/training.js';
+
 export { backward } from './autodiff/backward.js';
 export { rules } from './autodiff/rules/index.js';
 export { byTable, chooseForms, survey } from './forms/choice.js';
@@ -16,6 +13,10 @@ export { operators } from './onnx/ops/index.js';
 export { decodeModel, encodeModel } from './onnx/schema.js';
 export { summarize } from './onnx/summary.js';
 export * from './onnx/types.js';
+export type { Built } from './programs/built.js';
+export { evaluationGraph } from './programs/evaluation.js';
+export { autoencoderGraph, encoderGraph } from './programs/inference.js';
+export { gradientGraph, stepGraph, type UpdateOptions } from './programs/training.js';
 export { type ClassificationOptions, classification } from './tasks/classification.js';
 export { type ProxyOptions, reconstruction } from './tasks/reconstruction.js';
 export { type RestorationOptions, restoration } from './tasks/restoration.js';

@@ -33,15 +33,16 @@ const LAYERS: Record<string, readonly string[]> = {
   'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/proxies': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/tasks': ['graphs/onnx', 'graphs/nn', 'graphs/models', 'graphs/proxies'],
-  'graphs/artifacts': [
+  'graphs/passes': ['graphs/onnx', 'graphs/forms'],
+  'graphs/programs': [
     'graphs/onnx',
     'graphs/nn',
     'graphs/autodiff',
     'graphs/models',
     'graphs/proxies',
     'graphs/tasks',
-    'graphs/forms',
   ],
+  'graphs/ort-training': ['graphs/onnx', 'graphs/nn', 'graphs/tasks', 'graphs/programs'],
 };
 
 describe('imports', () => {

@@ -11,6 +11,6 @@ export interface Outcome {
 
 /**
  * Something that a network can be trained for: adds the inputs and the network to `net.g`. Training, gradient and
- * evaluation graphs are made of any of them (`graphs/artifacts`).
+ * evaluation graphs are made of any of them (`graphs/programs`).
  */
 export type Task = (net: NetworkBuilder) => Outcome;

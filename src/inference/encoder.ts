@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs';
-import { specialize } from '../../graphs/artifacts/specialize.js';
 import { fastForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError, type Model, sizeOf } from '../../graphs/onnx/types.js';
+import { specialize } from '../../graphs/passes/bind-sizes.js';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import type { Engine, Session } from '../runtime/engine.js';

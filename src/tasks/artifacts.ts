@@ -1,6 +1,12 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Built, slotName } from '../../graphs/artifacts/built.js';
+import type { Parameter } from '../../graphs/nn/module.js';
+import type { Value } from '../../graphs/onnx/types.js';
+import {
+  encodeCheckpoint,
+  type NamedTensor,
+  type OnDeviceCheckpoint,
+} from '../../graphs/ort-training/checkpoint.js';
 import {
   type OnDeviceOptimizer,
   onDeviceEvaluationGraph,
@@ -8,14 +14,8 @@ import {
   onDeviceTrainingGraph,
   onDeviceWeightsGraph,
   type RateSchedule,
-} from '../../graphs/artifacts/on-device.js';
-import {
-  encodeCheckpoint,
-  type NamedTensor,
-  type OnDeviceCheckpoint,
-} from '../../graphs/artifacts/on-device-checkpoint.js';
-import type { Parameter } from '../../graphs/nn/module.js';
-import type { Value } from '../../graphs/onnx/types.js';
+} from '../../graphs/ort-training/models.js';
+import { type Built, slotName } from '../../graphs/programs/built.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';

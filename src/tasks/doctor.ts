@@ -42,7 +42,7 @@ const nodeIsNewEnough = () => {
 
 /**
  * What this machine can do.
- * @param options.probeModel a convolution of ones (graphs/artifacts/probe.ts); every provider must run it to count
+ * @param options.probeModel a convolution of ones (graphs/programs/probe.ts); every provider must run it to count
  */
 export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promise<DoctorReport> {
   const providers: ProviderReport[] = [];

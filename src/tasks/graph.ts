@@ -1,10 +1,10 @@
-import { encoderGraph } from '../../graphs/artifacts/inference.js';
 import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
+import { encoderGraph } from '../../graphs/programs/inference.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
 import type { XYZ } from '../data/volume.js';
 import { writeFileAtomic } from '../files.js';

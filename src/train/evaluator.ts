@@ -1,5 +1,5 @@
-import type { Built } from '../../graphs/artifacts/built.js';
 import { featureChannels } from '../../graphs/models/unet3d.js';
+import type { Built } from '../../graphs/programs/built.js';
 import type { Config } from '../config/pretraining.js';
 import type { Batch } from '../data/batches.js';
 import type { PartBatch } from '../data/part-batch.js';

@@ -1,7 +1,3 @@
-import type { Built } from '../../graphs/artifacts/built.js';
-import { evaluationGraph } from '../../graphs/artifacts/evaluation.js';
-import { floatInputs } from '../../graphs/artifacts/float-inputs.js';
-import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/artifacts/training.js';
 import { byTable } from '../../graphs/forms/choice.js';
 import type { Native } from '../../graphs/forms/form.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
@@ -9,6 +5,10 @@ import { type Lowering, lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError } from '../../graphs/onnx/types.js';
+import { floatInputs } from '../../graphs/passes/float-inputs.js';
+import type { Built } from '../../graphs/programs/built.js';
+import { evaluationGraph } from '../../graphs/programs/evaluation.js';
+import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/programs/training.js';
 import type { Task } from '../../graphs/tasks/task.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';

@@ -1,7 +1,8 @@
 /** The proxy task of a pre-training run: its graphs, and what they are fed. */
-import type { Built } from '../../graphs/artifacts/built.js';
-import { featureGraph } from '../../graphs/artifacts/evaluation.js';
+
 import type { DHW } from '../../graphs/nn/input.js';
+import type { Built } from '../../graphs/programs/built.js';
+import { featureGraph } from '../../graphs/programs/evaluation.js';
 import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruction.js';
 import { restoration } from '../../graphs/tasks/restoration.js';
 import type { Config } from '../config/pretraining.js';

@@ -1,13 +1,13 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { encoderGraph } from '../../graphs/artifacts/inference.js';
-import { specialize } from '../../graphs/artifacts/specialize.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
+import { specialize } from '../../graphs/passes/bind-sizes.js';
+import { encoderGraph } from '../../graphs/programs/inference.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';

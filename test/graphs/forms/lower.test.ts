@@ -1,11 +1,11 @@
 import { describe, expect, test } from 'vitest';
-import { specialize } from '../../../graphs/artifacts/specialize.js';
 import { type ChooseForm, fastForms, plainForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { decodeModel, encodeModel } from '../../../graphs/onnx/schema.js';
 import { type Graph, GraphError } from '../../../graphs/onnx/types.js';
+import { specialize } from '../../../graphs/passes/bind-sizes.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { foreignModel, foreignNode, foreignTensor, foreignValue } from '../foreign.js';
 import { noise, relativeError } from '../run.js';

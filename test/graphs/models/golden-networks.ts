@@ -1,7 +1,7 @@
-import type { Built } from '../../../graphs/artifacts/built.js';
-import { gradientGraph } from '../../../graphs/artifacts/training.js';
 import type { ChooseForm } from '../../../graphs/forms/index.js';
 import type { DHW } from '../../../graphs/nn/input.js';
+import type { Built } from '../../../graphs/programs/built.js';
+import { gradientGraph } from '../../../graphs/programs/training.js';
 import { reconstruction } from '../../../graphs/tasks/reconstruction.js';
 import { type Box, partMatrices } from '../../../src/data/parts.js';
 import type { XYZ } from '../../../src/data/volume.js';

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
-import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
-import { gradientGraph } from '../../../graphs/artifacts/training.js';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';
+import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
+import { gradientGraph } from '../../../graphs/programs/training.js';
 import { reconstruction } from '../../../graphs/tasks/reconstruction.js';
 import { restoration } from '../../../graphs/tasks/restoration.js';
 import { nodeEngine } from '../../../src/runtime/node.js';

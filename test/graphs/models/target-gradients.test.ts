@@ -1,10 +1,10 @@
 import { describe, expect, test } from 'vitest';
-import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
-import { gradientGraph } from '../../../graphs/artifacts/training.js';
 import { type ChooseForm, fastForms, plainForms } from '../../../graphs/forms/index.js';
 import type { DHW } from '../../../graphs/nn/input.js';
 import type { NormOptions } from '../../../graphs/nn/layers.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
+import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
+import { gradientGraph } from '../../../graphs/programs/training.js';
 import { type ClassificationLoss, classification } from '../../../graphs/tasks/classification.js';
 import { type SegmentationLoss, segmentation } from '../../../graphs/tasks/segmentation.js';
 import type { Task } from '../../../graphs/tasks/task.js';

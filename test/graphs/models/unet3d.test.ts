@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
 import { featureChannels, type UNet3dOptions } from '../../../graphs/models/unet3d.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
+import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
 import { type ProxyOptions, reconstruction } from '../../../graphs/tasks/reconstruction.js';
 
 const norm = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as const;

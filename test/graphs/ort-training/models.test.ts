@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import {
-  onDeviceEvaluationGraph,
-  onDeviceOptimizerGraph,
-  onDeviceTrainingGraph,
-  onDeviceWeightsGraph,
-  type UpdateModel,
-} from '../../../graphs/artifacts/on-device.js';
-import { encodeCheckpoint } from '../../../graphs/artifacts/on-device-checkpoint.js';
 import { plainForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import type { Parameter } from '../../../graphs/nn/module.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import type { Graph } from '../../../graphs/onnx/types.js';
+import { encodeCheckpoint } from '../../../graphs/ort-training/checkpoint.js';
+import {
+  onDeviceEvaluationGraph,
+  onDeviceOptimizerGraph,
+  onDeviceTrainingGraph,
+  onDeviceWeightsGraph,
+  type UpdateModel,
+} from '../../../graphs/ort-training/models.js';
 import { restoration } from '../../../graphs/tasks/restoration.js';
 import type { Task } from '../../../graphs/tasks/task.js';
 import { resolveConfig } from '../../../src/config/pretraining.js';

@@ -5,9 +5,9 @@
 import { NetworkBuilder, type Parameter } from '../nn/module.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import { type Graph, sizeOf, type Value } from '../onnx/types.js';
+import { type Built, nextName } from '../programs/built.js';
+import { differentiated } from '../programs/training.js';
 import type { Task } from '../tasks/task.js';
-import { type Built, nextName } from './built.js';
-import { differentiated } from './training.js';
 
 /** AdamW with weight decay 0 is Adam. ONNX Runtime's SGD has no momentum. */
 export type OnDeviceOptimizer =

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import { expect, test } from 'vitest';
+import { GraphError } from '../../../graphs/onnx/types.js';
 import {
   decodeCheckpoint,
   encodeCheckpoint,
   type NamedTensor,
   type OnDeviceCheckpoint,
-} from '../../../graphs/artifacts/on-device-checkpoint.js';
-import { GraphError } from '../../../graphs/onnx/types.js';
+} from '../../../graphs/ort-training/checkpoint.js';
 
 const tensor: fc.Arbitrary<NamedTensor> = fc
   .tuple(fc.string({ minLength: 1 }), fc.array(fc.integer({ min: 1, max: 4 }), { maxLength: 4 }))

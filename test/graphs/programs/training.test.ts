@@ -1,18 +1,18 @@
 import { describe, expect, test } from 'vitest';
-import { type Built, gradientName, nextName, slotName } from '../../../graphs/artifacts/built.js';
-import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
+import { plainForms } from '../../../graphs/forms/index.js';
+import { lower } from '../../../graphs/forms/lower.js';
+import { toModel } from '../../../graphs/onnx/model.js';
+import { encodeModel } from '../../../graphs/onnx/schema.js';
+import { sizeOf } from '../../../graphs/onnx/types.js';
+import { type Built, gradientName, nextName, slotName } from '../../../graphs/programs/built.js';
+import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
 import {
   accumulateGraph,
   applyGraph,
   gradientGraph,
   stepGraph,
   type UpdateOptions,
-} from '../../../graphs/artifacts/training.js';
-import { plainForms } from '../../../graphs/forms/index.js';
-import { lower } from '../../../graphs/forms/lower.js';
-import { toModel } from '../../../graphs/onnx/model.js';
-import { encodeModel } from '../../../graphs/onnx/schema.js';
-import { sizeOf } from '../../../graphs/onnx/types.js';
+} from '../../../graphs/programs/training.js';
 import { type ClassificationOptions, classification } from '../../../graphs/tasks/classification.js';
 import { segmentation } from '../../../graphs/tasks/segmentation.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
