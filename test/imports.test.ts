@@ -32,7 +32,7 @@ const LAYERS: Record<string, readonly string[]> = {
   'graphs/forms': ['graphs/onnx'],
   'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/proxies': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
-  'graphs/tasks': ['graphs/onnx', 'graphs/nn', 'graphs/models', 'graphs/proxies'],
+  'graphs/objectives': ['graphs/onnx', 'graphs/nn', 'graphs/models', 'graphs/proxies'],
   'graphs/passes': ['graphs/onnx', 'graphs/forms'],
   'graphs/programs': [
     'graphs/onnx',
@@ -40,9 +40,9 @@ const LAYERS: Record<string, readonly string[]> = {
     'graphs/autodiff',
     'graphs/models',
     'graphs/proxies',
-    'graphs/tasks',
+    'graphs/objectives',
   ],
-  'graphs/ort-training': ['graphs/onnx', 'graphs/nn', 'graphs/tasks', 'graphs/programs'],
+  'graphs/ort-training': ['graphs/onnx', 'graphs/nn', 'graphs/objectives', 'graphs/programs'],
 };
 
 describe('imports', () => {

@@ -3,11 +3,11 @@
  * backward pass as our own step; only where sums and updates go is different. Names and orders are the interface's.
  */
 import { NetworkBuilder, type Parameter } from '../nn/module.js';
+import type { Task } from '../objectives/objective.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import { type Graph, sizeOf, type Value } from '../onnx/types.js';
 import { type Built, nextName } from '../programs/built.js';
 import { differentiated } from '../programs/training.js';
-import type { Task } from '../tasks/task.js';
 
 /** AdamW with weight decay 0 is Adam. ONNX Runtime's SGD has no momentum. */
 export type OnDeviceOptimizer =

@@ -1,9 +1,9 @@
 import { encoder, features } from '../models/unet3d.js';
 import { NetworkBuilder } from '../nn/module.js';
+import type { Task } from '../objectives/objective.js';
+import type { ProxyOptions } from '../objectives/reconstruction.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import { parts2whole } from '../proxies/parts2whole.js';
-import type { ProxyOptions } from '../tasks/reconstruction.js';
-import type { Task } from '../tasks/task.js';
 import type { Built } from './built.js';
 
 /** What the network says of a batch, without training it: the outputs of the task. */

@@ -8,9 +8,9 @@ import {
   optimizerSlots,
   type UpdateScalars,
 } from '../nn/optimizers.js';
+import type { Outcome, Task } from '../objectives/objective.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
-import type { Outcome, Task } from '../tasks/task.js';
 import { type Built, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
 

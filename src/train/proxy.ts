@@ -1,10 +1,10 @@
 /** The proxy task of a pre-training run: its graphs, and what they are fed. */
 
 import type { DHW } from '../../graphs/nn/input.js';
+import { type ProxyOptions, reconstruction } from '../../graphs/objectives/reconstruction.js';
+import { restoration } from '../../graphs/objectives/restoration.js';
 import type { Built } from '../../graphs/programs/built.js';
 import { featureGraph } from '../../graphs/programs/evaluation.js';
-import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruction.js';
-import { restoration } from '../../graphs/tasks/restoration.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
 import type { Batch, SamplingOptions } from '../data/batches.js';

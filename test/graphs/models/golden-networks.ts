@@ -1,8 +1,8 @@
 import type { ChooseForm } from '../../../graphs/forms/index.js';
 import type { DHW } from '../../../graphs/nn/input.js';
+import { reconstruction } from '../../../graphs/objectives/reconstruction.js';
 import type { Built } from '../../../graphs/programs/built.js';
 import { gradientGraph } from '../../../graphs/programs/training.js';
-import { reconstruction } from '../../../graphs/tasks/reconstruction.js';
 import { type Box, partMatrices } from '../../../src/data/parts.js';
 import type { XYZ } from '../../../src/data/volume.js';
 import type { Engine, EngineTensor } from '../../../src/runtime/engine.js';

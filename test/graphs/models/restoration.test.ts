@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';
+import { reconstruction } from '../../../graphs/objectives/reconstruction.js';
+import { restoration } from '../../../graphs/objectives/restoration.js';
 import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
 import { gradientGraph } from '../../../graphs/programs/training.js';
-import { reconstruction } from '../../../graphs/tasks/reconstruction.js';
-import { restoration } from '../../../graphs/tasks/restoration.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { runGraph } from '../run.js';
 import { expectAll } from './expect-all.js';

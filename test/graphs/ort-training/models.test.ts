@@ -2,6 +2,8 @@ import { describe, expect, test } from 'vitest';
 import { plainForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import type { Parameter } from '../../../graphs/nn/module.js';
+import type { Task } from '../../../graphs/objectives/objective.js';
+import { restoration } from '../../../graphs/objectives/restoration.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import type { Graph } from '../../../graphs/onnx/types.js';
@@ -13,8 +15,6 @@ import {
   onDeviceWeightsGraph,
   type UpdateModel,
 } from '../../../graphs/ort-training/models.js';
-import { restoration } from '../../../graphs/tasks/restoration.js';
-import type { Task } from '../../../graphs/tasks/task.js';
 import { resolveConfig } from '../../../src/config/pretraining.js';
 import type { Tensors } from '../../../src/runtime/engine.js';
 import { wasmEngine, wasmTrainingSession } from '../../../src/runtime/web-node.js';

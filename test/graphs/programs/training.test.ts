@@ -1,6 +1,8 @@
 import { describe, expect, test } from 'vitest';
 import { plainForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
+import { type ClassificationOptions, classification } from '../../../graphs/objectives/classification.js';
+import { segmentation } from '../../../graphs/objectives/segmentation.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
@@ -13,8 +15,6 @@ import {
   stepGraph,
   type UpdateOptions,
 } from '../../../graphs/programs/training.js';
-import { type ClassificationOptions, classification } from '../../../graphs/tasks/classification.js';
-import { segmentation } from '../../../graphs/tasks/segmentation.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { initialize } from '../../../src/train/initialize.js';

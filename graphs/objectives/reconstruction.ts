@@ -1,7 +1,7 @@
 import type { UNet3dOptions } from '../models/unet3d.js';
 import { type Parts2WholeOptions, parts2whole } from '../proxies/parts2whole.js';
-import { type ContrastiveTerm, redraw } from './redraw.js';
-import type { Task } from './task.js';
+import { type ContrastiveTerm, redraw } from './autoencoding.js';
+import type { Task } from './objective.js';
 
 /** Everything that decides what a pre-training run computes. */
 export interface ProxyOptions extends Parts2WholeOptions {

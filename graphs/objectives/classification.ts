@@ -11,7 +11,7 @@ import type { NetworkBuilder } from '../nn/module.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
 import { type ImageOptions, imageInput, sampleWeights } from './image.js';
-import type { Outcome, Task } from './task.js';
+import type { Outcome, Task } from './objective.js';
 
 export type ClassificationLoss =
   /** Each output is a question of its own, answered by its sigmoid; `positiveWeights`, one an output, count its yes more. */

@@ -1,7 +1,7 @@
 import type { UNet3dOptions } from '../models/unet3d.js';
 import { type GenesisOptions, genesis } from '../proxies/genesis.js';
-import { redraw } from './redraw.js';
-import type { Task } from './task.js';
+import { redraw } from './autoencoding.js';
+import type { Task } from './objective.js';
 
 export interface RestorationOptions extends GenesisOptions {
   readonly network: UNet3dOptions;

@@ -2,7 +2,7 @@ import { autoencoder, features, type UNet3dOptions } from '../models/unet3d.js';
 import { contrastiveLoss, meanSquaredError, squaredErrorPerSample } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import type { Sample } from '../proxies/sample.js';
-import type { Outcome } from './task.js';
+import type { Outcome } from './objective.js';
 
 /** weight · NT-Xent of the features of parts, added to the loss. */
 export interface ContrastiveTerm {

@@ -9,7 +9,7 @@ import {
 } from '../nn/losses.js';
 import type { Value } from '../onnx/types.js';
 import { type ImageOptions, imageInput, sampleWeights } from './image.js';
-import type { Task } from './task.js';
+import type { Task } from './objective.js';
 
 export type SegmentationLoss =
   /** Soft Dice over the whole batch, mean of the classes. */
