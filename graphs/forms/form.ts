@@ -2,7 +2,7 @@ import type { GraphBuilder } from '../onnx/builder.js';
 import type { ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf, OperatorName } from '../onnx/ops/index.js';
 import type { Node, Value } from '../onnx/types.js';
-import type { Planes } from './planes.js';
+import type { Planes } from './blocked/slice-pairs.js';
 
 /** ONNX Runtime's blocked layout on one engine. */
 export interface Native {

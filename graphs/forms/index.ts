@@ -1,19 +1,5 @@
 import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
-import { addPlanes } from './add-planes.js';
-import {
-  batchNorm,
-  batchNormGrad,
-  batchNormGradPlanes,
-  batchNormPlanes,
-  channelAffine,
-  channelAffinePlanes,
-} from './batch-norm.js';
-import {
-  convInputGrad,
-  convWeightGradFlat,
-  convWeightGradSlices,
-  convWeightGradStacked,
-} from './convolution.js';
+import { addPlanes } from './blocked/add.js';
 import {
   convFirstPlanes,
   convInputGradPlanes,
@@ -25,12 +11,31 @@ import {
   convReluQuads,
   convWeightGradFirstPlanes,
   convWeightGradPlanes,
-} from './convolution-planes.js';
+} from './blocked/convolution.js';
+import { maxPoolGradPlanes, maxPoolPlanes } from './blocked/max-pool.js';
+import { pointwiseInputGradPlanes, pointwisePlanes, pointwiseWeightGradPlanes } from './blocked/pointwise.js';
+import {
+  upsampleConvInputGradPlanes,
+  upsampleConvPlanes,
+  upsampleConvWeightGradPlanes,
+} from './blocked/upsample-convolution.js';
 import type { Call, Form } from './form.js';
-import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
-import { maxPoolGradPlanes, maxPoolPlanes } from './max-pool-planes.js';
-import { pointwiseInputGradPlanes, pointwisePlanes, pointwiseWeightGradPlanes } from './pointwise-planes.js';
-import { asItIs, convRelu } from './standard.js';
+import {
+  batchNorm,
+  batchNormGrad,
+  batchNormGradPlanes,
+  batchNormPlanes,
+  channelAffine,
+  channelAffinePlanes,
+} from './reference/batch-norm.js';
+import {
+  convInputGrad,
+  convWeightGradFlat,
+  convWeightGradSlices,
+  convWeightGradStacked,
+} from './reference/convolution.js';
+import { maxPoolGradMask, maxPoolGradScatter } from './reference/max-pool.js';
+import { asItIs, convRelu } from './reference/standard.js';
 import {
   phasesForward,
   phasesInputGrad,
@@ -38,12 +43,7 @@ import {
   plainForward,
   plainInputGrad,
   plainWeightGrad,
-} from './upsample-convolution.js';
-import {
-  upsampleConvInputGradPlanes,
-  upsampleConvPlanes,
-  upsampleConvWeightGradPlanes,
-} from './upsample-planes.js';
+} from './reference/upsample-convolution.js';
 
 /** Operators that have forms: those that must be lowered, and ONNX operators with faster equivalents. */
 export type FormedName = MeaningName | 'Add' | 'Conv' | 'MaxPool';

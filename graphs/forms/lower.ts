@@ -1,10 +1,10 @@
 import { GraphBuilder } from '../onnx/builder.js';
 import { operatorOf } from '../onnx/registry.js';
 import { type Graph, GraphError, type Node, type Opsets, type Value } from '../onnx/types.js';
+import { fromPlanes, halvesOf, isPlanes, type Planes, toPlanes } from './blocked/slice-pairs.js';
 import { callsOf, needed, readsOf } from './calls.js';
 import type { Call, Form, Native, Operands } from './form.js';
 import { type ChooseForm, forms, hasForms } from './index.js';
-import { fromPlanes, halvesOf, isPlanes, type Planes, toPlanes } from './planes.js';
 
 /** What the values of a graph have become: plain tensors, planes, or both once a form has asked for the other. */
 class Lowered {

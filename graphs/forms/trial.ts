@@ -2,9 +2,17 @@
 import { GraphBuilder } from '../onnx/builder.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import { formatShape, type Graph, type Value } from '../onnx/types.js';
+import {
+  chunkRanges,
+  fromPlanes,
+  halvesOf,
+  isPlanes,
+  type Planes,
+  shapeOf,
+  toPlanes,
+} from './blocked/slice-pairs.js';
 import type { Call, Form, Native, Operands } from './form.js';
 import { candidatesFor, type FormedName, forms } from './index.js';
-import { chunkRanges, fromPlanes, halvesOf, isPlanes, type Planes, shapeOf, toPlanes } from './planes.js';
 
 export type Layout = 'plain' | 'planes';
 

@@ -1,4 +1,4 @@
-import { depthwise } from '../../graphs/forms/blocked.js';
+import { depthwise } from '../../graphs/forms/blocked/nchwc.js';
 import type { Native } from '../../graphs/forms/form.js';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { toModel } from '../../graphs/onnx/model.js';

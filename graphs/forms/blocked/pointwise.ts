@@ -1,8 +1,8 @@
 /** 1×1×1 convolutions from planes to fewer channels than a block: the head of the network. */
-import type { GraphBuilder } from '../onnx/builder.js';
-import type { Value } from '../onnx/types.js';
-import { unblocked } from './blocked.js';
-import type { Native, PlanesForm } from './form.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import type { Value } from '../../onnx/types.js';
+import type { Native, PlanesForm } from '../form.js';
+import { unblocked } from './nchwc.js';
 import {
   chunkRanges,
   everySecond,
@@ -15,7 +15,7 @@ import {
   type PlanesShape,
   shapeOf,
   total,
-} from './planes.js';
+} from './slice-pairs.js';
 
 interface Window {
   readonly kernel_shape?: readonly number[] | undefined;

@@ -1,8 +1,8 @@
-import type { Value } from '../onnx/types.js';
-import { depthwise, STEEP, sameKernel, weave } from './blocked.js';
-import type { Native, PlanesForm } from './form.js';
-import { behindRelu } from './max-pool.js';
-import { allSlices, chunkRanges, fitsPlanes, slicesFrom, splitSlices } from './planes.js';
+import type { Value } from '../../onnx/types.js';
+import type { Native, PlanesForm } from '../form.js';
+import { behindRelu } from '../reference/max-pool.js';
+import { depthwise, STEEP, sameKernel, weave } from './nchwc.js';
+import { allSlices, chunkRanges, fitsPlanes, slicesFrom, splitSlices } from './slice-pairs.js';
 
 const HALVING = { kernel_shape: [2, 2], strides: [2, 2] };
 const TWICE = '2,2,2';

@@ -1,6 +1,7 @@
-import { blockSum, repeat } from '../onnx/blocks.js';
-import type { GraphBuilder } from '../onnx/builder.js';
-import { knownShape, type Value } from '../onnx/types.js';
+import { blockSum, repeat } from '../../onnx/blocks.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, type Value } from '../../onnx/types.js';
+import type { Native, PlainForm } from '../form.js';
 import {
   convInputGrad,
   convWeightGradSlices,
@@ -8,7 +9,6 @@ import {
   tapsOf,
   timesTransposed,
 } from './convolution.js';
-import type { Native, PlainForm } from './form.js';
 
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
 const TWICE = [2, 2, 2];

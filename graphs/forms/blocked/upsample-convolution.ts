@@ -6,8 +6,10 @@
  *   odd = (w₀+w₁)·xᵢ + w₂·xᵢ₊₁ = S·xᵢ + w₂·(xᵢ₊₁ − xᵢ):
  * they share S·xᵢ, so three products do instead of four. Within a slice each phase is a 2×2 convolution.
  */
-import type { GraphBuilder } from '../onnx/builder.js';
-import { knownShape, type Value } from '../onnx/types.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, type Value } from '../../onnx/types.js';
+import type { Native, PlanesForm } from '../form.js';
+import { FOLD } from '../reference/upsample-convolution.js';
 import {
   blockedWeights,
   depthwise,
@@ -16,8 +18,7 @@ import {
   tapsFirst,
   unblocked,
   weave,
-} from './blocked.js';
-import type { Native, PlanesForm } from './form.js';
+} from './nchwc.js';
 import {
   allSlices,
   chunkRanges,
@@ -28,8 +29,7 @@ import {
   slicesFrom,
   splitSlices,
   total,
-} from './planes.js';
-import { FOLD } from './upsample-convolution.js';
+} from './slice-pairs.js';
 
 const PHASES = [0, 1].flatMap((row) => [0, 1].map((column) => [row, column] as const));
 

@@ -1,6 +1,6 @@
-import type { GivenAttributes } from '../onnx/operator.js';
-import type { AttributesOf } from '../onnx/ops/index.js';
-import type { PlainForm } from './form.js';
+import type { GivenAttributes } from '../../onnx/operator.js';
+import type { AttributesOf } from '../../onnx/ops/index.js';
+import type { PlainForm } from '../form.js';
 
 /** An ONNX operator as it is. */
 export const asItIs = <K extends 'Add' | 'Conv' | 'MaxPool'>(operator: K): PlainForm<K> => ({

@@ -1,10 +1,10 @@
 /** 3×3×3 convolutions on planes. */
-import type { GraphBuilder } from '../onnx/builder.js';
-import type { ResolvedAttributes } from '../onnx/operator.js';
-import type { AttributesOf } from '../onnx/ops/index.js';
-import type { Value } from '../onnx/types.js';
-import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './blocked.js';
-import type { Native, PlanesForm } from './form.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import type { ResolvedAttributes } from '../../onnx/operator.js';
+import type { AttributesOf } from '../../onnx/ops/index.js';
+import type { Value } from '../../onnx/types.js';
+import type { Native, PlanesForm } from '../form.js';
+import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './nchwc.js';
 import {
   chunkRanges,
   everySecond,
@@ -16,8 +16,8 @@ import {
   type Planes,
   shapeOf,
   total,
-} from './planes.js';
-import { type DepthFiltering, IN_PLANE, pairwise, quadwise } from './winograd-depth.js';
+} from './slice-pairs.js';
+import { type DepthFiltering, IN_PLANE, pairwise, quadwise } from './winograd.js';
 
 /** A ReLU costs nothing where the result is written. */
 const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;

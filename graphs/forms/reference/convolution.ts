@@ -1,6 +1,6 @@
-import type { GraphBuilder } from '../onnx/builder.js';
-import { knownShape, sizeOf, type Value } from '../onnx/types.js';
-import type { Native, PlainForm } from './form.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import type { Native, PlainForm } from '../form.js';
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => i + from);

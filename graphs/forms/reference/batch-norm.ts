@@ -1,8 +1,8 @@
-import type { GraphBuilder } from '../onnx/builder.js';
-import { knownShape, sizeOf, type Value } from '../onnx/types.js';
-import { depthwise, perChannel, STEEP, sameKernel } from './blocked.js';
-import type { PlainForm, PlanesForm } from './form.js';
-import { channelSums, fitsPlanes, mapHalves } from './planes.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import { depthwise, perChannel, STEEP, sameKernel } from '../blocked/nchwc.js';
+import { channelSums, fitsPlanes, mapHalves } from '../blocked/slice-pairs.js';
+import type { PlainForm, PlanesForm } from '../form.js';
 
 /** A vector of C values as [1,C,1,1], to broadcast over [N,C,S,W]. */
 const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1, 1]);

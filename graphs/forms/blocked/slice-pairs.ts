@@ -7,9 +7,9 @@
  * neighbouring slices is one operator on whole tensors. Large feature maps are cut along depth into chunks, so
  * that what one operator writes is still in the processor's cache when the next one reads it.
  */
-import type { GraphBuilder } from '../onnx/builder.js';
-import { knownShape, sizeOf, type Value } from '../onnx/types.js';
-import type { Native } from './form.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import type { Native } from '../form.js';
 
 export interface Pair {
   readonly even: Value;

@@ -1,7 +1,7 @@
-import type { GraphBuilder } from '../onnx/builder.js';
-import { findOperator } from '../onnx/registry.js';
-import { knownShape, type Node, sizeOf, type Value } from '../onnx/types.js';
-import type { PlainForm } from './form.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { findOperator } from '../../onnx/registry.js';
+import { knownShape, type Node, sizeOf, type Value } from '../../onnx/types.js';
+import type { PlainForm } from '../form.js';
 
 /** dy scattered to where the forward pass found each window's first maximum. */
 export const maxPoolGradScatter: PlainForm<'MaxPoolGrad'> = {

@@ -1,6 +1,6 @@
 /** Building blocks on tensors [S,C,H,W] in ONNX Runtime's blocked layout, such as the halves of planes. */
-import type { GraphBuilder } from '../onnx/builder.js';
-import { knownShape, sizeOf, type Value } from '../onnx/types.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 
 interface DepthwiseOptions {
   readonly bias?: Value;

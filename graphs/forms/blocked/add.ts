@@ -1,6 +1,6 @@
-import { formatShape, type Node } from '../onnx/types.js';
-import type { PlanesForm } from './form.js';
-import { fitsPlanes, mapHalves } from './planes.js';
+import { formatShape, type Node } from '../../onnx/types.js';
+import type { PlanesForm } from '../form.js';
+import { fitsPlanes, mapHalves } from './slice-pairs.js';
 
 /** Operators whose first output is a feature map. */
 const MAKERS: ReadonlySet<string> = new Set([

@@ -1,11 +1,11 @@
 /** Winograd's minimal filtering (Winograd 1980; Lavin & Gray 2016) of planes, along depth. */
-import type { GraphBuilder } from '../onnx/builder.js';
-import type { GivenAttributes } from '../onnx/operator.js';
-import type { AttributesOf } from '../onnx/ops/index.js';
-import type { Value } from '../onnx/types.js';
-import { depthwise, sameKernel } from './blocked.js';
-import type { Native } from './form.js';
-import { chunkRanges, neighbours, type Pair, type Planes, type PlanesShape } from './planes.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import type { GivenAttributes } from '../../onnx/operator.js';
+import type { AttributesOf } from '../../onnx/ops/index.js';
+import type { Value } from '../../onnx/types.js';
+import type { Native } from '../form.js';
+import { depthwise, sameKernel } from './nchwc.js';
+import { chunkRanges, neighbours, type Pair, type Planes, type PlanesShape } from './slice-pairs.js';
 
 /** What is done where the last convolution of a slice writes its result. */
 interface Last {
