@@ -29,11 +29,11 @@ const LAYERS: Record<string, readonly string[]> = {
   'graphs/onnx': [],
   'graphs/autodiff': ['graphs/onnx'],
   'graphs/nn': ['graphs/onnx'],
-  'graphs/forms': ['graphs/onnx'],
+  'graphs/forms': ['graphs/onnx', 'graphs/passes'],
   'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/proxies': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/objectives': ['graphs/onnx', 'graphs/nn', 'graphs/models', 'graphs/proxies'],
-  'graphs/passes': ['graphs/onnx', 'graphs/forms'],
+  'graphs/passes': ['graphs/onnx'],
   'graphs/programs': [
     'graphs/onnx',
     'graphs/nn',

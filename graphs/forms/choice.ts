@@ -2,7 +2,8 @@
 import type { OperatorName } from '../onnx/ops/index.js';
 import { operatorOf } from '../onnx/registry.js';
 import type { Graph, Value } from '../onnx/types.js';
-import { callsOf, needed, readsOf } from './calls.js';
+import { needed, readsOf } from '../passes/needed.js';
+import { callsOf } from './calls.js';
 import type { Call, Native } from './form.js';
 import { type ChooseForm, candidatesFor, type FormedName, fastForms, hasForms } from './index.js';
 import { conversionGraph, conversionKey, type Layout, patternKey, type Trial, trialOf } from './trial.js';

@@ -1,4 +1,4 @@
-import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
+import type { HighLevelName, OperatorName } from '../onnx/ops/index.js';
 import { addPlanes } from './blocked/add.js';
 import {
   convFirstPlanes,
@@ -46,7 +46,7 @@ import {
 } from './reference/upsample-convolution.js';
 
 /** Operators that have forms: those that must be lowered, and ONNX operators with faster equivalents. */
-export type FormedName = MeaningName | 'Add' | 'Conv' | 'MaxPool';
+export type FormedName = HighLevelName | 'Add' | 'Conv' | 'MaxPool';
 
 /** Every form of every operator. `plain` is the definition, and always applies. */
 export const forms: {

@@ -1,8 +1,9 @@
 import { GraphBuilder } from '../onnx/builder.js';
 import { operatorOf } from '../onnx/registry.js';
 import { type Graph, GraphError, type Node, type Opsets, type Value } from '../onnx/types.js';
+import { needed, readsOf } from '../passes/needed.js';
 import { fromPlanes, halvesOf, isPlanes, type Planes, toPlanes } from './blocked/slice-pairs.js';
-import { callsOf, needed, readsOf } from './calls.js';
+import { callsOf } from './calls.js';
 import type { Call, Form, Native, Operands } from './form.js';
 import { type ChooseForm, forms, hasForms } from './index.js';
 

@@ -90,7 +90,7 @@ export function operator<const S extends AttributeSpecs>(
 }
 
 /** The domain of operators that only exist between building and lowering. */
-export const MEANING_DOMAIN = 'parts2whole';
+export const INTERNAL_DOMAIN = 'parts2whole';
 
 /** ONNX's multidirectional broadcasting of two shapes. @throws GraphError naming both. */
 export function broadcast(a: Shape, b: Shape): Shape {

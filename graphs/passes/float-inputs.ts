@@ -1,13 +1,16 @@
-import type { ElementType, Graph, Value } from '../onnx/types.js';
-
-const WHOLE: ReadonlySet<ElementType> = new Set(['int16', 'uint8']);
-
 /**
- * The same graph with float32 in place of int16 and uint8 inputs, whose values floats hold exactly: ONNX Runtime on WebGPU
- * cannot cast them. Casts of what is float32 already cost nothing.
+ * A graph that takes float32 in place of int16 and uint8, whose values floats hold exactly: ONNX Runtime on WebGPU cannot
+ * cast them.
+ *
+ * - All that {@link rebuild} promises.
+ * - No input is of int16 or uint8; names, order and sizes of inputs, and all results, stay the same.
+ * - Casts stay: of what is float32 already they cost nothing.
  */
-export function floatInputs(graph: Graph): Graph {
-  const asFloat = (value: Value): Value => (WHOLE.has(value.type) ? { ...value, type: 'float32' } : value);
-  const inputs = graph.inputs.map(asFloat);
-  return { ...graph, inputs, values: new Map([...graph.values, ...inputs.map((v) => [v.name, v] as const)]) };
-}
+import type { ElementType, Graph } from '../onnx/types.js';
+import { rebuild } from './rebuild.js';
+
+const INTEGERS: ReadonlySet<ElementType> = new Set(['int16', 'uint8']);
+
+/** @throws GraphError when a node wants the integers */
+export const floatInputs = (graph: Graph): Graph =>
+  rebuild(graph, (input) => (INTEGERS.has(input.type) ? { ...input, type: 'float32' } : input));

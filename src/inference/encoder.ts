@@ -4,7 +4,8 @@ import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError, type Model, sizeOf } from '../../graphs/onnx/types.js';
-import { specialize } from '../../graphs/passes/bind-sizes.js';
+import { bindSizes } from '../../graphs/passes/bind-sizes.js';
+import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import type { Engine, Session } from '../runtime/engine.js';
@@ -51,7 +52,7 @@ async function load(
   if (!native) return engine.load(bytes, { threads });
   // In chunks of one pair of slices, which need no copies of their neighbours.
   const lowering = { choose: fastForms, native: { ...native, chunk: 1 } };
-  const lowered = lower(specialize(graph, { hu: shape }), lowering);
+  const lowered = lower(fuseConvRelu(bindSizes(graph, { hu: shape })), lowering);
   return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
 }
 

@@ -6,7 +6,8 @@ import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
-import { specialize } from '../../graphs/passes/bind-sizes.js';
+import { bindSizes } from '../../graphs/passes/bind-sizes.js';
+import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import { encoderGraph } from '../../graphs/programs/inference.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import { openEncoder } from '../../src/inference/encoder.js';
@@ -107,7 +108,7 @@ describe('an opened encoder', () => {
 
 test('a specialised graph computes no layout of stored weights in every run', (context) => {
   const native = needBlockedLayout(context);
-  const graph = lower(specialize(exported('float32'), { hu: [1, 16, 16, 16] }), {
+  const graph = lower(fuseConvRelu(bindSizes(exported('float32'), { hu: [1, 16, 16, 16] })), {
     choose: fastForms,
     native,
   });

@@ -28,5 +28,5 @@ export const operators = {
 export type OperatorName = keyof typeof operators;
 /** Operators of the ONNX standard. */
 export type StandardName = Exclude<keyof typeof standard, 'FusedMatMul'>;
-export type MeaningName = keyof typeof meaning;
+export type HighLevelName = keyof typeof meaning;
 export type AttributesOf<K extends OperatorName> = (typeof operators)[K]['attributes'];

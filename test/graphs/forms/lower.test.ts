@@ -5,7 +5,8 @@ import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { decodeModel, encodeModel } from '../../../graphs/onnx/schema.js';
 import { type Graph, GraphError } from '../../../graphs/onnx/types.js';
-import { specialize } from '../../../graphs/passes/bind-sizes.js';
+import { bindSizes } from '../../../graphs/passes/bind-sizes.js';
+import { fuseConvRelu } from '../../../graphs/passes/fuse-conv-relu.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { foreignModel, foreignNode, foreignTensor, foreignValue } from '../foreign.js';
 import { noise, relativeError } from '../run.js';
@@ -13,8 +14,8 @@ import { noise, relativeError } from '../run.js';
 const NATIVE = { block: 16, chunk: 64 };
 const PASSES: readonly (readonly [string, (graph: Graph) => Graph])[] = [
   ['lower', (graph) => lower(graph, { choose: plainForms })],
-  ['specialize', (graph) => specialize(graph, {})],
-  ['both', (graph) => lower(specialize(graph, {}), { choose: fastForms })],
+  ['bindSizes', (graph) => bindSizes(graph, {})],
+  ['both', (graph) => lower(fuseConvRelu(bindSizes(graph, {})), { choose: fastForms })],
 ];
 
 async function run(bytes: Uint8Array, feeds: Record<string, Float32Array>, shape: readonly number[]) {
@@ -138,6 +139,21 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
       inputs: [foreignValue('x', [1, 2, 8])],
       outputs: [foreignValue('y', [1, 2, 4])],
     });
+
+  test('takes them on a convolution with a ReLU, too', async () => {
+    const bytes = foreignModel({
+      nodes: [
+        foreignNode('Conv', ['x', 'w', 'b'], ['c'], window({ kernel_shape: [1], auto_pad: 'NOTSET' })),
+        foreignNode('Relu', ['c'], ['y']),
+      ],
+      inputs: [foreignValue('x', [1, 2, 8])],
+      initializers: [foreignTensor('w', [2, 2, 1], [1, 2, 3, 4]), foreignTensor('b', [2], [0.5, -0.5])],
+      outputs: [foreignValue('y', [1, 2, 8])],
+    });
+    const x = noise(16, 1);
+    const passed = encodeModel(toModel(pass(decodeModel(bytes).graph)));
+    expect(await run(passed, { x }, [1, 2, 8])).toEqual(await run(bytes, { x }, [1, 2, 8]));
+  });
 
   test('takes attributes that it does not know where they change nothing', async () => {
     const bytes = pooling({ auto_pad: 'NOTSET', ceil_mode: 0, dilations: [1], storage_order: 0 });
