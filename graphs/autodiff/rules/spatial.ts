@@ -1,6 +1,6 @@
 import { blockSum, repeat } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
-import type { meaning } from '../../onnx/ops/meaning.js';
+import type { meaning } from '../../onnx/ops/high-level.js';
 import { resolveWindow, type spatial, type Window } from '../../onnx/ops/spatial.js';
 import { GraphError, knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import { noGradient, type Rules } from '../rule.js';

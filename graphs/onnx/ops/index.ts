@@ -1,8 +1,8 @@
 import { blocked } from './blocked.js';
 import { control } from './control.js';
 import { elementwise } from './elementwise.js';
+import { meaning } from './high-level.js';
 import { linear } from './linear.js';
-import { meaning } from './meaning.js';
 import { onDevice } from './on-device.js';
 import { reductions } from './reduce.js';
 import { shaping } from './shape.js';
