@@ -65,7 +65,7 @@ export interface Lowering {
 }
 
 /**
- * Replaces every operator that only says what is meant by ONNX operators, and ONNX operators by faster equivalents,
+ * Replaces every high-level operator by ONNX operators, and ONNX operators by faster equivalents,
  * in the form that `choose` names, and drops what no output needs. Inputs and outputs keep names and order; the
  * bodies of loops and branches are lowered too.
  * @throws GraphError when an unknown form, or one that does not apply, was chosen; for an operator that is unknown

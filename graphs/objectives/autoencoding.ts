@@ -2,7 +2,7 @@ import { autoencoder, features, type UNet3dOptions } from '../models/unet3d.js';
 import { contrastiveLoss, meanSquaredError, squaredErrorPerSample } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import type { Sample } from '../proxies/sample.js';
-import type { Outcome } from './objective.js';
+import type { LossAndOutputs } from './objective.js';
 
 /** weight · NT-Xent of the features of parts, added to the loss. */
 export interface ContrastiveTerm {
@@ -11,16 +11,16 @@ export interface ContrastiveTerm {
 }
 
 /**
- * What a network makes of the samples of any proxy task: it is given what is left of a whole and has to draw the whole,
- * judged by the mean squared error, to which a contrastive term may be added. An evaluation returns `loss` [N], `part`, `whole` and `reconstruction`
- * [N,1,D,H,W], and `features` [N,C].
+ * The objective of every proxy task: an autoencoder is given what is left of a whole and reconstructs the whole, under the
+ * mean squared error, to which a contrastive term may be added. An evaluation returns `loss` [N], `part`, `whole` and
+ * `reconstruction` [N,1,D,H,W], and `features` [N,C].
  */
-export function redraw(
+export function autoencoding(
   net: NetworkBuilder,
   { part, whole }: Sample,
   network: UNet3dOptions,
   contrastive: ContrastiveTerm | null,
-): Outcome {
+): LossAndOutputs {
   const { g } = net;
   const { encoded, output } = autoencoder(net, part, network);
   return {

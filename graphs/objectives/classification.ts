@@ -11,7 +11,7 @@ import type { NetworkBuilder } from '../nn/module.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
 import { type ImageOptions, imageInput, sampleWeights } from './image.js';
-import type { Outcome, Task } from './objective.js';
+import type { LossAndOutputs, Objective } from './objective.js';
 
 export type ClassificationLoss =
   /** Each output is a question of its own, answered by its sigmoid; `positiveWeights`, one an output, count its yes more. */
@@ -23,10 +23,10 @@ export interface ClassificationOptions extends ImageOptions, ClassifierOptions {
   readonly loss: ClassificationLoss;
 }
 
-type JudgeOptions = Pick<ClassificationOptions, 'batch' | 'outputs' | 'loss'>;
+type LossOptions = Pick<ClassificationOptions, 'batch' | 'outputs' | 'loss'>;
 
-/** What a loss makes of logits [N,n]. */
-interface Judged {
+/** The loss of logits [N,n], sample by sample. */
+interface SampleLosses {
   /** [N] */
   readonly losses: Value;
   /** [N] */
@@ -35,12 +35,12 @@ interface Judged {
   readonly probabilities: () => Value;
 }
 
-function judge(
+function sampleLosses(
   g: GraphBuilder,
   logits: Value,
   weights: Value,
-  { loss, batch, outputs }: JudgeOptions,
-): Judged {
+  { loss, batch, outputs }: LossOptions,
+): SampleLosses {
   if (loss.name === 'binaryCrossEntropy') {
     const label = g.input('label', 'float32', [batch, outputs]);
     return {
@@ -59,15 +59,15 @@ function judge(
   };
 }
 
-/** What becomes of logits, whatever they were made of. */
-function outcomeOf({ g }: NetworkBuilder, logits: Value, options: JudgeOptions): Outcome {
-  const judged = g.scope('loss', () => judge(g, logits, sampleWeights(g, options), options));
+/** The objective of logits, whatever they were made of. */
+function classified({ g }: NetworkBuilder, logits: Value, options: LossOptions): LossAndOutputs {
+  const samples = g.scope('loss', () => sampleLosses(g, logits, sampleWeights(g, options), options));
   return {
-    loss: () => g.scope('loss', () => weightedMean(g, judged.losses, judged.weights)),
+    loss: () => g.scope('loss', () => weightedMean(g, samples.losses, samples.weights)),
     outputs: () => ({
-      loss: judged.losses,
-      weight: judged.weights,
-      probabilities: judged.probabilities(),
+      loss: samples.losses,
+      weight: samples.weights,
+      probabilities: samples.probabilities(),
     }),
   };
 }
@@ -79,11 +79,11 @@ function outcomeOf({ g }: NetworkBuilder, logits: Value, options: JudgeOptions):
  * of which it is made, and `probabilities` [N,outputs].
  */
 export const classification =
-  (options: ClassificationOptions): Task =>
+  (options: ClassificationOptions): Objective =>
   (net) =>
-    outcomeOf(net, classifier(net, imageInput(net.g, options), options), options);
+    classified(net, classifier(net, imageInput(net.g, options), options), options);
 
-export interface FeatureClassificationOptions extends JudgeOptions {
+export interface FeatureClassificationOptions extends LossOptions {
   /** Length of a feature vector. */
   readonly dimensions: number;
   readonly hidden: number | null;
@@ -91,8 +91,8 @@ export interface FeatureClassificationOptions extends JudgeOptions {
 
 /** Classification of feature vectors, the input `features` float32 [N,F]; all else as {@link classification}. */
 export const featureClassification =
-  (options: FeatureClassificationOptions): Task =>
+  (options: FeatureClassificationOptions): Objective =>
   (net) => {
     const vector = net.g.input('features', 'float32', [options.batch, options.dimensions]);
-    return outcomeOf(net, classifierHead(net, vector, options), options);
+    return classified(net, classifierHead(net, vector, options), options);
   };

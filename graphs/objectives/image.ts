@@ -2,7 +2,7 @@ import { asFloat, type DHW, type HuWindow, normaliseHu } from '../nn/input.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
 
-/** What a target task is given. */
+/** The images of a target task. */
 export interface ImageOptions {
   readonly batch: number;
   readonly channels: number;

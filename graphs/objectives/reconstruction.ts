@@ -1,7 +1,7 @@
 import type { UNet3dOptions } from '../models/unet3d.js';
 import { type Parts2WholeOptions, parts2whole } from '../proxies/parts2whole.js';
-import { type ContrastiveTerm, redraw } from './autoencoding.js';
-import type { Task } from './objective.js';
+import { autoencoding, type ContrastiveTerm } from './autoencoding.js';
+import type { Objective } from './objective.js';
 
 /** Everything that decides what a pre-training run computes. */
 export interface ProxyOptions extends Parts2WholeOptions {
@@ -12,9 +12,9 @@ export interface ProxyOptions extends Parts2WholeOptions {
 
 /**
  * Parts2Whole: parts in, wholes out, mean squared error, and a contrastive term where asked for. Inputs as {@link parts2whole} says, outputs of an evaluation
- * as {@link redraw}.
+ * as {@link autoencoding}.
  */
 export const reconstruction =
-  (options: ProxyOptions): Task =>
+  (options: ProxyOptions): Objective =>
   (net) =>
-    redraw(net, parts2whole(net.g, options), options.network, options.contrastive ?? null);
+    autoencoding(net, parts2whole(net.g, options), options.network, options.contrastive ?? null);

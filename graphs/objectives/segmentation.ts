@@ -9,7 +9,7 @@ import {
 } from '../nn/losses.js';
 import type { Value } from '../onnx/types.js';
 import { type ImageOptions, imageInput, sampleWeights } from './image.js';
-import type { Task } from './objective.js';
+import type { Objective } from './objective.js';
 
 export type SegmentationLoss =
   /** Soft Dice over the whole batch, mean of the classes. */
@@ -28,7 +28,7 @@ export interface SegmentationOptions extends ImageOptions, SegmenterOptions {
  * returns `loss` [N], of each sample alone, `weight` [N] and `probabilities` [N,classes,D,H,W].
  */
 export const segmentation =
-  (options: SegmentationOptions): Task =>
+  (options: SegmentationOptions): Objective =>
   (net) => {
     const { g } = net;
     const logits = segmenter(net, imageInput(g, options), options);

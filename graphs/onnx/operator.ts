@@ -89,7 +89,7 @@ export function operator<const S extends AttributeSpecs>(
   return { domain, inputs, attributes, infer, ...(opType ? { opType } : {}) };
 }
 
-/** The domain of operators that only exist between building and lowering. */
+/** The internal domain, of high-level operators: they only exist between building and lowering. */
 export const INTERNAL_DOMAIN = 'parts2whole';
 
 /** ONNX's multidirectional broadcasting of two shapes. @throws GraphError naming both. */

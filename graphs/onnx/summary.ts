@@ -60,7 +60,7 @@ function flopsOf(node: Node, values: Graph['values']): number {
   }
 }
 
-/** Adds up a graph, layer by layer. Give it the graph before lowering for the cost of what is meant. */
+/** Adds up a graph, layer by layer. Give it the graph before lowering for the cost of its high-level operators. */
 export function summarize(graph: Graph): GraphSummary {
   const layers = new Map<
     string,

@@ -3,10 +3,10 @@
  * backward pass as our own step; only where sums and updates go is different. Names and orders are the interface's.
  */
 import { NetworkBuilder, type Parameter } from '../nn/module.js';
-import type { Task } from '../objectives/objective.js';
+import type { Objective } from '../objectives/objective.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import { type Graph, sizeOf, type Value } from '../onnx/types.js';
-import { type Built, nextName } from '../programs/built.js';
+import { type BuiltGraph, nextName } from '../programs/built.js';
 import { differentiated } from '../programs/training.js';
 
 /** AdamW with weight decay 0 is Adam. ONNX Runtime's SGD has no momentum. */
@@ -35,7 +35,7 @@ export interface UpdateModel {
   readonly schedule: RateSchedule;
 }
 
-/** What a caller reads beside the loss, where the task has it. */
+/** What a caller reads beside the loss, where the objective has it. */
 const SHOWN = 'probabilities';
 /** The rate that every binding begins with, and that the one for the web cannot change. */
 const GIVEN_RATE = 1e-3;
@@ -54,13 +54,13 @@ function ordered(graph: Graph, parameters: readonly Parameter[], internal: reado
 
 /**
  * `training_model.onnx`: the batch, all parameters, and for each trained one a buffer in which its gradients are summed
- * until `lazy_reset_grad`. Outputs: `loss`, `probabilities` where the task has them, and a flag for each tensor that was
+ * until `lazy_reset_grad`. Outputs: `loss`, `probabilities` where the objective has them, and a flag for each tensor that was
  * changed. Running statistics are changed where they lie, by the same operator that sums gradients: the interface knows
  * them as frozen parameters.
  */
-export function onDeviceTrainingGraph(task: Task): Built {
+export function onDeviceTrainingGraph(objective: Objective): BuiltGraph {
   const g = new GraphBuilder('training');
-  const { net, trainable, gradients, outputs } = differentiated(g, task);
+  const { net, trainable, gradients, outputs } = differentiated(g, objective);
   const shown = outputs()[SHOWN];
   if (shown) g.output(SHOWN, shown);
   const buffers = trainable.map(({ name, shape }) =>
@@ -85,13 +85,13 @@ export function onDeviceTrainingGraph(task: Task): Built {
   };
 }
 
-/** `eval_model.onnx`: `loss` of a batch, and `probabilities` where the task has them, as in the training model. */
-export function onDeviceEvaluationGraph(task: Task): Built {
+/** `eval_model.onnx`: `loss` of a batch, and `probabilities` where the objective has them, as in the training model. */
+export function onDeviceEvaluationGraph(objective: Objective): BuiltGraph {
   const g = new GraphBuilder('evaluation');
   const net = new NetworkBuilder(g, 'evaluation');
-  const outcome = task(net);
-  g.output('loss', outcome.loss());
-  const shown = outcome.outputs()[SHOWN];
+  const made = objective(net);
+  g.output('loss', made.loss());
+  const shown = made.outputs()[SHOWN];
   if (shown) g.output(SHOWN, shown);
   return { graph: ordered(g.build(), net.parameters, []), parameters: net.parameters };
 }
@@ -100,7 +100,7 @@ export function onDeviceEvaluationGraph(task: Task): Built {
  * `weights_model.onnx`, to be used as an evaluation model where nothing else gives the weights back, as on the web:
  * returns all parameters in their order as one vector, because the web's binding mixes up the names of many outputs.
  */
-export function onDeviceWeightsGraph(parameters: readonly Parameter[]): Built {
+export function onDeviceWeightsGraph(parameters: readonly Parameter[]): BuiltGraph {
   const g = new GraphBuilder('weights');
   const flat = parameters.map(({ name, shape }) =>
     g.reshape(g.input(name, 'float32', shape), [sizeOf(shape)]),

@@ -2,7 +2,7 @@ import type { Parameter } from '../nn/module.js';
 import type { Graph } from '../onnx/types.js';
 
 /** A graph, not lowered yet, and the parameters of its network. */
-export interface Built {
+export interface BuiltGraph {
   readonly graph: Graph;
   readonly parameters: readonly Parameter[];
 }

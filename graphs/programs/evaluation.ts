@@ -1,21 +1,21 @@
 import { encoder, features } from '../models/unet3d.js';
 import { NetworkBuilder } from '../nn/module.js';
-import type { Task } from '../objectives/objective.js';
+import type { Objective } from '../objectives/objective.js';
 import type { ProxyOptions } from '../objectives/reconstruction.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import { parts2whole } from '../proxies/parts2whole.js';
-import type { Built } from './built.js';
+import type { BuiltGraph } from './built.js';
 
-/** What the network says of a batch, without training it: the outputs of the task. */
-export function evaluationGraph(task: Task): Built {
+/** What the network says of a batch, without training it: the outputs of the objective. */
+export function evaluationGraph(objective: Objective): BuiltGraph {
   const g = new GraphBuilder('evaluation');
   const net = new NetworkBuilder(g, 'evaluation');
-  for (const [name, value] of Object.entries(task(net).outputs())) g.output(name, value);
+  for (const [name, value] of Object.entries(objective(net).outputs())) g.output(name, value);
   return { graph: g.build(), parameters: net.parameters };
 }
 
 /** The encoder half of the proxy task: parts in, `features` [N,C] out. */
-export function featureGraph(options: ProxyOptions): Built {
+export function featureGraph(options: ProxyOptions): BuiltGraph {
   const g = new GraphBuilder('features');
   const net = new NetworkBuilder(g, 'evaluation');
   const { part } = parts2whole(g, options);

@@ -8,10 +8,10 @@ import {
   optimizerSlots,
   type UpdateScalars,
 } from '../nn/optimizers.js';
-import type { Outcome, Task } from '../objectives/objective.js';
+import type { LossAndOutputs, Objective } from '../objectives/objective.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
-import { type Built, gradientName, nextName, slotName } from './built.js';
+import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
 
 /** How gradients become new parameters. */
@@ -26,14 +26,14 @@ export interface Differentiated {
   readonly trainable: readonly Parameter[];
   /** Of each trainable parameter. */
   readonly gradients: readonly Value[];
-  readonly outputs: Outcome['outputs'];
+  readonly outputs: LossAndOutputs['outputs'];
 }
 
-/** Task, loss and backward pass, with the output `loss`: what step, gradient and accumulation graphs share. */
-export function differentiated(g: GraphBuilder, task: Task): Differentiated {
+/** Objective, loss and backward pass, with the output `loss`: what step, gradient and accumulation graphs share. */
+export function differentiated(g: GraphBuilder, objective: Objective): Differentiated {
   const net = new NetworkBuilder(g, 'training');
-  const outcome = task(net);
-  const loss = outcome.loss();
+  const made = objective(net);
+  const loss = made.loss();
   const trainable = net.parameters.filter((p) => p.trainable);
   const found = backward(
     g,
@@ -47,7 +47,7 @@ export function differentiated(g: GraphBuilder, task: Task): Differentiated {
     return g.add('Expand', [g.scalar(0), g.integers(shape)]);
   });
   g.output('loss', loss);
-  return { net, trainable, gradients, outputs: outcome.outputs };
+  return { net, trainable, gradients, outputs: made.outputs };
 }
 
 const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
@@ -80,18 +80,18 @@ function update(
  * One training step: the batch, all parameters and the optimiser's state go in; `loss`, `gradient_norm` and the new
  * value (`<name>.next`) of everything that is trained, its optimiser state and the running statistics come out.
  */
-export function stepGraph(task: Task, options: UpdateOptions): Built {
+export function stepGraph(objective: Objective, options: UpdateOptions): BuiltGraph {
   const g = new GraphBuilder('step');
-  const found = differentiated(g, task);
+  const found = differentiated(g, objective);
   update(g, found, options);
   returnStatistics(g, found.net);
   return { graph: g.build(), parameters: found.net.parameters };
 }
 
 /** The loss and `gradient:<parameter>` for a batch, for checking against another framework. */
-export function gradientGraph(task: Task): Built {
+export function gradientGraph(objective: Objective): BuiltGraph {
   const g = new GraphBuilder('gradient');
-  const { net, trainable, gradients } = differentiated(g, task);
+  const { net, trainable, gradients } = differentiated(g, objective);
   for (const [i, { name }] of trainable.entries()) g.output(gradientName(name), gradients[i]!);
   return { graph: g.build(), parameters: net.parameters };
 }
@@ -100,9 +100,9 @@ export function gradientGraph(task: Task): Built {
  * One micro-batch of a step with gradient accumulation: as {@link gradientGraph}, with sums `gradient:<parameter>`
  * that go in and come out as `gradient:<parameter>.next`, and running statistics.
  */
-export function accumulateGraph(task: Task): Built {
+export function accumulateGraph(objective: Objective): BuiltGraph {
   const g = new GraphBuilder('accumulate');
-  const { net, trainable, gradients } = differentiated(g, task);
+  const { net, trainable, gradients } = differentiated(g, objective);
   trainable.forEach(({ name, shape }, i) => {
     const sum = g.input(gradientName(name), 'float32', shape);
     g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
@@ -112,8 +112,8 @@ export function accumulateGraph(task: Task): Built {
 }
 
 /** The update that ends a step of `microBatches` accumulated gradients. */
-export function applyGraph(task: Task, options: UpdateOptions, microBatches: number): Built {
-  const { parameters } = evaluationGraph(task);
+export function applyGraph(objective: Objective, options: UpdateOptions, microBatches: number): BuiltGraph {
+  const { parameters } = evaluationGraph(objective);
   const g = new GraphBuilder('apply');
   const net = new NetworkBuilder(g, 'training');
   const trainable = parameters.filter((p) => p.trainable);

@@ -15,7 +15,7 @@ import {
   onDeviceWeightsGraph,
   type RateSchedule,
 } from '../../graphs/ort-training/models.js';
-import { type Built, slotName } from '../../graphs/programs/built.js';
+import { type BuiltGraph, slotName } from '../../graphs/programs/built.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
@@ -272,7 +272,7 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
   const network = workload(config.batch);
   const training = built('training', () => onDeviceTrainingGraph(network));
   const { parameters } = training;
-  const graphs: Readonly<Record<string, Built>> = {
+  const graphs: Readonly<Record<string, BuiltGraph>> = {
     [FILES.training]: training,
     [FILES.evaluation]: built('evaluation', () => onDeviceEvaluationGraph(network)),
     [FILES.weights]: onDeviceWeightsGraph(parameters),

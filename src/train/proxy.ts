@@ -3,7 +3,7 @@
 import type { DHW } from '../../graphs/nn/input.js';
 import { type ProxyOptions, reconstruction } from '../../graphs/objectives/reconstruction.js';
 import { restoration } from '../../graphs/objectives/restoration.js';
-import type { Built } from '../../graphs/programs/built.js';
+import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { featureGraph } from '../../graphs/programs/evaluation.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
@@ -52,7 +52,7 @@ export const proxyWorkload =
         });
 
 /** A run's encoder with parts as its input, whatever it was trained on. */
-export const buildFeatureGraph = (config: Config, tile: XYZ): Built =>
+export const buildFeatureGraph = (config: Config, tile: XYZ): BuiltGraph =>
   built('features', () => featureGraph(proxyOptions(config, tile)));
 
 const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({

@@ -1,6 +1,6 @@
 import { blockSum, repeat } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
-import type { meaning } from '../../onnx/ops/high-level.js';
+import type { highLevel } from '../../onnx/ops/high-level.js';
 import { resolveWindow, type spatial, type Window } from '../../onnx/ops/spatial.js';
 import { GraphError, knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import { noGradient, type Rules } from '../rule.js';
@@ -39,7 +39,7 @@ function tilingKernel(operator: string, a: Parameters<typeof resolveWindow>[0], 
 
 const made = noGradient('it is a gradient itself; second derivatives are not supported');
 
-export const spatialRules: Rules<keyof typeof spatial | keyof typeof meaning> = {
+export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> = {
   Conv: ({ g, inputs: [x, w], attributes, dy }) => {
     const window = plainWindow('Conv', attributes, w!);
     return [

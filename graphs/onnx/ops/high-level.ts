@@ -1,6 +1,6 @@
 /**
- * Operators that say what is meant, not how it is computed. They exist between building and lowering,
- * where each becomes ONNX operators by one of the forms in `graphs/forms`.
+ * High-level operators, of the internal domain: they say what is computed, not how. They exist between building and
+ * lowering, where each becomes ONNX operators by one of the forms in `graphs/forms`. No file has them.
  */
 import { float, INTERNAL_DOMAIN, int, operator, requiredInts, sameType } from '../operator.js';
 import { formatShape, GraphError } from '../types.js';
@@ -8,7 +8,7 @@ import { grow, spatial } from './spatial.js';
 
 const window = { kernel_shape: requiredInts, strides: requiredInts, pads: requiredInts };
 
-export const meaning = {
+export const highLevel = {
   /** Conv with a bias, at least 0: a layer of a network whose weights will not change any more. */
   ConvRelu: operator([3, 3], spatial.Conv.attributes, spatial.Conv.infer, INTERNAL_DOMAIN),
   /** dy [N,K,…], w [K,C,…] → dx of Conv(x, w), of shape `input_shape` [N,C,…]. */

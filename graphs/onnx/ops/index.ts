@@ -1,7 +1,7 @@
 import { blocked } from './blocked.js';
 import { control } from './control.js';
 import { elementwise } from './elementwise.js';
-import { meaning } from './high-level.js';
+import { highLevel } from './high-level.js';
 import { linear } from './linear.js';
 import { onDevice } from './on-device.js';
 import { reductions } from './reduce.js';
@@ -22,11 +22,11 @@ export const operators = {
   ...standard,
   ...blocked,
   ...onDevice,
-  ...meaning,
+  ...highLevel,
 };
 
 export type OperatorName = keyof typeof operators;
 /** Operators of the ONNX standard. */
 export type StandardName = Exclude<keyof typeof standard, 'FusedMatMul'>;
-export type HighLevelName = keyof typeof meaning;
+export type HighLevelName = keyof typeof highLevel;
 export type AttributesOf<K extends OperatorName> = (typeof operators)[K]['attributes'];

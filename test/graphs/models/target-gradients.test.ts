@@ -3,7 +3,7 @@ import { type ChooseForm, fastForms, plainForms } from '../../../graphs/forms/in
 import type { DHW } from '../../../graphs/nn/input.js';
 import type { NormOptions } from '../../../graphs/nn/layers.js';
 import { type ClassificationLoss, classification } from '../../../graphs/objectives/classification.js';
-import type { Task } from '../../../graphs/objectives/objective.js';
+import type { Objective } from '../../../graphs/objectives/objective.js';
 import { type SegmentationLoss, segmentation } from '../../../graphs/objectives/segmentation.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
@@ -39,7 +39,7 @@ const NAMES = [
   'segmenter-frozen',
 ];
 
-function taskOf(config: Config, evalStatistics: NormOptions['evalStatistics'], width = 3): Task {
+function objectiveOf(config: Config, evalStatistics: NormOptions['evalStatistics'], width = 3): Objective {
   const norm = { epsilon: 1e-3, momentum: 0.99, evalStatistics };
   const upsampling = config.upsampling ?? 'nearest';
   const shared = {
@@ -74,7 +74,7 @@ describe.each([
 ])('with %s forms', (_, forms) => {
   test.each(NAMES)('every gradient of "%s" agrees with PyTorch', async (name) => {
     const golden = readGolden<Config>(`target-${name}`);
-    const { graph, parameters } = gradientGraph(taskOf(golden.config, 'running'));
+    const { graph, parameters } = gradientGraph(objectiveOf(golden.config, 'running'));
     const feeds = { ...batchFeeds(golden), ...parameterFeeds(parameters, graph.inputs) };
     const result = await runGraph(graph, feeds, forms);
     expectAll(compareGradients(result, parameters, golden));
@@ -89,7 +89,7 @@ test.each(NAMES.filter((name) => name !== 'segmenter-frozen'))(
   async (name) => {
     const golden = readGolden<Config>(`target-${name}`);
     const { config } = golden;
-    const { graph, parameters } = evaluationGraph(taskOf(config, config.frozen ? 'running' : 'batch'));
+    const { graph, parameters } = evaluationGraph(objectiveOf(config, config.frozen ? 'running' : 'batch'));
     const result = await runGraph(graph, {
       ...batchFeeds(golden),
       ...parameterFeeds(parameters, graph.inputs),
@@ -141,7 +141,7 @@ describe('networks whose channels fill blocks', () => {
 
   test.for(cases)('%s: the same values in planes', async ([, given], context) => {
     const native = needBlockedLayout(context);
-    const task = taskOf(given, 'running', native.block);
+    const task = objectiveOf(given, 'running', native.block);
     for (const built of [gradientGraph(task), evaluationGraph(task)]) {
       const used: string[] = [];
       const counted: ChooseForm = (operator, call) => {

@@ -2,7 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { plainForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import type { Parameter } from '../../../graphs/nn/module.js';
-import type { Task } from '../../../graphs/objectives/objective.js';
+import type { Objective } from '../../../graphs/objectives/objective.js';
 import { restoration } from '../../../graphs/objectives/restoration.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
@@ -29,7 +29,7 @@ const ADAM = { name: 'adamw', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDec
 
 /** A training in ONNX Runtime's interface; `weights` gives its parameters back instead of an evaluation. */
 async function open(
-  task: Task,
+  task: Objective,
   update: UpdateModel,
   evaluation: (parameters: readonly Parameter[]) => Graph,
   valuesOf: (parameters: readonly Parameter[]) => ReadonlyMap<string, Float32Array>,
@@ -109,7 +109,7 @@ describe('the training interface of ONNX Runtime', () => {
 
 describe('the optimiser model', () => {
   /** loss = Σ w, so that SGD takes the rate itself from each weight. */
-  const sum: Task = (net) => {
+  const sum: Objective = (net) => {
     const w = net.parameter('w.weight', [2], { kind: 'constant', value: 0 });
     const x = net.g.input('x', 'float32', [2]);
     return { loss: () => net.g.sum(net.g.add('Mul', [w, x]), [0], 0), outputs: () => ({}) };

@@ -6,7 +6,7 @@ import { segmentation } from '../../../graphs/objectives/segmentation.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
-import { type Built, gradientName, nextName, slotName } from '../../../graphs/programs/built.js';
+import { type BuiltGraph, gradientName, nextName, slotName } from '../../../graphs/programs/built.js';
 import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
 import {
   accumulateGraph,
@@ -50,7 +50,7 @@ const values = (t: EngineTensor | undefined) => t!.data as Float32Array;
 const scalars = { learning_rate: tensor([], Float32Array.of(0.1)), step: tensor([], Float32Array.of(1)) };
 
 /** First parameters, and zeros for all else that a graph takes beside the batch. */
-function stateOf({ graph, parameters }: Built): Record<string, EngineTensor> {
+function stateOf({ graph, parameters }: BuiltGraph): Record<string, EngineTensor> {
   const first = initialize(parameters, 1);
   const state = graph.inputs.filter(({ name }) => first.has(name) || /^(optimizer|gradient)[.:]/.test(name));
   return Object.fromEntries(
