@@ -2,32 +2,39 @@ import { GraphBuilder } from '../onnx/builder.js';
 import { operatorOf } from '../onnx/registry.js';
 import { type Graph, GraphError, type Node, type Opsets, type Value } from '../onnx/types.js';
 import { needed, readsOf } from '../passes/needed.js';
-import { fromPlanes, halvesOf, isPlanes, type Planes, toPlanes } from './blocked/slice-pairs.js';
+import {
+  fromSlicePairs,
+  halvesOf,
+  isSlicePairs,
+  type SlicePairs,
+  toSlicePairs,
+} from './blocked/slice-pairs.js';
 import { callsOf } from './calls.js';
-import type { Call, Form, Native, Operands } from './form.js';
+import type { Call, Form, Operands } from './form.js';
 import { type ChooseForm, forms, hasForms } from './index.js';
+import type { BlockedLayout } from './layout.js';
 
-/** What the values of a graph have become: plain tensors, planes, or both once a form has asked for the other. */
+/** What the values of a graph have become: plain tensors, slice pairs, or both once a form has asked for the other. */
 class Lowered {
   readonly #plain = new Map<string, Value>();
-  readonly #planes = new Map<string, Planes>();
+  readonly #slicePairs = new Map<string, SlicePairs>();
 
   /** @param outer for a body: the values of the graph around it */
   constructor(
     readonly g: GraphBuilder,
-    readonly native: Native | null,
+    readonly blocked: BlockedLayout | null,
     readonly outer?: Lowered,
   ) {}
 
-  set(name: string, value: Value | Planes): void {
-    if (isPlanes(value)) this.#planes.set(name, value);
+  set(name: string, value: Value | SlicePairs): void {
+    if (isSlicePairs(value)) this.#slicePairs.set(name, value);
     else this.#plain.set(name, value);
   }
 
   /** Type and shape of a value. */
   describe(name: string): Value {
-    const planes = this.#owner(name).#planes.get(name);
-    return planes ? { name, type: halvesOf(planes)[0]!.type, shape: planes.shape } : this.plain(name);
+    const pairs = this.#owner(name).#slicePairs.get(name);
+    return pairs ? { name, type: halvesOf(pairs)[0]!.type, shape: pairs.shape } : this.plain(name);
   }
 
   plain(name: string): Value {
@@ -35,23 +42,23 @@ class Lowered {
     const known = owner.#plain.get(name);
     if (known) return known;
     const { g } = owner;
-    const value = g.scope(`${name}/plain`, () => fromPlanes(g, owner.#planes.get(name)!));
+    const value = g.scope(`${name}/plain`, () => fromSlicePairs(g, owner.#slicePairs.get(name)!));
     owner.#plain.set(name, value);
     return value;
   }
 
-  planes(name: string): Planes {
+  slicePairs(name: string): SlicePairs {
     const owner = this.#owner(name);
-    const known = owner.#planes.get(name);
+    const known = owner.#slicePairs.get(name);
     if (known) return known;
     const { g } = owner;
-    const value = g.scope(`${name}/planes`, () => toPlanes(g, owner.#plain.get(name)!, this.native!));
-    owner.#planes.set(name, value);
+    const value = g.scope(`${name}/planes`, () => toSlicePairs(g, owner.#plain.get(name)!, this.blocked!));
+    owner.#slicePairs.set(name, value);
     return value;
   }
 
   #owner(name: string): Lowered {
-    if (this.#plain.has(name) || this.#planes.has(name)) return this;
+    if (this.#plain.has(name) || this.#slicePairs.has(name)) return this;
     if (this.outer) return this.outer.#owner(name);
     throw new GraphError(`"${name}" is read in graph "${this.g.name}", but nothing before makes it`);
   }
@@ -61,7 +68,7 @@ class Lowered {
 export interface Lowering {
   readonly choose: ChooseForm;
   /** What the engine offers beside the standard's operators; nothing by default. */
-  readonly native?: Native | null;
+  readonly blocked?: BlockedLayout | null;
 }
 
 /**
@@ -80,10 +87,10 @@ function lowerInto(
   opsets: Opsets | undefined,
   outer?: Lowered,
 ): Graph {
-  const { choose, native = null } = lowering;
+  const { choose, blocked = null } = lowering;
   const nodes = needed(graph);
-  const lowered = new Lowered(g, native, outer);
-  const callOf = callsOf(nodes, (name) => lowered.describe(name), native);
+  const lowered = new Lowered(g, blocked, outer);
+  const callOf = callsOf(nodes, (name) => lowered.describe(name), blocked);
   g.reserve(nodes.flatMap((node) => node.outputs));
   for (const { name, type, shape, isSequence } of graph.inputs) {
     // Old files list stored tensors among the inputs.
@@ -108,7 +115,7 @@ function lowerInto(
     return { ...node, attributes: Object.fromEntries(attributes) };
   };
 
-  const form = (node: Node): readonly (Value | Planes)[] => {
+  const form = (node: Node): readonly (Value | SlicePairs)[] => {
     const operator = operatorOf(node, opsets);
     if (!hasForms(operator)) return g.copy(lowerBodies(node), plainInputs(node));
     const call = callOf(node, operator) as Call<never>;
@@ -118,13 +125,13 @@ function lowerInto(
     if (!found || found.applies?.(call) === false)
       throw new GraphError(`${operator} at "${node.name}" cannot take the form "${chosen}"`);
     const scope = node.name || node.outputs[0]!;
-    if (found.layout !== 'planes') {
+    if (found.layout !== 'slicePairs') {
       const inputs = plainInputs(node);
       return g.scope(scope, () => found.build(g, { ...call, inputs }));
     }
     const operands: Operands = {
       plain: (i) => lowered.plain(node.inputs[i]!),
-      planes: (i) => lowered.planes(node.inputs[i]!),
+      slicePairs: (i) => lowered.slicePairs(node.inputs[i]!),
     };
     return g.scope(scope, () => found.build(g, call, operands));
   };

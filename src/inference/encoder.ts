@@ -9,7 +9,7 @@ import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import type { XYZ } from '../data/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import type { Engine, Session } from '../runtime/engine.js';
-import { nativeLayout } from '../train/native.js';
+import { blockedLayout } from '../train/native.js';
 
 /** What an encoder says of one batch. */
 export interface Encoding {
@@ -48,10 +48,10 @@ async function load(
   engine: Engine,
   threads: number,
 ): Promise<Session> {
-  const native = producer.name === PRODUCER.name ? await nativeLayout(engine) : null;
-  if (!native) return engine.load(bytes, { threads });
+  const blocked = producer.name === PRODUCER.name ? await blockedLayout(engine) : null;
+  if (!blocked) return engine.load(bytes, { threads });
   // In chunks of one pair of slices, which need no copies of their neighbours.
-  const lowering = { choose: fastForms, native: { ...native, chunk: 1 } };
+  const lowering = { choose: fastForms, blocked: { ...blocked, chunk: 1 } };
   const lowered = lower(fuseConvRelu(bindSizes(graph, { hu: shape })), lowering);
   return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
 }

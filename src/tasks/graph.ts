@@ -49,9 +49,9 @@ async function formsOf(
   const open = config.forms === 'auto' || config.forms === 'tuned';
   const measured = open ? await measuredForms(proxyWorkload(config, tile), config, engine) : null;
   const forms = measured ?? config.forms;
-  const { choose, native } = await loweringFor({ ...config, forms }, engine);
+  const { choose, blocked } = await loweringFor({ ...config, forms }, engine);
   lower(graph, {
-    native: native ?? null,
+    blocked: blocked ?? null,
     choose: (operator, call) => {
       const form = choose(operator, call);
       // Most additions are of vectors, and have no other form.

@@ -1,6 +1,6 @@
 import { byTable } from '../../graphs/forms/choice.js';
-import type { Native } from '../../graphs/forms/form.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { type Lowering, lower } from '../../graphs/forms/lower.js';
 import type { Objective } from '../../graphs/objectives/objective.js';
 import { toModel } from '../../graphs/onnx/model.js';
@@ -13,7 +13,7 @@ import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../gra
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
-import { nativeLayout } from './native.js';
+import { blockedLayout } from './native.js';
 
 /** What is trained: its objective for any number of samples at once. */
 export type Workload = (samples: number) => Objective;
@@ -56,8 +56,8 @@ export const portable = ({ forms }: Pick<TrainingConfig, 'forms'>): Lowering => 
  */
 export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine: Engine): Promise<Lowering> {
   if (config.forms === 'plain') return portable(config);
-  const native = await nativeLayout(engine);
-  return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, native };
+  const blocked = await blockedLayout(engine);
+  return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, blocked };
 }
 
 /** Lowers a graph, and encodes it as a model. */
@@ -67,10 +67,10 @@ export const encodeGraph = ({ graph }: BuiltGraph, lowering: Lowering): Uint8Arr
 /** How a run's graphs are loaded: forms for the very engine leave nothing to rewrite. */
 export const sessionOptions = (
   { threads }: Pick<TrainingConfig, 'threads'>,
-  native: Native | null,
+  blocked: BlockedLayout | null,
 ): SessionOptions => ({
   threads,
-  rewrite: native ? 'nothing' : 'all',
+  rewrite: blocked ? 'nothing' : 'all',
 });
 
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
@@ -84,6 +84,6 @@ export async function loadGraph(
   const graph = engine.provider === 'webgpu' ? floatInputs(built.graph) : built.graph;
   return engine.load(
     encodeGraph({ ...built, graph }, lowering),
-    sessionOptions(config, lowering.native ?? null),
+    sessionOptions(config, lowering.blocked ?? null),
   );
 }

@@ -107,10 +107,10 @@ describe('an opened encoder', () => {
 });
 
 test('a specialised graph computes no layout of stored weights in every run', (context) => {
-  const native = needBlockedLayout(context);
+  const blocked = needBlockedLayout(context);
   const graph = lower(fuseConvRelu(bindSizes(exported('float32'), { hu: [1, 16, 16, 16] })), {
     choose: fastForms,
-    native,
+    blocked,
   });
   const computed = new Set(graph.inputs.map(({ name }) => name));
   for (const node of graph.nodes)

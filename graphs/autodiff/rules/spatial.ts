@@ -1,4 +1,4 @@
-import { blockSum, repeat } from '../../onnx/blocks.js';
+import { sumPool, upsampleNearest } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { highLevel } from '../../onnx/ops/high-level.js';
 import { resolveWindow, type spatial, type Window } from '../../onnx/ops/spatial.js';
@@ -78,7 +78,7 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
   AveragePool: ({ g, inputs: [x], attributes, dy }) => [
     () => {
       const kernel = tilingKernel('AveragePool', attributes, x!);
-      return repeat(g, g.add('Mul', [dy, g.scalar(1 / sizeOf(kernel), dy.type)]), kernel);
+      return upsampleNearest(g, g.add('Mul', [dy, g.scalar(1 / sizeOf(kernel), dy.type)]), kernel);
     },
   ],
   GlobalAveragePool: ({ g, inputs: [x], dy }) => [
@@ -93,7 +93,7 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
       if (mode !== 'nearest')
         throw new GraphError(`Resize has a gradient in mode "nearest" only, not "${mode}"`);
       const [from, to] = [known(x!), known(y!)];
-      return blockSum(
+      return sumPool(
         g,
         dy,
         from.slice(2).map((size, i) => to[i + 2]! / size),

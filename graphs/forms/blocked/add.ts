@@ -1,9 +1,11 @@
+import type { OperatorName } from '../../onnx/ops/index.js';
+import { findOperator } from '../../onnx/registry.js';
 import { formatShape, type Node } from '../../onnx/types.js';
-import type { PlanesForm } from '../form.js';
-import { fitsPlanes, mapHalves } from './slice-pairs.js';
+import type { BlockedForm } from '../form.js';
+import { fitsSlicePairs, mapHalves } from './slice-pairs.js';
 
 /** Operators whose first output is a feature map. */
-const MAKERS: ReadonlySet<string> = new Set([
+const MAKERS: ReadonlySet<OperatorName | undefined> = new Set([
   'Add',
   'Conv',
   'ConvInputGrad',
@@ -11,16 +13,16 @@ const MAKERS: ReadonlySet<string> = new Set([
   'UpsampleConvInputGrad',
   'MaxPoolGrad',
 ]);
-const makesPlanes = (node: Node | undefined) => node !== undefined && MAKERS.has(node.operator);
+const makesSlicePairs = (node: Node | undefined) => node !== undefined && MAKERS.has(findOperator(node));
 
-/** The sum of two feature maps, where both come from operators that may make planes. */
-export const addPlanes: PlanesForm<'Add'> = {
-  layout: 'planes',
-  applies: ({ inputs: [a, b], madeBy, native }) =>
+/** The sum of two feature maps, where both come from operators that may make slice pairs. */
+export const addBlocked: BlockedForm<'Add'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [a, b], madeBy, blocked }) =>
     formatShape(a!.shape) === formatShape(b!.shape) &&
-    fitsPlanes(a!.shape, native) &&
-    (madeBy?.every(makesPlanes) ?? false),
+    fitsSlicePairs(a!.shape, blocked) &&
+    (madeBy?.every(makesSlicePairs) ?? false),
   build: (g, _, operands) => [
-    mapHalves([operands.planes(0), operands.planes(1)], (a, b) => g.add('Add', [a, b])),
+    mapHalves([operands.slicePairs(0), operands.slicePairs(1)], (a, b) => g.add('Add', [a, b])),
   ],
 };

@@ -1,4 +1,4 @@
-/** Building blocks on tensors [S,C,H,W] in ONNX Runtime's blocked layout, such as the halves of planes. */
+/** Building blocks on tensors [S,C,H,W] in ONNX Runtime's blocked layout, such as the halves of slice pairs. */
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 
@@ -53,7 +53,7 @@ export const STEEP = 2 ** 127;
 
 /** A half, or its first channels, as [slices,C,H·W], not blocked. */
 export function unblocked(g: GraphBuilder, x: Value, channels = x.shape[1] as number): Value {
-  const [slices, , h, w] = knownShape(x.shape, 'planes') as [number, number, number, number];
+  const [slices, , h, w] = knownShape(x.shape, 'slice pairs') as [number, number, number, number];
   return g.reshape(g.add('ReorderOutput', [x], { channels }), [slices, channels, h * w]);
 }
 
@@ -62,7 +62,7 @@ export function unblocked(g: GraphBuilder, x: Value, channels = x.shape[1] as nu
  * results of the single ones would take more memory than a and b.
  */
 export function productOverSlices(g: GraphBuilder, a: Value, b: Value): Value {
-  const [slices, k, positions] = knownShape(a.shape, 'planes') as [number, number, number];
+  const [slices, k, positions] = knownShape(a.shape, 'slice pairs') as [number, number, number];
   const c = b.shape[1] as number;
   if (slices > 1 && positions * (k + c) < k * c) {
     const along = (v: Value, rows: number) =>
@@ -112,8 +112,8 @@ export function blockedWeights(g: GraphBuilder, taps: Value, block: number, spec
 }
 
 /** Four phases [S,C,H,W] (upper left, upper right, lower left, lower right) interleaved: [S,C,2H,2W], all blocked. */
-export function weave(g: GraphBuilder, phases: readonly Value[], block: number): Value {
-  const [slices, c, h, w] = knownShape(phases[0]!.shape, 'planes') as [number, number, number, number];
+export function pixelShuffle(g: GraphBuilder, phases: readonly Value[], block: number): Value {
+  const [slices, c, h, w] = knownShape(phases[0]!.shape, 'slice pairs') as [number, number, number, number];
   const rows = [0, 1].map((row) => {
     const pair = phases
       .slice(2 * row, 2 * row + 2)

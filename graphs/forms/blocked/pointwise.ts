@@ -1,18 +1,19 @@
-/** 1×1×1 convolutions from planes to fewer channels than a block: the head of the network. */
+/** 1×1×1 convolutions from slice pairs to fewer channels than a block: the head of the network. */
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/types.js';
-import type { Native, PlanesForm } from '../form.js';
+import type { BlockedForm } from '../form.js';
+import type { BlockedLayout } from '../layout.js';
 import { unblocked } from './nchwc.js';
 import {
   chunkRanges,
   everySecond,
-  fitsPlanes,
+  fitsSlicePairs,
   halvesOf,
   joined,
+  type MapShape,
   mapHalves,
   type Pair,
-  type Planes,
-  type PlanesShape,
+  type SlicePairs,
   shapeOf,
   total,
 } from './slice-pairs.js';
@@ -30,27 +31,27 @@ const isPointwise = ({ kernel_shape, strides = [], pads = [] }: Window, w?: Valu
   pads.every((p) => p === 0);
 
 /** dy [N,K,D,H,W] as halves [S,K,H,W], not blocked, cut as feature maps of that size. */
-function thinHalves(g: GraphBuilder, dy: Value, native: Native): Planes {
+function thinHalves(g: GraphBuilder, dy: Value, blocked: BlockedLayout): SlicePairs {
   const shape = shapeOf(dy);
   const [n, k, d, h, w] = shape;
   const slices = g.reshape(g.transpose(g.reshape(dy, [n, k, d, h * w]), [2, 0, 1, 3]), [d, n, k, h, w]);
-  const chunks = chunkRanges(shape, native).map(([from, to]) => {
+  const chunks = chunkRanges(shape, blocked).map(([from, to]) => {
     const half = (parity: 0 | 1) => everySecond(g, slices, 2 * from + parity, to - from);
     return { even: half(0), odd: half(1) };
   });
   return { chunks, shape };
 }
 
-export const pointwisePlanes: PlanesForm<'Conv'> = {
-  layout: 'planes',
-  applies: ({ inputs: [x, w], attributes, native }) =>
+export const pointwiseBlocked: BlockedForm<'Conv'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [x, w], attributes, blocked }) =>
     isPointwise(attributes, w!) &&
     attributes.group === 1 &&
-    fitsPlanes(x!.shape, native) &&
-    (w!.shape[0] as number) < native!.block,
-  build(g, { inputs, native }, operands) {
-    const { block } = native!;
-    const { chunks, shape } = operands.planes(0);
+    fitsSlicePairs(x!.shape, blocked) &&
+    (w!.shape[0] as number) < blocked!.block,
+  build(g, { inputs, blocked }, operands) {
+    const { block } = blocked!;
+    const { chunks, shape } = operands.slicePairs(0);
     const [n, c, d, h, w] = shape;
     const k = operands.plain(1).shape[0] as number;
     const missing = block - k;
@@ -69,32 +70,32 @@ export const pointwisePlanes: PlanesForm<'Conv'> = {
   },
 };
 
-export const pointwiseInputGradPlanes: PlanesForm<'ConvInputGrad'> = {
-  layout: 'planes',
-  applies: ({ inputs: [dy], attributes, native }) =>
+export const pointwiseInputGradBlocked: BlockedForm<'ConvInputGrad'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [dy], attributes, blocked }) =>
     isPointwise(attributes) &&
-    fitsPlanes(attributes.input_shape, native) &&
-    (dy!.shape[1] as number) < native!.block,
-  build(g, { attributes: { input_shape }, native }, operands) {
+    fitsSlicePairs(attributes.input_shape, blocked) &&
+    (dy!.shape[1] as number) < blocked!.block,
+  build(g, { attributes: { input_shape }, blocked }, operands) {
     const w = operands.plain(1);
     const [k, c] = w.shape as [number, number];
-    const blocks = g.reshape(w, [k, c / native!.block, native!.block]);
+    const blocks = g.reshape(w, [k, c / blocked!.block, blocked!.block]);
     const weights = g.reshape(g.transpose(blocks, [1, 0, 2]), [c, k, 1, 1]);
     const spread = (half: Value) => g.add('BlockedConv', [half, weights], { kernel_shape: [1, 1] });
-    const dy = thinHalves(g, operands.plain(0), native!);
-    return [mapHalves([dy], spread, input_shape as unknown as PlanesShape)];
+    const dy = thinHalves(g, operands.plain(0), blocked!);
+    return [mapHalves([dy], spread, input_shape as unknown as MapShape)];
   },
 };
 
 /** dw[k,c] = Σ_p dy[k,p] · x[c,p], block by block of channels. */
-export const pointwiseWeightGradPlanes: PlanesForm<'ConvWeightGrad'> = {
-  layout: 'planes',
-  applies: ({ inputs: [x, dy], attributes, native }) =>
-    isPointwise(attributes) && fitsPlanes(x!.shape, native) && (dy!.shape[1] as number) < native!.block,
-  build(g, { native }, operands) {
-    const { block } = native!;
-    const x = operands.planes(0);
-    const dy = thinHalves(g, operands.plain(1), native!);
+export const pointwiseWeightGradBlocked: BlockedForm<'ConvWeightGrad'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [x, dy], attributes, blocked }) =>
+    isPointwise(attributes) && fitsSlicePairs(x!.shape, blocked) && (dy!.shape[1] as number) < blocked!.block,
+  build(g, { blocked }, operands) {
+    const { block } = blocked!;
+    const x = operands.slicePairs(0);
+    const dy = thinHalves(g, operands.plain(1), blocked!);
     const [, c, , h, w] = x.shape;
     const k = dy.shape[1];
     const given = halvesOf(dy);

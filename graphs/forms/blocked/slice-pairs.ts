@@ -1,5 +1,5 @@
 /**
- * Feature maps as planes: the layout in which ONNX Runtime's convolutions are fastest.
+ * Feature maps as slice pairs: the layout in which ONNX Runtime's convolutions are fastest.
  *
  * A feature map [N,C,D,H,W] becomes pairs of tensors, of its even and of its odd slices along depth, each
  * [slices·N,C,H,W] (depth outermost) in ONNX Runtime's blocked layout. Depth is then a batch axis of
@@ -9,27 +9,27 @@
  */
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
-import type { Native } from '../form.js';
+import type { BlockedLayout } from '../layout.js';
 
 export interface Pair {
   readonly even: Value;
   readonly odd: Value;
 }
 
-export interface Planes {
+export interface SlicePairs {
   /** The slices 0, 2, 4, … and 1, 3, 5, …, cut into parts of consecutive pairs. */
   readonly chunks: readonly Pair[];
   /** [N,C,D,H,W] of the feature map. */
-  readonly shape: PlanesShape;
+  readonly shape: MapShape;
 }
-export type PlanesShape = readonly [n: number, c: number, d: number, h: number, w: number];
+export type MapShape = readonly [n: number, c: number, d: number, h: number, w: number];
 
-export const isPlanes = (value: Value | Planes): value is Planes => 'chunks' in value;
+export const isSlicePairs = (value: Value | SlicePairs): value is SlicePairs => 'chunks' in value;
 
 /** The range of pairs of slices in each chunk. It does not depend on the channels, so that layers fit together. */
 export function chunkRanges(
-  [n, , d, h, w]: PlanesShape,
-  { chunk }: Native,
+  [n, , d, h, w]: MapShape,
+  { chunk }: BlockedLayout,
 ): (readonly [from: number, to: number])[] {
   const pairs = d / 2;
   const count = Math.max(1, Math.min(pairs, Math.round((2 * pairs * n * h * w) / chunk)));
@@ -37,32 +37,35 @@ export function chunkRanges(
   return Array.from({ length: count }, (_, i) => [bound(i), bound(i + 1)]);
 }
 
-export const shapeOf = (x: Value): PlanesShape => knownShape(x.shape, 'planes') as unknown as PlanesShape;
+export const shapeOf = (x: Value): MapShape => knownShape(x.shape, 'slice pairs') as unknown as MapShape;
 
-/** Whether a feature map of this shape can be planes. */
-export function fitsPlanes(shape: Value['shape'], native: Native | null): native is Native {
+/** Whether a feature map of this shape can be slice pairs. */
+export function fitsSlicePairs(
+  shape: Value['shape'],
+  blocked: BlockedLayout | null,
+): blocked is BlockedLayout {
   const [, c, d] = shape;
   return (
-    native !== null &&
+    blocked !== null &&
     shape.length === 5 &&
     shape.every((size) => typeof size === 'number') &&
-    (c as number) % native.block === 0 &&
+    (c as number) % blocked.block === 0 &&
     (d as number) % 2 === 0
   );
 }
 
 /** Corresponding halves of feature maps that are cut alike, put through the same nodes. */
 export function mapHalves(
-  planes: readonly Planes[],
+  maps: readonly SlicePairs[],
   change: (...halves: Value[]) => Value,
-  shape = planes[0]!.shape,
-): Planes {
-  const half = (i: number, parity: keyof Pair) => change(...planes.map((p) => p.chunks[i]![parity]));
-  return { chunks: planes[0]!.chunks.map((_, i) => ({ even: half(i, 'even'), odd: half(i, 'odd') })), shape };
+  shape = maps[0]!.shape,
+): SlicePairs {
+  const half = (i: number, parity: keyof Pair) => change(...maps.map((p) => p.chunks[i]![parity]));
+  return { chunks: maps[0]!.chunks.map((_, i) => ({ even: half(i, 'even'), odd: half(i, 'odd') })), shape };
 }
 
 /** All halves, one after the other. */
-export const halvesOf = ({ chunks }: Planes): Value[] => chunks.flatMap(({ even, odd }) => [even, odd]);
+export const halvesOf = ({ chunks }: SlicePairs): Value[] => chunks.flatMap(({ even, odd }) => [even, odd]);
 
 /** The sum of several values of one shape. */
 export const total = (g: GraphBuilder, values: readonly Value[]): Value =>
@@ -75,21 +78,21 @@ export const joined = (g: GraphBuilder, values: readonly Value[], axis: number):
 const rows = (g: GraphBuilder, x: Value, from: number, to: number): Value =>
   from === 0 && to === x.shape[0] ? x : g.slice(x, [from], [to], [0]);
 
-export function toPlanes(g: GraphBuilder, x: Value, native: Native): Planes {
+export function toSlicePairs(g: GraphBuilder, x: Value, blocked: BlockedLayout): SlicePairs {
   const shape = shapeOf(x);
   const [n, c, d, h, w] = shape;
   const ordered = g.transpose(g.reshape(x, [n, c, d / 2, 2, h * w]), [3, 2, 0, 1, 4]);
   const [even, odd] = g
     .addMany('Split', [ordered, g.integers([1, 1])], { axis: 0 }, 2)
     .map((half) => g.reshape(half, [(d / 2) * n, c, h, w])) as [Value, Value];
-  const chunks = chunkRanges(shape, native).map(([from, to]) => {
+  const chunks = chunkRanges(shape, blocked).map(([from, to]) => {
     const half = (v: Value) => g.add('ReorderInput', [rows(g, v, from * n, to * n)]);
     return { even: half(even), odd: half(odd) };
   });
   return { chunks, shape };
 }
 
-export function fromPlanes(g: GraphBuilder, { chunks, shape }: Planes): Value {
+export function fromSlicePairs(g: GraphBuilder, { chunks, shape }: SlicePairs): Value {
   const [n, c, d, h, w] = shape;
   const half = (parity: keyof Pair) => {
     const parts = chunks.map((pair) => g.add('ReorderOutput', [pair[parity]], { channels: c }));
@@ -100,7 +103,7 @@ export function fromPlanes(g: GraphBuilder, { chunks, shape }: Planes): Value {
 }
 
 /** All slices in their order, [D·N,C,H,W] blocked. */
-export function allSlices(g: GraphBuilder, { chunks, shape: [n, c, d, h, w] }: Planes): Value {
+export function allSlices(g: GraphBuilder, { chunks, shape: [n, c, d, h, w] }: SlicePairs): Value {
   const size = n * c * h * w;
   const parts = chunks.map(({ even, odd }) => {
     const pairs = sizeOf(even.shape as number[]) / size;
@@ -115,12 +118,12 @@ export function allSlices(g: GraphBuilder, { chunks, shape: [n, c, d, h, w] }: P
 export function splitSlices(
   g: GraphBuilder,
   parts: readonly Value[],
-  shape: PlanesShape,
-  native: Native,
-): Planes {
+  shape: MapShape,
+  blocked: BlockedLayout,
+): SlicePairs {
   const [n, c, d, h, w] = shape;
   const pairs = g.reshape(joined(g, parts, 0), [d / 2, 2, n * c * h * w]);
-  const chunks = chunkRanges(shape, native).map(([from, to]) => {
+  const chunks = chunkRanges(shape, blocked).map(([from, to]) => {
     const [even, odd] = g
       .addMany('Split', [rows(g, pairs, from, to), g.integers([1, 1])], { axis: 1 }, 2)
       .map((half) => g.reshape(half, [(to - from) * n, c, h, w]));
@@ -134,7 +137,7 @@ const zeros = (g: GraphBuilder, shape: readonly number[]): Value =>
 
 /** Slices from … to of all slices of `batch` samples; zeros where there are none. */
 export function slicesFrom(g: GraphBuilder, all: Value, batch: number, from: number, to: number): Value {
-  const [count, ...slice] = knownShape(all.shape, 'planes');
+  const [count, ...slice] = knownShape(all.shape, 'slice pairs');
   const [first, last] = [Math.max(0, from * batch), Math.min(count!, to * batch)];
   const missing = (number: number) => (number > 0 ? [zeros(g, [number, ...slice])] : []);
   const known = last > first ? [rows(g, all, first, last)] : [];
@@ -157,7 +160,7 @@ export function neighbours(
   const beyond = halves[chunk + step];
   const [next, size] = [beyond, (beyond?.shape[0] ?? 0) as number];
   const edge = !next
-    ? zeros(g, [batch, ...knownShape(half.shape.slice(1), 'planes')])
+    ? zeros(g, [batch, ...knownShape(half.shape.slice(1), 'slice pairs')])
     : step < 0
       ? rows(g, next, size - batch, size)
       : rows(g, next, 0, batch);
@@ -170,11 +173,11 @@ export function neighbours(
  * Sums of every channel, each [C], of feature maps whose halves are made one by one: all sums of a half are taken
  * before the next half, while it is still in the cache.
  */
-export function channelSums(g: GraphBuilder, maps: readonly Planes[], { block }: Native): Value[] {
+export function channelSums(g: GraphBuilder, maps: readonly SlicePairs[], { block }: BlockedLayout): Value[] {
   const channels = maps[0]!.shape[1];
   const sums = mapHalves(maps, (...halves) => {
     const each = halves.map((half) => {
-      const [slices, c, h, w] = knownShape(half.shape, 'planes') as [number, number, number, number];
+      const [slices, c, h, w] = knownShape(half.shape, 'slice pairs') as [number, number, number, number];
       const blocks = g.reshape(half, [(slices * c) / block, h * w, block]);
       return g.reshape(g.sum(blocks, [1], 0), [slices, c]);
     });
@@ -187,6 +190,6 @@ export function channelSums(g: GraphBuilder, maps: readonly Planes[], { block }:
 
 /** Every second slice of x [D,N,…] from `first` on, `count` of them, as [count·N,…]. */
 export function everySecond(g: GraphBuilder, x: Value, first: number, count: number): Value {
-  const [, n, ...rest] = knownShape(x.shape, 'planes');
+  const [, n, ...rest] = knownShape(x.shape, 'slice pairs');
   return g.reshape(g.slice(x, [first], [first + 2 * count - 1], [0], [2]), [count * n!, ...rest]);
 }

@@ -1,5 +1,5 @@
 /**
- * Nearest up-sampling ×2 and a 3×3×3 convolution, on planes; see upsample-convolution.ts for the phases.
+ * Nearest up-sampling ×2 and a 3×3×3 convolution, on slice pairs; see ../reference/upsample-convolution.ts for the phases.
  *
  * Along depth, with taps w₀, w₁, w₂ and their sum S, the two slices made of slice i are
  *   even = w₀·xᵢ₋₁ + (w₁+w₂)·xᵢ = S·xᵢ + w₀·(xᵢ₋₁ − xᵢ),
@@ -8,21 +8,22 @@
  */
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, type Value } from '../../onnx/types.js';
-import type { Native, PlanesForm } from '../form.js';
+import type { BlockedForm } from '../form.js';
+import type { BlockedLayout } from '../layout.js';
 import { FOLD } from '../reference/upsample-convolution.js';
 import {
   blockedWeights,
   depthwise,
+  pixelShuffle,
   productOverSlices,
   sameKernel,
   tapsFirst,
   unblocked,
-  weave,
 } from './nchwc.js';
 import {
   allSlices,
   chunkRanges,
-  fitsPlanes,
+  fitsSlicePairs,
   joined,
   neighbours,
   type Pair,
@@ -59,18 +60,18 @@ function depthBasis(g: GraphBuilder, w: Value): { sum: Value; first: Value; last
   return { sum: g.add('Add', [g.add('Add', [first, last]), middle]), first, last };
 }
 
-/** Whether the small and the large feature map can be planes. */
+/** Whether the small and the large feature map can be slice pairs. */
 const fits = (
   small: readonly (number | string)[],
   channels: number | string,
-  native: Native | null,
-): boolean => fitsPlanes(small, native) && (channels as number) % native!.block === 0;
+  blocked: BlockedLayout | null,
+): boolean => fitsSlicePairs(small, blocked) && (channels as number) % blocked!.block === 0;
 
-export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
-  layout: 'planes',
-  applies: ({ inputs: [x, w], native }) => fits(x!.shape, w!.shape[0]!, native),
-  build(g, { inputs, native }, operands) {
-    const x = operands.planes(0);
+export const upsampleConvBlocked: BlockedForm<'UpsampleConv'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [x, w], blocked }) => fits(x!.shape, w!.shape[0]!, blocked),
+  build(g, { inputs, blocked }, operands) {
+    const x = operands.slicePairs(0);
     const w = operands.plain(1);
     const [n, c, d, height, width] = x.shape;
     const k = w.shape[0] as number;
@@ -79,7 +80,7 @@ export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
     const kernels = PHASES.map(([row, column]) => {
       const fold = outer(g, FOLD[row]!, FOLD[column]!);
       const kernel = (taps: Value) =>
-        blockedWeights(g, g.add('MatMul', [fold, taps]), native!.block, {
+        blockedWeights(g, g.add('MatMul', [fold, taps]), blocked!.block, {
           outputs: k,
           inputs: c,
           kernel: [2, 2],
@@ -88,7 +89,7 @@ export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
     });
     const all = allSlices(g, x);
     const shape = [n, k, 2 * d, 2 * height, 2 * width] as const;
-    const chunks = chunkRanges(shape, native!).map(([from, to]) => {
+    const chunks = chunkRanges(shape, blocked!).map(([from, to]) => {
       const slices = slicesFrom(g, all, n, from, to);
       const before = g.add('Sub', [slicesFrom(g, all, n, from - 1, to - 1), slices]);
       const after = g.add('Sub', [slicesFrom(g, all, n, from + 1, to + 1), slices]);
@@ -102,10 +103,10 @@ export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
         };
       });
       const half = (parity: keyof Pair) =>
-        weave(
+        pixelShuffle(
           g,
           phases.map((p) => p[parity]),
-          native!.block,
+          blocked!.block,
         );
       return { even: half('even'), odd: half('odd') };
     });
@@ -117,23 +118,23 @@ export const upsampleConvPlanes: PlanesForm<'UpsampleConv'> = {
  * The transpose of the above: dxᵢ = Sᵀ(evenᵢ + oddᵢ) + w₀ᵀ(evenᵢ₊₁ − evenᵢ) + w₂ᵀ(oddᵢ₋₁ − oddᵢ), and within a slice
  * the four phases together are one 4×4 convolution of stride 2.
  */
-export const upsampleConvInputGradPlanes: PlanesForm<'UpsampleConvInputGrad'> = {
-  layout: 'planes',
-  applies: ({ inputs: [dy, w], native }) =>
+export const upsampleConvInputGradBlocked: BlockedForm<'UpsampleConvInputGrad'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [dy, w], blocked }) =>
     fits(
       [...dy!.shape.slice(0, 2), ...dy!.shape.slice(2).map((s) => (s as number) / 2)],
       w!.shape[1]!,
-      native,
+      blocked,
     ),
-  build(g, { native }, operands) {
-    const dy = operands.planes(0);
+  build(g, { blocked }, operands) {
+    const dy = operands.slicePairs(0);
     const w = operands.plain(1);
     const [k, c] = knownShape(w.shape, 'weights') as [number, number];
     const [n, , d, height, width] = dy.shape;
     const basis = depthBasis(g, w);
     const gather = outer(g, GATHER, GATHER);
     const kernel = (taps: Value) =>
-      blockedWeights(g, g.add('MatMul', [gather, taps]), native!.block, {
+      blockedWeights(g, g.add('MatMul', [gather, taps]), blocked!.block, {
         outputs: c,
         inputs: k,
         kernel: [4, 4],
@@ -149,7 +150,7 @@ export const upsampleConvInputGradPlanes: PlanesForm<'UpsampleConvInputGrad'> = 
       const before = g.add('Sub', [neighbours(g, odds, i, n, -1), odd]);
       return g.add('BlockedConv', [before, last, null, towards], window);
     });
-    return [splitSlices(g, parts, [n, c, d / 2, height / 2, width / 2], native!)];
+    return [splitSlices(g, parts, [n, c, d / 2, height / 2, width / 2], blocked!)];
   },
 };
 
@@ -201,14 +202,14 @@ const SPREAD = [
  * dw in the basis of the depth formula above, taken along all three axes: 27 products of a combination of dy's
  * phases with x or a difference of neighbours, each over the positions of the small input.
  */
-export const upsampleConvWeightGradPlanes: PlanesForm<'UpsampleConvWeightGrad'> = {
-  layout: 'planes',
-  applies: ({ inputs: [x, dy], native }) => fits(x!.shape, dy!.shape[1]!, native),
-  build(g, { native }, operands) {
-    const [x, dy] = [operands.planes(0), operands.planes(1)];
+export const upsampleConvWeightGradBlocked: BlockedForm<'UpsampleConvWeightGrad'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [x, dy], blocked }) => fits(x!.shape, dy!.shape[1]!, blocked),
+  build(g, { blocked }, operands) {
+    const [x, dy] = [operands.slicePairs(0), operands.slicePairs(1)];
     const [n, c] = x.shape;
     const k = dy.shape[1];
-    const { block } = native!;
+    const { block } = blocked!;
     const phases = PHASES.map(([row, column]) => {
       const one = (r: number, q: number) => (r === row && q === column ? 1 : 0);
       return sameKernel(g, k, block, [
@@ -218,7 +219,7 @@ export const upsampleConvWeightGradPlanes: PlanesForm<'UpsampleConvWeightGrad'> 
     });
     const differences = differencesOf(g, c, block);
     const all = allSlices(g, x);
-    const products = chunkRanges(dy.shape, native!).map(([from, to], i) => {
+    const products = chunkRanges(dy.shape, blocked!).map(([from, to], i) => {
       const { even, odd } = dy.chunks[i]!;
       const [first, second] = [phaseSums(g, even, phases), phaseSums(g, odd, phases)];
       const both = first.map((v, j) => g.add('Add', [v, second[j]!]));

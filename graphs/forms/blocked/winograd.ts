@@ -1,11 +1,11 @@
-/** Winograd's minimal filtering (Winograd 1980; Lavin & Gray 2016) of planes, along depth. */
+/** Winograd's minimal filtering (Winograd 1980; Lavin & Gray 2016) of slice pairs, along depth. */
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { GivenAttributes } from '../../onnx/operator.js';
 import type { AttributesOf } from '../../onnx/ops/index.js';
 import type { Value } from '../../onnx/types.js';
-import type { Native } from '../form.js';
+import type { BlockedLayout } from '../layout.js';
 import { depthwise, sameKernel } from './nchwc.js';
-import { chunkRanges, neighbours, type Pair, type Planes, type PlanesShape } from './slice-pairs.js';
+import { chunkRanges, type MapShape, neighbours, type Pair, type SlicePairs } from './slice-pairs.js';
 
 /** What is done where the last convolution of a slice writes its result. */
 interface Last {
@@ -15,19 +15,19 @@ interface Last {
 
 /** A way to make a 3×3×3 convolution of two-dimensional ones. */
 export interface DepthFiltering {
-  /** Whether planes of this shape can be worked on. */
-  applies(shape: PlanesShape, native: Native): boolean;
+  /** Whether slice pairs of this shape can be worked on. */
+  applies(shape: MapShape, blocked: BlockedLayout): boolean;
   /**
    * @param taps weights of each tap of depth, [9,…]
    * @param arrange brings such weights into the order that BlockedConv wants
    */
   convolve(
     g: GraphBuilder,
-    x: Planes,
+    x: SlicePairs,
     taps: readonly Value[],
     arrange: (weights: Value) => Value,
     last: Last,
-  ): Planes;
+  ): SlicePairs;
 }
 
 /** A convolution of single slices. */
@@ -57,7 +57,7 @@ const sumAndDifference = (g: GraphBuilder, a: Value, b: Value): [Value, Value] =
  *   m₁ = (d₀−d₂)g₀, m₂ = (d₁+d₂)(g₀+g₁+g₂)/2, m₃ = (d₂−d₁)(g₀−g₁+g₂)/2, m₄ = (d₁−d₃)(−g₂),
  * the slices are m₁+m₂+m₃ and m₂−m₃+m₄: four convolutions instead of six.
  */
-export const pairwise: DepthFiltering = {
+export const winogradF23: DepthFiltering = {
   applies: () => true,
   convolve(g, x, taps, arrange, last) {
     const [n, , ...sizes] = x.shape;
@@ -88,9 +88,9 @@ export const pairwise: DepthFiltering = {
  * but more passes over memory, and results that are a little less exact.
  * Every chunk must be one pair of slices: then nothing is copied to get at d₀ … d₅.
  */
-export const quadwise: DepthFiltering = {
-  applies: (shape, native) =>
-    shape[2] % 4 === 0 && chunkRanges(shape, native).every(([from, to]) => to - from === 1),
+export const winogradF43: DepthFiltering = {
+  applies: (shape, blocked) =>
+    shape[2] % 4 === 0 && chunkRanges(shape, blocked).every(([from, to]) => to - from === 1),
   convolve(g, x, taps, arrange, last) {
     const [n, , ...sizes] = x.shape;
     const [g0, g1, g2] = taps as [Value, Value, Value];
@@ -109,7 +109,7 @@ export const quadwise: DepthFiltering = {
     const subtract = (a: Value, b: Value) => g.add('Sub', [a, b]);
 
     const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
-    const quads = Array.from({ length: x.chunks.length / 2 }, (_, i): Pair[] => {
+    const groups = Array.from({ length: x.chunks.length / 2 }, (_, i): Pair[] => {
       const [d1, d2, d3, d4] = [evens[2 * i]!, odds[2 * i]!, evens[2 * i + 1]!, odds[2 * i + 1]!];
       const [d0, d5] = [neighbours(g, odds, 2 * i, n, -1), neighbours(g, evens, 2 * i + 1, n, 1)];
       const [c, e] = [subtract(d4, d2), subtract(d3, d1)];
@@ -125,6 +125,6 @@ export const quadwise: DepthFiltering = {
         { even: plus(p, 4, r, last), odd: conv(5, plus(subtract(d5, d3), -4, e), plus(q, 8, s), last) },
       ];
     });
-    return { chunks: quads.flat(), shape: [n, weights[0]!.shape[0] as number, ...sizes] };
+    return { chunks: groups.flat(), shape: [n, weights[0]!.shape[0] as number, ...sizes] };
   },
 };

@@ -1,6 +1,7 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
-import type { Native, PlainForm } from '../form.js';
+import type { PlainForm } from '../form.js';
+import type { BlockedLayout } from '../layout.js';
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => i + from);
@@ -14,8 +15,8 @@ export function tapsOf(kernel: readonly number[]): number[][] {
 }
 
 /** The product a · bᵀ of matrices; leading axes are batch axes. */
-export function timesTransposed(g: GraphBuilder, a: Value, b: Value, native: Native | null): Value {
-  if (native) return g.add('FusedMatMul', [a, b], { transB: 1 });
+export function timesTransposed(g: GraphBuilder, a: Value, b: Value, blocked: BlockedLayout | null): Value {
+  if (blocked) return g.add('FusedMatMul', [a, b], { transB: 1 });
   const last = b.shape.length - 1;
   const swapped = [...range(last - 1), last, last - 1];
   return g.add('MatMul', [a, g.transpose(b, swapped)]);
@@ -62,7 +63,7 @@ const isPointwise = (kernel: readonly number[]) => sizeOf(kernel) === 1;
  * that the tap saw.
  */
 export const convWeightGradSlices: PlainForm<'ConvWeightGrad'> = {
-  build(g, { inputs: [x, dy], attributes: { kernel_shape, strides, pads }, native }) {
+  build(g, { inputs: [x, dy], attributes: { kernel_shape, strides, pads }, blocked }) {
     const [n, k, ...sizes] = known(dy!);
     const c = known(x!)[1]!;
     const positions = sizeOf(sizes);
@@ -75,7 +76,7 @@ export const convWeightGradSlices: PlainForm<'ConvWeightGrad'> = {
         isPointwise(kernel_shape) && strides.every((s) => s === 1)
           ? source
           : g.slice(source, tap, ends, axes, strides);
-      const product = timesTransposed(g, gradient, g.reshape(seen, [n!, c, positions]), native);
+      const product = timesTransposed(g, gradient, g.reshape(seen, [n!, c, positions]), blocked);
       return g.sum(product, [0], 1);
     });
     const stacked = products.length === 1 ? products[0]! : g.add('Concat', products, { axis: 0 });
@@ -91,7 +92,7 @@ export const convWeightGradSlices: PlainForm<'ConvWeightGrad'> = {
 export const convWeightGradFlat: PlainForm<'ConvWeightGrad'> = {
   applies: ({ inputs: [x], attributes: { strides, kernel_shape } }) =>
     strides.every((s) => s === 1) && (x!.shape[1] as number) <= 2 && sizeOf(kernel_shape) > 1,
-  build(g, { inputs: [x, dy], attributes: { kernel_shape, pads }, native }) {
+  build(g, { inputs: [x, dy], attributes: { kernel_shape, pads }, blocked }) {
     const source = padded(g, x!, pads);
     const [n, c, ...rows] = known(source);
     const [, k, ...sizes] = known(dy!);
@@ -108,7 +109,7 @@ export const convWeightGradFlat: PlainForm<'ConvWeightGrad'> = {
       shifts.map((shift) => g.slice(long, [shift], [shift + length], [2])),
       { axis: 1 },
     );
-    const product = g.sum(timesTransposed(g, gradient, seen, native), [0], 0);
+    const product = g.sum(timesTransposed(g, gradient, seen, blocked), [0], 0);
     const taps = shifts.length;
     return [g.reshape(g.transpose(g.reshape(product, [k!, taps, c!]), [0, 2, 1]), [k!, c!, ...kernel_shape])];
   },
@@ -127,7 +128,7 @@ export const convWeightGradStacked: PlainForm<'ConvWeightGrad'> = {
     strides.every((s) => s === 1) &&
     kernel_shape[0]! > 1 &&
     kernel_shape[0]! * sizeOf(known(dy!)) * Float32Array.BYTES_PER_ELEMENT <= MOST_STACKED_BYTES,
-  build(g, { inputs: [x, dy], attributes: { kernel_shape, pads }, native }) {
+  build(g, { inputs: [x, dy], attributes: { kernel_shape, pads }, blocked }) {
     const source = padded(g, x!, pads);
     const [n, c, depth] = known(source);
     const [, k, , height, width] = known(dy!);
@@ -139,7 +140,7 @@ export const convWeightGradStacked: PlainForm<'ConvWeightGrad'> = {
     const gradient = g.reshape(g.add('Concat', shifted, { axis: 1 }), [n!, depthTaps! * k!, length]);
     const products = tapsOf(planeTaps).map(([h, w]) => {
       const seen = g.slice(source, [h!, w!], [h! + height!, w! + width!], [3, 4]);
-      return g.sum(timesTransposed(g, gradient, g.reshape(seen, [n!, c!, length]), native), [0], 1);
+      return g.sum(timesTransposed(g, gradient, g.reshape(seen, [n!, c!, length]), blocked), [0], 1);
     });
     const stacked = g.reshape(g.add('Concat', products, { axis: 0 }), [products.length, depthTaps!, k!, c!]);
     return [g.reshape(g.transpose(stacked, [2, 3, 1, 0]), [k!, c!, ...kernel_shape])];

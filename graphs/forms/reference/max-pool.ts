@@ -20,7 +20,7 @@ export const maxPoolGradScatter: PlainForm<'MaxPoolGrad'> = {
 };
 
 /**
- * Every value twice along each axis of x [N,C,D,H,W], as `repeat` does it but faster: along the last axis by
+ * Every value twice along each axis of x [N,C,D,H,W], as `upsampleNearest` does it but faster: along the last axis by
  * a product with a matrix of zeros and ones, along the others by joining whole rows and planes.
  */
 function doubled(g: GraphBuilder, x: Value): Value {

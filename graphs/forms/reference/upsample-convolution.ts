@@ -1,7 +1,8 @@
-import { blockSum, repeat } from '../../onnx/blocks.js';
+import { sumPool, upsampleNearest } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, type Value } from '../../onnx/types.js';
-import type { Native, PlainForm } from '../form.js';
+import type { PlainForm } from '../form.js';
+import type { BlockedLayout } from '../layout.js';
 import {
   convInputGrad,
   convWeightGradSlices,
@@ -14,30 +15,32 @@ const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1
 const TWICE = [2, 2, 2];
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 
-/** The definition: repeat every voxel, then convolve. */
+/** The definition: nearest up-sampling, then the convolution. */
 export const plainForward: PlainForm<'UpsampleConv'> = {
-  build: (g, { inputs: [x, w, bias] }) => [g.add('Conv', [repeat(g, x!, TWICE), w!, bias ?? null], SAME)],
+  build: (g, { inputs: [x, w, bias] }) => [
+    g.add('Conv', [upsampleNearest(g, x!, TWICE), w!, bias ?? null], SAME),
+  ],
 };
 
 export const plainInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
-  build(g, { inputs: [dy, w], native }) {
+  build(g, { inputs: [dy, w], blocked }) {
     const [n, , ...sizes] = known(dy!);
     const input_shape = [n!, known(w!)[1]!, ...sizes];
     const [fine] = convInputGrad.build(g, {
       inputs: [dy!, w!],
       attributes: { ...SAME, input_shape },
-      native,
+      blocked,
     });
-    return [blockSum(g, fine!, TWICE)];
+    return [sumPool(g, fine!, TWICE)];
   },
 };
 
 export const plainWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
-  build: (g, { inputs: [x, dy], native }) =>
+  build: (g, { inputs: [x, dy], blocked }) =>
     convWeightGradSlices.build(g, {
-      inputs: [repeat(g, x!, TWICE), dy!],
+      inputs: [upsampleNearest(g, x!, TWICE), dy!],
       attributes: SAME,
-      native,
+      blocked,
     }),
 };
 
@@ -78,9 +81,9 @@ function foldMatrix(g: GraphBuilder): Value {
 }
 
 /** w [K,C,3,3,3] → eight kernels [K,C,2,2,2], phase by phase. */
-function phaseWeights(g: GraphBuilder, w: Value, native: Native | null): Value[] {
+function phaseWeights(g: GraphBuilder, w: Value, blocked: BlockedLayout | null): Value[] {
   const [k, c] = known(w);
-  const folded = timesTransposed(g, foldMatrix(g), g.reshape(w, [k! * c!, 27]), native);
+  const folded = timesTransposed(g, foldMatrix(g), g.reshape(w, [k! * c!, 27]), blocked);
   const stacked = g.reshape(folded, [8, 8, k!, c!]);
   const kernels = g.transpose(stacked, [0, 2, 3, 1]);
   const split = g.addMany('Split', [kernels, g.integers(PHASES.map(() => 1))], { axis: 0 }, 8);
@@ -101,10 +104,10 @@ function phasesOf(g: GraphBuilder, dy: Value): Value[] {
 
 export const phasesForward: PlainForm<'UpsampleConv'> = {
   applies: ({ inputs: [x] }) => x!.shape.every((d) => typeof d === 'number'),
-  build(g, { inputs: [x, w, bias], native }) {
+  build(g, { inputs: [x, w, bias], blocked }) {
     const [n, , ...sizes] = known(x!);
     const k = known(w!)[0]!;
-    const kernels = phaseWeights(g, w!, native);
+    const kernels = phaseWeights(g, w!, blocked);
     const parts = PHASES.map((phase, i) => {
       const part = g.add('Conv', [x!, kernels[i]!, bias ?? null], {
         kernel_shape: TWICE,
@@ -113,15 +116,15 @@ export const phasesForward: PlainForm<'UpsampleConv'> = {
       return g.reshape(part, [1, n!, k, ...sizes]);
     });
     const stacked = g.reshape(g.add('Concat', parts, { axis: 0 }), [2, 2, 2, n!, k, ...sizes]);
-    const woven = g.transpose(stacked, [3, 4, 5, 0, 6, 1, 7, 2]);
-    return [g.reshape(woven, [n!, k, ...sizes.map((s) => 2 * s)])];
+    const shuffled = g.transpose(stacked, [3, 4, 5, 0, 6, 1, 7, 2]);
+    return [g.reshape(shuffled, [n!, k, ...sizes.map((s) => 2 * s)])];
   },
 };
 
 /** dx is the sum over the phases of each phase's input gradient. */
 export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
-  build(g, { inputs: [dy, w], native }) {
-    const kernels = phaseWeights(g, w!, native);
+  build(g, { inputs: [dy, w], blocked }) {
+    const kernels = phaseWeights(g, w!, blocked);
     const [n, , ...sizes] = known(dy!);
     const input_shape = [n!, known(w!)[1]!, ...sizes.map((s) => s / 2)];
     const contributions = phasesOf(g, dy!).map((part, i) => {
@@ -131,7 +134,7 @@ export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
         pads: phasePads(PHASES[i]!),
         input_shape,
       };
-      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes, native })[0]!;
+      return convInputGrad.build(g, { inputs: [part, kernels[i]!], attributes, blocked })[0]!;
     });
     return [contributions.reduce((sum, part) => g.add('Add', [sum, part]))];
   },
@@ -139,11 +142,11 @@ export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
 
 /** Each phase gives the gradient of its 2×2×2 kernel; the transpose of the folding matrix takes them back to 3×3×3. */
 export const phasesWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
-  build(g, { inputs: [x, dy], native }) {
+  build(g, { inputs: [x, dy], blocked }) {
     const [c, k] = [known(x!)[1]!, known(dy!)[1]!];
     const gradients = phasesOf(g, dy!).map((part, i) => {
       const attributes = { kernel_shape: TWICE, strides: [1, 1, 1], pads: phasePads(PHASES[i]!) };
-      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, native });
+      const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, blocked });
       return g.reshape(dw!, [k * c, 8]);
     });
     const all = g.add('Concat', gradients, { axis: 1 });

@@ -134,7 +134,7 @@ describe('every form agrees with the definition, whatever the sizes', () => {
   test('there are some', () => expect(candidates.length).toBeGreaterThanOrEqual(21));
 
   test.for(candidates)('%s: %s', async ([operator, name, form], context) => {
-    const native = form.layout === 'planes' ? needBlockedLayout(context) : offered;
+    const blocked = form.layout === 'slicePairs' ? needBlockedLayout(context) : offered;
     let compared = 0;
     const choose: ChooseForm = (called, call: Call<OperatorName>) => {
       if (called !== operator || form.applies?.(call as Call<never>) === false) return 'plain';
@@ -143,10 +143,10 @@ describe('every form agrees with the definition, whatever the sizes', () => {
     };
     await fc.assert(
       fc.asyncProperty(sizes, async (shapes) => {
-        const { graph, feeds } = callOf(operator, shapes, name === 'planesLast' ? POINTWISE : CALLS);
+        const { graph, feeds } = callOf(operator, shapes, name === 'blockedLast' ? POINTWISE : CALLS);
         const before = compared;
-        const chunked = native && { ...native, chunk: CHUNKS[(shapes.d + shapes.h) % 3]! };
-        lower(graph, { choose, native: chunked });
+        const chunked = blocked && { ...blocked, chunk: CHUNKS[(shapes.d + shapes.h) % 3]! };
+        lower(graph, { choose, blocked: chunked });
         if (compared > before) {
           const [expected, got] = [
             await runGraph(graph, feeds),
@@ -163,10 +163,10 @@ describe('every form agrees with the definition, whatever the sizes', () => {
     expect(compared).toBeGreaterThan(5);
   });
 
-  test('an engine without blocked channels has no planes', () => {
+  test('an engine without a blocked layout has no blocked forms', () => {
     const { graph } = callOf('Conv', { n: 1, c: 16, k: 16, d: 2, h: 2, w: 2 });
-    const planes: ChooseForm = () => 'planes';
-    expect(() => lower(graph, { choose: planes })).toThrow('cannot take the form "planes"');
+    const blocked: ChooseForm = () => 'blocked';
+    expect(() => lower(graph, { choose: blocked })).toThrow('cannot take the form "blocked"');
     expect(lower(graph, { choose: plainForms }).nodes.map((n) => n.operator)).toContain('Conv');
   });
 });

@@ -11,7 +11,7 @@ import { nodeEngine } from '../../../src/runtime/node.js';
 import { foreignModel, foreignNode, foreignTensor, foreignValue } from '../foreign.js';
 import { noise, relativeError } from '../run.js';
 
-const NATIVE = { block: 16, chunk: 64 };
+const BLOCKED = { block: 16, chunk: 64 };
 const PASSES: readonly (readonly [string, (graph: Graph) => Graph])[] = [
   ['lower', (graph) => lower(graph, { choose: plainForms })],
   ['bindSizes', (graph) => bindSizes(graph, {})],
@@ -199,11 +199,11 @@ function convolution(): Graph {
 }
 
 test('a graph that was lowered is left as it is when it is lowered again', () => {
-  const once = lower(convolution(), { choose: fastForms, native: NATIVE });
+  const once = lower(convolution(), { choose: fastForms, blocked: BLOCKED });
   expect(
     once.nodes.some(({ domain, operator }) => domain === 'com.microsoft.nchwc' && operator === 'Conv'),
   ).toBe(true);
-  const again = lower(once, { choose: fastForms, native: NATIVE });
+  const again = lower(once, { choose: fastForms, blocked: BLOCKED });
   expect(again.nodes).toEqual(once.nodes);
 });
 
@@ -240,7 +240,7 @@ test('a node without a name can take any form, and names that forms make up are 
     outputs: [foreignValue('y', [1, 16, 4, 4, 4])],
   });
   const blocked: ChooseForm = (operator, call) => fastForms(operator, call);
-  const lowered = lower(decodeModel(bytes).graph, { choose: blocked, native: NATIVE });
+  const lowered = lower(decodeModel(bytes).graph, { choose: blocked, blocked: BLOCKED });
   expect(lowered.nodes.filter(({ outputs }) => outputs.includes('c/plain/Reshape'))).toHaveLength(1);
   const x = noise(16 * 64, 2);
   const plain = lower(decodeModel(bytes).graph, { choose: plainForms });

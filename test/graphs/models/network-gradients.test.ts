@@ -32,9 +32,9 @@ describe('a network whose channels fill blocks', () => {
     ['with skips', { skip: true }],
     ['with transposed convolutions', { upsampling: 'deconv' as const }],
   ] as [string, Partial<Config>][])(
-    'has the same gradient in planes, in chunks or not: %s',
+    'has the same gradient in the blocked layout, in chunks or not: %s',
     async ([, change], context) => {
-      const native = needBlockedLayout(context);
+      const blocked = needBlockedLayout(context);
       const network = { ...config, ...change };
       const built = networkOf(network);
       for (const chunk of [1_000_000, 200, 60]) {
@@ -42,7 +42,7 @@ describe('a network whose channels fill blocks', () => {
         for (const seed of [5, 6, 7]) {
           const feeds = feedsOf(network, built, Int16Array.from(noise(16 * 8 * 8, seed, 1000)));
           const expected = await runGraph(built.graph, feeds);
-          const got = await runGraph(built.graph, feeds, fastForms, { ...native, chunk });
+          const got = await runGraph(built.graph, feeds, fastForms, { ...blocked, chunk });
           const each = Object.entries(expected).map(([name, { data }]) =>
             relativeError(got[name]!.data as Float32Array, data as Float32Array),
           );

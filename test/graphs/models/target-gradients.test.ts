@@ -139,9 +139,9 @@ describe('networks whose channels fill blocks', () => {
     };
   };
 
-  test.for(cases)('%s: the same values in planes', async ([, given], context) => {
-    const native = needBlockedLayout(context);
-    const task = objectiveOf(given, 'running', native.block);
+  test.for(cases)('%s: the same values in the blocked layout', async ([, given], context) => {
+    const blocked = needBlockedLayout(context);
+    const task = objectiveOf(given, 'running', blocked.block);
     for (const built of [gradientGraph(task), evaluationGraph(task)]) {
       const used: string[] = [];
       const counted: ChooseForm = (operator, call) => {
@@ -152,13 +152,13 @@ describe('networks whose channels fill blocks', () => {
       for (const seed of [5, 6, 7]) {
         const feeds = { ...feedsOf(given, seed), ...parameterFeeds(built.parameters, built.graph.inputs) };
         const expected = await runGraph(built.graph, feeds);
-        const got = await runGraph(built.graph, feeds, counted, { ...native, chunk: 200 });
+        const got = await runGraph(built.graph, feeds, counted, { ...blocked, chunk: 200 });
         const each = Object.entries(expected).map(([name, { data }]) =>
           relativeError(got[name]!.data as Float32Array, data as Float32Array),
         );
         errors.push(Math.max(...each));
       }
-      expect(used).toContain('planes');
+      expect(used).toContain('blocked');
       // A value within rounding of zero may fall on the other side of a ReLU, which moves gradients: rarely, and little.
       const [, median, largest] = errors.sort((a, b) => a - b);
       expect(median).toBeLessThan(1e-5);
