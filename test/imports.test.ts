@@ -69,6 +69,20 @@ describe('imports', () => {
     ).toEqual([]);
   });
 
+  test('nothing in graphs/ imports itself by a detour, types included', () => {
+    const cycles: string[] = [];
+    const done = new Set<string>();
+    const visit = (file: string, path: readonly string[]): void => {
+      if (path.includes(file)) cycles.push([...path.slice(path.indexOf(file)), file].join(' → '));
+      else if (!done.has(file)) {
+        for (const { target } of edges.filter((edge) => edge.file === file)) visit(target, [...path, file]);
+        done.add(file);
+      }
+    };
+    for (const file of files.filter((name) => inside(name, 'graphs'))) visit(file, []);
+    expect(cycles).toEqual([]);
+  });
+
   test('only the messages know protobuf, but for the TensorBoard writer', () => {
     const users = offending(({ target }) => target.startsWith('protobufjs')).map(
       (edge) => edge.split(' ')[0],

@@ -1,4 +1,5 @@
-import { attributesOf, type GraphBuilder } from '../onnx/builder.js';
+import { attributesOf } from '../onnx/attributes.js';
+import type { GraphBuilder } from '../onnx/builder.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import { operatorOf } from '../onnx/registry.js';
 import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';

@@ -1,4 +1,4 @@
-import { attributesOf } from '../onnx/builder.js';
+import { attributesOf } from '../onnx/attributes.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import type { Node, Value } from '../onnx/types.js';
 import type { Call } from './form.js';

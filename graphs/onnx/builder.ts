@@ -1,9 +1,8 @@
-import { ASSUMED } from './assumed.js';
-import type { AttributeSpec, GivenAttributes, InferInput, Operator, ResolvedAttributes } from './operator.js';
+import { attributesOf, resolveAttributes, tagAttributes } from './attributes.js';
+import type { GivenAttributes, InferInput, Operator } from './operator.js';
 import { type AttributesOf, type OperatorName, operators } from './ops/index.js';
-import { bodiesOf, checkOperators, describeNode, operatorOf } from './registry.js';
+import { bodiesOf, checkOperators, operatorOf } from './registry.js';
 import {
-  type Attribute,
   arrayOf,
   type ElementType,
   formatShape,
@@ -22,36 +21,6 @@ const SMALL = 64;
 
 /** As many numbers are summed up one after the other without harm. */
 const ONE_PASS = 1024;
-
-/**
- * The attributes of an operator with the standard's defaults filled in; without those that change nothing and that no
- * rule knows.
- */
-export function resolveAttributes<K extends OperatorName>(
-  operator: K,
-  given: Readonly<Record<string, unknown>>,
-): ResolvedAttributes<AttributesOf<K>> {
-  const specs = operators[operator].attributes as Record<string, AttributeSpec>;
-  for (const [name, value] of Object.entries(given)) {
-    if (name in specs) continue;
-    const assumed = ASSUMED[operator]?.[name];
-    if (!assumed)
-      throw new GraphError(
-        `there is no attribute "${name}"${Object.keys(specs).length > 0 ? `, only ${Object.keys(specs).join(', ')}` : ''}`,
-      );
-    if (!assumed.holds(value))
-      throw new GraphError(
-        `attribute "${name}" is ${JSON.stringify(value)}: only ${assumed.only} is supported`,
-      );
-  }
-  return Object.fromEntries(
-    Object.entries(specs).map(([name, spec]) => {
-      const value = given[name] ?? spec.fallback;
-      if (value === undefined && spec.required) throw new GraphError(`attribute "${name}" is missing`);
-      return [name, value];
-    }),
-  ) as ResolvedAttributes<AttributesOf<K>>;
-}
 
 /** Builds one graph node by node; shapes are inferred, and errors raised, at the line that adds the node. */
 export class GraphBuilder {
@@ -331,39 +300,3 @@ export class GraphBuilder {
 /** Small constants are found again by their content. */
 const constantKey = ({ type, shape, data }: Tensor): string | undefined =>
   data.length <= SMALL ? `${type}${formatShape(shape)}${data.join()}` : undefined;
-
-function tagAttributes(
-  definition: Operator,
-  values: Readonly<Record<string, unknown>>,
-): Record<string, Attribute> {
-  const tagged: Record<string, Attribute> = {};
-  for (const [name, { kind }] of Object.entries(definition.attributes)) {
-    if (values[name] !== undefined) tagged[name] = { kind, value: values[name] } as Attribute;
-  }
-  return tagged;
-}
-
-/** @throws GraphError when an attribute is of another kind than the operator's */
-function valuesOf(node: Node, operator: OperatorName): Readonly<Record<string, unknown>> {
-  const specs = operators[operator].attributes as Record<string, AttributeSpec>;
-  return Object.fromEntries(
-    Object.entries(node.attributes).map(([name, { kind, value }]) => {
-      const expected = specs[name]?.kind ?? kind;
-      if (kind !== expected) throw new GraphError(`attribute "${name}" is of kind ${kind}, not ${expected}`);
-      return [name, value];
-    }),
-  );
-}
-
-/** The attributes of a node as its operator's rules read them. @throws GraphError for one that does not suit it */
-export function attributesOf<K extends OperatorName>(
-  node: Node,
-  operator: K,
-): ResolvedAttributes<AttributesOf<K>> {
-  try {
-    return resolveAttributes(operator, valuesOf(node, operator));
-  } catch (error) {
-    if (!(error instanceof GraphError)) throw error;
-    throw new GraphError(`${describeNode(node)}: ${error.message}`);
-  }
-}

@@ -2,8 +2,6 @@
 import { type Message, ModelProto } from './messages.js';
 import { decodeTensor, type Externals, elementType, encodeTensor, type ReadExternal } from './tensors.js';
 
-export type { ReadExternal } from './tensors.js';
-
 import {
   type Attribute,
   type ExternalLocation,

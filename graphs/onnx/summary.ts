@@ -1,4 +1,4 @@
-import { attributesOf } from './builder.js';
+import { attributesOf } from './attributes.js';
 import { findOperator } from './registry.js';
 import { arrayOf, type Graph, type Node, type Shape, sizeOf, type Value } from './types.js';
 
