@@ -135,7 +135,12 @@ const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
 export function candidatesFor(operator: FormedName, call: Call<OperatorName>): string[] {
   const all: Readonly<Record<string, Form<never>>> = forms[operator];
   const names = new Set([...(PREFERRED[operator] ?? []), ...Object.keys(all)]);
-  return [...names].filter((name) => all[name]!.applies?.(call as Call<never>) ?? true);
+  // ONNX Runtime's blocked kernels know float32 only.
+  const single = call.inputs[0]?.type === 'float32';
+  return [...names].filter((name) => {
+    const { layout, applies } = all[name]!;
+    return (single || layout !== 'slicePairs') && (applies?.(call as Call<never>) ?? true);
+  });
 }
 
 /** The fastest known form that applies. */

@@ -106,7 +106,7 @@ function lowerInto(
   const lowerBodies = (node: Node): Node => {
     const attributes = Object.entries(node.attributes).map(([name, attribute]) => {
       if (attribute.kind !== 'graph') return [name, attribute] as const;
-      const body = new GraphBuilder(attribute.value.name, g);
+      const body = new GraphBuilder(attribute.value.name, { outer: g });
       return [
         name,
         { ...attribute, value: lowerInto(body, attribute.value, lowering, opsets, lowered) },

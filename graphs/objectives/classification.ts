@@ -42,7 +42,7 @@ function sampleLosses(
   { loss, batch, outputs }: LossOptions,
 ): SampleLosses {
   if (loss.name === 'binaryCrossEntropy') {
-    const label = g.input('label', 'float32', [batch, outputs]);
+    const label = g.input('label', g.float, [batch, outputs]);
     return {
       losses: meanPerSample(g, binaryCrossEntropy(g, logits, label, loss.positiveWeights)),
       weights,
@@ -93,6 +93,6 @@ export interface FeatureClassificationOptions extends LossOptions {
 export const featureClassification =
   (options: FeatureClassificationOptions): Objective =>
   (net) => {
-    const vector = net.g.input('features', 'float32', [options.batch, options.dimensions]);
+    const vector = net.g.input('features', net.g.float, [options.batch, options.dimensions]);
     return classified(net, classifierHead(net, vector, options), options);
   };

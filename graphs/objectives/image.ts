@@ -23,4 +23,4 @@ export function imageInput(
 
 /** The input `sample_weight` float32 [N]: how much each sample counts; 0 for those that only fill up a batch. */
 export const sampleWeights = (g: GraphBuilder, { batch }: Pick<ImageOptions, 'batch'>): Value =>
-  g.input('sample_weight', 'float32', [batch]);
+  g.input('sample_weight', g.float, [batch]);

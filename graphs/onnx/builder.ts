@@ -5,6 +5,7 @@ import { bodiesOf, checkOperators, operatorOf } from './registry.js';
 import {
   arrayOf,
   type ElementType,
+  type FloatType,
   formatShape,
   type Graph,
   GraphError,
@@ -34,11 +35,19 @@ export class GraphBuilder {
   readonly #reserved = new Set<string>();
   #scope = '';
 
-  /** @param outer for the body of an `If` or a `Loop`: the graph whose values it may read */
+  /** What the graph computes in, where its inputs leave it open: the type of scalars, parameters and losses. */
+  readonly float: FloatType;
+  /** For the body of an `If` or a `Loop`: the graph whose values it may read. */
+  readonly outer: GraphBuilder | undefined;
+
+  /** @param options.float float32 by default; in a body what the outer graph has */
   constructor(
     readonly name: string,
-    readonly outer?: GraphBuilder,
-  ) {}
+    options: { readonly outer?: GraphBuilder; readonly float?: FloatType | undefined } = {},
+  ) {
+    this.outer = options.outer;
+    this.float = options.float ?? options.outer?.float ?? 'float32';
+  }
 
   /** Declares an input of the graph. */
   input(name: string, type: ElementType, shape: Shape): Value {
@@ -86,9 +95,14 @@ export class GraphBuilder {
     return value;
   }
 
-  /** A float32 scalar; or another type's. */
-  scalar(value: number, type: ElementType = 'float32'): Value {
+  /** A scalar of the graph's float type; or another type's. */
+  scalar(value: number, type: ElementType = this.float): Value {
     return this.#vector([value], [], type);
+  }
+
+  /** A constant of floats. */
+  floats(values: Iterable<number>, shape: readonly number[], type: FloatType = this.float): Value {
+    return this.#vector([...values], shape, type);
   }
 
   /** A one-dimensional int64 constant: axes, shapes, pads. */

@@ -118,9 +118,9 @@ export function constantOf(input: InferInput | undefined, purpose: string): read
   throw new GraphError(`${purpose} must be a constant, got the computed value "${input?.name ?? ''}"`);
 }
 
-/** @throws GraphError unless all inputs have one element type. */
+/** The element type of all inputs that are not left out. @throws GraphError when they differ */
 export function sameType(inputs: readonly Value[]): ElementType {
-  const types = new Set(inputs.map((v) => v.type));
+  const types = new Set(inputs.filter(({ name }) => name !== '').map((v) => v.type));
   if (types.size !== 1)
     throw new GraphError(`inputs have different element types: ${[...types].join(' and ')}`);
   return inputs[0]!.type;

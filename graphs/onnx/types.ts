@@ -14,6 +14,9 @@ export type ElementType =
   | 'bfloat16'
   | 'bool';
 
+/** The element types that a network may compute in. */
+export type FloatType = 'float32' | 'float64';
+
 /** A size that is known, or a name for one that is not (`'N'`, `'D'`; `'D/2'` after pooling). */
 export type Dim = number | string;
 export type Shape = readonly Dim[];

@@ -10,7 +10,7 @@ import {
 } from '../nn/optimizers.js';
 import type { LossAndOutputs, Objective } from '../objectives/objective.js';
 import { GraphBuilder } from '../onnx/builder.js';
-import type { Value } from '../onnx/types.js';
+import type { FloatType, Value } from '../onnx/types.js';
 import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
 
@@ -61,14 +61,14 @@ function update(
   { optimizer: options, clipNorm }: UpdateOptions,
 ): void {
   const scalars: UpdateScalars = {
-    learningRate: g.input('learning_rate', 'float32', []),
-    step: g.input('step', 'float32', []),
+    learningRate: g.input('learning_rate', g.float, []),
+    step: g.input('step', g.float, []),
   };
   const norm = g.scope('gradient_norm', () => globalNorm(g, given));
   const gradients = clipNorm === null ? given : g.scope('clip', () => clipByNorm(g, given, norm, clipNorm));
   const updater = g.scope('optimizer', () => optimizer(g, options, scalars));
   trainable.forEach(({ name, shape }, i) => {
-    const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), 'float32', shape));
+    const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), g.float, shape));
     const next = g.scope(`optimizer/${name}`, () => updater(net.values.get(name)!, gradients[i]!, slots));
     g.output(nextName(name), next.parameter);
     for (const [s, value] of next.slots.entries()) g.output(nextName(slots[s]!.name), value);
@@ -79,9 +79,10 @@ function update(
 /**
  * One training step: the batch, all parameters and the optimiser's state go in; `loss`, `gradient_norm` and the new
  * value (`<name>.next`) of everything that is trained, its optimiser state and the running statistics come out.
+ * @param float what the network computes in; float32 by default
  */
-export function stepGraph(objective: Objective, options: UpdateOptions): BuiltGraph {
-  const g = new GraphBuilder('step');
+export function stepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
+  const g = new GraphBuilder('step', { float });
   const found = differentiated(g, objective);
   update(g, found, options);
   returnStatistics(g, found.net);
@@ -89,8 +90,8 @@ export function stepGraph(objective: Objective, options: UpdateOptions): BuiltGr
 }
 
 /** The loss and `gradient:<parameter>` for a batch, for checking against another framework. */
-export function gradientGraph(objective: Objective): BuiltGraph {
-  const g = new GraphBuilder('gradient');
+export function gradientGraph(objective: Objective, float?: FloatType): BuiltGraph {
+  const g = new GraphBuilder('gradient', { float });
   const { net, trainable, gradients } = differentiated(g, objective);
   for (const [i, { name }] of trainable.entries()) g.output(gradientName(name), gradients[i]!);
   return { graph: g.build(), parameters: net.parameters };
@@ -100,11 +101,11 @@ export function gradientGraph(objective: Objective): BuiltGraph {
  * One micro-batch of a step with gradient accumulation: as {@link gradientGraph}, with sums `gradient:<parameter>`
  * that go in and come out as `gradient:<parameter>.next`, and running statistics.
  */
-export function accumulateGraph(objective: Objective): BuiltGraph {
-  const g = new GraphBuilder('accumulate');
+export function accumulateGraph(objective: Objective, float?: FloatType): BuiltGraph {
+  const g = new GraphBuilder('accumulate', { float });
   const { net, trainable, gradients } = differentiated(g, objective);
   trainable.forEach(({ name, shape }, i) => {
-    const sum = g.input(gradientName(name), 'float32', shape);
+    const sum = g.input(gradientName(name), g.float, shape);
     g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
   });
   returnStatistics(g, net);
@@ -112,14 +113,19 @@ export function accumulateGraph(objective: Objective): BuiltGraph {
 }
 
 /** The update that ends a step of `microBatches` accumulated gradients. */
-export function applyGraph(objective: Objective, options: UpdateOptions, microBatches: number): BuiltGraph {
+export function applyGraph(
+  objective: Objective,
+  options: UpdateOptions,
+  microBatches: number,
+  float?: FloatType,
+): BuiltGraph {
   const { parameters } = evaluationGraph(objective);
-  const g = new GraphBuilder('apply');
+  const g = new GraphBuilder('apply', { float });
   const net = new NetworkBuilder(g, 'training');
   const trainable = parameters.filter((p) => p.trainable);
   for (const p of trainable) net.parameter(p.name, p.shape, p.initializer);
   const gradients = trainable.map(({ name, shape }) =>
-    g.add('Mul', [g.input(gradientName(name), 'float32', shape), g.scalar(1 / microBatches)]),
+    g.add('Mul', [g.input(gradientName(name), g.float, shape), g.scalar(1 / microBatches)]),
   );
   update(g, { net, trainable, gradients }, options);
   return { graph: g.build(), parameters };

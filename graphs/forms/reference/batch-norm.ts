@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
-import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import { knownShape, sizeOf, TYPE_CODES, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 
 /** A vector of C values as [1,C,1,1], to broadcast over [N,C,S,W]. */
@@ -13,7 +13,7 @@ function flat(g: GraphBuilder, x: Value): Value {
 const overBatch = [0, 2, 3];
 /** 1 / √(variance + epsilon) */
 export const inverseDeviation = (g: GraphBuilder, variance: Value, epsilon: number) =>
-  g.add('Reciprocal', [g.add('Sqrt', [g.add('Add', [variance, g.scalar(epsilon)])])]);
+  g.add('Reciprocal', [g.add('Sqrt', [g.add('Add', [variance, g.scalar(epsilon, variance.type)])])]);
 
 /** Two passes for the statistics (the second around the mean, so that a large mean loses no digits), one for y. */
 export const batchNorm: PlainForm<'BatchNorm'> = {
@@ -64,7 +64,7 @@ export function coefficients(
   const inverse = inverseDeviation(g, variance, epsilon);
   const dscale = g.add('Mul', [moment, inverse]);
   const direct = g.add('Mul', [scale, inverse]);
-  const perCount = g.add('Mul', [direct, g.scalar(-1 / count)]);
+  const perCount = g.add('Mul', [direct, g.scalar(-1 / count, direct.type)]);
   const indirect = g.add('Mul', [perCount, g.add('Mul', [dscale, inverse])]);
   return { direct, indirect, constant: g.add('Mul', [perCount, dbias]), dscale };
 }
@@ -74,7 +74,8 @@ export const batchNormGrad: PlainForm<'BatchNormGrad'> = {
     const shape = knownShape(x!.shape, 'BatchNorm');
     const count = sizeOf(shape) / shape[1]!;
     // A product is faster than Where, and the mask is exact: 0 or 1.
-    const passed = () => g.add('Cast', [g.add('Greater', [y!, g.scalar(0)])], { to: 1 });
+    const passed = () =>
+      g.add('Cast', [g.add('Greater', [y!, g.scalar(0, y!.type)])], { to: TYPE_CODES[y!.type] });
     const rows = flat(g, relu ? g.add('Mul', [dy!, passed()]) : dy!);
     const centred = flat(g, x!);
     const dbias = g.sum(rows, overBatch, 0);

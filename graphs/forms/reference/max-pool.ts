@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { findOperator } from '../../onnx/registry.js';
-import { knownShape, type Node, sizeOf, type Value } from '../../onnx/types.js';
+import { type FloatType, knownShape, type Node, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 
 /** dy scattered to where the forward pass found each window's first maximum. */
@@ -26,12 +26,9 @@ export const maxPoolGradScatter: PlainForm<'MaxPoolGrad'> = {
 function doubled(g: GraphBuilder, x: Value): Value {
   const [n, c, d, h, w] = knownShape(x.shape, 'MaxPool');
   const rows = n! * c! * d! * h!;
-  const data = new Float32Array(2 * w! * w!);
+  const data = new Array<number>(2 * w! * w!).fill(0);
   for (let i = 0; i < 2 * w!; i++) data[(i >> 1) * 2 * w! + i] = 1;
-  const wide = g.add('MatMul', [
-    g.reshape(x, [rows, w!]),
-    g.constant({ type: 'float32', shape: [w!, 2 * w!], data }),
-  ]);
+  const wide = g.add('MatMul', [g.reshape(x, [rows, w!]), g.floats(data, [w!, 2 * w!], x.type as FloatType)]);
   const high = g.reshape(g.add('Concat', [wide, wide], { axis: 1 }), [rows / h!, 4 * h! * w!]);
   const deep = g.add('Concat', [high, high], { axis: 1 });
   return g.reshape(deep, [n!, c!, 2 * d!, 2 * h!, 2 * w!]);
@@ -52,7 +49,7 @@ export const maxPoolGradMask: PlainForm<'MaxPoolGrad'> = {
   applies: ({ madeBy, inputs: [x], attributes: { kernel_shape } }) =>
     behindRelu(madeBy?.[0]) && x!.shape.length === 5 && kernel_shape.join() === '2,2,2',
   build(g, { inputs: [x, y, dy] }) {
-    const below = g.add('Less', [g.add('Sub', [x!, doubled(g, y!)]), g.scalar(0)]);
-    return [g.add('Where', [below, g.scalar(0), doubled(g, dy!)])];
+    const below = g.add('Less', [g.add('Sub', [x!, doubled(g, y!)]), g.scalar(0, x!.type)]);
+    return [g.add('Where', [below, g.scalar(0, dy!.type), doubled(g, dy!)])];
   },
 };

@@ -1,6 +1,6 @@
 import { sumPool, upsampleNearest } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
-import { knownShape, type Value } from '../../onnx/types.js';
+import { type ElementType, type FloatType, knownShape, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
 import {
@@ -63,27 +63,24 @@ export const FOLD = [
 ] as const;
 
 /** The 64×27 matrix from a 3×3×3 kernel to the 2×2×2 kernels of all phases. */
-function foldMatrix(g: GraphBuilder): Value {
-  const data = Float32Array.from(
-    PHASES.flatMap((phase) =>
-      tapsOf(TWICE).flatMap((small) =>
-        tapsOf(SAME.kernel_shape).map((tap) =>
-          tap.reduce(
-            (product, t, axis) =>
-              product * FOLD[phase[axis]! as 0 | 1][small[axis]! as 0 | 1][t as 0 | 1 | 2],
-            1,
-          ),
+function foldMatrix(g: GraphBuilder, type: ElementType): Value {
+  const data = PHASES.flatMap((phase) =>
+    tapsOf(TWICE).flatMap((small) =>
+      tapsOf(SAME.kernel_shape).map((tap) =>
+        tap.reduce(
+          (product, t, axis) => product * FOLD[phase[axis]! as 0 | 1][small[axis]! as 0 | 1][t as 0 | 1 | 2],
+          1,
         ),
       ),
     ),
   );
-  return g.constant({ type: 'float32', shape: [64, 27], data });
+  return g.floats(data, [64, 27], type as FloatType);
 }
 
 /** w [K,C,3,3,3] → eight kernels [K,C,2,2,2], phase by phase. */
 function phaseWeights(g: GraphBuilder, w: Value, blocked: BlockedLayout | null): Value[] {
   const [k, c] = known(w);
-  const folded = timesTransposed(g, foldMatrix(g), g.reshape(w, [k! * c!, 27]), blocked);
+  const folded = timesTransposed(g, foldMatrix(g, w.type), g.reshape(w, [k! * c!, 27]), blocked);
   const stacked = g.reshape(folded, [8, 8, k!, c!]);
   const kernels = g.transpose(stacked, [0, 2, 3, 1]);
   const split = g.addMany('Split', [kernels, g.integers(PHASES.map(() => 1))], { axis: 0 }, 8);
@@ -150,6 +147,6 @@ export const phasesWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
       return g.reshape(dw!, [k * c, 8]);
     });
     const all = g.add('Concat', gradients, { axis: 1 });
-    return [g.reshape(g.add('MatMul', [all, foldMatrix(g)]), [k, c, 3, 3, 3])];
+    return [g.reshape(g.add('MatMul', [all, foldMatrix(g, all.type)]), [k, c, 3, 3, 3])];
   },
 };

@@ -72,7 +72,7 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
       x,
       g.initializer('two', { type: 'float32', shape: [], data: Float32Array.of(2) }),
     ]);
-    const body = new GraphBuilder('body', g);
+    const body = new GraphBuilder('body', { outer: g });
     body.input('trip', 'int64', []);
     body.output('go_on', body.input('go', 'bool', []));
     body.output('next', body.add('Add', [body.input('sum', 'float32', [2]), doubled]));
@@ -212,7 +212,7 @@ test('what a body computes is lowered too', () => {
   const dy = g.input('dy', 'float32', [1, 2, 4, 4, 4]);
   const w = g.input('w', 'float32', [2, 2, 1, 1, 1]);
   const branch = (name: string) => {
-    const body = new GraphBuilder(name, g);
+    const body = new GraphBuilder(name, { outer: g });
     const window = { kernel_shape: [1, 1, 1], strides: [1, 1, 1], pads: [0, 0, 0, 0, 0, 0] };
     body.output(
       `${name}.dx`,

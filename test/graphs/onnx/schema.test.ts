@@ -22,7 +22,7 @@ function loopGraph(): Graph {
   const g = new GraphBuilder('outer');
   const x = g.input('x', 'float32', [2, 3]);
   const doubled = g.add('Mul', [x, g.scalar(2)]);
-  const body = new GraphBuilder('body', g);
+  const body = new GraphBuilder('body', { outer: g });
   body.input('trip', 'int64', []);
   const go = body.input('go', 'bool', []);
   const sum = body.input('sum', 'float32', [2, 3]);

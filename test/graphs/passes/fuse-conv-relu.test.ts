@@ -37,7 +37,7 @@ test.each([
     'a body',
     (g: GraphBuilder, conv: Value) => {
       const branch = (name: string) => {
-        const body = new GraphBuilder(name, g);
+        const body = new GraphBuilder(name, { outer: g });
         body.output(`${name}.y`, body.add('Neg', [conv]));
         return body.build();
       };

@@ -13,7 +13,7 @@ test('nodes stay when an output depends on them, in order, and through bodies of
     outer: GraphBuilder,
     build: (body: GraphBuilder) => ReturnType<typeof g.add>,
   ) => {
-    const body = new GraphBuilder(name, outer);
+    const body = new GraphBuilder(name, { outer });
     body.output(`${name}.y`, build(body));
     return body.build();
   };
