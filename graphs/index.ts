@@ -1,8 +1,5 @@
 /** Building, differentiating, lowering and writing ONNX graphs. Knows nothing of files or runtimes. */
-export type { Built } from './artifacts/built.js';
-export { evaluationGraph } from './artifacts/evaluation.js';
-export { autoencoderGraph, encoderGraph } from './artifacts/inference.js';
-export { gradientGraph, stepGraph, type UpdateOptions } from './artifacts/training.js';
+
 export { backward } from './autodiff/backward.js';
 export { rules } from './autodiff/rules/index.js';
 export { byTable, chooseForms, survey } from './forms/choice.js';
@@ -10,14 +7,18 @@ export { fastForms, forms, plainForms } from './forms/index.js';
 export { lower } from './forms/lower.js';
 export { features, type UNet3dOptions } from './models/unet3d.js';
 export { NetworkBuilder } from './nn/module.js';
+export { type ClassificationOptions, classification } from './objectives/classification.js';
+export type { LossAndOutputs, Objective } from './objectives/objective.js';
+export { type ProxyOptions, reconstruction } from './objectives/reconstruction.js';
+export { type RestorationOptions, restoration } from './objectives/restoration.js';
+export { type SegmentationOptions, segmentation } from './objectives/segmentation.js';
 export { GraphBuilder } from './onnx/builder.js';
 export { toModel } from './onnx/model.js';
 export { operators } from './onnx/ops/index.js';
 export { decodeModel, encodeModel } from './onnx/schema.js';
 export { summarize } from './onnx/summary.js';
 export * from './onnx/types.js';
-export { type ClassificationOptions, classification } from './tasks/classification.js';
-export { type ProxyOptions, reconstruction } from './tasks/reconstruction.js';
-export { type RestorationOptions, restoration } from './tasks/restoration.js';
-export { type SegmentationOptions, segmentation } from './tasks/segmentation.js';
-export type { Outcome, Task } from './tasks/task.js';
+export type { BuiltGraph } from './programs/built.js';
+export { evaluationGraph } from './programs/evaluation.js';
+export { autoencoderGraph, encoderGraph } from './programs/inference.js';
+export { gradientGraph, stepGraph, type UpdateOptions } from './programs/training.js';

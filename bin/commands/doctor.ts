@@ -1,4 +1,4 @@
-import { probeModel } from '../../graphs/artifacts/probe.js';
+import { probeModel } from '../../graphs/programs/probe.js';
 import { formatDoctor, doctor as run } from '../../src/tasks/doctor.js';
 import { command } from '../command.js';
 

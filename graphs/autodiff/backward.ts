@@ -1,5 +1,7 @@
-import { attributesOf, type GraphBuilder } from '../onnx/builder.js';
+import { attributesOf } from '../onnx/attributes.js';
+import type { GraphBuilder } from '../onnx/builder.js';
 import type { OperatorName } from '../onnx/ops/index.js';
+import { operatorOf } from '../onnx/registry.js';
 import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
 import type { Application, NoGradient, Rule } from './rule.js';
 import { rules } from './rules/index.js';
@@ -48,7 +50,7 @@ export function backward(g: GraphBuilder, loss: Value, sources: readonly Value[]
     );
     const first = outputGradients.find((v) => v !== null);
     if (!first || !node.inputs.some((name) => relevant.has(name))) continue;
-    const operator = node.operator as OperatorName;
+    const operator = operatorOf(node);
     const rule = rules[operator] as Rule<OperatorName> | NoGradient | undefined;
     if (typeof rule !== 'function')
       throw new GraphError(

@@ -1,10 +1,13 @@
 /** The choice of forms for a whole graph by measured times, changes of layout between neighbours included. */
 import type { OperatorName } from '../onnx/ops/index.js';
+import { operatorOf } from '../onnx/registry.js';
 import type { Graph, Value } from '../onnx/types.js';
-import { callsOf, needed } from './calls.js';
-import type { Call, Native } from './form.js';
+import { needed, readsOf } from '../passes/needed.js';
+import { callsOf } from './calls.js';
+import type { Call } from './form.js';
 import { type ChooseForm, candidatesFor, type FormedName, fastForms, hasForms } from './index.js';
-import { conversionGraph, conversionKey, type Layout, patternKey, type Trial, trialOf } from './trial.js';
+import type { BlockedLayout, Layout } from './layout.js';
+import { conversionGraph, conversionKey, patternKey, type Trial, trialOf } from './trial.js';
 
 /** The form of each pattern, by the pattern's key. */
 export type FormTable = Readonly<Record<string, string>>;
@@ -46,25 +49,25 @@ export interface Survey {
   readonly graph: Surveyed;
 }
 
-function sitesOf(graph: Graph, native: Native | null): Surveyed {
+function sitesOf(graph: Graph, blocked: BlockedLayout | null): Surveyed {
   const nodes = needed(graph);
-  const callOf = callsOf(graph, nodes, native);
+  const callOf = callsOf(nodes, (name) => graph.values.get(name)!, blocked);
   const sites: Site[] = [];
   const read: string[] = [];
   for (const node of nodes) {
-    const operator = node.operator as OperatorName;
+    const operator = operatorOf(node);
     if (hasForms(operator)) {
-      const call = callOf(node);
+      const call = callOf(node, operator);
       const key = patternKey(operator, call);
       sites.push({ key, operator, call, inputs: node.inputs, outputs: node.outputs });
-    } else read.push(...node.inputs.filter((name) => name !== ''));
+    } else read.push(...readsOf(node));
   }
   return { sites, read, values: graph.values };
 }
 
 /** Finds the distinct calls of a graph that is not lowered yet, with the forms that could serve them. */
-export function survey(graph: Graph, native: Native | null): Survey {
-  const surveyed = sitesOf(graph, native);
+export function survey(graph: Graph, blocked: BlockedLayout | null): Survey {
+  const surveyed = sitesOf(graph, blocked);
   const trials = new Map<string, ReadonlyMap<string, Trial>>();
   const sizes = new Map<string, string[]>();
   for (const { key, operator, call } of surveyed.sites) {
@@ -80,14 +83,14 @@ export function survey(graph: Graph, native: Native | null): Survey {
       const graphs = [...candidates].map(([name, { graph }]) => [name, graph] as const);
       return { key, graphs: Object.fromEntries(graphs) };
     });
-  return { patterns: [...calls, ...conversions(surveyed, trials, native)], trials, sizes, graph: surveyed };
+  return { patterns: [...calls, ...conversions(surveyed, trials, blocked)], trials, sizes, graph: surveyed };
 }
 
 /** The changes of layout that some choice of forms needs. */
 function conversions(
   { sites, read, values }: Surveyed,
   trials: Survey['trials'],
-  native: Native | null,
+  blocked: BlockedLayout | null,
 ): Pattern[] {
   const made = new Map<string, Set<Layout>>();
   const wanted = new Map(read.map((name) => [name, new Set<Layout>(['plain'])]));
@@ -107,7 +110,7 @@ function conversions(
       if (from.size === 1 && from.has(to)) continue;
       const value = values.get(name)!;
       const key = conversionKey(value);
-      found.set(key, { ...found.get(key), [to]: conversionGraph(to, value, native!) });
+      found.set(key, { ...found.get(key), [to]: conversionGraph(to, value, blocked!) });
     }
   }
   return [...found].map(([key, graphs]) => ({ key, graphs }));
@@ -115,10 +118,10 @@ function conversions(
 
 /** Seconds of the calls with the forms of a table, and of the changes of layout between them. */
 function secondsOf({ trials, graph }: Survey, table: ReadonlyMap<string, string>, times: FormTimes): number {
-  const planes = new Set<string>();
+  const paired = new Set<string>();
   const changed = new Set<string>();
   const want = (name: string, layout: Layout) => {
-    if (planes.has(name) !== (layout === 'planes')) changed.add(name);
+    if (paired.has(name) !== (layout === 'slicePairs')) changed.add(name);
   };
   let total = 0;
   for (const { key, inputs, outputs } of graph.sites) {
@@ -129,12 +132,12 @@ function secondsOf({ trials, graph }: Survey, table: ReadonlyMap<string, string>
       if (layout) want(inputs[i]!, layout);
     });
     gives.forEach((layout, i) => {
-      if (layout === 'planes') planes.add(outputs[i]!);
+      if (layout === 'slicePairs') paired.add(outputs[i]!);
     });
   }
   for (const name of graph.read) want(name, 'plain');
   for (const name of changed)
-    total += times[conversionKey(graph.values.get(name)!)]![planes.has(name) ? 'plain' : 'planes']!;
+    total += times[conversionKey(graph.values.get(name)!)]![paired.has(name) ? 'plain' : 'slicePairs']!;
   return total;
 }
 
@@ -169,7 +172,9 @@ export function chooseForms(found: Survey, times: FormTimes): FormTable {
   const moves: ReadonlyMap<string, string>[] = [
     ...open.flatMap(([key, candidates]) => [...candidates.keys()].map((name) => new Map([[key, name]]))),
     ...[...sizes.values()].flatMap((keys) =>
-      (['plain', 'planes'] as const).map((layout) => new Map(keys.map((key) => [key, fastest(key, layout)]))),
+      (['plain', 'slicePairs'] as const).map(
+        (layout) => new Map(keys.map((key) => [key, fastest(key, layout)])),
+      ),
     ),
   ];
   const improved = (start: ReadonlyMap<string, string>) => {
@@ -192,7 +197,7 @@ export function chooseForms(found: Survey, times: FormTimes): FormTable {
 }
 
 const layoutOf = ({ takes, gives }: Trial): Layout =>
-  takes.includes('planes') || gives.includes('planes') ? 'planes' : 'plain';
+  takes.includes('slicePairs') || gives.includes('slicePairs') ? 'slicePairs' : 'plain';
 
 /** The best known form of every call. */
 export const knownForms = ({ trials }: Survey): FormTable =>
@@ -209,10 +214,10 @@ export const knownForms = ({ trials }: Survey): FormTable =>
 export function transferForms(
   table: FormTable,
   [from, to]: readonly [from: Graph, to: Graph],
-  native: Native | null,
+  blocked: BlockedLayout | null,
 ): FormTable {
-  const known = sitesOf(from, native).sites;
-  const pairs = sitesOf(to, native).sites.flatMap(({ key, operator, call }, i) => {
+  const known = sitesOf(from, blocked).sites;
+  const pairs = sitesOf(to, blocked).sites.flatMap(({ key, operator, call }, i) => {
     const name = table[known[i]!.key];
     return name !== undefined && candidatesFor(operator, call).includes(name) ? [[key, name] as const] : [];
   });

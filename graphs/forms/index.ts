@@ -1,36 +1,49 @@
-import type { MeaningName, OperatorName } from '../onnx/ops/index.js';
-import { addPlanes } from './add-planes.js';
+/**
+ * A *form* is one way to compute an operator with ONNX operators: what other libraries call a kernel variant, written as a
+ * small graph. All forms of an operator give the same values, up to rounding; they differ in speed, and in what they need.
+ *
+ * - `reference/`: forms on tensors as ONNX has them, in standard operators. The one called `plain` is the definition: every
+ *   operator has it, and it always applies.
+ * - `blocked/`: forms on slice pairs, in ONNX Runtime's blocked layout. They need an engine that has that layout.
+ *
+ * Here is the table of all forms, and what is known of their speed.
+ */
+import type { HighLevelName, OperatorName } from '../onnx/ops/index.js';
+import { addBlocked } from './blocked/add.js';
+import { batchNormBlocked, batchNormGradBlocked, channelAffineBlocked } from './blocked/batch-norm.js';
 import {
-  batchNorm,
-  batchNormGrad,
-  batchNormGradPlanes,
-  batchNormPlanes,
-  channelAffine,
-  channelAffinePlanes,
-} from './batch-norm.js';
+  convBlocked,
+  convBlockedF43,
+  convFirstBlocked,
+  convInputGradBlocked,
+  convInputGradBlockedF43,
+  convReluBlocked,
+  convReluBlockedF43,
+  convReluFirstBlocked,
+  convWeightGradBlocked,
+  convWeightGradFirstBlocked,
+} from './blocked/convolution.js';
+import { maxPoolBlocked, maxPoolGradBlocked } from './blocked/max-pool.js';
+import {
+  pointwiseBlocked,
+  pointwiseInputGradBlocked,
+  pointwiseWeightGradBlocked,
+} from './blocked/pointwise.js';
+import {
+  upsampleConvBlocked,
+  upsampleConvInputGradBlocked,
+  upsampleConvWeightGradBlocked,
+} from './blocked/upsample-convolution.js';
+import type { Call, Form } from './form.js';
+import { batchNorm, batchNormGrad, channelAffine } from './reference/batch-norm.js';
 import {
   convInputGrad,
   convWeightGradFlat,
   convWeightGradSlices,
   convWeightGradStacked,
-} from './convolution.js';
-import {
-  convFirstPlanes,
-  convInputGradPlanes,
-  convInputGradQuads,
-  convPlanes,
-  convQuads,
-  convReluFirstPlanes,
-  convReluPlanes,
-  convReluQuads,
-  convWeightGradFirstPlanes,
-  convWeightGradPlanes,
-} from './convolution-planes.js';
-import type { Call, Form } from './form.js';
-import { maxPoolGradMask, maxPoolGradScatter } from './max-pool.js';
-import { maxPoolGradPlanes, maxPoolPlanes } from './max-pool-planes.js';
-import { pointwiseInputGradPlanes, pointwisePlanes, pointwiseWeightGradPlanes } from './pointwise-planes.js';
-import { asItIs, convRelu } from './standard.js';
+} from './reference/convolution.js';
+import { maxPoolGradMask, maxPoolGradScatter } from './reference/max-pool.js';
+import { asItIs, convRelu } from './reference/standard.js';
 import {
   phasesForward,
   phasesInputGrad,
@@ -38,64 +51,59 @@ import {
   plainForward,
   plainInputGrad,
   plainWeightGrad,
-} from './upsample-convolution.js';
-import {
-  upsampleConvInputGradPlanes,
-  upsampleConvPlanes,
-  upsampleConvWeightGradPlanes,
-} from './upsample-planes.js';
+} from './reference/upsample-convolution.js';
 
 /** Operators that have forms: those that must be lowered, and ONNX operators with faster equivalents. */
-export type FormedName = MeaningName | 'Add' | 'Conv' | 'MaxPool';
+export type FormedName = HighLevelName | 'Add' | 'Conv' | 'MaxPool';
 
-/** Every form of every operator. `plain` is the definition, and always applies. */
+/** Every form of every operator, by its name. */
 export const forms: {
   readonly [K in FormedName]: Readonly<Record<'plain', Form<K>> & Record<string, Form<K>>>;
 } = {
-  Add: { plain: asItIs('Add'), planes: addPlanes },
+  Add: { plain: asItIs('Add'), blocked: addBlocked },
   Conv: {
     plain: asItIs('Conv'),
-    planes: convPlanes,
-    planesQuads: convQuads,
-    planesFirst: convFirstPlanes,
-    planesLast: pointwisePlanes,
+    blocked: convBlocked,
+    blockedF43: convBlockedF43,
+    blockedFirst: convFirstBlocked,
+    blockedLast: pointwiseBlocked,
   },
   ConvRelu: {
     plain: convRelu,
-    planes: convReluPlanes,
-    planesQuads: convReluQuads,
-    planesFirst: convReluFirstPlanes,
+    blocked: convReluBlocked,
+    blockedF43: convReluBlockedF43,
+    blockedFirst: convReluFirstBlocked,
   },
   ConvInputGrad: {
     plain: convInputGrad,
-    planes: convInputGradPlanes,
-    planesQuads: convInputGradQuads,
-    planesLast: pointwiseInputGradPlanes,
+    blocked: convInputGradBlocked,
+    blockedF43: convInputGradBlockedF43,
+    blockedLast: pointwiseInputGradBlocked,
   },
   ConvWeightGrad: {
     plain: convWeightGradSlices,
     flat: convWeightGradFlat,
     stacked: convWeightGradStacked,
-    planes: convWeightGradPlanes,
-    planesFirst: convWeightGradFirstPlanes,
-    planesLast: pointwiseWeightGradPlanes,
+    blocked: convWeightGradBlocked,
+    blockedFirst: convWeightGradFirstBlocked,
+    blockedLast: pointwiseWeightGradBlocked,
   },
-  UpsampleConv: { plain: plainForward, phases: phasesForward, planes: upsampleConvPlanes },
+  UpsampleConv: { plain: plainForward, phases: phasesForward, blocked: upsampleConvBlocked },
   UpsampleConvInputGrad: {
     plain: plainInputGrad,
     phases: phasesInputGrad,
-    planes: upsampleConvInputGradPlanes,
+    blocked: upsampleConvInputGradBlocked,
   },
   UpsampleConvWeightGrad: {
     plain: plainWeightGrad,
     phases: phasesWeightGrad,
-    planes: upsampleConvWeightGradPlanes,
+    blocked: upsampleConvWeightGradBlocked,
   },
-  BatchNorm: { plain: batchNorm, planes: batchNormPlanes },
-  BatchNormGrad: { plain: batchNormGrad, planes: batchNormGradPlanes },
-  ChannelAffine: { plain: channelAffine, planes: channelAffinePlanes },
-  MaxPool: { plain: asItIs('MaxPool'), planes: maxPoolPlanes },
-  MaxPoolGrad: { plain: maxPoolGradScatter, mask: maxPoolGradMask, planes: maxPoolGradPlanes },
+  BatchNorm: { plain: batchNorm, blocked: batchNormBlocked },
+  BatchNormGrad: { plain: batchNormGrad, blocked: batchNormGradBlocked },
+  ChannelAffine: { plain: channelAffine, blocked: channelAffineBlocked },
+  MaxPool: { plain: asItIs('MaxPool'), blocked: maxPoolBlocked },
+  MaxPoolGrad: { plain: maxPoolGradScatter, mask: maxPoolGradMask, blocked: maxPoolGradBlocked },
 };
 
 export const hasForms = (operator: OperatorName): operator is FormedName => operator in forms;
@@ -108,26 +116,31 @@ export const plainForms: ChooseForm = () => 'plain';
 
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
 const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
-  Add: ['planes'],
-  Conv: ['planesFirst', 'planes', 'planesLast'],
-  ConvRelu: ['planesFirst', 'planesQuads', 'planes'],
-  ConvInputGrad: ['planes', 'planesLast'],
-  ConvWeightGrad: ['planesFirst', 'planes', 'planesLast', 'flat', 'stacked'],
-  UpsampleConv: ['planes', 'phases'],
-  UpsampleConvInputGrad: ['planes', 'phases'],
-  UpsampleConvWeightGrad: ['planes', 'phases'],
-  BatchNorm: ['planes'],
-  BatchNormGrad: ['planes'],
-  ChannelAffine: ['planes'],
-  MaxPool: ['planes'],
-  MaxPoolGrad: ['planes', 'mask'],
+  Add: ['blocked'],
+  Conv: ['blockedFirst', 'blocked', 'blockedLast'],
+  ConvRelu: ['blockedFirst', 'blockedF43', 'blocked'],
+  ConvInputGrad: ['blocked', 'blockedLast'],
+  ConvWeightGrad: ['blockedFirst', 'blocked', 'blockedLast', 'flat', 'stacked'],
+  UpsampleConv: ['blocked', 'phases'],
+  UpsampleConvInputGrad: ['blocked', 'phases'],
+  UpsampleConvWeightGrad: ['blocked', 'phases'],
+  BatchNorm: ['blocked'],
+  BatchNormGrad: ['blocked'],
+  ChannelAffine: ['blocked'],
+  MaxPool: ['blocked'],
+  MaxPoolGrad: ['blocked', 'mask'],
 };
 
 /** The forms that can serve a call: those that were measured to be faster, best first, then all others. */
 export function candidatesFor(operator: FormedName, call: Call<OperatorName>): string[] {
   const all: Readonly<Record<string, Form<never>>> = forms[operator];
   const names = new Set([...(PREFERRED[operator] ?? []), ...Object.keys(all)]);
-  return [...names].filter((name) => all[name]!.applies?.(call as Call<never>) ?? true);
+  // ONNX Runtime's blocked kernels know float32 only.
+  const single = call.inputs[0]?.type === 'float32';
+  return [...names].filter((name) => {
+    const { layout, applies } = all[name]!;
+    return (single || layout !== 'slicePairs') && (applies?.(call as Call<never>) ?? true);
+  });
 }
 
 /** The fastest known form that applies. */

@@ -1,43 +1,66 @@
 import { GraphBuilder } from '../onnx/builder.js';
-import { MEANING_DOMAIN } from '../onnx/operator.js';
-import type { OperatorName } from '../onnx/ops/index.js';
-import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
-import { callsOf, needed } from './calls.js';
-import type { Call, Form, Native, Operands } from './form.js';
+import { operatorOf } from '../onnx/registry.js';
+import { type Graph, GraphError, type Node, type Opsets, type Value } from '../onnx/types.js';
+import { needed, readsOf } from '../passes/needed.js';
+import {
+  fromSlicePairs,
+  halvesOf,
+  isSlicePairs,
+  type SlicePairs,
+  toSlicePairs,
+} from './blocked/slice-pairs.js';
+import { callsOf } from './calls.js';
+import type { Call, Form, Operands } from './form.js';
 import { type ChooseForm, forms, hasForms } from './index.js';
-import { fromPlanes, isPlanes, type Planes, toPlanes } from './planes.js';
+import type { BlockedLayout } from './layout.js';
 
-/** What the values of a graph have become: plain tensors, planes, or both once a form has asked for the other. */
+/** What the values of a graph have become: plain tensors, slice pairs, or both once a form has asked for the other. */
 class Lowered {
   readonly #plain = new Map<string, Value>();
-  readonly #planes = new Map<string, Planes>();
+  readonly #slicePairs = new Map<string, SlicePairs>();
 
+  /** @param outer for a body: the values of the graph around it */
   constructor(
     readonly g: GraphBuilder,
-    readonly native: Native | null,
+    readonly blocked: BlockedLayout | null,
+    readonly outer?: Lowered,
   ) {}
 
-  set(name: string, value: Value | Planes): void {
-    if (isPlanes(value)) this.#planes.set(name, value);
+  set(name: string, value: Value | SlicePairs): void {
+    if (isSlicePairs(value)) this.#slicePairs.set(name, value);
     else this.#plain.set(name, value);
   }
 
+  /** Type and shape of a value. */
+  describe(name: string): Value {
+    const pairs = this.#owner(name).#slicePairs.get(name);
+    return pairs ? { name, type: halvesOf(pairs)[0]!.type, shape: pairs.shape } : this.plain(name);
+  }
+
   plain(name: string): Value {
-    const known = this.#plain.get(name);
+    const owner = this.#owner(name);
+    const known = owner.#plain.get(name);
     if (known) return known;
-    const value = this.g.scope(`${name}/plain`, () => fromPlanes(this.g, this.#planes.get(name)!));
-    this.#plain.set(name, value);
+    const { g } = owner;
+    const value = g.scope(`${name}/plain`, () => fromSlicePairs(g, owner.#slicePairs.get(name)!));
+    owner.#plain.set(name, value);
     return value;
   }
 
-  planes(name: string): Planes {
-    const known = this.#planes.get(name);
+  slicePairs(name: string): SlicePairs {
+    const owner = this.#owner(name);
+    const known = owner.#slicePairs.get(name);
     if (known) return known;
-    const value = this.g.scope(`${name}/planes`, () =>
-      toPlanes(this.g, this.#plain.get(name)!, this.native!),
-    );
-    this.#planes.set(name, value);
+    const { g } = owner;
+    const value = g.scope(`${name}/planes`, () => toSlicePairs(g, owner.#plain.get(name)!, this.blocked!));
+    owner.#slicePairs.set(name, value);
     return value;
+  }
+
+  #owner(name: string): Lowered {
+    if (this.#plain.has(name) || this.#slicePairs.has(name)) return this;
+    if (this.outer) return this.outer.#owner(name);
+    throw new GraphError(`"${name}" is read in graph "${this.g.name}", but nothing before makes it`);
   }
 }
 
@@ -45,57 +68,78 @@ class Lowered {
 export interface Lowering {
   readonly choose: ChooseForm;
   /** What the engine offers beside the standard's operators; nothing by default. */
-  readonly native?: Native | null;
+  readonly blocked?: BlockedLayout | null;
 }
 
 /**
- * Replaces every operator that only says what is meant by ONNX operators, and ONNX operators by faster equivalents,
- * in the form that `choose` names, and drops what no output needs.
- * @throws GraphError when an unknown form, or one that does not apply, was chosen
+ * Replaces every high-level operator by ONNX operators, and ONNX operators by faster equivalents,
+ * in the form that `choose` names, and drops what no output needs. Inputs and outputs keep names and order; the
+ * bodies of loops and branches are lowered too.
+ * @throws GraphError when an unknown form, or one that does not apply, was chosen; for an operator that is unknown
  */
-export function lower(graph: Graph, { choose, native = null }: Lowering): Graph {
-  const g = new GraphBuilder(graph.name);
+export const lower = (graph: Graph, lowering: Lowering): Graph =>
+  lowerInto(new GraphBuilder(graph.name), graph, lowering, graph.opsets);
+
+function lowerInto(
+  g: GraphBuilder,
+  graph: Graph,
+  lowering: Lowering,
+  opsets: Opsets | undefined,
+  outer?: Lowered,
+): Graph {
+  const { choose, blocked = null } = lowering;
   const nodes = needed(graph);
-  const outputs = new Set(graph.outputs.map((v) => v.name));
-  const callOf = callsOf(graph, nodes, native);
-  const lowered = new Lowered(g, native);
-  for (const { name, type, shape, isSequence } of graph.inputs)
+  const lowered = new Lowered(g, blocked, outer);
+  const callOf = callsOf(nodes, (name) => lowered.describe(name), blocked);
+  g.reserve(nodes.flatMap((node) => node.outputs));
+  for (const { name, type, shape, isSequence } of graph.inputs) {
+    // Old files list stored tensors among the inputs.
+    if (graph.initializers.has(name)) continue;
     lowered.set(name, isSequence ? g.sequenceInput(name, type) : g.input(name, type, shape));
+  }
   // All constants first, so that none of the forms' own can take their names.
-  for (const name of new Set(nodes.flatMap((node) => node.inputs))) {
+  for (const name of new Set([...nodes.flatMap(readsOf), ...graph.outputs.map((v) => v.name)])) {
     const tensor = graph.initializers.get(name);
     if (tensor) lowered.set(name, g.initializer(name, tensor));
   }
   const plainInputs = (node: Node) => node.inputs.map((name) => (name === '' ? null : lowered.plain(name)));
+  const lowerBodies = (node: Node): Node => {
+    const attributes = Object.entries(node.attributes).map(([name, attribute]) => {
+      if (attribute.kind !== 'graph') return [name, attribute] as const;
+      const body = new GraphBuilder(attribute.value.name, { outer: g });
+      return [
+        name,
+        { ...attribute, value: lowerInto(body, attribute.value, lowering, opsets, lowered) },
+      ] as const;
+    });
+    return { ...node, attributes: Object.fromEntries(attributes) };
+  };
 
-  const form = (node: Node): (Value | Planes)[] => {
-    const operator = node.operator as OperatorName;
-    const asIs = node.domain !== MEANING_DOMAIN;
-    if (!hasForms(operator)) {
-      const isOutput = node.outputs.some((name) => outputs.has(name));
-      const inputs = plainInputs(node);
-      return isOutput ? [g.output(node.outputs[0]!, inputs[0]!)] : g.copy(node, inputs);
-    }
-    const call = callOf(node) as Call<never>;
+  const form = (node: Node): readonly (Value | SlicePairs)[] => {
+    const operator = operatorOf(node, opsets);
+    if (!hasForms(operator)) return g.copy(lowerBodies(node), plainInputs(node));
+    const call = callOf(node, operator) as Call<never>;
     const chosen = choose(operator, call);
-    if (asIs && chosen === 'plain') return g.copy(node, plainInputs(node));
+    if (node.domain === '' && chosen === 'plain') return g.copy(node, plainInputs(node));
     const found = (forms[operator] as Readonly<Record<string, Form<never>>>)[chosen];
     if (!found || found.applies?.(call) === false)
       throw new GraphError(`${operator} at "${node.name}" cannot take the form "${chosen}"`);
-    if (found.layout !== 'planes') {
+    const scope = node.name || node.outputs[0]!;
+    if (found.layout !== 'slicePairs') {
       const inputs = plainInputs(node);
-      return g.scope(node.name, () => found.build(g, { ...call, inputs }));
+      return g.scope(scope, () => found.build(g, { ...call, inputs }));
     }
     const operands: Operands = {
       plain: (i) => lowered.plain(node.inputs[i]!),
-      planes: (i) => lowered.planes(node.inputs[i]!),
+      slicePairs: (i) => lowered.slicePairs(node.inputs[i]!),
     };
-    return g.scope(node.name, () => found.build(g, call, operands));
+    return g.scope(scope, () => found.build(g, call, operands));
   };
 
   for (const node of nodes) {
     const results = form(node);
-    for (const [i, name] of node.outputs.entries()) lowered.set(name, results[i]!);
+    for (const [i, name] of node.outputs.entries()) if (name !== '') lowered.set(name, results[i]!);
   }
+  for (const { name } of graph.outputs) g.output(name, lowered.plain(name));
   return g.build();
 }

@@ -2,11 +2,18 @@
 import { GraphBuilder } from '../onnx/builder.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import { formatShape, type Graph, type Value } from '../onnx/types.js';
-import type { Call, Form, Native, Operands } from './form.js';
+import {
+  chunkRanges,
+  fromSlicePairs,
+  halvesOf,
+  isSlicePairs,
+  type SlicePairs,
+  shapeOf,
+  toSlicePairs,
+} from './blocked/slice-pairs.js';
+import type { Call, Form, Operands } from './form.js';
 import { candidatesFor, type FormedName, forms } from './index.js';
-import { chunkRanges, fromPlanes, halvesOf, isPlanes, type Planes, shapeOf, toPlanes } from './planes.js';
-
-export type Layout = 'plain' | 'planes';
+import type { BlockedLayout, Layout } from './layout.js';
 
 /** One form of one call. */
 export interface Trial {
@@ -32,11 +39,11 @@ export function patternKey(operator: FormedName, call: Call<OperatorName>): stri
 /** Names the changes of layout of a feature map. */
 export const conversionKey = (value: Value): string => `layout ${typeOf(value)}`;
 
-/** A feature map as planes that come in half by half. */
-function planesInput(g: GraphBuilder, name: string, value: Value, native: Native): Planes {
+/** A feature map as slice pairs that come in half by half. */
+function slicePairsInput(g: GraphBuilder, name: string, value: Value, blocked: BlockedLayout): SlicePairs {
   const shape = shapeOf(value);
   const [n, ...sizes] = shape;
-  const chunks = chunkRanges(shape, native).map(([from, to], i) => {
+  const chunks = chunkRanges(shape, blocked).map(([from, to], i) => {
     const half = (parity: string) =>
       g.input(`${name}.${i}.${parity}`, value.type, [(to - from) * n, sizes[0], sizes[2], sizes[3]]);
     return { even: half('even'), odd: half('odd') };
@@ -45,9 +52,9 @@ function planesInput(g: GraphBuilder, name: string, value: Value, native: Native
 }
 
 /** Makes the first number of everything that was computed the graph's output, so that nothing of it is left out. */
-function finish(g: GraphBuilder, results: readonly (Value | Planes)[]): Graph {
+function finish(g: GraphBuilder, results: readonly (Value | SlicePairs)[]): Graph {
   const firsts = results
-    .flatMap((result) => (isPlanes(result) ? halvesOf(result) : [result]))
+    .flatMap((result) => (isSlicePairs(result) ? halvesOf(result) : [result]))
     .map((value) => {
       const axes = value.shape.map((_, axis) => axis);
       const zeros = axes.map(() => 0);
@@ -62,9 +69,9 @@ function finish(g: GraphBuilder, results: readonly (Value | Planes)[]): Graph {
 export function trialOf(operator: FormedName, call: Call<OperatorName>, name: string): Trial {
   const form = (forms[operator] as Readonly<Record<string, Form<never>>>)[name]!;
   const g = new GraphBuilder('trial');
-  const known = new Map<string, Value | Planes>();
+  const known = new Map<string, Value | SlicePairs>();
   const takes: (Layout | undefined)[] = call.inputs.map(() => undefined);
-  const operand = <T extends Value | Planes>(i: number, layout: Layout, make: (name: string) => T): T => {
+  const operand = <T extends Value | SlicePairs>(i: number, layout: Layout, make: (name: string) => T): T => {
     const key = `${layout}${i}`;
     const value = (known.get(key) as T | undefined) ?? make(key);
     known.set(key, value);
@@ -73,25 +80,26 @@ export function trialOf(operator: FormedName, call: Call<OperatorName>, name: st
   };
   const operands: Operands = {
     plain: (i) => operand(i, 'plain', (key) => g.input(key, call.inputs[i]!.type, call.inputs[i]!.shape)),
-    planes: (i) => operand(i, 'planes', (key) => planesInput(g, key, call.inputs[i]!, call.native!)),
+    slicePairs: (i) =>
+      operand(i, 'slicePairs', (key) => slicePairsInput(g, key, call.inputs[i]!, call.blocked!)),
   };
   const results =
-    form.layout === 'planes'
+    form.layout === 'slicePairs'
       ? form.build(g, call as never, operands)
       : form.build(g, {
           ...call,
           inputs: call.inputs.map((value, i) => (value ? operands.plain(i) : null)),
         } as never);
-  const gives = results.map((result): Layout => (isPlanes(result) ? 'planes' : 'plain'));
+  const gives = results.map((result): Layout => (isSlicePairs(result) ? 'slicePairs' : 'plain'));
   return { graph: finish(g, results), takes, gives };
 }
 
 /** A change of layout alone. */
-export function conversionGraph(to: Layout, value: Value, native: Native): Graph {
+export function conversionGraph(to: Layout, value: Value, blocked: BlockedLayout): Graph {
   const g = new GraphBuilder('conversion');
   return finish(g, [
-    to === 'planes'
-      ? toPlanes(g, g.input('x', value.type, value.shape), native)
-      : fromPlanes(g, planesInput(g, 'x', value, native)),
+    to === 'slicePairs'
+      ? toSlicePairs(g, g.input('x', value.type, value.shape), blocked)
+      : fromSlicePairs(g, slicePairsInput(g, 'x', value, blocked)),
   ]);
 }

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../onnx/builder.js';
-import type { Value } from '../onnx/types.js';
+import { TYPE_CODES, type Value } from '../onnx/types.js';
 
 /** The window of intensities that is mapped to [0, 1]; everything outside is clipped. */
 export interface HuWindow {
@@ -10,11 +10,11 @@ export interface HuWindow {
 /** Depth, height, width in voxels. */
 export type DHW = readonly [depth: number, height: number, width: number];
 
-/** Values of any type as float32. */
+/** Values of any type as the graph's floats. */
 export const asFloat = (g: GraphBuilder, x: Value): Value =>
-  x.type === 'float32' ? x : g.add('Cast', [x], { to: 1 });
+  x.type === g.float ? x : g.add('Cast', [x], { to: TYPE_CODES[g.float] });
 
-/** Clips HU to the window and maps it to [0, 1], as float32. */
+/** Clips HU to the window and maps it to [0, 1], as floats. */
 export function normaliseHu(g: GraphBuilder, hu: Value, { low, high }: HuWindow): Value {
   const clipped = g.add('Clip', [asFloat(g, hu), g.scalar(low), g.scalar(high)]);
   return g.add('Mul', [g.add('Sub', [clipped, g.scalar(low)]), g.scalar(1 / (high - low))]);

@@ -101,8 +101,8 @@ function foldedConv(net: NetworkBuilder, path: string, index: number, x: Value, 
   return convolution(
     net.g,
     x,
-    net.g.initializer(`${path}.conv${index}.weight`, { type: 'float32', shape, data: weight }),
-    net.g.initializer(`${path}.conv${index}.bias`, { type: 'float32', shape: [channels], data: bias }),
+    net.stored(`${path}.conv${index}.weight`, shape, weight),
+    net.stored(`${path}.conv${index}.bias`, [channels], bias),
     block,
   );
 }

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../onnx/builder.js';
-import { GraphError, type Value } from '../onnx/types.js';
+import { GraphError, TYPE_CODES, type Value } from '../onnx/types.js';
 
 const axesFrom = (x: Value, first: number): number[] => x.shape.map((_, i) => i).slice(first);
 
@@ -28,7 +28,7 @@ function perClass(g: GraphBuilder, weights: readonly number[], like: Value): Val
   if (weights.length !== classes)
     throw new GraphError(`${classes} classes need as many weights, got ${weights.length}`);
   const shape = like.shape.slice(1).map((_, i) => (i === 0 ? classes : 1));
-  return g.constant({ type: 'float32', shape, data: Float32Array.from(weights) });
+  return g.floats(weights, shape);
 }
 
 /**
@@ -55,7 +55,9 @@ export function oneHot(g: GraphBuilder, labels: Value, classes: number): Value {
     shape: [1, classes],
     data: Int32Array.from({ length: classes }, (_, i) => i),
   });
-  return g.add('Cast', [g.add('Equal', [g.add('Unsqueeze', [labels, g.integers([1])]), numbers])], { to: 1 });
+  return g.add('Cast', [g.add('Equal', [g.add('Unsqueeze', [labels, g.integers([1])]), numbers])], {
+    to: TYPE_CODES[g.float],
+  });
 }
 
 /** −log softmax(z) at the class of each sample: logits [N,n], one-hot [N,n] → [N]. */
@@ -82,11 +84,10 @@ export function contrastiveLoss(g: GraphBuilder, features: Value, temperature: n
   const [n] = features.shape as [number, number];
   if (n % 2 !== 0) throw new GraphError(`pairs need an even batch, got ${n}`);
   const square = (value: (row: number, column: number) => number) =>
-    g.constant({
-      type: 'float32',
-      shape: [n, n],
-      data: Float32Array.from({ length: n * n }, (_, i) => value(Math.floor(i / n), i % n)),
-    });
+    g.floats(
+      Array.from({ length: n * n }, (_, i) => value(Math.floor(i / n), i % n)),
+      [n, n],
+    );
   const squares = g.sum(g.add('Mul', [features, features]), [1], 1);
   const unit = g.add('Div', [features, g.add('Sqrt', [g.add('Add', [squares, g.scalar(TINY)])])]);
   const cosines = g.add('MatMul', [unit, g.add('Transpose', [unit], { perm: [1, 0] })]);

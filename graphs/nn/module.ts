@@ -1,12 +1,12 @@
 import type { GraphBuilder } from '../onnx/builder.js';
-import { GraphError, type Value } from '../onnx/types.js';
+import { arrayOf, GraphError, type Value } from '../onnx/types.js';
 
 /** How a parameter starts. */
 export type Initializer =
   | { readonly kind: 'glorotUniform'; readonly fanIn: number; readonly fanOut: number }
   | { readonly kind: 'constant'; readonly value: number };
 
-/** A tensor that belongs to a network: a trained weight, or a running statistic. All are float32. */
+/** A tensor that belongs to a network: a trained weight, or a running statistic, in the graph's float type. */
 export interface Parameter {
   /** Stable and dotted, the same in graphs, checkpoints and exports: `encoder.0.conv1.weight`. */
   readonly name: string;
@@ -63,10 +63,16 @@ export class NetworkBuilder {
     this.parameters.push({ name, shape, initializer, trainable: trainable && !this.#frozen });
     const value =
       typeof this.purpose === 'string'
-        ? this.g.input(name, 'float32', shape)
-        : this.g.initializer(name, { type: 'float32', shape, data: this.trained(name) });
+        ? this.g.input(name, this.g.float, shape)
+        : this.stored(name, shape, this.trained(name));
     this.values.set(name, value);
     return value;
+  }
+
+  /** A stored weight. */
+  stored(name: string, shape: readonly number[], values: Float32Array): Value {
+    const { float } = this.g;
+    return this.g.initializer(name, { type: float, shape, data: arrayOf(float).from(values) });
   }
 
   /** The values of a trained tensor. */

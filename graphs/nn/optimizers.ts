@@ -18,7 +18,7 @@ export const optimizerSlots = ({ name }: OptimizerOptions): readonly string[] =>
 /** Scalars that all parameters of one update share. */
 export interface UpdateScalars {
   readonly learningRate: Value;
-  /** Number of this update, from 1, float32. */
+  /** Number of this update, from 1, as a float. */
   readonly step: Value;
 }
 

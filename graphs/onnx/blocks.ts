@@ -2,7 +2,7 @@ import type { GraphBuilder } from './builder.js';
 import { knownShape, type Value } from './types.js';
 
 /** Every value repeated `factors` times along the spatial axes. */
-export const repeat = (g: GraphBuilder, x: Value, factors: readonly number[]) => {
+export const upsampleNearest = (g: GraphBuilder, x: Value, factors: readonly number[]) => {
   const scales = g.constant({
     type: 'float32',
     shape: [factors.length + 2],
@@ -14,8 +14,8 @@ export const repeat = (g: GraphBuilder, x: Value, factors: readonly number[]) =>
   });
 };
 
-/** Sums over blocks of `factors` along the spatial axes: the transpose of {@link repeat}. */
-export function blockSum(g: GraphBuilder, x: Value, factors: readonly number[]): Value {
+/** Sums over blocks of `factors` along the spatial axes: the transpose of {@link upsampleNearest}. */
+export function sumPool(g: GraphBuilder, x: Value, factors: readonly number[]): Value {
   const [n, c, ...sizes] = knownShape(x.shape, 'a sum over blocks');
   const split = sizes.flatMap((size, i) => [size / factors[i]!, factors[i]!]);
   return g.sum(

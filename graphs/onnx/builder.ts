@@ -1,13 +1,16 @@
-import type { AttributeSpec, GivenAttributes, InferInput, Operator, ResolvedAttributes } from './operator.js';
+import { attributesOf, resolveAttributes, tagAttributes } from './attributes.js';
+import type { GivenAttributes, InferInput, Operator } from './operator.js';
 import { type AttributesOf, type OperatorName, operators } from './ops/index.js';
+import { bodiesOf, checkOperators, operatorOf } from './registry.js';
 import {
-  type Attribute,
   arrayOf,
   type ElementType,
+  type FloatType,
   formatShape,
   type Graph,
   GraphError,
   type Node,
+  type Opsets,
   type Shape,
   sizeOf,
   type Tensor,
@@ -20,25 +23,6 @@ const SMALL = 64;
 /** As many numbers are summed up one after the other without harm. */
 const ONE_PASS = 1024;
 
-/** The attributes of an operator with the standard's defaults filled in. */
-export function resolveAttributes<K extends OperatorName>(
-  operator: K,
-  given: Readonly<Record<string, unknown>>,
-): ResolvedAttributes<AttributesOf<K>> {
-  const specs = operators[operator].attributes as Record<string, AttributeSpec>;
-  for (const name of Object.keys(given)) {
-    if (!(name in specs))
-      throw new GraphError(`there is no attribute "${name}", only ${Object.keys(specs).join(', ')}`);
-  }
-  return Object.fromEntries(
-    Object.entries(specs).map(([name, spec]) => {
-      const value = given[name] ?? spec.fallback;
-      if (value === undefined && spec.required) throw new GraphError(`attribute "${name}" is missing`);
-      return [name, value];
-    }),
-  ) as ResolvedAttributes<AttributesOf<K>>;
-}
-
 /** Builds one graph node by node; shapes are inferred, and errors raised, at the line that adds the node. */
 export class GraphBuilder {
   readonly #inputs: Value[] = [];
@@ -48,13 +32,22 @@ export class GraphBuilder {
   readonly #values = new Map<string, Value>();
   readonly #constants = new Map<string, Value>();
   readonly #counts = new Map<string, number>();
+  readonly #reserved = new Set<string>();
   #scope = '';
 
-  /** @param outer for the body of an `If` or a `Loop`: the graph whose values it may read */
+  /** What the graph computes in, where its inputs leave it open: the type of scalars, parameters and losses. */
+  readonly float: FloatType;
+  /** For the body of an `If` or a `Loop`: the graph whose values it may read. */
+  readonly outer: GraphBuilder | undefined;
+
+  /** @param options.float float32 by default; in a body what the outer graph has */
   constructor(
     readonly name: string,
-    readonly outer?: GraphBuilder,
-  ) {}
+    options: { readonly outer?: GraphBuilder; readonly float?: FloatType | undefined } = {},
+  ) {
+    this.outer = options.outer;
+    this.float = options.float ?? options.outer?.float ?? 'float32';
+  }
 
   /** Declares an input of the graph. */
   input(name: string, type: ElementType, shape: Shape): Value {
@@ -70,11 +63,16 @@ export class GraphBuilder {
     return value;
   }
 
-  /** Declares an output of the graph, under a name of its own. */
+  /** Declares an output of the graph, under a name of its own or, where it has that name already, as it is. */
   output(name: string, value: Value): Value {
-    const [output] = this.#append('Identity', [value], {}, [name]);
-    this.#outputs.push(output!);
-    return output!;
+    const output = value.name === name ? value : this.#append('Identity', [value], {}, [name])[0]!;
+    this.#outputs.push(output);
+    return output;
+  }
+
+  /** Keeps names for nodes that are still to be copied: no other value is called so. */
+  reserve(names: Iterable<string>): void {
+    for (const name of names) this.#reserved.add(name);
   }
 
   /** A tensor that is part of the graph; equal ones are stored once. */
@@ -97,9 +95,14 @@ export class GraphBuilder {
     return value;
   }
 
-  /** A float32 scalar; or another type's. */
-  scalar(value: number, type: ElementType = 'float32'): Value {
+  /** A scalar of the graph's float type; or another type's. */
+  scalar(value: number, type: ElementType = this.float): Value {
     return this.#vector([value], [], type);
+  }
+
+  /** A constant of floats. */
+  floats(values: Iterable<number>, shape: readonly number[], type: FloatType = this.float): Value {
+    return this.#vector([...values], shape, type);
   }
 
   /** A one-dimensional int64 constant: axes, shapes, pads. */
@@ -134,12 +137,15 @@ export class GraphBuilder {
     return this.#append(operator, inputs, attributes, count);
   }
 
-  /** Adds a node of another graph again, on other inputs, under its old names. */
-  copy(node: Node, inputs: readonly (Value | null)[]): Value[] {
-    const attributes = Object.fromEntries(
-      Object.entries(node.attributes).map(([name, { value }]) => [name, value]),
-    );
-    return this.#append(node.operator as OperatorName, inputs, attributes, node.outputs);
+  /**
+   * Adds a node of another graph again, on other inputs, under its old names.
+   * @param opsets of that graph, where it was read from a file
+   * @throws GraphError for an operator, or an attribute, that is unknown
+   */
+  copy(node: Node, inputs: readonly (Value | null)[], opsets?: Opsets): Value[] {
+    const operator = operatorOf(node, opsets);
+    for (const body of bodiesOf(node)) checkOperators(body, opsets);
+    return this.#append(operator, inputs, attributesOf(node, operator), node.outputs);
   }
 
   /** Runs `build` with `name/` before the names of all that it adds. */
@@ -226,9 +232,13 @@ export class GraphBuilder {
     do {
       name = count === 0 ? base : `${base}_${count}`;
       count++;
-    } while (this.#find(name));
+    } while (this.#find(name) || this.#isReserved(name));
     this.#counts.set(base, count);
     return name;
+  }
+
+  #isReserved(name: string): boolean {
+    return this.#reserved.has(name) || (this.outer ? this.outer.#isReserved(name) : false);
   }
 
   #initializer(name: string): Tensor | undefined {
@@ -260,13 +270,17 @@ export class GraphBuilder {
         attributes,
         count,
       );
-      const values = Array.from({ length: count }, (_, i) =>
-        this.#declare({
+      if (inferred.length < count)
+        throw new GraphError(`gives ${inferred.length} outputs, ${count} are asked for`);
+      const values = Array.from({ length: count }, (_, i) => {
+        // An optional output that is left out has no name.
+        if (typeof outputs !== 'number' && outputs[i] === '') return { ...inferred[i]!, name: '' };
+        return this.#declare({
           name: typeof outputs === 'number' ? (i === 0 ? name : `${name}.${i}`) : outputs[i]!,
           type: inferred[i]!.type,
           shape: inferred[i]!.shape,
-        }),
-      );
+        });
+      });
       this.#nodes.push({
         name: typeof outputs === 'number' ? name : outputs[0]!,
         operator: definition.opType ?? operatorName,
@@ -300,23 +314,3 @@ export class GraphBuilder {
 /** Small constants are found again by their content. */
 const constantKey = ({ type, shape, data }: Tensor): string | undefined =>
   data.length <= SMALL ? `${type}${formatShape(shape)}${data.join()}` : undefined;
-
-function tagAttributes(
-  definition: Operator,
-  values: Readonly<Record<string, unknown>>,
-): Record<string, Attribute> {
-  const tagged: Record<string, Attribute> = {};
-  for (const [name, { kind }] of Object.entries(definition.attributes)) {
-    if (values[name] !== undefined) tagged[name] = { kind, value: values[name] } as Attribute;
-  }
-  return tagged;
-}
-
-/** The attributes of a node as its operator's rules read them. */
-export function attributesOf<K extends OperatorName>(
-  node: Node,
-  operator: K,
-): ResolvedAttributes<AttributesOf<K>> {
-  const given = Object.fromEntries(Object.entries(node.attributes).map(([name, { value }]) => [name, value]));
-  return resolveAttributes(operator, given);
-}

@@ -1,7 +1,6 @@
+import { OPSET } from './registry.js';
 import type { Graph, Model } from './types.js';
 
-/** Reduce operators take their axes as an input from here on; ONNX Runtime's training builds know up to 21. */
-const OPSET = 18;
 const IR_VERSION = 8;
 
 export const PRODUCER = { name: 'parts2whole', version: '0.1.0' } as const;
@@ -17,7 +16,7 @@ function domainsOf(graph: Graph): Set<string> {
   return domains;
 }
 
-/** Wraps a lowered graph into a model. */
+/** Wraps a lowered graph, which must be written in our operator sets, into a model. */
 export function toModel(
   graph: Graph,
   facts: { documentation?: string; metadata?: Record<string, string> } = {},

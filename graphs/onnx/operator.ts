@@ -89,8 +89,8 @@ export function operator<const S extends AttributeSpecs>(
   return { domain, inputs, attributes, infer, ...(opType ? { opType } : {}) };
 }
 
-/** The domain of operators that only exist between building and lowering. */
-export const MEANING_DOMAIN = 'parts2whole';
+/** The internal domain, of high-level operators: they only exist between building and lowering. */
+export const INTERNAL_DOMAIN = 'parts2whole';
 
 /** ONNX's multidirectional broadcasting of two shapes. @throws GraphError naming both. */
 export function broadcast(a: Shape, b: Shape): Shape {
@@ -118,9 +118,9 @@ export function constantOf(input: InferInput | undefined, purpose: string): read
   throw new GraphError(`${purpose} must be a constant, got the computed value "${input?.name ?? ''}"`);
 }
 
-/** @throws GraphError unless all inputs have one element type. */
+/** The element type of all inputs that are not left out. @throws GraphError when they differ */
 export function sameType(inputs: readonly Value[]): ElementType {
-  const types = new Set(inputs.map((v) => v.type));
+  const types = new Set(inputs.filter(({ name }) => name !== '').map((v) => v.type));
   if (types.size !== 1)
     throw new GraphError(`inputs have different element types: ${[...types].join(' and ')}`);
   return inputs[0]!.type;

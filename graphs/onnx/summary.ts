@@ -1,5 +1,5 @@
-import { attributesOf } from './builder.js';
-import type { OperatorName } from './ops/index.js';
+import { attributesOf } from './attributes.js';
+import { findOperator } from './registry.js';
 import { arrayOf, type Graph, type Node, type Shape, sizeOf, type Value } from './types.js';
 
 /** What one layer costs; a layer is the part of a node's name before the operator. */
@@ -31,7 +31,7 @@ const bytesOf = (value: Value) => sizeOf(known(value)) * arrayOf(value.type).BYT
 function flopsOf(node: Node, values: Graph['values']): number {
   const [a, b] = node.inputs.map((name) => known(values.get(name)));
   const output = known(values.get(node.outputs[0]!));
-  const operator = node.operator as OperatorName;
+  const operator = findOperator(node);
   switch (operator) {
     case 'Conv':
     case 'UpsampleConv':
@@ -60,7 +60,7 @@ function flopsOf(node: Node, values: Graph['values']): number {
   }
 }
 
-/** Adds up a graph, layer by layer. Give it the graph before lowering for the cost of what is meant. */
+/** Adds up a graph, layer by layer. Give it the graph before lowering for the cost of its high-level operators. */
 export function summarize(graph: Graph): GraphSummary {
   const layers = new Map<
     string,

@@ -2,20 +2,26 @@
 export type ElementType =
   | 'float32'
   | 'float64'
-  | 'float16'
   | 'int8'
   | 'uint8'
   | 'int16'
   | 'uint16'
   | 'int32'
+  | 'uint32'
   | 'int64'
+  | 'uint64'
+  | 'float16'
+  | 'bfloat16'
   | 'bool';
+
+/** The element types that a network may compute in. */
+export type FloatType = 'float32' | 'float64';
 
 /** A size that is known, or a name for one that is not (`'N'`, `'D'`; `'D/2'` after pooling). */
 export type Dim = number | string;
 export type Shape = readonly Dim[];
 
-/** The values of a tensor. float16 is kept as its raw 16 bits, bool as one byte a value. */
+/** The values of a tensor. float16 and bfloat16 are kept as their raw 16 bits, bool as one byte a value. */
 export type TensorData =
   | Float32Array
   | Float64Array
@@ -24,7 +30,9 @@ export type TensorData =
   | Int16Array
   | Uint16Array
   | Int32Array
-  | BigInt64Array;
+  | Uint32Array
+  | BigInt64Array
+  | BigUint64Array;
 
 /** A tensor whose values are known. */
 export interface Tensor {
@@ -49,6 +57,7 @@ export type Attribute =
   | { readonly kind: 'float'; readonly value: number }
   | { readonly kind: 'floats'; readonly value: readonly number[] }
   | { readonly kind: 'string'; readonly value: string }
+  | { readonly kind: 'strings'; readonly value: readonly string[] }
   | { readonly kind: 'tensor'; readonly value: Tensor }
   | { readonly kind: 'graph'; readonly value: Graph };
 
@@ -63,6 +72,9 @@ export interface Node {
   readonly attributes: Readonly<Record<string, Attribute>>;
 }
 
+/** Version of each operator set, by domain. */
+export type Opsets = Readonly<Record<string, number>>;
+
 /** A graph as plain data; nodes are in topological order. */
 export interface Graph {
   readonly name: string;
@@ -72,31 +84,70 @@ export interface Graph {
   readonly initializers: ReadonlyMap<string, Tensor>;
   /** Type and shape of everything with a name, where known. */
   readonly values: ReadonlyMap<string, Value>;
+  /** What its nodes are written in, where it was read from a file; those of ours otherwise. */
+  readonly opsets?: Opsets;
+}
+
+/** A tensor whose values lie in a file beside the model, and were not read. */
+export interface ExternalTensor {
+  readonly name: string;
+  readonly type: ElementType;
+  readonly shape: readonly number[];
+  readonly location: ExternalLocation;
+}
+
+/** Where a tensor's bytes lie in a file beside the model. */
+export interface ExternalLocation {
+  readonly file: string;
+  readonly offset: number;
+  /** In bytes: what the shape needs. */
+  readonly length: number;
 }
 
 /** A graph with what a runtime must know to run it. */
 export interface Model {
   readonly graph: Graph;
   readonly irVersion: number;
-  /** Version of each operator set, by domain. */
-  readonly opsets: Readonly<Record<string, number>>;
+  readonly opsets: Opsets;
   readonly producer: { readonly name: string; readonly version: string };
   readonly documentation: string;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Tensors that were left in files beside the model, those of bodies and attributes too; the graph does not have them. */
+  readonly external?: readonly ExternalTensor[];
 }
 
 const ARRAYS = {
   float32: Float32Array,
   float64: Float64Array,
   float16: Uint16Array,
+  bfloat16: Uint16Array,
   int8: Int8Array,
   uint8: Uint8Array,
   int16: Int16Array,
   uint16: Uint16Array,
   int32: Int32Array,
+  uint32: Uint32Array,
   int64: BigInt64Array,
+  uint64: BigUint64Array,
   bool: Uint8Array,
 } as const;
+
+/** TensorProto.DataType of each element type. */
+export const TYPE_CODES: Readonly<Record<ElementType, number>> = {
+  float32: 1,
+  uint8: 2,
+  int8: 3,
+  uint16: 4,
+  int16: 5,
+  int32: 6,
+  int64: 7,
+  bool: 9,
+  float16: 10,
+  float64: 11,
+  uint32: 12,
+  uint64: 13,
+  bfloat16: 16,
+};
 
 /** The typed array that holds values of `type`. */
 export const arrayOf = <T extends ElementType>(type: T): (typeof ARRAYS)[T] => ARRAYS[type];

@@ -15,6 +15,6 @@ export interface GenesisOptions {
  */
 export function genesis(g: GraphBuilder, { batch, whole }: GenesisOptions): Sample {
   const image = (name: string): Value =>
-    g.add('Unsqueeze', [g.input(name, 'float32', [batch, ...whole]), g.integers([1])]);
+    g.add('Unsqueeze', [g.input(name, g.float, [batch, ...whole]), g.integers([1])]);
   return { part: image('corrupted'), whole: image('target') };
 }

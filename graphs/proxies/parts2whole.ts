@@ -33,9 +33,9 @@ export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sampl
   } = options;
   const [boxDepth, boxHeight, boxWidth] = box;
   const hu = g.input('tile', 'int16', [n, ...tile]);
-  const byDepth = g.input('part_depth', 'float32', [n, depth, boxDepth]);
-  const byHeight = g.input('part_height', 'float32', [n, height, boxHeight]);
-  const byWidth = g.input('part_width', 'float32', [n, boxWidth, width]);
+  const byDepth = g.input('part_depth', g.float, [n, depth, boxDepth]);
+  const byHeight = g.input('part_height', g.float, [n, height, boxHeight]);
+  const byWidth = g.input('part_width', g.float, [n, boxWidth, width]);
   const around = g.input('part_box', 'int16', [n, ...box]);
 
   return g.scope('parts2whole', () => {
@@ -53,7 +53,7 @@ export function parts2whole(g: GraphBuilder, options: Parts2WholeOptions): Sampl
 
 /** Each sample's gamma, gain and shift, of the input `part_intensity`, applied to it. */
 function changeIntensity(g: GraphBuilder, part: Value, n: number): Value {
-  const changes = g.input('part_intensity', 'float32', [n, 3]);
+  const changes = g.input('part_intensity', g.float, [n, 3]);
   const column = (i: number) => {
     const one = g.add('Slice', [
       changes,

@@ -1,12 +1,13 @@
 /** The same training on every ONNX Runtime that there is: do the losses agree, and how long does a step take? */
-import { floatInputs } from '../../graphs/artifacts/float-inputs.js';
+
+import type { Parameter } from '../../graphs/nn/module.js';
+import { encodeCheckpoint } from '../../graphs/ort-training/checkpoint.js';
 import {
   onDeviceEvaluationGraph,
   onDeviceOptimizerGraph,
   onDeviceTrainingGraph,
-} from '../../graphs/artifacts/on-device.js';
-import { encodeCheckpoint } from '../../graphs/artifacts/on-device-checkpoint.js';
-import type { Parameter } from '../../graphs/nn/module.js';
+} from '../../graphs/ort-training/models.js';
+import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { checkInteger, UserError } from '../errors.js';
 import { type MachineFacts, machineFacts } from '../machine.js';

@@ -4,7 +4,7 @@ import { type MachineFacts, machineFacts } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { timePattern } from '../train/form-times.js';
 import { buildGraph, sessionOptions } from '../train/models.js';
-import { nativeLayout } from '../train/native.js';
+import { blockedLayout } from '../train/native.js';
 import { openEngine } from '../train/open-engine.js';
 import { proxyWorkload } from '../train/proxy.js';
 import { checkCounts } from './bench.js';
@@ -47,9 +47,9 @@ export async function benchForms(options: FormsBenchOptions): Promise<FormsBench
   checkCounts(options);
   const config = resolveConfig({ preset, flags: { batch, microBatch: batch, threads } });
   const engine = await openEngine(config.device, config.engine);
-  const native = await nativeLayout(engine);
-  const { patterns } = survey(buildGraph('step', proxyWorkload(config, config.whole), config).graph, native);
-  const session = sessionOptions(config, native);
+  const blocked = await blockedLayout(engine);
+  const { patterns } = survey(buildGraph('step', proxyWorkload(config, config.whole), config).graph, blocked);
+  const session = sessionOptions(config, blocked);
   const progress = reporter.start({ label: 'bench forms', total: patterns.length, unit: 'patterns' });
   const [rows, ratios]: [FormRow[], FormRatio[]] = [[], []];
   try {

@@ -1,17 +1,18 @@
 import { readFileSync } from 'node:fs';
-import { specialize } from '../../graphs/artifacts/specialize.js';
 import { fastForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError, type Model, sizeOf } from '../../graphs/onnx/types.js';
+import { bindSizes } from '../../graphs/passes/bind-sizes.js';
+import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import type { Normalisation } from '../data/normalise.js';
 import type { TileStore } from '../data/tiles.js';
 import type { XYZ } from '../data/volume.js';
 import type { HuWindow } from '../data/wholes.js';
 import { fromSystemError, UserError } from '../errors.js';
 import type { Engine, Session } from '../runtime/engine.js';
-import { nativeLayout } from '../train/native.js';
+import { blockedLayout } from '../train/native.js';
 import { intensitiesOf } from './model.js';
 
 /** What an encoder says of one batch. */
@@ -57,11 +58,11 @@ async function load(
   engine: Engine,
   threads: number,
 ): Promise<Session> {
-  const native = producer.name === PRODUCER.name ? await nativeLayout(engine) : null;
-  if (!native) return engine.load(bytes, { threads });
+  const blocked = producer.name === PRODUCER.name ? await blockedLayout(engine) : null;
+  if (!blocked) return engine.load(bytes, { threads });
   // In chunks of one pair of slices, which need no copies of their neighbours.
-  const lowering = { choose: fastForms, native: { ...native, chunk: 1 } };
-  const lowered = lower(specialize(graph, { [imageOf(graph)!.name]: shape }), lowering);
+  const lowering = { choose: fastForms, blocked: { ...blocked, chunk: 1 } };
+  const lowered = lower(fuseConvRelu(bindSizes(graph, { [imageOf(graph)!.name]: shape })), lowering);
   return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
 }
 

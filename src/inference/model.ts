@@ -1,10 +1,10 @@
 /** Networks as portable models that take the values of tiles: HU, or what `prepare --normalise` made of them. */
-import { autoencoderGraph, encoderGraph } from '../../graphs/artifacts/inference.js';
 import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import type { DHW } from '../../graphs/nn/input.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
+import { autoencoderGraph, encoderGraph } from '../../graphs/programs/inference.js';
 import type { Config } from '../config/pretraining.js';
 import { METHODS } from '../config/proxies.js';
 import { windowSchema } from '../config/training.js';

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { slotName } from '../../graphs/artifacts/built.js';
-import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/artifacts/on-device-checkpoint.js';
 import { GraphError } from '../../graphs/onnx/types.js';
+import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/ort-training/checkpoint.js';
+import { slotName } from '../../graphs/programs/built.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { networkHash } from '../train/checkpoint.js';
 import { makeRun } from '../train/make-run.js';

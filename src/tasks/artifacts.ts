@@ -1,5 +1,11 @@
 import { join } from 'node:path';
-import { type Built, slotName } from '../../graphs/artifacts/built.js';
+import type { Parameter } from '../../graphs/nn/module.js';
+import type { Value } from '../../graphs/onnx/types.js';
+import {
+  encodeCheckpoint,
+  type NamedTensor,
+  type OnDeviceCheckpoint,
+} from '../../graphs/ort-training/checkpoint.js';
 import {
   type OnDeviceOptimizer,
   onDeviceEvaluationGraph,
@@ -7,14 +13,8 @@ import {
   onDeviceTrainingGraph,
   onDeviceWeightsGraph,
   type RateSchedule,
-} from '../../graphs/artifacts/on-device.js';
-import {
-  encodeCheckpoint,
-  type NamedTensor,
-  type OnDeviceCheckpoint,
-} from '../../graphs/artifacts/on-device-checkpoint.js';
-import type { Parameter } from '../../graphs/nn/module.js';
-import type { Value } from '../../graphs/onnx/types.js';
+} from '../../graphs/ort-training/models.js';
+import { type BuiltGraph, slotName } from '../../graphs/programs/built.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
@@ -266,7 +266,7 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
   const network = workload(config.batch);
   const training = built('training', () => onDeviceTrainingGraph(network));
   const { parameters } = training;
-  const graphs: Readonly<Record<string, Built>> = {
+  const graphs: Readonly<Record<string, BuiltGraph>> = {
     [FILES.training]: training,
     [FILES.evaluation]: built('evaluation', () => onDeviceEvaluationGraph(network)),
     [FILES.weights]: onDeviceWeightsGraph(parameters),

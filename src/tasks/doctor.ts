@@ -42,7 +42,7 @@ const nodeIsNewEnough = () => {
 
 /**
  * What this machine can do.
- * @param options.probeModel a convolution of ones (graphs/artifacts/probe.ts); every provider must run it to count
+ * @param options.probeModel a convolution of ones (graphs/programs/probe.ts); every provider must run it to count
  * @example
  * const report = await doctor({ probeModel: model }); // bytes of an ONNX model with one convolution
  */

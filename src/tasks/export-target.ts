@@ -1,8 +1,8 @@
-import { targetGraph } from '../../graphs/artifacts/inference.js';
 import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
+import { targetGraph } from '../../graphs/programs/inference.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';

@@ -1,11 +1,11 @@
 import { dirname } from 'node:path';
-import { encoderGraph } from '../../graphs/artifacts/inference.js';
 import { plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
+import { encoderGraph } from '../../graphs/programs/inference.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
 import type { XYZ } from '../data/volume.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
@@ -50,9 +50,9 @@ async function formsOf(
   const open = config.forms === 'auto' || config.forms === 'tuned';
   const measured = open ? await measuredForms(proxyWorkload(config, tile), config, engine) : null;
   const forms = measured ?? config.forms;
-  const { choose, native } = await loweringFor({ ...config, forms }, engine);
+  const { choose, blocked } = await loweringFor({ ...config, forms }, engine);
   lower(graph, {
-    native: native ?? null,
+    blocked: blocked ?? null,
     choose: (operator, call) => {
       const form = choose(operator, call);
       // Most additions are of vectors, and have no other form.

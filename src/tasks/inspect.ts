@@ -1,12 +1,12 @@
-import { existsSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, statSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { decodeModel } from '../../graphs/onnx/schema.js';
-import { formatShape, GraphError, sizeOf } from '../../graphs/onnx/types.js';
+import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { readScanHeader } from '../data/formats/index.js';
 import { isSampleStore, SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore } from '../data/samples/store.js';
 import { openTileStore } from '../data/tiles.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { fromSystemError } from '../errors.js';
+import { readModelFile } from '../onnx-file.js';
 import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../train/checkpoint.js';
 import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../train/run.js';
 import { readSafetensorsHeader } from '../train/safetensors-file.js';
@@ -20,32 +20,42 @@ export interface Inspection {
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
 
+/** How many values a graph holds: in stored tensors, attributes and bodies. */
+function valuesIn({ initializers, nodes }: Graph): number {
+  const attributes = nodes.flatMap((node) => Object.values(node.attributes));
+  const counts = [
+    ...[...initializers.values()].map(({ data }) => data.length),
+    ...attributes.map((attribute) => {
+      if (attribute.kind === 'graph') return valuesIn(attribute.value);
+      return attribute.kind === 'tensor' ? attribute.value.data.length : 0;
+    }),
+  ];
+  return counts.reduce((a, b) => a + b, 0);
+}
+
 function inspectModel(path: string): Inspection {
-  const bytes = readFileSync(path);
-  try {
-    const model = decodeModel(bytes, ({ length }) => new Uint8Array(length));
-    const { graph } = model;
-    const operators: Record<string, number> = {};
-    for (const { operator } of graph.nodes) operators[operator] = (operators[operator] ?? 0) + 1;
-    const values = (list: typeof graph.inputs) =>
-      Object.fromEntries(list.map((v) => [v.name, `${v.type} ${formatShape(v.shape)}`]));
-    const weights = [...graph.initializers.values()].reduce((sum, t) => sum + sizeOf(t.shape), 0);
-    const facts = {
-      size: megabytes(bytes.length),
-      producer: `${model.producer.name} ${model.producer.version}`,
-      opsets: model.opsets,
-      inputs: values(graph.inputs),
-      outputs: values(graph.outputs),
-      nodes: graph.nodes.length,
-      operators,
-      storedValues: weights,
-      metadata: model.metadata,
-    };
-    return { kind: 'model', path, facts };
-  } catch (error) {
-    if (!(error instanceof GraphError)) throw error;
-    throw new UserError('input', { what: error.message, where: path, cause: error });
-  }
+  const { bytes, model } = readModelFile(path);
+  const { graph, external = [] } = model;
+  const operators: Record<string, number> = {};
+  for (const { operator } of graph.nodes) operators[operator] = (operators[operator] ?? 0) + 1;
+  const values = (list: typeof graph.inputs) =>
+    Object.fromEntries(list.map((v) => [v.name, `${v.type} ${formatShape(v.shape)}`]));
+  const beside: Record<string, number> = {};
+  for (const { shape, location } of external)
+    beside[location.file] = (beside[location.file] ?? 0) + sizeOf(shape);
+  const facts = {
+    size: megabytes(bytes.length),
+    producer: `${model.producer.name} ${model.producer.version}`,
+    opsets: model.opsets,
+    inputs: values(graph.inputs),
+    outputs: values(graph.outputs),
+    nodes: graph.nodes.length,
+    operators,
+    storedValues: valuesIn(graph),
+    ...(external.length > 0 ? { valuesInOtherFiles: beside } : {}),
+    metadata: model.metadata,
+  };
+  return { kind: 'model', path, facts };
 }
 
 function inspectTensors(path: string): Inspection {

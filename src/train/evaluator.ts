@@ -1,5 +1,5 @@
-import type { Built } from '../../graphs/artifacts/built.js';
 import { featureChannels } from '../../graphs/models/unet3d.js';
+import type { BuiltGraph } from '../../graphs/programs/built.js';
 import type { Config } from '../config/pretraining.js';
 import type { Batch } from '../data/batches.js';
 import type { PartBatch } from '../data/part-batch.js';
@@ -36,7 +36,7 @@ export interface FeatureExtractor {
 }
 
 /** Loads one of a run's graphs that only read the parameters. */
-async function load(built: Built, config: Config, engine: Engine) {
+async function load(built: BuiltGraph, config: Config, engine: Engine) {
   const session = await loadGraph(built, config, engine);
   const names = built.parameters.map(({ name }) => name).filter((name) => session.inputs.includes(name));
   const run = (batch: Batch, state: State): Promise<Tensors> =>

@@ -1,11 +1,10 @@
 /** Any ONNX encoder as the frozen source of features. */
-import { readFileSync } from 'node:fs';
-import { decodeModel } from '../../graphs/onnx/schema.js';
-import { formatShape, GraphError, type Model } from '../../graphs/onnx/types.js';
+import { formatShape, type Model } from '../../graphs/onnx/types.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore, type SampleVoxels } from '../data/samples/store.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { abridged, UserError } from '../errors.js';
 import { intensitiesOf } from '../inference/model.js';
+import { readModelFile } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
 
@@ -85,19 +84,15 @@ export async function foreignFeatures(
   threads: number,
   reporter: Reporter = silent,
 ): Promise<ForeignFeatures> {
-  let bytes: Uint8Array;
-  try {
-    bytes = readFileSync(path);
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-  let model: Model;
-  try {
-    model = decodeModel(bytes);
-  } catch (error) {
-    if (!(error instanceof GraphError)) throw error;
-    throw new UserError('input', { what: error.message, where: path, expected: EXPECTED, cause: error });
-  }
+  const { bytes, model } = readModelFile(path, EXPECTED);
+  if (model.external)
+    throw new UserError('input', {
+      what: 'the weights of this encoder lie in another file',
+      where: path,
+      got: abridged([...new Set(model.external.map(({ location }) => location.file))]),
+      expected: 'a model in one file',
+      fix: 'in Python, `onnx.save_model(onnx.load("encoder.onnx"), "one-file.onnx")` writes one',
+    });
   const { image, output } = interfaceOf(path, model);
   const { manifest } = store;
   const { channels, samples } = manifest;

@@ -18,6 +18,9 @@ const fileSchema = z.object({
   times: z.record(z.string(), z.record(z.string(), z.number().positive())),
 });
 
+/** Counts changes of the forms' names: what was measured under other names is not read. */
+const NAMES = 2;
+
 /** Where programs of this user keep what they can make again. */
 function cacheFolder(): string {
   const { XDG_CACHE_HOME, LOCALAPPDATA } = process.env;
@@ -36,7 +39,8 @@ export function openFormCache(
   log: (line: string) => void,
   folder = cacheFolder(),
 ): FormCache {
-  const identity = JSON.stringify(machine);
+  const known = { names: NAMES, ...machine };
+  const identity = JSON.stringify(known);
   const name = createHash('sha256').update(identity).digest('hex').slice(0, 12);
   const path = join(folder, `forms-${name}.json`);
   const read = (): FormTimes => {
@@ -58,7 +62,10 @@ export function openFormCache(
     add(times) {
       try {
         makeFolder(folder);
-        writeFileAtomic(path, `${JSON.stringify({ machine, times: { ...read(), ...times } }, null, 1)}\n`);
+        writeFileAtomic(
+          path,
+          `${JSON.stringify({ machine: known, times: { ...read(), ...times } }, null, 1)}\n`,
+        );
       } catch (error) {
         const [why] = (error as Error).message.split('\n');
         log(`what was measured cannot be kept for the next run: ${why}`);

@@ -1,28 +1,28 @@
-import type { Built } from '../../graphs/artifacts/built.js';
-import { evaluationGraph } from '../../graphs/artifacts/evaluation.js';
-import { floatInputs } from '../../graphs/artifacts/float-inputs.js';
-import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/artifacts/training.js';
 import { byTable } from '../../graphs/forms/choice.js';
-import type { Native } from '../../graphs/forms/form.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { type Lowering, lower } from '../../graphs/forms/lower.js';
+import type { Objective } from '../../graphs/objectives/objective.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError } from '../../graphs/onnx/types.js';
-import type { Task } from '../../graphs/tasks/task.js';
+import { floatInputs } from '../../graphs/passes/float-inputs.js';
+import type { BuiltGraph } from '../../graphs/programs/built.js';
+import { evaluationGraph } from '../../graphs/programs/evaluation.js';
+import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/programs/training.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
-import { nativeLayout } from './native.js';
+import { blockedLayout } from './native.js';
 
-/** What is trained: its task for any number of samples at once. */
-export type Workload = (samples: number) => Task;
+/** What is trained: its objective for any number of samples at once. */
+export type Workload = (samples: number) => Objective;
 
 /** The graphs of a run, by name. */
 export type GraphKind = 'step' | 'accumulate' | 'apply' | 'gradient' | 'evaluation';
 
 /** @throws UserError when options that only meet in the graph do not go together */
-export function built(what: string, build: () => Built): Built {
+export function built(what: string, build: () => BuiltGraph): BuiltGraph {
   try {
     return build();
   } catch (error) {
@@ -32,15 +32,15 @@ export function built(what: string, build: () => Built): Built {
 }
 
 /** Builds one of a run's graphs, before lowering. @throws UserError when the data do not suit the configuration */
-export function buildGraph(kind: GraphKind, workload: Workload, config: TrainingConfig): Built {
+export function buildGraph(kind: GraphKind, workload: Workload, config: TrainingConfig): BuiltGraph {
   const { size, count } = microBatches(config);
-  const task = workload(size);
+  const objective = workload(size);
   const build = {
-    step: () => stepGraph(task, config),
-    accumulate: () => accumulateGraph(task),
-    apply: () => applyGraph(task, config, count),
-    gradient: () => gradientGraph(task),
-    evaluation: () => evaluationGraph(task),
+    step: () => stepGraph(objective, config),
+    accumulate: () => accumulateGraph(objective),
+    apply: () => applyGraph(objective, config, count),
+    gradient: () => gradientGraph(objective),
+    evaluation: () => evaluationGraph(objective),
   };
   return built(kind, build[kind]);
 }
@@ -56,26 +56,26 @@ export const portable = ({ forms }: Pick<TrainingConfig, 'forms'>): Lowering => 
  */
 export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine: Engine): Promise<Lowering> {
   if (config.forms === 'plain') return portable(config);
-  const native = await nativeLayout(engine);
-  return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, native };
+  const blocked = await blockedLayout(engine);
+  return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, blocked };
 }
 
 /** Lowers a graph, and encodes it as a model. */
-export const encodeGraph = ({ graph }: Built, lowering: Lowering): Uint8Array =>
+export const encodeGraph = ({ graph }: BuiltGraph, lowering: Lowering): Uint8Array =>
   encodeModel(toModel(lower(graph, lowering)));
 
 /** How a run's graphs are loaded: forms for the very engine leave nothing to rewrite. */
 export const sessionOptions = (
   { threads }: Pick<TrainingConfig, 'threads'>,
-  native: Native | null,
+  blocked: BlockedLayout | null,
 ): SessionOptions => ({
   threads,
-  rewrite: native ? 'nothing' : 'all',
+  rewrite: blocked ? 'nothing' : 'all',
 });
 
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
 export async function loadGraph(
-  built: Built,
+  built: BuiltGraph,
   config: Pick<TrainingConfig, 'forms' | 'threads'>,
   engine: Engine,
 ): Promise<Session> {
@@ -84,6 +84,6 @@ export async function loadGraph(
   const graph = engine.provider === 'webgpu' ? floatInputs(built.graph) : built.graph;
   return engine.load(
     encodeGraph({ ...built, graph }, lowering),
-    sessionOptions(config, lowering.native ?? null),
+    sessionOptions(config, lowering.blocked ?? null),
   );
 }

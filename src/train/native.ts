@@ -1,5 +1,5 @@
-import { depthwise } from '../../graphs/forms/blocked.js';
-import type { Native } from '../../graphs/forms/form.js';
+import { depthwise } from '../../graphs/forms/blocked/nchwc.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
@@ -8,20 +8,20 @@ import type { Engine } from '../runtime/engine.js';
 /** Voxels; with 32 channels one megabyte. Measured on a machine with 2 MB of second-level cache a core. */
 const CHUNK = 8192;
 
-const found = new WeakMap<Engine, Promise<Native | null>>();
+const found = new WeakMap<Engine, Promise<BlockedLayout | null>>();
 
 /**
  * The engine's blocked layout, in blocks of 16 channels with AVX-512 and 8 with AVX2; `null` where it has none.
  * Found by reordering two columns of sixteen channels, and looking where the second column begins; a convolution of
  * the result must run too.
  */
-export function nativeLayout(engine: Engine): Promise<Native | null> {
+export function blockedLayout(engine: Engine): Promise<BlockedLayout | null> {
   const known = found.get(engine) ?? measure(engine);
   found.set(engine, known);
   return known;
 }
 
-async function measure(engine: Engine): Promise<Native | null> {
+async function measure(engine: Engine): Promise<BlockedLayout | null> {
   // A session on a GPU would take the blocked operators too, and run them on the CPU.
   if (engine.provider !== 'cpu') return null;
   const shape = [1, 16, 1, 2];

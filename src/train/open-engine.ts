@@ -1,4 +1,4 @@
-import { probeModel } from '../../graphs/artifacts/probe.js';
+import { probeModel } from '../../graphs/programs/probe.js';
 import { UserError } from '../errors.js';
 import { cudaFacts, cudaFindings } from '../runtime/cuda.js';
 import { type EngineName, resolveDevice } from '../runtime/device.js';

@@ -1,9 +1,10 @@
 /** The proxy task of a pre-training run: its graphs, and what they are fed. */
-import type { Built } from '../../graphs/artifacts/built.js';
-import { featureGraph } from '../../graphs/artifacts/evaluation.js';
+
 import type { DHW } from '../../graphs/nn/input.js';
-import { type ProxyOptions, reconstruction } from '../../graphs/tasks/reconstruction.js';
-import { restoration } from '../../graphs/tasks/restoration.js';
+import { type ProxyOptions, reconstruction } from '../../graphs/objectives/reconstruction.js';
+import { restoration } from '../../graphs/objectives/restoration.js';
+import type { BuiltGraph } from '../../graphs/programs/built.js';
+import { featureGraph } from '../../graphs/programs/evaluation.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
 import type { Batch, SamplingOptions } from '../data/batches.js';
@@ -51,7 +52,7 @@ export const proxyWorkload =
         });
 
 /** A run's encoder with parts as its input, whatever it was trained on. */
-export const buildFeatureGraph = (config: Config, tile: XYZ): Built =>
+export const buildFeatureGraph = (config: Config, tile: XYZ): BuiltGraph =>
   built('features', () => featureGraph(proxyOptions(config, tile)));
 
 const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({

@@ -1,7 +1,7 @@
-import { gradientName, nextName, slotName } from '../../graphs/artifacts/built.js';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { optimizerSlots } from '../../graphs/nn/optimizers.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
+import { gradientName, nextName, slotName } from '../../graphs/programs/built.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import type { Engine, EngineTensor, Session, Tensors } from '../runtime/engine.js';
 import { initialize } from './initialize.js';

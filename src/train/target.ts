@@ -1,7 +1,7 @@
 /** A target task: its graphs, what they are fed, and what they say of samples. */
-import { classification, featureClassification } from '../../graphs/tasks/classification.js';
-import type { ImageOptions } from '../../graphs/tasks/image.js';
-import { type SegmentationLoss, segmentation } from '../../graphs/tasks/segmentation.js';
+import { classification, featureClassification } from '../../graphs/objectives/classification.js';
+import type { ImageOptions } from '../../graphs/objectives/image.js';
+import { type SegmentationLoss, segmentation } from '../../graphs/objectives/segmentation.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { microBatches } from '../config/training.js';
 import { evaluationBatches, type SampleBatch } from '../data/samples/batches.js';

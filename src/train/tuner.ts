@@ -10,7 +10,7 @@ import {
   survey,
   transferForms,
 } from '../../graphs/forms/choice.js';
-import type { Native } from '../../graphs/forms/form.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { summarize } from '../../graphs/onnx/summary.js';
@@ -22,7 +22,7 @@ import type { Engine } from '../runtime/engine.js';
 import { type FormCache, openFormCache } from './form-cache.js';
 import { timePattern } from './form-times.js';
 import { buildGraph, sessionOptions, type Workload } from './models.js';
-import { nativeLayout } from './native.js';
+import { blockedLayout } from './native.js';
 
 /** Runs of fewer steps than this would not win back what measuring takes. */
 const LEAST_STEPS = 1000;
@@ -39,7 +39,7 @@ const MARGIN = 1.02;
 
 /** What is to be chosen for a run. */
 interface Task {
-  readonly native: Native | null;
+  readonly blocked: BlockedLayout | null;
   /** What a step runs, and the same for the samples with which times are taken. */
   readonly graph: Graph;
   readonly timed: Graph;
@@ -54,12 +54,12 @@ function trainingGraph(workload: Workload, config: TrainingConfig, samples: numb
   return buildGraph(count === 1 ? 'step' : 'accumulate', workload, changed).graph;
 }
 
-function machineOf({ threads }: TrainingConfig, engine: Engine, native: Native | null) {
+function machineOf({ threads }: TrainingConfig, engine: Engine, blocked: BlockedLayout | null) {
   const { cpu, features, cores, platform } = machineFacts();
   return {
     ...{ cpu, features, cores, platform, threads },
     engine: `${engine.name} ${engine.provider}`,
-    ...(native ?? {}),
+    ...(blocked ?? {}),
     version: PRODUCER.version,
   };
 }
@@ -73,19 +73,19 @@ async function prepare(
   engine: Engine,
   log: (line: string) => void,
 ): Promise<Task> {
-  const native = await nativeLayout(engine);
+  const blocked = await blockedLayout(engine);
   const { size } = microBatches(config);
   const graph = trainingGraph(workload, config, size);
   const { flops } = summarize(graph);
   const samples = Math.max(1, Math.min(size, Math.floor((size * MOST_FLOPS) / flops)));
   const timed = samples === size ? graph : trainingGraph(workload, config, samples);
-  const cache = openFormCache(machineOf(config, engine, native), log);
-  return { native, graph, timed, found: survey(timed, native), cache };
+  const cache = openFormCache(machineOf(config, engine, blocked), log);
+  return { blocked, graph, timed, found: survey(timed, blocked), cache };
 }
 
 /** Two choices for the whole graph. */
-function contest({ timed, native }: Task, known: FormTable, chosen: FormTable): Pattern {
-  const lowered = (table: FormTable) => lower(timed, { choose: byTable(table), native });
+function contest({ timed, blocked }: Task, known: FormTable, chosen: FormTable): Pattern {
+  const lowered = (table: FormTable) => lower(timed, { choose: byTable(table), blocked });
   const key = `whole ${createHash('sha256').update(JSON.stringify(chosen)).digest('hex').slice(0, 16)}`;
   return { key, graphs: { known: lowered(known), chosen: lowered(chosen) } };
 }
@@ -99,7 +99,7 @@ function decide(task: Task, times: FormTimes): { table: FormTable } | { missing:
   if (missing.length > 0) return { missing };
   const [known, chosen] = [knownForms(task.found), chooseForms(task.found, times)];
   const transferred = (table: FormTable) => ({
-    table: transferForms(table, [task.timed, task.graph], task.native),
+    table: transferForms(table, [task.timed, task.graph], task.blocked),
   });
   if (Object.keys(known).every((key) => known[key] === chosen[key])) return transferred(known);
   const whole = contest(task, known, chosen);
@@ -128,7 +128,7 @@ export async function tuneForms(
   time = timePattern,
 ): Promise<FormTable> {
   const task = await prepare(workload, config, engine, reporter.log);
-  const session = sessionOptions(config, task.native);
+  const session = sessionOptions(config, task.blocked);
   let times = task.cache.read();
   for (;;) {
     const decision = decide(task, times);

@@ -1,23 +1,23 @@
-import type { Native } from '../../graphs/forms/form.js';
 import { type ChooseForm, plainForms } from '../../graphs/forms/index.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
 import type { Engine, Tensors } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { nativeLayout } from '../../src/train/native.js';
+import { blockedLayout } from '../../src/train/native.js';
 
 /** Lowers, encodes and runs a graph once. */
 export async function runGraph(
   graph: Graph,
   feeds: Tensors,
   choose: ChooseForm = plainForms,
-  native?: Native | null,
+  blocked?: BlockedLayout | null,
   engine: Engine = nodeEngine,
 ): Promise<Tensors> {
   const session = await engine.load(
-    encodeModel(toModel(lower(graph, { choose, native: native ?? (await nativeLayout(engine)) }))),
+    encodeModel(toModel(lower(graph, { choose, blocked: blocked ?? (await blockedLayout(engine)) }))),
     { threads: 1 },
   );
   try {

@@ -1,21 +1,22 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { encoderGraph } from '../../graphs/artifacts/inference.js';
-import { specialize } from '../../graphs/artifacts/specialize.js';
 import { fastForms, plainForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
+import { bindSizes } from '../../graphs/passes/bind-sizes.js';
+import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
+import { encoderGraph } from '../../graphs/programs/inference.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { initialize } from '../../src/train/initialize.js';
 import { buildGraph } from '../../src/train/models.js';
-import { nativeLayout } from '../../src/train/native.js';
 import { proxyWorkload } from '../../src/train/proxy.js';
 import { temporaryFolder } from '../data/tiles-sample.js';
+import { needBlockedLayout } from '../graphs/blocked.js';
 import { noise, relativeError } from '../graphs/run.js';
 
 const folder = temporaryFolder();
@@ -105,12 +106,11 @@ describe('an opened encoder', () => {
   });
 });
 
-test('a specialised graph computes no layout of stored weights in every run', async () => {
-  const native = await nativeLayout(nodeEngine);
-  if (!native) return;
-  const graph = lower(specialize(exported('float32'), { hu: [1, 16, 16, 16] }), {
+test('a specialised graph computes no layout of stored weights in every run', (context) => {
+  const blocked = needBlockedLayout(context);
+  const graph = lower(fuseConvRelu(bindSizes(exported('float32'), { hu: [1, 16, 16, 16] })), {
     choose: fastForms,
-    native,
+    blocked,
   });
   const computed = new Set(graph.inputs.map(({ name }) => name));
   for (const node of graph.nodes)

@@ -1,5 +1,5 @@
 import { describe, expect, test, vi } from 'vitest';
-import { probeModel } from '../../graphs/artifacts/probe.js';
+import { probeModel } from '../../graphs/programs/probe.js';
 import type { UserError } from '../../src/errors.js';
 import type { Engine } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';

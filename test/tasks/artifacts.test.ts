@@ -1,9 +1,9 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { decodeCheckpoint, encodeCheckpoint } from '../../graphs/artifacts/on-device-checkpoint.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../graphs/ort-training/checkpoint.js';
 import type { EngineTensor } from '../../src/runtime/engine.js';
 import { wasmTrainingSession } from '../../src/runtime/web-node.js';
 import { writeArtifacts } from '../../src/tasks/artifacts.js';

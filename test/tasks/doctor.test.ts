@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs';
 import { afterEach, expect, test, vi } from 'vitest';
-import { probeModel } from '../../graphs/artifacts/probe.js';
+import { probeModel } from '../../graphs/programs/probe.js';
 import { listedProviders, probeProvider } from '../../src/runtime/providers.js';
 import { doctor, formatDoctor } from '../../src/tasks/doctor.js';
 

@@ -4,7 +4,7 @@ import { randomBatch } from '../../src/bench/works/random-batch.js';
 import { type Config, resolveConfig } from '../../src/config/pretraining.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { buildGraph } from '../../src/train/models.js';
-import { nativeLayout } from '../../src/train/native.js';
+import { blockedLayout } from '../../src/train/native.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
 import { createStepper } from '../../src/train/stepper.js';
 
@@ -40,7 +40,7 @@ async function train(forms: Config['forms']) {
 async function mixedForms(): Promise<FormTable> {
   const config = resolveConfig({ preset: 'tiny', settings: SETTINGS });
   const { graph } = buildGraph('step', proxyWorkload(config, config.whole), config);
-  const { trials } = survey(graph, await nativeLayout(nodeEngine));
+  const { trials } = survey(graph, await blockedLayout(nodeEngine));
   const table = [...trials].map(([key, forms], i) => [key, [...forms.keys()][i % forms.size]!] as const);
   expect(new Set(table.map(([, form]) => form)).size).toBeGreaterThan(2);
   return Object.fromEntries(table);

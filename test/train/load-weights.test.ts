@@ -1,11 +1,11 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { evaluationGraph } from '../../graphs/artifacts/evaluation.js';
 import type { UNet3dOptions } from '../../graphs/models/unet3d.js';
 import type { Parameter } from '../../graphs/nn/module.js';
+import { type ClassificationOptions, classification } from '../../graphs/objectives/classification.js';
+import { segmentation } from '../../graphs/objectives/segmentation.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
-import { type ClassificationOptions, classification } from '../../graphs/tasks/classification.js';
-import { segmentation } from '../../graphs/tasks/segmentation.js';
+import { evaluationGraph } from '../../graphs/programs/evaluation.js';
 import { initialize } from '../../src/train/initialize.js';
 import { formatLoad, type LoadOptions, loadWeights, ownName } from '../../src/train/load-weights.js';
 import { readSafetensors, writeSafetensors } from '../../src/train/safetensors-file.js';

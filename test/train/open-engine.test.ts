@@ -6,7 +6,7 @@ import { UserError } from '../../src/errors.js';
 import type { Engine, SessionOptions } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { buildGraph, loadGraph } from '../../src/train/models.js';
-import { nativeLayout } from '../../src/train/native.js';
+import { blockedLayout } from '../../src/train/native.js';
 import { openEngine } from '../../src/train/open-engine.js';
 import { proxyWorkload } from '../../src/train/proxy.js';
 import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
@@ -105,7 +105,7 @@ test('graphs for a GPU are made of standard operators, which the engine may rewr
       return nodeEngine.load(model, options);
     },
   };
-  expect(await nativeLayout(gpu)).toBeNull();
+  expect(await blockedLayout(gpu)).toBeNull();
   expect(loaded).toEqual([]);
   const config = resolveConfig({ preset: 'tiny', settings: ['network.width=16', 'batch=1'] });
   const session = await loadGraph(

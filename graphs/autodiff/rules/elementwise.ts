@@ -1,13 +1,7 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { elementwise } from '../../onnx/ops/elementwise.js';
-import { CAST_TYPES } from '../../onnx/ops/elementwise.js';
-import type { ElementType, Value } from '../../onnx/types.js';
+import { TYPE_CODES, type Value } from '../../onnx/types.js';
 import { noGradient, type Rules } from '../rule.js';
-
-/** Code of an element type as `Cast` wants it. */
-export function castCode(type: ElementType): number {
-  return Number(Object.keys(CAST_TYPES).find((code) => CAST_TYPES[Number(code)] === type));
-}
 
 const discrete = noGradient('its output is not continuous');
 /** x · c for a number c. */
@@ -58,7 +52,7 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
     () =>
       g.add('Mul', [
         dy,
-        g.add('Cast', [g.add('Greater', [y!, g.scalar(0, y!.type)])], { to: castCode(y!.type) }),
+        g.add('Cast', [g.add('Greater', [y!, g.scalar(0, y!.type)])], { to: TYPE_CODES[y!.type] }),
       ]),
   ],
   LeakyRelu: ({ g, inputs: [x], attributes: { alpha }, dy }) => [
@@ -78,7 +72,7 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
     null,
     null,
   ],
-  Cast: ({ g, inputs: [x], dy }) => [() => g.add('Cast', [dy], { to: castCode(x!.type) })],
+  Cast: ({ g, inputs: [x], dy }) => [() => g.add('Cast', [dy], { to: TYPE_CODES[x!.type] })],
   Where: ({ g, inputs: [condition], dy }) => [
     null,
     () => g.add('Where', [condition!, dy, g.scalar(0, dy.type)]),

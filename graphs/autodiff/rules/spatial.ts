@@ -1,6 +1,6 @@
-import { blockSum, repeat } from '../../onnx/blocks.js';
+import { sumPool, upsampleNearest } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
-import type { meaning } from '../../onnx/ops/meaning.js';
+import type { highLevel } from '../../onnx/ops/high-level.js';
 import { resolveWindow, type spatial, type Window } from '../../onnx/ops/spatial.js';
 import { GraphError, knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import { noGradient, type Rules } from '../rule.js';
@@ -39,7 +39,7 @@ function tilingKernel(operator: string, a: Parameters<typeof resolveWindow>[0], 
 
 const made = noGradient('it is a gradient itself; second derivatives are not supported');
 
-export const spatialRules: Rules<keyof typeof spatial | keyof typeof meaning> = {
+export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> = {
   Conv: ({ g, inputs: [x, w], attributes, dy }) => {
     const window = plainWindow('Conv', attributes, w!);
     return [
@@ -78,7 +78,7 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof meaning> = 
   AveragePool: ({ g, inputs: [x], attributes, dy }) => [
     () => {
       const kernel = tilingKernel('AveragePool', attributes, x!);
-      return repeat(g, g.add('Mul', [dy, g.scalar(1 / sizeOf(kernel), dy.type)]), kernel);
+      return upsampleNearest(g, g.add('Mul', [dy, g.scalar(1 / sizeOf(kernel), dy.type)]), kernel);
     },
   ],
   GlobalAveragePool: ({ g, inputs: [x], dy }) => [
@@ -93,7 +93,7 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof meaning> = 
       if (mode !== 'nearest')
         throw new GraphError(`Resize has a gradient in mode "nearest" only, not "${mode}"`);
       const [from, to] = [known(x!), known(y!)];
-      return blockSum(
+      return sumPool(
         g,
         dy,
         from.slice(2).map((size, i) => to[i + 2]! / size),

@@ -7,7 +7,7 @@ import {
   operator,
   sameType,
 } from '../operator.js';
-import type { ElementType } from '../types.js';
+import { type ElementType, GraphError, TYPE_CODES } from '../types.js';
 
 const unary = (infer = ([x]: readonly InferInput[]): InferredOutput[] => [x!]) => operator([1, 1], {}, infer);
 
@@ -17,18 +17,7 @@ const binary = (result?: ElementType) =>
     return [{ type: result ?? type, shape: broadcast(inputs[0]!.shape, inputs[1]!.shape) }];
   });
 
-/** TensorProto.DataType of what `Cast` may produce. */
-export const CAST_TYPES: Readonly<Record<number, ElementType>> = {
-  1: 'float32',
-  2: 'uint8',
-  3: 'int8',
-  5: 'int16',
-  6: 'int32',
-  7: 'int64',
-  9: 'bool',
-  10: 'float16',
-  11: 'float64',
-};
+const CAST_TYPES = new Map(Object.entries(TYPE_CODES).map(([name, code]) => [code, name as ElementType]));
 
 export const elementwise = {
   Add: binary(),
@@ -59,7 +48,11 @@ export const elementwise = {
   /** x, then the limits as scalars. */
   Clip: operator([3, 3], {}, ([x]) => [x!]),
   /** `to` is a TensorProto.DataType. */
-  Cast: operator([1, 1], { to: int(1) }, ([x], { to }) => [{ type: CAST_TYPES[to]!, shape: x!.shape }]),
+  Cast: operator([1, 1], { to: int(1) }, ([x], { to }) => {
+    const type = CAST_TYPES.get(to);
+    if (!type) throw new GraphError(`cannot cast to element type ${to}`);
+    return [{ type, shape: x!.shape }];
+  }),
   Where: operator([3, 3], {}, ([condition, x, y]) => [
     { type: sameType([x!, y!]), shape: broadcast(condition!.shape, broadcast(x!.shape, y!.shape)) },
   ]),

@@ -1,5 +1,5 @@
 /** The same training on any engine. Imports nothing of Node.js: pages run it too. */
-import { nextName } from '../../../graphs/artifacts/built.js';
+import { nextName } from '../../../graphs/programs/built.js';
 import type { Engine, EngineTensor, Tensors } from '../../runtime/engine.js';
 import type { OnDeviceModels, TrainingSession } from '../../runtime/training-session.js';
 

@@ -1,11 +1,11 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { encoderGraph } from '../../../graphs/artifacts/inference.js';
 import { plainForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
+import { encoderGraph } from '../../../graphs/programs/inference.js';
 import { type Config, resolveConfig } from '../../config/pretraining.js';
 import { initialize } from '../../train/initialize.js';
 import { buildGraph } from '../../train/models.js';

@@ -12,7 +12,7 @@ import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import type { Graph } from '../../../graphs/onnx/types.js';
 
 /** A machine with blocks of 16 channels: what is chosen here does not depend on the one that runs the tests. */
-const NATIVE = { block: 16, chunk: 16_384 };
+const BLOCKED = { block: 16, chunk: 16_384 };
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
 
 /** Three convolutions in a row, of 16 → 16 → 32 → 16 channels. */
@@ -25,40 +25,40 @@ function chain(batch: number): Graph {
   return g.build();
 }
 
-const found = survey(chain(2), NATIVE);
+const found = survey(chain(2), BLOCKED);
 const [first, second, third] = [...found.trials.keys()] as [string, string, string];
 const layout = (channels: number) => `layout float32[2,${channels},8,16,16]`;
 
-/** Times where planes take `planes` and the plain form takes `plain`, call by call, and each conversion `change`. */
-const timesOf = (planes: readonly number[], plain: readonly number[], change: number): FormTimes => ({
+/** Times where the blocked form takes `blocked` and the plain form takes `plain`, call by call, and each conversion `change`. */
+const timesOf = (blocked: readonly number[], plain: readonly number[], change: number): FormTimes => ({
   ...Object.fromEntries(
-    [first, second, third].map((key, i) => [key, { planes: planes[i]!, plain: plain[i]! }]),
+    [first, second, third].map((key, i) => [key, { blocked: blocked[i]!, plain: plain[i]! }]),
   ),
-  [layout(16)]: { planes: change, plain: change },
-  [layout(32)]: { planes: change, plain: change },
+  [layout(16)]: { slicePairs: change, plain: change },
+  [layout(32)]: { slicePairs: change, plain: change },
 });
 const choice = (times: FormTimes) => [first, second, third].map((key) => chooseForms(found, times)[key]);
 
 describe('the choice of forms', () => {
   test('asks for the time of every form and every change of layout that may be needed', () => {
     expect(found.patterns.map(({ key, graphs }) => [key, Object.keys(graphs).sort()])).toEqual([
-      [first, ['plain', 'planes']],
-      [second, ['plain', 'planes']],
-      [third, ['plain', 'planes']],
-      [layout(16), ['plain', 'planes']],
-      [layout(32), ['plain', 'planes']],
+      [first, ['blocked', 'plain']],
+      [second, ['blocked', 'plain']],
+      [third, ['blocked', 'plain']],
+      [layout(16), ['plain', 'slicePairs']],
+      [layout(32), ['plain', 'slicePairs']],
     ]);
     for (const { graphs } of found.patterns)
       for (const { outputs } of Object.values(graphs)) expect(outputs).toHaveLength(1);
   });
 
   test('counts changes of layout: a form that wins alone may lose among its neighbours', () => {
-    const [planes, plain] = [
+    const [blocked, plain] = [
       [1, 3, 1],
       [3, 2, 3],
     ];
-    expect(choice(timesOf(planes, plain, 0.1))).toEqual(['planes', 'plain', 'planes']);
-    expect(choice(timesOf(planes, plain, 0.9))).toEqual(['planes', 'planes', 'planes']);
+    expect(choice(timesOf(blocked, plain, 0.1))).toEqual(['blocked', 'plain', 'blocked']);
+    expect(choice(timesOf(blocked, plain, 0.9))).toEqual(['blocked', 'blocked', 'blocked']);
   });
 
   test('changes several calls at once where one alone would not pay', () => {
@@ -66,26 +66,26 @@ describe('the choice of forms', () => {
   });
 
   test('keeps the best known form where another is hardly faster', () => {
-    expect(choice(timesOf([1, 1, 1], [0.95, 0.95, 0.95], 0))).toEqual(['planes', 'planes', 'planes']);
+    expect(choice(timesOf([1, 1, 1], [0.95, 0.95, 0.95], 0))).toEqual(['blocked', 'blocked', 'blocked']);
     expect(choice(timesOf([1, 1, 1], [0.8, 0.8, 0.8], 0))).toEqual(['plain', 'plain', 'plain']);
   });
 
   test('is carried over to another batch, and lowers the graph', () => {
     const table = { ...knownForms(found), [second]: 'plain' };
     const large = chain(5);
-    const moved = transferForms(table, [chain(2), large], NATIVE);
-    expect(Object.values(moved)).toEqual(['planes', 'plain', 'planes']);
-    const operators = lower(large, { choose: byTable(moved), native: NATIVE }).nodes.map((n) => n.domain);
+    const moved = transferForms(table, [chain(2), large], BLOCKED);
+    expect(Object.values(moved)).toEqual(['blocked', 'plain', 'blocked']);
+    const operators = lower(large, { choose: byTable(moved), blocked: BLOCKED }).nodes.map((n) => n.domain);
     // One convolution is left as it was, and its neighbours are blocked.
     expect(operators).toContain('com.microsoft.nchwc');
-    const plain = lower(large, { choose: byTable(moved), native: NATIVE }).nodes.filter(
+    const plain = lower(large, { choose: byTable(moved), blocked: BLOCKED }).nodes.filter(
       (n) => n.operator === 'Conv' && n.domain === '',
     );
     expect(plain).toHaveLength(1);
   });
 
   test('takes the best known form for calls that the table does not have', () => {
-    const used = lower(chain(2), { choose: byTable({}), native: NATIVE });
+    const used = lower(chain(2), { choose: byTable({}), blocked: BLOCKED });
     expect(used.nodes.some((n) => n.operator === 'Conv' && n.domain === '')).toBe(false);
   });
 });

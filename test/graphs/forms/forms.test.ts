@@ -7,8 +7,7 @@ import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import type { OperatorName } from '../../../graphs/onnx/ops/index.js';
 import { type Graph, sizeOf, type Value } from '../../../graphs/onnx/types.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
-import { nodeEngine } from '../../../src/runtime/node.js';
-import { nativeLayout } from '../../../src/train/native.js';
+import { needBlockedLayout, offered } from '../blocked.js';
 import { noise, relativeError, runGraph } from '../run.js';
 
 interface Shapes {
@@ -101,17 +100,12 @@ const POINTWISE: Partial<typeof CALLS> = {
   ],
 };
 
-const offered = await nativeLayout(nodeEngine);
-const block = offered?.block ?? null;
+const block = offered?.block ?? 16;
 /** So few voxels that even small feature maps are cut. */
 const CHUNKS = [8, 64, 100_000];
 const upTo = (max: number) => fc.integer({ min: 1, max });
 /** Half of the channel counts fill whole blocks, or are 1. */
-const channels = fc.oneof(
-  upTo(5),
-  fc.constantFrom(1, block ?? 16, 2 * (block ?? 16)),
-  fc.constant(block ?? 16),
-);
+const channels = fc.oneof(upTo(5), fc.constantFrom(1, block, 2 * block), fc.constant(block));
 const sizes = fc.record({ n: upTo(3), c: channels, k: channels, d: upTo(6), h: upTo(6), w: upTo(6) });
 
 function callOf(
@@ -133,13 +127,14 @@ function callOf(
 describe('every form agrees with the definition, whatever the sizes', () => {
   const candidates = Object.entries(forms).flatMap(([operator, all]) =>
     Object.entries(all)
-      .filter(([name, { layout }]) => name !== 'plain' && (layout !== 'planes' || block !== null))
+      .filter(([name]) => name !== 'plain')
       .map(([name, form]) => [operator as FormedName, name, form as Form<never>] as const),
   );
 
-  test('there are some', () => expect(candidates.length).toBeGreaterThanOrEqual(block ? 21 : 5));
+  test('there are some', () => expect(candidates.length).toBeGreaterThanOrEqual(21));
 
-  test.each(candidates)('%s: %s', async (operator, name, form) => {
+  test.for(candidates)('%s: %s', async ([operator, name, form], context) => {
+    const blocked = form.layout === 'slicePairs' ? needBlockedLayout(context) : offered;
     let compared = 0;
     const choose: ChooseForm = (called, call: Call<OperatorName>) => {
       if (called !== operator || form.applies?.(call as Call<never>) === false) return 'plain';
@@ -148,15 +143,19 @@ describe('every form agrees with the definition, whatever the sizes', () => {
     };
     await fc.assert(
       fc.asyncProperty(sizes, async (shapes) => {
-        const { graph, feeds } = callOf(operator, shapes, name === 'planesLast' ? POINTWISE : CALLS);
+        const { graph, feeds } = callOf(operator, shapes, name === 'blockedLast' ? POINTWISE : CALLS);
         const before = compared;
-        const native = offered && { ...offered, chunk: CHUNKS[(shapes.d + shapes.h) % 3]! };
-        lower(graph, { choose, native });
-        if (compared === before) return;
-        const [expected, got] = [await runGraph(graph, feeds), await runGraph(graph, feeds, choose, native)];
-        for (const [output, tensor] of Object.entries(expected)) {
-          const values = got[output]!.data as Float32Array;
-          expect(relativeError(values, tensor.data as Float32Array)).toBeLessThan(1e-5);
+        const chunked = blocked && { ...blocked, chunk: CHUNKS[(shapes.d + shapes.h) % 3]! };
+        lower(graph, { choose, blocked: chunked });
+        if (compared > before) {
+          const [expected, got] = [
+            await runGraph(graph, feeds),
+            await runGraph(graph, feeds, choose, chunked),
+          ];
+          for (const [output, tensor] of Object.entries(expected)) {
+            const values = got[output]!.data as Float32Array;
+            expect(relativeError(values, tensor.data as Float32Array)).toBeLessThan(1e-5);
+          }
         }
       }),
       { numRuns: 60, seed: 1 },
@@ -164,10 +163,10 @@ describe('every form agrees with the definition, whatever the sizes', () => {
     expect(compared).toBeGreaterThan(5);
   });
 
-  test('an engine without blocked channels has no planes', () => {
+  test('an engine without a blocked layout has no blocked forms', () => {
     const { graph } = callOf('Conv', { n: 1, c: 16, k: 16, d: 2, h: 2, w: 2 });
-    const planes: ChooseForm = () => 'planes';
-    expect(() => lower(graph, { choose: planes })).toThrow('cannot take the form "planes"');
+    const blocked: ChooseForm = () => 'blocked';
+    expect(() => lower(graph, { choose: blocked })).toThrow('cannot take the form "blocked"');
     expect(lower(graph, { choose: plainForms }).nodes.map((n) => n.operator)).toContain('Conv');
   });
 });

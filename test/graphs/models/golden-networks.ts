@@ -1,8 +1,8 @@
-import type { Built } from '../../../graphs/artifacts/built.js';
-import { gradientGraph } from '../../../graphs/artifacts/training.js';
 import type { ChooseForm } from '../../../graphs/forms/index.js';
 import type { DHW } from '../../../graphs/nn/input.js';
-import { reconstruction } from '../../../graphs/tasks/reconstruction.js';
+import { reconstruction } from '../../../graphs/objectives/reconstruction.js';
+import type { BuiltGraph } from '../../../graphs/programs/built.js';
+import { gradientGraph } from '../../../graphs/programs/training.js';
 import { type Box, partMatrices } from '../../../src/data/parts.js';
 import type { XYZ } from '../../../src/data/volume.js';
 import type { Engine, EngineTensor } from '../../../src/runtime/engine.js';
@@ -52,7 +52,7 @@ export const networkOf = (config: Config) =>
 /** Everything that the graph takes. */
 export const feedsOf = (
   config: Config,
-  { graph, parameters }: Built,
+  { graph, parameters }: BuiltGraph,
   hu: Int16Array,
 ): Record<string, EngineTensor> => ({
   tile: { type: 'int16', shape: [config.batch, ...config.tile], data: hu },

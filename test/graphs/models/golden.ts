@@ -1,6 +1,6 @@
-import { gradientName } from '../../../graphs/artifacts/built.js';
 import type { Parameter } from '../../../graphs/nn/module.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
+import { gradientName } from '../../../graphs/programs/built.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import type { StoredTensor } from '../../../src/train/safetensors.js';
 import { readSafetensors } from '../../../src/train/safetensors-file.js';

@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
-import { nativeLayout } from '../../../src/train/native.js';
+import { needBlockedLayout, offered } from '../blocked.js';
 import { noise, relativeError, runGraph } from '../run.js';
 import { expectAll } from './expect-all.js';
 import { type Config, compareNetwork, feedsOf, GOLDEN_NETWORKS, networkOf } from './golden-networks.js';
@@ -15,9 +15,7 @@ describe.each([
   });
 });
 
-const offered = await nativeLayout(nodeEngine);
-
-describe.skipIf(offered === null)('a network whose channels fill blocks', () => {
+describe('a network whose channels fill blocks', () => {
   const config: Config = {
     width: offered?.block ?? 16,
     levels: 2,
@@ -29,28 +27,32 @@ describe.skipIf(offered === null)('a network whose channels fill blocks', () => 
     boxes: [{ start: [1, 0, 2], size: [5, 8, 9] }],
   };
 
-  test.each([
+  test.for([
     ['without skips', {}],
     ['with skips', { skip: true }],
     ['with transposed convolutions', { upsampling: 'deconv' as const }],
-  ])('has the same gradient in planes, in chunks or not: %s', async (_, change) => {
-    const network = { ...config, ...change };
-    const built = networkOf(network);
-    for (const chunk of [1_000_000, 200, 60]) {
-      const errors: number[] = [];
-      for (const seed of [5, 6, 7]) {
-        const feeds = feedsOf(network, built, Int16Array.from(noise(16 * 8 * 8, seed, 1000)));
-        const expected = await runGraph(built.graph, feeds);
-        const got = await runGraph(built.graph, feeds, fastForms, { ...offered!, chunk });
-        const each = Object.entries(expected).map(([name, { data }]) =>
-          relativeError(got[name]!.data as Float32Array, data as Float32Array),
-        );
-        errors.push(Math.max(...each));
+  ] as [string, Partial<Config>][])(
+    'has the same gradient in the blocked layout, in chunks or not: %s',
+    async ([, change], context) => {
+      const blocked = needBlockedLayout(context);
+      const network = { ...config, ...change };
+      const built = networkOf(network);
+      for (const chunk of [1_000_000, 200, 60]) {
+        const errors: number[] = [];
+        for (const seed of [5, 6, 7]) {
+          const feeds = feedsOf(network, built, Int16Array.from(noise(16 * 8 * 8, seed, 1000)));
+          const expected = await runGraph(built.graph, feeds);
+          const got = await runGraph(built.graph, feeds, fastForms, { ...blocked, chunk });
+          const each = Object.entries(expected).map(([name, { data }]) =>
+            relativeError(got[name]!.data as Float32Array, data as Float32Array),
+          );
+          errors.push(Math.max(...each));
+        }
+        // A value within rounding of zero may fall on the other side of a ReLU, which moves gradients: rarely, and little.
+        const [, median, largest] = errors.sort((a, b) => a - b);
+        expect(median, `chunks of ${chunk}`).toBeLessThan(1e-5);
+        expect(largest, `chunks of ${chunk}`).toBeLessThan(0.05);
       }
-      // A value within rounding of zero may fall on the other side of a ReLU, which moves gradients: rarely, and little.
-      const [, median, largest] = errors.sort((a, b) => a - b);
-      expect(median, `chunks of ${chunk}`).toBeLessThan(1e-5);
-      expect(largest, `chunks of ${chunk}`).toBeLessThan(0.05);
-    }
-  });
+    },
+  );
 });

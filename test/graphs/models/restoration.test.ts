@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest';
-import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
-import { gradientGraph } from '../../../graphs/artifacts/training.js';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';
-import { reconstruction } from '../../../graphs/tasks/reconstruction.js';
-import { restoration } from '../../../graphs/tasks/restoration.js';
+import { reconstruction } from '../../../graphs/objectives/reconstruction.js';
+import { restoration } from '../../../graphs/objectives/restoration.js';
+import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
+import { gradientGraph } from '../../../graphs/programs/training.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { runGraph } from '../run.js';
 import { expectAll } from './expect-all.js';

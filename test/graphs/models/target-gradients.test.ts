@@ -1,16 +1,15 @@
 import { describe, expect, test } from 'vitest';
-import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
-import { gradientGraph } from '../../../graphs/artifacts/training.js';
 import { type ChooseForm, fastForms, plainForms } from '../../../graphs/forms/index.js';
 import type { DHW } from '../../../graphs/nn/input.js';
 import type { NormOptions } from '../../../graphs/nn/layers.js';
+import { type ClassificationLoss, classification } from '../../../graphs/objectives/classification.js';
+import type { Objective } from '../../../graphs/objectives/objective.js';
+import { type SegmentationLoss, segmentation } from '../../../graphs/objectives/segmentation.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
-import { type ClassificationLoss, classification } from '../../../graphs/tasks/classification.js';
-import { type SegmentationLoss, segmentation } from '../../../graphs/tasks/segmentation.js';
-import type { Task } from '../../../graphs/tasks/task.js';
+import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
+import { gradientGraph } from '../../../graphs/programs/training.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
-import { nodeEngine } from '../../../src/runtime/node.js';
-import { nativeLayout } from '../../../src/train/native.js';
+import { needBlockedLayout } from '../blocked.js';
 import { noise, relativeError, runGraph } from '../run.js';
 import { expectAll } from './expect-all.js';
 import { compareGradients, type Golden, parameterFeeds, readGolden } from './golden.js';
@@ -40,7 +39,7 @@ const NAMES = [
   'segmenter-frozen',
 ];
 
-function taskOf(config: Config, evalStatistics: NormOptions['evalStatistics'], width = 3): Task {
+function objectiveOf(config: Config, evalStatistics: NormOptions['evalStatistics'], width = 3): Objective {
   const norm = { epsilon: 1e-3, momentum: 0.99, evalStatistics };
   const upsampling = config.upsampling ?? 'nearest';
   const shared = {
@@ -75,7 +74,7 @@ describe.each([
 ])('with %s forms', (_, forms) => {
   test.each(NAMES)('every gradient of "%s" agrees with PyTorch', async (name) => {
     const golden = readGolden<Config>(`target-${name}`);
-    const { graph, parameters } = gradientGraph(taskOf(golden.config, 'running'));
+    const { graph, parameters } = gradientGraph(objectiveOf(golden.config, 'running'));
     const feeds = { ...batchFeeds(golden), ...parameterFeeds(parameters, graph.inputs) };
     const result = await runGraph(graph, feeds, forms);
     expectAll(compareGradients(result, parameters, golden));
@@ -90,7 +89,7 @@ test.each(NAMES.filter((name) => name !== 'segmenter-frozen'))(
   async (name) => {
     const golden = readGolden<Config>(`target-${name}`);
     const { config } = golden;
-    const { graph, parameters } = evaluationGraph(taskOf(config, config.frozen ? 'running' : 'batch'));
+    const { graph, parameters } = evaluationGraph(objectiveOf(config, config.frozen ? 'running' : 'batch'));
     const result = await runGraph(graph, {
       ...batchFeeds(golden),
       ...parameterFeeds(parameters, graph.inputs),
@@ -100,16 +99,15 @@ test.each(NAMES.filter((name) => name !== 'segmenter-frozen'))(
     const [losses, weights] = [values('loss'), values('weight')];
     expect(losses.length).toBe(config.batch);
     // Dice over the batch is no mean of the samples' own.
-    if (config.classes !== undefined) return;
-    const total = losses.reduce((sum, loss, i) => sum + loss * weights[i]!, 0);
-    const mean = total / weights.reduce((a, b) => a + b);
-    expect(Math.abs(mean / golden.values('loss')[0]! - 1)).toBeLessThan(1e-5);
+    if (config.classes === undefined) {
+      const total = losses.reduce((sum, loss, i) => sum + loss * weights[i]!, 0);
+      const mean = total / weights.reduce((a, b) => a + b);
+      expect(Math.abs(mean / golden.values('loss')[0]! - 1)).toBeLessThan(1e-5);
+    }
   },
 );
 
-const offered = await nativeLayout(nodeEngine);
-
-describe.skipIf(offered === null)('networks whose channels fill blocks', () => {
+describe('networks whose channels fill blocks', () => {
   const shared = { channels: 2, batch: 2, size: [8, 8, 8] as DHW, sample_weight: [1, 0.5], hidden: 8 };
   const bce: ClassificationLoss = { name: 'binaryCrossEntropy', positiveWeights: null };
   const config: Config = { ...shared, outputs: 2, loss: bce, losses: [{ name: 'dice' }] };
@@ -141,8 +139,9 @@ describe.skipIf(offered === null)('networks whose channels fill blocks', () => {
     };
   };
 
-  test.each(cases)('%s: the same values in planes', async (_, given) => {
-    const task = taskOf(given, 'running', offered!.block);
+  test.for(cases)('%s: the same values in the blocked layout', async ([, given], context) => {
+    const blocked = needBlockedLayout(context);
+    const task = objectiveOf(given, 'running', blocked.block);
     for (const built of [gradientGraph(task), evaluationGraph(task)]) {
       const used: string[] = [];
       const counted: ChooseForm = (operator, call) => {
@@ -153,13 +152,13 @@ describe.skipIf(offered === null)('networks whose channels fill blocks', () => {
       for (const seed of [5, 6, 7]) {
         const feeds = { ...feedsOf(given, seed), ...parameterFeeds(built.parameters, built.graph.inputs) };
         const expected = await runGraph(built.graph, feeds);
-        const got = await runGraph(built.graph, feeds, counted, { ...offered!, chunk: 200 });
+        const got = await runGraph(built.graph, feeds, counted, { ...blocked, chunk: 200 });
         const each = Object.entries(expected).map(([name, { data }]) =>
           relativeError(got[name]!.data as Float32Array, data as Float32Array),
         );
         errors.push(Math.max(...each));
       }
-      expect(used).toContain('planes');
+      expect(used).toContain('blocked');
       // A value within rounding of zero may fall on the other side of a ReLU, which moves gradients: rarely, and little.
       const [, median, largest] = errors.sort((a, b) => a - b);
       expect(median).toBeLessThan(1e-5);

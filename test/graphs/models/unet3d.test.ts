@@ -1,8 +1,8 @@
 import { describe, expect, test } from 'vitest';
-import { evaluationGraph } from '../../../graphs/artifacts/evaluation.js';
 import { featureChannels, type UNet3dOptions } from '../../../graphs/models/unet3d.js';
+import { type ProxyOptions, reconstruction } from '../../../graphs/objectives/reconstruction.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
-import { type ProxyOptions, reconstruction } from '../../../graphs/tasks/reconstruction.js';
+import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
 
 const norm = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as const;
 const paper: UNet3dOptions = { width: 32, levels: 3, skip: false, upsampling: 'nearest', norm };

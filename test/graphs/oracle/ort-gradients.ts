@@ -3,7 +3,7 @@
  * instead of our rules: an independent judge of them. What is written out here is only what ONNX Runtime's own
  * gradient builder writes out too: sums, products, and how broadcasting is undone.
  */
-import { attributesOf } from '../../../graphs/onnx/builder.js';
+import { attributesOf } from '../../../graphs/onnx/attributes.js';
 import type { OperatorName } from '../../../graphs/onnx/ops/index.js';
 import type { Attribute, Graph, Node, Tensor, Value } from '../../../graphs/onnx/types.js';
 

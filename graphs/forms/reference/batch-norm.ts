@@ -1,0 +1,88 @@
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, sizeOf, TYPE_CODES, type Value } from '../../onnx/types.js';
+import type { PlainForm } from '../form.js';
+
+/** A vector of C values as [1,C,1,1], to broadcast over [N,C,S,W]. */
+const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1, 1]);
+/** x [N,C,…,W] as [N,C,S,W]. */
+function flat(g: GraphBuilder, x: Value): Value {
+  const [n, c, ...sizes] = knownShape(x.shape, 'BatchNorm');
+  const width = sizes.pop() ?? 1;
+  return g.reshape(x, [n!, c!, sizeOf(sizes), width]);
+}
+const overBatch = [0, 2, 3];
+/** 1 / √(variance + epsilon) */
+export const inverseDeviation = (g: GraphBuilder, variance: Value, epsilon: number) =>
+  g.add('Reciprocal', [g.add('Sqrt', [g.add('Add', [variance, g.scalar(epsilon, variance.type)])])]);
+
+/** Two passes for the statistics (the second around the mean, so that a large mean loses no digits), one for y. */
+export const batchNorm: PlainForm<'BatchNorm'> = {
+  build(g, { inputs: [x, scale, bias], attributes: { epsilon, relu } }) {
+    const shape = knownShape(x!.shape, 'BatchNorm');
+    const rows = flat(g, x!);
+    const mean = g.mean(rows, overBatch, 0);
+    const centred = g.add('Sub', [rows, column(g, mean)]);
+    const variance = g.mean(g.add('Mul', [centred, centred]), overBatch, 0);
+    const slope = g.add('Mul', [scale!, inverseDeviation(g, variance, epsilon)]);
+    const y = g.add('Add', [g.add('Mul', [centred, column(g, slope)]), column(g, bias!)]);
+    const active = relu ? g.add('Relu', [y]) : y;
+    return [g.reshape(active, shape), mean, variance, g.reshape(centred, shape)];
+  },
+};
+
+export const channelAffine: PlainForm<'ChannelAffine'> = {
+  build(g, { inputs: [x, scale, bias], attributes: { relu } }) {
+    const along = (v: Value) =>
+      g.reshape(
+        v,
+        x!.shape.map((_, i) => (i === 1 ? -1 : 1)),
+      );
+    const y = g.add('Add', [g.add('Mul', [x!, along(scale!)]), along(bias!)]);
+    return [relu ? g.add('Relu', [y]) : y];
+  },
+};
+
+/** What dx is made of: dx = direct·dy + indirect·(x − mean) + constant, one number a channel each. */
+interface Coefficients {
+  readonly direct: Value;
+  readonly indirect: Value;
+  readonly constant: Value;
+  readonly dscale: Value;
+}
+
+/**
+ * With x̂ = (x − mean)/σ, M values a channel: dbias = Σ dy, dscale = Σ dy·x̂,
+ * dx = scale/σ · (dy − dbias/M − x̂·dscale/M) (Ioffe & Szegedy 2015, section 3).
+ * @param moment Σ dy·(x − mean)
+ */
+export function coefficients(
+  g: GraphBuilder,
+  { scale, variance, dbias, moment }: Readonly<Record<'scale' | 'variance' | 'dbias' | 'moment', Value>>,
+  epsilon: number,
+  count: number,
+): Coefficients {
+  const inverse = inverseDeviation(g, variance, epsilon);
+  const dscale = g.add('Mul', [moment, inverse]);
+  const direct = g.add('Mul', [scale, inverse]);
+  const perCount = g.add('Mul', [direct, g.scalar(-1 / count, direct.type)]);
+  const indirect = g.add('Mul', [perCount, g.add('Mul', [dscale, inverse])]);
+  return { direct, indirect, constant: g.add('Mul', [perCount, dbias]), dscale };
+}
+
+export const batchNormGrad: PlainForm<'BatchNormGrad'> = {
+  build(g, { inputs: [dy, y, x, scale, variance], attributes: { epsilon, relu } }) {
+    const shape = knownShape(x!.shape, 'BatchNorm');
+    const count = sizeOf(shape) / shape[1]!;
+    // A product is faster than Where, and the mask is exact: 0 or 1.
+    const passed = () =>
+      g.add('Cast', [g.add('Greater', [y!, g.scalar(0, y!.type)])], { to: TYPE_CODES[y!.type] });
+    const rows = flat(g, relu ? g.add('Mul', [dy!, passed()]) : dy!);
+    const centred = flat(g, x!);
+    const dbias = g.sum(rows, overBatch, 0);
+    const moment = g.sum(g.add('Mul', [rows, centred]), overBatch, 0);
+    const c = coefficients(g, { scale: scale!, variance: variance!, dbias, moment }, epsilon, count);
+    const indirect = g.add('Add', [g.add('Mul', [centred, column(g, c.indirect)]), column(g, c.constant)]);
+    const dx = g.add('Add', [g.add('Mul', [rows, column(g, c.direct)]), indirect]);
+    return [g.reshape(dx, shape), c.dscale, dbias];
+  },
+};

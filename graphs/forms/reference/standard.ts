@@ -1,0 +1,15 @@
+import type { GivenAttributes } from '../../onnx/operator.js';
+import type { AttributesOf } from '../../onnx/ops/index.js';
+import type { PlainForm } from '../form.js';
+
+/** An ONNX operator as it is. */
+export const asItIs = <K extends 'Add' | 'Conv' | 'MaxPool'>(operator: K): PlainForm<K> => ({
+  build: (g, { inputs, attributes }) => [
+    g.add(operator, inputs, attributes as unknown as GivenAttributes<AttributesOf<K>>),
+  ],
+});
+
+/** Two ONNX operators. */
+export const convRelu: PlainForm<'ConvRelu'> = {
+  build: (g, call) => [g.add('Relu', asItIs('Conv').build(g, call))],
+};

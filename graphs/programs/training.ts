@@ -1,0 +1,132 @@
+import { backward } from '../autodiff/backward.js';
+import { NetworkBuilder, type Parameter } from '../nn/module.js';
+import {
+  clipByNorm,
+  globalNorm,
+  type OptimizerOptions,
+  optimizer,
+  optimizerSlots,
+  type UpdateScalars,
+} from '../nn/optimizers.js';
+import type { LossAndOutputs, Objective } from '../objectives/objective.js';
+import { GraphBuilder } from '../onnx/builder.js';
+import type { FloatType, Value } from '../onnx/types.js';
+import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
+import { evaluationGraph } from './evaluation.js';
+
+/** How gradients become new parameters. */
+export interface UpdateOptions {
+  readonly optimizer: OptimizerOptions;
+  /** Largest global norm of a gradient; null does not clip. */
+  readonly clipNorm: number | null;
+}
+
+export interface Differentiated {
+  readonly net: NetworkBuilder;
+  readonly trainable: readonly Parameter[];
+  /** Of each trainable parameter. */
+  readonly gradients: readonly Value[];
+  readonly outputs: LossAndOutputs['outputs'];
+}
+
+/** Objective, loss and backward pass, with the output `loss`: what step, gradient and accumulation graphs share. */
+export function differentiated(g: GraphBuilder, objective: Objective): Differentiated {
+  const net = new NetworkBuilder(g, 'training');
+  const made = objective(net);
+  const loss = made.loss();
+  const trainable = net.parameters.filter((p) => p.trainable);
+  const found = backward(
+    g,
+    loss,
+    trainable.map((p) => net.values.get(p.name)!),
+  );
+  // A bias before batch normalisation does not reach the loss: its gradient is zero.
+  const gradients = found.map((gradient, i) => {
+    if (gradient) return gradient;
+    const { shape } = trainable[i]!;
+    return g.add('Expand', [g.scalar(0), g.integers(shape)]);
+  });
+  g.output('loss', loss);
+  return { net, trainable, gradients, outputs: made.outputs };
+}
+
+const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
+  for (const [name, value] of net.statistics) g.output(nextName(name), value);
+};
+
+/** Clips, updates, and returns new parameters and optimiser state as outputs. */
+function update(
+  g: GraphBuilder,
+  { net, trainable, gradients: given }: Omit<Differentiated, 'outputs'>,
+  { optimizer: options, clipNorm }: UpdateOptions,
+): void {
+  const scalars: UpdateScalars = {
+    learningRate: g.input('learning_rate', g.float, []),
+    step: g.input('step', g.float, []),
+  };
+  const norm = g.scope('gradient_norm', () => globalNorm(g, given));
+  const gradients = clipNorm === null ? given : g.scope('clip', () => clipByNorm(g, given, norm, clipNorm));
+  const updater = g.scope('optimizer', () => optimizer(g, options, scalars));
+  trainable.forEach(({ name, shape }, i) => {
+    const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), g.float, shape));
+    const next = g.scope(`optimizer/${name}`, () => updater(net.values.get(name)!, gradients[i]!, slots));
+    g.output(nextName(name), next.parameter);
+    for (const [s, value] of next.slots.entries()) g.output(nextName(slots[s]!.name), value);
+  });
+  g.output('gradient_norm', norm);
+}
+
+/**
+ * One training step: the batch, all parameters and the optimiser's state go in; `loss`, `gradient_norm` and the new
+ * value (`<name>.next`) of everything that is trained, its optimiser state and the running statistics come out.
+ * @param float what the network computes in; float32 by default
+ */
+export function stepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
+  const g = new GraphBuilder('step', { float });
+  const found = differentiated(g, objective);
+  update(g, found, options);
+  returnStatistics(g, found.net);
+  return { graph: g.build(), parameters: found.net.parameters };
+}
+
+/** The loss and `gradient:<parameter>` for a batch, for checking against another framework. */
+export function gradientGraph(objective: Objective, float?: FloatType): BuiltGraph {
+  const g = new GraphBuilder('gradient', { float });
+  const { net, trainable, gradients } = differentiated(g, objective);
+  for (const [i, { name }] of trainable.entries()) g.output(gradientName(name), gradients[i]!);
+  return { graph: g.build(), parameters: net.parameters };
+}
+
+/**
+ * One micro-batch of a step with gradient accumulation: as {@link gradientGraph}, with sums `gradient:<parameter>`
+ * that go in and come out as `gradient:<parameter>.next`, and running statistics.
+ */
+export function accumulateGraph(objective: Objective, float?: FloatType): BuiltGraph {
+  const g = new GraphBuilder('accumulate', { float });
+  const { net, trainable, gradients } = differentiated(g, objective);
+  trainable.forEach(({ name, shape }, i) => {
+    const sum = g.input(gradientName(name), g.float, shape);
+    g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
+  });
+  returnStatistics(g, net);
+  return { graph: g.build(), parameters: net.parameters };
+}
+
+/** The update that ends a step of `microBatches` accumulated gradients. */
+export function applyGraph(
+  objective: Objective,
+  options: UpdateOptions,
+  microBatches: number,
+  float?: FloatType,
+): BuiltGraph {
+  const { parameters } = evaluationGraph(objective);
+  const g = new GraphBuilder('apply', { float });
+  const net = new NetworkBuilder(g, 'training');
+  const trainable = parameters.filter((p) => p.trainable);
+  for (const p of trainable) net.parameter(p.name, p.shape, p.initializer);
+  const gradients = trainable.map(({ name, shape }) =>
+    g.add('Mul', [g.input(gradientName(name), g.float, shape), g.scalar(1 / microBatches)]),
+  );
+  update(g, { net, trainable, gradients }, options);
+  return { graph: g.build(), parameters };
+}

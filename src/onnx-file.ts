@@ -1,0 +1,66 @@
+/** ONNX models as files, with the files beside them in which their tensors may lie. */
+import { readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, relative, sep, win32 } from 'node:path';
+import { decodeModel } from '../graphs/onnx/schema.js';
+import { type ExternalTensor, GraphError, type Model } from '../graphs/onnx/types.js';
+import { fromSystemError, UserError } from './errors.js';
+
+/** Whether a path leads to something inside a folder; both without symbolic links. */
+function isInside(folder: string, path: string): boolean {
+  const way = relative(folder, path);
+  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
+}
+
+/** @throws UserError unless the bytes of an external tensor are there, in a file inside the model's folder */
+function checkExternal(model: string, { name, location: { file, offset, length } }: ExternalTensor): void {
+  const folder = dirname(model);
+  const path = join(folder, file);
+  const outside = (got: string) =>
+    new UserError('input', {
+      what: `tensor "${name}" lies outside the model's folder`,
+      where: model,
+      got,
+      expected: 'a file in that folder or below it',
+    });
+  if (isAbsolute(file) || win32.isAbsolute(file) || !isInside(folder, path)) throw outside(file);
+  let size: number;
+  try {
+    const real = realpathSync(path);
+    if (!isInside(realpathSync(folder), real)) throw outside(`${file}, a link to ${real}`);
+    const stat = statSync(real);
+    if (!stat.isFile())
+      throw new UserError('input', {
+        what: `tensor "${name}" lies in ${file}, which is no file`,
+        where: model,
+      });
+    size = stat.size;
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+  if (offset + length > size)
+    throw new UserError('input', {
+      what: `tensor "${name}" lies beyond the end of ${file}`,
+      where: model,
+      got: `bytes ${offset} to ${offset + length} of ${size}`,
+      fix: `${basename(file)} may be of another model, or cut off: copy both files again`,
+    });
+}
+
+/**
+ * Reads a model. Tensors in files beside it are looked for but not read: {@link Model.external} lists them.
+ * @throws UserError when the file cannot be read or is no model, or when what lies beside it is not as it says
+ */
+export function readModelFile(path: string, expected?: string): { bytes: Uint8Array; model: Model } {
+  try {
+    const bytes = readFileSync(path);
+    const model = decodeModel(bytes, (tensor) => {
+      checkExternal(path, tensor);
+      return null;
+    });
+    return { bytes, model };
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw fromSystemError(error, path);
+    const facts = { what: error.message, where: path, cause: error };
+    throw new UserError('input', expected === undefined ? facts : { ...facts, expected });
+  }
+}
