@@ -1,11 +1,12 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
 import { openTileStore, readTile } from '../data/tiles.js';
 import { cutTile, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
+import { makeFolder } from '../files.js';
 import { type Encoder, openEncoder } from '../inference/encoder.js';
 import { memoryLimitBytes } from '../machine.js';
 import { startProgress } from '../progress.js';
@@ -129,6 +130,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   const progress = startProgress({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
   try {
     if (scans.length > 0) await tryTile(encoder, size!);
+    makeFolder(dirname(options.out));
     for (const [done, path] of [...stores, ...scans].entries()) {
       try {
         const sources =
