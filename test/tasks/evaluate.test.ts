@@ -1,3 +1,4 @@
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeMetaImage } from '../../src/data/formats/metaimage.js';
@@ -93,6 +94,7 @@ describe('masks', () => {
   });
 
   test('folders are paired by name: mean, standard deviation and interval', async () => {
+    for (const name of ['predictions', 'references']) mkdirSync(file(name));
     for (const [name, shift] of [
       ['a', 0],
       ['b', 1],
