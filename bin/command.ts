@@ -99,13 +99,13 @@ export function parseTriple(where: string, text: string): XYZ {
   return values as unknown as XYZ;
 }
 
-/** `128x128x64` as x, y, z. @throws UserError when it is no size */
-export function parseSize(text: string): XYZ {
+/** `128x128x64` as x, y, z. @param where the option @throws UserError when it is no size */
+export function parseSize(text: string, where = '--size'): XYZ {
   const sizes = text.split(/[x×]/).map(Number);
   if (sizes.length !== 3 || sizes.some((size) => !Number.isSafeInteger(size) || size < 1))
     throw new UserError('usage', {
       what: 'a size is three integers above 0, x×y×z',
-      where: '--size',
+      where,
       got: text,
       expected: 'such as 128x128x64',
     });

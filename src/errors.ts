@@ -33,7 +33,7 @@ export class UserError extends Error {
     readonly facts: ErrorFacts,
   ) {
     const lines = [facts.where ? `${facts.where}: ${facts.what}` : facts.what];
-    if (facts.got !== undefined) lines.push(`  got:      ${facts.got}`);
+    if (facts.got !== undefined) lines.push(`  got:      ${facts.got || 'nothing'}`);
     if (facts.expected !== undefined) lines.push(`  expected: ${facts.expected}`);
     if (facts.fix !== undefined) lines.push(`  fix:      ${facts.fix}`);
     super(lines.join('\n'), facts.cause === undefined ? undefined : { cause: facts.cause });

@@ -34,7 +34,7 @@ export default command({
       settings: args.set,
       flags: { proxy: args.proxy },
       what: args.what,
-      ...(args.tile ? { tile: parseSize(args.tile) } : {}),
+      ...(args.tile ? { tile: parseSize(args.tile, '--tile') } : {}),
       ...(args.out ? { out: args.out } : {}),
     });
     const lines = [

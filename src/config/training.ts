@@ -76,7 +76,7 @@ export const trainingSchema = z.strictObject({
     /** Steps between checkpoints that are kept; null keeps none. */
     keepEvery: z.int().positive().nullable(),
     /** This many more are kept: the untrained network, the last step, half of it, a quarter, … */
-    keepLogSpaced: z.int().min(0),
+    keepLogSpaced: z.int().min(0).max(64),
   }),
   seed: z.int(),
   /** Threads of ONNX Runtime; 0 takes one a core. Another number changes the last digits of results. */
@@ -126,6 +126,9 @@ export function microBatches({ batch, microBatch }: TrainingConfig): { size: num
   return { size, count: batch / size };
 }
 
+/** Checkpoints of one run. */
+const MOST_KEPT = 10_000;
+
 /** What no schema can say. @throws UserError of kind `config` */
 export function checkTraining(config: TrainingConfig, size: readonly number[], what: string): void {
   const factor = 2 ** config.network.levels;
@@ -135,6 +138,14 @@ export function checkTraining(config: TrainingConfig, size: readonly number[], w
       where: what,
       got: size.join('×'),
       expected: `multiples of ${factor}`,
+    });
+  const { keepEvery } = config.checkpoints;
+  if (keepEvery !== null && config.steps / keepEvery > MOST_KEPT)
+    throw new UserError('config', {
+      what: 'too many checkpoints would be kept',
+      where: 'checkpoints.keepEvery',
+      got: `one every ${keepEvery} steps of ${config.steps}`,
+      expected: `at most ${MOST_KEPT} in all`,
     });
   if (config.microBatch !== null && config.batch % config.microBatch !== 0)
     throw new UserError('config', {

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { findScans, readVolume } from '../data/formats/index.js';
 import { orientLPS } from '../data/geometry.js';
 import { checkHounsfield, unlikeHounsfield } from '../data/hounsfield.js';
@@ -8,6 +8,7 @@ import { openTileStore, readTile } from '../data/tiles.js';
 import { cutTile, tileOrigins } from '../data/tiling.js';
 import type { Volume, XYZ } from '../data/volume.js';
 import { UserError } from '../errors.js';
+import { makeFolder } from '../files.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
 import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Progress, type Reporting, silent } from '../progress.js';
@@ -148,6 +149,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   const progress = reporter.start({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
   try {
     if (scans.length > 0) await tryTile(encoder, size!);
+    makeFolder(dirname(options.out));
     for (const [done, path] of [...stores, ...scans].entries()) {
       try {
         const sources =

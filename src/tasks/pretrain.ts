@@ -127,12 +127,13 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
   checkMemory(workload, asked, engine);
+  const begins = !(resuming && hasCheckpoints(options.out));
+  const start =
+    begins && asked.init !== null
+      ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
+      : undefined;
   return insideRun(options.out, 'pretrain', async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    const start =
-      checkpoint || asked.init === null
-        ? undefined
-        : (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state;
     const config = await withChosenForms(workload, asked, engine, options.reporter);
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     writeRun(options.out, { data, tile: store.size, config });

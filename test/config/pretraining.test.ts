@@ -59,10 +59,17 @@ describe('a configuration', () => {
     ['checkpoints=[1]', 'checkpoints: expected an object, got [1]'],
     ['whole=64x64', 'whole: a size is three integers above 0, x×y×z, such as 128x128x64, got "64x64"'],
     ['device=tpu', 'device: a device is auto, cpu, cuda or cuda:N, got "tpu"'],
+    ['checkpoints.keepLogSpaced=1e9', 'checkpoints.keepLogSpaced: expected at most 64, got 1000000000'],
     ['network.depth=3', 'network.depth: there is no such key'],
   ])('with %s is refused with what was given and what is expected', (setting, message) => {
     const { message: said } = errorOf(() => resolveConfig({ preset: 'tiny', settings: [setting] }));
     expect(said).toContain(message);
+  });
+
+  test('does not keep more checkpoints than a disk could hold', () => {
+    const settings = ['steps=1e12', 'checkpoints.keepEvery=1'];
+    const { message } = errorOf(() => resolveConfig({ preset: 'tiny', settings }));
+    expect(message).toMatch(/checkpoints\.keepEvery: too many[\s\S]*one every 1 steps of 1000000000000/);
   });
 
   test('of a run from before there were proxies is one of Parts2Whole', () => {

@@ -121,6 +121,7 @@ describe('p2w', () => {
       ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
       /--processes: this must be an integer of at least 1/,
     ],
+    ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size is three integers/],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
     [
       'an input that is not there',

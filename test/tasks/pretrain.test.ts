@@ -316,6 +316,11 @@ describe('pretrain refuses, in words,', () => {
     expect(existsSync(run('vast'))).toBe(false);
   });
 
+  test('weights that are not there, and leaves no folder behind', async () => {
+    await refused(options('no-weights', { flags: { init: run('none') } }), 'input', /none/);
+    expect(existsSync(run('no-weights'))).toBe(false);
+  });
+
   test('to go on where there is no run', async () => {
     const resume = { out: run('nothing-here'), resume: true };
     await refused(resume, 'run', /nothing-here: there is no run here to go on with/);
