@@ -5,6 +5,8 @@
  * - `reference/`: forms on tensors as ONNX has them, in standard operators. The one called `plain` is the definition: every
  *   operator has it, and it always applies.
  * - `blocked/`: forms on slice pairs, in ONNX Runtime's blocked layout. They need an engine that has that layout.
+ * - `gpu/`: forms in standard operators that suit a GPU: few and large kernels, and none that ONNX Runtime's CUDA provider is
+ *   slow at.
  *
  * Here is the table of all forms, and what is known of their speed.
  */
@@ -35,7 +37,16 @@ import {
   upsampleConvWeightGradBlocked,
 } from './blocked/upsample-convolution.js';
 import type { Call, Form } from './form.js';
-import { batchNorm, batchNormGrad, channelAffine } from './reference/batch-norm.js';
+import { convWeightGradBatched } from './gpu/convolution.js';
+import { maxPoolGradBroadcast } from './gpu/max-pool.js';
+import { stridedForward, stridedInputGrad, stridedWeightGrad } from './gpu/upsample-convolution.js';
+import {
+  batchNorm,
+  batchNormAtOnce,
+  batchNormGrad,
+  batchNormGradAtOnce,
+  channelAffine,
+} from './reference/batch-norm.js';
 import {
   convInputGrad,
   convWeightGradFlat,
@@ -84,26 +95,39 @@ export const forms: {
     plain: convWeightGradSlices,
     flat: convWeightGradFlat,
     stacked: convWeightGradStacked,
+    batched: convWeightGradBatched,
     blocked: convWeightGradBlocked,
     blockedFirst: convWeightGradFirstBlocked,
     blockedLast: pointwiseWeightGradBlocked,
   },
-  UpsampleConv: { plain: plainForward, phases: phasesForward, blocked: upsampleConvBlocked },
+  UpsampleConv: {
+    plain: plainForward,
+    phases: phasesForward,
+    strided: stridedForward,
+    blocked: upsampleConvBlocked,
+  },
   UpsampleConvInputGrad: {
     plain: plainInputGrad,
     phases: phasesInputGrad,
+    strided: stridedInputGrad,
     blocked: upsampleConvInputGradBlocked,
   },
   UpsampleConvWeightGrad: {
     plain: plainWeightGrad,
     phases: phasesWeightGrad,
+    strided: stridedWeightGrad,
     blocked: upsampleConvWeightGradBlocked,
   },
-  BatchNorm: { plain: batchNorm, blocked: batchNormBlocked },
-  BatchNormGrad: { plain: batchNormGrad, blocked: batchNormGradBlocked },
+  BatchNorm: { plain: batchNorm, atOnce: batchNormAtOnce, blocked: batchNormBlocked },
+  BatchNormGrad: { plain: batchNormGrad, atOnce: batchNormGradAtOnce, blocked: batchNormGradBlocked },
   ChannelAffine: { plain: channelAffine, blocked: channelAffineBlocked },
   MaxPool: { plain: asItIs('MaxPool'), blocked: maxPoolBlocked },
-  MaxPoolGrad: { plain: maxPoolGradScatter, mask: maxPoolGradMask, blocked: maxPoolGradBlocked },
+  MaxPoolGrad: {
+    plain: maxPoolGradScatter,
+    mask: maxPoolGradMask,
+    broadcast: maxPoolGradBroadcast,
+    blocked: maxPoolGradBlocked,
+  },
 };
 
 export const hasForms = (operator: OperatorName): operator is FormedName => operator in forms;
@@ -115,7 +139,10 @@ export type ChooseForm = (operator: FormedName, call: Call<OperatorName>) => str
 export const plainForms: ChooseForm = () => 'plain';
 
 /** For each operator the forms that were measured to be faster, best first; `plain` where none applies. */
-const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
+type Preferences = Readonly<Partial<Record<FormedName, readonly string[]>>>;
+
+/** On processors. */
+const PREFERRED: Preferences = {
   Add: ['blocked'],
   Conv: ['blockedFirst', 'blocked', 'blockedLast'],
   ConvRelu: ['blockedFirst', 'blockedF43', 'blocked'],
@@ -131,17 +158,38 @@ const PREFERRED: Readonly<Partial<Record<FormedName, readonly string[]>>> = {
   MaxPoolGrad: ['blocked', 'mask'],
 };
 
-/** The forms that can serve a call: those that were measured to be faster, best first, then all others. */
-export function candidatesFor(operator: FormedName, call: Call<OperatorName>): string[] {
-  const all: Readonly<Record<string, Form<never>>> = forms[operator];
-  const names = new Set([...(PREFERRED[operator] ?? []), ...Object.keys(all)]);
+/** On NVIDIA GPUs. */
+const PREFERRED_ON_GPU: Preferences = {
+  ConvWeightGrad: ['batched'],
+  UpsampleConv: ['strided'],
+  UpsampleConvInputGrad: ['strided'],
+  UpsampleConvWeightGrad: ['strided'],
+  BatchNorm: ['atOnce'],
+  BatchNormGrad: ['atOnce'],
+  MaxPoolGrad: ['broadcast'],
+};
+
+/** Whether a form can serve a call. */
+function serves(operator: FormedName, name: string, call: Call<OperatorName>): boolean {
+  const { layout, applies } = (forms[operator] as Readonly<Record<string, Form<never>>>)[name]!;
   // ONNX Runtime's blocked kernels know float32 only.
   const single = call.inputs[0]?.type === 'float32';
-  return [...names].filter((name) => {
-    const { layout, applies } = all[name]!;
-    return (single || layout !== 'slicePairs') && (applies?.(call as Call<never>) ?? true);
-  });
+  return (single || layout !== 'slicePairs') && (applies?.(call as Call<never>) ?? true);
+}
+
+/**
+ * The forms that can serve a call on a processor: those that were measured to be faster, best first, then all others, but
+ * for those that are for GPUs.
+ */
+export function candidatesFor(operator: FormedName, call: Call<OperatorName>): string[] {
+  const names = new Set([...(PREFERRED[operator] ?? []), ...Object.keys(forms[operator])]);
+  for (const name of PREFERRED_ON_GPU[operator] ?? []) names.delete(name);
+  return [...names].filter((name) => serves(operator, name, call));
 }
 
 /** The fastest known form that applies. */
 export const fastForms: ChooseForm = (operator, call) => candidatesFor(operator, call)[0]!;
+
+/** The same on a GPU. */
+export const gpuForms: ChooseForm = (operator, call) =>
+  PREFERRED_ON_GPU[operator]?.find((name) => serves(operator, name, call)) ?? 'plain';

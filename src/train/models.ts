@@ -1,5 +1,5 @@
 import { byTable } from '../../graphs/forms/choice.js';
-import { fastForms, plainForms } from '../../graphs/forms/index.js';
+import { fastForms, gpuForms, plainForms } from '../../graphs/forms/index.js';
 import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { type Lowering, lower } from '../../graphs/forms/lower.js';
 import type { Objective } from '../../graphs/objectives/objective.js';
@@ -50,12 +50,15 @@ export const portable = ({ forms }: Pick<TrainingConfig, 'forms'>): Lowering => 
   choose: forms === 'plain' ? plainForms : fastForms,
 });
 
+export const runsOnGpu = ({ provider }: Engine): boolean => provider.startsWith('cuda');
+
 /**
  * How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. What
  * has not been tuned takes the forms that are known to be fast.
  */
 export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine: Engine): Promise<Lowering> {
   if (config.forms === 'plain') return portable(config);
+  if (runsOnGpu(engine)) return { choose: gpuForms };
   const blocked = await blockedLayout(engine);
   return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, blocked };
 }

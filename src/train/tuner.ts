@@ -21,7 +21,7 @@ import { type Reporter, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
 import { type FormCache, openFormCache } from './form-cache.js';
 import { timePattern } from './form-times.js';
-import { buildGraph, sessionOptions, type Workload } from './models.js';
+import { buildGraph, runsOnGpu, sessionOptions, type Workload } from './models.js';
 import { blockedLayout } from './native.js';
 
 /** Runs of fewer steps than this would not win back what measuring takes. */
@@ -160,6 +160,8 @@ export async function withChosenForms<C extends TrainingConfig>(
 ): Promise<C> {
   const { forms, steps } = config;
   if (forms !== 'auto' && forms !== 'tuned') return config;
+  // What is measured would be the way of the operands to the GPU: its forms were chosen once for all.
+  if (runsOnGpu(engine)) return { ...config, forms: 'fast' };
   if (forms === 'auto' && steps < LEAST_STEPS) return { ...config, forms: 'fast' };
   return { ...config, forms: await tuneForms(workload, config, engine, reporter) };
 }

@@ -4,19 +4,27 @@ import type { PlainForm } from '../form.js';
 
 /** A vector of C values as [1,C,1,1], to broadcast over [N,C,S,W]. */
 const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1, 1]);
-/** x [N,C,…,W] as [N,C,S,W]. */
-function flat(g: GraphBuilder, x: Value): Value {
+const overBatch = [0, 2, 3];
+
+/** How a feature map is laid out for its sums. */
+type Flatten = (g: GraphBuilder, x: Value) => Value;
+/** x [N,C,…,W] as [N,C,S,W]: summed up row by row. */
+const inRows: Flatten = (g, x) => {
   const [n, c, ...sizes] = knownShape(x.shape, 'BatchNorm');
   const width = sizes.pop() ?? 1;
   return g.reshape(x, [n!, c!, sizeOf(sizes), width]);
-}
-const overBatch = [0, 2, 3];
+};
+/** x [N,C,…] as [N,C,1,V]: summed up at once, for kernels that share the work. */
+const atOnce: Flatten = (g, x) => {
+  const [n, c, ...sizes] = knownShape(x.shape, 'BatchNorm');
+  return g.reshape(x, [n!, c!, 1, sizeOf(sizes)]);
+};
 /** 1 / √(variance + epsilon) */
 export const inverseDeviation = (g: GraphBuilder, variance: Value, epsilon: number) =>
   g.add('Reciprocal', [g.add('Sqrt', [g.add('Add', [variance, g.scalar(epsilon, variance.type)])])]);
 
 /** Two passes for the statistics (the second around the mean, so that a large mean loses no digits), one for y. */
-export const batchNorm: PlainForm<'BatchNorm'> = {
+const batchNormBy = (flat: Flatten): PlainForm<'BatchNorm'> => ({
   build(g, { inputs: [x, scale, bias], attributes: { epsilon, relu } }) {
     const shape = knownShape(x!.shape, 'BatchNorm');
     const rows = flat(g, x!);
@@ -28,7 +36,9 @@ export const batchNorm: PlainForm<'BatchNorm'> = {
     const active = relu ? g.add('Relu', [y]) : y;
     return [g.reshape(active, shape), mean, variance, g.reshape(centred, shape)];
   },
-};
+});
+export const batchNorm = batchNormBy(inRows);
+export const batchNormAtOnce = batchNormBy(atOnce);
 
 export const channelAffine: PlainForm<'ChannelAffine'> = {
   build(g, { inputs: [x, scale, bias], attributes: { relu } }) {
@@ -69,7 +79,7 @@ export function coefficients(
   return { direct, indirect, constant: g.add('Mul', [perCount, dbias]), dscale };
 }
 
-export const batchNormGrad: PlainForm<'BatchNormGrad'> = {
+const batchNormGradBy = (flat: Flatten): PlainForm<'BatchNormGrad'> => ({
   build(g, { inputs: [dy, y, x, scale, variance], attributes: { epsilon, relu } }) {
     const shape = knownShape(x!.shape, 'BatchNorm');
     const count = sizeOf(shape) / shape[1]!;
@@ -85,4 +95,6 @@ export const batchNormGrad: PlainForm<'BatchNormGrad'> = {
     const dx = g.add('Add', [g.add('Mul', [rows, column(g, c.direct)]), indirect]);
     return [g.reshape(dx, shape), c.dscale, dbias];
   },
-};
+});
+export const batchNormGrad = batchNormGradBy(inRows);
+export const batchNormGradAtOnce = batchNormGradBy(atOnce);
