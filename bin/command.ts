@@ -2,7 +2,7 @@ import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, Positional
 import { hideBin, Parser } from 'yargs/helpers';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
 import { PROXIES } from '../src/config/proxies.js';
-import type { XYZ } from '../src/data/volume.js';
+import type { XYZ } from '../src/data/scan/volume.js';
 import { UserError } from '../src/errors.js';
 import type { Reporter } from '../src/progress.js';
 import { DEVICES, ENGINES } from '../src/runtime/device.js';

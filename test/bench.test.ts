@@ -3,9 +3,9 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { FormsBench } from '../src/bench/forms.js';
 import { race, spreadOf } from '../src/bench/race.js';
-import { writePhantoms } from '../src/tasks/phantom.js';
-import { temporaryFolder } from './data/tiles-sample.js';
-import { lastJson, p2w } from './tasks/cli.js';
+import { writePhantoms } from '../src/commands/phantom.js';
+import { lastJson, p2w } from './commands/cli.js';
+import { temporaryFolder } from './data/store/tiles-sample.js';
 
 /** A contestant that is introduced as `detail` and says that every lap took `seconds`, or ends after `laps`. */
 const fake = (name: string, detail: string, seconds: number, laps = 1_000) => ({

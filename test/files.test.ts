@@ -6,7 +6,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { describe, expect, test, vi } from 'vitest';
 import { AtomicFile, makeFolder, writeFileAtomic } from '../src/files.js';
-import { errorOf, temporaryFolder } from './data/tiles-sample.js';
+import { errorOf, temporaryFolder } from './data/store/tiles-sample.js';
 
 const root = temporaryFolder();
 const at = (...names: string[]) => join(root, ...names);

@@ -88,7 +88,7 @@ describe('imports', () => {
       (edge) => edge.split(' ')[0],
     );
     expect(
-      users.filter((file) => !['graphs/onnx/messages.ts', 'src/train/tensorboard.ts'].includes(file!)),
+      users.filter((file) => !['graphs/onnx/messages.ts', 'src/runs/tensorboard.ts'].includes(file!)),
     ).toEqual([]);
   });
 
@@ -108,14 +108,14 @@ describe('imports', () => {
     expect(
       offending(
         ({ file, target }) =>
-          inside(file, 'src/data') && inside(target, 'src/train', 'src/tasks', 'src/runtime', 'src/analysis'),
+          inside(file, 'src/data') && inside(target, 'src/train', 'src/commands', 'src/runtime', 'src/analysis'),
       ),
     ).toEqual([]);
     expect(
       offending(
         ({ file, target }) =>
           inside(file, 'src/analysis', 'src/report') &&
-          inside(target, 'src/train', 'src/tasks', 'src/runtime'),
+          inside(target, 'src/train', 'src/commands', 'src/runtime'),
       ),
     ).toEqual([]);
   });
@@ -124,8 +124,8 @@ describe('imports', () => {
     expect(
       offending(
         ({ file, target }) =>
-          inside(target, 'src/tasks') &&
-          !inside(file, 'bin', 'src/tasks', 'src/bench') &&
+          inside(target, 'src/commands') &&
+          !inside(file, 'bin', 'src/commands', 'src/bench') &&
           file !== 'src/index.ts',
       ),
     ).toEqual([]);

@@ -13,7 +13,7 @@ import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { acquireLock } from '../src/lock.js';
-import { errorOf, temporaryFolder } from './data/tiles-sample.js';
+import { errorOf, temporaryFolder } from './data/store/tiles-sample.js';
 
 const ROOT = join(import.meta.dirname, '..');
 const root = temporaryFolder();

@@ -12,7 +12,7 @@ import {
   mostThreads,
   peakMemoryBytes,
 } from '../src/machine.js';
-import { errorOf, temporaryFolder } from './data/tiles-sample.js';
+import { errorOf, temporaryFolder } from './data/store/tiles-sample.js';
 
 const folder = temporaryFolder();
 

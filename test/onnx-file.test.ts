@@ -1,12 +1,12 @@
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { inspect } from '../src/commands/inspect.js';
 import { UserError } from '../src/errors.js';
+import { foreignFeatures } from '../src/inference/external-encoder.js';
 import { readModelFile } from '../src/onnx-file.js';
 import { nodeEngine } from '../src/runtime/node.js';
-import { inspect } from '../src/tasks/inspect.js';
-import { foreignFeatures } from '../src/train/foreign-encoder.js';
-import { temporaryFolder } from './data/tiles-sample.js';
+import { temporaryFolder } from './data/store/tiles-sample.js';
 import { foreignModel, foreignNode, foreignTensor, foreignValue } from './graphs/foreign.js';
 
 const root = temporaryFolder();

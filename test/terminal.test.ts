@@ -5,13 +5,13 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../graphs/onnx/builder.js';
 import { toModel } from '../graphs/onnx/model.js';
 import { encodeModel } from '../graphs/onnx/schema.js';
-import { npyHeader } from '../src/data/formats/npy.js';
-import { pretrain } from '../src/tasks/pretrain.js';
+import { pretrain } from '../src/commands/pretrain.js';
+import { npyHeader } from '../src/data/scan/npy.js';
+import { saveCheckpoint } from '../src/runs/checkpoint.js';
 import { visible } from '../src/terminal.js';
-import { saveCheckpoint } from '../src/train/checkpoint.js';
-import { writeSafetensors } from '../src/train/safetensors-file.js';
-import { sampleStore, temporaryFolder } from './data/tiles-sample.js';
-import { lastJson, p2w } from './tasks/cli.js';
+import { writeSafetensors } from '../src/weights/safetensors-file.js';
+import { lastJson, p2w } from './commands/cli.js';
+import { sampleStore, temporaryFolder } from './data/store/tiles-sample.js';
 
 /** Turns text red and clears the screen; the same by a single character; and writes backwards. */
 const TRICK = 'a\u001b[31m\u001b[2Jb\u009b31mc\u202ed\u0007';

@@ -1,5 +1,5 @@
+import { formatAnalyze, analyze as run } from '../../src/commands/analyze.js';
 import { UserError } from '../../src/errors.js';
-import { formatAnalyze, analyze as run } from '../../src/tasks/analyze.js';
 import { command, deviceOption } from '../command.js';
 
 export default command({

@@ -1,8 +1,8 @@
+import { formatArtifacts, writeArtifacts } from '../../src/commands/artifacts.js';
+import { formatImport, importArtifacts } from '../../src/commands/artifacts-import.js';
+import { ARTIFACT_TASKS } from '../../src/commands/artifacts-manifest.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { UserError } from '../../src/errors.js';
-import { formatArtifacts, writeArtifacts } from '../../src/tasks/artifacts.js';
-import { formatImport, importArtifacts } from '../../src/tasks/artifacts-import.js';
-import { ARTIFACT_TASKS } from '../../src/tasks/artifacts-manifest.js';
 import { command, configOptions, parseNames, parseSize } from '../command.js';
 
 const ACTIONS = ['write', 'import'] as const;

@@ -1,6 +1,6 @@
+import { formatAverage, average as run } from '../../src/commands/average.js';
 import { UserError } from '../../src/errors.js';
-import { formatAverage, average as run } from '../../src/tasks/average.js';
-import { parseCheckpoint } from '../../src/train/checkpoint.js';
+import { parseCheckpoint } from '../../src/runs/checkpoint.js';
 import { command, parseNames } from '../command.js';
 
 /** `120,80` as numbers. @throws UserError when one is none */

@@ -1,4 +1,4 @@
-import { runDemo } from '../../src/tasks/demo.js';
+import { runDemo } from '../../src/commands/demo.js';
 import { command } from '../command.js';
 
 export default command({

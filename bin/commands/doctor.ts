@@ -1,5 +1,5 @@
 import { probeModel } from '../../graphs/programs/probe.js';
-import { formatDoctor, doctor as run } from '../../src/tasks/doctor.js';
+import { formatDoctor, doctor as run } from '../../src/commands/doctor.js';
 import { command } from '../command.js';
 
 export default command({

@@ -1,4 +1,4 @@
-import { embed as run } from '../../src/tasks/embed.js';
+import { embed as run } from '../../src/commands/embed.js';
 import { command, deviceOption, parseSize } from '../command.js';
 
 export default command({

@@ -1,5 +1,5 @@
-import { evaluate as run } from '../../src/tasks/evaluate.js';
-import { formatEvaluation } from '../../src/tasks/evaluation.js';
+import { evaluate as run } from '../../src/commands/evaluate.js';
+import { formatEvaluation } from '../../src/commands/evaluation.js';
 import { command } from '../command.js';
 
 export default command({

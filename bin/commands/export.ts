@@ -1,7 +1,7 @@
-import { exportModel } from '../../src/tasks/export.js';
-import { exportTarget } from '../../src/tasks/export-target.js';
-import { parseCheckpoint } from '../../src/train/checkpoint.js';
-import { isFinetuneRun } from '../../src/train/run.js';
+import { exportModel } from '../../src/commands/export.js';
+import { exportTarget } from '../../src/commands/export-target.js';
+import { parseCheckpoint } from '../../src/runs/checkpoint.js';
+import { isFinetuneRun } from '../../src/runs/run.js';
 import { command } from '../command.js';
 
 export default command({

@@ -1,7 +1,7 @@
+import { finetune as run } from '../../src/commands/finetune.js';
+import { formatFinetune } from '../../src/commands/finetune-summary.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
-import { finetune as run } from '../../src/tasks/finetune.js';
-import { formatFinetune } from '../../src/tasks/finetune-summary.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
 export default command({

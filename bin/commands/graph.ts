@@ -1,5 +1,5 @@
+import { formatGraph, makeGraph } from '../../src/commands/graph.js';
 import { readConfigFile } from '../../src/config/file.js';
-import { formatGraph, makeGraph } from '../../src/tasks/graph.js';
 import { command, configOptions, parseSize } from '../command.js';
 
 export default command({

@@ -1,4 +1,4 @@
-import { formatInspection, inspect as run } from '../../src/tasks/inspect.js';
+import { formatInspection, inspect as run } from '../../src/commands/inspect.js';
 import { command } from '../command.js';
 
 export default command({

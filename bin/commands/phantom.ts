@@ -1,5 +1,5 @@
-import { writePhantoms } from '../../src/tasks/phantom.js';
-import { PHANTOM_TASKS, writeTaskPhantoms } from '../../src/tasks/phantom-task.js';
+import { writePhantoms } from '../../src/commands/phantom.js';
+import { PHANTOM_TASKS, writeTaskPhantoms } from '../../src/commands/phantom-task.js';
 import { command, parseSize } from '../command.js';
 
 export default command({

@@ -1,9 +1,9 @@
+import { formatPrepare, prepare as prepareTiles } from '../../src/commands/prepare.js';
+import { formatPrepareSamples, prepareSamples } from '../../src/commands/prepare-samples.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
-import { NORMALISATIONS } from '../../src/data/normalise.js';
-import { REJECTIONS } from '../../src/data/tiling.js';
+import { NORMALISATIONS } from '../../src/data/scan/normalise.js';
+import { REJECTIONS } from '../../src/data/store/tiling.js';
 import { UserError } from '../../src/errors.js';
-import { formatPrepare, prepare as prepareTiles } from '../../src/tasks/prepare.js';
-import { formatPrepareSamples, prepareSamples } from '../../src/tasks/prepare-samples.js';
 import { command, type Output, parseNames, parsePairs, parseSize, parseTriple } from '../command.js';
 
 const tileOptions = {

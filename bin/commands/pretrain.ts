@@ -1,5 +1,5 @@
+import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
 import { readConfigFile } from '../../src/config/file.js';
-import { formatPretrain, pretrain as run } from '../../src/tasks/pretrain.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
 export default command({

@@ -1,6 +1,6 @@
-import { makeReport } from '../../src/tasks/report.js';
-import { makeTargetReport } from '../../src/tasks/report-target.js';
-import { isFinetuneRun } from '../../src/train/run.js';
+import { makeReport } from '../../src/commands/report.js';
+import { makeTargetReport } from '../../src/commands/report-target.js';
+import { isFinetuneRun } from '../../src/runs/run.js';
 import { command, deviceOption } from '../command.js';
 
 export default command({

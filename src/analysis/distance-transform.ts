@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 
 /**
  * Squared distance in mm² of every voxel to the nearest marked one, exact: Felzenszwalb and Huttenlocher's lower

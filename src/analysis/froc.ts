@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 
 /** A finding of a detector. */
 export interface Detection {

@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 import { squaredDistances } from './distance-transform.js';
 import { quantile } from './statistics.js';
 

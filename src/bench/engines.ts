@@ -8,8 +8,10 @@ import {
   onDeviceTrainingGraph,
 } from '../../graphs/ort-training/models.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
+import { optimizerFor } from '../commands/artifacts.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { checkInteger, UserError } from '../errors.js';
+import { buildGraph, encodeGraph, portable } from '../execution/models.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { makePhantom } from '../phantom/chest.js';
 import type { EngineTensor } from '../runtime/engine.js';
@@ -17,11 +19,9 @@ import { nodeEngine } from '../runtime/node.js';
 import { mapTensors } from '../runtime/ort.js';
 import type { WebProvider } from '../runtime/web.js';
 import { type WebPackage, wasmEngine, wasmTrainingSession } from '../runtime/web-node.js';
-import { optimizerFor } from '../tasks/artifacts.js';
-import { initialize } from '../train/initialize.js';
-import { buildGraph, encodeGraph, portable } from '../train/models.js';
 import { batchFeeds, proxyWorkload } from '../train/proxy.js';
 import { freshState } from '../train/stepper.js';
+import { initialize } from '../weights/initialize.js';
 import { builtFolder, findBrowser, packageFolder, runPage } from './engines/browser.js';
 import { type Curve, sessionCurve, stepCurve, type Work } from './engines/curves.js';
 import { pack } from './engines/packed.js';

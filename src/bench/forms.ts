@@ -1,11 +1,11 @@
 import { survey } from '../../graphs/forms/choice.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { blockedLayout } from '../execution/blocked-layout.js';
+import { timePattern } from '../execution/form-times.js';
+import { buildGraph, sessionOptions } from '../execution/models.js';
+import { openEngine } from '../execution/open-engine.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import { timePattern } from '../train/form-times.js';
-import { buildGraph, sessionOptions } from '../train/models.js';
-import { blockedLayout } from '../train/native.js';
-import { openEngine } from '../train/open-engine.js';
 import { proxyWorkload } from '../train/proxy.js';
 import { checkCounts } from './bench.js';
 import { type Spread, spreadOf } from './race.js';

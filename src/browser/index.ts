@@ -1,6 +1,6 @@
 /** Parts2Whole in a browser: nothing here needs Node.js. The page brings an ONNX Runtime of its own, onnxruntime-web. */
 export type { Config } from '../config/pretraining.js';
-export type { Grid, Volume, Voxels, XYZ } from '../data/volume.js';
+export type { Grid, Volume, Voxels, XYZ } from '../data/scan/volume.js';
 export { type ErrorFacts, type ErrorKind, UserError } from '../errors.js';
 export { makePhantom, type Phantom, type PhantomOptions } from '../phantom/chest.js';
 export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from '../runtime/engine.js';

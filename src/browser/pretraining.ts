@@ -1,21 +1,21 @@
 /** Pre-training on one scan, step by step, in a page. */
 import { type Config, type PresetName, resolveConfig } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
-import { averagingFactors } from '../data/average.js';
-import { batchPlan, checkWholeSize, loadBatch, validationBatches } from '../data/batches.js';
-import type { Volume, XYZ } from '../data/volume.js';
-import { tilesOfVolume } from '../data/volume-tiles.js';
+import { batchPlan, checkWholeSize, loadBatch, validationBatches } from '../data/loading/batches.js';
+import type { Volume, XYZ } from '../data/scan/volume.js';
+import { averagingFactors } from '../data/store/block-mean.js';
+import { tilesOfVolume } from '../data/store/volume-tiles.js';
 import { UserError } from '../errors.js';
+import { buildGraph } from '../execution/models.js';
 import { inferenceMetadata, inferenceModel, intensitiesOf } from '../inference/model.js';
 import type { Engine } from '../runtime/engine.js';
 import { createEvaluator } from '../train/evaluator.js';
-import { initialize } from '../train/initialize.js';
-import { loadWeights } from '../train/load-weights.js';
-import { buildGraph } from '../train/models.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
-import { decodeSafetensors, encodeSafetensors, type Safetensors } from '../train/safetensors.js';
 import { createStepper, freshState, type StepResult } from '../train/stepper.js';
-import { weightsOf } from '../train/weights.js';
+import { initialize } from '../weights/initialize.js';
+import { loadWeights } from '../weights/load-weights.js';
+import { decodeSafetensors, encodeSafetensors, type Safetensors } from '../weights/safetensors.js';
+import { weightsOf } from '../weights/weights.js';
 
 export interface PretrainingOptions {
   readonly engine: Engine;

@@ -1,8 +1,8 @@
-import { checkCompression, HEADER_BYTES, parseNiftiHeader } from '../data/formats/nifti-header.js';
-import { voxelBytes } from '../data/formats/scan.js';
-import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../data/formats/unreadable.js';
-import { VoxelBuilder } from '../data/formats/voxel-builder.js';
-import type { Volume } from '../data/volume.js';
+import { checkCompression, HEADER_BYTES, parseNiftiHeader } from '../data/scan/nifti-header.js';
+import { voxelBytes } from '../data/scan/scan.js';
+import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../data/scan/unreadable.js';
+import type { Volume } from '../data/scan/volume.js';
+import { VoxelBuilder } from '../data/scan/voxel-builder.js';
 import { UserError } from '../errors.js';
 
 /** At most the first `bytes` bytes of pieces. */

@@ -1,6 +1,6 @@
 /** What decides a pre-training run: one schema, filled in from preset, then file, then `--set`. */
 import * as z from 'zod';
-import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/normalise.js';
+import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/scan/normalise.js';
 import { UserError } from '../errors.js';
 import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
 import { PROXIES } from './proxies.js';

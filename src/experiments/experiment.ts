@@ -6,8 +6,8 @@ import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { type Reporting, silent } from '../progress.js';
+import { readMetrics } from '../runs/metrics.js';
 import { toCsv } from '../tables/csv.js';
-import { readMetrics } from '../train/metrics.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import { renderExperiment, trialsChart } from './page.js';
 import {

@@ -6,13 +6,13 @@ import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError, type Model, sizeOf } from '../../graphs/onnx/types.js';
 import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
-import type { Normalisation } from '../data/normalise.js';
-import type { TileStore } from '../data/tiles.js';
-import type { XYZ } from '../data/volume.js';
-import type { HuWindow } from '../data/wholes.js';
+import type { Normalisation } from '../data/scan/normalise.js';
+import type { XYZ } from '../data/scan/volume.js';
+import type { TileStore } from '../data/store/tiles.js';
+import type { HuWindow } from '../data/store/wholes.js';
 import { fromSystemError, UserError } from '../errors.js';
+import { blockedLayout } from '../execution/blocked-layout.js';
 import type { Engine, Session } from '../runtime/engine.js';
-import { blockedLayout } from '../train/native.js';
 import { intensitiesOf } from './model.js';
 
 /** What an encoder says of one batch. */

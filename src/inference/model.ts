@@ -8,10 +8,10 @@ import { autoencoderGraph, encoderGraph } from '../../graphs/programs/inference.
 import type { Config } from '../config/pretraining.js';
 import { METHODS } from '../config/proxies.js';
 import { windowSchema } from '../config/training.js';
-import { averagingFactors } from '../data/average.js';
-import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/normalise.js';
-import type { XYZ } from '../data/volume.js';
-import type { HuWindow } from '../data/wholes.js';
+import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/scan/normalise.js';
+import type { XYZ } from '../data/scan/volume.js';
+import { averagingFactors } from '../data/store/block-mean.js';
+import type { HuWindow } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 
 /** How the weights of a model came about. */

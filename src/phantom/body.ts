@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 import { type Patient, type Side, signOf } from './patient.js';
 
 /** Smoothly goes from 0 at `from` to 1 at `to`. */

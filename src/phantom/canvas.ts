@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 
 /**
  * A scan while it is drawn. Shapes are given in the patient's frame: mm, x to the left, y to the back,

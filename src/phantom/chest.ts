@@ -1,4 +1,4 @@
-import type { Grid, LabelMap, Volume, XYZ } from '../data/volume.js';
+import type { Grid, LabelMap, Volume, XYZ } from '../data/scan/volume.js';
 import { type RandomStream, randomStream } from '../random.js';
 import { acquire } from './acquisition.js';
 import { makeCanvas, toGrid } from './canvas.js';

@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 import { spineAt } from './body.js';
 import type { Canvas } from './canvas.js';
 import type { Patient, Side } from './patient.js';

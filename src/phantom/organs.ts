@@ -1,5 +1,5 @@
 /** Simple phantoms of target tasks for which the chest has no organ: a liver with lesions, and a brain with a tumour. */
-import type { LabelMap, Volume, XYZ } from '../data/volume.js';
+import type { LabelMap, Volume, XYZ } from '../data/scan/volume.js';
 import { type RandomStream, randomStream } from '../random.js';
 
 interface Ellipsoid {

@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 import type { RandomStream } from '../random.js';
 
 /** Left is the patient's left, at positive x. */

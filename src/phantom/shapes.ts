@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 import { type Box, boxAround, type Canvas, coverage } from './canvas.js';
 
 /** Position and radius in mm. */

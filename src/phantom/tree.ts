@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 import type { TubePoint } from './shapes.js';
 
 /** A tree of tubes: each node but the roots hangs on an earlier one. */

@@ -1,4 +1,4 @@
-import type { XYZ } from '../data/volume.js';
+import type { XYZ } from '../data/scan/volume.js';
 import type { RandomStream } from '../random.js';
 import { bellyTissue } from './abdomen.js';
 import { diaphragmAt, ramp, smoothMax, wallAt } from './body.js';

@@ -1,4 +1,4 @@
-import type { Voxels, XYZ } from '../data/volume.js';
+import type { Voxels, XYZ } from '../data/scan/volume.js';
 import type { GreyImage, Slices } from './data.js';
 
 /** Voxel values shown as black and as white. */

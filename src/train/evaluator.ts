@@ -1,11 +1,11 @@
 import { featureChannels } from '../../graphs/models/unet3d.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import type { Config } from '../config/pretraining.js';
-import type { Batch } from '../data/batches.js';
-import type { PartBatch } from '../data/part-batch.js';
-import type { XYZ } from '../data/volume.js';
+import type { Batch } from '../data/loading/batches.js';
+import type { PartBatch } from '../data/proxies/parts2whole/part-batch.js';
+import type { XYZ } from '../data/scan/volume.js';
+import { buildGraph, loadGraph } from '../execution/models.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
-import { buildGraph, loadGraph } from './models.js';
 import { batchFeeds, buildFeatureGraph, proxyWorkload } from './proxy.js';
 import type { State } from './stepper.js';
 

@@ -1,12 +1,12 @@
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Progress } from '../progress.js';
+import type { TrainState } from '../runs/checkpoint.js';
+import type { Metrics } from '../runs/metrics.js';
+import type { EventWriter } from '../runs/tensorboard.js';
 import type { Tensors } from '../runtime/engine.js';
-import type { TrainState } from './checkpoint.js';
-import type { Metrics } from './metrics.js';
 import { plateauNext } from './schedule.js';
 import type { State, Stepper } from './stepper.js';
-import type { EventWriter } from './tensorboard.js';
 
 /** How good a network is on the validation samples. */
 export interface Validation {

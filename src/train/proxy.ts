@@ -7,11 +7,11 @@ import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { featureGraph } from '../../graphs/programs/evaluation.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
-import type { Batch, SamplingOptions } from '../data/batches.js';
-import { largestPart } from '../data/parts.js';
-import type { XYZ } from '../data/volume.js';
+import type { Batch, SamplingOptions } from '../data/loading/batches.js';
+import { largestPart } from '../data/proxies/parts2whole/parts.js';
+import type { XYZ } from '../data/scan/volume.js';
+import { built, type Workload } from '../execution/models.js';
 import type { EngineTensor } from '../runtime/engine.js';
-import { built, type Workload } from './models.js';
 
 const depthHeightWidth = ([x, y, z]: XYZ): DHW => [z, y, x];
 

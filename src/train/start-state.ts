@@ -4,13 +4,13 @@ import type { Parameter } from '../../graphs/nn/module.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
-import { parseCheckpoint, resolveCheckpoint } from './checkpoint.js';
-import { initialize } from './initialize.js';
-import { type LoadReport, loadWeights } from './load-weights.js';
-import { configPath, readRun } from './run.js';
+import { parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
+import { configPath, readRun } from '../runs/run.js';
+import { initialize } from '../weights/initialize.js';
+import { type LoadReport, loadWeights } from '../weights/load-weights.js';
+import { readWeights } from '../weights/weight-file.js';
+import type { Weights } from '../weights/weights.js';
 import { freshState, type State } from './stepper.js';
-import { readWeights } from './weight-file.js';
-import type { Weights } from './weights.js';
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 

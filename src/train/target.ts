@@ -8,8 +8,8 @@ import { evaluationBatches, type SampleBatch } from '../data/samples/batches.js'
 import { voxelsOfClasses } from '../data/samples/check.js';
 import type { SampleEntry, SampleFormat, SampleManifest } from '../data/samples/manifest.js';
 import type { SampleStore } from '../data/samples/store.js';
+import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
-import { buildGraph, loadGraph, type Workload } from './models.js';
 import type { State } from './stepper.js';
 
 /** How much the rarer answers count; null where all count alike. */

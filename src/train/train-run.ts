@@ -2,27 +2,27 @@
 import { join } from 'node:path';
 import { closing } from '../closing.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
-import type { Loader } from '../data/read-ahead.js';
+import type { Loader } from '../data/loading/read-ahead.js';
+import type { Workload } from '../execution/models.js';
+import { openSession } from '../execution/sessions.js';
 import { makeFolder, removeTemporaries } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { peakMemoryBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import type { Engine, Tensors } from '../runtime/engine.js';
 import {
   type Checkpoint,
   checkpointPath,
   networkHash,
   saveCheckpoint,
   type TrainState,
-} from './checkpoint.js';
+} from '../runs/checkpoint.js';
+import { openMetrics } from '../runs/metrics.js';
+import { openEvents } from '../runs/tensorboard.js';
+import type { Engine, Tensors } from '../runtime/engine.js';
 import { type Ending, trainLoop, type Validation } from './loop.js';
-import { openMetrics } from './metrics.js';
-import type { Workload } from './models.js';
 import { keptSteps, validationInterval } from './plan.js';
 import { plateauStart } from './schedule.js';
-import { openSession } from './sessions.js';
 import { createStepper, type State } from './stepper.js';
-import { openEvents } from './tensorboard.js';
 
 export interface Training<Batch> extends Reporting {
   /** What the progress is called. */

@@ -3,7 +3,7 @@ import { describe, expect, it } from 'vitest';
 import { squaredDistances } from '../../src/analysis/distance-transform.js';
 import { overlapMeasures } from '../../src/analysis/overlap.js';
 import { surfaceMeasures } from '../../src/analysis/surface.js';
-import type { XYZ } from '../../src/data/volume.js';
+import type { XYZ } from '../../src/data/scan/volume.js';
 import { golden } from './golden.js';
 
 describe.each(golden.masks.map((pair, i) => ({ ...pair, i })))('pair $i', (pair) => {

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { p2w } from '../tasks/cli.js';
+import { p2w } from '../commands/cli.js';
 import { expectAgreement } from './engines.js';
 
 test('every engine trains the same network to the same losses', { timeout: 300_000 }, () =>

@@ -6,12 +6,12 @@ import { servePage } from '../../examples/browser/build.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { findBrowser } from '../../src/bench/engines/browser.js';
 import { openPretraining } from '../../src/browser/index.js';
-import { writeNifti } from '../../src/data/formats/nifti.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
 import { STYLE } from '../../src/report/style.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { readSafetensors } from '../../src/train/safetensors-file.js';
-import { temporaryFolder } from '../data/tiles-sample.js';
+import { readSafetensors } from '../../src/weights/safetensors-file.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const SECONDS = 1000;
 const folder = temporaryFolder();

@@ -5,7 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { makePhantom, openPretraining, type Pretraining } from '../../src/browser/index.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { temporaryFolder } from '../data/tiles-sample.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const folder = temporaryFolder();

@@ -3,10 +3,10 @@ import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { readScan } from '../../src/browser/scan.js';
-import { readVolume } from '../../src/data/formats/index.js';
-import { writeNifti } from '../../src/data/formats/nifti.js';
+import { readVolume } from '../../src/data/scan/index.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
-import { temporaryFolder } from '../data/tiles-sample.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const folder = temporaryFolder();
 const path = join(folder, 'scan.nii.gz');

@@ -4,7 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { readConfigFile } from '../../src/config/file.js';
 import { checkConfig, PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
 import { keptSteps, validationInterval } from '../../src/train/plan.js';
-import { errorOf, temporaryFolder } from '../data/tiles-sample.js';
+import { errorOf, temporaryFolder } from '../data/store/tiles-sample.js';
 
 describe('a configuration', () => {
   test.each(PRESET_NAMES)('preset %s is complete and valid', (preset) => {

@@ -11,17 +11,17 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { type PhantomTask, writeTaskPhantoms } from '../../src/commands/phantom-task.js';
+import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import type { AdapterOptions, TaskName } from '../../src/data/adapters/index.js';
-import { readVolume } from '../../src/data/formats/index.js';
-import { writeMetaImage } from '../../src/data/formats/metaimage.js';
-import { writeNifti } from '../../src/data/formats/nifti.js';
-import { voxelToWorld } from '../../src/data/geometry.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
-import type { XYZ } from '../../src/data/volume.js';
-import { type PhantomTask, writeTaskPhantoms } from '../../src/tasks/phantom-task.js';
-import { prepareSamples } from '../../src/tasks/prepare-samples.js';
-import { lastJson, p2w } from '../tasks/cli.js';
-import { temporaryFolder } from './tiles-sample.js';
+import { voxelToWorld } from '../../src/data/scan/geometry.js';
+import { readVolume } from '../../src/data/scan/index.js';
+import { writeMetaImage } from '../../src/data/scan/metaimage.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
+import type { XYZ } from '../../src/data/scan/volume.js';
+import { lastJson, p2w } from '../commands/cli.js';
+import { temporaryFolder } from './store/tiles-sample.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);

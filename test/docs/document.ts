@@ -1,8 +1,8 @@
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { temporaryFolder } from '../data/tiles-sample.js';
-import { p2w } from '../tasks/cli.js';
+import { p2w } from '../commands/cli.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 export const ROOT = resolve(import.meta.dirname, '../..');
 const read = (name: string) => readFileSync(join(ROOT, name), 'utf8');

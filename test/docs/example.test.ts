@@ -2,8 +2,8 @@ import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { temporaryFolder } from '../data/tiles-sample.js';
-import { p2w } from '../tasks/cli.js';
+import { p2w } from '../commands/cli.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { ROOT } from './document.js';
 
 test('the example runs', async () => {

@@ -1,14 +1,14 @@
 import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
+import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import type { ExperimentResult } from '../../src/experiments/experiment.js';
 import type { Fig2Result } from '../../src/experiments/fig2.js';
 import { compareAll, groupOf } from '../../src/experiments/statistics.js';
 import { acquireLock } from '../../src/lock.js';
-import { prepareSamples } from '../../src/tasks/prepare-samples.js';
+import { lastJson, p2w, startP2w } from '../commands/cli.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
-import { sampleStore, temporaryFolder } from '../data/tiles-sample.js';
-import { lastJson, p2w, startP2w } from '../tasks/cli.js';
+import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 
 const folder = temporaryFolder();
 const study = (content: object) => writeFileSync(join(folder, 'study.json'), JSON.stringify(content));

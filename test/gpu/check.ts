@@ -4,7 +4,7 @@
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
-import { openEngine } from '../../src/train/open-engine.js';
+import { openEngine } from '../../src/execution/open-engine.js';
 import { checkCurve, checkGradients } from './checks.js';
 
 const DEVICE = 'cuda:0';

@@ -3,11 +3,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { gpuForms, plainForms } from '../../graphs/forms/index.js';
+import { writePhantoms } from '../../src/commands/phantom.js';
+import { prepare } from '../../src/commands/prepare.js';
+import { pretrain } from '../../src/commands/pretrain.js';
+import { readMetrics } from '../../src/runs/metrics.js';
 import type { Engine } from '../../src/runtime/engine.js';
-import { writePhantoms } from '../../src/tasks/phantom.js';
-import { prepare } from '../../src/tasks/prepare.js';
-import { pretrain } from '../../src/tasks/pretrain.js';
-import { readMetrics } from '../../src/train/metrics.js';
 import type { Comparison } from '../graphs/models/golden.js';
 import { compareNetwork, GOLDEN_NETWORKS } from '../graphs/models/golden-networks.js';
 

@@ -1,7 +1,7 @@
 import type { TestContext } from 'vitest';
 import type { BlockedLayout } from '../../graphs/forms/layout.js';
+import { blockedLayout } from '../../src/execution/blocked-layout.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { blockedLayout } from '../../src/train/native.js';
 
 /** The blocked layout of ONNX Runtime on this processor. */
 export const offered: BlockedLayout | null = await blockedLayout(nodeEngine);

@@ -4,9 +4,9 @@ import { lower } from '../../graphs/forms/lower.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph } from '../../graphs/onnx/types.js';
+import { blockedLayout } from '../../src/execution/blocked-layout.js';
 import type { Engine, Tensors } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { blockedLayout } from '../../src/train/native.js';
 
 /** Lowers, encodes and runs a graph once. */
 export async function runGraph(

@@ -10,12 +10,12 @@ import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import { encoderGraph } from '../../graphs/programs/inference.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
+import { buildGraph } from '../../src/execution/models.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { initialize } from '../../src/train/initialize.js';
-import { buildGraph } from '../../src/train/models.js';
 import { proxyWorkload } from '../../src/train/proxy.js';
-import { temporaryFolder } from '../data/tiles-sample.js';
+import { initialize } from '../../src/weights/initialize.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { needBlockedLayout } from '../graphs/blocked.js';
 import { noise, relativeError } from '../graphs/run.js';
 

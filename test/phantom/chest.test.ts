@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
-import { worldToVoxel } from '../../src/data/geometry.js';
-import type { XYZ } from '../../src/data/volume.js';
+import { worldToVoxel } from '../../src/data/scan/geometry.js';
+import type { XYZ } from '../../src/data/scan/volume.js';
 import { makePhantom } from '../../src/phantom/chest.js';
 import { hilumOf, mediastinumOf } from '../../src/phantom/mediastinum.js';
 import { drawPatient, SIDES, signOf } from '../../src/phantom/patient.js';

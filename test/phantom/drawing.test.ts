@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import type { XYZ } from '../../src/data/volume.js';
+import type { XYZ } from '../../src/data/scan/volume.js';
 import { makeCanvas, toGrid, toPatient } from '../../src/phantom/canvas.js';
 import { noiseField, RowReader, sampledField } from '../../src/phantom/field.js';
 import { distanceTo, paint, turned } from '../../src/phantom/shapes.js';

@@ -1,12 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { readVolume } from '../../src/data/formats/index.js';
-import { worldToVoxel } from '../../src/data/geometry.js';
-import type { XYZ } from '../../src/data/volume.js';
+import { writePhantoms } from '../../src/commands/phantom.js';
+import { worldToVoxel } from '../../src/data/scan/geometry.js';
+import { readVolume } from '../../src/data/scan/index.js';
+import type { XYZ } from '../../src/data/scan/volume.js';
 import { makePhantom } from '../../src/phantom/chest.js';
-import { writePhantoms } from '../../src/tasks/phantom.js';
-import { temporaryFolder } from '../data/tiles-sample.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const size: XYZ = [64, 64, 48];
 const phantom = (index: number, seed = 1) => makePhantom({ seed, index, size });

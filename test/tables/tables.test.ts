@@ -3,8 +3,8 @@ import { describe, expect, it } from 'vitest';
 import { toCsv } from '../../src/tables/csv.js';
 import { readLines, readTable } from '../../src/tables/read.js';
 import { binaryIn, numberIn, requireColumns } from '../../src/tables/table.js';
-import { temporaryFolder } from '../data/formats/samples.js';
-import { errorOf } from '../data/tiles-sample.js';
+import { temporaryFolder } from '../data/scan/samples.js';
+import { errorOf } from '../data/store/tiles-sample.js';
 
 const file = temporaryFolder();
 const cellsOf = (name: string, content: string) =>

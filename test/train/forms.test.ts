@@ -2,9 +2,9 @@ import { expect, test } from 'vitest';
 import { type FormTable, survey } from '../../graphs/forms/choice.js';
 import { randomBatch } from '../../src/bench/works/random-batch.js';
 import { type Config, resolveConfig } from '../../src/config/pretraining.js';
+import { blockedLayout } from '../../src/execution/blocked-layout.js';
+import { buildGraph } from '../../src/execution/models.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { buildGraph } from '../../src/train/models.js';
-import { blockedLayout } from '../../src/train/native.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
 import { createStepper } from '../../src/train/stepper.js';
 

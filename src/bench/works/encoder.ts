@@ -7,9 +7,9 @@ import { toModel } from '../../../graphs/onnx/model.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import { encoderGraph } from '../../../graphs/programs/inference.js';
 import { type Config, resolveConfig } from '../../config/pretraining.js';
-import { initialize } from '../../train/initialize.js';
-import { buildGraph } from '../../train/models.js';
+import { buildGraph } from '../../execution/models.js';
 import { proxyWorkload } from '../../train/proxy.js';
+import { initialize } from '../../weights/initialize.js';
 import {
   nodeEntry,
   pythonEntry,

@@ -2,8 +2,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { XYZ } from '../../data/volume.js';
-import { prepare } from '../../tasks/prepare.js';
+import { prepare } from '../../commands/prepare.js';
+import type { XYZ } from '../../data/scan/volume.js';
 import { compete } from '../compete.js';
 
 const { scans, size, threads } = JSON.parse(process.argv[2]!) as {

@@ -1,9 +1,9 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { findScans } from '../../data/formats/index.js';
-import type { XYZ } from '../../data/volume.js';
-import { writePhantoms } from '../../tasks/phantom.js';
+import { writePhantoms } from '../../commands/phantom.js';
+import { findScans } from '../../data/scan/index.js';
+import type { XYZ } from '../../data/scan/volume.js';
 import { nodeEntry, pythonEntry, type Work, type WorkOptions } from './entry.js';
 
 /** Voxels of a tile. */

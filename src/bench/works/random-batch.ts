@@ -1,8 +1,8 @@
 import type { Config } from '../../config/pretraining.js';
-import { boxAround, type PartBatch } from '../../data/part-batch.js';
-import { largestPart, partMatrices, samplePart } from '../../data/parts.js';
-import { cutTile } from '../../data/tiling.js';
-import type { Volume, XYZ } from '../../data/volume.js';
+import { boxAround, type PartBatch } from '../../data/proxies/parts2whole/part-batch.js';
+import { largestPart, partMatrices, samplePart } from '../../data/proxies/parts2whole/parts.js';
+import type { Volume, XYZ } from '../../data/scan/volume.js';
+import { cutTile } from '../../data/store/tiling.js';
 import { type RandomStream, randomStream } from '../../random.js';
 
 /** Where a box of this size fits into a scan. */

@@ -1,7 +1,7 @@
 /** The contestants that are this package: training steps on random tiles. */
 import { type PresetName, resolveConfig } from '../../config/pretraining.js';
+import { openEngine } from '../../execution/open-engine.js';
 import type { Device } from '../../runtime/device.js';
-import { openEngine } from '../../train/open-engine.js';
 import { batchFeeds, proxyWorkload } from '../../train/proxy.js';
 import { createStepper } from '../../train/stepper.js';
 import { compete, stayAway } from '../compete.js';

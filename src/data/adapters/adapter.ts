@@ -1,6 +1,6 @@
-import type { Normalisation } from '../normalise.js';
 import type { LabelledData } from '../samples/source.js';
-import type { XYZ } from '../volume.js';
+import type { Normalisation } from '../scan/normalise.js';
+import type { XYZ } from '../scan/volume.js';
 
 /** What may be asked of an adapter; each has defaults of its own. */
 export interface AdapterOptions {

@@ -1,11 +1,11 @@
 import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fromSystemError, UserError } from '../../errors.js';
-import { gridsAgree } from '../geometry.js';
 import { cropAround } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
-import type { LabelMap, XYZ } from '../volume.js';
+import { gridsAgree } from '../scan/geometry.js';
+import type { LabelMap, XYZ } from '../scan/volume.js';
 import type { Adapter } from './adapter.js';
 import { cropChannels, cropLabels, readImage, readMask, spacingOf, valuesOf } from './images.js';
 

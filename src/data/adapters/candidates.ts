@@ -4,13 +4,13 @@ import { dirname, join } from 'node:path';
 import { UserError } from '../../errors.js';
 import { readTable } from '../../tables/read.js';
 import { numberIn, type Row, requireColumns, type Table } from '../../tables/table.js';
-import { findScans } from '../formats/index.js';
-import { worldToVoxel } from '../geometry.js';
 import { cropAround } from '../samples/crop.js';
 import type { SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample } from '../samples/source.js';
-import { identifyScans } from '../tile-store-sources.js';
-import type { Volume, XYZ } from '../volume.js';
+import { worldToVoxel } from '../scan/geometry.js';
+import { findScans } from '../scan/index.js';
+import type { Volume, XYZ } from '../scan/volume.js';
+import { identifyScans } from '../store/sources.js';
 import { cropChannels, readImage, spacingOf } from './images.js';
 
 /** A place in a scan, LPS mm. */

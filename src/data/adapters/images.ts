@@ -1,12 +1,12 @@
 /** Reading what a sample is made of: images and masks on one grid, cropped and normalised. */
 import { UserError } from '../../errors.js';
-import { readVolume } from '../formats/index.js';
-import { gridsAgree, orientLPS } from '../geometry.js';
-import { INTENSITIES, intensityScale, type Normalisation } from '../normalise.js';
 import { type CropGrid, cropImage, cropMask } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleVoxels } from '../samples/store.js';
-import type { LabelMap, Volume, Voxels, XYZ } from '../volume.js';
+import { gridsAgree, orientLPS } from '../scan/geometry.js';
+import { readVolume } from '../scan/index.js';
+import { INTENSITIES, intensityScale, type Normalisation } from '../scan/normalise.js';
+import type { LabelMap, Volume, Voxels, XYZ } from '../scan/volume.js';
 
 /** Values outside of a scan: air where they are HU. */
 const OUTSIDE_HU = -1000;

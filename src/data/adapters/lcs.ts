@@ -1,8 +1,8 @@
 import { UserError } from '../../errors.js';
 import type { SampleFormat, SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
-import { tileOrigins } from '../tiling.js';
-import type { XYZ } from '../volume.js';
+import type { XYZ } from '../scan/volume.js';
+import { tileOrigins } from '../store/tiling.js';
 import type { Adapter } from './adapter.js';
 import { scansBelow } from './candidates.js';
 import { cropChannels, cropLabels, readImage, readMask, valuesOf } from './images.js';

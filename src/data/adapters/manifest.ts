@@ -3,13 +3,13 @@ import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
 import { readTable } from '../../tables/read.js';
 import type { Row, Table } from '../../tables/table.js';
-import { findScans } from '../formats/index.js';
-import { checkHounsfield } from '../hounsfield.js';
 import { cropAround, middleOf } from '../samples/crop.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
-import { identifyScans } from '../tile-store-sources.js';
-import type { XYZ } from '../volume.js';
+import { checkHounsfield } from '../scan/hounsfield.js';
+import { findScans } from '../scan/index.js';
+import type { XYZ } from '../scan/volume.js';
+import { identifyScans } from '../store/sources.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { cropChannels, cropLabels, readImage, readMask, spacingOf, valuesOf } from './images.js';
 

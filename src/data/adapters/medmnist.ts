@@ -1,9 +1,9 @@
 import { UserError } from '../../errors.js';
-import { type NamedArray, readNpz } from '../formats/npz.js';
 import { cropAround, cropImage, middleOf } from '../samples/crop.js';
 import type { SampleFormat, SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
-import type { XYZ } from '../volume.js';
+import { type NamedArray, readNpz } from '../scan/npz.js';
+import type { XYZ } from '../scan/volume.js';
 import type { Adapter } from './adapter.js';
 
 const SPLITS: readonly (readonly [string, SampleSplit])[] = [

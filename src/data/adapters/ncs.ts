@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberIn } from '../../tables/table.js';
-import { worldToVoxel } from '../geometry.js';
 import type { CropGrid } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { LabelledData, SampleSource } from '../samples/source.js';
-import type { Volume, XYZ } from '../volume.js';
+import { worldToVoxel } from '../scan/geometry.js';
+import type { Volume, XYZ } from '../scan/volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
 import { valuesOf } from './images.js';

@@ -1,7 +1,7 @@
 /** Random changes of training samples that keep what they show. */
 import type { FinetuneConfig } from '../../config/finetuning.js';
 import type { RandomStream } from '../../random.js';
-import type { XYZ } from '../volume.js';
+import type { XYZ } from '../scan/volume.js';
 import type { SampleFormat } from './manifest.js';
 import type { SampleContent, SampleVoxels } from './store.js';
 

@@ -1,5 +1,5 @@
 import { startThreads } from '../../worker.js';
-import { type Loader, readAhead } from '../read-ahead.js';
+import { type Loader, readAhead } from '../loading/read-ahead.js';
 import { type SampleBatch, type SamplePlan, trainingBatch } from './batches.js';
 import type { SampleStore } from './store.js';
 

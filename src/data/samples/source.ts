@@ -2,8 +2,8 @@
 import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { abridged, UserError } from '../../errors.js';
-import { sourceFiles } from '../tile-store-sources.js';
-import type { XYZ } from '../volume.js';
+import type { XYZ } from '../scan/volume.js';
+import { sourceFiles } from '../store/sources.js';
 import type { SampleFormat, SampleSplit } from './manifest.js';
 import type { SampleContent } from './store.js';
 

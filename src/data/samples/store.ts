@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromSystemError, UserError } from '../../errors.js';
-import { npyHeader } from '../formats/npy.js';
+import { npyHeader } from '../scan/npy.js';
 import {
   damagedSamples,
   PREPARE_SAMPLES_AGAIN,

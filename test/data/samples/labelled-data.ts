@@ -1,8 +1,8 @@
 /** Small labelled data sets in the layouts that users have. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { writeNifti } from '../../../src/data/formats/nifti.js';
-import type { Volume, XYZ } from '../../../src/data/volume.js';
+import { writeNifti } from '../../../src/data/scan/nifti.js';
+import type { Volume, XYZ } from '../../../src/data/scan/volume.js';
 import { randomStream } from '../../../src/random.js';
 
 const GRID = { spacing: [1, 1, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } as const;

@@ -2,8 +2,7 @@ import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } 
 import { join } from 'node:path';
 import { strToU8, zipSync } from 'fflate';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { writeNifti } from '../../../src/data/formats/nifti.js';
-import { npyHeader } from '../../../src/data/formats/npy.js';
+import { prepareSamples } from '../../../src/commands/prepare-samples.js';
 import { augmented } from '../../../src/data/samples/augment.js';
 import {
   evaluationBatches,
@@ -16,11 +15,12 @@ import { openSampleLoader } from '../../../src/data/samples/loader.js';
 import type { SampleFormat } from '../../../src/data/samples/manifest.js';
 import { drawSampleSplit } from '../../../src/data/samples/split.js';
 import { imagePath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
-import { openTileStore } from '../../../src/data/tiles.js';
+import { writeNifti } from '../../../src/data/scan/nifti.js';
+import { npyHeader } from '../../../src/data/scan/npy.js';
+import { openTileStore } from '../../../src/data/store/tiles.js';
 import { randomStream } from '../../../src/random.js';
-import { prepareSamples } from '../../../src/tasks/prepare-samples.js';
-import { p2w } from '../../tasks/cli.js';
-import { sampleStore, temporaryFolder } from '../tiles-sample.js';
+import { p2w } from '../../commands/cli.js';
+import { sampleStore, temporaryFolder } from '../store/tiles-sample.js';
 import { BALL_COLUMNS, ballScan, writeBalls } from './labelled-data.js';
 
 const folder = temporaryFolder();

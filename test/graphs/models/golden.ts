@@ -2,8 +2,8 @@ import type { Parameter } from '../../../graphs/nn/module.js';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import { gradientName } from '../../../graphs/programs/built.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
-import type { StoredTensor } from '../../../src/train/safetensors.js';
-import { readSafetensors } from '../../../src/train/safetensors-file.js';
+import type { StoredTensor } from '../../../src/weights/safetensors.js';
+import { readSafetensors } from '../../../src/weights/safetensors-file.js';
 import { noise, relativeError } from '../run.js';
 
 /** A network, a batch, and PyTorch's gradient of every parameter; ../../golden/make_golden.py made them. */

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import { parts2whole } from '../../../graphs/proxies/parts2whole.js';
-import { partMatrices, samplePart } from '../../../src/data/parts.js';
+import { partMatrices, samplePart } from '../../../src/data/proxies/parts2whole/parts.js';
 import { randomStream } from '../../../src/random.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
 import { runGraph } from '../run.js';

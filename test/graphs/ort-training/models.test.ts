@@ -18,8 +18,8 @@ import {
 import { resolveConfig } from '../../../src/config/pretraining.js';
 import type { Tensors } from '../../../src/runtime/engine.js';
 import { wasmEngine, wasmTrainingSession } from '../../../src/runtime/web-node.js';
-import { initialize } from '../../../src/train/initialize.js';
 import { createStepper } from '../../../src/train/stepper.js';
+import { initialize } from '../../../src/weights/initialize.js';
 import { noise, relativeError } from '../run.js';
 
 const encode = (graph: Graph) => encodeModel(toModel(lower(graph, { choose: plainForms })));

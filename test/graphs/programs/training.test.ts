@@ -17,7 +17,7 @@ import {
 } from '../../../graphs/programs/training.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
-import { initialize } from '../../../src/train/initialize.js';
+import { initialize } from '../../../src/weights/initialize.js';
 import { noise, relativeError, runGraph } from '../run.js';
 
 const norm = { epsilon: 1e-3, momentum: 0.9, evalStatistics: 'running' } as const;

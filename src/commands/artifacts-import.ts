@@ -1,0 +1,104 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { GraphError } from '../../graphs/onnx/types.js';
+import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/ort-training/checkpoint.js';
+import { slotName } from '../../graphs/programs/built.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { networkHash } from '../runs/checkpoint.js';
+import { makeRun } from '../runs/make-run.js';
+import { freshState } from '../train/stepper.js';
+import {
+  type ArtifactsManifest,
+  type ArtifactTask,
+  artifactsManifestPath,
+  FILES,
+  factsOf,
+  MOMENT_SLOTS,
+  readArtifactsManifest,
+} from './artifacts-manifest.js';
+
+export interface ImportOptions {
+  /** Folder that `p2w artifacts` wrote. */
+  readonly artifacts: string;
+  /** What the training left; the checkpoint of the folder without it. */
+  readonly checkpoint?: string;
+  /** Folder of the run that is made. */
+  readonly out: string;
+}
+
+export interface ImportSummary {
+  readonly run: string;
+  readonly task: ArtifactTask;
+  /** Updates that the weights have seen, as far as the checkpoint knows. */
+  readonly step: number;
+}
+
+/** Every parameter of a checkpoint, in the shapes of the network. @throws UserError naming what differs */
+function tensorsOf(
+  found: OnDeviceCheckpoint,
+  { parameters }: ArtifactsManifest,
+  where: string,
+): Map<string, Float32Array> {
+  const given = new Map([...found.trainable, ...found.frozen].map((tensor) => [tensor.name, tensor]));
+  const wrong = parameters.flatMap(({ name, shape }) => {
+    const tensor = given.get(name);
+    if (tensor && tensor.shape.join() === shape.join()) return [];
+    return [`${name} is ${tensor ? `[${tensor.shape.join(',')}]` : 'missing'}, not [${shape.join(',')}]`];
+  });
+  if (wrong.length === 0) return new Map(parameters.map(({ name }) => [name, given.get(name)!.data]));
+  throw new UserError('input', {
+    what: 'this checkpoint is of another network',
+    where,
+    got: wrong.slice(0, 3).join('; ') + (wrong.length > 3 ? `; and ${wrong.length - 3} more` : ''),
+  });
+}
+
+/**
+ * Brings a checkpoint that any binding of ONNX Runtime has saved back into a run, which can be exported, fine-tuned from,
+ * reported on: weights, running statistics, and AdamW's moments where it has them.
+ * @throws UserError when a file is missing, damaged, or of another network, or when there is a run in `out`
+ * @example
+ * await importArtifacts({ artifacts: 'artifacts', out: 'runs/back' });
+ */
+export async function importArtifacts({ artifacts, checkpoint, out }: ImportOptions): Promise<ImportSummary> {
+  const manifest = readArtifactsManifest(artifacts);
+  const path = checkpoint ?? join(artifacts, FILES.checkpoint);
+  let found: OnDeviceCheckpoint;
+  try {
+    found = decodeCheckpoint(readFileSync(path));
+  } catch (error) {
+    if (error instanceof GraphError)
+      throw new UserError('input', { what: error.message, where: path, cause: error });
+    throw fromSystemError(error, path);
+  }
+  const values = tensorsOf(found, manifest, path);
+  const facts = factsOf(manifest, artifactsManifestPath(artifacts));
+  const { config } = facts;
+  const parameters = manifest.parameters.map((p) => ({
+    ...p,
+    initializer: { kind: 'constant', value: 0 } as const,
+  }));
+  const state = freshState(parameters, config, values);
+  for (const { parameter, tensors } of found.optimizer?.moments ?? [])
+    for (const [i, slot] of MOMENT_SLOTS.entries()) {
+      const [old, tensor] = [state.get(slotName(slot, parameter)), tensors[i]];
+      if (old && tensor) state.set(slotName(slot, parameter), { ...old, data: tensor.data });
+    }
+  const step = found.optimizer?.step ?? 0;
+  await makeRun(out, 'artifacts import', facts, state, {
+    step,
+    samples: null,
+    networkHash: networkHash(parameters),
+    dataHash: manifest.dataHash,
+  });
+  return { run: out, task: manifest.task, step };
+}
+
+/** The summary for people. */
+export const formatImport = ({ run, task, step }: ImportSummary): string =>
+  [
+    `made ${run} of weights ${step === 0 ? 'that no update is known of' : `after ${step} updates`}`,
+    task === 'pretrain'
+      ? `next: p2w export --run ${run} --out encoder, p2w finetune --init ${run}`
+      : `next: p2w export --run ${run} --out exported`,
+  ].join('\n');

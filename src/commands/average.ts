@@ -1,0 +1,165 @@
+import { createHash } from 'node:crypto';
+import { UserError } from '../errors.js';
+import { type Checkpoint, type CheckpointName, resolveCheckpoint } from '../runs/checkpoint.js';
+import { makeRun } from '../runs/make-run.js';
+import {
+  type FinetuneRunFacts,
+  isFinetuneRun,
+  type RunFacts,
+  readFinetuneRun,
+  readRun,
+} from '../runs/run.js';
+import { averageSites, type Site } from '../train/federated-average.js';
+import type { State } from '../train/stepper.js';
+
+export interface AverageOptions {
+  /** Folders of runs of the same network, one a site. */
+  readonly runs: readonly string[];
+  /** Folder of the run that is made. */
+  readonly out: string;
+  /** Of each run: `last` without it, what the site's training ended with. */
+  readonly checkpoint?: CheckpointName;
+  /** How much each run counts, in their order; its training samples without it. */
+  readonly weights?: readonly number[];
+}
+
+export interface AverageSummary {
+  readonly run: string;
+  /** Share of each site in the average. */
+  readonly sites: readonly { readonly run: string; readonly step: number; readonly share: number }[];
+}
+
+interface TrainedSite {
+  readonly run: string;
+  readonly facts: RunFacts | FinetuneRunFacts;
+  readonly checkpoint: Checkpoint;
+}
+
+/** What sites must have in common, for their weights to mean the same. */
+const SHARED: readonly string[] = [
+  'tile',
+  'format',
+  'kind',
+  'proxy',
+  'whole',
+  'normalise',
+  'window',
+  'hidden',
+  'network',
+];
+
+/** @throws UserError naming the first thing in which a site differs from the first one */
+function refuseOthers([first, ...others]: readonly TrainedSite[]): void {
+  const described = ({ facts: { config, ...facts } }: TrainedSite): Record<string, unknown> => ({
+    ...facts,
+    ...config,
+  });
+  const text = (site: TrainedSite, key: string) => JSON.stringify(described(site)[key]);
+  for (const other of others) {
+    const key = SHARED.find((name) => text(first!, name) !== text(other, name));
+    const hash = first!.checkpoint.state.networkHash === other.checkpoint.state.networkHash;
+    if (key === undefined && hash) continue;
+    throw new UserError('run', {
+      what: `this run is another training than ${first!.run}: its weights mean something else`,
+      where: other.run,
+      got: key ? `${key} ${text(other, key)}` : 'other parameters',
+      expected: key ? `${key} ${text(first!, key)}` : `the parameters of ${first!.run}`,
+      fix: 'give all sites the same configuration',
+    });
+  }
+}
+
+/** How much each site counts. @throws UserError when that is not known, or no weight */
+function weightsOf(sites: readonly TrainedSite[], given: readonly number[] | undefined): readonly number[] {
+  if (!given)
+    return sites.map(({ run, checkpoint: { state } }) => {
+      if (state.samples !== null) return state.samples;
+      throw new UserError('run', {
+        what: 'how many samples this run was trained on is not known',
+        where: run,
+        fix: 'say how much each run counts: --weights 120,80',
+      });
+    });
+  if (given.length === sites.length && given.every((weight) => weight > 0 && Number.isFinite(weight)))
+    return given;
+  throw new UserError('usage', {
+    what: 'every run needs a weight above 0',
+    where: '--weights',
+    got: given.join(', '),
+    expected: `${sites.length} numbers`,
+  });
+}
+
+/** A site's weights and running statistics. @throws UserError when one is no number */
+function networkOf({ run, checkpoint }: TrainedSite): Site['tensors'] {
+  const tensors = [...checkpoint.tensors].filter(([name]) => !name.startsWith('optimizer.'));
+  const broken = tensors.find(([, { data }]) => !(data as Float32Array).every(Number.isFinite));
+  if (!broken) return new Map(tensors.map(([name, { data }]) => [name, data as Float32Array]));
+  throw new UserError('run', {
+    what: 'this run has weights that are not numbers',
+    where: run,
+    got: broken[0],
+    fix: 'leave it out, or take an earlier --checkpoint of all',
+  });
+}
+
+/** Averages, in the first site's shapes; the optimiser begins anew. */
+function stateOf(averages: ReadonlyMap<string, Float32Array>, { tensors }: Checkpoint): State {
+  return new Map(
+    [...tensors].map(([name, tensor]) => [
+      name,
+      { ...tensor, data: averages.get(name) ?? new Float32Array(tensor.data.length) },
+    ]),
+  );
+}
+
+/**
+ * Averages runs that were trained apart on the same configuration, by their numbers of training samples: federated
+ * averaging (McMahan et al. 2017). What it makes is a run: it can be exported, fine-tuned from, and be the `--init` of
+ * every site's next round.
+ * @throws UserError when runs do not belong together or are damaged, weights make no sense, or there is a run in `out`
+ * @example
+ * await average({ runs: ['north/1', 'south/1'], out: 'average/1' });
+ */
+export async function average(options: AverageOptions): Promise<AverageSummary> {
+  const { runs, out, checkpoint: name = 'last' } = options;
+  if (runs.length < 2 || new Set(runs).size < runs.length)
+    throw new UserError('usage', {
+      what: 'an average is of two runs or more, each of them once',
+      got: runs.join(' ') || 'none',
+    });
+  const sites = runs.map((run): TrainedSite => {
+    const facts = isFinetuneRun(run) ? readFinetuneRun(run) : readRun(run);
+    return { run, facts, checkpoint: resolveCheckpoint(run, name) };
+  });
+  const [first] = sites as [TrainedSite, ...TrainedSite[]];
+  refuseOthers(sites);
+  const weights = weightsOf(sites, options.weights);
+  const total = weights.reduce((sum, weight) => sum + weight, 0);
+  const averages = averageSites(sites.map((site, i) => ({ weight: weights[i]!, tensors: networkOf(site) })));
+  const states = sites.map(({ checkpoint }) => checkpoint.state);
+  const counted = states.flatMap(({ samples }) => samples ?? []);
+  const hashes = states.map(({ dataHash }) => dataHash);
+  await makeRun(out, 'average', first.facts, stateOf(averages, first.checkpoint), {
+    step: Math.max(...states.map(({ step }) => step)),
+    samples: counted.length === states.length ? counted.reduce((sum, count) => sum + count, 0) : null,
+    networkHash: first.checkpoint.state.networkHash,
+    dataHash: createHash('sha256').update(hashes.join('\n')).digest('hex'),
+  });
+  return {
+    run: out,
+    sites: sites.map(({ run, checkpoint }, i) => ({
+      run,
+      step: checkpoint.state.step,
+      share: weights[i]! / total,
+    })),
+  };
+}
+
+/** The summary for people. */
+export const formatAverage = ({ run, sites }: AverageSummary): string =>
+  [
+    `made ${run} of ${sites.length} runs`,
+    ...sites.map(({ run: site, step, share }) => `  ${(100 * share).toFixed(1)} % ${site}, step ${step}`),
+    `next: p2w pretrain --init ${run} at every site, or p2w export --run ${run}`,
+  ].join('\n');

@@ -1,0 +1,240 @@
+import { statSync } from 'node:fs';
+import { overlapMeasures } from '../analysis/overlap.js';
+import { standardDeviation } from '../analysis/statistics.js';
+import { surfaceMeasures } from '../analysis/surface.js';
+import { gridsAgree, orientLPS } from '../data/scan/geometry.js';
+import { findScans, readVolume } from '../data/scan/index.js';
+import type { Grid, Volume, Voxels } from '../data/scan/volume.js';
+import { identifyScans } from '../data/store/sources.js';
+import { abridged, fromSystemError, UserError } from '../errors.js';
+import { type Reporting, silent } from '../progress.js';
+import { type Evaluation, type Metrics, type Resampling, toMetrics, withIntervals } from './evaluation.js';
+
+export interface MaskOptions extends Resampling, Reporting {
+  /** The class that is compared; without it, masks are 0 and 1. */
+  readonly label?: number;
+  /** How far surfaces may be apart for the surface Dice. */
+  readonly toleranceMm: number;
+}
+
+interface Pair {
+  readonly id: string;
+  readonly prediction: string;
+  readonly reference: string;
+}
+
+/**
+ * Overlap and distance of masks, or of probability maps and masks.
+ * @param prediction a mask or probability map, or a folder of them that are named as those of the reference
+ * @param reference a mask, or a folder
+ * @throws UserError when a mask has no partner, the grids of two differ, or values are no classes or probabilities
+ */
+export async function evaluateMasks(
+  prediction: string,
+  reference: string,
+  { label, toleranceMm, reporter = silent, ...resampling }: MaskOptions,
+): Promise<Evaluation> {
+  const cases: { id: string; metrics: Metrics }[] = [];
+  const notes: string[] = [];
+  const pairs = await pairsOf(prediction, reference);
+  const progress = reporter.start({ label: 'evaluate', total: pairs.length, unit: 'pairs' });
+  try {
+    for (const pair of pairs) {
+      const found = await comparePair(pair, label, toleranceMm);
+      cases.push({ id: pair.id, metrics: found.metrics });
+      notes.push(...found.notes);
+      progress.update(cases.length);
+    }
+  } finally {
+    progress.stop();
+  }
+  const names = Object.keys(cases[0]!.metrics);
+  const defined = (name: string) => cases.flatMap(({ metrics }) => metrics[name] ?? []);
+  const over = (of: (name: string) => number) =>
+    Object.fromEntries(names.map((name): [string, number] => [name, of(name)]));
+  const several = cases.length > 1;
+  return {
+    kind: 'masks',
+    facts: { pairs: cases.length, ...(label === undefined ? {} : { label }), toleranceMm },
+    ...withIntervals(cases.length, (draws) => over((name) => meanOf(cases, name, draws)), {
+      ...resampling,
+      resamples: several ? resampling.resamples : 0,
+    }),
+    standardDeviations: several ? toMetrics(over((name) => standardDeviation(defined(name)))) : {},
+    notes,
+    cases,
+  };
+}
+
+/** Mean of a metric over the cases for which it is defined, each as often as it was drawn. */
+function meanOf(cases: Evaluation['cases'], name: string, draws?: Uint32Array): number {
+  let [sum, count] = [0, 0];
+  for (const [i, { metrics }] of cases.entries()) {
+    const value = metrics[name] ?? null;
+    if (value === null) continue;
+    const times = draws ? draws[i]! : 1;
+    sum += times * value;
+    count += times;
+  }
+  return sum / count;
+}
+
+async function pairsOf(prediction: string, reference: string): Promise<Pair[]> {
+  if (!isFolder(prediction) && !isFolder(reference)) return [{ id: reference, prediction, reference }];
+  const predictions = await masksIn(prediction);
+  const references = await masksIn(reference);
+  refuseMissing(prediction, references.keys(), predictions);
+  refuseMissing(reference, predictions.keys(), references);
+  return [...references].map(([id, path]) => ({ id, prediction: predictions.get(id)!, reference: path }));
+}
+
+function isFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+}
+
+/** Masks by name. */
+const masksIn = async (path: string) => identifyScans(await findScans([path]));
+
+function refuseMissing(path: string, names: Iterable<string>, there: ReadonlyMap<string, string>): void {
+  const missing = [...names].filter((name) => !there.has(name));
+  if (missing.length === 0) return;
+  throw new UserError('input', {
+    what: 'some masks have no partner here',
+    where: path,
+    got: `none for ${abridged(missing)}`,
+    expected: 'the same names, apart from extensions, in both folders',
+  });
+}
+
+async function comparePair(
+  { id, prediction: predictionPath, reference: referencePath }: Pair,
+  label: number | undefined,
+  toleranceMm: number,
+): Promise<{ metrics: Metrics; notes: string[] }> {
+  const reference = await readFinite(referencePath);
+  const mask = maskOf(referencePath, reference, label);
+  const prediction = await readFinite(predictionPath);
+  if (!gridsAgree(prediction, reference)) {
+    throw new UserError('input', {
+      what: 'the prediction lies on another grid than the reference',
+      where: predictionPath,
+      got: describeGrid(prediction),
+      expected: `${describeGrid(reference)} as ${referencePath}`,
+      fix: 'resample the prediction onto the grid of the reference',
+    });
+  }
+  const probabilities = probabilitiesOf(predictionPath, prediction, label);
+  const predicted = maskWhere(probabilities, (p) => p > 0.5);
+  const metrics = {
+    ...overlapMeasures(probabilities, mask),
+    ...surfaceMeasures(predicted, mask, reference.size, reference.spacing, toleranceMm),
+  };
+  const empty = [
+    ...(mask.includes(1) ? [] : ['the reference']),
+    ...(predicted.includes(1) ? [] : ['the prediction']),
+  ];
+  const undefinedNames = Object.entries(metrics).flatMap(([name, value]) =>
+    Number.isNaN(value) ? [name] : [],
+  );
+  const notes =
+    undefinedNames.length === 0
+      ? []
+      : [
+          `${id}: ${undefinedNames.join(', ')} undefined, for ${empty.join(' and ')} ${empty.length > 1 ? 'have' : 'has'} no foreground`,
+        ];
+  return { metrics: toMetrics(metrics), notes };
+}
+
+/** A mask with its axes along the patient's, so that the order in which files store voxels does not matter. */
+async function readFinite(path: string): Promise<Volume> {
+  const volume = await readVolume(path);
+  if (volume.nonFinite)
+    throw new UserError('input', {
+      what: 'some voxels are not numbers',
+      where: path,
+      got: `${volume.nonFinite} of them`,
+    });
+  return orientLPS(volume);
+}
+
+/** What the voxels of a file can be. */
+interface Values {
+  /** Whole numbers, but for rounding: some programs store labels as floats. */
+  readonly whole: boolean;
+  readonly low: number;
+  readonly high: number;
+}
+
+function surveyValues(voxels: Voxels): Values {
+  let [whole, low, high] = [true, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  for (let i = 0; i < voxels.length; i++) {
+    const value = voxels[i]!;
+    if (value < low) low = value;
+    if (value > high) high = value;
+    if (whole && Math.abs(value - Math.round(value)) > 1e-3) whole = false;
+  }
+  return { whole, low, high };
+}
+
+/** 1 where `holds`. A plain loop: `Uint8Array.from` takes several times as long. */
+function maskWhere(voxels: Voxels | Uint8Array, holds: (value: number) => boolean): Uint8Array {
+  const mask = new Uint8Array(voxels.length);
+  for (let i = 0; i < voxels.length; i++) mask[i] = holds(voxels[i]!) ? 1 : 0;
+  return mask;
+}
+
+const isLabel = (voxels: Voxels, label: number) => maskWhere(voxels, (value) => Math.round(value) === label);
+
+/** The foreground of a reference. @throws UserError when its values are no classes */
+function maskOf(path: string, { voxels }: Volume, label: number | undefined): Uint8Array {
+  const values = surveyValues(voxels);
+  const highest = label === undefined ? 1 : Number.POSITIVE_INFINITY;
+  if (values.whole && Math.round(values.low) >= 0 && Math.round(values.high) <= highest)
+    return isLabel(voxels, label ?? 1);
+  throw wrongValues(path, 'the reference holds values that are no classes', values, label, '');
+}
+
+/** How far sums of float32 probabilities, such as a softmax or a resampled map, may lie beyond 0 and 1. */
+const ROUNDING = 1.5e-6;
+
+/** The probability of the foreground in every voxel of a prediction. @throws UserError when its values are none */
+function probabilitiesOf(path: string, { voxels }: Volume, label: number | undefined): Voxels | Uint8Array {
+  const values = surveyValues(voxels);
+  if (label !== undefined && values.whole && Math.round(values.low) >= 0) return isLabel(voxels, label);
+  if (values.low >= 0 && values.high <= 1) return voxels;
+  if (values.low >= -ROUNDING && values.high <= 1 + ROUNDING)
+    return voxels.map((value) => Math.min(Math.max(value, 0), 1));
+  throw wrongValues(
+    path,
+    'the prediction holds neither classes nor probabilities',
+    values,
+    label,
+    ', or probabilities',
+  );
+}
+
+function wrongValues(
+  path: string,
+  what: string,
+  { low, high, whole }: Values,
+  label: number | undefined,
+  or: string,
+) {
+  const needsLabel = label === undefined && whole && low >= 0;
+  return new UserError('input', {
+    what,
+    where: path,
+    got: `${whole ? 'integers' : 'values'} from ${low} to ${high}`,
+    expected: `${label === undefined ? '0 and 1' : 'labels: integers from 0'}${or}`,
+    ...(needsLabel && { fix: 'say with --label which class to compare' }),
+  });
+}
+
+function describeGrid({ size, spacing, origin, direction }: Grid): string {
+  const list = (values: readonly number[]) => values.map((value) => +value.toFixed(4)).join(' ');
+  return `${size.join('×')} voxels of ${list(spacing)} mm, origin ${list(origin)}, direction ${list(direction)}`;
+}

@@ -1,0 +1,108 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../errors.js';
+import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
+import type { Checkpoint } from '../runs/checkpoint.js';
+import { genesisName } from '../weights/genesis-names.js';
+import { readSafetensorsHeader, writeSafetensors } from '../weights/safetensors-file.js';
+
+/** What the outputs of an exported model and of the training network may differ by, relatively. */
+export const TOLERANCE = 1e-4;
+
+export interface ExportFiles {
+  readonly model: string;
+  readonly weights: string;
+  readonly card: string;
+}
+
+/** The tensors of the network in a checkpoint, without the optimiser's state. */
+export const networkTensors = ({ tensors }: Checkpoint) =>
+  [...tensors].filter(([name]) => !name.startsWith('optimizer.'));
+
+/** By name, as graphs take them. */
+export const weightsOf = ({ tensors }: Checkpoint): Map<string, Float32Array> =>
+  new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
+
+/** @throws UserError for a network whose outputs depend on the other samples of a batch */
+export function refuseBatchStatistics({
+  norm,
+}: {
+  readonly norm: { readonly evalStatistics: string };
+}): void {
+  if (norm.evalStatistics !== 'batch') return;
+  throw new UserError('config', {
+    what: 'a network that is evaluated with batch statistics cannot be exported: what it says of a sample depends on the others',
+    where: 'network.norm.evalStatistics',
+    expected: 'running',
+  });
+}
+
+/** Largest difference of two results, relative to the largest value. @throws UserError when it is above the tolerance */
+export function checkedDifference(expected: Float32Array, got: Float32Array): number {
+  const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
+  const error = expected.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / scale;
+  if (error <= TOLERANCE) return error;
+  throw new UserError('runtime', {
+    what: 'the exported model does not give what the trained network gives; nothing was written',
+    got: `a relative difference of ${error}`,
+    expected: `at most ${TOLERANCE}`,
+  });
+}
+
+const weightsPath = (out: string) => join(out, 'weights.safetensors');
+
+/** The run that an export in a folder is of; null where that cannot be told. */
+function exportedRun(out: string): string | null {
+  try {
+    return readSafetensorsHeader(weightsPath(out)).metadata.run_sha256 ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * The export of one run must not disappear because that of another goes to the same folder.
+ * @param run see `runHash`
+ * @throws UserError of kind `usage` when there is an export that is not known to be of this run
+ */
+export function refuseOverwriting(out: string, run: string): void {
+  const files = isFolder(out) ? readdirSync(out) : [];
+  const found = files.filter((name) => name === 'weights.safetensors' || name.endsWith('.onnx'));
+  if (found.length === 0 || exportedRun(out) === run) return;
+  throw new UserError('usage', {
+    what: 'there is an export of another run in this folder',
+    where: out,
+    got: found.join(', '),
+    fix: 'choose another folder, or add --overwrite',
+  });
+}
+
+/**
+ * Writes `<name>.onnx`, `weights.safetensors` (not folded, with the names that Models Genesis' PyTorch code uses in its
+ * metadata) and `model-card.md`, the model last.
+ */
+export function writeExport(
+  out: string,
+  name: string,
+  checkpoint: Checkpoint,
+  { model, card, metadata }: { model: Uint8Array; card: string; metadata: Readonly<Record<string, string>> },
+): ExportFiles {
+  makeFolder(out);
+  const paths = {
+    weights: weightsPath(out),
+    card: join(out, 'model-card.md'),
+    model: join(out, `${name}.onnx`),
+  };
+  const tensors = networkTensors(checkpoint);
+  const genesis = Object.fromEntries(
+    tensors.flatMap(([own]) => (genesisName(own) ? [[own, genesisName(own)]] : [])),
+  );
+  writeSafetensors(
+    paths.weights,
+    tensors.map(([own, { shape, data }]) => ({ name: own, dtype: 'F32' as const, shape, data })),
+    { ...metadata, models_genesis_names: JSON.stringify(genesis) },
+  );
+  writeFileAtomic(paths.card, card);
+  writeFileAtomic(paths.model, model);
+  return paths;
+}

@@ -1,0 +1,224 @@
+import { plainForms } from '../../graphs/forms/index.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { targetGraph } from '../../graphs/programs/inference.js';
+import type { FinetuneConfig } from '../config/finetuning.js';
+import type { SampleFormat } from '../data/samples/manifest.js';
+import { UserError } from '../errors.js';
+import { buildGraph, loadGraph } from '../execution/models.js';
+import { isForeignEncoder } from '../inference/external-encoder.js';
+import { randomStream } from '../random.js';
+import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
+import { readFinetuneRun, runHash } from '../runs/run.js';
+import type { EngineTensor } from '../runtime/engine.js';
+import { nodeEngine } from '../runtime/node.js';
+import { targetWorkload } from '../train/target.js';
+import type { ExportOptions } from './export.js';
+import {
+  checkedDifference,
+  type ExportFiles,
+  refuseBatchStatistics,
+  refuseOverwriting,
+  weightsOf,
+  writeExport,
+} from './export-files.js';
+
+export interface TargetExportSummary extends ExportFiles {
+  readonly step: number;
+  /** Largest difference to the training network's probabilities, relative to the largest one. */
+  readonly error: number;
+}
+
+/** Values that are no whole numbers were normalised before. */
+function preprocessingOf({ type, window }: SampleFormat): string {
+  const steps = [
+    ...(type === 'float32' ? ['outside the model: normalise images as they were for training'] : []),
+    ...(window ? [`inside the model: clipped to [${window.low}, ${window.high}], mapped to [0, 1]`] : []),
+  ];
+  return steps.join('; ');
+}
+
+function metadataOf(
+  { network, kind, seed }: FinetuneConfig,
+  format: SampleFormat,
+  { state }: Checkpoint,
+  license: string,
+): Record<string, string> {
+  return {
+    task: `${format.task}, ${kind}`,
+    classes: JSON.stringify(format.classes),
+    network: JSON.stringify(network),
+    training_steps: String(state.step),
+    best_validation_loss: state.best ? String(state.best.validationLoss) : '',
+    data_manifest_sha256: state.dataHash,
+    seed: String(seed),
+    input: `image: ${format.channels} channels, [N, C, D, H, W]`,
+    axes: 'D = z (towards the head), H = y (towards the back), W = x (towards the left): LPS, x fastest',
+    preprocessing: preprocessingOf(format),
+    size_multiple: Array(3)
+      .fill(2 ** network.levels)
+      .join('x'),
+    sample_size: format.size.join('x'),
+    license,
+    intended_use: 'research; not a medical device',
+  };
+}
+
+function card(
+  config: FinetuneConfig,
+  format: SampleFormat,
+  metadata: Readonly<Record<string, string>>,
+  error: number,
+): string {
+  const isClassifier = config.kind === 'classification';
+  const classes = format.classes.map((name, i) => `${i} ${name}`).join(', ');
+  return `# ${isClassifier ? 'Classifier' : 'Segmenter'} of ${format.classes.join(', ')}
+
+**For research only. Not a medical device; not for diagnosis.**
+
+| input | type and shape | meaning |
+|---|---|---|
+| \`image\` | ${format.type} [N, ${format.channels}, D, H, W], multiples of ${2 ** config.network.levels} | ${
+    metadata.preprocessing!.startsWith('outside') ? 'normalised values' : 'Hounsfield units or raw values'
+  }, x fastest; D = z, H = y, W = x in LPS orientation |
+
+| output | type and shape | meaning |
+|---|---|---|
+| \`probabilities\` | float32 [N, ${format.classes.length}${isClassifier ? '' : ', D, H, W'}] | of the classes ${classes} |
+
+Preprocessing is ${metadata.preprocessing}. BatchNorm is folded into the convolutions. It was trained on samples of
+${format.size.join('×')} voxels (x×y×z).
+
+| training | |
+|---|---|
+| task | ${metadata.task} |
+| begun from | ${config.init.from} |
+| network | 3D U-Net${isClassifier ? ' encoder' : ''}, width ${config.network.width}, ${config.network.levels} poolings |
+| steps | ${metadata.training_steps}, batch ${config.batch}, loss ${config.loss} |
+| best validation loss | ${metadata.best_validation_loss || 'not validated'} |
+| data (SHA-256 of the manifest) | ${metadata.data_manifest_sha256} |
+| seed | ${config.seed} |
+| licence of the weights | ${metadata.license} |
+| check at export | probabilities within ${error.toExponential(1)} (relative) of the training network's |
+
+\`weights.safetensors\` holds the same network before folding.
+`;
+}
+
+/** Two images of noise over the range of intensities. */
+function noise({ channels, size: [x, y, z], type, window }: SampleFormat, seed: number): EngineTensor {
+  const random = randomStream(seed, 'export check');
+  const { low, high } = window ?? { low: 0, high: 1 };
+  const length = 2 * channels * x * y * z;
+  const data =
+    type === 'int16'
+      ? Int16Array.from({ length }, () => random.between(low, high))
+      : Float32Array.from({ length }, () => random.between(low, high));
+  return { type, shape: [2, channels, z, y, x], data };
+}
+
+/** What the training's own evaluation graph says of two images. */
+async function trainedProbabilities(
+  config: FinetuneConfig,
+  format: SampleFormat,
+  { tensors }: Checkpoint,
+  image: EngineTensor,
+): Promise<Float32Array> {
+  const small = { ...config, batch: 2, microBatch: null };
+  const built = buildGraph('evaluation', targetWorkload(small, format, null), small);
+  const session = await loadGraph(built, small, nodeEngine);
+  try {
+    const blank = Object.fromEntries(
+      built.graph.inputs
+        .filter(({ name }) => session.inputs.includes(name) && !tensors.has(name))
+        .map(({ name, type, shape }): [string, EngineTensor] => {
+          const length = (shape as number[]).reduce((a, b) => a * b, 1);
+          const data =
+            type === 'uint8'
+              ? new Uint8Array(length)
+              : type === 'int32'
+                ? new Int32Array(length)
+                : new Float32Array(length);
+          return [name, { type, shape: shape as number[], data }];
+        }),
+    );
+    const parameters = Object.fromEntries(
+      session.inputs.filter((name) => tensors.has(name)).map((name) => [name, tensors.get(name)!]),
+    );
+    const { probabilities } = await session.run({ ...blank, ...parameters, image });
+    const values = probabilities!.data as Float32Array;
+    if (config.kind === 'segmentation' || format.classes.length > 2) return values;
+    return Float32Array.from([...values].flatMap((yes) => [1 - yes, yes]));
+  } finally {
+    await session.release();
+  }
+}
+
+/**
+ * Writes a fine-tuned network as a portable model: `classifier.onnx` or `segmenter.onnx`, `weights.safetensors` and
+ * `model-card.md`. The model is run and compared with the training network before anything is written.
+ * @throws UserError when there is no such checkpoint, the folder holds the export of another run, or the two differ by more than 1e-4
+ * @example
+ * await exportTarget({ run: 'runs/target/trial-01', out: 'model' });
+ */
+export async function exportTarget(options: ExportOptions): Promise<TargetExportSummary> {
+  const { config, format } = readFinetuneRun(options.run);
+  const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
+  if (isForeignEncoder(config.init.from))
+    throw new UserError('config', {
+      what: 'the encoder of this classifier is not ours: only what is behind it was trained',
+      where: options.run,
+      got: config.init.from,
+      fix: 'use that file, and classifier.* of the checkpoint behind it',
+    });
+  refuseBatchStatistics(config.network);
+  const run = runHash(config, checkpoint.state.dataHash);
+  if (!options.overwrite) refuseOverwriting(options.out, run);
+  const { kind, network, hidden } = config;
+  const inputType = options.inputType ?? format.type;
+  if (inputType === 'int16' && format.type === 'float32')
+    throw new UserError('usage', {
+      what: 'this network takes images that were normalised before, which are not integers',
+      where: '--input-type',
+      got: 'int16',
+      expected: 'float32',
+    });
+  const graph = targetGraph(
+    {
+      kind,
+      network,
+      hidden,
+      classes: format.classes.length,
+      channels: format.channels,
+      inputType,
+      window: format.window,
+    },
+    weightsOf(checkpoint),
+  );
+  const license = options.license ?? 'not stated';
+  const metadata = { ...metadataOf(config, format, checkpoint, license), run_sha256: run };
+  const documentation = 'A fine-tuned 3D network. For research, no medical device.';
+  const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
+  const trained = noise(format, config.seed);
+  const image: EngineTensor =
+    inputType === format.type
+      ? trained
+      : { ...trained, type: inputType, data: Float32Array.from(trained.data as Int16Array) };
+  const expected = await trainedProbabilities(config, format, checkpoint, trained);
+  const session = await nodeEngine.load(model, { threads: config.threads });
+  try {
+    const { probabilities } = await session.run({ image });
+    const error = checkedDifference(expected, probabilities!.data as Float32Array);
+    const name = kind === 'classification' ? 'classifier' : 'segmenter';
+    const described = { ...format, type: inputType };
+    const files = writeExport(options.out, name, checkpoint, {
+      model,
+      metadata,
+      card: card(config, described, metadata, error),
+    });
+    return { ...files, step: checkpoint.state.step, error };
+  } finally {
+    await session.release();
+  }
+}

@@ -1,0 +1,301 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { mean, standardDeviation } from '../analysis/statistics.js';
+import { checkSampleSize, type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
+import type { ConfigChanges } from '../config/layers.js';
+import { microBatches } from '../config/training.js';
+import { epochLength, type SampleBatch, type SamplePlan, trainingSamples } from '../data/samples/batches.js';
+import { checkSplit, maskNotes } from '../data/samples/check.js';
+import { openSampleLoader } from '../data/samples/loader.js';
+import {
+  SAMPLE_SPLITS,
+  type SampleEntry,
+  type SampleManifest,
+  type SampleSplit,
+} from '../data/samples/manifest.js';
+import { openSampleStore, type SampleStore } from '../data/samples/store.js';
+import { checkInteger, UserError } from '../errors.js';
+import { checkMemory } from '../execution/memory.js';
+import { buildGraph } from '../execution/models.js';
+import { openEngine } from '../execution/open-engine.js';
+import { withChosenForms } from '../execution/tuner.js';
+import { writeFileAtomic } from '../files.js';
+import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../inference/external-encoder.js';
+import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
+import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
+import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
+import type { Engine } from '../runtime/engine.js';
+import { networkOf, startState } from '../train/start-state.js';
+import {
+  classWeightsFor,
+  createPredictor,
+  headWorkload,
+  type Predictor,
+  type SampleFeeds,
+  sampleFeeds,
+  targetWorkload,
+} from '../train/target.js';
+import { insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
+import { formatLoad } from '../weights/load-weights.js';
+import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
+import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
+
+export interface FinetuneOptions extends ConfigChanges, Reporting {
+  /** Folder of a sample store, as `prepare --task` writes it. */
+  readonly data: string;
+  /** Folder of the runs, one a trial: `trial-01`, `trial-02`, … */
+  readonly out: string;
+  /** The task that the store must be of; any without it. */
+  readonly task?: string;
+  /**
+   * Where weights come from: `random` (the default), a pre-training run, a file of weights, or an ONNX encoder, on whose
+   * features a classifier is trained.
+   */
+  readonly init?: string;
+  /** How often to train, each time with the next seed; default 1. */
+  readonly trials?: number;
+  /** Of the first trial; default 1. */
+  readonly seed?: number;
+  /** Go on with the trials that are in `out`. */
+  readonly resume?: boolean;
+  /** Asked between steps; true finishes the step, saves and ends. */
+  readonly interrupted?: () => boolean;
+}
+
+/** What all trials share. */
+interface Study {
+  readonly store: SampleStore;
+  readonly engine: Engine;
+  readonly options: FinetuneOptions;
+  /** Of a foreign encoder; null where images are trained on. */
+  readonly foreign: ForeignFeatures | null;
+  readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
+}
+
+const scoresPath = (run: string) => join(run, 'scores.json');
+
+function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'> {
+  const store = openSampleStore(options.data);
+  const { task, samples } = store.manifest;
+  if (options.task !== undefined && options.task !== task)
+    throw new UserError('usage', {
+      what: 'the samples are of another task',
+      where: `--task ${options.task}`,
+      got: `${task} in ${options.data}`,
+      fix: 'leave --task out, or give other samples',
+    });
+  const of = (split: SampleSplit) => samples.filter((sample) => sample.split === split);
+  const splits = { train: of('train'), validation: of('validation'), test: of('test') };
+  for (const split of SAMPLE_SPLITS) checkSplit(splits[split], split, store);
+  return { store, splits };
+}
+
+/** The configuration of one trial. */
+function trialConfig(
+  { store }: Pick<Study, 'store'>,
+  options: FinetuneOptions,
+  seed: number,
+): FinetuneConfig {
+  const { init, file, settings, flags } = options;
+  const config = resolveFinetuneConfig({
+    kind: store.manifest.kind,
+    network: networkOf(init ?? 'random'),
+    file,
+    settings,
+    flags: { ...flags, seed, init: { ...(flags?.init as object), ...(init && { from: init }) } },
+  });
+  if (isForeignEncoder(config.init.from)) checkForeign(config);
+  else checkSampleSize(config, store.manifest.size);
+  return config;
+}
+
+/** What features that are computed once allow. @throws UserError of kind `config` */
+function checkForeign({ kind, augmentation, init }: FinetuneConfig): void {
+  const { flips, rotationDegrees, intensity } = augmentation;
+  const refuse = (what: string, where: string) =>
+    new UserError('config', { what, where, got: init.from, expected: 'classification without augmentation' });
+  if (kind !== 'classification') throw refuse('an ONNX encoder has features for a classifier only', 'kind');
+  if (flips || rotationDegrees > 0 || intensity > 0)
+    throw refuse('features of an ONNX encoder are computed once: images cannot change', 'augmentation');
+}
+
+/** What graphs on the features of a foreign encoder are fed. */
+const featureFeeds =
+  (manifest: SampleManifest, { dimensions, rows }: ForeignFeatures): SampleFeeds =>
+  (batch, samples) => {
+    const { image: _, ...labels } = sampleFeeds(batch, manifest);
+    const data = new Float32Array(batch.indices.length * dimensions);
+    for (const [place, index] of batch.indices.entries())
+      data.set(rows.get(samples[index]!.id)!, place * dimensions);
+    return { ...labels, features: { type: 'float32', shape: [batch.indices.length, dimensions], data } };
+  };
+
+/** Trains one trial, or goes on with it. @returns null when it was interrupted */
+async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
+  const { store, engine, options, splits, foreign } = study;
+  const { reporter = silent } = options;
+  const { manifest } = store;
+  const resuming = options.resume === true && existsSync(configPath(run));
+  if (resuming && existsSync(scoresPath(run))) return readTrial(run);
+  return insideRun(run, 'finetune', async () => {
+    const saved = resuming ? readFinetuneRun(run).config : null;
+    if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
+    const samples = trainingSamples(manifest, asked.fraction, asked.seed);
+    checkSplit(samples, 'train', store);
+    const weights = classWeightsFor(asked, manifest, samples);
+    const workload = foreign
+      ? headWorkload(asked, manifest, foreign.dimensions, weights)
+      : targetWorkload(asked, manifest, weights);
+    const feedsOf: SampleFeeds = foreign
+      ? featureFeeds(manifest, foreign)
+      : (batch) => sampleFeeds(batch, manifest);
+    const { parameters } = buildGraph('evaluation', workload, asked);
+    checkMemory(workload, asked, engine);
+    const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
+    const begin = checkpoint ? null : await startState(asked, parameters, foreign !== null);
+    const config = saved
+      ? { ...asked, forms: saved.forms }
+      : await withChosenForms(workload, asked, engine, reporter);
+    const { task, kind, classes, size, channels, type, window } = manifest;
+    const format = { task, kind, classes, size, channels, type, window };
+    // What has it is a run: nothing that can be wrong with what was asked for comes after.
+    writeRun(run, { data: options.data, format, config });
+    if (begin?.report) {
+      writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
+      reporter.log(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
+    }
+    const predictor = await createPredictor(workload, config, store, engine, feedsOf);
+    try {
+      const validation = splits.validation.slice(0, config.validation.samples);
+      const plan: SamplePlan = {
+        samples,
+        batch: microBatches(config).size,
+        balance: config.balance,
+        augmentation: config.augmentation,
+        seed: config.seed,
+      };
+      const summary = await trainRun<SampleBatch>({
+        reporter,
+        label: run,
+        run,
+        config,
+        workload,
+        engine,
+        checkpoint,
+        ...(begin && { start: begin.state }),
+        dataHash: store.hash,
+        samples: epochLength(plan),
+        openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
+        feeds: (batch) => feedsOf(batch, samples),
+        validate: async (current) => {
+          const { loss, scores } = await scorePredictions(
+            store,
+            predictor.predict(validation, current),
+            false,
+          );
+          return { loss, scores: definedScores(scores) };
+        },
+        lossName: 'loss',
+        interrupted: options.interrupted,
+      });
+      return summary.ending === 'interrupted'
+        ? null
+        : await finishTrial(study, run, config, summary, predictor);
+    } finally {
+      await predictor.release();
+    }
+  });
+}
+
+/** Scores the best checkpoint on the test samples, and writes what came out. */
+async function finishTrial(
+  { store, splits }: Study,
+  run: string,
+  { seed }: FinetuneConfig,
+  { step, best }: TrainingSummary,
+  predictor: Predictor,
+): Promise<TrialSummary> {
+  const { tensors } = resolveCheckpoint(run, 'best');
+  const tested: Scored = await scorePredictions(store, predictor.predict(splits.test, tensors), true);
+  writeFileAtomic(join(run, 'predictions.csv'), rowsToCsv(tested.rows));
+  const trial: TrialSummary = {
+    run,
+    seed,
+    step,
+    bestStep: best!.step,
+    validationLoss: best!.validationLoss,
+    test: tested.scores,
+  };
+  writeFileAtomic(scoresPath(run), `${JSON.stringify({ ...trial, run: undefined }, null, 2)}\n`);
+  return trial;
+}
+
+function readTrial(run: string): TrialSummary {
+  try {
+    const trial = JSON.parse(readFileSync(scoresPath(run), 'utf8')) as Omit<TrialSummary, 'run'>;
+    return { run, ...trial };
+  } catch (cause) {
+    throw new UserError('run', {
+      what: 'the scores of this trial are damaged',
+      where: scoresPath(run),
+      fix: 'delete the file, and resume: the trial is scored again',
+      cause,
+    });
+  }
+}
+
+/**
+ * Trains a network for a target task, once or several times with different seeds, and tests each on the test samples.
+ * Each trial is a run of its own: config.json, metrics.jsonl, checkpoints/, scores.json and predictions.csv.
+ * @throws UserError for bad options, samples that do not suit, weights that do not fit, and as `pretrain` does
+ * @example
+ * await finetune({ data: 'candidates', out: 'runs/target', init: 'runs/first', flags: { steps: 1000 } });
+ */
+export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
+  const { out, trials = 1, seed = 1, resume = false, reporter = silent } = options;
+  checkInteger('--trials', trials, 1);
+  const data = openStudyData(options);
+  const runs = Array.from({ length: trials }, (_, i) => ({
+    run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
+    config: trialConfig(data, options, seed + i),
+  }));
+  const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
+  if (begun && !resume)
+    throw new UserError('run', {
+      what: 'there is a run in this folder already',
+      where: begun.run,
+      fix: 'add --resume to go on with it, or choose another folder',
+    });
+  const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
+  for (const note of notes) reporter.log(`note: ${note}`);
+  const [first] = runs;
+  if (!begun) checkThreads('threads', first!.config.threads, 0);
+  const engine = await openEngine(first!.config.device, first!.config.engine);
+  const { from } = first!.config.init;
+  const foreign = isForeignEncoder(from)
+    ? await foreignFeatures(from, data.store, engine, first!.config.threads, reporter)
+    : null;
+  const study: Study = { ...data, engine, options, foreign };
+  const finished: TrialSummary[] = [];
+  for (const { run, config } of runs) {
+    const trial = await runTrial(study, run, config);
+    if (!trial) break;
+    finished.push(trial);
+  }
+  const { fraction, init } = first!.config;
+  const summary: FinetuneSummary = {
+    out,
+    init: init.from,
+    trainingSamples: trainingSamples(data.store.manifest, fraction, seed).length,
+    testSamples: data.splits.test.length,
+    trials: finished,
+    interrupted: finished.length < trials,
+    notes,
+    mean: overTrials(finished, mean),
+    standardDeviation: finished.length > 1 ? overTrials(finished, standardDeviation) : {},
+  };
+  if (!summary.interrupted)
+    writeFileAtomic(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
+  return summary;
+}

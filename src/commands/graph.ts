@@ -1,0 +1,151 @@
+import { dirname } from 'node:path';
+import { plainForms } from '../../graphs/forms/index.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
+import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
+import { encoderGraph } from '../../graphs/programs/inference.js';
+import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
+import type { XYZ } from '../data/scan/volume.js';
+import { buildGraph, encodeGraph, loweringFor, portable } from '../execution/models.js';
+import { openEngine } from '../execution/open-engine.js';
+import { measuredForms } from '../execution/tuner.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
+import { proxyWorkload } from '../train/proxy.js';
+import { initialize } from '../weights/initialize.js';
+
+export interface GraphOptions extends ConfigSources {
+  readonly what: 'step' | 'gradient' | 'eval' | 'encoder';
+  /** Voxels of stored tiles, x×y×z; the wholes' size without it. */
+  readonly tile?: XYZ;
+  /** Where the `.onnx` file goes; nothing is written without it. */
+  readonly out?: string;
+}
+
+export interface GraphReport {
+  readonly what: GraphOptions['what'];
+  readonly config: Config;
+  readonly parameters: number;
+  readonly inputs: readonly { name: string; type: string; shape: readonly (number | string)[] }[];
+  readonly outputs: readonly { name: string; type: string; shape: readonly (number | string)[] }[];
+  /** Of the graph as it is meant, before lowering. */
+  readonly summary: GraphSummary;
+  /** Of the file. */
+  readonly bytes: number;
+  /** How often each form of an operator is used when this machine runs the graph; the file is portable. */
+  readonly forms: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Whether these forms were measured here, or are those that are known to be fast. */
+  readonly formsBy: 'measurement' | 'preference' | 'definition';
+}
+
+/** Counts the forms in which an engine's machine computes a graph; measured ones where that was done before. */
+async function formsOf(
+  graph: Graph,
+  config: Config,
+  tile: XYZ,
+): Promise<Pick<GraphReport, 'forms' | 'formsBy'>> {
+  const counts: Record<string, Record<string, number>> = {};
+  const engine = await openEngine(config.device, config.engine);
+  const open = config.forms === 'auto' || config.forms === 'tuned';
+  const measured = open ? await measuredForms(proxyWorkload(config, tile), config, engine) : null;
+  const forms = measured ?? config.forms;
+  const { choose, blocked } = await loweringFor({ ...config, forms }, engine);
+  lower(graph, {
+    blocked: blocked ?? null,
+    choose: (operator, call) => {
+      const form = choose(operator, call);
+      // Most additions are of vectors, and have no other form.
+      if (operator === 'Add' && form === 'plain') return form;
+      counts[operator] ??= {};
+      counts[operator][form] = (counts[operator][form] ?? 0) + 1;
+      return form;
+    },
+  });
+  const formsBy = forms === 'plain' ? 'definition' : typeof forms === 'object' ? 'measurement' : 'preference';
+  return { forms: counts, formsBy };
+}
+
+const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as const;
+
+/**
+ * Builds a graph of a preset; writes it as an ONNX model where asked to.
+ * @example
+ * const { parameters } = await makeGraph({ preset: 'tiny', what: 'encoder', out: 'encoder.onnx' });
+ */
+export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
+  const config = resolveConfig(options);
+  const tile = options.tile ?? config.whole;
+  const workload = proxyWorkload(config, tile);
+  const reference = buildGraph('evaluation', workload, config);
+  const graph =
+    options.what === 'encoder'
+      ? encoderGraph(
+          { network: config.network, window: config.window, inputType: 'float32' },
+          initialize(reference.parameters, config.seed),
+        )
+      : buildGraph(KINDS[options.what], workload, config).graph;
+  const built = { graph, parameters: reference.parameters };
+  const bytes =
+    options.what === 'encoder'
+      ? encodeModel(toModel(lower(graph, { choose: plainForms })))
+      : encodeGraph(built, portable(config));
+  if (options.out) {
+    makeFolder(dirname(options.out));
+    writeFileAtomic(options.out, bytes);
+  }
+  return {
+    what: options.what,
+    config,
+    parameters: reference.parameters.filter((p) => p.trainable).reduce((sum, p) => sum + sizeOf(p.shape), 0),
+    inputs: graph.inputs,
+    outputs: graph.outputs,
+    summary: summarize(graph),
+    bytes: bytes.length,
+    // An exported encoder takes batches of any size, for which only the definitions serve.
+    ...(options.what === 'encoder'
+      ? { forms: {}, formsBy: 'definition' as const }
+      : await formsOf(graph, config, tile)),
+  };
+}
+
+const giga = (n: number) => `${(n / 1e9).toFixed(n < 1e10 ? 2 : 1)} G`;
+const mega = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
+
+/** The report as a table for people: one line a layer of the network, the backward pass and the update in one each. */
+export function formatGraph({
+  what,
+  summary,
+  parameters,
+  bytes,
+  config,
+  forms,
+  formsBy,
+}: GraphReport): string {
+  const groups = new Map<string, { flops: number; bytes: number; shape: string }>();
+  for (const { layer, flops, activationBytes, shape } of summary.layers) {
+    const name = /^(gradient|optimizer|clip|gradient_norm)/.exec(layer)?.[0] ?? layer;
+    const group = groups.get(name) ?? { flops: 0, bytes: 0, shape: '' };
+    const grouped = name !== layer;
+    groups.set(name, {
+      flops: group.flops + flops,
+      bytes: group.bytes + activationBytes,
+      shape: grouped ? '' : formatShape(shape),
+    });
+  }
+  const rows = [...groups].map(([name, g]) => [name, g.shape, `${giga(g.flops)}FLOP`, mega(g.bytes)]);
+  const table = [['layer', 'output', 'work', 'activations'], ...rows];
+  const widths = [0, 1, 2, 3].map((i) => Math.max(...table.map((row) => row[i]!.length)));
+  const line = (row: string[]) =>
+    row.map((cell, i) => (i < 2 ? cell.padEnd(widths[i]!) : cell.padStart(widths[i]!))).join('  ');
+  return [
+    ...table.map(line),
+    '',
+    `${what} graph of preset ${config.preset}: ${parameters.toLocaleString('en')} trainable parameters, ${giga(summary.flops)}FLOP, ` +
+      `${mega(summary.activationBytes)} of activations, ${summary.nodes} operators, a file of ${mega(bytes)}`,
+    ...Object.entries(forms).map(([operator, used]) => {
+      const list = Object.entries(used).map(([form, count]) => `${form} ×${count}`);
+      return `forms of ${operator} on this machine, by ${formsBy}: ${list.join(', ')}`;
+    }),
+  ].join('\n');
+}

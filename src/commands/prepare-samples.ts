@@ -1,0 +1,176 @@
+import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
+import { hasEmptyMask } from '../data/samples/check.js';
+import {
+  checkSampleFormat,
+  SAMPLE_SPLITS,
+  type SampleFormat,
+  type SampleSplit,
+  sampleManifestPath,
+  sampleManifestText,
+} from '../data/samples/manifest.js';
+import { checkSourceIds, originHash, type SampleSource } from '../data/samples/source.js';
+import { drawSampleSplit } from '../data/samples/split.js';
+import { checkPatients, openSampleStore } from '../data/samples/store.js';
+import {
+  finishedSamples,
+  type SourceToWrite,
+  type WrittenSample,
+  writeSamples,
+} from '../data/samples/writer.js';
+import { removeLeftovers } from '../data/store/writer.js';
+import { UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
+import { acquireLock } from '../lock.js';
+import { type Reporting, silent } from '../progress.js';
+import { version } from '../version.js';
+import { checkStoreFolder } from './store-folder.js';
+
+export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
+  readonly task: TaskName;
+  /** A file or folder of the task's layout. */
+  readonly input: string;
+  /** Folder of the sample store; one that was interrupted goes on. */
+  readonly out: string;
+  /** Shares of the patients, where the data set has no split of its own. */
+  readonly valFraction?: number;
+  readonly testFraction?: number;
+  /** Of the split. */
+  readonly seed?: number;
+}
+
+export interface PrepareSamplesSummary {
+  readonly out: string;
+  readonly task: string;
+  readonly kind: SampleFormat['kind'];
+  readonly classes: readonly string[];
+  /** Of each split: samples, patients, and samples of each class. */
+  readonly splits: Readonly<Record<SampleSplit, SplitFacts>>;
+  readonly failures: readonly { readonly source: string; readonly message: string }[];
+  readonly hash: string;
+}
+
+interface SplitFacts {
+  readonly samples: number;
+  readonly patients: number;
+  /** By class; empty in segmentation. */
+  readonly labels: Readonly<Record<string, number>>;
+  /** Samples whose mask has no voxel of any class; 0 in classification. */
+  readonly emptyMasks: number;
+}
+
+/**
+ * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.
+ * One scan is in memory at a time. A scan that cannot be used does not stop the others: it is in `failures`.
+ * @throws UserError for a folder that is no such data set, a store in use, patients in two splits, and a full disk
+ * @example
+ * await prepareSamples({ task: 'ncc', input: 'luna16', out: 'candidates', size: [16, 16, 16] });
+ */
+export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
+  const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
+  if (options.negatives !== undefined && task !== 'ncc')
+    throw new UserError('usage', {
+      what: 'only candidates for nodules are thinned out',
+      where: '--negatives',
+      got: `--task ${task}`,
+      expected: '--task ncc',
+    });
+  const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
+  const format = checkSampleFormat(described);
+  if (sources.length + problems.length === 0)
+    throw new UserError('input', { what: 'there is nothing to prepare', where: input });
+  checkSourceIds(sources, input);
+  checkStoreFolder(out, [input], 'samples');
+  makeFolder(out);
+  const lock = acquireLock(out, 'prepare');
+  const { reporter = silent } = options;
+  const progress = reporter.start({ label: 'prepare', total: sources.length, unit: 'scans' });
+  try {
+    removeLeftovers(out);
+    const written: { source: SampleSource; samples: readonly WrittenSample[] }[] = [];
+    const failures = [...problems];
+    for (const [i, source] of sources.entries()) {
+      progress.update(i);
+      const loaded = await loadSource(out, format, source);
+      if ('problem' in loaded) failures.push({ source: source.id, message: loaded.problem });
+      else {
+        const samples = 'finished' in loaded ? loaded.finished : writeSamples(out, format, loaded);
+        written.push({ source, samples });
+      }
+    }
+    progress.update(sources.length);
+    const undecided = written.filter(({ source }) => source.split === null);
+    const drawn = drawSampleSplit(
+      undecided.flatMap(({ samples }) => samples.map(({ patient }) => patient)),
+      { validation: valFraction, test: testFraction },
+      seed,
+    );
+    const samples = written.flatMap(({ source, samples }) =>
+      samples.map((sample) => ({ ...sample, split: source.split ?? drawn.get(sample.patient)! })),
+    );
+    checkPatients(samples, input);
+    const manifest = { createdBy: `parts2whole ${version}`, ...format, samples, failures };
+    writeFileAtomic(sampleManifestPath(out), sampleManifestText(manifest));
+    return summarise(out);
+  } finally {
+    progress.stop();
+    lock.release();
+  }
+}
+
+/** The samples of a source from an earlier run of the same origin, or what is to be written, or why there are none. */
+async function loadSource(
+  out: string,
+  format: SampleFormat,
+  source: SampleSource,
+): Promise<{ finished: readonly WrittenSample[] } | SourceToWrite | { problem: string }> {
+  try {
+    const origin = await originHash(format, source.origin);
+    const finished = finishedSamples(out, source.id, origin);
+    return finished ? { finished } : { id: source.id, origin, samples: await source.read() };
+  } catch (error) {
+    if (error instanceof UserError) return { problem: error.message };
+    throw error;
+  }
+}
+
+function summarise(out: string): PrepareSamplesSummary {
+  const { manifest, hash } = openSampleStore(out);
+  const { task, kind, classes, failures } = manifest;
+  const factsOf = (split: SampleSplit): SplitFacts => {
+    const samples = manifest.samples.filter((sample) => sample.split === split);
+    const count = (label: number) => samples.filter((sample) => sample.label === label).length;
+    return {
+      samples: samples.length,
+      patients: new Set(samples.map(({ patient }) => patient)).size,
+      emptyMasks: samples.filter(hasEmptyMask).length,
+      labels: kind === 'classification' ? Object.fromEntries(classes.map((name, i) => [name, count(i)])) : {},
+    };
+  };
+  const splits = Object.fromEntries(SAMPLE_SPLITS.map((split) => [split, factsOf(split)]));
+  return { out, task, kind, classes, splits: splits as Record<SampleSplit, SplitFacts>, failures, hash };
+}
+
+function nextStep({ out, splits }: PrepareSamplesSummary): string {
+  const lacking = SAMPLE_SPLITS.filter((split) => splits[split].samples === 0);
+  if (lacking.length === 0) return `next: p2w finetune --data ${out} --init random --out runs/finetune`;
+  return lacking.length === SAMPLE_SPLITS.length
+    ? 'there are no samples: nothing could be used'
+    : `p2w finetune needs ${lacking.join(' and ')} samples too`;
+}
+
+/** A summary as text: a line a split, what failed and why. */
+export function formatPrepareSamples(summary: PrepareSamplesSummary): string {
+  const { out, task, kind, splits, failures } = summary;
+  const lines = Object.entries(splits).map(([split, { samples, patients, labels, emptyMasks }]) => {
+    const counts = Object.entries(labels).map(([name, count]) => `${count} of class ${name}`);
+    if (emptyMasks > 0) counts.push(`${emptyMasks} with empty masks`);
+    return `${split}: ${samples} samples of ${patients} patients${counts.length > 0 ? `: ${counts.join(', ')}` : ''}`;
+  });
+  return [
+    ...failures.map(({ source, message }) => `${source}: failed\n  ${message.replaceAll('\n', '\n  ')}`),
+    `${out}: ${task}, ${kind}`,
+    ...lines,
+    ...(failures.length > 0 ? [`${failures.length} failed`] : []),
+    nextStep(summary),
+  ].join('\n');
+}

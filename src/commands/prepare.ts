@@ -1,0 +1,245 @@
+import { availableParallelism } from 'node:os';
+import { findScans } from '../data/scan/index.js';
+import type { Normalisation } from '../data/scan/normalise.js';
+import type { XYZ } from '../data/scan/volume.js';
+import {
+  manifestPath,
+  manifestText,
+  type StoreOptions,
+  storeOptionsSchema,
+  type TiledScan,
+} from '../data/store/manifest.js';
+import { identifyScans, sourceFiles } from '../data/store/sources.js';
+import { drawSplit, readSplit } from '../data/store/split.js';
+import type { Split } from '../data/store/tile-source.js';
+import { openTileStore } from '../data/store/tiles.js';
+import type { Rejection } from '../data/store/tiling.js';
+import { claimFolder } from '../data/store/writer.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
+import { acquireLock } from '../lock.js';
+import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
+import { version } from '../version.js';
+import { startThreads } from '../worker.js';
+import { checkStoreFolder, tidied } from './store-folder.js';
+import { type Problem, type ScanJob, tileScan } from './tile-scan.js';
+
+export interface PrepareOptions extends Reporting {
+  /** Scans, and folders of scans. */
+  readonly input: string[];
+  /** Folder of the store; one that was interrupted goes on. */
+  readonly out: string;
+  /** Voxels of a tile, each a multiple of 8; default 128×128×64. */
+  readonly size?: XYZ;
+  /** Voxels that are trimmed at both ends of z; default 0. */
+  readonly zBorder?: number;
+  /** Voxels that are trimmed at both ends of x and of y; default 0. */
+  readonly xyBorder?: number;
+  /** Which tiles are left out; default none. */
+  readonly reject?: Rejection;
+  /** `LPS` (the default) turns all scans alike, without resampling; `keep` leaves their axes as they are stored. */
+  readonly orientation?: 'LPS' | 'keep';
+  /**
+   * What the values become: HU as they are, or thousandths of each scan's range or standard deviation. Without it scans
+   * must be of HU, and look like it.
+   */
+  readonly normalise?: Normalisation;
+  /** Share of the scans that is for validation; default 0.2. */
+  readonly valFraction?: number;
+  /** A file that says which scan is for what, instead of `valFraction`: see {@link readSplit}. */
+  readonly split?: string;
+  /** Of the split; default 1. */
+  readonly seed?: number;
+  /** Threads that read and tile, at most as many as there are scans, and four a core; by default one more than there are cores. The result does not depend on it. */
+  readonly workers?: number;
+}
+
+export interface PrepareSummary {
+  readonly out: string;
+  readonly scans: readonly PreparedScan[];
+  /** Scans that could not be used, and why. */
+  readonly failures: readonly Failure[];
+  readonly trainTiles: number;
+  readonly validationTiles: number;
+  /** Of the store: see {@link openTileStore}. */
+  readonly hash: string;
+}
+
+interface PreparedScan {
+  readonly id: string;
+  readonly split: Split;
+  readonly tiles: number;
+  /** Voxels that were no numbers; absent when there were none. */
+  readonly nonFinite?: number;
+  /** Voxels whose HU are beyond int16; absent when there were none. */
+  readonly clamped?: number;
+}
+
+interface Failure {
+  readonly source: string;
+  readonly message: string;
+}
+
+/** Sizes of wholes are halved three times by the network that is published. */
+const SIZE_FACTOR = 8;
+
+/**
+ * Cuts scans into tiles for training: a store that {@link openTileStore} opens. Each thread has one scan
+ * in memory; scans that an earlier, interrupted run has finished are not read again.
+ * A scan that cannot be used does not stop the others: it is in `failures`.
+ * @throws UserError for bad options, a folder among the scans, with something else in it or in use, and when the disk is full
+ * @example
+ * await prepare({ input: ['scans'], out: 'tiles', size: [32, 32, 16] });
+ */
+export async function prepare(options: PrepareOptions): Promise<PrepareSummary> {
+  const { out } = options;
+  const storeOptions = checkedOptions(options);
+  if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
+  checkStoreFolder(out, options.input, 'tiles');
+  const found = await findScans(options.input);
+  checkStoreFolder(out, found, 'tiles'); // a link may lead into it
+  const sources = identifyScans(found);
+  const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
+  try {
+    makeFolder(out);
+    const lock = acquireLock(out, 'prepare');
+    try {
+      claimFolder(out, storeOptions);
+      return await tidied(out, async () => {
+        const { scans, failures } = await tileScans(out, sources, storeOptions, options);
+        const ids = scans.map(({ id }) => id);
+        const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
+        const manifest = {
+          createdBy: `parts2whole ${version}`,
+          size: storeOptions.size,
+          options: storeOptions,
+          scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
+          failures,
+        };
+        writeFileAtomic(manifestPath(out), manifestText(manifest));
+        return summarise(out, failures);
+      });
+    } finally {
+      lock.release();
+    }
+  } catch (error) {
+    throw fromSystemError(error, out);
+  }
+}
+
+function checkedOptions(options: PrepareOptions): StoreOptions {
+  const { size = [128, 128, 64], zBorder = 0, xyBorder = 0, reject = 'none' } = options;
+  const { orientation = 'LPS', normalise = 'hu', seed = 1, split, valFraction = 0.2 } = options;
+  const result = storeOptionsSchema.safeParse({
+    ...{ size, zBorder, xyBorder, reject, orientation, normalise, seed },
+    valFraction: split === undefined ? valFraction : null,
+  });
+  if (!result.success) {
+    const [issue] = result.error.issues;
+    throw new UserError('usage', { what: issue!.message, where: issue!.path.join('.') });
+  }
+  if (size.some((length) => length % SIZE_FACTOR !== 0)) {
+    throw new UserError('usage', {
+      what: 'the network cannot halve tiles of this size often enough',
+      where: 'size',
+      got: size.join('×'),
+      expected: `multiples of ${SIZE_FACTOR}`,
+    });
+  }
+  if (normalise !== 'hu' && reject !== 'none')
+    throw new UserError('usage', {
+      what: 'air and soft tissue are told by their HU, which normalised values are not',
+      where: 'reject',
+      got: `${reject}, with normalise ${normalise}`,
+      expected: 'none',
+    });
+  return result.data;
+}
+
+/** Bytes of files that a thread must have to do, for its start to pay. */
+const BYTES_A_THREAD = 16e6;
+
+/** One more than there are cores, as one often waits for the disk; more than these only take memory. */
+const usualThreads = () => Math.min(availableParallelism() + 1, 16);
+
+/** Tiles all scans, several at once where that pays. */
+async function tileScans(
+  out: string,
+  sources: ReadonlyMap<string, string>,
+  options: StoreOptions,
+  { workers = usualThreads(), normalise, reporter = silent }: PrepareOptions,
+): Promise<{ scans: TiledScan[]; failures: Failure[] }> {
+  const trusted = normalise === 'hu';
+  const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options, trusted }));
+  const sizes = await Promise.all(jobs.map(({ path }) => sourceBytes(path)));
+  const bytes = sizes.reduce((a, b) => a + b, 0);
+  const count = Math.min(workers, jobs.length, Math.floor(bytes / BYTES_A_THREAD));
+  const threads =
+    count > 1
+      ? startThreads<ScanJob, TiledScan | Problem>(
+          import.meta.url,
+          './prepare.worker',
+          null,
+          count,
+          ({ path }) => path,
+        )
+      : null;
+  let done = 0;
+  const progress = reporter.start({ label: 'prepare', total: jobs.length, unit: 'scans' });
+  progress.update(0);
+  const results: (TiledScan | Problem)[] = [];
+  try {
+    const tile = async (job: ScanJob, i: number) => {
+      results[i] = await (threads ? threads.ask(job) : tileScan(job));
+      progress.update(++done);
+    };
+    if (threads) await Promise.all(jobs.map(tile));
+    else for (const [i, job] of jobs.entries()) await tile(job, i);
+  } finally {
+    progress.stop();
+    await threads?.close();
+  }
+  return {
+    scans: results.filter((result) => 'shard' in result),
+    failures: results.flatMap((result, i) =>
+      'problem' in result ? [{ source: jobs[i]!.path, message: result.problem }] : [],
+    ),
+  };
+}
+
+/** Bytes of a scan's files; 0 for one that cannot be read, which is reported later. */
+async function sourceBytes(path: string): Promise<number> {
+  try {
+    return (await sourceFiles(path)).reduce((sum, { bytes }) => sum + bytes, 0);
+  } catch {
+    return 0;
+  }
+}
+
+function summarise(out: string, failures: readonly Failure[]): PrepareSummary {
+  const { manifest, train, validation, hash } = openTileStore(out);
+  const scans = manifest.scans.map(
+    ({ id, split, tiles, nonFinite, clamped }): PreparedScan => ({
+      ...{ id, split, tiles: tiles.length },
+      ...(nonFinite && { nonFinite }),
+      ...(clamped && { clamped }),
+    }),
+  );
+  return { out, scans, failures, trainTiles: train.length, validationTiles: validation.length, hash };
+}
+
+/** What was wrong with a few of a scan's voxels, as the end of a line. */
+const flawsOf = ({ nonFinite = 0, clamped = 0 }: Pick<PreparedScan, 'nonFinite' | 'clamped'>) =>
+  (nonFinite > 0 ? `; ${nonFinite} voxels were NaN or infinite` : '') +
+  (clamped > 0 ? `; ${clamped} voxels beyond ±32768 HU were clamped` : '');
+
+/** A summary as text: a line a scan, what failed and why, and the sums. */
+export function formatPrepare({ out, scans, failures, trainTiles, validationTiles }: PrepareSummary): string {
+  const of = (split: Split) => scans.filter((scan) => scan.split === split).length;
+  return [
+    ...scans.map(({ id, split, tiles, ...flaws }) => `${id}: ${tiles} tiles, ${split}${flawsOf(flaws)}`),
+    ...failures.map(({ source, message }) => `${source}: failed\n  ${message.replaceAll('\n', '\n  ')}`),
+    `${out}: ${of('train')} scans (${trainTiles} tiles) for training, ${of('validation')} scans (${validationTiles} tiles) for validation, ${failures.length} failed`,
+  ].join('\n');
+}

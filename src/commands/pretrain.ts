@@ -1,0 +1,213 @@
+import { existsSync } from 'node:fs';
+import type { FinetuneConfig } from '../config/finetuning.js';
+import type { ConfigChanges } from '../config/layers.js';
+import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
+import { type Batch, openLoader, validationBatches } from '../data/loading/loader.js';
+import { averagingFactors } from '../data/store/block-mean.js';
+import { readManifest } from '../data/store/manifest.js';
+import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
+import { UserError } from '../errors.js';
+import { checkMemory } from '../execution/memory.js';
+import { buildGraph } from '../execution/models.js';
+import { openEngine } from '../execution/open-engine.js';
+import { withChosenForms } from '../execution/tuner.js';
+import { checkThreads } from '../machine.js';
+import { type Reporting, silent } from '../progress.js';
+import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js';
+import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
+import type { Engine } from '../runtime/engine.js';
+import { createEvaluator } from '../train/evaluator.js';
+import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
+import { loadedState } from '../train/start-state.js';
+import type { State } from '../train/stepper.js';
+import { formatSpeed, insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
+
+export interface PretrainOptions extends ConfigChanges, Reporting {
+  /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
+  readonly preset?: PresetName;
+  /** Folder of a tile store, as `prepare` writes it; a resumed run knows its own. */
+  readonly data?: string;
+  /** Folder of the run. */
+  readonly out: string;
+  /** Go on with the run that is in `out`, if there is one. */
+  readonly resume?: boolean;
+  /** Asked between steps; true finishes the step, saves and ends. */
+  readonly interrupted?: () => boolean;
+}
+
+/** How `--init` loads weights. */
+const WHOLE_NETWORK = {
+  checkpoint: 'best',
+  parts: ['encoder', 'decoder', 'head'],
+  partial: false,
+  names: {},
+} satisfies Partial<FinetuneConfig['init']>;
+
+/**
+ * The saved configuration, when the run goes on; more steps may be asked for, anything else may not change. A run that
+ * was tuned keeps its forms, whatever would be measured today.
+ */
+function resumedConfig(options: PretrainOptions): Config {
+  const { config: saved } = readRun(options.out);
+  const asked = changeConfig(saved, options);
+  const tuned = typeof saved.forms === 'object' && (asked.forms === 'tuned' || asked.forms === 'auto');
+  const wanted = tuned ? { ...asked, forms: saved.forms } : asked;
+  refuseChanges(options.out, saved, wanted);
+  return wanted;
+}
+
+/** The configuration of a new run: it takes what the tiles hold. */
+function newConfig({ data, ...changes }: PretrainOptions): Config {
+  const normalise = data === undefined ? 'hu' : readManifest(data).options.normalise;
+  const config = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  checkThreads('threads', config.threads, 0);
+  if (data === undefined || config.normalise === normalise) return config;
+  throw new UserError('config', {
+    what: 'the tiles hold other values than this configuration is for',
+    where: data,
+    got: `tiles of normalise ${normalise}, a configuration of ${config.normalise}`,
+    fix: 'leave normalise out of the configuration, and its window too: both follow the tiles',
+  });
+}
+
+function prepareRunFolder(options: PretrainOptions): { config: Config; resuming: boolean } {
+  const exists = existsSync(configPath(options.out));
+  if (exists && !options.resume && hasCheckpoints(options.out))
+    throw new UserError('run', {
+      what: 'there is a run in this folder already',
+      where: options.out,
+      fix: 'add --resume to go on with it, or choose another folder',
+    });
+  return exists && options.resume
+    ? { config: resumedConfig(options), resuming: true }
+    : { config: newConfig(options), resuming: false };
+}
+
+/**
+ * Pre-trains an encoder on a tile store, or goes on with an interrupted run; the result is the same to the bit.
+ * Writes config.json, metrics.jsonl, checkpoints/ and TensorBoard events into the run's folder.
+ * @throws UserError for bad options, a device that is not to be had, data that changed, a run in use, a full disk, or a
+ *   training that failed
+ * @example
+ * await pretrain({ data: 'tiles', out: 'runs/first', preset: 'tiny', flags: { steps: 1000 } });
+ */
+export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
+  const { config: asked, resuming } = prepareRunFolder(options);
+  const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
+  if (data === undefined && options.resume)
+    throw new UserError('run', {
+      what: 'there is no run here to go on with',
+      where: options.out,
+      fix: 'check the folder; a new run needs tiles, --data',
+    });
+  if (data === undefined)
+    throw new UserError('usage', {
+      what: 'a new run needs tiles',
+      where: '--data',
+      fix: 'give the folder that `p2w prepare` made',
+    });
+  const store = openTileStore(data);
+  if (store.train.length === 0)
+    throw new UserError('data', { what: 'the store has no training tiles', where: data });
+  if (store.validation.length === 0)
+    throw new UserError('data', {
+      what: 'the store has no validation tiles',
+      where: data,
+      fix: 'prepare at least two scans with --val-fraction above 0',
+    });
+  if (!averagingFactors(store.size, asked.whole))
+    throw new UserError('config', {
+      what: 'tiles cannot be averaged down to the wholes of this configuration',
+      where: data,
+      got: `tiles of ${store.size.join('×')} for wholes of ${asked.whole.join('×')}`,
+      expected: 'an integer multiple along every axis',
+      fix: `choose another --preset, or prepare tiles with --size ${asked.whole.join('x')}`,
+    });
+  const workload = proxyWorkload(asked, store.size);
+  const { parameters } = buildGraph('evaluation', workload, asked);
+  const engine = await openEngine(asked.device, asked.engine);
+  checkMemory(workload, asked, engine);
+  const begins = !(resuming && hasCheckpoints(options.out));
+  const start =
+    begins && asked.init !== null
+      ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
+      : undefined;
+  return insideRun(options.out, 'pretrain', async () => {
+    const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
+    const config = await withChosenForms(workload, asked, engine, options.reporter);
+    // What has it is a run: nothing that can be wrong with what was asked for comes after.
+    writeRun(options.out, { data, tile: store.size, config });
+    return run(options, config, engine, store, checkpoint, start);
+  });
+}
+
+async function run(
+  { out, interrupted, reporter = silent }: PretrainOptions,
+  config: Config,
+  engine: Engine,
+  store: TileStore,
+  checkpoint: Checkpoint | null,
+  start: State | undefined,
+): Promise<TrainingSummary> {
+  const sampling = samplingOptions(config);
+  const evaluator = await createEvaluator(config, store.size, engine);
+  try {
+    return await trainRun<Batch>({
+      reporter,
+      label: 'pretrain',
+      run: out,
+      config,
+      workload: proxyWorkload(config, store.size),
+      engine,
+      checkpoint,
+      ...(start ? { start } : {}),
+      dataHash: store.hash,
+      // Two parts of a whole are two samples.
+      samples: (sampling.paired ? 2 : 1) * store.train.length,
+      openLoader: (reading) =>
+        openLoader({
+          ...sampling,
+          ...reading,
+          store: store.folder,
+          split: 'train',
+          workers: config.workers,
+        }),
+      feeds: batchFeeds,
+      validate: async (state) => {
+        const tiles = tilesOf(store, 'validation');
+        const batches = validationBatches(tiles, { ...sampling, limit: config.validation.samples });
+        const { mse, outputDeviation } = await evaluator.validate(batches, state);
+        return { loss: mse, scores: {}, outputDeviation };
+      },
+      lossName: 'MSE',
+      interrupted,
+    });
+  } finally {
+    await evaluator.release();
+  }
+}
+
+/** The summary for people. */
+export function formatPretrain(summary: TrainingSummary): string {
+  const { ending, from, step, best, run } = summary;
+  if (from === step && ending !== 'interrupted')
+    return `nothing to do: ${run} is at its last step, ${step}; more can be asked for with --steps`;
+  const end = {
+    finished: `finished at step ${step}`,
+    'early-stop': `stopped early at step ${step}: no improvement any more`,
+    interrupted: `interrupted at step ${step} and saved; go on with: p2w pretrain --out ${run} --resume`,
+  }[ending];
+  const quality = !best
+    ? 'not validated yet'
+    : best.step === 0
+      ? `no validation was better than that of the untrained network, MSE ${best.validationLoss.toFixed(5)}`
+      : `best validation MSE ${best.validationLoss.toFixed(5)} at step ${best.step}`;
+  return [
+    end,
+    quality,
+    formatSpeed(summary),
+    ...(ending === 'interrupted'
+      ? []
+      : [`next: p2w report --run ${run}, p2w export --run ${run} --out encoder`]),
+  ].join('\n');
+}

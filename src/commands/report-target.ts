@@ -1,0 +1,155 @@
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join, resolve } from 'node:path';
+import { overlapMeasures } from '../analysis/overlap.js';
+import { rankScores, rocCurve } from '../analysis/ranking.js';
+import { openSampleStore, readSample, type SampleStore } from '../data/samples/store.js';
+import type { Voxels } from '../data/scan/volume.js';
+import { UserError } from '../errors.js';
+import { openEngine } from '../execution/open-engine.js';
+import { writeFileAtomic } from '../files.js';
+import { middleSlices } from '../report/slices.js';
+import { renderTargetReport, type SegmentedSample } from '../report/target-report.js';
+import { resolveCheckpoint } from '../runs/checkpoint.js';
+import { readMetrics } from '../runs/metrics.js';
+import { type FinetuneRunFacts, readFinetuneRun } from '../runs/run.js';
+import { readTable } from '../tables/read.js';
+import { numberIn, type Table } from '../tables/table.js';
+import { createPredictor, type Prediction, targetWorkload } from '../train/target.js';
+import type { TrialSummary } from './finetune-summary.js';
+import { sessionFacts } from './report.js';
+import { formatScore, type Scores } from './score-samples.js';
+
+export interface TargetReportOptions {
+  /** Folder of a finished trial. */
+  readonly run: string;
+  /** Its sample store, if it has moved. */
+  readonly data?: string;
+  readonly device?: string;
+}
+
+export interface TargetReportSummary {
+  readonly report: string;
+  readonly text: string;
+  readonly test: Scores;
+}
+
+/** Test samples that are shown as pictures. */
+const SHOWN = 4;
+
+function readScores(run: string): Omit<TrialSummary, 'run'> {
+  const path = join(run, 'scores.json');
+  if (!existsSync(path))
+    throw new UserError('run', {
+      what: 'this trial has not been tested yet',
+      where: run,
+      expected: 'scores.json, which p2w finetune writes at its end',
+      fix: 'finish it: p2w finetune … --resume',
+    });
+  return JSON.parse(readFileSync(path, 'utf8')) as Omit<TrialSummary, 'run'>;
+}
+
+/** The ROC curve of a classifier of two classes. */
+function rocOf(table: Table, classes: readonly string[]): [number, number][] {
+  const scores = (positive: boolean) =>
+    table.rows
+      .filter(({ cells }) => (cells.label === classes[1]) === positive)
+      .map((row) => numberIn(row, `p_${classes[1]}`));
+  return rocCurve(rankScores(scores(true), scores(false)));
+}
+
+/** Rows from the worst to the best, evenly spread; those without a Dice have nothing to show. */
+function shownIds({ rows }: Table): string[] {
+  const ranked = rows
+    .filter(({ cells }) => (cells['dice@0.5'] ?? '') !== '')
+    .map((row) => ({ id: row.cells.id!, dice: numberIn(row, 'dice@0.5') }))
+    .sort((a, b) => a.dice - b.dice);
+  const count = Math.min(SHOWN, ranked.length);
+  return Array.from(
+    { length: count },
+    (_, i) => ranked[Math.round((i * (ranked.length - 1)) / Math.max(1, count - 1))]!.id,
+  );
+}
+
+/** A prediction as pictures: classes together, each of them as bright as the others. */
+function segmented(store: SampleStore, { sample, probabilities }: Prediction): SegmentedSample {
+  const { size, window, classes } = store.manifest;
+  const { image, mask } = readSample(store, sample);
+  const voxels = size[0] * size[1] * size[2];
+  const any = Float32Array.from({ length: voxels }, (_, i) =>
+    Math.max(...classes.map((__, c) => probabilities[c * voxels + i]!)),
+  );
+  const foreground = Float32Array.from(mask!, (label) => (label > 0 ? 1 : 0));
+  const unit = { low: 0, high: 1 };
+  return {
+    name: sample.id,
+    image: middleSlices(image.subarray(0, voxels) as Voxels, size, window ?? unit),
+    reference: middleSlices(foreground, size, unit),
+    prediction: middleSlices(any, size, unit),
+    dice: overlapMeasures(any, foreground)['dice@0.5'],
+  };
+}
+
+async function segmentedSamples(
+  { config, format, data }: FinetuneRunFacts,
+  options: TargetReportOptions,
+  ids: readonly string[],
+): Promise<SegmentedSample[]> {
+  const store = openSampleStore(options.data ?? data);
+  const { tensors } = resolveCheckpoint(options.run, 'best');
+  const engine = await openEngine(options.device ?? config.device);
+  const predictor = await createPredictor(targetWorkload(config, format, null), config, store, engine);
+  const samples = ids.flatMap((id) => store.manifest.samples.find((sample) => sample.id === id) ?? []);
+  const shown: SegmentedSample[] = [];
+  try {
+    for await (const prediction of predictor.predict(samples, tensors))
+      shown.push(segmented(store, prediction));
+  } finally {
+    await predictor.release();
+  }
+  return shown;
+}
+
+/**
+ * Writes `report.html` of a finished trial: curves, scores, the ROC curve or pictures of segmentations.
+ * @throws UserError when there is no such trial, it is not finished, or its samples are not where they were
+ * @example
+ * const { report } = await makeTargetReport({ run: 'runs/target/trial-01' });
+ */
+export async function makeTargetReport(options: TargetReportOptions): Promise<TargetReportSummary> {
+  const facts = readFinetuneRun(options.run);
+  const { config, format } = facts;
+  const { test, bestStep } = readScores(options.run);
+  const predictions = readTable(join(options.run, 'predictions.csv'));
+  const records = readMetrics(join(options.run, 'metrics.jsonl'));
+  const isClassifier = config.kind === 'classification';
+  const scoreName = isClassifier ? 'auc' : 'dice@0.5';
+  const report = join(options.run, 'report.html');
+  const page = renderTargetReport({
+    title: `Fine-tuning ${basename(resolve(options.run, '..'))}, ${basename(resolve(options.run))}`,
+    createdAt: new Date().toISOString(),
+    kind: config.kind,
+    classes: format.classes,
+    begunFrom: config.init.from,
+    bestStep,
+    training: records
+      .filter((r) => 'loss' in r)
+      .map((r) => ({ step: r.step as number, loss: r.loss as number })),
+    validation: records
+      .filter((r) => 'validationLoss' in r)
+      .map((r) => ({
+        step: r.step as number,
+        loss: r.validationLoss as number,
+        score: r[scoreName] ?? null,
+      })),
+    scoreName,
+    scores: test,
+    testSamples: predictions.rows.length,
+    roc: isClassifier && format.classes.length === 2 ? rocOf(predictions, format.classes) : null,
+    samples: isClassifier ? [] : await segmentedSamples(facts, options, shownIds(predictions)),
+    configuration: { data: facts.data, ...config },
+    ...sessionFacts(options.run),
+  });
+  writeFileAtomic(report, page);
+  const scores = Object.entries(test).map(([name, value]) => `  ${name}: ${formatScore(value)}`);
+  return { report, text: [`wrote ${report}`, ...scores].join('\n'), test };
+}

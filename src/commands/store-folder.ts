@@ -1,0 +1,92 @@
+/** The folder that a store of tiles or samples is written to: what it may hold before, and what is tidied up in it. */
+import { existsSync, readdirSync, statSync } from 'node:fs';
+import { isSampleStore } from '../data/samples/manifest.js';
+import { isInside, isSame } from '../data/store/sources.js';
+import { removeLeftovers } from '../data/store/writer.js';
+import { abridged, fromSystemError, UserError } from '../errors.js';
+
+type StoreKind = 'tiles' | 'samples';
+
+/** What a store consists of, whatever its state. */
+const ARRAYS: readonly string[] = ['shards', 'records'];
+
+/** What a folder holds, in words; null for nothing, or a store of the wanted kind, begun or finished. */
+function otherContent(folder: string, wanted: StoreKind): string | null {
+  // Locks and half-written files begin with a dot.
+  const names = readdirSync(folder).filter((name) => !name.startsWith('.'));
+  const has = (name: string) => names.includes(name);
+  if (names.length === 0) return null;
+  if (
+    has('options.json') &&
+    names.every((name) => [...ARRAYS, 'options.json', 'manifest.json'].includes(name))
+  )
+    return wanted === 'tiles' ? null : 'a tile store';
+  if (isSampleStore(folder) || names.every((name) => ARRAYS.includes(name)))
+    return wanted === 'samples' ? null : 'a sample store';
+  if (has('config.json') && (has('metrics.jsonl') || has('checkpoints'))) return 'a training run';
+  if (names.some((name) => /^trial-\d+$/.test(name))) return 'the trials of a fine-tuning';
+  return `other files: ${abridged(names)}`;
+}
+
+/**
+ * Looks at what a store would be made of and in, before anything is written.
+ * @param inputs files and folders that it is made from, which exist
+ * @throws UserError of kind `usage` for a place among the inputs or around them, and for a folder that holds something else
+ */
+export function checkStoreFolder(out: string, inputs: readonly string[], wanted: StoreKind): void {
+  for (const input of inputs) {
+    const relation = relationOf(out, input);
+    if (relation)
+      throw new UserError('usage', {
+        what: `the store would be ${relation}`,
+        where: out,
+        got: `input ${input}`,
+        expected: 'a folder of its own',
+        fix: 'choose another folder for the store',
+      });
+  }
+  let content: string | null;
+  try {
+    content = existsSync(out) ? otherContent(out, wanted) : null;
+  } catch (error) {
+    throw fromSystemError(error, out);
+  }
+  if (content === null) return;
+  throw new UserError('usage', {
+    what: `this folder holds ${content}`,
+    where: out,
+    expected: `a new folder, an empty one, or one of ${wanted} to go on with`,
+    fix: 'choose another folder for the store',
+  });
+}
+
+function relationOf(out: string, input: string): string | null {
+  if (isInside(input, out)) return 'around its own input';
+  if (isFile(input)) return null;
+  if (isSame(input, out)) return 'the same folder as its input';
+  return isInside(out, input) ? 'inside the folder that it is made from' : null;
+}
+
+const isFile = (path: string): boolean => {
+  try {
+    return !statSync(path).isDirectory();
+  } catch (error) {
+    throw fromSystemError(error, path);
+  }
+};
+
+/**
+ * Writes into a store; where that fails, what was half written by any thread is gone afterwards.
+ * @param write ends no earlier than its last thread
+ */
+export async function tidied<T>(folder: string, write: () => Promise<T>): Promise<T> {
+  removeLeftovers(folder);
+  try {
+    return await write();
+  } catch (error) {
+    try {
+      removeLeftovers(folder);
+    } catch {} // the folder is gone or read-only: the first error says more
+    throw error;
+  }
+}

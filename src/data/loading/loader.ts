@@ -1,0 +1,61 @@
+import { UserError } from '../../errors.js';
+import { startThreads } from '../../worker.js';
+import type { Split } from '../store/tile-source.js';
+import { openTileStore, type TileStore, tilesOf } from '../store/tiles.js';
+import { type Batch, batchPlan, checkWholeSize, loadBatch, type SamplingOptions } from './batches.js';
+import { type Loader, readAhead } from './read-ahead.js';
+
+export { type Batch, batchPlan, type SamplingOptions, validationBatches } from './batches.js';
+
+/** What a thread needs to know to load any batch. */
+export interface LoaderJob extends SamplingOptions {
+  readonly store: TileStore;
+  readonly split: Split;
+}
+
+/** Plans and loads one batch of a job. */
+export function loadPlanned({ store, split, ...options }: LoaderJob, index: number): Batch {
+  const samples = batchPlan(index, store[split].length, options);
+  return loadBatch(tilesOf(store, split), split, options, samples, index);
+}
+
+export interface LoaderOptions extends SamplingOptions {
+  /** Folder of a tile store. */
+  readonly store: string;
+  readonly split: Split;
+  /** Threads that read ahead; 0 reads in the calling thread, on demand. */
+  readonly workers: number;
+  /** Batches that are read ahead at most, by all threads together. */
+  readonly ahead: number;
+  /** Index of the batch to begin with: 0, or where an interrupted run goes on. */
+  readonly firstBatch: number;
+}
+
+/**
+ * Opens an endless sequence of batches, which depends on seed and store only, not on the number of threads.
+ * @throws UserError of kind `data` for a bad store or an empty split, `config` when the wholes do not suit the tiles
+ * @example
+ * const loader = openLoader({
+ *   ...{ store: 'tiles', split: 'train', proxy: 'parts2whole', batch: 16, wholeSize: [32, 32, 16], seed: 1 },
+ *   ...{ part: config.part, window: config.hu, intensity: 0, paired: false, workers: 1, ahead: 2, firstBatch: 0 },
+ * });
+ * const batch = await loader.next();
+ * await loader.close();
+ */
+export function openLoader(options: LoaderOptions): Loader<Batch> {
+  const { workers, ahead, firstBatch, store: folder, ...sampling } = options;
+  const store = openTileStore(folder);
+  checkWholeSize(store.size, sampling.wholeSize);
+  if (store[sampling.split].length === 0) {
+    throw new UserError('data', { what: `the store has no ${sampling.split} tiles`, where: folder });
+  }
+  const job: LoaderJob = { ...sampling, store };
+  const threads =
+    workers === 0 ? null : startThreads<number, Batch>(import.meta.url, './loader.worker', job, workers);
+  return readAhead({
+    load: threads ? threads.ask : async (batch) => loadPlanned(job, batch),
+    ahead: workers === 0 ? 0 : Math.max(1, ahead),
+    firstBatch,
+    close: async () => threads?.close(),
+  });
+}

@@ -1,0 +1,67 @@
+import { checkHolds, readBlock } from './file.js';
+import { notAScan, type ScanExtension, scanExtension } from './find.js';
+import { openMetaImage } from './metaimage.js';
+import { openNifti } from './nifti.js';
+import { inCOrder, openNpy } from './npy.js';
+import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
+import { printable } from './unreadable.js';
+import type { Volume } from './volume.js';
+import { VoxelBuilder } from './voxel-builder.js';
+
+export { findScans, SCAN_EXTENSIONS } from './find.js';
+export type { ScanHeader } from './scan.js';
+
+/** One row a format: a new one needs a function that finds out where and how its voxels are stored. */
+const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredScan>>> = {
+  '.mhd': openMetaImage,
+  '.mha': openMetaImage,
+  '.nii': openNifti,
+  '.nii.gz': openNifti,
+  '.hdr': openNifti,
+  '.img': openNifti,
+  '.npy': openNpy,
+};
+
+/**
+ * Reads a scan of any supported format, chosen by the extension.
+ * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers,
+ *   `beyondInt16` those whose HU do not fit int16
+ * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
+ *   of kind `disk` when it cannot be read
+ * @example
+ * const volume = orientLPS(await readVolume('scan.nii.gz'));
+ */
+export async function readVolume(path: string): Promise<Volume> {
+  const scan = await openScan(path);
+  const bytes = voxelBytes(scan) / scan.blocks.length;
+  for (const block of scan.blocks) await checkHolds(block, bytes);
+  const builder = new VoxelBuilder(scan.blocks[0]!.path, scan);
+  for (const block of scan.blocks) {
+    for await (const piece of readBlock(block, bytes)) builder.write(piece);
+  }
+  const volume = builder.finish();
+  if (!scan.fortranOrder) return volume;
+  const [x, y, z] = volume.size;
+  return { ...volume, voxels: inCOrder(volume.voxels, [z, y, x]) };
+}
+
+/** All files that a scan is read from, the one that it goes by first. @throws UserError as {@link readVolume} */
+export const scanFiles = async (path: string): Promise<readonly string[]> => (await openScan(path)).files;
+
+/**
+ * Reads what the header of a scan says, without the voxels.
+ * @throws UserError as {@link readVolume}
+ * @example
+ * const { format, grid } = await readScanHeader('scan.nii.gz');
+ */
+export async function readScanHeader(path: string): Promise<ScanHeader> {
+  const { format, elementType, grid, fields } = await openScan(path);
+  const texts = Object.entries(fields).map(([name, text]) => [name, printable(text)]);
+  return { format, elementType, grid, fields: Object.fromEntries(texts) };
+}
+
+async function openScan(path: string): Promise<StoredScan> {
+  const extension = scanExtension(path);
+  if (!extension) throw notAScan(path);
+  return OPENERS[extension](path);
+}

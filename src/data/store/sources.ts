@@ -1,0 +1,61 @@
+/** The scans that a tile store is made from: their names, and the files that they lie in. */
+import { realpathSync, statSync } from 'node:fs';
+import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { fromSystemError } from '../../errors.js';
+import { scanExtension } from '../scan/find.js';
+import { scanFiles } from '../scan/index.js';
+import type { SourceFile } from './writer.js';
+
+/** Where a path leads to, links followed as far as it exists. */
+function realPath(path: string): string {
+  const absolute = resolve(path);
+  try {
+    return realpathSync(absolute);
+  } catch {
+    const parent = dirname(absolute);
+    return parent === absolute ? absolute : join(realPath(parent), basename(absolute));
+  }
+}
+
+/** Whether a path is below a folder; neither need exist. */
+export const isInside = (path: string, folder: string): boolean =>
+  realPath(path).startsWith(realPath(folder).replace(/[/\\]*$/, sep));
+
+/** Whether two paths lead to the same place; neither need exist. */
+export const isSame = (one: string, other: string): boolean => realPath(one) === realPath(other);
+
+/**
+ * Gives each scan a name of its own: its file's, without extension, or where several have the same, its path from
+ * the folder that all scans have in common. The first of these that no other scan could have is taken.
+ * @returns paths by name, in the order given
+ */
+export function identifyScans(paths: readonly string[]): Map<string, string> {
+  const common = commonFolder(paths);
+  const candidates = paths.map((path) => {
+    const whole = relative(common, resolve(path)).split(sep).join('/');
+    const bare = whole.slice(0, whole.length - (scanExtension(path)?.length ?? 0));
+    return [...new Set([basename(bare), bare, whole])];
+  });
+  const claims = new Map<string, number>();
+  for (const name of candidates.flat()) claims.set(name, (claims.get(name) ?? 0) + 1);
+  const names = candidates.map((own) => own.find((name) => claims.get(name) === 1) ?? own.at(-1)!);
+  return new Map(paths.map((path, i) => [names[i]!, path]));
+}
+
+function commonFolder(paths: readonly string[]): string {
+  const [first = [], ...others] = paths.map((path) => dirname(resolve(path)).split(sep));
+  const differing = first.findIndex((name, i) => others.some((other) => other[i] !== name));
+  return (differing < 0 ? first : first.slice(0, differing)).join(sep) || sep;
+}
+
+/** The files that a scan lies in, as they are now. */
+export async function sourceFiles(path: string): Promise<SourceFile[]> {
+  return (await scanFiles(path)).map((file) => {
+    try {
+      const { size, mtimeMs } = statSync(file);
+      return { name: basename(file), bytes: size, modifiedMs: mtimeMs };
+    } catch (error) {
+      throw fromSystemError(error, file);
+    }
+  });
+}

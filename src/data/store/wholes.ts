@@ -1,0 +1,21 @@
+import type { XYZ } from '../scan/volume.js';
+import { averagingFactors, clippedAverage } from './block-mean.js';
+import type { TileSource } from './tile-source.js';
+
+/** HU that become 0 and 1. */
+export interface HuWindow {
+  readonly low: number;
+  readonly high: number;
+}
+
+/**
+ * A tile as the whole that a network is to make: averaged, in [0, 1], [D, H, W].
+ * @param tile its number
+ * @param size of the whole, of which the tile is an integer multiple along each axis
+ * @throws UserError of kind `data` when it cannot be read
+ */
+export function readWhole(tiles: TileSource, tile: number, size: XYZ, window: HuWindow): Float32Array {
+  const factors = averagingFactors(tiles.size, size)!;
+  const hu = clippedAverage(tiles.read(tile), tiles.size, factors, window);
+  return hu.map((value) => (value - window.low) / (window.high - window.low));
+}

@@ -1,0 +1,92 @@
+import { byTable } from '../../graphs/forms/choice.js';
+import { fastForms, gpuForms, plainForms } from '../../graphs/forms/index.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
+import { type Lowering, lower } from '../../graphs/forms/lower.js';
+import type { Objective } from '../../graphs/objectives/objective.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { GraphError } from '../../graphs/onnx/types.js';
+import { floatInputs } from '../../graphs/passes/float-inputs.js';
+import type { BuiltGraph } from '../../graphs/programs/built.js';
+import { evaluationGraph } from '../../graphs/programs/evaluation.js';
+import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/programs/training.js';
+import { microBatches, type TrainingConfig } from '../config/training.js';
+import { UserError } from '../errors.js';
+import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
+import { blockedLayout } from './blocked-layout.js';
+
+/** What is trained: its objective for any number of samples at once. */
+export type Workload = (samples: number) => Objective;
+
+/** The graphs of a run, by name. */
+export type GraphKind = 'step' | 'accumulate' | 'apply' | 'gradient' | 'evaluation';
+
+/** @throws UserError when options that only meet in the graph do not go together */
+export function built(what: string, build: () => BuiltGraph): BuiltGraph {
+  try {
+    return build();
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new UserError('config', { what: error.message, where: `the ${what} graph`, cause: error });
+  }
+}
+
+/** Builds one of a run's graphs, before lowering. @throws UserError when the data do not suit the configuration */
+export function buildGraph(kind: GraphKind, workload: Workload, config: TrainingConfig): BuiltGraph {
+  const { size, count } = microBatches(config);
+  const objective = workload(size);
+  const build = {
+    step: () => stepGraph(objective, config),
+    accumulate: () => accumulateGraph(objective),
+    apply: () => applyGraph(objective, config, count),
+    gradient: () => gradientGraph(objective),
+    evaluation: () => evaluationGraph(objective),
+  };
+  return built(kind, build[kind]);
+}
+
+/** How a run's graphs are lowered where only the standard's operators may be used. */
+export const portable = ({ forms }: Pick<TrainingConfig, 'forms'>): Lowering => ({
+  choose: forms === 'plain' ? plainForms : fastForms,
+});
+
+export const runsOnGpu = ({ provider }: Engine): boolean => provider.startsWith('cuda');
+
+/**
+ * How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. What
+ * has not been tuned takes the forms that are known to be fast.
+ */
+export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine: Engine): Promise<Lowering> {
+  if (config.forms === 'plain') return portable(config);
+  if (runsOnGpu(engine)) return { choose: gpuForms };
+  const blocked = await blockedLayout(engine);
+  return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, blocked };
+}
+
+/** Lowers a graph, and encodes it as a model. */
+export const encodeGraph = ({ graph }: BuiltGraph, lowering: Lowering): Uint8Array =>
+  encodeModel(toModel(lower(graph, lowering)));
+
+/** How a run's graphs are loaded: forms for the very engine leave nothing to rewrite. */
+export const sessionOptions = (
+  { threads }: Pick<TrainingConfig, 'threads'>,
+  blocked: BlockedLayout | null,
+): SessionOptions => ({
+  threads,
+  rewrite: blocked ? 'nothing' : 'all',
+});
+
+/** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
+export async function loadGraph(
+  built: BuiltGraph,
+  config: Pick<TrainingConfig, 'forms' | 'threads'>,
+  engine: Engine,
+): Promise<Session> {
+  const lowering = await loweringFor(config, engine);
+  // WebGPU has no integers of 16 bits; its engine hands floats over.
+  const graph = engine.provider === 'webgpu' ? floatInputs(built.graph) : built.graph;
+  return engine.load(
+    encodeGraph({ ...built, graph }, lowering),
+    sessionOptions(config, lowering.blocked ?? null),
+  );
+}

@@ -1,0 +1,167 @@
+import { createHash } from 'node:crypto';
+import {
+  byTable,
+  chooseForms,
+  type FormTable,
+  type FormTimes,
+  knownForms,
+  type Pattern,
+  type Survey,
+  survey,
+  transferForms,
+} from '../../graphs/forms/choice.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
+import { lower } from '../../graphs/forms/lower.js';
+import { PRODUCER } from '../../graphs/onnx/model.js';
+import { summarize } from '../../graphs/onnx/summary.js';
+import type { Graph } from '../../graphs/onnx/types.js';
+import { microBatches, type TrainingConfig } from '../config/training.js';
+import { machineFacts } from '../machine.js';
+import { type Reporter, silent } from '../progress.js';
+import type { Engine } from '../runtime/engine.js';
+import { blockedLayout } from './blocked-layout.js';
+import { type FormCache, openFormCache } from './form-cache.js';
+import { timePattern } from './form-times.js';
+import { buildGraph, runsOnGpu, sessionOptions, type Workload } from './models.js';
+
+/** Runs of fewer steps than this would not win back what measuring takes. */
+const LEAST_STEPS = 1000;
+
+/** Times of larger steps are taken with fewer samples: forms are ranked alike, in a fraction of the time. */
+const MOST_FLOPS = 3e11;
+
+/** Rounds of each pattern, and by how much a form may be slower than another to stay in them. */
+const ROUNDS = 3;
+const SLOWEST = 1.5;
+
+/** A whole step in other forms than the best known ones must be this much faster: less may be chance. */
+const MARGIN = 1.02;
+
+/** What is to be chosen for a run. */
+interface Task {
+  readonly blocked: BlockedLayout | null;
+  /** What a step runs, and the same for the samples with which times are taken. */
+  readonly graph: Graph;
+  readonly timed: Graph;
+  readonly found: Survey;
+  readonly cache: FormCache;
+}
+
+/** The graph in which a run spends its time, for a number of samples. */
+function trainingGraph(workload: Workload, config: TrainingConfig, samples: number): Graph {
+  const { count } = microBatches(config);
+  const changed = { ...config, batch: samples * count, microBatch: samples };
+  return buildGraph(count === 1 ? 'step' : 'accumulate', workload, changed).graph;
+}
+
+function machineOf({ threads }: TrainingConfig, engine: Engine, blocked: BlockedLayout | null) {
+  const { cpu, features, cores, platform } = machineFacts();
+  return {
+    ...{ cpu, features, cores, platform, threads },
+    engine: `${engine.name} ${engine.provider}`,
+    ...(blocked ?? {}),
+    version: PRODUCER.version,
+  };
+}
+
+const isKnown = (times: FormTimes, { key, graphs }: Pattern) =>
+  Object.keys(graphs).every((name) => times[key]?.[name] !== undefined);
+
+async function prepare(
+  workload: Workload,
+  config: TrainingConfig,
+  engine: Engine,
+  log: (line: string) => void,
+): Promise<Task> {
+  const blocked = await blockedLayout(engine);
+  const { size } = microBatches(config);
+  const graph = trainingGraph(workload, config, size);
+  const { flops } = summarize(graph);
+  const samples = Math.max(1, Math.min(size, Math.floor((size * MOST_FLOPS) / flops)));
+  const timed = samples === size ? graph : trainingGraph(workload, config, samples);
+  const cache = openFormCache(machineOf(config, engine, blocked), log);
+  return { blocked, graph, timed, found: survey(timed, blocked), cache };
+}
+
+/** Two choices for the whole graph. */
+function contest({ timed, blocked }: Task, known: FormTable, chosen: FormTable): Pattern {
+  const lowered = (table: FormTable) => lower(timed, { choose: byTable(table), blocked });
+  const key = `whole ${createHash('sha256').update(JSON.stringify(chosen)).digest('hex').slice(0, 16)}`;
+  return { key, graphs: { known: lowered(known), chosen: lowered(chosen) } };
+}
+
+/**
+ * The fastest forms by some times, or what must be timed first. What wins call by call must also win as a whole: alone,
+ * a call finds its operands in the cache, and a machine may be busy for a moment.
+ */
+function decide(task: Task, times: FormTimes): { table: FormTable } | { missing: Pattern[] } {
+  const missing = task.found.patterns.filter((pattern) => !isKnown(times, pattern));
+  if (missing.length > 0) return { missing };
+  const [known, chosen] = [knownForms(task.found), chooseForms(task.found, times)];
+  const transferred = (table: FormTable) => ({
+    table: transferForms(table, [task.timed, task.graph], task.blocked),
+  });
+  if (Object.keys(known).every((key) => known[key] === chosen[key])) return transferred(known);
+  const whole = contest(task, known, chosen);
+  if (!isKnown(times, whole)) return { missing: [whole] };
+  const seconds = times[whole.key]!;
+  return transferred(seconds.chosen! * MARGIN < seconds.known! ? chosen : known);
+}
+
+/** The fastest forms for a run on this machine, if all that decides it has been measured before. */
+export async function measuredForms(
+  workload: Workload,
+  config: TrainingConfig,
+  engine: Engine,
+): Promise<FormTable | null> {
+  const task = await prepare(workload, config, engine, () => {});
+  const decision = decide(task, task.cache.read());
+  return 'table' in decision ? decision.table : null;
+}
+
+/** The fastest forms for a run on this machine: by what was measured before, and by measuring the rest now. */
+export async function tuneForms(
+  workload: Workload,
+  config: TrainingConfig,
+  engine: Engine,
+  reporter: Reporter,
+  time = timePattern,
+): Promise<FormTable> {
+  const task = await prepare(workload, config, engine, reporter.log);
+  const session = sessionOptions(config, task.blocked);
+  let times = task.cache.read();
+  for (;;) {
+    const decision = decide(task, times);
+    if ('table' in decision) return decision.table;
+    const { missing } = decision;
+    const progress = reporter.start({ label: 'choosing forms', total: missing.length, unit: 'patterns' });
+    const found: Record<string, Record<string, number>> = {};
+    try {
+      for (const [i, pattern] of missing.entries()) {
+        const laps = await time(pattern, engine, { session, rounds: ROUNDS, slowest: SLOWEST });
+        const shortest = Object.entries(laps).map(([name, seconds]) => [name, Math.min(...seconds)]);
+        found[pattern.key] = Object.fromEntries(shortest) as Record<string, number>;
+        progress.update(i + 1);
+      }
+    } finally {
+      progress.stop();
+    }
+    task.cache.add(found);
+    times = { ...times, ...found };
+  }
+}
+
+/** The configuration with its forms chosen: `auto` and `tuned` do not occur in it. */
+export async function withChosenForms<C extends TrainingConfig>(
+  workload: Workload,
+  config: C,
+  engine: Engine,
+  reporter: Reporter = silent,
+): Promise<C> {
+  const { forms, steps } = config;
+  if (forms !== 'auto' && forms !== 'tuned') return config;
+  // What is measured would be the way of the operands to the GPU: its forms were chosen once for all.
+  if (runsOnGpu(engine)) return { ...config, forms: 'fast' };
+  if (forms === 'auto' && steps < LEAST_STEPS) return { ...config, forms: 'fast' };
+  return { ...config, forms: await tuneForms(workload, config, engine, reporter) };
+}

@@ -1,0 +1,43 @@
+import { existsSync } from 'node:fs';
+import { UserError } from '../errors.js';
+import { plateauStart } from '../train/schedule.js';
+import type { State } from '../train/stepper.js';
+import { insideRun } from '../train/train-run.js';
+import { checkpointPath, saveCheckpoint, type TrainState } from './checkpoint.js';
+import { configPath, type FinetuneRunFacts, type RunFacts, writeRun } from './run.js';
+
+/**
+ * Makes a run of weights that come from elsewhere: its best and last checkpoint, from which it can be exported, fine-tuned
+ * from, and reported on.
+ * @param purpose the command, for whoever waits for the folder's lock
+ * @throws UserError when there is a run in the folder already, or the disk is full
+ */
+export async function makeRun(
+  run: string,
+  purpose: string,
+  facts: RunFacts | FinetuneRunFacts,
+  tensors: State,
+  origin: Pick<TrainState, 'step' | 'samples' | 'networkHash' | 'dataHash'>,
+): Promise<void> {
+  await insideRun(run, purpose, async () => {
+    if (existsSync(configPath(run)))
+      throw new UserError('run', {
+        what: 'there is a run in this folder already',
+        where: run,
+        fix: 'choose another folder',
+      });
+    const state: TrainState = {
+      ...origin,
+      epoch: 0,
+      schedule: plateauStart(facts.config.learningRate),
+      best: null,
+      flatValidations: 0,
+      stopped: false,
+      metricsBytes: 0,
+      seed: facts.config.seed,
+    };
+    for (const name of ['best', 'last'] as const) saveCheckpoint(checkpointPath(run, name), tensors, state);
+    // Last: what has it is a run.
+    writeRun(run, facts);
+  });
+}

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { checkFinetuneConfig, type FinetuneConfig } from '../config/finetuning.js';
+import { type Config, checkConfig } from '../config/pretraining.js';
+import { sizeSchema } from '../config/training.js';
+import { type SampleFormat, sampleFormatSchema } from '../data/samples/manifest.js';
+import type { XYZ } from '../data/scan/volume.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
+
+/** What the config.json of a pre-training run says. */
+export interface RunFacts {
+  /** Folder of the tile store, as it was given. */
+  readonly data: string;
+  /** Voxels of its tiles, x×y×z. */
+  readonly tile: XYZ;
+  readonly config: Config;
+}
+
+/** What the config.json of a fine-tuning run says. */
+export interface FinetuneRunFacts {
+  /** Folder of the sample store, as it was given. */
+  readonly data: string;
+  /** What its samples are. */
+  readonly format: SampleFormat;
+  readonly config: FinetuneConfig;
+}
+
+export const configPath = (run: string): string => join(run, 'config.json');
+
+/** Writes config.json: where the data are, then every key of the resolved configuration. */
+export function writeRun(run: string, { config, ...facts }: RunFacts | FinetuneRunFacts): void {
+  writeFileAtomic(configPath(run), `${JSON.stringify({ ...facts, ...config }, null, 2)}\n`);
+}
+
+function readJson(run: string): Record<string, unknown> {
+  const path = configPath(run);
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    throw new UserError('run', {
+      what: 'this folder holds no run',
+      where: run,
+      expected: 'a folder that `p2w pretrain --out` or a trial of `p2w finetune --out` made',
+      cause: fromSystemError(error, path),
+    });
+  }
+  try {
+    return { ...(JSON.parse(text) as Record<string, unknown>) };
+  } catch (cause) {
+    throw new UserError('run', { what: 'the configuration of the run is damaged', where: path, cause });
+  }
+}
+
+/** Whether a folder holds a fine-tuning run. */
+export const isFinetuneRun = (run: string): boolean => 'kind' in readJson(run);
+
+/** What a pre-training run was started with. @throws UserError when the folder holds none, or its configuration is damaged */
+export function readRun(run: string): RunFacts {
+  const path = configPath(run);
+  // The window was called `hu` as long as there was nothing else.
+  const { data, tile, hu, ...settings } = readJson(run);
+  const config = hu === undefined ? settings : { window: hu, ...settings };
+  if ('kind' in config)
+    throw new UserError('run', {
+      what: 'this is a fine-tuning run',
+      where: run,
+      expected: 'a run of `p2w pretrain`',
+    });
+  const size = sizeSchema.safeParse(tile);
+  if (!size.success)
+    throw new UserError('run', {
+      what: 'the configuration of the run is damaged',
+      where: path,
+      got: `tile: ${JSON.stringify(tile)}`,
+    });
+  return { data: String(data), tile: size.data as XYZ, config: checkConfig(config, path) };
+}
+
+/** What a fine-tuning run was started with. @throws UserError as {@link readRun} */
+export function readFinetuneRun(run: string): FinetuneRunFacts {
+  const { data, format, ...config } = readJson(run);
+  const samples = sampleFormatSchema.safeParse(format);
+  if (!samples.success)
+    throw new UserError('run', {
+      what: 'the configuration of the run is damaged',
+      where: configPath(run),
+      got: `format: ${samples.error.issues[0]?.message}`,
+    });
+  return {
+    data: String(data),
+    format: samples.data,
+    config: checkFinetuneConfig(config, configPath(run)),
+  };
+}
+
+/** Keys that may change when a run goes on. */
+const FREE: readonly string[] = ['steps', 'workers'];
+
+/** What tells one run from another, and stays the same when it goes on: its configuration, and a hash of its data. */
+export function runHash(config: object, dataHash: string): string {
+  const kept = Object.entries(config).filter(([key]) => !FREE.includes(key));
+  return createHash('sha256')
+    .update(JSON.stringify([kept, dataHash]))
+    .digest('hex');
+}
+
+/** @throws UserError naming what differs from what a run was started with */
+export function refuseChanges(run: string, saved: object, wanted: object): void {
+  const text = (config: object, key: string) => JSON.stringify((config as Record<string, unknown>)[key]);
+  const changed = Object.keys(saved).filter(
+    (key) => !FREE.includes(key) && text(saved, key) !== text(wanted, key),
+  );
+  if (changed.length === 0) return;
+  throw new UserError('config', {
+    what: `a run goes on as it was started, but these differ: ${changed.join(', ')}`,
+    where: configPath(run),
+    fix: 'leave these flags out, or start a new run in another folder',
+  });
+}

@@ -1,0 +1,165 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { sizeOf } from '../../graphs/onnx/types.js';
+import { decodeCheckpoint, encodeCheckpoint } from '../../graphs/ort-training/checkpoint.js';
+import { writeArtifacts } from '../../src/commands/artifacts.js';
+import { importArtifacts } from '../../src/commands/artifacts-import.js';
+import type { ArtifactsManifest } from '../../src/commands/artifacts-manifest.js';
+import { pretrain } from '../../src/commands/pretrain.js';
+import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import type { EngineTensor } from '../../src/runtime/engine.js';
+import { wasmTrainingSession } from '../../src/runtime/web-node.js';
+import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { noise } from '../graphs/run.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const SETTINGS = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'];
+const manifestOf = (name: string) =>
+  JSON.parse(readFileSync(at(`${name}/manifest.json`), 'utf8')) as ArtifactsManifest;
+const file = (name: string) => new Uint8Array(readFileSync(at(name)));
+
+beforeAll(async () => {
+  await sampleStore(at('tiles'));
+  await pretrain({
+    data: at('tiles'),
+    out: at('run'),
+    settings: [...SETTINGS, 'validation.every=10'],
+    flags: { steps: 3 },
+  });
+});
+
+/** Runs a training step on artifacts, on zeros and ones. */
+async function trainOnce(name: string, steps: number): Promise<number[]> {
+  const { inputs } = manifestOf(name);
+  const session = await wasmTrainingSession({
+    training: file(`${name}/training_model.onnx`),
+    evaluation: file(`${name}/eval_model.onnx`),
+    optimizer: file(`${name}/optimizer_model.onnx`),
+    checkpoint: file(`${name}/checkpoint`),
+  });
+  const feeds = Object.fromEntries(
+    inputs.map(({ name: input, type, shape }): [string, EngineTensor] => {
+      const count = sizeOf(shape);
+      const wave = noise(count, 5, 500);
+      const data =
+        type === 'int16'
+          ? Int16Array.from(wave)
+          : type === 'uint8'
+            ? Uint8Array.from(wave, (v) => (v > 0 ? 1 : 0))
+            : type === 'int32'
+              ? Int32Array.from(wave, (_, i) => i % 3)
+              : Float32Array.from(wave, (_, i) => (input === 'sample_weight' ? 1 : i % 2));
+      return [input, { type: type as 'float32', shape, data }];
+    }),
+  );
+  const losses: number[] = [];
+  for (let step = 0; step < steps; step++) {
+    losses.push((await session.accumulate(feeds)).loss!.data[0] as number);
+    await session.update();
+  }
+  losses.push((await session.evaluate(feeds)).loss!.data[0] as number);
+  await session.release();
+  return losses;
+}
+
+describe('artifacts', () => {
+  test('of preset tiny are the four files, a manifest and calls in every language', async () => {
+    const summary = await writeArtifacts({
+      preset: 'tiny',
+      settings: ['network.width=2', 'batch=2'],
+      out: at('tiny'),
+    });
+    expect(summary).toMatchObject({ task: 'pretrain', step: 0 });
+    for (const name of ['training_model', 'eval_model', 'optimizer_model', 'weights_model'])
+      expect(decodeModel(file(`tiny/${name}.onnx`)).graph.nodes.length).toBeGreaterThan(0);
+    const { inputs, parameters } = manifestOf('tiny');
+    expect(inputs.map(({ name }) => name)).toEqual([
+      'tile',
+      'part_depth',
+      'part_height',
+      'part_width',
+      'part_box',
+    ]);
+    const { trainable, frozen } = decodeCheckpoint(file('tiny/checkpoint'));
+    expect(trainable.length + frozen.length).toBe(parameters.length);
+    const readme = readFileSync(at('tiny/README.md'), 'utf8');
+    for (const language of ['Python', 'C++', 'C#', 'Java', 'Swift', 'JavaScript'])
+      expect(readme).toContain(`\n${language}`);
+    expect(readme).not.toContain('undefined');
+  });
+
+  test.each([
+    ['classify', ['a', 'b']],
+    ['classify', ['a', 'b', 'c']],
+    ['segment', ['a']],
+  ] as const)('train to %s %s, from a pre-trained encoder', async (task, classes) => {
+    const name = `${task}-${classes.length}`;
+    await writeArtifacts({
+      run: at('run'),
+      task,
+      classes,
+      settings: ['batch=4', ...(task === 'classify' ? ['hidden=4'] : [])],
+      out: at(name),
+    });
+    const encoder = loadCheckpoint(checkpointPath(at('run'), 'best')).tensors.get('encoder.0.conv1.weight')!;
+    const { trainable } = decodeCheckpoint(file(`${name}/checkpoint`));
+    expect(trainable.find((t) => t.name === 'encoder.0.conv1.weight')!.data).toEqual(encoder.data);
+    const losses = await trainOnce(name, 8);
+    expect(losses.at(-2)!).toBeLessThan(losses[0]!);
+  });
+
+  test('bring a run back as it was, with the moments of its optimiser', async () => {
+    await writeArtifacts({ run: at('run'), out: at('round') });
+    const summary = await importArtifacts({ artifacts: at('round'), out: at('back') });
+    expect(summary).toEqual({ run: at('back'), task: 'pretrain', step: 3 });
+    const [before, after] = ['run', 'back'].map((name) => loadCheckpoint(checkpointPath(at(name), 'last')));
+    expect([...after!.tensors.keys()].sort()).toEqual([...before!.tensors.keys()].sort());
+    for (const [name, { data }] of before!.tensors) expect(after!.tensors.get(name)!.data).toEqual(data);
+    // It goes on where it was: on the same data, for more steps.
+    const resumed = await pretrain({ out: at('back'), resume: true, flags: { steps: 4 } });
+    expect(resumed).toMatchObject({ from: 3, step: 4 });
+  });
+
+  test('name what is wrong with a checkpoint, and make no run of it', async () => {
+    await writeArtifacts({ run: at('run'), out: at('wrong') });
+    const attempt = (content: Uint8Array) => {
+      writeFileSync(at('other'), content);
+      return importArtifacts({ artifacts: at('wrong'), checkpoint: at('other'), out: at('none') });
+    };
+    const whole = decodeCheckpoint(file('wrong/checkpoint'));
+    await expect(attempt(file('wrong/checkpoint').subarray(0, 1000))).rejects.toThrow(
+      /points beyond its end/,
+    );
+    await expect(attempt(encodeCheckpoint({ ...whole, frozen: [] }))).rejects.toThrow(
+      /of another network[\s\S]*running_mean is missing/,
+    );
+    await expect(attempt(Uint8Array.of(1))).rejects.toThrow(/no checkpoint of ONNX Runtime/);
+    await expect(importArtifacts({ artifacts: at('nowhere'), out: at('none') })).rejects.toThrow(/nowhere/);
+    expect(existsSync(at('none/config.json'))).toBe(false);
+    await expect(importArtifacts({ artifacts: at('wrong'), out: at('run') })).rejects.toThrow(
+      /there is a run in this folder already/,
+    );
+  });
+
+  test.each([
+    [{ settings: ['optimizer={"name":"sgd","momentum":0.9}'] }, /SGD has no momentum[\s\S]*--optimizer sgd/],
+    [{ settings: ['optimizer.weightDecay=0.1'] }, /weight decay is another than Adam’s/],
+    [{ warmup: 10, decayTo: 5 }, /cannot have fallen to 0 before it has risen/],
+    [{ warmup: -3 }, /--warmup: this must be an integer of at least 0/],
+    [{ task: 'classify' as const, classes: ['lung'] }, /classes: to classify is to tell two classes or more/],
+    [{ task: 'segment' as const, classes: ['lung', 'lung'] }, /classes: two classes have the same name/],
+  ])('refuse %j, saying why', async (options, message) => {
+    await expect(writeArtifacts({ preset: 'tiny', ...options, out: at('refused') })).rejects.toThrow(message);
+    expect(existsSync(at('refused'))).toBe(false);
+  });
+
+  test('refuse another task than that of a fine-tuning run', async () => {
+    await importArtifacts({ artifacts: at('segment-1'), out: at('segmenter') });
+    await expect(
+      writeArtifacts({ run: at('segmenter'), task: 'classify', out: at('refused') }),
+    ).rejects.toThrow(/trained for something else[\s\S]*segment/);
+  });
+});

@@ -1,0 +1,168 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { writeArtifacts } from '../../src/commands/artifacts.js';
+import { importArtifacts } from '../../src/commands/artifacts-import.js';
+import { average } from '../../src/commands/average.js';
+import { exportModel } from '../../src/commands/export.js';
+import { pretrain } from '../../src/commands/pretrain.js';
+import {
+  type Checkpoint,
+  checkpointPath,
+  loadCheckpoint,
+  saveCheckpoint,
+} from '../../src/runs/checkpoint.js';
+import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { lastJson, p2w } from './cli.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const SETTINGS = [
+  ...['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'],
+  ...['validation.every=5', 'network.norm.momentum=0.5'],
+];
+const train = (name: string, flags: Record<string, unknown>, settings: readonly string[] = []) =>
+  pretrain({
+    data: at('tiles'),
+    out: at(name),
+    settings: [...SETTINGS, ...settings],
+    flags: { steps: 5, ...flags },
+  });
+const last = (name: string): Checkpoint => loadCheckpoint(checkpointPath(at(name), 'last'));
+const values = ({ tensors }: Checkpoint, name: string) => tensors.get(name)!.data as Float32Array;
+
+beforeAll(async () => {
+  await sampleStore(at('tiles'));
+  await train('north', { seed: 1 });
+  await train('south', { seed: 2 });
+  await average({ runs: [at('north'), at('south')], out: at('round-1'), weights: [1, 3] });
+});
+
+describe('the average of two runs', () => {
+  test('is the mean by weight of their last checkpoints; the optimiser begins anew', () => {
+    const [north, south, made] = [last('north'), last('south'), last('round-1')];
+    expect([...made.tensors.keys()]).toEqual([...north.tensors.keys()]);
+    for (const [name, { shape }] of made.tensors) {
+      const [a, b, c] = [values(north, name), values(south, name), values(made, name)];
+      expect(shape).toEqual(north.tensors.get(name)!.shape);
+      if (name.startsWith('optimizer.')) expect(c.every((v) => v === 0)).toBe(true);
+      else if (name.endsWith('.running_var')) {
+        const mean = name.replace('running_var', 'running_mean');
+        const apart = values(north, mean).map((v, i) => (v - values(south, mean)[i]!) ** 2 * (3 / 16));
+        expect([...c]).toEqual([...c].map((_, i) => expect.closeTo((a[i]! + 3 * b[i]!) / 4 + apart[i]!, 5)));
+        expect(apart.some((v) => v > 0)).toBe(true);
+      } else expect([...c]).toEqual([...c].map((_, i) => expect.closeTo((a[i]! + 3 * b[i]!) / 4, 6)));
+    }
+    expect(made.state).toMatchObject({ step: 5, epoch: 0, best: null, samples: 2 * north.state.samples! });
+  });
+
+  test('counts runs by their training samples, and does not depend on their order', async () => {
+    const runs = [at('north'), at('south')];
+    const summary = await average({ runs, out: at('even') });
+    expect(summary.sites).toEqual([
+      { run: at('north'), step: 5, share: 0.5 },
+      { run: at('south'), step: 5, share: 0.5 },
+    ]);
+    await average({ runs: runs.toReversed(), out: at('turned') });
+    const [even, turned] = [last('even'), last('turned')];
+    for (const name of even.tensors.keys())
+      expect([...values(turned, name)]).toEqual([...values(even, name)].map((v) => expect.closeTo(v, 6)));
+  });
+
+  test('can be exported, and begins the next round with exactly its weights', async () => {
+    const { featureError } = await exportModel({ run: at('round-1'), out: at('encoder') });
+    expect(featureError).toBeLessThan(1e-4);
+
+    await train('next', { seed: 3, init: at('round-1'), steps: 1 }, ['learningRate=1e-30']);
+    const [made, next] = [last('round-1'), last('next')];
+    expect(values(next, 'encoder.0.conv1.weight')).toEqual(values(made, 'encoder.0.conv1.weight'));
+    expect(next.state.step).toBe(1);
+    await train('random', { seed: 3, steps: 1 }, ['learningRate=1e-30']);
+    expect(values(last('random'), 'encoder.0.conv1.weight')).not.toEqual(
+      values(made, 'encoder.0.conv1.weight'),
+    );
+
+    // The same weights from a file of them.
+    const init = at('encoder/weights.safetensors');
+    await expect(train('from-file', { seed: 3, init: at('nowhere'), steps: 1 })).rejects.toThrow(
+      /no weights/,
+    );
+    await train('from-file', { seed: 3, init, steps: 1 }, ['learningRate=1e-30']);
+    expect(last('from-file').tensors).toEqual(next.tensors);
+  });
+
+  test('a run that began with weights goes on to the bit', async () => {
+    const init = at('round-1');
+    await train('whole', { seed: 4, init, steps: 8 });
+    await train('halves', { seed: 4, init, steps: 4 });
+    await pretrain({ out: at('halves'), resume: true, flags: { steps: 8 } });
+    expect(last('halves').tensors).toEqual(last('whole').tensors);
+  });
+
+  test('p2w average says who counted how much', async () => {
+    const args = [at('north'), at('south'), '--weights', '1,3', '--out', at('by-cli')];
+    const { code, stdout } = await p2w(['average', ...args]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('25.0 %');
+    expect(last('by-cli').tensors).toEqual(last('round-1').tensors);
+    const json = lastJson(await p2w(['average', at('north'), at('south'), '--out', at('json'), '--json']));
+    expect(json).toMatchObject({ run: at('json'), sites: [{ share: 0.5 }, { share: 0.5 }] });
+  });
+});
+
+describe('is refused', () => {
+  const refused = async (options: Partial<Parameters<typeof average>[0]>, message: string | RegExp) => {
+    await expect(
+      average({ runs: [at('north'), at('south')], out: at('refused'), ...options }),
+    ).rejects.toThrow(message);
+    expect(existsSync(join(at('refused'), 'config.json'))).toBe(false);
+  };
+
+  test('for one run, or the same twice', async () => {
+    await refused({ runs: [at('north')] }, 'two runs or more');
+    await refused({ runs: [at('north'), at('north')] }, 'two runs or more');
+  });
+
+  test('for weights that are none', async () => {
+    for (const weights of [[1], [1, 0], [1, -1], [1, Number.NaN], [1, Number.POSITIVE_INFINITY]])
+      await refused({ weights }, 'every run needs a weight above 0');
+    const { code, stderr } = await p2w([
+      ...['average', at('north'), at('south'), '--weights', '1,much', '--out', at('refused')],
+    ]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('weights are numbers');
+  });
+
+  test('for runs of another network or other images', async () => {
+    await train('wide', { steps: 1 }, ['network.width=4']);
+    await refused({ runs: [at('north'), at('wide')] }, /network .*"width":4/);
+    await train('window', { steps: 1 }, ['window.high=500']);
+    await refused({ runs: [at('north'), at('window')] }, /window .*500/);
+  });
+
+  test('for weights that are not numbers', async () => {
+    await train('broken', { seed: 5 });
+    const { tensors, state } = last('broken');
+    values({ tensors, state }, 'encoder.0.conv1.weight')[0] = Number.NaN;
+    saveCheckpoint(checkpointPath(at('broken'), 'last'), tensors, state);
+    await refused({ runs: [at('north'), at('broken')] }, 'weights that are not numbers');
+  });
+
+  test('for a folder with a run, and a checkpoint that is not there', async () => {
+    await expect(average({ runs: [at('north'), at('south')], out: at('north') })).rejects.toThrow(
+      'there is a run in this folder already',
+    );
+    await refused({ checkpoint: 77 }, 'there is no such checkpoint');
+  });
+
+  test('for a run that does not know its samples, unless it is said how much it counts', async () => {
+    await writeArtifacts({ run: at('north'), out: at('artifacts') });
+    await importArtifacts({ artifacts: at('artifacts'), out: at('imported') });
+    const runs = [at('imported'), at('south')];
+    await refused({ runs }, 'how many samples this run was trained on is not known');
+    await average({ runs, out: at('said'), weights: [1, 3] });
+    expect(values(last('said'), 'encoder.0.conv1.weight')).toEqual(
+      values(last('round-1'), 'encoder.0.conv1.weight'),
+    );
+  });
+});

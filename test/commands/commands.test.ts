@@ -1,0 +1,234 @@
+import { execFileSync, spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { lastJson, p2w } from './cli.js';
+
+const folder = temporaryFolder();
+const ROOT = join(import.meta.dirname, '../..');
+
+/** The modules that a command line loads, one URL a line. */
+function loadedBy(args: readonly string[]): string {
+  const hooks = `import { writeSync } from 'node:fs';
+    export const load = (url, context, next) => (writeSync(2, url + '\\n'), next(url, context));`;
+  const url = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+  const register = url(`import { register } from 'node:module'; register(${JSON.stringify(url(hooks))});`);
+  return spawnSync(process.execPath, ['--import', register, 'dist/bin/p2w.js', ...args], {
+    cwd: ROOT,
+    encoding: 'utf8',
+  }).stderr;
+}
+
+const COMMANDS = [
+  'demo',
+  'phantom',
+  'prepare',
+  'pretrain',
+  'export',
+  'embed',
+  'evaluate',
+  'report',
+  'graph',
+  'inspect',
+  'doctor',
+  'bench',
+  'finetune',
+  'analyze',
+  'experiment',
+  'artifacts',
+  'average',
+];
+
+describe('p2w', () => {
+  test('lists all commands', async () => {
+    const { code, stdout } = await p2w(['--help']);
+    expect(code).toBe(0);
+    for (const name of COMMANDS) expect(stdout).toMatch(new RegExp(`p2w ${name}`));
+  });
+
+  test.each(COMMANDS)('%s --help shows options and examples', async (name) => {
+    const { code, stdout } = await p2w([name, '--help']);
+    expect(code).toBe(0);
+    expect(stdout).toContain('--json');
+    expect(stdout).toContain('Examples:');
+  });
+
+  test.each([
+    ['inspect', 'file'],
+    ['average', 'runs'],
+    ['bench', 'work'],
+    ['experiment', 'name'],
+    ['artifacts', 'action'],
+  ])('%s --help describes what it takes without a flag', async (name, positional) => {
+    expect((await p2w([name, '--help'])).stdout).toMatch(new RegExp(`Positionals:\n +${positional} +\\w`));
+  });
+
+  test.each([
+    [['--version'], []],
+    [['--help'], []],
+    [['inspect', '--help'], ['inspect']],
+  ])('%j loads no other command', (args, loaded) => {
+    const found = [...loadedBy(args).matchAll(/dist\/(.*)\.js/g)].map(([, file]) => file!);
+    expect(found.filter((file) => /^bin\/commands\//.test(file))).toEqual(
+      ['index', ...loaded].map((name) => `bin/commands/${name}`),
+    );
+    if (loaded.length === 0)
+      expect(found.filter((file) => /^(src|graphs)\//.test(file)).sort()).toEqual([
+        'src/errors',
+        'src/terminal',
+        'src/version',
+      ]);
+  });
+
+  test('runs from its sources, too', () => {
+    const { version } = JSON.parse(readFileSync(join(ROOT, 'package.json'), 'utf8'));
+    const run = (...args: string[]) => execFileSync(process.execPath, args, { cwd: ROOT, encoding: 'utf8' });
+    expect(run('--import', 'tsx', 'bin/p2w.ts', '--version')).toBe(`${version}\n`);
+    expect(run('dist/bin/p2w.js', '--version')).toBe(`${version}\n`);
+  });
+
+  test.each([
+    ['no command', [], /name a command/],
+    ['an unknown command', ['train'], /Unknown/],
+    ['an unknown flag', ['graph', '--presett', 'tiny'], /presett/],
+    ['a missing flag', ['pretrain', '--data', 'x'], /out/],
+    ['an unknown preset', ['graph', '--preset', 'huge'], /huge[\s\S]*tiny/],
+    ['a bad size', ['prepare', '--input', '.', '--out', 'x', '--size', '64x64'], /x×y×z/],
+    [
+      'text for a number',
+      ['pretrain', '--data', '.', '--out', 'x', '--steps', 'many'],
+      /--steps: .*a number[\s\S]*got: +many/,
+    ],
+    [
+      'a number without its digits',
+      ['prepare', '--input', '.', '--out', 'x', '--valFraction', 'a half'],
+      /got: +a half/,
+    ],
+    ['a negated value', ['pretrain', '--data', '.', '--no-out'], /--out: .*a value/],
+    [
+      'a value for a switch',
+      ['pretrain', '--out', 'x', '--resume=maybe'],
+      /--resume: .*no value[\s\S]*maybe/,
+    ],
+    ['a part of a value', ['pretrain', '--out.x', 'x'], /--out: .*a value/],
+    ['an option without its value', ['pretrain', '--data', '', '--out', 'x'], /--data: .*a value/],
+    ['a number that is left out', ['pretrain', '--data', '.', '--out', 'x', '--steps'], /--steps: .*a value/],
+    ['one option twice', ['graph', '--preset', 'tiny', '--preset', 'small'], /--preset: .*one value/],
+    [
+      'an experiment in no process',
+      ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
+      /--processes: this must be an integer of at least 1/,
+    ],
+    ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size is three integers/],
+    ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
+    [
+      'an input that is not there',
+      ['prepare', '--input', '/no/such/scan.mhd', '--out', 'x'],
+      /no\/such\/scan\.mhd/,
+    ],
+    ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /holds no run/],
+  ])('%s is one clear message on stderr, and an exit code', async (_, args, message) => {
+    const { code, stdout, stderr } = await p2w(args, folder);
+    expect([1, 2]).toContain(code);
+    expect(stdout).toBe('');
+    expect(stderr).toMatch(message);
+    expect(stderr).not.toMatch(/\n {4}at |internal error/);
+    expect(existsSync(join(folder, 'x'))).toBe(false);
+  });
+
+  test('--json gives errors as an object too', async () => {
+    const result = await p2w(['export', '--run', '/no/such/run', '--out', 'x', '--json'], folder);
+    expect(lastJson(result).error).toMatchObject({ kind: 'run', where: '/no/such/run' });
+  });
+});
+
+describe('p2w graph', () => {
+  test('prints layers, parameters, FLOPs and activation bytes', async () => {
+    const { code, stdout } = await p2w([
+      'graph',
+      '--preset',
+      'paper',
+      '--what',
+      'eval',
+      '--summary',
+      '--set',
+      'batch=1',
+    ]);
+    expect(code).toBe(0);
+    expect(stdout).toContain('13,997,825 trainable parameters');
+    expect(stdout).toMatch(/decoder\.0\.2 +\[1,64,64,128,128\] +\d+\.?\d* GFLOP/);
+    expect(stdout).toMatch(/forms of UpsampleConv on this machine, by preference: \w+ ×3/);
+  });
+
+  test('switches all faster forms off when asked to', async () => {
+    const result = await p2w(['graph', '--set', 'forms=plain', '--json']);
+    expect(lastJson(result).forms).toMatchObject({ Conv: { plain: 12 }, UpsampleConv: { plain: 3 } });
+  });
+
+  test('counts the work of the paper’s network as the method does: 743.9 GMAC forward', async () => {
+    const result = await p2w(['graph', '--preset', 'paper', '--what', 'eval', '--json']);
+    expect(lastJson(result).summary.flops / 2e9).toBeCloseTo(744.7, 0);
+  });
+
+  test('writes a gradient model that takes every parameter and returns every gradient', async () => {
+    const out = join(folder, 'gradient.onnx');
+    const result = await p2w(['graph', '--preset', 'tiny', '--what', 'gradient', '--out', out, '--json']);
+    expect(result.code).toBe(0);
+    const { graph } = decodeModel(readFileSync(out));
+    // Whatever this machine would use, the file runs everywhere.
+    expect([...new Set(graph.nodes.map((node) => node.domain))]).toEqual(['']);
+    const trainable = graph.inputs
+      .map((v) => v.name)
+      .filter((name) => /weight|bias/.test(name) && !/running/.test(name));
+    const gradients = graph.outputs.map((v) => v.name).filter((name) => name.startsWith('gradient:'));
+    expect(gradients.sort()).toEqual(trainable.map((name) => `gradient:${name}`).sort());
+    expect(gradients).toHaveLength(58);
+  });
+});
+
+test('p2w prepare fails when no scan could be used, and says why for each', async () => {
+  const scan = join(folder, 'broken.nii');
+  writeFileSync(scan, 'no scan');
+  const { code, stdout } = await p2w([
+    'prepare',
+    '--input',
+    scan,
+    '--out',
+    join(folder, 'no-tiles'),
+    '--size',
+    '16x16x16',
+  ]);
+  expect(code).toBe(1);
+  expect(stdout).toMatch(/broken\.nii/);
+});
+
+test('p2w doctor proves the CPU by running a model', async () => {
+  const result = await p2w(['doctor', '--json']);
+  const report = lastJson(result);
+  expect(result.code).toBe(0);
+  expect(report.ok).toBe(true);
+  expect(report.providers).toContainEqual({ name: 'cpu', usable: true, problem: null, missing: [] });
+  expect(report.machine.onnxruntime).toMatch(/^\d+\.\d+\.\d+/);
+});
+
+describe('p2w inspect', () => {
+  test('shows a model', async () => {
+    const out = join(folder, 'encoder.onnx');
+    await p2w(['graph', '--what', 'encoder', '--out', out]);
+    const { stdout } = await p2w(['inspect', out]);
+    expect(stdout).toContain('hu: float32 [N,D,H,W]');
+    expect(stdout).toContain('features: float32 [N,128]');
+  });
+
+  test.each(['model.onnx', 'weights.safetensors', 'scan.nii', 'scan.mhd', 'array.npy'])(
+    'refuses a damaged %s in words',
+    async (name) => {
+      writeFileSync(join(folder, name), 'not what the name says');
+      const { code, stderr } = await p2w(['inspect', join(folder, name)]);
+      expect(code).toBe(1);
+      expect(stderr).not.toContain('internal error');
+    },
+  );
+});

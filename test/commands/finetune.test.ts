@@ -1,0 +1,416 @@
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../../graphs/onnx/builder.js';
+import { toModel } from '../../graphs/onnx/model.js';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { exportModel } from '../../src/commands/export.js';
+import { exportTarget } from '../../src/commands/export-target.js';
+import { type FinetuneOptions, finetune } from '../../src/commands/finetune.js';
+import { formatFinetune } from '../../src/commands/finetune-summary.js';
+import { inspect } from '../../src/commands/inspect.js';
+import { formatPrepareSamples, prepareSamples } from '../../src/commands/prepare-samples.js';
+import { pretrain } from '../../src/commands/pretrain.js';
+import { makeTargetReport } from '../../src/commands/report-target.js';
+import { rowsToCsv, scorePredictions } from '../../src/commands/score-samples.js';
+import type { SampleEntry } from '../../src/data/samples/manifest.js';
+import { openSampleStore, readSample } from '../../src/data/samples/store.js';
+import { UserError } from '../../src/errors.js';
+import { foreignFeatures } from '../../src/inference/external-encoder.js';
+import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { readMetrics } from '../../src/runs/metrics.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
+import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { lastJson, p2w } from './cli.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const SETTINGS = [
+  'network.levels=2',
+  'network.width=4',
+  'network.norm.momentum=0.5',
+  'batch=6',
+  'threads=1',
+  'hidden=8',
+  'validation.every=10',
+  'checkpoints.every=7',
+];
+const options = (out: string, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
+  data: at('classified'),
+  out: at(out),
+  settings: SETTINGS,
+  flags: { steps: 30 },
+  ...more,
+});
+const segment = (out: string, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
+  ...options(out, more),
+  data: at('masked'),
+  settings: SETTINGS.filter((setting) => !setting.startsWith('hidden')),
+});
+
+/** All files of a trial that must not differ between two of one seed. */
+function resultOf(run: string): Record<string, string> {
+  const files = ['metrics.jsonl', 'scores.json', 'predictions.csv'];
+  const weights = readdirSync(join(run, 'checkpoints')).map((file) => join('checkpoints', file));
+  return Object.fromEntries([...files, ...weights].map((f) => [f, readFileSync(join(run, f), 'latin1')]));
+}
+
+beforeAll(async () => {
+  await writeBalls(at('raw'), { patients: 16, each: 2, size: [16, 16, 8] });
+  const common = { task: 'manifest', size: [16, 16, 8] } as const;
+  await prepareSamples({
+    ...{ ...common, input: at('raw/table.csv'), out: at('classified') },
+    columns: BALL_COLUMNS,
+    classes: ['none', 'ball'],
+  });
+  await prepareSamples({ ...common, input: at('raw'), out: at('masked'), classes: ['ball'] });
+  await sampleStore(at('tiles'));
+  await pretrain({
+    data: at('tiles'),
+    out: at('pretrained'),
+    settings: ['whole=16x8x8', 'network.levels=2', 'network.width=4', 'batch=4', 'threads=1'],
+    flags: { steps: 4 },
+  });
+});
+
+describe('finetune', () => {
+  test('a classifier learns to see balls, and says how well on test samples', async () => {
+    const summary = await finetune(options('classify'));
+    expect(summary).toMatchObject({
+      init: 'random',
+      trainingSamples: 20,
+      testSamples: 8,
+      interrupted: false,
+    });
+    expect(summary.mean.auc).toBe(1);
+    const run = at('classify/trial-01');
+    const lines = readFileSync(join(run, 'predictions.csv'), 'utf8').trimEnd().split('\n');
+    expect(lines[0]).toBe('id,patient,label,p_none,p_ball');
+    expect(lines).toHaveLength(9);
+    expect(JSON.parse(readFileSync(at('classify/summary.json'), 'utf8'))).toEqual(summary);
+    const validations = readMetrics(join(run, 'metrics.jsonl')).filter((m) => 'validationLoss' in m);
+    expect(validations.map(({ step }) => step)).toEqual([0, 10, 20, 30]);
+    expect(validations.at(-1)!.auc).toBe(1);
+  });
+
+  test('a segmenter learns to draw balls', async () => {
+    const summary = await finetune(segment('segment', { flags: { steps: 120 } }));
+    expect(summary.mean['dice@0.5']).toBeGreaterThan(0.8);
+    expect(Object.keys(summary.mean)).toEqual(
+      expect.arrayContaining(['miou_genesis', 'iou_fg@0.5', 'soft_dice', 'hausdorff95_mm', 'surface_dice']),
+    );
+  });
+
+  test('a trial whose folder is deleted while it trains is an error, and does not come back half', async () => {
+    const out = join(folder, 'deleted');
+    const interrupted = () => {
+      rmSync(out, { recursive: true, force: true });
+      return false;
+    };
+    await expect(finetune(options('deleted', { interrupted }))).rejects.toThrow(/this is not there/);
+    expect(existsSync(out)).toBe(false);
+  });
+
+  test('a trial that was interrupted ends with the same bytes', async () => {
+    await finetune(options('whole'));
+    let asked = 0;
+    const halted = await finetune(options('halted', { interrupted: () => ++asked > 11 }));
+    expect(halted.interrupted).toBe(true);
+    expect(existsSync(at('halted/trial-01/scores.json'))).toBe(false);
+    const resumed = await finetune(options('halted', { resume: true }));
+    expect(resumed.interrupted).toBe(false);
+    expect(resultOf(at('halted/trial-01'))).toEqual(resultOf(at('whole/trial-01')));
+  });
+
+  test('trials differ by their seeds, and finished ones are not made again', async () => {
+    const short = { flags: { steps: 8 } };
+    await finetune(options('trials', short));
+    const scores = readFileSync(at('trials/trial-01/scores.json'), 'utf8');
+    const marked = scores.replace(/"step": \d+/, '"step": 999');
+    writeFileSync(at('trials/trial-01/scores.json'), marked);
+    const summary = await finetune(options('trials', { ...short, trials: 3, resume: true }));
+    expect(summary.trials.map(({ seed, step }) => [seed, step])).toEqual([
+      [1, 999],
+      [2, 8],
+      [3, 8],
+    ]);
+    expect(Object.keys(summary.standardDeviation)).toContain('auc');
+  });
+
+  test('a pre-trained encoder is loaded, its network taken over, and a frozen one stays as it is', async () => {
+    const settings = ['batch=6', 'threads=1', 'validation.every=10', 'balance=weights'];
+    await finetune({
+      ...options('probe', { init: at('pretrained') }),
+      settings,
+      flags: { steps: 10, frozenEncoder: true, hidden: null },
+    });
+    const before = loadCheckpoint(checkpointPath(at('pretrained'), 'best')).tensors;
+    const after = loadCheckpoint(checkpointPath(at('probe/trial-01'), 'last')).tensors;
+    const encoder = [...after.keys()].filter((name) => name.startsWith('encoder.'));
+    expect(encoder.length).toBeGreaterThan(20);
+    for (const name of encoder) expect(after.get(name)).toEqual(before.get(name));
+    expect([...after.keys()]).toContain('classifier.output.weight');
+    expect([...after.keys()]).not.toContain('classifier.hidden.weight');
+    const { loaded, missing } = JSON.parse(readFileSync(at('probe/trial-01/loaded.json'), 'utf8'));
+    expect([loaded.length, missing.length]).toEqual([encoder.length, 0]);
+  });
+
+  test('any ONNX encoder gives features for a classifier: as good as the same encoder frozen', async () => {
+    const { model } = await exportModel({ run: at('pretrained'), out: at('encoder') });
+    const settings = ['batch=6', 'threads=1', 'validation.every=5', 'hidden=null'];
+    const flags = { steps: 10 };
+    const foreign = await finetune({ ...options('foreign', { init: model }), settings, flags });
+    const frozen = { steps: 10, frozenEncoder: true };
+    await finetune({ ...options('frozen', { init: at('pretrained') }), settings, flags: frozen });
+    const losses = (name: string) =>
+      readMetrics(join(at(name), 'trial-01/metrics.jsonl')).map((m) => m.loss ?? m.validationLoss!);
+    losses('frozen').forEach((loss, i) => {
+      expect(losses('foreign')[i]).toBeCloseTo(loss, 4);
+    });
+    const weights = loadCheckpoint(checkpointPath(at('foreign/trial-01'), 'best')).tensors;
+    expect([...weights.keys()].some((name) => name.startsWith('encoder.'))).toBe(false);
+    expect(foreign.mean.auc).toBeGreaterThanOrEqual(0);
+    await expect(exportTarget({ run: at('foreign/trial-01'), out: at('x') })).rejects.toThrow(/is not ours/);
+  });
+
+  test('encoders of other makes: values from 0 to 1, feature maps; what is none is refused', async () => {
+    const g = new GraphBuilder('theirs');
+    const input = g.input('pixels', 'float32', ['N', 1, 'D', 'H', 'W']);
+    g.output('map', g.add('MaxPool', [input], { kernel_shape: [2, 2, 2], strides: [2, 2, 2] }));
+    const path = at('theirs.onnx');
+    writeFileSync(path, encodeModel(toModel(g.build())));
+    const store = openSampleStore(at('classified'));
+    const { dimensions, rows } = await foreignFeatures(path, store, nodeEngine, 1);
+    expect([dimensions, rows.size]).toEqual([1, 32]);
+    for (const [feature] of rows.values()) expect(feature! > 0 && feature! < 1).toBe(true);
+    const ball = (label: number) =>
+      store.manifest.samples.filter((s) => s.label === label).map((s) => rows.get(s.id)![0]!);
+    expect(Math.min(...ball(1))).toBeGreaterThan(Math.max(...ball(0)));
+
+    const two = new GraphBuilder('two');
+    two.output('sum', two.add('Add', [two.input('a', 'float32', [1]), two.input('b', 'float32', [1])]));
+    writeFileSync(at('two.onnx'), encodeModel(toModel(two.build())));
+    await expect(foreignFeatures(at('two.onnx'), store, nodeEngine, 1)).rejects.toThrow(
+      /no encoder of images/,
+    );
+    writeFileSync(at('broken.onnx'), 'no model');
+    await expect(finetune(options('x', { init: at('broken.onnx') }))).rejects.toThrow(UserError);
+    await expect(finetune(segment('x', { init: path }))).rejects.toThrow(/for a classifier only/);
+    const augmented = { settings: [...SETTINGS, 'augmentation.flips=true'] };
+    await expect(finetune({ ...options('x', { init: path }), ...augmented })).rejects.toThrow(
+      /images cannot change/,
+    );
+  });
+
+  test('a decoder with skip connections does not fit one without, unless that is asked for', async () => {
+    const flags = { steps: 2, init: { parts: ['encoder', 'decoder'] } };
+    const from = { init: at('pretrained') };
+    const settings = ['batch=4', 'threads=1'];
+    await expect(finetune({ ...segment('partial', from), settings, flags })).rejects.toThrow(
+      /fit the network only in part[\s\S]*decoder\.\d\.conv1\.weight/,
+    );
+    // No run has begun: the same folder may be used.
+    const partial = { ...flags, init: { ...flags.init, partial: true } };
+    await finetune({ ...segment('partial', from), settings, flags: partial });
+    const report = JSON.parse(readFileSync(at('partial/trial-01/loaded.json'), 'utf8'));
+    expect(report.mismatched.length).toBe(2);
+  });
+
+  test('its networks are exported, and say in another session what they said of the test samples', async () => {
+    const store = openSampleStore(at('classified'));
+    const summary = await exportTarget({ run: at('classify/trial-01'), out: at('exported') });
+    expect(summary.error).toBeLessThan(1e-4);
+    const session = await nodeEngine.load(readFileSync(summary.model), { threads: 1 });
+    const lines = readFileSync(at('classify/trial-01/predictions.csv'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(1);
+    for (const line of lines) {
+      const [id, , , none, ball] = line.split(',');
+      const sample = store.manifest.samples.find((s) => s.id === id)!;
+      const image = {
+        type: 'int16',
+        shape: [1, 1, 8, 16, 16],
+        data: readSample(store, sample).image,
+      } as const;
+      const found = (await session.run({ image })).probabilities!.data as Float32Array;
+      expect(found[0]).toBeCloseTo(Number(none), 4);
+      expect(found[1]).toBeCloseTo(Number(ball), 4);
+    }
+    await session.release();
+    const card = readFileSync(summary.card, 'utf8');
+    expect(card).toContain('of the classes 0 none, 1 ball');
+    expect(await inspect(summary.model)).toMatchObject({ kind: 'model' });
+
+    const options = {
+      run: at('segment/trial-01'),
+      out: at('exported-segmenter'),
+      inputType: 'float32',
+    } as const;
+    const segmenter = await exportTarget(options);
+    expect(segmenter.model).toMatch(/segmenter\.onnx$/);
+    expect(segmenter.error).toBeLessThan(1e-4);
+  });
+
+  test('its reports show curves, the ROC curve, or segmentations', async () => {
+    const classifier = await makeTargetReport({ run: at('classify/trial-01') });
+    expect(classifier.test.auc).toBe(1);
+    const page = readFileSync(classifier.report, 'utf8');
+    expect(page).toContain('ball, AUC 1.000');
+    const segmenter = await makeTargetReport({ run: at('segment/trial-01') });
+    const pictures = readFileSync(segmenter.report, 'utf8').match(/<img src="data:image\/png/g);
+    expect(pictures).toHaveLength(4 * 9);
+    await expect(
+      makeTargetReport({ run: at('halted/trial-01'), data: at('nowhere') }),
+    ).resolves.toBeDefined();
+    rmSync(at('halted/trial-01/scores.json'));
+    await expect(makeTargetReport({ run: at('halted/trial-01') })).rejects.toThrow(/has not been tested yet/);
+  });
+
+  test('inspect tells samples and fine-tuning runs', async () => {
+    expect(await inspect(at('classified'))).toMatchObject({
+      kind: 'samples',
+      facts: { classes: ['none', 'ball'], samples: { train: 20, validation: 4, test: 8 }, patients: 16 },
+    });
+    expect(await inspect(at('classify/trial-01'))).toMatchObject({
+      kind: 'fine-tuning run',
+      facts: { task: 'manifest, classification', begunFrom: 'random', step: '30 of 30' },
+    });
+  });
+
+  test('bad requests are refused with what to do', async () => {
+    await expect(finetune(options('classify'))).rejects.toThrow(/already[\s\S]*--resume/);
+    await expect(finetune(options('x', { task: 'medmnist' }))).rejects.toThrow(
+      /of another task[\s\S]*manifest/,
+    );
+    await expect(finetune(options('x', { init: at('nowhere') }))).rejects.toThrow(
+      /there are no weights here/,
+    );
+    await expect(finetune({ ...options('x'), data: at('tiles') })).rejects.toThrow(/no samples of a task/);
+    const losses = { settings: ['loss=dice'] };
+    await expect(finetune({ ...options('x'), ...losses })).rejects.toThrow(/does not suit the task/);
+    await expect(
+      finetune(options('classify', { resume: true, flags: { steps: 30, batch: 5 } })),
+    ).resolves.toBeDefined();
+    rmSync(at('classify/trial-01/scores.json'));
+    await expect(
+      finetune(options('classify', { resume: true, flags: { steps: 30, batch: 5 } })),
+    ).rejects.toThrow(/these differ: batch/);
+  });
+
+  test('masks that are all empty are refused before anything is written, some are said', async () => {
+    const lines = (splits: Readonly<Record<string, readonly number[]>>) =>
+      Object.entries(splits).flatMap(([split, patients]) =>
+        patients.map((i) => {
+          const file = `p${String(i).padStart(2, '0')}_0.nii.gz`;
+          return `images/${file},labels/${file},${split}`;
+        }),
+      );
+    // Patients of an even number have no ball.
+    for (const [name, splits, message] of [
+      [
+        'none',
+        { train: [0, 2], validation: [1], test: [3] },
+        /all masks of the train samples are empty: there is nothing to learn/,
+      ],
+      [
+        'unseen',
+        { train: [1], validation: [3], test: [0, 2] },
+        /all masks of the test samples are empty: there is nothing to measure[\s\S]*2 masks without a voxel of ball/,
+      ],
+    ] as const) {
+      writeFileSync(at(`raw/${name}.csv`), ['image,mask,split', ...lines(splits)].join('\n'));
+      const common = { task: 'manifest', size: [16, 16, 8], classes: ['ball'] } as const;
+      await prepareSamples({ ...common, input: at(`raw/${name}.csv`), out: at(name) });
+      await expect(finetune({ ...segment(`${name}-run`), data: at(name) })).rejects.toThrow(message);
+      expect(existsSync(at(`${name}-run`))).toBe(false);
+    }
+    const table = ['image,mask,split', ...lines({ train: [0, 1, 2, 3], validation: [5], test: [7] })];
+    writeFileSync(at('raw/some.csv'), table.join('\n'));
+    const prepared = await prepareSamples({
+      ...{ task: 'manifest', input: at('raw/some.csv'), out: at('some'), size: [16, 16, 8] },
+      classes: ['ball', 'cube'],
+    });
+    expect(prepared.splits.train.emptyMasks).toBe(2);
+    expect(formatPrepareSamples(prepared)).toContain('train: 4 samples of 4 patients: 2 with empty masks');
+    const { notes } = await finetune({ ...segment('some-run', { flags: { steps: 1 } }), data: at('some') });
+    expect(notes).toEqual([
+      '2 of 4 masks of the train samples are empty',
+      'no mask of the train samples has a voxel of cube: it cannot be learnt',
+      'no mask of the validation samples has a voxel of cube: it cannot be measured',
+      'no mask of the test samples has a voxel of cube: it cannot be measured',
+    ]);
+  });
+
+  test('what is not defined for the samples is null, a dash for people, and nothing in a table', async () => {
+    const store = openSampleStore(at('masked'));
+    const isEmpty = ({ classVoxels }: SampleEntry) => classVoxels![0] === 0;
+    const nothing = async (samples: readonly SampleEntry[]) => {
+      const probabilities = new Float32Array(16 * 16 * 8);
+      const predictions = samples.map((sample) => ({ sample, probabilities, loss: 0, weight: 1 }));
+      return scorePredictions(
+        store,
+        (async function* () {
+          yield* predictions;
+        })(),
+        true,
+      );
+    };
+    const { samples } = store.manifest;
+    const empty = await nothing(samples.filter(isEmpty).slice(0, 2));
+    expect(new Set(Object.values(empty.scores))).toEqual(new Set([null]));
+    expect(Object.keys(empty.scores)).toContain('miou_genesis');
+    const all = await nothing([samples.find(isEmpty)!, samples.find((sample) => !isEmpty(sample))!]);
+    expect(all.scores).toMatchObject({ 'dice@0.5': 0, surface_dice: 0, hausdorff95_mm: null });
+    expect(rowsToCsv(all.rows).split('\n')[1]).toMatch(/^[^,]+,[^,]+,{6,}$/);
+    const summary = { out: 'o', init: 'random', trainingSamples: 1, testSamples: 1, trials: [], notes: [] };
+    const text = formatFinetune({
+      ...summary,
+      interrupted: false,
+      mean: empty.scores,
+      standardDeviation: {},
+    });
+    expect(text).toMatch(/dice@0\.5: –\n/);
+  });
+
+  test('a test split of one class is refused: it has no AUC', async () => {
+    const table = at('raw/one.csv');
+    const line = (i: number, split: string, label: number) =>
+      `images/p${String(i).padStart(2, '0')}_0.nii.gz,${label},${split}`;
+    const lines = [0, 1, 2, 3].map((i) => line(i, i < 2 ? 'train' : 'validation', i % 2));
+    writeFileSync(table, ['image,label,split', ...lines, line(4, 'test', 0)].join('\n'));
+    await prepareSamples({ task: 'manifest', input: table, out: at('one'), size: [16, 16, 8] });
+    await expect(finetune({ ...options('x'), data: at('one') })).rejects.toThrow(
+      /all test samples are of one class[\s\S]*no AUC/,
+    );
+  });
+});
+
+test('the commands: prepare --task, then finetune', async () => {
+  const columns = Object.entries(BALL_COLUMNS).flatMap(([name, text]) => ['--column', `${name}=${text}`]);
+  const prepared = await p2w([
+    ...['prepare', '--task', 'manifest', '--input', at('raw/table.csv'), '--size', '16x16x8', '--json'],
+    ...['--out', at('cli'), '--classes', 'none,ball', ...columns],
+  ]);
+  expect(prepared.stderr).not.toContain('error');
+  expect(lastJson(prepared)).toMatchObject({ kind: 'classification', classes: ['none', 'ball'] });
+  const tuned = await p2w([
+    ...[
+      'finetune',
+      '--data',
+      at('cli'),
+      '--out',
+      at('cli-run'),
+      '--init',
+      at('pretrained'),
+      '--steps',
+      '3',
+      '--json',
+    ],
+    ...['--linear-probe', '--balance', 'sampling', '--fraction', '0.5', '--set', 'batch=4'],
+  ]);
+  expect(tuned.code).toBe(0);
+  expect(tuned.stderr).toMatch(/loaded \d+ tensors/);
+  expect(lastJson(tuned)).toMatchObject({ trials: [{ seed: 1, step: 3 }], testSamples: 8 });
+});

@@ -1,0 +1,113 @@
+import { execFileSync } from 'node:child_process';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { afterAll, beforeAll, expect, test } from 'vitest';
+import { exportModel } from '../../src/commands/export.js';
+import { writePhantoms } from '../../src/commands/phantom.js';
+import { writeTaskPhantoms } from '../../src/commands/phantom-task.js';
+import { prepare } from '../../src/commands/prepare.js';
+import { prepareSamples } from '../../src/commands/prepare-samples.js';
+import { pretrain } from '../../src/commands/pretrain.js';
+import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
+import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+
+const folder = temporaryFolder();
+const [data, disk, reference] = ['tiles', 'disk', 'reference'].map((name) => join(folder, name)) as [
+  string,
+  string,
+  string,
+];
+const SETTINGS = [
+  ...['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'validation.every=10'],
+  ...['checkpoints.every=5', 'checkpoints.keepLogSpaced=5'],
+];
+const options = { data, settings: SETTINGS, flags: { steps: 20 } };
+let mounted = false;
+
+beforeAll(async () => {
+  for (const path of [data, disk]) mkdirSync(path);
+  await sampleStore(data);
+  await pretrain({ ...options, out: reference });
+  try {
+    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk], { stdio: 'pipe' });
+    mounted = true;
+  } catch {} // said by the tests
+});
+afterAll(() => {
+  if (mounted) execFileSync('umount', [disk]);
+});
+const emptied = () => execFileSync('sh', ['-c', 'rm -rf "$0"/*', disk]);
+const resize = (size: string) => execFileSync('mount', ['-o', `remount,size=${size}`, disk]);
+
+/** Room for a run up to some step, and not for the rest of it. */
+const checkpointKiB = () => Math.ceil(readFileSync(checkpointPath(reference, 'last')).length / 1024 / 4) * 4;
+
+test('a disk that fills up while a checkpoint is saved leaves the last one whole; the run goes on to the same bytes', async (context) => {
+  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  const out = join(disk, 'run');
+  resize(`${Math.round(4.5 * checkpointKiB()) + 16}k`);
+  const error = await pretrain({ ...options, out }).catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
+  expect((error as Error).message).toMatch(/the disk is full[\s\S]*run the same command again/);
+  expect(loadCheckpoint(checkpointPath(out, 'last')).state.step).toBeLessThan(20);
+  expect(readdirSync(join(out, 'checkpoints')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+
+  resize('8m');
+  await pretrain({ ...options, out, resume: true });
+  for (const name of ['last', 'best', 20] as const)
+    expect(
+      readFileSync(checkpointPath(out, name)).equals(readFileSync(checkpointPath(reference, name))),
+    ).toBe(true);
+  expect(readFileSync(join(out, 'metrics.jsonl'), 'utf8')).toBe(
+    readFileSync(join(reference, 'metrics.jsonl'), 'utf8'),
+  );
+});
+
+test('a disk that is full while exporting leaves no model under its name', async (context) => {
+  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  emptied();
+  resize('16k');
+  const out = join(disk, 'encoder');
+  await expect(exportModel({ run: reference, out })).rejects.toThrow(/the disk is full/);
+  expect(existsSync(join(out, 'encoder.onnx'))).toBe(false);
+  expect(readdirSync(out).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+test('a disk that is full while phantoms are written is said to be full', async (context) => {
+  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  emptied();
+  resize('64k');
+  const common = { scans: 2, size: [32, 32, 32] as const, seed: 1 };
+  for (const [name, write] of Object.entries({
+    gz: (out: string) => writePhantoms({ ...common, out, format: 'nii.gz' }),
+    mhd: (out: string) => writePhantoms({ ...common, out, format: 'mhd' }),
+    bms: (out: string) => writeTaskPhantoms({ ...common, out, task: 'bms' }),
+  })) {
+    await expect(write(join(disk, name)), name).rejects.toThrow(/the disk is full/);
+    emptied();
+  }
+});
+
+test('a read-only disk is said to be read-only, by every command', async (context) => {
+  if (!mounted) return context.skip('no read-only disk can be mounted here');
+  emptied();
+  execFileSync('mount', ['-o', 'remount,ro', disk]);
+  const out = join(disk, 'new', 'folder');
+  const samples = { task: 'manifest' as const, input: join(folder, 'table.csv'), out };
+  const commands: Record<string, () => Promise<unknown>> = {
+    phantom: () => writePhantoms({ out, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' }),
+    prepare: () => prepare({ input: [join(folder, 'scans')], out, size: [16, 8, 8] }),
+    'prepare --task': () => prepareSamples({ ...samples, columns: BALL_COLUMNS, size: [16, 16, 8] }),
+    pretrain: () => pretrain({ ...options, out }),
+    export: () => exportModel({ run: reference, out }),
+  };
+  try {
+    await writePhantoms({ out: folder, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' });
+    await writeBalls(folder, { patients: 4, each: 1, size: [16, 16, 8] });
+    for (const [name, run] of Object.entries(commands))
+      await expect(run(), name).rejects.toThrow(/the file system is read-only/);
+  } finally {
+    execFileSync('mount', ['-o', 'remount,rw', disk]);
+  }
+});

@@ -1,0 +1,36 @@
+import { existsSync, mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, expect, test } from 'vitest';
+import { analyze } from '../../src/commands/analyze.js';
+import { embed } from '../../src/commands/embed.js';
+import { finetune } from '../../src/commands/finetune.js';
+import { prepareSamples } from '../../src/commands/prepare-samples.js';
+import { pretrain } from '../../src/commands/pretrain.js';
+import { mostThreads } from '../../src/machine.js';
+import { writeBalls } from '../data/samples/labelled-data.js';
+import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const threads = mostThreads() + 1;
+const out = at('out.jsonl');
+
+beforeAll(async () => {
+  mkdirSync(at('tiles'));
+  await sampleStore(at('tiles'));
+  await writeBalls(at('raw'), { patients: 8, each: 1, size: [16, 16, 8] });
+  const size = [16, 16, 8] as const;
+  await prepareSamples({ task: 'manifest', input: at('raw'), out: at('samples'), size });
+});
+
+test.each<[string, () => Promise<unknown>]>([
+  ['pretrain', () => pretrain({ data: at('tiles'), out, settings: ['whole=16x8x8'], flags: { threads } })],
+  ['finetune', () => finetune({ data: at('samples'), out, init: 'random', flags: { threads } })],
+  ['embed', () => embed({ model: 'none', input: [], out, threads })],
+  ['analyze', () => analyze({ models: [{ path: 'a/b' }], data: at('tiles'), out, threads })],
+])('%s refuses more threads than a machine can use, before it writes anything', async (_, run) => {
+  const error = await run().catch((reason: unknown) => reason);
+  expect(error).toMatchObject({ name: 'UserError', kind: 'usage', facts: { where: 'threads' } });
+  expect((error as Error).message).toContain(`got:      ${threads}`);
+  expect(existsSync(out)).toBe(false);
+});
