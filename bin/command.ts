@@ -1,7 +1,7 @@
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
 import { hideBin, Parser } from 'yargs/helpers';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
-import { PROXIES } from '../src/config/proxies.js';
+import { PROXIES } from '../src/data/proxies/names.js';
 import type { XYZ } from '../src/data/scan/volume.js';
 import { UserError } from '../src/errors.js';
 import type { Reporter } from '../src/progress.js';

@@ -68,17 +68,14 @@ export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
 export type { ConfigFile } from './config/layers.js';
 export { type Config, type ConfigSources, resolveConfig } from './config/pretraining.js';
-export {
-  type Batch,
-  type LoaderOptions,
-  openLoader,
-  type SamplingOptions,
-  validationBatches,
-} from './data/loading/loader.js';
+export { validationBatches } from './data/loading/batches.js';
+export { type LoaderOptions, openLoader } from './data/loading/loader.js';
 export type { Loader } from './data/loading/read-ahead.js';
 export type { CorruptedBatch } from './data/proxies/genesis/batch.js';
+export type { Batch } from './data/proxies/index.js';
 export type { PartBatch } from './data/proxies/parts2whole/part-batch.js';
 export { type Box, type PartOptions, samplePart } from './data/proxies/parts2whole/parts.js';
+export type { SamplingOptions } from './data/proxies/proxy.js';
 export type { SampleEntry } from './data/samples/manifest.js';
 export { openSampleStore, readSample, type SampleContent, type SampleStore } from './data/samples/store.js';
 export { orientLPS, voxelToWorld, worldToVoxel } from './data/scan/geometry.js';
@@ -91,8 +88,9 @@ export type { Split, TileSource } from './data/store/tile-source.js';
 export { openTileStore, readTile, type TileRef, type TileStore, tilesOf } from './data/store/tiles.js';
 export { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
 export { openEngine } from './execution/open-engine.js';
-export { type ExperimentOptions, type ExperimentResult, runExperiment } from './experiments/experiment.js';
+export { type ExperimentOptions, runExperiment } from './experiments/experiment.js';
 export type { Fig2Result } from './experiments/fig2.js';
+export type { ExperimentResult } from './experiments/result.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
 export type { Progress, ProgressOptions, Reporter, Reporting } from './progress.js';
 export type { RandomStream } from './random.js';

@@ -25,7 +25,7 @@ const inside = (path: string, ...folders: string[]) =>
   folders.some((folder) => path.startsWith(`${folder}/`));
 
 /** Which folders of graphs/ each one may use, itself aside. */
-const LAYERS: Record<string, readonly string[]> = {
+const GRAPH_LAYERS: Record<string, readonly string[]> = {
   'graphs/onnx': [],
   'graphs/autodiff': ['graphs/onnx'],
   'graphs/nn': ['graphs/onnx'],
@@ -45,6 +45,33 @@ const LAYERS: Record<string, readonly string[]> = {
   'graphs/ort-training': ['graphs/onnx', 'graphs/nn', 'graphs/objectives', 'graphs/programs'],
 };
 
+/** Which folders of src/ each one may use, itself aside; files of src/ itself serve all. */
+const SOURCE_LAYERS: Record<string, readonly string[]> = {
+  tables: [],
+  runtime: [],
+  'data/scan': [],
+  'data/store': ['data/scan', 'tables'],
+  'data/proxies': ['data/scan', 'data/store'],
+  'data/loading': ['data/scan', 'data/store', 'data/proxies'],
+  'data/samples': ['data/scan', 'data/store', 'data/loading'],
+  'data/adapters': ['data/scan', 'data/store', 'data/samples', 'tables'],
+  phantom: ['data/scan'],
+  analysis: ['data/scan'],
+  config: ['data/scan', 'data/store', 'data/proxies', 'runtime'],
+  weights: ['data/scan'],
+  execution: ['config', 'runtime'],
+  runs: ['config', 'data/scan', 'data/samples', 'runtime', 'weights'],
+  inference: ['config', 'data/scan', 'data/store', 'data/proxies', 'data/samples', 'execution', 'runtime'],
+  train: [
+    ...['config', 'data/scan', 'data/proxies', 'data/loading', 'data/samples'],
+    ...['execution', 'runs', 'runtime', 'weights'],
+  ],
+  report: ['analysis', 'data/scan', 'data/proxies'],
+  experiments: ['analysis', 'config', 'data/samples', 'report', 'runs', 'tables'],
+};
+/** These may use all folders above, and no other of these, but for benchmarks of commands. */
+const TOP = ['commands', 'browser', 'bench'];
+
 describe('imports', () => {
   test('are found at all', () => {
     expect(files.length).toBeGreaterThan(50);
@@ -60,7 +87,7 @@ describe('imports', () => {
     ).toEqual([]);
   });
 
-  test.each(Object.entries(LAYERS))('%s uses only the layers below it', (folder, allowed) => {
+  test.each(Object.entries(GRAPH_LAYERS))('%s uses only the layers below it', (folder, allowed) => {
     expect(
       offending(
         ({ file, target }) =>
@@ -69,7 +96,55 @@ describe('imports', () => {
     ).toEqual([]);
   });
 
-  test('nothing in graphs/ imports itself by a detour, types included', () => {
+  test('every folder of src/ has its place', () => {
+    const known = [...Object.keys(SOURCE_LAYERS), ...TOP].map((folder) => `src/${folder}`);
+    expect(files.filter((file) => /^src\/.*\//.test(file) && !inside(file, ...known))).toEqual([]);
+  });
+
+  test.each(Object.entries(SOURCE_LAYERS))('src/%s uses only the layers below it', (folder, allowed) => {
+    const folders = [folder, ...allowed].map((name) => `src/${name}`);
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(file, `src/${folder}`) &&
+          (inside(target, 'bin') || (/^src\/.*\//.test(target) && !inside(target, ...folders))),
+      ),
+    ).toEqual([]);
+  });
+
+  test('what serves all uses no folder; only bin, benchmarks and the library’s index use commands', () => {
+    expect(
+      offending(
+        ({ file, target }) =>
+          /^src\/[^/]*$/.test(file) &&
+          file !== 'src/index.ts' &&
+          /^src\/.*\//.test(target) &&
+          !inside(target, 'src/runtime'),
+      ),
+    ).toEqual([]);
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(target, 'src/commands', 'bin') &&
+          !inside(file, 'bin', 'src/commands', 'src/bench') &&
+          file !== 'src/index.ts',
+      ),
+    ).toEqual([]);
+    expect(offending(({ file, target }) => inside(file, 'src') && inside(target, 'bin'))).toEqual([]);
+  });
+
+  test('only src/execution lowers graphs, and benchmarks of forms', () => {
+    expect(
+      offending(
+        ({ file, target }) =>
+          inside(target, 'graphs/forms') &&
+          !inside(file, 'graphs', 'src/execution') &&
+          file !== 'src/bench/forms.ts',
+      ),
+    ).toEqual([]);
+  });
+
+  test('nothing imports itself by a detour, types included', () => {
     const cycles: string[] = [];
     const done = new Set<string>();
     const visit = (file: string, path: readonly string[]): void => {
@@ -79,7 +154,7 @@ describe('imports', () => {
         done.add(file);
       }
     };
-    for (const file of files.filter((name) => inside(name, 'graphs'))) visit(file, []);
+    for (const file of files) visit(file, []);
     expect(cycles).toEqual([]);
   });
 
@@ -100,33 +175,6 @@ describe('imports', () => {
       offending(
         ({ file, target }) =>
           inside(file, 'src/runtime') && inside(target, 'graphs') && target !== 'graphs/onnx/types.ts',
-      ),
-    ).toEqual([]);
-  });
-
-  test('data knows no training, analysis and report know neither data stores nor runtimes', () => {
-    expect(
-      offending(
-        ({ file, target }) =>
-          inside(file, 'src/data') && inside(target, 'src/train', 'src/commands', 'src/runtime', 'src/analysis'),
-      ),
-    ).toEqual([]);
-    expect(
-      offending(
-        ({ file, target }) =>
-          inside(file, 'src/analysis', 'src/report') &&
-          inside(target, 'src/train', 'src/commands', 'src/runtime'),
-      ),
-    ).toEqual([]);
-  });
-
-  test('only bin, bench and the library’s index use tasks', () => {
-    expect(
-      offending(
-        ({ file, target }) =>
-          inside(target, 'src/commands') &&
-          !inside(file, 'bin', 'src/commands', 'src/bench') &&
-          file !== 'src/index.ts',
       ),
     ).toEqual([]);
   });

@@ -16,11 +16,14 @@ function domainsOf(graph: Graph): Set<string> {
   return domains;
 }
 
+/** What a model says of itself. */
+export interface ModelFacts {
+  readonly documentation?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+}
+
 /** Wraps a lowered graph, which must be written in our operator sets, into a model. */
-export function toModel(
-  graph: Graph,
-  facts: { documentation?: string; metadata?: Record<string, string> } = {},
-): Model {
+export function toModel(graph: Graph, facts: ModelFacts = {}): Model {
   const own = [...domainsOf(graph)].filter((domain) => domain !== '').map((domain) => [domain, 1] as const);
   return {
     graph,

@@ -1,7 +1,8 @@
 /** Pre-training on one scan, step by step, in a page. */
 import { type Config, type PresetName, resolveConfig } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
-import { batchPlan, checkWholeSize, loadBatch, validationBatches } from '../data/loading/batches.js';
+import { batchPlan, checkWholeSize, validationBatches } from '../data/loading/batches.js';
+import { proxies } from '../data/proxies/index.js';
 import type { Volume, XYZ } from '../data/scan/volume.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { tilesOfVolume } from '../data/store/volume-tiles.js';
@@ -131,7 +132,7 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
       const batches = Array.from({ length: count }, (_, i) => {
         const index = steps * count + i;
         const planned = batchPlan(index, training.count, sampling);
-        return batchFeeds(loadBatch(training, 'train', sampling, planned, index));
+        return batchFeeds(proxies[config.proxy].load(training, 'train', sampling, planned, index));
       });
       const result = await stepper.step(batches, config.learningRate, steps + 1);
       steps += 1;

@@ -4,7 +4,7 @@ import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy } from '../analysis/neighbours.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
-import { validationBatches } from '../data/loading/loader.js';
+import { validationBatches } from '../data/loading/batches.js';
 import { loadParts, type PartSample } from '../data/proxies/parts2whole/part-batch.js';
 import { samplePart } from '../data/proxies/parts2whole/parts.js';
 import { type TileStore, tilesOf } from '../data/store/tiles.js';

@@ -5,7 +5,7 @@ import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/ort-trai
 import { slotName } from '../../graphs/programs/built.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { networkHash } from '../runs/checkpoint.js';
-import { makeRun } from '../runs/make-run.js';
+import { makeRun } from '../train/make-run.js';
 import { freshState } from '../train/stepper.js';
 import {
   type ArtifactsManifest,

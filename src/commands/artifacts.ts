@@ -33,9 +33,10 @@ import {
   readFinetuneRun,
   readRun,
 } from '../runs/run.js';
+import type { State } from '../runs/state.js';
 import { proxyWorkload } from '../train/proxy.js';
 import { startState } from '../train/start-state.js';
-import { freshState, type State } from '../train/stepper.js';
+import { freshState } from '../train/stepper.js';
 import { targetWorkload } from '../train/target.js';
 import { initialize } from '../weights/initialize.js';
 import {

@@ -1,7 +1,6 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.js';
 import { type Checkpoint, type CheckpointName, resolveCheckpoint } from '../runs/checkpoint.js';
-import { makeRun } from '../runs/make-run.js';
 import {
   type FinetuneRunFacts,
   isFinetuneRun,
@@ -9,8 +8,9 @@ import {
   readFinetuneRun,
   readRun,
 } from '../runs/run.js';
+import type { State } from '../runs/state.js';
 import { averageSites, type Site } from '../train/federated-average.js';
-import type { State } from '../train/stepper.js';
+import { makeRun } from '../train/make-run.js';
 
 export interface AverageOptions {
   /** Folders of runs of the same network, one a site. */

@@ -1,12 +1,8 @@
-import { plainForms } from '../../graphs/forms/index.js';
-import { lower } from '../../graphs/forms/lower.js';
-import { toModel } from '../../graphs/onnx/model.js';
-import { encodeModel } from '../../graphs/onnx/schema.js';
 import { targetGraph } from '../../graphs/programs/inference.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';
-import { buildGraph, loadGraph } from '../execution/models.js';
+import { buildGraph, loadGraph, portableModel } from '../execution/models.js';
 import { isForeignEncoder } from '../inference/external-encoder.js';
 import { randomStream } from '../random.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
@@ -199,7 +195,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const license = options.license ?? 'not stated';
   const metadata = { ...metadataOf(config, format, checkpoint, license), run_sha256: run };
   const documentation = 'A fine-tuned 3D network. For research, no medical device.';
-  const model = encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
+  const model = portableModel(graph, { documentation, metadata });
   const trained = noise(format, config.seed);
   const image: EngineTensor =
     inputType === format.type

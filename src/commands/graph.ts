@@ -1,14 +1,17 @@
 import { dirname } from 'node:path';
-import { plainForms } from '../../graphs/forms/index.js';
-import { lower } from '../../graphs/forms/lower.js';
-import { toModel } from '../../graphs/onnx/model.js';
-import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { encoderGraph } from '../../graphs/programs/inference.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
 import type { XYZ } from '../data/scan/volume.js';
-import { buildGraph, encodeGraph, loweringFor, portable } from '../execution/models.js';
+import {
+  buildGraph,
+  countForms,
+  encodeGraph,
+  loweringFor,
+  portable,
+  portableModel,
+} from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { measuredForms } from '../execution/tuner.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
@@ -45,23 +48,11 @@ async function formsOf(
   config: Config,
   tile: XYZ,
 ): Promise<Pick<GraphReport, 'forms' | 'formsBy'>> {
-  const counts: Record<string, Record<string, number>> = {};
   const engine = await openEngine(config.device, config.engine);
   const open = config.forms === 'auto' || config.forms === 'tuned';
   const measured = open ? await measuredForms(proxyWorkload(config, tile), config, engine) : null;
   const forms = measured ?? config.forms;
-  const { choose, blocked } = await loweringFor({ ...config, forms }, engine);
-  lower(graph, {
-    blocked: blocked ?? null,
-    choose: (operator, call) => {
-      const form = choose(operator, call);
-      // Most additions are of vectors, and have no other form.
-      if (operator === 'Add' && form === 'plain') return form;
-      counts[operator] ??= {};
-      counts[operator][form] = (counts[operator][form] ?? 0) + 1;
-      return form;
-    },
-  });
+  const counts = countForms(graph, await loweringFor({ ...config, forms }, engine));
   const formsBy = forms === 'plain' ? 'definition' : typeof forms === 'object' ? 'measurement' : 'preference';
   return { forms: counts, formsBy };
 }
@@ -86,10 +77,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
         )
       : buildGraph(KINDS[options.what], workload, config).graph;
   const built = { graph, parameters: reference.parameters };
-  const bytes =
-    options.what === 'encoder'
-      ? encodeModel(toModel(lower(graph, { choose: plainForms })))
-      : encodeGraph(built, portable(config));
+  const bytes = options.what === 'encoder' ? portableModel(graph) : encodeGraph(built, portable(config));
   if (options.out) {
     makeFolder(dirname(options.out));
     writeFileAtomic(options.out, bytes);

@@ -1,5 +1,5 @@
 import type { Config } from '../config/pretraining.js';
-import { METHODS, type ProxyName } from '../config/proxies.js';
+import { METHODS, type ProxyName } from '../data/proxies/names.js';
 import { INTENSITIES } from '../data/scan/normalise.js';
 import { inputName } from '../inference/model.js';
 import type { TrainState } from '../runs/checkpoint.js';

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { cropAround, cropImage, cropMask } from '../data/samples/crop.js';
+import { cropAround, cropImage, cropMask } from '../data/scan/crop.js';
 import { voxelToWorld, worldToVoxel } from '../data/scan/geometry.js';
 import { writeMetaImage } from '../data/scan/metaimage.js';
 import { writeNifti } from '../data/scan/nifti.js';

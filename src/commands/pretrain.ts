@@ -2,7 +2,9 @@ import { existsSync } from 'node:fs';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
-import { type Batch, openLoader, validationBatches } from '../data/loading/loader.js';
+import { validationBatches } from '../data/loading/batches.js';
+import { openLoader } from '../data/loading/loader.js';
+import type { Batch } from '../data/proxies/index.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
@@ -15,11 +17,11 @@ import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
+import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { loadedState } from '../train/start-state.js';
-import type { State } from '../train/stepper.js';
 import { formatSpeed, insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
 
 export interface PretrainOptions extends ConfigChanges, Reporting {

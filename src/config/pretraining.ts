@@ -1,17 +1,11 @@
 /** What decides a pre-training run: one schema, filled in from preset, then file, then `--set`. */
 import * as z from 'zod';
+import { PROXIES } from '../data/proxies/names.js';
 import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/scan/normalise.js';
+import { windowSchema } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
-import { PROXIES } from './proxies.js';
-import {
-  checkTraining,
-  KERAS_NORM,
-  sizeSchema,
-  TRAINING_DEFAULTS,
-  trainingSchema,
-  windowSchema,
-} from './training.js';
+import { checkTraining, KERAS_NORM, sizeSchema, TRAINING_DEFAULTS, trainingSchema } from './training.js';
 
 const range = z.tuple([z.number().positive(), z.number().positive()]).refine(([low, high]) => low <= high, {
   error: 'the first number must not be above the second',

@@ -11,11 +11,6 @@ export const sizeSchema = z.preprocess(
   }),
 );
 
-/** Values that become 0 and 1. */
-export const windowSchema = z
-  .strictObject({ low: z.number(), high: z.number() })
-  .refine(({ low, high }) => low < high, { error: 'low must be below high' });
-
 const optimizerSchema = z.discriminatedUnion('name', [
   z.strictObject({
     name: z.enum(['adam', 'adamw']),

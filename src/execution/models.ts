@@ -3,9 +3,9 @@ import { fastForms, gpuForms, plainForms } from '../../graphs/forms/index.js';
 import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { type Lowering, lower } from '../../graphs/forms/lower.js';
 import type { Objective } from '../../graphs/objectives/objective.js';
-import { toModel } from '../../graphs/onnx/model.js';
+import { type ModelFacts, toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
-import { GraphError } from '../../graphs/onnx/types.js';
+import { type Graph, GraphError } from '../../graphs/onnx/types.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
@@ -66,6 +66,29 @@ export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine:
 /** Lowers a graph, and encodes it as a model. */
 export const encodeGraph = ({ graph }: BuiltGraph, lowering: Lowering): Uint8Array =>
   encodeModel(toModel(lower(graph, lowering)));
+
+/** How often each form of each operator occurs in a lowered graph. Additions of vectors, which have no other form, do not count. */
+export function countForms(
+  graph: Graph,
+  { choose, blocked }: Lowering,
+): Readonly<Record<string, Readonly<Record<string, number>>>> {
+  const counts: Record<string, Record<string, number>> = {};
+  lower(graph, {
+    blocked: blocked ?? null,
+    choose: (operator, call) => {
+      const form = choose(operator, call);
+      if (operator === 'Add' && form === 'plain') return form;
+      counts[operator] ??= {};
+      counts[operator][form] = (counts[operator][form] ?? 0) + 1;
+      return form;
+    },
+  });
+  return counts;
+}
+
+/** A graph as a model of standard operators, for any runtime. */
+export const portableModel = (graph: Graph, facts?: ModelFacts): Uint8Array =>
+  encodeModel(toModel(lower(graph, { choose: plainForms }), facts));
 
 /** How a run's graphs are loaded: forms for the very engine leave nothing to rewrite. */
 export const sessionOptions = (

@@ -1,5 +1,5 @@
 import { join } from 'node:path';
-import { type Correlation, pearson } from '../analysis/statistics.js';
+import { pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
 import { checkInteger, UserError } from '../errors.js';
@@ -20,6 +20,7 @@ import {
   SOURCES,
   type Trial,
 } from './plan.js';
+import type { CheckpointPoint, ExperimentResult, TrialsName } from './result.js';
 import { type JobResult, runJobs } from './run-jobs.js';
 import {
   type ExperimentConfig,
@@ -28,7 +29,7 @@ import {
   type Source,
   type Target,
 } from './schema.js';
-import { type Comparison, compareAll, type Group, groupOf } from './statistics.js';
+import { compareAll, type Group, groupOf } from './statistics.js';
 
 export interface ExperimentOptions extends Reporting {
   readonly name: ExperimentName;
@@ -40,28 +41,6 @@ export interface ExperimentOptions extends Reporting {
   readonly processes: number;
   /** True saves and ends. */
   readonly interrupted?: () => boolean;
-}
-
-/** One checkpoint of a pre-training and what it is worth (Fig. 3). */
-export interface CheckpointPoint {
-  readonly step: number;
-  readonly validationMse: number;
-  /** Mean and deviation of the scores, target by target. */
-  readonly scores: Readonly<Record<string, { readonly mean: number; readonly deviation: number | null }>>;
-}
-
-/** An experiment that fine-tunes. */
-export type TrialsName = Exclude<ExperimentName, 'fig2'>;
-
-export interface ExperimentResult {
-  readonly name: TrialsName;
-  readonly groups: readonly Group[];
-  readonly comparisons: readonly Comparison[];
-  /** Fig. 3's, along the pre-training. */
-  readonly checkpoints: readonly CheckpointPoint[];
-  /** Of 1 − MSE and mean scores over the checkpoints, target by target; null where it is not defined. */
-  readonly correlations: Readonly<Record<string, Correlation | null>>;
-  readonly files: Readonly<Record<'page' | 'json' | 'csv' | 'chart', string>>;
 }
 
 const metricOf = (target: Target): string =>

@@ -4,8 +4,8 @@ import { type Content, Html, html } from '../report/html.js';
 import { probability } from '../report/numbers.js';
 import { renderPage } from '../report/page.js';
 import { WORDING } from '../report/wording.js';
-import type { ExperimentResult, TrialsName } from './experiment.js';
 import { PAPER_CORRELATIONS, PAPER_TABLE_1, PAPER_TABLE_2, type PaperScore } from './paper.js';
+import type { ExperimentResult, TrialsName } from './result.js';
 import type { ExperimentConfig } from './schema.js';
 import type { Comparison, Group } from './statistics.js';
 

@@ -1,17 +1,12 @@
 import { readFileSync } from 'node:fs';
-import { fastForms } from '../../graphs/forms/index.js';
-import { lower } from '../../graphs/forms/lower.js';
-import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
-import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
+import { decodeModel } from '../../graphs/onnx/schema.js';
 import { GraphError, type Model, sizeOf } from '../../graphs/onnx/types.js';
-import { bindSizes } from '../../graphs/passes/bind-sizes.js';
-import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import type { TileStore } from '../data/store/tiles.js';
 import type { HuWindow } from '../data/store/wholes.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { blockedLayout } from '../execution/blocked-layout.js';
+import { loadForSizes } from '../execution/inference-session.js';
 import type { Engine, Session } from '../runtime/engine.js';
 import { intensitiesOf } from './model.js';
 
@@ -46,25 +41,6 @@ const imageOf = ({ inputs }: Model['graph']) => inputs.find(({ name }) => name =
 
 /** Sizes of batches whose sessions are kept. */
 const KEPT = 2;
-
-/**
- * The model for inputs of one size on one engine: in the fastest forms where it is one of ours and the engine has
- * more than the standard's operators, or as it is.
- */
-async function load(
-  { graph, producer }: Model,
-  bytes: Uint8Array,
-  shape: readonly number[],
-  engine: Engine,
-  threads: number,
-): Promise<Session> {
-  const blocked = producer.name === PRODUCER.name ? await blockedLayout(engine) : null;
-  if (!blocked) return engine.load(bytes, { threads });
-  // In chunks of one pair of slices, which need no copies of their neighbours.
-  const lowering = { choose: fastForms, blocked: { ...blocked, chunk: 1 } };
-  const lowered = lower(fuseConvRelu(bindSizes(graph, { [imageOf(graph)!.name]: shape })), lowering);
-  return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
-}
 
 /** @throws UserError of kind `data` for tiles whose values are others than an encoder was trained on */
 export function checkIntensities(
@@ -136,7 +112,7 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
       await unused.release();
     }
     try {
-      const session = await load(model, bytes, shape, engine, threads);
+      const session = await loadForSizes(model, bytes, { [image.name]: shape }, engine, threads);
       sessions.set(key, session);
       return session;
     } catch (error) {

@@ -1,18 +1,15 @@
 /** Networks as portable models that take the values of tiles: HU, or what `prepare --normalise` made of them. */
-import { plainForms } from '../../graphs/forms/index.js';
-import { lower } from '../../graphs/forms/lower.js';
 import type { DHW } from '../../graphs/nn/input.js';
-import { toModel } from '../../graphs/onnx/model.js';
-import { encodeModel } from '../../graphs/onnx/schema.js';
 import { autoencoderGraph, encoderGraph } from '../../graphs/programs/inference.js';
 import type { Config } from '../config/pretraining.js';
-import { METHODS } from '../config/proxies.js';
-import { windowSchema } from '../config/training.js';
+import { METHODS } from '../data/proxies/names.js';
 import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import type { HuWindow } from '../data/store/wholes.js';
+import { windowSchema } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
+import { portableModel } from '../execution/models.js';
 
 /** How the weights of a model came about. */
 export interface TrainingFacts {
@@ -121,5 +118,5 @@ export function inferenceModel(
   const { network, window, normalise } = config;
   const graph = build({ network, input: inputName(normalise), window, average: shape, inputType }, weights);
   const documentation = `Encoder of 3D ${normalise === 'hu' ? 'CT ' : ''}images, pre-trained by ${METHODS[config.proxy].name}. For research, no medical device.`;
-  return encodeModel(toModel(lower(graph, { choose: plainForms }), { documentation, metadata }));
+  return portableModel(graph, { documentation, metadata });
 }

@@ -1,7 +1,7 @@
 import type { ContrastiveBounds } from '../analysis/contrastive.js';
 import type { CosineSeparation } from '../analysis/cosine.js';
 import type { Correlation } from '../analysis/statistics.js';
-import type { ProxyName } from '../config/proxies.js';
+import type { ProxyName } from '../data/proxies/names.js';
 
 /** An 8-bit grey image, row by row from the top left. */
 export interface GreyImage {

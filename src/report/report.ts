@@ -1,4 +1,4 @@
-import { METHODS } from '../config/proxies.js';
+import { METHODS } from '../data/proxies/names.js';
 import type { ReportData } from './data.js';
 import { html } from './html.js';
 import { renderPage } from './page.js';

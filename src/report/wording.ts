@@ -1,4 +1,4 @@
-import type { ProxyName } from '../config/proxies.js';
+import type { ProxyName } from '../data/proxies/names.js';
 
 /** What a report says of a proxy task. */
 export interface Wording {

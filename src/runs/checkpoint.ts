@@ -5,8 +5,8 @@ import * as z from 'zod';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { formatShape } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
-import type { State } from '../train/stepper.js';
 import { readSafetensors, writeSafetensors } from '../weights/safetensors-file.js';
+import type { State } from './state.js';
 
 const FORMAT = 'parts2whole-checkpoint';
 const VERSION = '1';

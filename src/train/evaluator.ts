@@ -1,13 +1,13 @@
 import { featureChannels } from '../../graphs/models/unet3d.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import type { Config } from '../config/pretraining.js';
-import type { Batch } from '../data/loading/batches.js';
+import type { Batch } from '../data/proxies/index.js';
 import type { PartBatch } from '../data/proxies/parts2whole/part-batch.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { buildGraph, loadGraph } from '../execution/models.js';
+import type { State } from '../runs/state.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
 import { batchFeeds, buildFeatureGraph, proxyWorkload } from './proxy.js';
-import type { State } from './stepper.js';
 
 /** What the network makes of one batch, sample by sample. */
 export interface Evaluation {

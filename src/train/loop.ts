@@ -3,10 +3,11 @@ import { UserError } from '../errors.js';
 import type { Progress } from '../progress.js';
 import type { TrainState } from '../runs/checkpoint.js';
 import type { Metrics } from '../runs/metrics.js';
+import type { State } from '../runs/state.js';
 import type { EventWriter } from '../runs/tensorboard.js';
 import type { Tensors } from '../runtime/engine.js';
 import { plateauNext } from './schedule.js';
-import type { State, Stepper } from './stepper.js';
+import type { Stepper } from './stepper.js';
 
 /** How good a network is on the validation samples. */
 export interface Validation {

@@ -6,11 +6,12 @@ import type { TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, readRun } from '../runs/run.js';
+import type { State } from '../runs/state.js';
 import { initialize } from '../weights/initialize.js';
 import { type LoadReport, loadWeights } from '../weights/load-weights.js';
 import { readWeights } from '../weights/weight-file.js';
 import type { Weights } from '../weights/weights.js';
-import { freshState, type State } from './stepper.js';
+import { freshState } from './stepper.js';
 
 const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 

@@ -4,11 +4,9 @@ import { sizeOf } from '../../graphs/onnx/types.js';
 import { gradientName, nextName, slotName } from '../../graphs/programs/built.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
+import type { State } from '../runs/state.js';
 import type { Engine, EngineTensor, Session, Tensors } from '../runtime/engine.js';
 import { initialize } from '../weights/initialize.js';
-
-/** All that a step changes: parameters, running statistics and the optimiser's state, by name. */
-export type State = Map<string, EngineTensor>;
 
 export interface StepResult {
   readonly loss: number;

@@ -9,8 +9,8 @@ import { voxelsOfClasses } from '../data/samples/check.js';
 import type { SampleEntry, SampleFormat, SampleManifest } from '../data/samples/manifest.js';
 import type { SampleStore } from '../data/samples/store.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
+import type { State } from '../runs/state.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
-import type { State } from './stepper.js';
 
 /** How much the rarer answers count; null where all count alike. */
 export type ClassWeights = readonly number[] | null;

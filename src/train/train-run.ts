@@ -17,12 +17,13 @@ import {
   type TrainState,
 } from '../runs/checkpoint.js';
 import { openMetrics } from '../runs/metrics.js';
+import type { State } from '../runs/state.js';
 import { openEvents } from '../runs/tensorboard.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
 import { type Ending, trainLoop, type Validation } from './loop.js';
 import { keptSteps, validationInterval } from './plan.js';
 import { plateauStart } from './schedule.js';
-import { createStepper, type State } from './stepper.js';
+import { createStepper } from './stepper.js';
 
 export interface Training<Batch> extends Reporting {
   /** What the progress is called. */

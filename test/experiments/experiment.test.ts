@@ -2,8 +2,8 @@ import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
-import type { ExperimentResult } from '../../src/experiments/experiment.js';
 import type { Fig2Result } from '../../src/experiments/fig2.js';
+import type { ExperimentResult } from '../../src/experiments/result.js';
 import { compareAll, groupOf } from '../../src/experiments/statistics.js';
 import { acquireLock } from '../../src/lock.js';
 import { lastJson, p2w, startP2w } from '../commands/cli.js';

@@ -12,8 +12,8 @@ import {
   saveCheckpoint,
   type TrainState,
 } from '../../src/runs/checkpoint.js';
+import type { State } from '../../src/runs/state.js';
 import { plateauStart } from '../../src/train/schedule.js';
-import type { State } from '../../src/train/stepper.js';
 import { readSafetensors, writeSafetensors } from '../../src/weights/safetensors-file.js';
 import { errorOf, temporaryFolder } from '../data/store/tiles-sample.js';
 

@@ -1,10 +1,7 @@
+import { portableModel } from '../../execution/models.js';
 /** The contestant that is this package: parts cut and enlarged by the training graph's own nodes. */
 
-import { plainForms } from '../../../graphs/forms/index.js';
-import { lower } from '../../../graphs/forms/lower.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
-import { toModel } from '../../../graphs/onnx/model.js';
-import { encodeModel } from '../../../graphs/onnx/schema.js';
 import { parts2whole } from '../../../graphs/proxies/parts2whole.js';
 import { type PresetName, resolveConfig } from '../../config/pretraining.js';
 import { nodeEngine } from '../../runtime/node.js';
@@ -20,7 +17,7 @@ const { preset, parts, threads } = JSON.parse(process.argv[2]!) as {
 const config = resolveConfig({ preset, settings: ['batch=1', 'microBatch=1'] });
 const g = new GraphBuilder('parts');
 g.output('part', parts2whole(g, proxyOptions(config, config.whole)).part);
-const model = encodeModel(toModel(lower(g.build(), { choose: plainForms })));
+const model = portableModel(g.build());
 const session = await nodeEngine.load(model, { threads });
 const batch = randomBatch(config, 0);
 let count = 0;

@@ -1,13 +1,9 @@
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { plainForms } from '../../../graphs/forms/index.js';
-import { lower } from '../../../graphs/forms/lower.js';
-import { toModel } from '../../../graphs/onnx/model.js';
-import { encodeModel } from '../../../graphs/onnx/schema.js';
 import { encoderGraph } from '../../../graphs/programs/inference.js';
 import { type Config, resolveConfig } from '../../config/pretraining.js';
-import { buildGraph } from '../../execution/models.js';
+import { buildGraph, portableModel } from '../../execution/models.js';
 import { proxyWorkload } from '../../train/proxy.js';
 import { initialize } from '../../weights/initialize.js';
 import {
@@ -34,7 +30,7 @@ function exportedEncoder(config: Config): Uint8Array {
   const { parameters } = buildGraph('evaluation', proxyWorkload(config, config.whole), config);
   const options = { network: config.network, window: config.window, inputType: 'float32' } as const;
   const graph = encoderGraph(options, initialize(parameters, config.seed));
-  return encodeModel(toModel(lower(graph, { choose: plainForms })));
+  return portableModel(graph);
 }
 
 /** Features of random images by an exported encoder. */

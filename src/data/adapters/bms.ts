@@ -1,9 +1,9 @@
 import { readdirSync, statSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fromSystemError, UserError } from '../../errors.js';
-import { cropAround } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
+import { cropAround } from '../scan/crop.js';
 import { gridsAgree } from '../scan/geometry.js';
 import type { LabelMap, XYZ } from '../scan/volume.js';
 import type { Adapter } from './adapter.js';

@@ -1,8 +1,8 @@
 /** Reading what a sample is made of: images and masks on one grid, cropped and normalised. */
 import { UserError } from '../../errors.js';
-import { type CropGrid, cropImage, cropMask } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleVoxels } from '../samples/store.js';
+import { type CropGrid, cropImage, cropMask } from '../scan/crop.js';
 import { gridsAgree, orientLPS } from '../scan/geometry.js';
 import { readVolume } from '../scan/index.js';
 import { INTENSITIES, intensityScale, type Normalisation } from '../scan/normalise.js';

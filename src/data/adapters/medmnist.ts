@@ -1,7 +1,7 @@
 import { UserError } from '../../errors.js';
-import { cropAround, cropImage, middleOf } from '../samples/crop.js';
 import type { SampleFormat, SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
+import { cropAround, cropImage, middleOf } from '../scan/crop.js';
 import { type NamedArray, readNpz } from '../scan/npz.js';
 import type { XYZ } from '../scan/volume.js';
 import type { Adapter } from './adapter.js';

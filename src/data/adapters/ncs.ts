@@ -1,9 +1,9 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { numberIn } from '../../tables/table.js';
-import type { CropGrid } from '../samples/crop.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { LabelledData, SampleSource } from '../samples/source.js';
+import type { CropGrid } from '../scan/crop.js';
 import { worldToVoxel } from '../scan/geometry.js';
 import type { Volume, XYZ } from '../scan/volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';

@@ -1,11 +1,11 @@
 import { UserError } from '../../errors.js';
 import { startThreads } from '../../worker.js';
+import { type Batch, proxies } from '../proxies/index.js';
+import type { SamplingOptions } from '../proxies/proxy.js';
 import type { Split } from '../store/tile-source.js';
 import { openTileStore, type TileStore, tilesOf } from '../store/tiles.js';
-import { type Batch, batchPlan, checkWholeSize, loadBatch, type SamplingOptions } from './batches.js';
+import { batchPlan, checkWholeSize } from './batches.js';
 import { type Loader, readAhead } from './read-ahead.js';
-
-export { type Batch, batchPlan, type SamplingOptions, validationBatches } from './batches.js';
 
 /** What a thread needs to know to load any batch. */
 export interface LoaderJob extends SamplingOptions {
@@ -16,7 +16,7 @@ export interface LoaderJob extends SamplingOptions {
 /** Plans and loads one batch of a job. */
 export function loadPlanned({ store, split, ...options }: LoaderJob, index: number): Batch {
   const samples = batchPlan(index, store[split].length, options);
-  return loadBatch(tilesOf(store, split), split, options, samples, index);
+  return proxies[options.proxy].load(tilesOf(store, split), split, options, samples, index);
 }
 
 export interface LoaderOptions extends SamplingOptions {

@@ -1,11 +1,17 @@
 /** Random changes of training samples that keep what they show. */
-import type { FinetuneConfig } from '../../config/finetuning.js';
 import type { RandomStream } from '../../random.js';
 import type { XYZ } from '../scan/volume.js';
 import type { SampleFormat } from './manifest.js';
 import type { SampleContent, SampleVoxels } from './store.js';
 
-export type Augmentation = FinetuneConfig['augmentation'];
+export interface Augmentation {
+  /** Mirror images along each axis, half the time. */
+  readonly flips: boolean;
+  /** Most degrees of rotation around each axis. */
+  readonly rotationDegrees: number;
+  /** Most change of brightness and of contrast, as a share of the intensity range. */
+  readonly intensity: number;
+}
 
 /** A map from positions of the new image to positions of the old one, around the middle: 3×3, row-major, in mm. */
 type Turn = readonly number[];

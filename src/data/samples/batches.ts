@@ -1,5 +1,4 @@
 /** Which samples a fine-tuning sees, in which order. */
-import type { FinetuneConfig } from '../../config/finetuning.js';
 import { permutation, randomStream } from '../../random.js';
 import { type Augmentation, augmented } from './augment.js';
 import type { SampleEntry, SampleManifest } from './manifest.js';
@@ -70,12 +69,18 @@ function drawOrder({ samples, balance, seed }: SamplePlan, epoch: number): reado
   });
 }
 
+/**
+ * What is done about classes of different size: nothing, weights in the loss, or epochs with as many samples of each class
+ * as the smallest has, drawn anew every time.
+ */
+export type Balance = 'none' | 'weights' | 'sampling';
+
 /** What decides the training batches. */
 export interface SamplePlan {
   readonly samples: readonly SampleEntry[];
   /** Samples in a batch. */
   readonly batch: number;
-  readonly balance: FinetuneConfig['balance'];
+  readonly balance: Balance;
   readonly augmentation: Augmentation;
   readonly seed: number;
 }

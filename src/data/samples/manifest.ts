@@ -2,8 +2,8 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
-import { windowSchema } from '../../config/training.js';
 import { fromSystemError, UserError } from '../../errors.js';
+import { windowSchema } from '../store/wholes.js';
 
 const FORMAT = 'parts2whole-samples';
 const VERSION = 2;

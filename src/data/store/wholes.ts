@@ -1,12 +1,13 @@
+import * as z from 'zod';
 import type { XYZ } from '../scan/volume.js';
 import { averagingFactors, clippedAverage } from './block-mean.js';
 import type { TileSource } from './tile-source.js';
 
-/** HU that become 0 and 1. */
-export interface HuWindow {
-  readonly low: number;
-  readonly high: number;
-}
+/** Values of tiles, mostly HU, that become 0 and 1. */
+export const windowSchema = z
+  .strictObject({ low: z.number(), high: z.number() })
+  .refine(({ low, high }) => low < high, { error: 'low must be below high' });
+export type HuWindow = Readonly<z.infer<typeof windowSchema>>;
 
 /**
  * A tile as the whole that a network is to make: averaged, in [0, 1], [D, H, W].

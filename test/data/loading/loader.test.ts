@@ -1,18 +1,14 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { PROXIES } from '../../../src/config/proxies.js';
-import {
-  type Batch,
-  batchPlan,
-  type LoaderOptions,
-  openLoader,
-  type SamplingOptions,
-  validationBatches,
-} from '../../../src/data/loading/loader.js';
+import { batchPlan, validationBatches } from '../../../src/data/loading/batches.js';
+import { type LoaderOptions, openLoader } from '../../../src/data/loading/loader.js';
 import type { CorruptedBatch } from '../../../src/data/proxies/genesis/batch.js';
+import type { Batch } from '../../../src/data/proxies/index.js';
+import { PROXIES } from '../../../src/data/proxies/names.js';
 import type { PartBatch } from '../../../src/data/proxies/parts2whole/part-batch.js';
 import { DEFAULT_PART, largestPart, samplePart } from '../../../src/data/proxies/parts2whole/parts.js';
+import type { SamplingOptions } from '../../../src/data/proxies/proxy.js';
 import { readTile, type TileStore, tilesOf } from '../../../src/data/store/tiles.js';
 import { readWhole } from '../../../src/data/store/wholes.js';
 import { errorOf, sampleStore, temporaryFolder } from '../store/tiles-sample.js';

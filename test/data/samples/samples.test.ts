@@ -10,11 +10,11 @@ import {
   trainingBatch,
   trainingSamples,
 } from '../../../src/data/samples/batches.js';
-import { cropAround, cropImage, cropMask } from '../../../src/data/samples/crop.js';
 import { openSampleLoader } from '../../../src/data/samples/loader.js';
 import type { SampleFormat } from '../../../src/data/samples/manifest.js';
 import { drawSampleSplit } from '../../../src/data/samples/split.js';
 import { imagePath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
+import { cropAround, cropImage, cropMask } from '../../../src/data/scan/crop.js';
 import { writeNifti } from '../../../src/data/scan/nifti.js';
 import { npyHeader } from '../../../src/data/scan/npy.js';
 import { openTileStore } from '../../../src/data/store/tiles.js';

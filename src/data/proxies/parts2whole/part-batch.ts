@@ -1,9 +1,9 @@
-import type { BatchFacts } from '../../loading/batches.js';
 import type { XYZ } from '../../scan/volume.js';
 import type { TileSource } from '../../store/tile-source.js';
 import { cutTile } from '../../store/tiling.js';
-import type { IntensityChange } from './intensity.js';
-import { type Box, largestPart, type PartOptions, partMatrices } from './parts.js';
+import type { BatchFacts, ProxyTask } from '../proxy.js';
+import { drawIntensity, type IntensityChange, SAME_INTENSITY } from './intensity.js';
+import { type Box, largestPart, type PartOptions, partMatrices, samplePart } from './parts.js';
 
 /** Samples of Parts2Whole: tiles, and for each a box of it with the matrices that cut a part out and resize it. */
 export interface PartBatch extends BatchFacts {
@@ -77,3 +77,17 @@ export function loadParts(
   const facts = { index, size, used: size, tiles, tile: source.size, whole: wholeSize, box };
   return { proxy: 'parts2whole', ...facts, wholes, boxes, depth, height, width, intensity };
 }
+
+/** Intensities change in training only, so that validations of different runs compare. */
+export const parts2whole: ProxyTask<PartBatch> = {
+  stream: 'part',
+  load(source, split, options, planned, index) {
+    const samples = planned.map(({ tile, random }) => {
+      const part = samplePart(random, source.size, options.part);
+      if (options.intensity === 0) return { tile, part };
+      const intensity = split === 'train' ? drawIntensity(random, options.intensity) : SAME_INTENSITY;
+      return { tile, part, intensity };
+    });
+    return loadParts(source, options, samples, index);
+  },
+};

@@ -1,4 +1,4 @@
-import { cropImage } from '../../samples/crop.js';
+import { cropImage } from '../../scan/crop.js';
 import type { Volume, XYZ } from '../../scan/volume.js';
 import { cutTile } from '../../store/tiling.js';
 import type { HuWindow } from '../../store/wholes.js';

@@ -1,5 +1,5 @@
 /** Cutting samples out of scans. */
-import type { LabelMap, Volume, Voxels, XYZ } from '../scan/volume.js';
+import type { LabelMap, Volume, Voxels, XYZ } from './volume.js';
 
 /** A grid of voxel positions in a scan: position i along an axis is `first + i · step`, in voxels of the scan. */
 export interface CropGrid {

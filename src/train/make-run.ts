@@ -1,10 +1,10 @@
 import { existsSync } from 'node:fs';
 import { UserError } from '../errors.js';
-import { plateauStart } from '../train/schedule.js';
-import type { State } from '../train/stepper.js';
-import { insideRun } from '../train/train-run.js';
-import { checkpointPath, saveCheckpoint, type TrainState } from './checkpoint.js';
-import { configPath, type FinetuneRunFacts, type RunFacts, writeRun } from './run.js';
+import { checkpointPath, saveCheckpoint, type TrainState } from '../runs/checkpoint.js';
+import { configPath, type FinetuneRunFacts, type RunFacts, writeRun } from '../runs/run.js';
+import type { State } from '../runs/state.js';
+import { plateauStart } from './schedule.js';
+import { insideRun } from './train-run.js';
 
 /**
  * Makes a run of weights that come from elsewhere: its best and last checkpoint, from which it can be exported, fine-tuned
