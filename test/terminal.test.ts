@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -35,19 +35,6 @@ describe('text on a terminal', () => {
     expect(text).not.toMatch(RAW);
     expect(JSON.parse(text)).toEqual(value);
   });
-});
-
-test('nothing else writes to the terminal, but for the bar, and what a benchmark’s runner tells its parent', () => {
-  const root = join(import.meta.dirname, '..');
-  const files = ['src', 'bin'].flatMap((name) =>
-    readdirSync(join(root, name), { recursive: true, encoding: 'utf8' }).map((file) => join(name, file)),
-  );
-  const writing = files.filter(
-    (file) =>
-      file.endsWith('.ts') &&
-      /process\.std(out|err)\.write\([^'']|console\./.test(readFileSync(join(root, file), 'utf8')),
-  );
-  expect(writing.sort()).toEqual(['src/bench/compete.ts', 'src/progress.ts', 'src/terminal.ts']);
 });
 
 describe('what a file holds never reaches the terminal raw', () => {

@@ -77,6 +77,7 @@ describe('p2w', () => {
     if (loaded.length === 0)
       expect(found.filter((file) => /^(src|graphs)\//.test(file)).sort()).toEqual([
         'src/errors',
+        'src/parent',
         'src/terminal',
         'src/version',
       ]);

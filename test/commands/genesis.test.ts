@@ -136,6 +136,7 @@ test('a segmenter takes encoder and decoder of a run of Models Genesis', async (
     out: run('masked'),
     size: [16, 16, 8],
     classes: ['ball'],
+    valFraction: 0.4,
   });
   await finetune({
     data: run('masked'),

@@ -20,7 +20,7 @@ beforeAll(async () => {
   await sampleStore(at('tiles'));
   await writeBalls(at('raw'), { patients: 8, each: 1, size: [16, 16, 8] });
   const size = [16, 16, 8] as const;
-  await prepareSamples({ task: 'manifest', input: at('raw'), out: at('samples'), size });
+  await prepareSamples({ task: 'manifest', input: at('raw'), out: at('samples'), size, valFraction: 0.4 });
 });
 
 test.each<[string, () => Promise<unknown>]>([

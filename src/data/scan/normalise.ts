@@ -63,6 +63,8 @@ const LEAST_VALUES = 16;
 /**
  * A scan in the values that tiles hold: HU as they are, or int16 thousandths of each scan's range or deviation.
  * @throws UserError of kind `input` when hardly anything of the image is left, as where a few outliers stretch its range
+ * @example
+ * const volume = normaliseVolume(await readVolume('brain.nii.gz'), 'zscore', 'brain.nii.gz');
  */
 export function normaliseVolume(volume: Volume, normalise: Normalisation, where: string): Volume {
   if (normalise === 'hu') return volume;

@@ -48,9 +48,10 @@ function commonFolder(paths: readonly string[]): string {
   return (differing < 0 ? first : first.slice(0, differing)).join(sep) || sep;
 }
 
-/** The files that a scan lies in, as they are now. */
+/** The files that a scan lies in, or the one that holds other data, as they are now. */
 export async function sourceFiles(path: string): Promise<SourceFile[]> {
-  return (await scanFiles(path)).map((file) => {
+  const files = scanExtension(path) ? await scanFiles(path) : [path];
+  return files.map((file) => {
     try {
       const { size, mtimeMs } = statSync(file);
       return { name: basename(file), bytes: size, modifiedMs: mtimeMs };

@@ -240,7 +240,7 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     const out = join(folder, 'tiles');
     const { hash } = await sampleStore(out);
     await expect(prepared('tiles', raw, { classes: ['ball'] })).rejects.toThrow(
-      /something else than samples/,
+      /this folder holds .*manifest\.json[\s\S]*choose another folder/,
     );
     expect(openTileStore(out).hash).toBe(hash);
   });
