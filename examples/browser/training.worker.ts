@@ -42,7 +42,7 @@ async function train({ scan: file, weights, provider }: Start): Promise<void> {
     // A message can only come in between.
     await new Promise((next) => setTimeout(next));
   }
-  say({ kind: 'done', weights: training.weights(), encoder: training.encoder() });
+  say({ kind: 'done', weights: await training.weights(), encoder: await training.encoder() });
   await training.release();
 }
 

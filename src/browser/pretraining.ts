@@ -49,9 +49,9 @@ export interface Pretraining {
   step(): Promise<StepResult>;
   validate(): Promise<Validation>;
   /** `weights.safetensors`: for `p2w finetune --init`, `p2w pretrain --init`, or to go on here. */
-  weights(): Uint8Array<ArrayBuffer>;
+  weights(): Promise<Uint8Array<ArrayBuffer>>;
   /** `encoder.onnx`, as `p2w export` writes it: takes HU, gives features. */
-  encoder(): Uint8Array;
+  encoder(): Promise<Uint8Array>;
   release(): Promise<void>;
 }
 
@@ -117,13 +117,18 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
   const initial = initialize(parameters, config.seed);
   const load = { source: NAME, parts: ['encoder', 'decoder', 'head'], partial: false } as const;
   const values = given ? loadWeights(parameters, initial, weightsOf(given), load).values : initial;
-  const stepper = await createStepper(workload, config, engine, freshState(parameters, config, values));
+  const stepper = await createStepper(workload, config, engine, {
+    start: freshState(parameters, config, values),
+  });
   const evaluator = await createEvaluator(config, tile, engine);
 
   let steps = 0;
   let best: number | null = null;
   const facts = () => inferenceMetadata(config, tile, { steps, bestMse: best, dataHash: '' }, 'not stated');
-  const network = () => parameters.map(({ name }) => ({ name, ...stepper.state.get(name)! }));
+  const network = async () => {
+    const state = await stepper.readState();
+    return parameters.map(({ name }) => ({ name, ...state.get(name)! }));
+  };
 
   return {
     config,
@@ -145,9 +150,9 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
     },
     async validate() {
       const batches = () => validationBatches(validation, { ...sampling, limit: config.validation.samples });
-      const { mse } = await evaluator.validate(batches(), stepper.state);
+      const { mse } = await evaluator.validate(batches(), await stepper.readState());
       best = Math.min(mse, best ?? Number.POSITIVE_INFINITY);
-      const shown = await evaluator.evaluate(batches().next().value!, stepper.state);
+      const shown = await evaluator.evaluate(batches().next().value!, await stepper.readState());
       const voxels = config.whole.reduce((product, length) => product * length);
       const first = (images: Float32Array) => images.slice(0, voxels);
       return {
@@ -158,16 +163,16 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
         reconstruction: first(shown.reconstruction),
       };
     },
-    weights: () =>
+    weights: async () =>
       concatenated(
         encodeSafetensors(
           NAME,
-          network().map(({ name, shape, data }) => ({ name, dtype: 'F32' as const, shape, data })),
+          (await network()).map(({ name, shape, data }) => ({ name, dtype: 'F32' as const, shape, data })),
           facts(),
         ),
       ),
-    encoder: () => {
-      const weights = new Map(network().map(({ name, data }) => [name, data as Float32Array]));
+    async encoder() {
+      const weights = new Map((await network()).map(({ name, data }) => [name, data as Float32Array]));
       const average = averagingFactors(tile, config.whole)!;
       return inferenceModel('encoder', { config, average, inputType: 'float32', metadata: facts() }, weights);
     },

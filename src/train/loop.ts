@@ -38,7 +38,7 @@ export interface LoopParts {
   /** Steps whose checkpoints are kept. */
   readonly kept: ReadonlySet<number>;
   /** Saves the stepper's state under one or more names, all of them or none that is torn. */
-  save(names: readonly ('last' | 'best' | number)[], state: TrainState): void;
+  save(names: readonly ('last' | 'best' | number)[], state: TrainState): Promise<void>;
   /** True once the user has asked to stop. */
   interrupted(): boolean;
   /** Told how long each step took with its data, without validation. */
@@ -85,13 +85,13 @@ export async function trainLoop(
 
     const last = step === config.steps;
     if (last || step % parts.validateEvery === 0) state = await validate(parts, state);
-    else if (parts.kept.has(step)) persist(parts, state, [step, 'last']);
-    else if (step % config.checkpoints.every === 0) persist(parts, state, ['last']);
+    else if (parts.kept.has(step)) await persist(parts, state, [step, 'last']);
+    else if (step % config.checkpoints.every === 0) await persist(parts, state, ['last']);
     progress.update(step, { loss: loss.toFixed(4), lr: learningRate.toPrecision(2) });
 
     if (state.stopped) return { state, ending: 'early-stop' };
     if (parts.interrupted() && !last) {
-      persist(parts, state, ['last']);
+      await persist(parts, state, ['last']);
       return { state, ending: 'interrupted' };
     }
   }
@@ -102,7 +102,7 @@ export async function trainLoop(
 async function validate(parts: LoopParts, state: TrainState): Promise<TrainState> {
   const { config, stepper, metrics, events, progress, lossName } = parts;
   const { step } = state;
-  const { loss, scores, outputDeviation } = await parts.validate(stepper.state);
+  const { loss, scores, outputDeviation } = await parts.validate(await stepper.readState());
   if (!Number.isFinite(loss)) throw notANumber(step, loss, state);
   const isFlat = outputDeviation !== undefined && outputDeviation < COLLAPSED;
   const flat = step >= COLLAPSE_GRACE_STEPS && isFlat ? state.flatValidations + 1 : 0;
@@ -141,14 +141,14 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
 }
 
 /** Saves; `last` comes last, so that a kill between two files only repeats work. */
-function persist(
+async function persist(
   parts: LoopParts,
   state: TrainState,
   names: readonly ('last' | 'best' | number)[],
-): TrainState {
+): Promise<TrainState> {
   parts.metrics.sync();
   const saved = { ...state, metricsBytes: parts.metrics.bytes() };
-  parts.save(names, saved);
+  await parts.save(names, saved);
   parts.events.flush();
   return saved;
 }

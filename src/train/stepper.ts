@@ -13,11 +13,11 @@ export interface StepResult {
   readonly gradientNorm: number;
 }
 
-/** Runs training steps on a state of its own. */
+/** Runs training steps on a state of its own, which may live anywhere. */
 export interface Stepper {
   readonly parameters: readonly Parameter[];
-  /** The state as it is after the last step. Steps write into tensors that were current two steps ago. */
-  readonly state: State;
+  /** The state after the last step, in this process's memory. It stays as it is until the next step but one. */
+  readState(): Promise<State>;
   /** @param batches what the graph is fed, one a micro-batch  @param step number of this step, from 1 */
   step(batches: readonly Tensors[], learningRate: number, step: number): Promise<StepResult>;
   release(): Promise<void>;
@@ -70,24 +70,34 @@ class DoubleBuffer {
   }
 }
 
+export interface StepperOptions {
+  /** State of a checkpoint, or of a network that was loaded; that of an untrained one without it. */
+  readonly start?: State;
+  /**
+   * Replaces the gradients of a step's micro-batches, summed up, by their mean over all processes that train together. Each
+   * process then applies the same update; running statistics stay its own.
+   */
+  readonly reduce?: (gradients: State) => Promise<void>;
+}
+
 /**
- * Loads what a step needs: one model that does everything, or, with several micro-batches, one that adds up
- * gradients and one that applies them.
- * @param start of a checkpoint, or of a network that was loaded; that of an untrained one without it
+ * Loads what a step needs: one model that does everything, or, where gradients are to be seen between micro-batches or
+ * processes, one that adds them up and one that applies them.
  */
 export async function createStepper(
   workload: Workload,
   config: TrainingConfig,
   engine: Engine,
-  start?: State,
+  { start, reduce }: StepperOptions = {},
 ): Promise<Stepper> {
   const { count } = microBatches(config);
+  const isWhole = count === 1 && !reduce;
   const load = async (kind: 'step' | 'accumulate' | 'apply') => {
     const built = buildGraph(kind, workload, config);
     return { ...built, session: await loadGraph(built, config, engine) };
   };
-  const first = await load(count === 1 ? 'step' : 'accumulate');
-  const second = count === 1 ? null : await load('apply');
+  const first = await load(isWhole ? 'step' : 'accumulate');
+  const second = isWhole ? null : await load('apply');
   const state = start ?? freshState(first.parameters, config);
   const buffer = new DoubleBuffer(state);
   const trainable = first.parameters.filter((p) => p.trainable);
@@ -118,7 +128,7 @@ export async function createStepper(
 
   return {
     parameters: first.parameters,
-    state,
+    readState: async () => state,
     async step(batches, learningRate, step) {
       const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
       if (!second) {
@@ -126,6 +136,7 @@ export async function createStepper(
         return { loss: loss.data[0] as number, gradientNorm: norm.data[0] as number };
       }
       const found = await accumulate(batches);
+      await reduce?.(found.sums);
       await buffer.run(
         second.session,
         { ...Object.fromEntries(found.sums), ...scalars },

@@ -91,12 +91,8 @@ async function openAndTrain<Batch>(
 ): Promise<TrainingSummary> {
   const { run, config, engine, checkpoint } = training;
   const started = performance.now();
-  const stepper = await createStepper(
-    training.workload,
-    config,
-    engine,
-    checkpoint?.tensors ?? training.start,
-  );
+  const start = checkpoint?.tensors ?? training.start;
+  const stepper = await createStepper(training.workload, config, engine, start ? { start } : {});
   opened(() => stepper.release());
   const state: TrainState = checkpoint?.state ?? {
     step: 0,
@@ -165,8 +161,9 @@ async function openAndTrain<Batch>(
       samples: training.samples,
       validateEvery: validationInterval(config, training.samples),
       kept: keptSteps(config),
-      save: (names, next) => {
-        for (const name of names) saveCheckpoint(checkpointPath(run, name), stepper.state, next);
+      save: async (names, next) => {
+        const tensors = await stepper.readState();
+        for (const name of names) saveCheckpoint(checkpointPath(run, name), tensors, next);
         record(summaryOf(next.step, next.best, 'interrupted'));
       },
       interrupted: training.interrupted ?? (() => false),

@@ -128,7 +128,7 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
     await page.setInputFiles('#weights', {
       name: 'weights.safetensors',
       mimeType: '',
-      buffer: Buffer.from(small.weights()),
+      buffer: Buffer.from(await small.weights()),
     });
     expect(await page.textContent('#weights-name')).toBe('weights.safetensors');
     await small.release();

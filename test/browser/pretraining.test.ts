@@ -34,7 +34,7 @@ describe('pre-training on a scan in memory', () => {
       expect(after.whole).toEqual(before.whole);
       expect(after.whole).toHaveLength(16 * 16 * 8);
       expect(after.reconstruction).not.toEqual(before.reconstruction);
-      return { weights: training.weights(), mse: after.mse };
+      return { weights: await training.weights(), mse: after.mse };
     });
     // No settings: the file says which network it is.
     const again = await opened({ weights: first.weights, settings: ['batch=4'] }, async (training) => {
@@ -56,7 +56,7 @@ describe('pre-training on a scan in memory', () => {
     const path = join(folder, 'encoder.onnx');
     await opened({}, async (training) => {
       await training.step();
-      writeFileSync(path, training.encoder());
+      writeFileSync(path, await training.encoder());
     });
     const encoder = await openEncoder(path, nodeEngine, 1);
     try {

@@ -28,7 +28,7 @@ async function train(forms: Config['forms']) {
     const { loss } = await stepper.step([batchFeeds(randomBatch(config, step))], config.learningRate, step);
     losses.push(loss);
   }
-  const state = [...stepper.state].map(([name, { data }]): [string, number[]] => [
+  const state = [...(await stepper.readState())].map(([name, { data }]): [string, number[]] => [
     name,
     Array.from(data as Float32Array),
   ]);

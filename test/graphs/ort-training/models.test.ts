@@ -83,8 +83,9 @@ describe('the training interface of ONNX Runtime', () => {
     }
     const [flat] = Object.values(await session.evaluate({}));
     let at = 0;
+    const state = await stepper.readState();
     for (const { name, shape } of parameters) {
-      const own = stepper.state.get(name)!.data as Float32Array;
+      const own = state.get(name)!.data as Float32Array;
       const size = shape.reduce((a, b) => a * b, 1);
       const theirs = (flat!.data as Float32Array).subarray(at, at + size);
       at += size;
