@@ -5,7 +5,7 @@ import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
 import type { Engine } from '../runtime/engine.js';
-import { buildGraph, type Workload } from './models.js';
+import { buildGraph, runsOnGpu, type Workload } from './models.js';
 
 /** Everything is linear in the samples; an even number of wholes, so that two parts of each can be compared. */
 const MEASURED = [4, 8] as const;
@@ -81,11 +81,11 @@ const gigabytes = (bytes: number) =>
 export function checkMemory(
   workload: Workload,
   config: TrainingConfig,
-  { provider }: Pick<Engine, 'provider'>,
+  engine: Pick<Engine, 'provider'>,
   limit = memoryLimitBytes(),
 ): void {
   // A GPU has memory of its own, which is asked when its graph is loaded.
-  if (provider === 'cuda' || provider === 'webgpu') return;
+  if (runsOnGpu(engine) || engine.provider === 'webgpu') return;
   const need = needOf(workload, config);
   const { size, count } = microBatches(config);
   const bytes = bytesFor(need, size, count, config.workers);

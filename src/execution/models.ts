@@ -50,7 +50,7 @@ export const portable = ({ forms }: Pick<TrainingConfig, 'forms'>): Lowering => 
   choose: forms === 'plain' ? plainForms : fastForms,
 });
 
-export const runsOnGpu = ({ provider }: Engine): boolean => provider.startsWith('cuda');
+export const runsOnGpu = ({ provider }: Pick<Engine, 'provider'>): boolean => provider.startsWith('cuda');
 
 /**
  * How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. What

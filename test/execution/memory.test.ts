@@ -46,6 +46,12 @@ describe('the memory that a step will need', () => {
     check({ ...config, batch }, 24 * GB);
   });
 
+  test('is not that of this machine on a GPU, which has memory of its own', () => {
+    const config = configOf('paper', 'batch=16', 'microBatch=null');
+    const workload = proxyWorkload(config, config.whole);
+    expect(() => checkMemory(workload, config, { provider: 'cuda:0' }, GB)).not.toThrow();
+  });
+
   test('of a network that no batch makes fit is refused so', () => {
     expect(refusal(configOf('tiny', 'network.width=100000'), 24 * GB)).toContain('a smaller network');
   });
