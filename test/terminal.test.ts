@@ -68,10 +68,9 @@ describe('what a file holds never reaches the terminal raw', () => {
     write('config.json', JSON.stringify({ [TRICK]: 1, batch: TRICK }));
     write('study.json', JSON.stringify({ tiles: TRICK, [TRICK]: TRICK }));
     write('broken.json', `{"a": ${TRICK}}`);
-    write(
-      'scan.mhd',
-      `ObjectType = Image\nNDims = 3\nComment = ${TRICK}\nElementType = ${TRICK}\nDimSize = 1 1 1\n`,
-    );
+    const header = `ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nComment = ${TRICK}\n`;
+    write('scan.mhd', `${header}ElementType = MET_SHORT\nElementDataFile = scan.raw\n`);
+    write('typeless.mhd', `${header}ElementType = ${TRICK}\nElementDataFile = scan.raw\n`);
     write(`${TRICK}.nii`, 'no scan');
     mkdirSync(at('store'));
     const manifest = JSON.parse(readFileSync(at('tiles/manifest.json'), 'utf8'));
@@ -92,7 +91,8 @@ describe('what a file holds never reaches the terminal raw', () => {
     ['a configuration', 'graph --config config.json'],
     ['a study', 'experiment table1 --config study.json --out x'],
     ['broken JSON', 'experiment table1 --config broken.json --out x'],
-    ['a header', 'inspect scan.mhd', 'unseen'],
+    ['a header', 'inspect scan.mhd'],
+    ['a header that is wrong', 'inspect typeless.mhd'],
     ['a name of a file', `prepare --input ${TRICK}.nii --out x`],
     ['a manifest', 'inspect store'],
     ['a configuration of a run', 'inspect run-tensor'],
@@ -105,7 +105,7 @@ describe('what a file holds never reaches the terminal raw', () => {
     for (const more of [[], ['--json']]) {
       const result = await p2w([...line.split(' '), ...more], folder);
       expect(result.stdout + result.stderr).not.toMatch(RAW);
-      // What is not shown at all, or replaced where it was read, cannot do harm either.
+      // What is not shown at all cannot do harm either.
       if (unseen !== 'unseen') expect(result.stdout + result.stderr).toContain('\\u001b[31m');
       expect(result.stderr).not.toContain('internal error');
       if (more.length > 0) expect(lastJson(result)).toBeInstanceOf(Object);

@@ -5,7 +5,6 @@ import {
   SAMPLE_SPLITS,
   type SampleFormat,
   type SampleSplit,
-  sampleManifestPath,
   sampleManifestText,
 } from '../data/samples/manifest.js';
 import { checkSourceIds, originHash, type SampleSource } from '../data/samples/source.js';
@@ -17,13 +16,10 @@ import {
   type WrittenSample,
   writeSamples,
 } from '../data/samples/writer.js';
-import { removeLeftovers } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
-import { acquireLock } from '../lock.js';
-import { type Reporting, silent } from '../progress.js';
+import { type Reporter, type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
-import { checkStoreFolder } from './store-folder.js';
+import { checkStoreFolder, writeStore } from './store-folder.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
   readonly task: TaskName;
@@ -80,24 +76,8 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
   checkSourceIds(sources, input);
   checkStoreFolder(out, [input], 'samples');
-  makeFolder(out);
-  const lock = acquireLock(out, 'prepare');
-  const { reporter = silent } = options;
-  const progress = reporter.start({ label: 'prepare', total: sources.length, unit: 'scans' });
-  try {
-    removeLeftovers(out);
-    const written: { source: SampleSource; samples: readonly WrittenSample[] }[] = [];
-    const failures = [...problems];
-    for (const [i, source] of sources.entries()) {
-      progress.update(i);
-      const loaded = await loadSource(out, format, source);
-      if ('problem' in loaded) failures.push({ source: source.id, message: loaded.problem });
-      else {
-        const samples = 'finished' in loaded ? loaded.finished : writeSamples(out, format, loaded);
-        written.push({ source, samples });
-      }
-    }
-    progress.update(sources.length);
+  await writeStore(out, async () => {
+    const { written, failures } = await writeSources(out, format, sources, options.reporter);
     const undecided = written.filter(({ source }) => source.split === null);
     const drawn = drawSampleSplit(
       undecided.flatMap(({ samples }) => samples.map(({ patient }) => patient)),
@@ -108,13 +88,46 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
       samples.map((sample) => ({ ...sample, split: source.split ?? drawn.get(sample.patient)! })),
     );
     checkPatients(samples, input);
-    const manifest = { createdBy: `parts2whole ${version}`, ...format, samples, failures };
-    writeFileAtomic(sampleManifestPath(out), sampleManifestText(manifest));
-    return summarise(out);
+    return sampleManifestText({
+      createdBy: `parts2whole ${version}`,
+      ...format,
+      samples,
+      failures: [...problems, ...failures],
+    });
+  });
+  return summarise(out);
+}
+
+interface WrittenSource {
+  readonly source: SampleSource;
+  readonly samples: readonly WrittenSample[];
+}
+
+/** Writes the samples of all sources that can be read, one after the other. */
+async function writeSources(
+  out: string,
+  format: SampleFormat,
+  sources: readonly SampleSource[],
+  reporter: Reporter = silent,
+): Promise<{ written: WrittenSource[]; failures: { source: string; message: string }[] }> {
+  const written: WrittenSource[] = [];
+  const failures = [];
+  const progress = reporter.start({ label: 'prepare', total: sources.length, unit: 'scans' });
+  try {
+    for (const [i, source] of sources.entries()) {
+      progress.update(i);
+      const loaded = await loadSource(out, format, source);
+      if ('problem' in loaded) failures.push({ source: source.id, message: loaded.problem });
+      else {
+        const samples = 'finished' in loaded ? loaded.finished : writeSamples(out, format, loaded);
+        written.push({ source, samples });
+      }
+    }
+    progress.update(sources.length);
   } finally {
     progress.stop();
-    lock.release();
   }
+  return { written, failures };
 }
 
 /** The samples of a source from an earlier run of the same origin, or what is to be written, or why there are none. */
@@ -125,7 +138,7 @@ async function loadSource(
 ): Promise<{ finished: readonly WrittenSample[] } | SourceToWrite | { problem: string }> {
   try {
     const origin = await originHash(format, source.origin);
-    const finished = finishedSamples(out, source.id, origin);
+    const finished = finishedSamples(out, format, source.id, origin);
     return finished ? { finished } : { id: source.id, origin, samples: await source.read() };
   } catch (error) {
     if (error instanceof UserError) return { problem: error.message };

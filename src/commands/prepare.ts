@@ -3,7 +3,6 @@ import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import {
-  manifestPath,
   manifestText,
   type StoreOptions,
   storeOptionsSchema,
@@ -15,14 +14,12 @@ import type { Split } from '../data/store/tile-source.js';
 import { openTileStore } from '../data/store/tiles.js';
 import type { Rejection } from '../data/store/tiling.js';
 import { claimFolder } from '../data/store/writer.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
-import { acquireLock } from '../lock.js';
+import { UserError } from '../errors.js';
 import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
 import { startThreads } from '../worker.js';
-import { checkStoreFolder, tidied } from './store-folder.js';
+import { checkStoreFolder, writeStore } from './store-folder.js';
 import { type Problem, type ScanJob, tileScan } from './tile-scan.js';
 
 export interface PrepareOptions extends Reporting {
@@ -101,31 +98,20 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   checkStoreFolder(out, found, 'tiles'); // a link may lead into it
   const sources = identifyScans(found);
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
-  try {
-    makeFolder(out);
-    const lock = acquireLock(out, 'prepare');
-    try {
-      claimFolder(out, storeOptions);
-      return await tidied(out, async () => {
-        const { scans, failures } = await tileScans(out, sources, storeOptions, options);
-        const ids = scans.map(({ id }) => id);
-        const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
-        const manifest = {
-          createdBy: `parts2whole ${version}`,
-          size: storeOptions.size,
-          options: storeOptions,
-          scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
-          failures,
-        };
-        writeFileAtomic(manifestPath(out), manifestText(manifest));
-        return summarise(out, failures);
-      });
-    } finally {
-      lock.release();
-    }
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
+  await writeStore(out, async () => {
+    claimFolder(out, storeOptions);
+    const { scans, failures } = await tileScans(out, sources, storeOptions, options);
+    const ids = scans.map(({ id }) => id);
+    const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
+    return manifestText({
+      createdBy: `parts2whole ${version}`,
+      size: storeOptions.size,
+      options: storeOptions,
+      scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
+      failures,
+    });
+  });
+  return summarise(out);
 }
 
 function checkedOptions(options: PrepareOptions): StoreOptions {
@@ -217,7 +203,7 @@ async function sourceBytes(path: string): Promise<number> {
   }
 }
 
-function summarise(out: string, failures: readonly Failure[]): PrepareSummary {
+function summarise(out: string): PrepareSummary {
   const { manifest, train, validation, hash } = openTileStore(out);
   const scans = manifest.scans.map(
     ({ id, split, tiles, nonFinite, clamped }): PreparedScan => ({
@@ -226,6 +212,7 @@ function summarise(out: string, failures: readonly Failure[]): PrepareSummary {
       ...(clamped && { clamped }),
     }),
   );
+  const { failures } = manifest;
   return { out, scans, failures, trainTiles: train.length, validationTiles: validation.length, hash };
 }
 

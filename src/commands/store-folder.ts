@@ -1,9 +1,12 @@
 /** The folder that a store of tiles or samples is written to: what it may hold before, and what is tidied up in it. */
 import { existsSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { isSampleStore } from '../data/samples/manifest.js';
+import { removeLeftovers } from '../data/store/arrays.js';
 import { isInside, isSame } from '../data/store/sources.js';
-import { removeLeftovers } from '../data/store/writer.js';
 import { abridged, fromSystemError, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
+import { acquireLock } from '../lock.js';
 
 type StoreKind = 'tiles' | 'samples';
 
@@ -76,17 +79,27 @@ const isFile = (path: string): boolean => {
 };
 
 /**
- * Writes into a store; where that fails, what was half written by any thread is gone afterwards.
- * @param write ends no earlier than its last thread
+ * Writes a store, which no other process may use meanwhile. Where that fails, nothing half written is left, and what was
+ * finished is found again.
+ * @param write gives the text of the manifest, which is written last; ends no earlier than its last thread
+ * @throws UserError for a folder in use, and when the disk is full
  */
-export async function tidied<T>(folder: string, write: () => Promise<T>): Promise<T> {
-  removeLeftovers(folder);
+export async function writeStore(folder: string, write: () => Promise<string>): Promise<void> {
   try {
-    return await write();
-  } catch (error) {
+    makeFolder(folder);
+    const lock = acquireLock(folder, 'prepare');
     try {
       removeLeftovers(folder);
-    } catch {} // the folder is gone or read-only: the first error says more
-    throw error;
+      writeFileAtomic(join(folder, 'manifest.json'), await write());
+    } catch (error) {
+      try {
+        removeLeftovers(folder);
+      } catch {} // the folder is gone or read-only: the first error says more
+      throw error;
+    } finally {
+      lock.release();
+    }
+  } catch (error) {
+    throw fromSystemError(error, folder);
   }
 }

@@ -256,6 +256,48 @@ describe('bms: brain tumours of BraTS', () => {
   });
 });
 
+describe('layouts of CT', () => {
+  /** A scan that was scaled to 0 … 1 before, in its place. */
+  const rescale = async (path: string) => {
+    const volume = await readVolume(path);
+    const voxels = Float32Array.from(volume.voxels, (hu) => (hu + 1024) / 4095);
+    if (path.endsWith('.mhd')) await writeMetaImage(path, { ...volume, voxels });
+    else await writeNifti(path, { ...volume, voxels });
+  };
+
+  test.each<[TaskName, PhantomTask, string]>([
+    ['ncc', 'ncc', 'subset0/phantom-0000.mhd'],
+    ['ncs', 'ncc', 'subset0/phantom-0000.mhd'],
+    ['lcs', 'lcs', 'volume-0.nii'],
+    ['ecc', 'ecc', 'phantom-0000.nii.gz'],
+  ])(
+    '%s: a scan whose values are no HU is refused, unless it is said what they are',
+    async (task, layout, scan) => {
+      const name = `values-${task}`;
+      await phantoms(layout, name, 3, [32, 32, 24]);
+      await rescale(join(at(name), scan));
+      const options = { task, input: at(name), out: at(`store-${stores++}`), size: [8, 8, 8] as XYZ };
+      const { failures } = await prepareSamples(options);
+      expect(failures).toHaveLength(1);
+      expect(failures[0]!.message).toContain(join(at(name), scan));
+      expect(failures[0]!.message).toMatch(/do not look like HU[\s\S]*scaled to 1 before/);
+
+      expect((await prepareSamples({ ...options, normalise: 'hu' })).failures).toEqual([]);
+      // What was taken on trust is not found finished without it.
+      expect((await prepareSamples(options)).failures).toHaveLength(1);
+      const { failures: none, out } = await prepareSamples({ ...options, normalise: 'minmax' });
+      expect(none).toEqual([]);
+      const store = openSampleStore(out);
+      expect(store.manifest).toMatchObject({ type: 'float32', window: null });
+      const own = store.manifest.samples.find(({ id }) => /^(phantom-0000|volume-0)-/.test(id))!;
+      const { image } = readSample(store, own);
+      expect(Math.min(...image)).toBeGreaterThanOrEqual(0);
+      expect(Math.max(...image)).toBeGreaterThan(0.2);
+      expect(Math.max(...image)).toBeLessThanOrEqual(1);
+    },
+  );
+});
+
 describe('a store knows what it was made from', () => {
   /** Turns a scan into another one of the same header and size. */
   const invert = async (path: string) => {

@@ -6,12 +6,13 @@ import { readTable } from '../../tables/read.js';
 import { numberIn, type Row, requireColumns, type Table } from '../../tables/table.js';
 import type { SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample } from '../samples/source.js';
-import { cropAround } from '../scan/crop.js';
+import { type CropGrid, cropAround } from '../scan/crop.js';
 import { worldToVoxel } from '../scan/geometry.js';
 import { findScans } from '../scan/index.js';
 import type { Volume, XYZ } from '../scan/volume.js';
 import { identifyScans } from '../store/sources.js';
-import { cropChannels, readImage, spacingOf } from './images.js';
+import type { AdapterOptions } from './adapter.js';
+import { cropChannels, readScan, spacingOf } from './images.js';
 
 /** A place in a scan, LPS mm. */
 export interface Place {
@@ -93,12 +94,10 @@ export async function cropPlaces(
   patient: string,
   places: readonly PlacedSample[],
   size: XYZ,
-  {
-    spacing,
-    mask,
-  }: { spacing?: XYZ; mask?: (image: Volume, grid: ReturnType<typeof cropAround>) => Uint8Array },
+  { spacing, normalise }: AdapterOptions,
+  mask?: (image: Volume, grid: CropGrid) => Uint8Array,
 ): Promise<RawSample[]> {
-  const image = await readImage(path);
+  const image = await readScan(path, normalise);
   return places.map(({ id, label, world, row }) => {
     const centre = worldToVoxel(image, world);
     if (centre.some((at, axis) => at < -0.5 || at > image.size[axis]! - 0.5))
@@ -115,7 +114,7 @@ export async function cropPlaces(
       patient,
       spacing: spacingOf(image, grid),
       label,
-      image: cropChannels([image], grid, 'hu'),
+      image: cropChannels([image], grid, normalise),
       mask: mask ? mask(image, grid) : null,
     };
   });

@@ -34,9 +34,9 @@ export const eccAdapter: Adapter = {
     const rows = byScan(table, 'volume');
     const format: SampleFormat = {
       ...{ task: 'ecc', kind: 'classification', classes: ['no embolus', 'embolus'] },
-      ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf('hu') },
+      ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf(options.normalise) },
     };
-    const { spacing } = options;
+    const { spacing, normalise } = options;
     const sources = [...scans]
       .filter(([id]) => rows.has(id))
       .map(([id, path]): SampleSource => {
@@ -44,7 +44,7 @@ export const eccAdapter: Adapter = {
         return {
           id,
           split: splitOf(own),
-          origin: { files: [path], facts: { spacing, places: own.map(({ cells }) => cells) } },
+          origin: { files: [path], facts: { spacing, normalise, places: own.map(({ cells }) => cells) } },
           read: () => {
             const places = own.map((row, i) => ({
               ...placeOf(row),
@@ -52,7 +52,7 @@ export const eccAdapter: Adapter = {
               label: binaryIn(row, 'label'),
             }));
             const patient = own[0]!.cells.patient || id;
-            return cropPlaces(path, patient, places, format.size, spacing ? { spacing } : {});
+            return cropPlaces(path, patient, places, format.size, options);
           },
         };
       });

@@ -4,6 +4,7 @@ import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleVoxels } from '../samples/store.js';
 import { type CropGrid, cropImage, cropMask } from '../scan/crop.js';
 import { gridsAgree, orientLPS } from '../scan/geometry.js';
+import { checkHounsfield } from '../scan/hounsfield.js';
 import { readVolume } from '../scan/index.js';
 import { INTENSITIES, intensityScale, type Normalisation } from '../scan/normalise.js';
 import type { LabelMap, Volume, Voxels, XYZ } from '../scan/volume.js';
@@ -13,6 +14,17 @@ const OUTSIDE_HU = -1000;
 
 /** A scan with its axes along left, posterior, superior. @throws UserError */
 export const readImage = async (path: string): Promise<Volume> => orientLPS(await readVolume(path));
+
+/**
+ * A scan that is to be normalised, axes as {@link readImage}.
+ * @param normalise what the user says: `hu` is believed, and without it the values must look like HU
+ * @throws UserError
+ */
+export async function readScan(path: string, normalise: Normalisation | undefined): Promise<Volume> {
+  const image = await readImage(path);
+  if (normalise === undefined || normalise === 'hu') checkHounsfield(image, path, normalise === 'hu');
+  return image;
+}
 
 /**
  * A mask of the classes 1 … `classes`, on the grid of an image.
@@ -53,7 +65,7 @@ function normaliser(volume: Volume, normalise: Normalisation): (values: Voxels) 
 export function cropChannels(
   channels: readonly Volume[],
   grid: CropGrid,
-  normalise: Normalisation,
+  normalise: Normalisation = 'hu',
 ): SampleVoxels {
   const crops = channels.map((channel) =>
     normaliser(channel, normalise)(cropImage(channel, grid, normalise === 'hu' ? OUTSIDE_HU : null)),
@@ -69,7 +81,7 @@ export function cropChannels(
 }
 
 /** What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training. */
-export function valuesOf(normalise: Normalisation): Pick<SampleFormat, 'type' | 'window'> {
+export function valuesOf(normalise: Normalisation = 'hu'): Pick<SampleFormat, 'type' | 'window'> {
   const { low, high } = INTENSITIES[normalise].window;
   if (normalise === 'hu') return { type: 'int16', window: { low, high } };
   return { type: 'float32', window: normalise === 'minmax' ? null : { low: low / 1000, high: high / 1000 } };

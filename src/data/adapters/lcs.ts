@@ -5,7 +5,7 @@ import type { XYZ } from '../scan/volume.js';
 import { tileOrigins } from '../store/tiling.js';
 import type { Adapter } from './adapter.js';
 import { scansBelow } from './candidates.js';
-import { cropChannels, cropLabels, readImage, readMask, valuesOf } from './images.js';
+import { cropChannels, cropLabels, readMask, readScan, valuesOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 /** Liver and lesions in LiTS; both are liver here. */
@@ -36,9 +36,10 @@ export const lcsAdapter: Adapter = {
         where: input,
         expected: 'volume-0.nii, segmentation-0.nii, …',
       });
-    const size = options.size ?? SIZE;
+    const { size = SIZE, normalise } = options;
     const format: SampleFormat = {
-      ...{ task: 'lcs', kind: 'segmentation', classes: ['liver'], size, channels: 1, ...valuesOf('hu') },
+      ...{ task: 'lcs', kind: 'segmentation', classes: ['liver'] },
+      ...{ size, channels: 1, ...valuesOf(normalise) },
     };
     const numbers = volumes.map(({ number }) => Number(number));
     const sources = volumes
@@ -48,9 +49,9 @@ export const lcsAdapter: Adapter = {
         return {
           id,
           split: splitOf(Number(number), numbers),
-          origin: { files: [path, maskPath!], facts: null },
+          origin: { files: [path, maskPath!], facts: normalise ?? null },
           read: async () => {
-            const image = await readImage(path);
+            const image = await readScan(path, normalise);
             const labels = await readMask(maskPath!, image, LABELS);
             const liver = { ...labels, voxels: labels.voxels.map((label) => (label > 0 ? 1 : 0)) };
             const origins = tileOrigins(image.size, { size, zBorder: 0, xyBorder: 0, reject: 'none' });
@@ -68,7 +69,7 @@ export const lcsAdapter: Adapter = {
               const share = mask.reduce((sum, label) => sum + label, 0) / mask.length;
               if (share < LIVER_SHARE) return [];
               const place = `${id}-${String(i).padStart(3, '0')}`;
-              const cube = cropChannels([image], grid, 'hu');
+              const cube = cropChannels([image], grid, normalise);
               return [{ id: place, patient: id, spacing: image.spacing, label: null, image: cube, mask }];
             });
           },

@@ -6,12 +6,11 @@ import type { Row, Table } from '../../tables/table.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
 import { cropAround, middleOf } from '../scan/crop.js';
-import { checkHounsfield } from '../scan/hounsfield.js';
 import { findScans } from '../scan/index.js';
 import type { XYZ } from '../scan/volume.js';
 import { identifyScans } from '../store/sources.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
-import { cropChannels, cropLabels, readImage, readMask, spacingOf, valuesOf } from './images.js';
+import { cropChannels, cropLabels, readMask, readScan, spacingOf, valuesOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 const MASK_FOLDERS = ['labels', 'masks', 'labelsTr', 'nodule_mask', 'mask'];
@@ -179,11 +178,7 @@ async function readItem(
 ): Promise<RawSample[]> {
   const label = format.kind === 'classification' ? classOf(item, format.classes) : null;
   const channels = [];
-  for (const path of item.images) {
-    const image = await readImage(path);
-    if ((normalise ?? 'hu') === 'hu') checkHounsfield(image, path, normalise === 'hu');
-    channels.push(image);
-  }
+  for (const path of item.images) channels.push(await readScan(path, normalise));
   const [image] = channels;
   const grid = cropAround(image!, middleOf(image!), format.size, spacing);
   const mask =
@@ -194,7 +189,7 @@ async function readItem(
       patient: item.patient ?? item.id,
       spacing: spacingOf(image!, grid),
       label,
-      image: cropChannels(channels, grid, normalise ?? 'hu'),
+      image: cropChannels(channels, grid, normalise),
       mask: mask && cropLabels(mask, grid),
     },
   ];
@@ -227,7 +222,7 @@ export const manifestAdapter: Adapter = {
       classes: [...classes],
       size: options.size ?? SIZE,
       channels: marked[0]!.images.length,
-      ...valuesOf(options.normalise ?? 'hu'),
+      ...valuesOf(options.normalise),
     };
     const { spacing, normalise } = options;
     const sources = marked.map(

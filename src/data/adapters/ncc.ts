@@ -42,9 +42,9 @@ export const nccAdapter: Adapter = {
     const splits = lunaSplits(scans);
     const format: SampleFormat = {
       ...{ task: 'ncc', kind: 'classification', classes: ['no nodule', 'nodule'] },
-      ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf('hu') },
+      ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf(options.normalise) },
     };
-    const { spacing } = options;
+    const { spacing, normalise } = options;
     const sources = [...scans]
       .filter(([id]) => rows.has(id))
       .map(([id, path]): SampleSource => {
@@ -54,14 +54,17 @@ export const nccAdapter: Adapter = {
         return {
           id,
           split,
-          origin: { files: [path], facts: { spacing, places: candidates.map(({ cells }) => cells) } },
+          origin: {
+            files: [path],
+            facts: { spacing, normalise, places: candidates.map(({ cells }) => cells) },
+          },
           read: () => {
             const places = candidates.map((row, i) => ({
               ...placeOf(row),
               id: `${id}-${String(i).padStart(4, '0')}`,
               label: binaryIn(row, 'class'),
             }));
-            return cropPlaces(path, id, places, format.size, spacing ? { spacing } : {});
+            return cropPlaces(path, id, places, format.size, options);
           },
         };
       });

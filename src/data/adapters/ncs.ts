@@ -69,16 +69,19 @@ async function openAnnotations(input: string, options: AdapterOptions): Promise<
   const splits = lunaSplits(scans);
   const format: SampleFormat = {
     ...{ task: 'ncs', kind: 'segmentation', classes: ['nodule'] },
-    ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf('hu') },
+    ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf(options.normalise) },
   };
-  const { spacing = SPACING } = options;
+  const { spacing = SPACING, normalise } = options;
   const sources = [...scans]
     .filter(([id]) => rows.has(id))
     .map(
       ([id, path]): SampleSource => ({
         id,
         split: splits?.get(id) ?? null,
-        origin: { files: [path], facts: { spacing, places: rows.get(id)!.map(({ cells }) => cells) } },
+        origin: {
+          files: [path],
+          facts: { spacing, normalise, places: rows.get(id)!.map(({ cells }) => cells) },
+        },
         read: () => {
           const places = rows
             .get(id)!
@@ -87,10 +90,9 @@ async function openAnnotations(input: string, options: AdapterOptions): Promise<
             world,
             radiusMm: numberIn(row, 'diameter_mm') / 2,
           }));
-          return cropPlaces(path, id, places, format.size, {
-            spacing,
-            mask: (image, grid) => ballMask(image, grid, balls),
-          });
+          return cropPlaces(path, id, places, format.size, { ...options, spacing }, (image, grid) =>
+            ballMask(image, grid, balls),
+          );
         },
       }),
     );

@@ -81,7 +81,7 @@ export function checkSampleFormat(format: SampleFormat): SampleFormat {
   throw new UserError('usage', { what: issue!.message, where: key, got: String(format[key]) });
 }
 
-export const sampleManifestPath = (folder: string) => join(folder, 'manifest.json');
+const sampleManifestPath = (folder: string) => join(folder, 'manifest.json');
 
 /** Whether a folder holds samples, whatever their state. */
 export function isSampleStore(folder: string): boolean {

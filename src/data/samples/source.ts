@@ -1,8 +1,8 @@
 /** What an adapter makes of a data set of some layout: what can be read, one scan at a time. */
-import { createHash } from 'node:crypto';
 import { resolve } from 'node:path';
 import { abridged, UserError } from '../../errors.js';
 import type { XYZ } from '../scan/volume.js';
+import { sha256 } from '../store/arrays.js';
 import { sourceFiles } from '../store/sources.js';
 import type { SampleFormat, SampleSplit } from './manifest.js';
 import type { SampleContent } from './store.js';
@@ -50,9 +50,7 @@ export interface LabelledData {
 export async function originHash(format: SampleFormat, { files, facts }: SampleOrigin): Promise<string> {
   const found = [];
   for (const path of files) found.push([resolve(path), await sourceFiles(path)]);
-  return createHash('sha256')
-    .update(JSON.stringify([format, facts, found]))
-    .digest('hex');
+  return sha256(JSON.stringify([format, facts, found]));
 }
 
 /** @throws UserError for two sources of one name, and for a name that is no path below a folder */

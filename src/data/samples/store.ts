@@ -2,11 +2,9 @@
  * A sample store: a folder with `manifest.json` and arrays in `shards/`, which NumPy reads: `<shard>.image.npy`
  * [n, C, D, H, W] and, for segmentation, `<shard>.mask.npy`, uint8 [n, D, H, W].
  */
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromSystemError, UserError } from '../../errors.js';
-import { npyHeader } from '../scan/npy.js';
+import { UserError } from '../../errors.js';
+import { checkArray, readItem, type StoredArray, sha256 } from '../store/arrays.js';
 import {
   damagedSamples,
   PREPARE_SAMPLES_AGAIN,
@@ -39,23 +37,26 @@ export interface SampleStore {
 export const imagePath = (folder: string, shard: string) => join(folder, `${shard}.image.npy`);
 export const maskPath = (folder: string, shard: string) => join(folder, `${shard}.mask.npy`);
 
-/** What precedes `count` images in a shard. */
-export const imageHeader = ({ type, channels, size: [x, y, z] }: SampleFormat, count: number): Uint8Array =>
-  npyHeader(type, [count, channels, z, y, x]);
-/** What precedes `count` masks in a shard. */
-export const maskHeader = ({ size: [x, y, z] }: SampleFormat, count: number): Uint8Array =>
-  npyHeader('uint8', [count, z, y, x]);
+/** The arrays of a shard of `count` samples: images, and in segmentation masks. */
+export function arraysOf(
+  folder: string,
+  { kind, type, channels, size: [x, y, z] }: SampleFormat,
+  shard: string,
+  count: number,
+): readonly StoredArray[] {
+  const images: StoredArray = { path: imagePath(folder, shard), type, shape: [count, channels, z, y, x] };
+  if (kind === 'classification') return [images];
+  return [images, { path: maskPath(folder, shard), type: 'uint8', shape: [count, z, y, x] }];
+}
 
-export const sampleHash = ({ image, mask }: SampleContent): string => {
-  const hash = createHash('sha256').update(image);
-  return (mask ? hash.update(mask) : hash).digest('hex');
-};
+export const sampleHash = ({ image, mask }: SampleContent): string =>
+  mask ? sha256(image, mask) : sha256(image);
 
 /** Voxels of an image, of all channels together. */
 export const voxelsOf = ({ channels, size: [x, y, z] }: SampleFormat): number => channels * x * y * z;
 
 /** How many samples each shard holds. */
-function shardCounts(samples: readonly SampleEntry[]): Map<string, number> {
+export function shardCounts(samples: readonly Pick<SampleEntry, 'shard'>[]): Map<string, number> {
   const counts = new Map<string, number>();
   for (const { shard } of samples) counts.set(shard, (counts.get(shard) ?? 0) + 1);
   return counts;
@@ -74,17 +75,10 @@ export function openSampleStore(folder: string): SampleStore {
   const { format: _, version: __, createdBy: ___, failures: ____, ...content } = manifest;
   const counts = shardCounts(manifest.samples);
   for (const [shard, count] of counts) {
-    checkArray(imagePath(folder, shard), imageHeader(manifest, count), imageBytes(manifest) * count);
-    if (manifest.kind === 'segmentation')
-      checkArray(maskPath(folder, shard), maskHeader(manifest, count), maskBytes(manifest) * count);
+    for (const array of arraysOf(folder, manifest, shard, count)) checkArray(array, damagedSamples);
   }
   checkPatients(manifest.samples, folder);
-  return {
-    folder,
-    manifest,
-    counts,
-    hash: createHash('sha256').update(JSON.stringify(content)).digest('hex'),
-  };
+  return { folder, manifest, counts, hash: sha256(JSON.stringify(content)) };
 }
 
 /** @throws UserError naming the patients that are in two splits */
@@ -108,35 +102,6 @@ export function checkPatients(
   });
 }
 
-const imageBytes = (format: SampleFormat) => voxelsOf(format) * (format.type === 'int16' ? 2 : 4);
-const maskBytes = ({ size: [x, y, z] }: SampleFormat) => x * y * z;
-
-function checkArray(path: string, header: Uint8Array, bytes: number): void {
-  try {
-    const found = statSync(path).size;
-    if (found !== header.length + bytes)
-      throw damagedSamples(path, `${found} bytes instead of ${header.length + bytes}`);
-    const start = Buffer.alloc(header.length);
-    readAt(path, start, 0);
-    if (!start.equals(header)) throw damagedSamples(path, 'the header of another array');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw damagedSamples(path, 'no such file');
-    throw fromSystemError(error, path);
-  }
-}
-
-/** Fills `target` from byte `position` on, or up to the file's end. */
-function readAt(path: string, target: Uint8Array, position: number): void {
-  const fd = openSync(path, 'r');
-  try {
-    let done = 0;
-    for (let read = -1; read !== 0 && done < target.length; done += read)
-      read = readSync(fd, target, done, target.length - done, position + done);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /**
  * Reads one sample.
  * @throws UserError of kind `data` when its bytes are not those that `prepare` wrote
@@ -146,25 +111,17 @@ function readAt(path: string, target: Uint8Array, position: number): void {
  */
 export function readSample({ folder, manifest, counts }: SampleStore, sample: SampleEntry): SampleContent {
   const { shard, index, id } = sample;
-  const count = counts.get(shard)!;
-  const image =
-    manifest.type === 'int16' ? new Int16Array(voxelsOf(manifest)) : new Float32Array(voxelsOf(manifest));
-  const mask = manifest.kind === 'segmentation' ? new Uint8Array(maskBytes(manifest)) : null;
-  const read = (path: string, header: Uint8Array, target: SampleVoxels | Uint8Array) => {
-    try {
-      const bytes = new Uint8Array(target.buffer);
-      readAt(path, bytes, header.length + index * bytes.length);
-    } catch (error) {
-      throw fromSystemError(error, path);
-    }
-  };
-  read(imagePath(folder, shard), imageHeader(manifest, count), image);
-  if (mask) read(maskPath(folder, shard), maskHeader(manifest, count), mask);
+  const [images, masks] = arraysOf(folder, manifest, shard, counts.get(shard)!);
+  const voxels = voxelsOf(manifest);
+  const image = manifest.type === 'int16' ? new Int16Array(voxels) : new Float32Array(voxels);
+  const mask = masks ? new Uint8Array(voxels / manifest.channels) : null;
+  readItem(images!, index, image);
+  if (masks) readItem(masks, index, mask!);
   const content = { image, mask };
   if (sampleHash(content) === sample.sha256) return content;
   throw new UserError('data', {
     what: `sample ${id} is not as it was written: it changed after prepare`,
-    where: imagePath(folder, shard),
+    where: images!.path,
     fix: PREPARE_SAMPLES_AGAIN,
   });
 }

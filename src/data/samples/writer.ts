@@ -1,14 +1,9 @@
-/**
- * Writing a sample store, one scan after another. A scan is finished when its record is there, which is written after
- * its arrays; so a run that was killed goes on with the first scan that has none.
- */
-import { existsSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+/** Writing a sample store, one scan after another. */
 import * as z from 'zod';
-import { AtomicFile, makeFolder, writeFileAtomic } from '../../files.js';
+import { finishedRecord, writeArray, writeRecord } from '../store/arrays.js';
 import { type SampleEntry, type SampleFormat, sampleSchema } from './manifest.js';
 import type { RawSample } from './source.js';
-import { imageHeader, imagePath, maskHeader, maskPath, sampleHash } from './store.js';
+import { arraysOf, sampleHash, shardCounts } from './store.js';
 
 /** What the manifest says of a sample, but for the split, which needs all patients. */
 export type WrittenSample = Omit<SampleEntry, 'split'>;
@@ -18,38 +13,28 @@ const recordSchema = z.strictObject({
   origin: z.string(),
   samples: z.array(sampleSchema.omit({ split: true })),
 });
-const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
 
 /** The samples of a scan that an earlier run has finished, if they are of the same origin. */
-export function finishedSamples(folder: string, id: string, origin: string): WrittenSample[] | undefined {
-  try {
-    const record = recordSchema.parse(JSON.parse(readFileSync(recordPath(folder, id), 'utf8')));
-    const there = record.samples.every(
-      ({ shard, classVoxels }) =>
-        existsSync(imagePath(folder, shard)) && (classVoxels === null || existsSync(maskPath(folder, shard))),
-    );
-    return there && record.origin === origin ? record.samples : undefined;
-  } catch {
-    return undefined; // none, or damaged: the scan is read again
-  }
+export function finishedSamples(
+  folder: string,
+  format: SampleFormat,
+  id: string,
+  origin: string,
+): WrittenSample[] | undefined {
+  return finishedRecord(folder, id, recordSchema, (record) =>
+    record.origin === origin ? storedArrays(folder, format, record.samples) : null,
+  )?.samples;
 }
+
+/** All arrays that samples lie in. */
+export const storedArrays = (folder: string, format: SampleFormat, samples: readonly WrittenSample[]) =>
+  [...shardCounts(samples)].flatMap(([shard, count]) => arraysOf(folder, format, shard, count));
 
 /** Voxels of each class of a mask. */
 function countVoxels(mask: Uint8Array, classes: number): number[] {
   const counts = new Array<number>(classes + 1).fill(0);
   for (const label of mask) counts[label]!++;
   return counts.slice(1);
-}
-
-function writeArrays(path: string, header: Uint8Array, arrays: readonly NodeJS.ArrayBufferView[]): void {
-  const file = new AtomicFile(path);
-  try {
-    file.write(header);
-    for (const array of arrays) file.write(array);
-    file.commit();
-  } finally {
-    file.discard();
-  }
 }
 
 /** A scan whose samples are to be stored. */
@@ -67,12 +52,10 @@ export function writeSamples(
   { id, origin, samples }: SourceToWrite,
 ): WrittenSample[] {
   const shard = `shards/${id}`;
-  for (const path of [imagePath(folder, shard), recordPath(folder, id)]) makeFolder(dirname(path), folder);
   if (samples.length > 0) {
-    const [masks, images] = [samples.map(({ mask }) => mask!), samples.map(({ image }) => image)];
-    if (format.kind === 'segmentation')
-      writeArrays(maskPath(folder, shard), maskHeader(format, samples.length), masks);
-    writeArrays(imagePath(folder, shard), imageHeader(format, samples.length), images);
+    const contents = [samples.map(({ image }) => image), samples.map(({ mask }) => mask!)];
+    for (const [i, array] of arraysOf(folder, format, shard, samples.length).entries())
+      writeArray(folder, array, contents[i]!);
   }
   const written = samples.map((sample, index) => ({
     id: sample.id,
@@ -84,6 +67,6 @@ export function writeSamples(
     index,
     sha256: sampleHash(sample),
   }));
-  writeFileAtomic(recordPath(folder, id), `${JSON.stringify({ origin, samples: written })}\n`);
+  writeRecord(folder, id, { origin, samples: written });
   return written;
 }

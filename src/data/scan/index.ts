@@ -4,7 +4,6 @@ import { openMetaImage } from './metaimage.js';
 import { openNifti } from './nifti.js';
 import { inCOrder, openNpy } from './npy.js';
 import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
-import { printable } from './unreadable.js';
 import type { Volume } from './volume.js';
 import { VoxelBuilder } from './voxel-builder.js';
 
@@ -56,8 +55,7 @@ export const scanFiles = async (path: string): Promise<readonly string[]> => (aw
  */
 export async function readScanHeader(path: string): Promise<ScanHeader> {
   const { format, elementType, grid, fields } = await openScan(path);
-  const texts = Object.entries(fields).map(([name, text]) => [name, printable(text)]);
-  return { format, elementType, grid, fields: Object.fromEntries(texts) };
+  return { format, elementType, grid, fields };
 }
 
 async function openScan(path: string): Promise<StoredScan> {

@@ -13,13 +13,8 @@ export function unreadable(
     what,
     where: path,
     ...facts,
-    got: facts.got && printable(facts.got.slice(0, 200)),
+    got: facts.got?.slice(0, 200),
   });
-}
-
-/** Text from a file without control characters, which could play tricks on a terminal. */
-export function printable(text: string): string {
-  return text.replace(/[\p{Cc}\p{Cf}]/gu, '?');
 }
 
 /** The error for voxels that end too soon. */

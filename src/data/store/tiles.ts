@@ -2,12 +2,10 @@
  * A tile store: a folder with `manifest.json` and, for each scan, one NumPy array of tiles in `shards/`.
  * NumPy reads it without this software: `np.load('shards/ID.npy', mmap_mode='r')` is int16 HU [n, D, H, W].
  */
-import { createHash } from 'node:crypto';
-import { closeSync, openSync, readSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { fromSystemError, UserError } from '../../errors.js';
-import { npyHeader } from '../scan/npy.js';
+import { UserError } from '../../errors.js';
 import type { XYZ } from '../scan/volume.js';
+import { checkArray, readItem, type StoredArray, sha256 } from './arrays.js';
 import { damaged, type Manifest, PREPARE_AGAIN, readManifest, type TiledScan } from './manifest.js';
 import type { Split, TileSource } from './tile-source.js';
 
@@ -39,7 +37,7 @@ export interface TileStore {
  */
 export function openTileStore(folder: string): TileStore {
   const manifest = readManifest(folder);
-  for (const scan of manifest.scans) checkShard(folder, scan, manifest.size);
+  for (const scan of manifest.scans) checkArray(shardOf(folder, scan, manifest.size), damaged);
   const refs = (split: Split) =>
     manifest.scans
       .filter((scan) => scan.split === split)
@@ -51,45 +49,16 @@ export function openTileStore(folder: string): TileStore {
     size,
     train: refs('train'),
     validation: refs('validation'),
-    hash: createHash('sha256').update(JSON.stringify({ size, scans })).digest('hex'),
+    hash: sha256(JSON.stringify({ size, scans })),
   };
 }
 
-/** What precedes the tiles in a shard. @param tiles how many */
-export const shardHeader = (tiles: number, [w, h, d]: XYZ) => npyHeader('int16', [tiles, d, h, w]);
-
-const tileBytes = ([w, h, d]: XYZ) => w * h * d * Int16Array.BYTES_PER_ELEMENT;
-
-/** Checks that a shard is there, with the header and length that it should have. @throws UserError of kind `data` */
-export function checkShard(folder: string, scan: TiledScan, size: XYZ): void {
-  const path = join(folder, scan.shard);
-  const header = shardHeader(scan.tiles.length, size);
-  const expected = header.length + scan.tiles.length * tileBytes(size);
-  try {
-    const bytes = statSync(path).size;
-    if (bytes !== expected) throw damaged(path, `${bytes} bytes instead of ${expected}`);
-    const found = Buffer.alloc(header.length);
-    readAt(path, found, 0);
-    if (!found.equals(header)) throw damaged(path, 'the header of another array');
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw damaged(path, 'no such file');
-    throw fromSystemError(error, path);
-  }
-}
-
-/** Fills `target` from byte `position` on. @returns bytes read: fewer at the end of the file */
-function readAt(path: string, target: Uint8Array, position: number): number {
-  const fd = openSync(path, 'r');
-  try {
-    let done = 0;
-    for (let read = -1; read !== 0 && done < target.length; done += read) {
-      read = readSync(fd, target, done, target.length - done, position + done);
-    }
-    return done;
-  } finally {
-    closeSync(fd);
-  }
-}
+/** The array of a scan's tiles, each of size w×h×d. */
+export const shardOf = (
+  folder: string,
+  { shard, tiles }: { readonly shard: string; readonly tiles: readonly unknown[] },
+  [w, h, d]: XYZ,
+): StoredArray => ({ path: join(folder, shard), type: 'int16', shape: [tiles.length, d, h, w] });
 
 /**
  * Reads one tile: HU [D, H, W], x fastest.
@@ -102,19 +71,14 @@ function readAt(path: string, target: Uint8Array, position: number): number {
 export function readTile(
   store: TileStore,
   { scan, index }: TileRef,
-  target: Int16Array = new Int16Array(tileBytes(store.size) / Int16Array.BYTES_PER_ELEMENT),
+  target: Int16Array = new Int16Array(store.size[0] * store.size[1] * store.size[2]),
 ): Int16Array {
-  const path = join(store.folder, scan.shard);
-  const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
-  try {
-    readAt(path, bytes, shardHeader(scan.tiles.length, store.size).length + index * bytes.length);
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-  if (sha256(bytes) !== scan.tiles[index]!.sha256) {
+  const shard = shardOf(store.folder, scan, store.size);
+  readItem(shard, index, target);
+  if (sha256(target) !== scan.tiles[index]!.sha256) {
     throw new UserError('data', {
       what: `tile ${index} of scan ${scan.id} is not as it was written: tiles changed after prepare`,
-      where: path,
+      where: shard.path,
       fix: PREPARE_AGAIN,
     });
   }
@@ -131,7 +95,3 @@ export const tilesOf = (store: TileStore, split: Split): TileSource => ({
   count: store[split].length,
   read: (tile, target) => readTile(store, store[split][tile]!, target),
 });
-
-/** SHA-256 of a tile's bytes, in hexadecimal. */
-export const sha256 = (bytes: NodeJS.ArrayBufferView): string =>
-  createHash('sha256').update(bytes).digest('hex');

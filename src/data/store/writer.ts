@@ -1,16 +1,14 @@
-/**
- * Writing a tile store, scan by scan. A scan is finished when its record is there, which is written after its
- * shard; so a run that was killed goes on with the first scan that has none.
- */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+/** Writing a tile store, scan by scan. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { fromSystemError, UserError } from '../../errors.js';
-import { AtomicFile, makeFolder, removeTemporaries, writeFileAtomic } from '../../files.js';
+import { writeFileAtomic } from '../../files.js';
 import type { Volume, XYZ } from '../scan/volume.js';
+import { finishedRecord, sha256, writeArray, writeRecord } from './arrays.js';
 import { type StoreOptions, storeOptionsSchema, type TiledScan, tiledScanSchema } from './manifest.js';
-import { checkShard, sha256, shardHeader } from './tiles.js';
+import { shardOf } from './tiles.js';
 import { cutTile } from './tiling.js';
 
 const sourceFileSchema = z.strictObject({ name: z.string(), bytes: z.number(), modifiedMs: z.number() });
@@ -19,8 +17,6 @@ export type SourceFile = z.infer<typeof sourceFileSchema>;
 
 const recordSchema = z.strictObject({ files: z.array(sourceFileSchema), scan: tiledScanSchema });
 
-const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
-
 /** A scan that an earlier run has finished, if its files are still the same. */
 export function finishedScan(
   folder: string,
@@ -28,13 +24,9 @@ export function finishedScan(
   files: SourceFile[],
   size: XYZ,
 ): TiledScan | undefined {
-  try {
-    const record = recordSchema.parse(JSON.parse(readFileSync(recordPath(folder, id), 'utf8')));
-    checkShard(folder, record.scan, size);
-    return isDeepStrictEqual(record.files, files) ? record.scan : undefined;
-  } catch {
-    return undefined; // none, or damaged: the scan is prepared again
-  }
+  return finishedRecord(folder, id, recordSchema, (record) =>
+    isDeepStrictEqual(record.files, files) ? [shardOf(folder, record.scan, size)] : null,
+  )?.scan;
 }
 
 /** A scan that is to be stored. */
@@ -55,26 +47,21 @@ export function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): Tile
   const { id, files, volume, origins } = scan;
   const shard = `shards/${id}.npy`;
   const tiles: TiledScan['tiles'][number][] = [];
-  for (const path of [join(folder, shard), recordPath(folder, id)]) makeFolder(dirname(path), folder);
-  const file = new AtomicFile(join(folder, shard));
-  try {
-    file.write(shardHeader(origins.length, tileSize));
-    const tile = new Int16Array(tileSize[0] * tileSize[1] * tileSize[2]);
+  function* cut(tile: Int16Array) {
     for (const offset of origins) {
       cutTile(volume, offset, tileSize, tile);
       tiles.push({ offset, sha256: sha256(tile) });
-      file.write(tile);
+      yield tile;
     }
-    file.commit();
-  } finally {
-    file.discard();
   }
+  const tile = new Int16Array(tileSize[0] * tileSize[1] * tileSize[2]);
+  writeArray(folder, shardOf(folder, { shard, tiles: origins }, tileSize), cut(tile));
   const { size, spacing, origin, direction, nonFinite, beyondInt16: clamped } = volume;
   const sourceBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
   const flaws = { ...(nonFinite && { nonFinite }), ...(clamped && { clamped }) };
   const grid = { size, spacing, origin, direction, ...flaws };
   const tiled = { id, source: files[0]!.name, sourceBytes, ...grid, shard, tiles };
-  writeFileAtomic(recordPath(folder, id), `${JSON.stringify({ files, scan: tiled })}\n`);
+  writeRecord(folder, id, { files, scan: tiled });
   return tiled;
 }
 
@@ -112,14 +99,4 @@ function differences(text: string, options: StoreOptions): string[] {
   return (Object.keys(options) as (keyof StoreOptions)[])
     .filter((key) => !isDeepStrictEqual(earlier[key], options[key]))
     .map((key) => `${key} ${JSON.stringify(options[key])} instead of ${JSON.stringify(earlier[key])}`);
-}
-
-/** Removes the half-written files of runs that were killed. Call it only while holding the folder's lock. */
-export function removeLeftovers(folder: string): void {
-  removeTemporaries(folder);
-  for (const part of ['shards', 'records'].map((name) => join(folder, name)).filter(existsSync)) {
-    removeTemporaries(part);
-    const below = readdirSync(part, { withFileTypes: true, recursive: true });
-    for (const entry of below) if (entry.isDirectory()) removeTemporaries(join(entry.parentPath, entry.name));
-  }
 }

@@ -1,4 +1,13 @@
-import { cpSync, existsSync, mkdirSync, readFileSync, statSync, writeFileSync } from 'node:fs';
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { strToU8, zipSync } from 'fflate';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -13,7 +22,7 @@ import {
 import { openSampleLoader } from '../../../src/data/samples/loader.js';
 import type { SampleFormat } from '../../../src/data/samples/manifest.js';
 import { drawSampleSplit } from '../../../src/data/samples/split.js';
-import { imagePath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
+import { imagePath, maskPath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
 import { cropAround, cropImage, cropMask } from '../../../src/data/scan/crop.js';
 import { writeNifti } from '../../../src/data/scan/nifti.js';
 import { npyHeader } from '../../../src/data/scan/npy.js';
@@ -106,6 +115,20 @@ describe('a table or folders of images become a sample store', () => {
     for (const path of leftovers) writeFileSync(path, 'half');
     await prepareSamples({ task: 'manifest', input: raw, out, size: SIZE, classes: ['ball'] });
     expect(leftovers.filter(existsSync)).toEqual([]);
+  });
+
+  test('an array that was lost, cut off or overwritten is written again', async () => {
+    const out = join(folder, 'mended');
+    const mend = () => prepareSamples({ task: 'manifest', input: raw, out, size: SIZE, classes: ['ball'] });
+    const { hash } = await mend();
+    const [first, second, third] = openSampleStore(out).manifest.samples;
+    rmSync(maskPath(out, first!.shard));
+    truncateSync(imagePath(out, second!.shard), 900);
+    const path = imagePath(out, third!.shard);
+    writeFileSync(path, readFileSync(path, 'latin1').replace('<i2', '<u2'), 'latin1');
+    expect((await mend()).hash).toBe(hash);
+    const store = openSampleStore(out);
+    for (const sample of store.manifest.samples) readSample(store, sample);
   });
 
   test('and reads again what is of other images, masks or labels than before', async () => {

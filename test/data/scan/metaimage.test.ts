@@ -237,11 +237,12 @@ describe('broken files', () => {
     expect((await read(wrongChecksum)).message).toContain('broken or cut off');
   });
 
-  it('cannot write control characters to a terminal', async () => {
-    const error = await userErrorOf(readMha({ ElementType: '\x1b[2Jowned' }));
-    expect(error.message).not.toContain('\x1b');
-    const path = file('esc.mha', concat(Buffer.from(header({ Comment: 'a\x1b[2Jb' })), voxels));
-    expect((await readScanHeader(path)).fields.Comment).toBe('a?[2Jb');
+  it('keep the text of their fields, of which errors quote 200 characters', async () => {
+    const text = `\x1b[2J\u202e${'x'.repeat(300)}`;
+    const error = await userErrorOf(readMha({ ElementType: text }));
+    expect(error.facts.got).toBe(`ElementType = ${text}`.slice(0, 200));
+    const path = file('esc.mha', concat(Buffer.from(header({ Comment: text })), voxels));
+    expect((await readScanHeader(path)).fields.Comment).toBe(text);
   });
 });
 

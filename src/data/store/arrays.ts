@@ -1,0 +1,132 @@
+/**
+ * What stores of tiles and of samples have in common: arrays of equal items in `shards/`, which NumPy reads, and for each
+ * scan a record in `records/`. A scan is finished when its record is there, which is written after its arrays; so a run
+ * that was killed goes on with the first scan that has none.
+ */
+import { createHash } from 'node:crypto';
+import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import { dirname, join } from 'node:path';
+import type * as z from 'zod';
+import { fromSystemError } from '../../errors.js';
+import { AtomicFile, makeFolder, removeTemporaries, writeFileAtomic } from '../../files.js';
+import { elementBytes } from '../scan/elements.js';
+import { npyHeader } from '../scan/npy.js';
+
+/** One `.npy` file of a store. */
+export interface StoredArray {
+  readonly path: string;
+  readonly type: 'int16' | 'float32' | 'uint8';
+  /** How many items, then the lengths of one of them, slowest first. */
+  readonly shape: readonly number[];
+}
+
+/** What precedes the items. */
+const headerOf = ({ type, shape }: StoredArray): Uint8Array => npyHeader(type, shape);
+
+const bytesOf = ({ type, shape }: StoredArray): number =>
+  shape.reduce((product, length) => product * length, elementBytes(type));
+
+/** SHA-256 of all parts, one behind the other, in hexadecimal. */
+export function sha256(...parts: readonly (string | NodeJS.ArrayBufferView)[]): string {
+  const hash = createHash('sha256');
+  for (const part of parts) hash.update(part);
+  return hash.digest('hex');
+}
+
+/**
+ * Checks that an array is there, with the header and length that it should have; its items are checked when they are read.
+ * @param damaged makes an error of the path and what was found there
+ */
+export function checkArray(array: StoredArray, damaged: (path: string, got: string) => Error): void {
+  const header = headerOf(array);
+  const expected = header.length + bytesOf(array);
+  try {
+    const bytes = statSync(array.path).size;
+    if (bytes !== expected) throw damaged(array.path, `${bytes} bytes instead of ${expected}`);
+    const found = Buffer.alloc(header.length);
+    readAt(array.path, found, 0);
+    if (!found.equals(header)) throw damaged(array.path, 'the header of another array');
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw damaged(array.path, 'no such file');
+    throw fromSystemError(error, array.path);
+  }
+}
+
+/** Reads an item into `target`, which has its length; where the file ends too soon, the rest of it is left as it was. */
+export function readItem(array: StoredArray, index: number, target: NodeJS.ArrayBufferView): void {
+  const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+  try {
+    readAt(array.path, bytes, headerOf(array).length + index * bytes.length);
+  } catch (error) {
+    throw fromSystemError(error, array.path);
+  }
+}
+
+/** Fills `target` from byte `position` on, or up to the file's end. */
+function readAt(path: string, target: Uint8Array, position: number): void {
+  const fd = openSync(path, 'r');
+  try {
+    let done = 0;
+    for (let read = -1; read !== 0 && done < target.length; done += read)
+      read = readSync(fd, target, done, target.length - done, position + done);
+  } finally {
+    closeSync(fd);
+  }
+}
+
+/** Writes an array of a store. @param items may share their memory @throws UserError of kind `disk` */
+export function writeArray(folder: string, array: StoredArray, items: Iterable<ArrayBufferView>): void {
+  makeFolder(dirname(array.path), folder);
+  const file = new AtomicFile(array.path);
+  try {
+    file.write(headerOf(array));
+    for (const item of items) file.write(item);
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}
+
+const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
+
+/** Says that a scan is finished: its arrays are there. @throws UserError of kind `disk` */
+export function writeRecord(folder: string, id: string, record: object): void {
+  const path = recordPath(folder, id);
+  makeFolder(dirname(path), folder);
+  writeFileAtomic(path, `${JSON.stringify(record)}\n`);
+}
+
+/**
+ * What an earlier run recorded of a scan that it finished.
+ * @param arraysOf the arrays that a record speaks of; null for a record of another input
+ * @returns undefined where the scan is to be read again: there is no such record, or it or an array is damaged
+ */
+export function finishedRecord<R>(
+  folder: string,
+  id: string,
+  schema: z.ZodType<R>,
+  arraysOf: (record: R) => readonly StoredArray[] | null,
+): R | undefined {
+  try {
+    const record = schema.parse(JSON.parse(readFileSync(recordPath(folder, id), 'utf8')));
+    const arrays = arraysOf(record);
+    for (const array of arrays ?? []) checkArray(array, (_, got) => new Error(got));
+    return arrays ? record : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+/** The folders of arrays and of records. */
+const partsOf = (folder: string) =>
+  ['shards', 'records'].map((name) => join(folder, name)).filter(existsSync);
+const entriesBelow = (part: string) => readdirSync(part, { withFileTypes: true, recursive: true });
+
+/** Removes the half-written files of runs that were killed. Call it only while holding the folder's lock. */
+export function removeLeftovers(folder: string): void {
+  const folders = partsOf(folder)
+    .flatMap(entriesBelow)
+    .filter((entry) => entry.isDirectory());
+  const deep = folders.map(({ parentPath, name }) => join(parentPath, name));
+  for (const part of [folder, ...partsOf(folder), ...deep]) removeTemporaries(part);
+}
