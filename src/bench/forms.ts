@@ -54,13 +54,17 @@ export async function benchForms(options: FormsBenchOptions): Promise<FormsBench
   const [rows, ratios]: [FormRow[], FormRatio[]] = [[], []];
   try {
     for (const [i, pattern] of patterns.entries()) {
-      const laps = await timePattern(pattern, engine, { session, rounds, slowest: Number.POSITIVE_INFINITY });
+      const timed = await timePattern(pattern, engine, {
+        session,
+        rounds,
+        slowest: Number.POSITIVE_INFINITY,
+      });
       const isCall = !pattern.key.startsWith('layout ');
-      for (const [form, seconds] of Object.entries(laps)) {
+      for (const [form, seconds] of Object.entries(timed)) {
         const row = { pattern: pattern.key, form };
         rows.push({ ...row, seconds: spreadOf(seconds) });
         if (isCall && form !== 'plain')
-          ratios.push({ ...row, ...spreadOf(seconds.map((s, round) => laps.plain![round]! / s)) });
+          ratios.push({ ...row, ...spreadOf(seconds.map((s, round) => timed.plain![round]! / s)) });
       }
       progress.update(i + 1);
     }
