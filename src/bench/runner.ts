@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import type { Readable, Writable } from 'node:stream';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
+import { guarded } from './guard.js';
 
 /** How to start a runner: a command line, and what to call it. */
 export interface RunnerSpec {
@@ -56,7 +57,7 @@ export class Runner {
 
   constructor({ name, command }: RunnerSpec) {
     this.#name = name;
-    this.#process = spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] });
+    this.#process = guarded(() => spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] }));
     createInterface({ input: this.#process.stdout }).on('line', (line) => {
       this.#lines.push(line);
       this.#wake();

@@ -1,9 +1,13 @@
-import { readdirSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { bench } from '../../src/bench/bench.js';
 import { benchmark } from '../../src/bench/benchmark.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 
+const ROOT = join(import.meta.dirname, '../..');
 const quiet = () => {};
 
 /** A runner in JavaScript: what it does when it begins, and for every round. */
@@ -19,6 +23,38 @@ const runner = (begin: string, round: string, name = 'own') => ({
   ],
 });
 const ROUND = 'say({ seconds: 1, peakBytes: 1e6 });';
+
+/** Whether a process still runs; one that has ended may wait to be asked for its exit code. */
+function isAlive(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+  } catch {
+    return false;
+  }
+  const status = `/proc/${pid}/status`;
+  return !existsSync(status) || !/^State:\s+Z/m.test(readFileSync(status, 'utf8'));
+}
+
+/** Starts a program in TypeScript, and kills it as soon as all these files hold something: the numbers of processes. */
+async function killOnceWritten(code: string, files: readonly string[]): Promise<number[]> {
+  const parent = spawn(process.execPath, ['--import', 'tsx', '--input-type=module', '-e', code], {
+    cwd: ROOT,
+    stdio: ['ignore', 'inherit', 'inherit'],
+  });
+  const written = (path: string) => (existsSync(path) ? Number(readFileSync(path, 'utf8')) : 0);
+  await vi.waitFor(() => expect(files.map(written)).not.toContain(0), 20_000);
+  parent.kill('SIGKILL');
+  await once(parent, 'close');
+  return files.map(written);
+}
+
+async function expectEnd(pid: number): Promise<void> {
+  try {
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), 5000);
+  } finally {
+    if (isAlive(pid)) process.kill(pid, 'SIGKILL');
+  }
+}
 
 test('lines of libraries between the answers, in braces too, are passed over', async () => {
   const chatty = `console.log("{'threads': 2}"); console.log('{"seconds": "unknown"}'); console.log('null');`;
@@ -36,6 +72,32 @@ test('a configuration that fails in its trial is left out, and the others are tr
   expect(said[0]).toBe('first, 1 threads: left out, out of memory');
   const { unavailable } = await benchmark(own, [[fails, fails]], 1, quiet);
   expect(unavailable).toEqual([{ name: 'first', unavailable: 'first, 1 threads: out of memory' }]);
+});
+
+test('runners of a killed benchmark end, one that is paused too', async () => {
+  const folder = temporaryFolder();
+  const [paused, busy] = [join(folder, 'paused'), join(folder, 'busy')];
+  const note = (path: string) =>
+    `require('node:fs').writeFileSync(${JSON.stringify(path)}, String(process.pid));`;
+  const own = runner(note(paused), ROUND);
+  const baseline = runner('', `${note(busy)} for (;;);`, 'baseline');
+  const code = `
+    import { benchmark } from '${ROOT}/src/bench/benchmark.ts';
+    await benchmark(${JSON.stringify(own)}, [[${JSON.stringify(baseline)}]], 1, () => {});
+  `;
+  for (const pid of await killOnceWritten(code, [paused, busy])) await expectEnd(pid);
+});
+
+test('a browser of a killed benchmark ends', async () => {
+  const folder = temporaryFolder();
+  const [browser, written] = [join(folder, 'browser'), join(folder, 'pid')];
+  writeFileSync(browser, `#!/bin/sh\necho $$ > '${written}'\nexec sleep 1000\n`);
+  chmodSync(browser, 0o755);
+  const code = `
+    import { runPage } from '${ROOT}/src/bench/engines/browser.ts';
+    await runPage('${browser}', '/none.js', { folders: {}, contents: {} }, 1000);
+  `;
+  for (const pid of await killOnceWritten(code, [written])) await expectEnd(pid);
 });
 
 test('a baseline that there is not is refused with those that there are, before anything is made', async () => {
