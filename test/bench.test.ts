@@ -1,19 +1,20 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { benchmark } from '../src/bench/benchmark.js';
 import type { FormsBench } from '../src/bench/forms.js';
-import { race, spreadOf } from '../src/bench/race.js';
+import { spreadOf } from '../src/bench/spread.js';
 import { writePhantoms } from '../src/commands/phantom.js';
 import { lastJson, p2w } from './commands/cli.js';
 import { temporaryFolder } from './data/store/tiles-sample.js';
 
-/** A contestant that is introduced as `detail` and says that every lap took `seconds`, or ends after `laps`. */
-const fake = (name: string, detail: string, seconds: number, laps = 1_000) => ({
+/** A runner that is introduced as `detail` and says that every round took `seconds`, or ends after `rounds`. */
+const fake = (name: string, detail: string, seconds: number, rounds = 1_000) => ({
   name,
   command: [
     process.execPath,
     '-e',
-    `let left = ${laps};
+    `let left = ${rounds};
     console.log('a line that a library printed');
     console.log(JSON.stringify({ ready: true, detail: '${detail}', threads: 2 }));
     require('node:readline').createInterface({ input: process.stdin }).on('line', () => {
@@ -24,43 +25,48 @@ const fake = (name: string, detail: string, seconds: number, laps = 1_000) => ({
 });
 const quiet = () => {};
 
-describe('a race', () => {
+describe('a benchmark', () => {
   test('is run in turns, and compared round by round', async () => {
     const said: string[] = [];
-    const { rows, ratios, absent } = await race(fake('own', 'a', 1), [[fake('peer', 'b', 3)]], 3, (line) =>
-      said.push(line),
+    const { rows, ratios, unavailable } = await benchmark(
+      fake('own', 'a', 1),
+      [[fake('baseline', 'b', 3)]],
+      3,
+      (line) => said.push(line),
     );
     expect(said).toEqual([1, 2, 3].map((round) => expect.stringContaining(`round ${round} of 3: own `)));
     expect(rows.map(({ name, threads, peakBytes }) => ({ name, threads, peakBytes }))).toEqual([
       { name: 'own', threads: 2, peakBytes: 1e6 },
-      { name: 'peer', threads: 2, peakBytes: 1e6 },
+      { name: 'baseline', threads: 2, peakBytes: 1e6 },
     ]);
     expect(rows[0]!.seconds).toEqual({ median: 2, min: 1, max: 2 });
-    // Laps take once and twice as long in turns, for both alike: the ratio of a round is always 3.
-    expect(ratios).toEqual([{ against: 'peer', median: 3, min: 3, max: 3 }]);
-    expect(absent).toEqual([]);
+    // Rounds take once and twice as long in turns, for both alike: the ratio of a round is always 3.
+    expect(ratios).toEqual([{ baseline: 'baseline', median: 3, min: 3, max: 3 }]);
+    expect(unavailable).toEqual([]);
   });
 
-  test('takes a peer in its fastest configuration, and leaves out those that do not run', async () => {
-    const broken = { name: 'peer', command: [process.execPath, '-e', 'process.exit(1)'] };
+  test('takes a baseline in its fastest configuration, and leaves out those that do not run', async () => {
+    const broken = { name: 'baseline', command: [process.execPath, '-e', 'process.exit(1)'] };
     const configurations = [
-      fake('peer', 'slow', 5),
+      fake('baseline', 'slow', 5),
       broken,
-      fake('peer', 'fast', 2),
-      fake('peer', 'slower', 9),
+      fake('baseline', 'fast', 2),
+      fake('baseline', 'slower', 9),
     ];
-    const { rows } = await race(fake('own', 'a', 1), [configurations], 1, quiet);
+    const { rows } = await benchmark(fake('own', 'a', 1), [configurations], 1, quiet);
     expect(rows.map((row) => row.detail)).toEqual(['a', 'fast']);
   });
 
-  test('says why a peer is absent', async () => {
-    const missing = { name: 'peer', command: ['/no/such/interpreter'] };
-    const { absent } = await race(fake('own', 'a', 1), [[missing]], 1, quiet);
-    expect(absent).toEqual([{ name: 'peer', missing: expect.stringContaining('ENOENT') }]);
+  test('says why a baseline is unavailable', async () => {
+    const missing = { name: 'baseline', command: ['/no/such/interpreter'] };
+    const { unavailable } = await benchmark(fake('own', 'a', 1), [[missing]], 1, quiet);
+    expect(unavailable).toEqual([{ name: 'baseline', unavailable: expect.stringContaining('ENOENT') }]);
   });
 
-  test('ends when a contestant does', async () => {
-    await expect(race(fake('own', 'a', 1, 2), [], 3, quiet)).rejects.toThrow('out of memory');
+  test('ends when a runner does, and says which', async () => {
+    await expect(benchmark(fake('own', 'a', 1, 2), [], 3, quiet)).rejects.toThrow(
+      /^own: a runner ended before its last round[\s\S]*out of memory/,
+    );
   });
 });
 
@@ -68,42 +74,45 @@ test('the spread of an even number of rounds has its median between the middle t
   expect(spreadOf([4, 1, 2, 10])).toEqual({ median: 3, min: 1, max: 10 });
 });
 
-test('p2w bench step compares with plain ONNX Runtime, and says who is not there', async () => {
+test('p2w bench step compares with plain ONNX Runtime, and says what is unavailable', async () => {
   const out = join(temporaryFolder(), 'bench.svg');
   const done = await p2w([
     ...['bench', 'step', '--preset', 'tiny', '--batch', '1', '--rounds', '2', '--out', out, '--json'],
     ...['--python', '/no/such/python'],
   ]);
   expect(done.code, done.stderr).toBe(0);
-  const { rows, ratios, absent, machine } = lastJson(done);
+  const { rows, ratios, unavailable, machine } = lastJson(done);
   expect(rows.map((row: { name: string }) => row.name)).toEqual(['parts2whole', 'onnxruntime-plain']);
   for (const row of rows) {
     expect(row.seconds.min).toBeGreaterThan(0);
     expect(row.seconds.median).toBeLessThanOrEqual(row.seconds.max);
     expect(row.peakBytes).toBeGreaterThan(5e7);
   }
-  expect(ratios).toMatchObject([{ against: 'onnxruntime-plain' }]);
-  expect(absent).toMatchObject([{ name: 'torch' }]);
+  expect(ratios).toMatchObject([{ baseline: 'onnxruntime-plain' }]);
+  expect(unavailable).toMatchObject([{ name: 'torch' }]);
   expect(machine.cpu).not.toBe('');
   expect(existsSync(out) && readFileSync(out, 'utf8')).toMatch(/^<svg [\s\S]*parts2whole[\s\S]*<\/svg>\n$/);
 });
 
 test.each([
-  ['encoder', ['--peer', 'onnxruntime-plain', '--batch', '2'], ['parts2whole', 'onnxruntime-plain'], []],
+  ['encoder', ['--baseline', 'onnxruntime-plain', '--batch', '2'], ['parts2whole', 'onnxruntime-plain'], []],
   ['data', [], ['parts2whole'], ['torch', 'scipy', 'monai']],
   ['prepare', ['--input', 'scans'], ['parts2whole'], ['nibabel', 'simpleitk']],
-])('p2w bench %s times our work, and says who is not there', async (work, args, there, missing) => {
-  const folder = temporaryFolder();
-  if (work === 'prepare')
-    await writePhantoms({ out: folder, scans: 1, size: [128, 128, 64], seed: 1, format: 'mhd' });
-  const common = ['--preset', 'tiny', '--rounds', '1', '--json', '--python', '/no/such/python'];
-  const done = await p2w(['bench', work, ...args, ...common], folder);
-  expect(done.code, done.stderr).toBe(0);
-  const { rows, absent } = lastJson(done);
-  expect(rows.map(({ name }: { name: string }) => name)).toEqual(there);
-  expect(absent.map(({ name }: { name: string }) => name)).toEqual(missing);
-  for (const row of rows) expect(row.seconds.min).toBeGreaterThan(0);
-});
+])(
+  'p2w bench %s times our runner, and says which baselines are unavailable',
+  async (workload, args, there, missing) => {
+    const folder = temporaryFolder();
+    if (workload === 'prepare')
+      await writePhantoms({ out: folder, scans: 1, size: [128, 128, 64], seed: 1, format: 'mhd' });
+    const common = ['--preset', 'tiny', '--rounds', '1', '--json', '--python', '/no/such/python'];
+    const done = await p2w(['bench', workload, ...args, ...common], folder);
+    expect(done.code, done.stderr).toBe(0);
+    const { rows, unavailable } = lastJson(done);
+    expect(rows.map(({ name }: { name: string }) => name)).toEqual(there);
+    expect(unavailable.map(({ name }: { name: string }) => name)).toEqual(missing);
+    for (const row of rows) expect(row.seconds.min).toBeGreaterThan(0);
+  },
+);
 
 test('p2w bench refuses rounds that make no sense', async () => {
   const { code, stderr } = await p2w(['bench', 'step', '--rounds', '0']);

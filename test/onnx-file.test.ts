@@ -3,11 +3,11 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { inspect } from '../src/commands/inspect.js';
 import { UserError } from '../src/errors.js';
-import { foreignFeatures } from '../src/inference/external-encoder.js';
+import { externalFeatures } from '../src/inference/external-encoder.js';
 import { readModelFile } from '../src/onnx-file.js';
 import { nodeEngine } from '../src/runtime/node.js';
 import { temporaryFolder } from './data/store/tiles-sample.js';
-import { foreignModel, foreignNode, foreignTensor, foreignValue } from './graphs/foreign.js';
+import { protoModel, protoNode, protoTensor, protoValue } from './graphs/onnx-proto.js';
 
 const root = temporaryFolder();
 const folder = join(root, 'model');
@@ -21,12 +21,12 @@ symlinkSync('weights.bin', join(folder, 'near.bin'));
 function modelWith(entries: Record<string, string>, dims: readonly number[] = [4]): string {
   const path = join(folder, 'model.onnx');
   const externalData = Object.entries(entries).map(([key, value]) => ({ key, value }));
-  const bytes = foreignModel({
-    nodes: [foreignNode('Relu', ['x'], ['features'])],
-    inputs: [foreignValue('x', [1, 1, 2, 2, 2])],
-    outputs: [foreignValue('features', [1, 1, 2, 2, 2])],
+  const bytes = protoModel({
+    nodes: [protoNode('Relu', ['x'], ['features'])],
+    inputs: [protoValue('x', [1, 1, 2, 2, 2])],
+    outputs: [protoValue('features', [1, 1, 2, 2, 2])],
     initializers: [
-      foreignTensor('stored', [3], [1, 2, 3]),
+      protoTensor('stored', [3], [1, 2, 3]),
       { name: 'w', dims, dataType: 1, dataLocation: 1, externalData },
     ],
   });
@@ -79,7 +79,7 @@ describe('a model whose tensors lie in files beside it', () => {
 
   test('gives no features, and says how to make one file of it', async () => {
     const path = modelWith({ location: 'weights.bin' });
-    await expect(foreignFeatures(path, undefined as never, nodeEngine, 1)).rejects.toThrow(
+    await expect(externalFeatures(path, undefined as never, nodeEngine, 1)).rejects.toThrow(
       /another file[\s\S]*weights\.bin[\s\S]*one file/,
     );
   });
@@ -88,14 +88,14 @@ describe('a model whose tensors lie in files beside it', () => {
 test('a model that claims values which it does not store is refused', async () => {
   const path = join(folder, 'empty.onnx');
   const initializers = [{ name: 'w', dims: [2500, 1_000_000], dataType: 1 }];
-  writeFileSync(path, foreignModel({ nodes: [], inputs: [], outputs: [], initializers }));
+  writeFileSync(path, protoModel({ nodes: [], inputs: [], outputs: [], initializers }));
   await expect(inspect(path)).rejects.toThrow('tensor "w" has 0 values, its shape needs 2500000000');
 });
 
 test('values in attributes count as stored ones', async () => {
   const path = join(folder, 'constant.onnx');
-  const t = foreignTensor('', [2, 3], [1, 2, 3, 4, 5, 6]);
-  const nodes = [foreignNode('Constant', [], ['y'], [{ name: 'value', type: 4, t }])];
-  writeFileSync(path, foreignModel({ nodes, inputs: [], outputs: [foreignValue('y', [2, 3])] }));
+  const t = protoTensor('', [2, 3], [1, 2, 3, 4, 5, 6]);
+  const nodes = [protoNode('Constant', [], ['y'], [{ name: 'value', type: 4, t }])];
+  writeFileSync(path, protoModel({ nodes, inputs: [], outputs: [protoValue('y', [2, 3])] }));
   expect((await inspect(path)).facts).toMatchObject({ storedValues: 6 });
 });

@@ -1,16 +1,20 @@
 import { formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
-import { WORKS, type WorkName } from '../../src/bench/works/index.js';
+import { WORKLOADS, type WorkloadName } from '../../src/bench/workloads/index.js';
 import { checkThreads } from '../../src/machine.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
-const WORK_NAMES = [...(Object.keys(WORKS) as WorkName[]), 'forms', 'engines'] as const;
+const WORKLOAD_NAMES = [...(Object.keys(WORKLOADS) as WorkloadName[]), 'forms', 'engines'] as const;
+
+const BASELINES = Object.entries(WORKLOADS)
+  .map(([name, { baselines }]) => `${name} (${baselines.join(', ')})`)
+  .join(', ');
 
 export default command({
   positionals: {
-    work: {
-      choices: WORK_NAMES,
+    workload: {
+      choices: WORKLOAD_NAMES,
       demandOption: true,
       describe:
         'step: one training step; encoder: features of images; data: parts cut and enlarged; prepare: scans cut into tiles; forms: every form of a step’s operators, against the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium',
@@ -22,21 +26,20 @@ export default command({
       describe: 'starting point; tiny by default, and a still smaller network for engines',
     },
     batch: { number: true, default: 4, describe: 'samples at once' },
-    peer: {
+    baseline: {
       array: true,
       string: true,
-      describe:
-        'torch, openvino: the same work there; onnxruntime-plain: ours without faster forms; all by default',
+      describe: `what to compare with, all by default: ${BASELINES}; onnxruntime-plain is ours without faster forms`,
     },
-    rounds: { number: true, default: 7, describe: 'times that each does the work' },
+    rounds: { number: true, default: 7, describe: 'times that each runner does the job' },
     device: { ...deviceOption, default: 'auto' },
-    threads: { number: true, default: 0, describe: 'threads of each; 0 is one a core' },
+    threads: { number: true, default: 0, describe: 'threads of each runner; 0 is one a core' },
     steps: { number: true, default: 50, describe: 'engines: steps of training' },
     browser: { string: true, describe: 'engines: a Chromium; by default one on the PATH' },
     set: configOptions.set,
-    python: { string: true, default: 'python3', describe: 'interpreter that has the peers’ packages' },
+    python: { string: true, default: 'python3', describe: 'interpreter that has the baselines’ packages' },
     input: { string: true, array: true, describe: 'scans for prepare; phantoms by default' },
-    out: { string: true, describe: 'write a picture, SVG' },
+    out: { string: true, describe: 'write a bar chart, SVG' },
   },
   examples: [
     ['$0 bench step --preset small --batch 4', 'against PyTorch and plain ONNX Runtime'],
@@ -45,7 +48,7 @@ export default command({
       'an exported encoder against PyTorch, OpenVINO and itself',
     ],
     ['$0 bench prepare --input scans --python ~/venv/bin/python', 'against nibabel and SimpleITK'],
-    ['$0 bench step --peer torch --python ~/venv/bin/python --json', 'numbers for programs'],
+    ['$0 bench step --baseline torch --python ~/venv/bin/python --json', 'numbers for programs'],
     ['$0 bench engines', 'do all runtimes compute the same, and how fast?'],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
@@ -53,11 +56,11 @@ export default command({
     const { batch, rounds, threads } = args;
     checkThreads('threads', threads, 0);
     const preset = args.preset ?? 'tiny';
-    if (args.work === 'forms') {
+    if (args.workload === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads, reporter });
       return { text: formatForms(result), json: result };
     }
-    if (args.work === 'engines') {
+    if (args.workload === 'engines') {
       const { set: settings, steps, browser } = args;
       const result = await benchEngines(
         {
@@ -71,10 +74,10 @@ export default command({
     }
     const result = await run(
       {
-        work: args.work,
+        workload: args.workload,
         preset,
         batch,
-        ...(args.peer ? { peers: args.peer } : {}),
+        ...(args.baseline ? { baselines: args.baseline } : {}),
         rounds,
         threads,
         device: args.device,

@@ -92,7 +92,7 @@ export const commands: readonly Listed[] = [
     load: () => import('./doctor.js'),
   },
   {
-    usage: 'bench <work>',
+    usage: 'bench <workload>',
     describe: 'Time this package against others, in turns on this machine',
     load: () => import('./bench.js'),
   },

@@ -4,35 +4,35 @@ import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { resolveDevice } from '../runtime/device.js';
-import { barChart } from './bars.js';
-import { type Race, type Row, race } from './race.js';
-import type { WorkOptions } from './works/entry.js';
-import { WORKS, type WorkName } from './works/index.js';
+import { barChart } from './bar-chart.js';
+import { type Benchmark, benchmark, type Row } from './benchmark.js';
+import { WORKLOADS, type WorkloadKind, type WorkloadName } from './workloads/index.js';
+import type { WorkloadOptions } from './workloads/workload.js';
 
-export interface BenchOptions extends Omit<WorkOptions, 'threads' | 'input' | 'device'> {
-  readonly work: WorkName;
-  /** Who takes part; everybody without it. */
-  readonly peers?: readonly string[];
+export interface BenchOptions extends Omit<WorkloadOptions, 'threads' | 'input' | 'device'> {
+  readonly workload: WorkloadName;
+  /** What to compare with; all baselines of the workload without it. */
+  readonly baselines?: readonly string[];
   readonly rounds: number;
-  /** Threads of every contestant; 0 is one a core. */
+  /** Threads of every runner; 0 is one a core. */
   readonly threads?: number;
   /** Scans to prepare; phantoms without it. */
   readonly input?: readonly string[];
-  /** Where every contestant runs: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
+  /** Where every runner runs: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
   readonly device?: string;
-  /** SVG picture to write. */
+  /** Bar chart to write, SVG. */
   readonly out?: string;
 }
 
-export interface BenchResult extends Race {
-  readonly work: WorkName;
+export interface BenchResult extends Benchmark {
+  readonly workload: WorkloadName;
   readonly title: string;
   readonly rounds: number;
   readonly machine: MachineFacts;
 }
 
 /** The result for people. */
-export function formatBench({ title, machine, rows, absent, ratios, rounds }: BenchResult): string {
+export function formatBench({ title, machine, rows, unavailable, ratios, rounds }: BenchResult): string {
   const memory = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
   const line = ({ name, detail, threads, seconds, peakBytes }: Row) => [
     name,
@@ -56,10 +56,10 @@ export function formatBench({ title, machine, rows, absent, ratios, rounds }: Be
         .trimEnd(),
     ),
     ...ratios.map(
-      ({ against, median, min, max }) =>
-        `${median.toFixed(2)} × as fast as ${against} (${min.toFixed(2)} to ${max.toFixed(2)}, round by round)`,
+      ({ baseline, median, min, max }) =>
+        `${median.toFixed(2)} × as fast as ${baseline} (${min.toFixed(2)} to ${max.toFixed(2)}, round by round)`,
     ),
-    ...absent.map(({ name, missing }) => `${name} did not take part: ${missing}`),
+    ...unavailable.map(({ name, unavailable: reason }) => `${name} is unavailable: ${reason}`),
   ].join('\n');
 }
 
@@ -69,47 +69,60 @@ export function checkCounts({ rounds, batch }: { rounds: number; batch: number }
   checkInteger('--batch', batch, 1);
 }
 
+/** Those to compare with. @throws UserError for one that the workload does not have */
+function baselineNames({ workload, baselines }: BenchOptions): readonly string[] {
+  const known: readonly string[] = WORKLOADS[workload].baselines;
+  const unknown = (baselines ?? []).filter((name) => !known.includes(name));
+  if (unknown.length > 0)
+    throw new UserError('usage', {
+      what: `\`bench ${workload}\` has no such baseline`,
+      where: '--baseline',
+      got: unknown.join(', '),
+      expected: known.join(', '),
+    });
+  return [...new Set(baselines ?? known)];
+}
+
 /**
- * Times a piece of work against peers.
+ * Times a workload against baselines.
  * @param log what happens, line by line
- * @throws UserError when the rounds, the batch or the device make no sense, or nobody is called like a peer
+ * @throws UserError when the rounds, the batch or the device make no sense, or the workload has no such baseline
  */
 export async function bench(options: BenchOptions, log: (line: string) => void): Promise<BenchResult> {
   const { rounds } = options;
   checkCounts(options);
   const device = resolveDevice(options.device ?? 'auto');
-  if (device !== 'cpu' && options.work !== 'step')
+  if (device !== 'cpu' && options.workload !== 'step')
     throw new UserError('usage', {
       what: 'only steps are timed on a GPU',
       where: '--device',
-      got: `${device} for ${options.work}`,
+      got: `${device} for ${options.workload}`,
       expected: 'cpu',
     });
-  const work = await WORKS[options.work]({
+  const names = baselineNames(options);
+  const kind: WorkloadKind = WORKLOADS[options.workload];
+  const workload = await kind.open({
     ...options,
     input: options.input ?? [],
     threads: options.threads || availableParallelism(),
     device,
   });
   try {
-    const known = Object.keys(work.peers);
-    const unknown = (options.peers ?? []).filter((peer) => !known.includes(peer));
-    if (unknown.length > 0)
-      throw new UserError('usage', {
-        what: `nobody is called so in ${options.work}`,
-        where: '--peer',
-        got: unknown.join(', '),
-        expected: known.join(', '),
-      });
-    const peers = (options.peers ?? known).map((peer) => work.peers[peer]!);
-    const raced = await race(work.own, peers, rounds, log);
-    const bars = raced.rows.map(({ name, seconds }) => ({ name, ...seconds }));
+    const { title } = workload;
+    const baselines = names.map((name) => workload.baselines[name]!);
+    const result = await benchmark(workload.own, baselines, rounds, log);
     if (options.out) {
       makeFolder(dirname(options.out));
-      writeFileAtomic(options.out, barChart(work.title, bars));
+      writeFileAtomic(
+        options.out,
+        barChart(
+          title,
+          result.rows.map(({ name, seconds }) => ({ name, ...seconds })),
+        ),
+      );
     }
-    return { work: options.work, title: work.title, rounds, machine: machineFacts(), ...raced };
+    return { workload: options.workload, title, rounds, machine: machineFacts(), ...result };
   } finally {
-    work.dispose?.();
+    workload.dispose?.();
   }
 }

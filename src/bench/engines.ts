@@ -23,11 +23,11 @@ import { batchFeeds, proxyWorkload } from '../train/proxy.js';
 import { freshState } from '../train/stepper.js';
 import { initialize } from '../weights/initialize.js';
 import { builtFolder, findBrowser, packageFolder, runPage } from './engines/browser.js';
-import { type Curve, sessionCurve, stepCurve, type Work } from './engines/curves.js';
+import { type Curve, sessionCurve, stepCurve, type TrainingWorkload } from './engines/curves.js';
 import { pack } from './engines/packed.js';
-import type { PageResult, PageTask, PageWork } from './engines/page.js';
-import { spreadOf } from './race.js';
-import { randomBatch } from './works/random-batch.js';
+import type { PageEngine, PageResult, PageWorkload } from './engines/page.js';
+import { spreadOf } from './spread.js';
+import { randomBatch } from './workloads/random-batch.js';
 
 export interface EnginesOptions {
   /** Without it a small network that is trained gently: see {@link GENTLE}. */
@@ -59,14 +59,18 @@ export interface EnginesResult {
   readonly steps: number;
   readonly machine: MachineFacts;
   readonly rows: readonly EngineRow[];
-  readonly absent: readonly { readonly name: string; readonly place: string; readonly missing: string }[];
+  readonly unavailable: readonly {
+    readonly name: string;
+    readonly place: string;
+    readonly unavailable: string;
+  }[];
 }
 
 /** One way to train; throws where it cannot be had. */
-interface Contestant {
+interface Runner {
   readonly name: string;
   readonly place: string;
-  train(work: Work): Promise<Curve>;
+  train(workload: TrainingWorkload): Promise<Curve>;
 }
 
 const SCAN = [192, 192, 96] as const;
@@ -84,17 +88,20 @@ const asFloat = ({ shape, data }: EngineTensor): EngineTensor => ({
 });
 
 /** Graph, state and batches; all engines get the same bytes, of standard operators. */
-function makeWork(settings: readonly string[], { preset, batch, steps, threads }: EnginesOptions): Work {
+function makeWorkload(
+  settings: readonly string[],
+  { preset, batch, steps, threads }: EnginesOptions,
+): TrainingWorkload {
   const config = resolveConfig({
     preset: preset ?? 'tiny',
     settings: [...settings, `batch=${batch}`, 'microBatch=null', 'forms=fast'],
   });
   // Of a body, not of noise, whose parts are all alike: there rounding grows from step to step.
   const { volume: scan } = makePhantom({ seed: config.seed, index: 0, size: SCAN });
-  const workload = proxyWorkload(config, config.whole);
-  const step = buildGraph('step', workload, config);
-  const task = workload(batch);
-  const training = onDeviceTrainingGraph(task);
+  const proxy = proxyWorkload(config, config.whole);
+  const step = buildGraph('step', proxy, config);
+  const objective = proxy(batch);
+  const training = onDeviceTrainingGraph(objective);
   const values = initialize(step.parameters, config.seed);
   const tensors = (of: (p: Parameter) => boolean) =>
     training.parameters.filter(of).map(({ name, shape }) => ({ name, shape, data: values.get(name)! }));
@@ -105,7 +112,7 @@ function makeWork(settings: readonly string[], { preset, batch, steps, threads }
     step: encode(step.graph),
     artifacts: {
       training: encode(training.graph),
-      evaluation: encode(onDeviceEvaluationGraph(task).graph),
+      evaluation: encode(onDeviceEvaluationGraph(objective).graph),
       optimizer: encode(
         onDeviceOptimizerGraph({ optimizer: optimizerFor(config), clipNorm: config.clipNorm, schedule }),
       ),
@@ -125,30 +132,32 @@ function makeWork(settings: readonly string[], { preset, batch, steps, threads }
 }
 
 const IN_NODE = 'Node.js';
-const inNode = (name: WebPackage): Contestant => ({
+const inNode = (name: WebPackage): Runner => ({
   name: `${name}, WebAssembly`,
   place: IN_NODE,
-  train: (work) => stepCurve(wasmEngine(name), work),
+  train: (workload) => stepCurve(wasmEngine(name), workload),
 });
 
-/** A page's modules and the work, as they are served. */
-function siteOf(task: PageTask, work: Work, runtime: string) {
-  const state = pack(work.state);
-  const batches = work.batches.map(pack);
-  const described: PageWork = {
-    learningRate: work.learningRate,
+/** A page's modules and the workload, as they are served. */
+function siteOf(engine: PageEngine, workload: TrainingWorkload, runtime: string) {
+  const state = pack(workload.state);
+  const batches = workload.batches.map(pack);
+  const described: PageWorkload = {
+    learningRate: workload.learningRate,
     state: state.contents,
     batches: batches.map(({ contents }) => contents),
   };
   return {
     folders: { dist: builtFolder(), ort: runtime },
     contents: {
-      '/work/task.json': JSON.stringify(task),
-      '/work/work.json': JSON.stringify(described),
-      '/work/step': work.step,
-      '/work/state': state.bytes,
-      ...Object.fromEntries(batches.map(({ bytes }, i) => [`/work/batch-${i}`, bytes])),
-      ...Object.fromEntries(Object.entries(work.artifacts).map(([name, bytes]) => [`/work/${name}`, bytes])),
+      '/workload/engine.json': JSON.stringify(engine),
+      '/workload/workload.json': JSON.stringify(described),
+      '/workload/step': workload.step,
+      '/workload/state': state.bytes,
+      ...Object.fromEntries(batches.map(({ bytes }, i) => [`/workload/batch-${i}`, bytes])),
+      ...Object.fromEntries(
+        Object.entries(workload.artifacts).map(([name, bytes]) => [`/workload/${name}`, bytes]),
+      ),
     },
   };
 }
@@ -159,26 +168,26 @@ function inBrowser(
   name: string,
   options: { package: WebPackage; file: string; provider: WebProvider; session?: boolean },
   browser: string | undefined,
-): Contestant {
+): Runner {
   return {
     name,
     place: 'Chromium',
-    async train(work) {
+    async train(workload) {
       const found = browser ?? findBrowser();
       if (!found)
         throw new UserError('runtime', { what: 'no Chromium is installed', fix: '--browser names one' });
       const runtime = packageFolder(options.package);
       if (!runtime) throw new UserError('runtime', { what: `${options.package} is not installed` });
-      const task: PageTask = {
+      const engine: PageEngine = {
         module: `/ort/${options.file}`,
         provider: options.provider,
         session: options.session ?? false,
-        threads: options.package === 'onnxruntime-training-web' ? 1 : work.threads,
+        threads: options.package === 'onnxruntime-training-web' ? 1 : workload.threads,
       };
       const text = await runPage(
         found,
         '/dist/src/bench/engines/page.js',
-        siteOf(task, work, runtime),
+        siteOf(engine, workload, runtime),
         PAGE_SECONDS,
       );
       const result = JSON.parse(text) as PageResult;
@@ -189,14 +198,14 @@ function inBrowser(
 }
 
 /** Everyone, onnxruntime-node first: the others are compared with it. */
-const contestants = (browser: string | undefined): readonly Contestant[] => [
-  { name: 'onnxruntime-node, CPU', place: IN_NODE, train: (work) => stepCurve(nodeEngine, work) },
+const runners = (browser: string | undefined): readonly Runner[] => [
+  { name: 'onnxruntime-node, CPU', place: IN_NODE, train: (workload) => stepCurve(nodeEngine, workload) },
   inNode('onnxruntime-web'),
   inNode('onnxruntime-training-web'),
   {
     name: 'onnxruntime-training-web, training interface',
     place: IN_NODE,
-    train: (work) => sessionCurve(wasmTrainingSession, work),
+    train: (workload) => sessionCurve(wasmTrainingSession, workload),
   },
   inBrowser(
     'onnxruntime-training-web, training interface',
@@ -232,17 +241,17 @@ export async function benchEngines(
   const { preset, batch, steps, browser } = options;
   const settings = [...(preset ? [`preset=${preset}`] : GENTLE), ...(options.settings ?? [])];
   checkInteger('--steps', steps, 2); // two points make a curve
-  const work = makeWork(settings, options);
+  const workload = makeWorkload(settings, options);
   const rows: EngineRow[] = [];
-  const absent: { name: string; place: string; missing: string }[] = [];
-  for (const { name, place, train } of contestants(browser)) {
+  const unavailable: { name: string; place: string; unavailable: string }[] = [];
+  for (const { name, place, train } of runners(browser)) {
     let curve: Curve;
     try {
-      curve = await train(work);
+      curve = await train(workload);
     } catch (error) {
       if (rows.length === 0 || !(error instanceof UserError)) throw error;
-      absent.push({ name, place, missing: error.message });
-      log(`${name} in ${place} did not take part: ${error.message}`);
+      unavailable.push({ name, place, unavailable: error.message });
+      log(`${name} in ${place} is unavailable: ${error.message}`);
       continue;
     }
     const first = rows[0] ?? { losses: curve.losses, seconds: spreadOf(curve.seconds.slice(1)) };
@@ -257,11 +266,11 @@ export async function benchEngines(
     });
     log(`${name} in ${place}: ${seconds.median.toPrecision(3)} s/step`);
   }
-  return { settings, batch, steps, machine: machineFacts(), rows, absent };
+  return { settings, batch, steps, machine: machineFacts(), rows, unavailable };
 }
 
 /** The result for people. */
-export function formatEngines({ settings, batch, steps, machine, rows, absent }: EnginesResult): string {
+export function formatEngines({ settings, batch, steps, machine, rows, unavailable }: EnginesResult): string {
   const table = [
     ['', '', 'last loss', 'largest difference', 's/step', 'times onnxruntime-node'],
     ...rows.map(({ name, place, losses, difference, seconds, ratio }) => [
@@ -282,6 +291,8 @@ export function formatEngines({ settings, batch, steps, machine, rows, absent }:
         .join('  ')
         .trimEnd(),
     ),
-    ...absent.map(({ name, place, missing }) => `${name} in ${place} did not take part: ${missing}`),
+    ...unavailable.map(
+      ({ name, place, unavailable: reason }) => `${name} in ${place} is unavailable: ${reason}`,
+    ),
   ].join('\n');
 }

@@ -8,7 +8,7 @@ import { type MachineFacts, machineFacts } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { proxyWorkload } from '../train/proxy.js';
 import { checkCounts } from './bench.js';
-import { type Spread, spreadOf } from './race.js';
+import { type Spread, spreadOf } from './spread.js';
 
 export interface FormsBenchOptions extends Reporting {
   readonly preset: PresetName;
@@ -32,7 +32,7 @@ export interface FormRatio extends Spread {
 }
 
 export interface FormsBench {
-  readonly work: Required<Omit<FormsBenchOptions, keyof Reporting>>;
+  readonly workload: Required<Omit<FormsBenchOptions, keyof Reporting>>;
   readonly machine: MachineFacts;
   readonly rows: readonly FormRow[];
   readonly ratios: readonly FormRatio[];
@@ -54,24 +54,28 @@ export async function benchForms(options: FormsBenchOptions): Promise<FormsBench
   const [rows, ratios]: [FormRow[], FormRatio[]] = [[], []];
   try {
     for (const [i, pattern] of patterns.entries()) {
-      const laps = await timePattern(pattern, engine, { session, rounds, slowest: Number.POSITIVE_INFINITY });
+      const timed = await timePattern(pattern, engine, {
+        session,
+        rounds,
+        slowest: Number.POSITIVE_INFINITY,
+      });
       const isCall = !pattern.key.startsWith('layout ');
-      for (const [form, seconds] of Object.entries(laps)) {
+      for (const [form, seconds] of Object.entries(timed)) {
         const row = { pattern: pattern.key, form };
         rows.push({ ...row, seconds: spreadOf(seconds) });
         if (isCall && form !== 'plain')
-          ratios.push({ ...row, ...spreadOf(seconds.map((s, round) => laps.plain![round]! / s)) });
+          ratios.push({ ...row, ...spreadOf(seconds.map((s, round) => timed.plain![round]! / s)) });
       }
       progress.update(i + 1);
     }
   } finally {
     progress.stop();
   }
-  return { work: { preset, batch, rounds, threads }, machine: machineFacts(), rows, ratios };
+  return { workload: { preset, batch, rounds, threads }, machine: machineFacts(), rows, ratios };
 }
 
 /** The result for people. */
-export function formatForms({ work, machine, rows, ratios }: FormsBench): string {
+export function formatForms({ workload, machine, rows, ratios }: FormsBench): string {
   const patterns = [...new Set(rows.map((row) => row.pattern))];
   const lines = patterns.flatMap((pattern) => [
     // The forms follow line by line.
@@ -85,7 +89,7 @@ export function formatForms({ work, machine, rows, ratios }: FormsBench): string
       }),
   ]);
   return [
-    `forms of a training step, ${work.preset}, batch ${work.batch}, medians of ${work.rounds} rounds; ${machine.cpu}, ${machine.cores} cores`,
+    `forms of a training step, ${workload.preset}, batch ${workload.batch}, medians of ${workload.rounds} rounds; ${machine.cpu}, ${machine.cores} cores`,
     ...lines,
   ].join('\n');
 }

@@ -3,7 +3,7 @@ import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, portableModel } from '../execution/models.js';
-import { isForeignEncoder } from '../inference/external-encoder.js';
+import { isExternalEncoder } from '../inference/external-encoder.js';
 import { randomStream } from '../random.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { readFinetuneRun, runHash } from '../runs/run.js';
@@ -161,7 +161,7 @@ async function trainedProbabilities(
 export async function exportTarget(options: ExportOptions): Promise<TargetExportSummary> {
   const { config, format } = readFinetuneRun(options.run);
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
-  if (isForeignEncoder(config.init.from))
+  if (isExternalEncoder(config.init.from))
     throw new UserError('config', {
       what: 'the encoder of this classifier is not ours: only what is behind it was trained',
       where: options.run,

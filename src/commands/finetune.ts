@@ -20,7 +20,7 @@ import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { writeFileAtomic } from '../files.js';
-import { type ForeignFeatures, foreignFeatures, isForeignEncoder } from '../inference/external-encoder.js';
+import { type ExternalFeatures, externalFeatures, isExternalEncoder } from '../inference/external-encoder.js';
 import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
@@ -36,7 +36,7 @@ import {
   sampleFeeds,
   targetWorkload,
 } from '../train/target.js';
-import { insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
+import { type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
 import { formatLoad } from '../weights/load-weights.js';
 import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
 import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
@@ -68,8 +68,8 @@ interface Study {
   readonly store: SampleStore;
   readonly engine: Engine;
   readonly options: FinetuneOptions;
-  /** Of a foreign encoder; null where images are trained on. */
-  readonly foreign: ForeignFeatures | null;
+  /** Of an external encoder; null where images are trained on. */
+  readonly external: ExternalFeatures | null;
   readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
 }
 
@@ -105,13 +105,13 @@ function trialConfig(
     settings,
     flags: { ...flags, seed, init: { ...(flags?.init as object), ...(init && { from: init }) } },
   });
-  if (isForeignEncoder(config.init.from)) checkForeign(config);
+  if (isExternalEncoder(config.init.from)) checkExternal(config);
   else checkSampleSize(config, store.manifest.size);
   return config;
 }
 
 /** What features that are computed once allow. @throws UserError of kind `config` */
-function checkForeign({ kind, augmentation, init }: FinetuneConfig): void {
+function checkExternal({ kind, augmentation, init }: FinetuneConfig): void {
   const { flips, rotationDegrees, intensity } = augmentation;
   const refuse = (what: string, where: string) =>
     new UserError('config', { what, where, got: init.from, expected: 'classification without augmentation' });
@@ -120,9 +120,9 @@ function checkForeign({ kind, augmentation, init }: FinetuneConfig): void {
     throw refuse('features of an ONNX encoder are computed once: images cannot change', 'augmentation');
 }
 
-/** What graphs on the features of a foreign encoder are fed. */
+/** What graphs on the features of an external encoder are fed. */
 const featureFeeds =
-  (manifest: SampleManifest, { dimensions, rows }: ForeignFeatures): SampleFeeds =>
+  (manifest: SampleManifest, { dimensions, rows }: ExternalFeatures): SampleFeeds =>
   (batch, samples) => {
     const { image: _, ...labels } = sampleFeeds(batch, manifest);
     const data = new Float32Array(batch.indices.length * dimensions);
@@ -133,27 +133,27 @@ const featureFeeds =
 
 /** Trains one trial, or goes on with it. @returns null when it was interrupted */
 async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
-  const { store, engine, options, splits, foreign } = study;
+  const { store, engine, options, splits, external } = study;
   const { reporter = silent } = options;
   const { manifest } = store;
   const resuming = options.resume === true && existsSync(configPath(run));
   if (resuming && existsSync(scoresPath(run))) return readTrial(run);
-  return insideRun(run, 'finetune', async () => {
+  return withRunLock(run, 'finetune', async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
     if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
     const samples = trainingSamples(manifest, asked.fraction, asked.seed);
     checkSplit(samples, 'train', store);
     const weights = classWeightsFor(asked, manifest, samples);
-    const workload = foreign
-      ? headWorkload(asked, manifest, foreign.dimensions, weights)
+    const workload = external
+      ? headWorkload(asked, manifest, external.dimensions, weights)
       : targetWorkload(asked, manifest, weights);
-    const feedsOf: SampleFeeds = foreign
-      ? featureFeeds(manifest, foreign)
+    const feedsOf: SampleFeeds = external
+      ? featureFeeds(manifest, external)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
     checkMemory(workload, asked, engine);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
-    const begin = checkpoint ? null : await startState(asked, parameters, foreign !== null);
+    const begin = checkpoint ? null : await startState(asked, parameters, external !== null);
     const config = saved
       ? { ...asked, forms: saved.forms }
       : await withChosenForms(workload, asked, engine, reporter);
@@ -273,10 +273,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   if (!begun) checkThreads('threads', first!.config.threads, 0);
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
-  const foreign = isForeignEncoder(from)
-    ? await foreignFeatures(from, data.store, engine, first!.config.threads, reporter)
+  const external = isExternalEncoder(from)
+    ? await externalFeatures(from, data.store, engine, first!.config.threads, reporter)
     : null;
-  const study: Study = { ...data, engine, options, foreign };
+  const study: Study = { ...data, engine, options, external };
   const finished: TrialSummary[] = [];
   for (const { run, config } of runs) {
     const trial = await runTrial(study, run, config);

@@ -22,7 +22,7 @@ import type { Engine } from '../runtime/engine.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { loadedState } from '../train/start-state.js';
-import { formatSpeed, insideRun, type TrainingSummary, trainRun } from '../train/train-run.js';
+import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
 
 export interface PretrainOptions extends ConfigChanges, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
@@ -134,7 +134,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     begins && asked.init !== null
       ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
       : undefined;
-  return insideRun(options.out, 'pretrain', async () => {
+  return withRunLock(options.out, 'pretrain', async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
     const config = await withChosenForms(workload, asked, engine, options.reporter);
     // What has it is a run: nothing that can be wrong with what was asked for comes after.

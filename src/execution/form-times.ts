@@ -44,10 +44,12 @@ interface Runner {
   readonly name: string;
   readonly session: Session;
   readonly feeds: Tensors;
-  readonly laps: number[];
+  /** Of a run, round by round. */
+  readonly seconds: number[];
 }
 
-async function lap({ session, feeds }: Runner): Promise<number> {
+/** Seconds of a run, the shortest of a round. */
+async function timeRound({ session, feeds }: Runner): Promise<number> {
   const begun = performance.now();
   let best = Number.POSITIVE_INFINITY;
   for (let run = 0; run < RUNS && performance.now() - begun < ENOUGH_MS; run++) {
@@ -71,21 +73,21 @@ export async function timePattern(
   try {
     for (const [name, graph] of Object.entries(graphs)) {
       const session = await engine.load(encodeModel(toModel(graph)), options);
-      runners.push({ name, session, feeds: feedsFor(graph), laps: [] });
+      runners.push({ name, session, feeds: feedsFor(graph), seconds: [] });
     }
-    const best = ({ laps }: Runner) => Math.min(...laps);
-    let racing = runners;
-    for (let round = 0; round <= rounds && (racing.length > 1 || round <= 1); round++) {
-      for (const runner of racing) {
-        const seconds = await lap(runner);
+    const best = ({ seconds }: Runner) => Math.min(...seconds);
+    let remaining = runners;
+    for (let round = 0; round <= rounds && (remaining.length > 1 || round <= 1); round++) {
+      for (const runner of remaining) {
+        const seconds = await timeRound(runner);
         // What a first run took stands until there is a second one.
-        if (round === 1) runner.laps.length = 0;
-        runner.laps.push(seconds);
+        if (round === 1) runner.seconds.length = 0;
+        runner.seconds.push(seconds);
       }
-      const limit = Math.min(...racing.map(best)) * slowest * (round === 0 ? FIRST_RUN : 1);
-      racing = racing.filter((runner) => best(runner) <= limit);
+      const limit = Math.min(...remaining.map(best)) * slowest * (round === 0 ? FIRST_RUN : 1);
+      remaining = remaining.filter((runner) => best(runner) <= limit);
     }
-    return Object.fromEntries(runners.map(({ name, laps }) => [name, laps]));
+    return Object.fromEntries(runners.map(({ name, seconds }) => [name, seconds]));
   } finally {
     for (const { session } of runners) await session.release();
   }

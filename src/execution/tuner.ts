@@ -38,7 +38,7 @@ const SLOWEST = 1.5;
 const MARGIN = 1.02;
 
 /** What is to be chosen for a run. */
-interface Task {
+interface Tuning {
   readonly blocked: BlockedLayout | null;
   /** What a step runs, and the same for the samples with which times are taken. */
   readonly graph: Graph;
@@ -72,7 +72,7 @@ async function prepare(
   config: TrainingConfig,
   engine: Engine,
   log: (line: string) => void,
-): Promise<Task> {
+): Promise<Tuning> {
   const blocked = await blockedLayout(engine);
   const { size } = microBatches(config);
   const graph = trainingGraph(workload, config, size);
@@ -84,7 +84,7 @@ async function prepare(
 }
 
 /** Two choices for the whole graph. */
-function contest({ timed, blocked }: Task, known: FormTable, chosen: FormTable): Pattern {
+function wholeStep({ timed, blocked }: Tuning, known: FormTable, chosen: FormTable): Pattern {
   const lowered = (table: FormTable) => lower(timed, { choose: byTable(table), blocked });
   const key = `whole ${createHash('sha256').update(JSON.stringify(chosen)).digest('hex').slice(0, 16)}`;
   return { key, graphs: { known: lowered(known), chosen: lowered(chosen) } };
@@ -94,15 +94,15 @@ function contest({ timed, blocked }: Task, known: FormTable, chosen: FormTable):
  * The fastest forms by some times, or what must be timed first. What wins call by call must also win as a whole: alone,
  * a call finds its operands in the cache, and a machine may be busy for a moment.
  */
-function decide(task: Task, times: FormTimes): { table: FormTable } | { missing: Pattern[] } {
-  const missing = task.found.patterns.filter((pattern) => !isKnown(times, pattern));
+function decide(tuning: Tuning, times: FormTimes): { table: FormTable } | { missing: Pattern[] } {
+  const missing = tuning.found.patterns.filter((pattern) => !isKnown(times, pattern));
   if (missing.length > 0) return { missing };
-  const [known, chosen] = [knownForms(task.found), chooseForms(task.found, times)];
+  const [known, chosen] = [knownForms(tuning.found), chooseForms(tuning.found, times)];
   const transferred = (table: FormTable) => ({
-    table: transferForms(table, [task.timed, task.graph], task.blocked),
+    table: transferForms(table, [tuning.timed, tuning.graph], tuning.blocked),
   });
   if (Object.keys(known).every((key) => known[key] === chosen[key])) return transferred(known);
-  const whole = contest(task, known, chosen);
+  const whole = wholeStep(tuning, known, chosen);
   if (!isKnown(times, whole)) return { missing: [whole] };
   const seconds = times[whole.key]!;
   return transferred(seconds.chosen! * MARGIN < seconds.known! ? chosen : known);
@@ -114,8 +114,8 @@ export async function measuredForms(
   config: TrainingConfig,
   engine: Engine,
 ): Promise<FormTable | null> {
-  const task = await prepare(workload, config, engine, () => {});
-  const decision = decide(task, task.cache.read());
+  const tuning = await prepare(workload, config, engine, () => {});
+  const decision = decide(tuning, tuning.cache.read());
   return 'table' in decision ? decision.table : null;
 }
 
@@ -127,26 +127,26 @@ export async function tuneForms(
   reporter: Reporter,
   time = timePattern,
 ): Promise<FormTable> {
-  const task = await prepare(workload, config, engine, reporter.log);
-  const session = sessionOptions(config, task.blocked);
-  let times = task.cache.read();
+  const tuning = await prepare(workload, config, engine, reporter.log);
+  const session = sessionOptions(config, tuning.blocked);
+  let times = tuning.cache.read();
   for (;;) {
-    const decision = decide(task, times);
+    const decision = decide(tuning, times);
     if ('table' in decision) return decision.table;
     const { missing } = decision;
     const progress = reporter.start({ label: 'choosing forms', total: missing.length, unit: 'patterns' });
     const found: Record<string, Record<string, number>> = {};
     try {
       for (const [i, pattern] of missing.entries()) {
-        const laps = await time(pattern, engine, { session, rounds: ROUNDS, slowest: SLOWEST });
-        const shortest = Object.entries(laps).map(([name, seconds]) => [name, Math.min(...seconds)]);
+        const timed = await time(pattern, engine, { session, rounds: ROUNDS, slowest: SLOWEST });
+        const shortest = Object.entries(timed).map(([name, seconds]) => [name, Math.min(...seconds)]);
         found[pattern.key] = Object.fromEntries(shortest) as Record<string, number>;
         progress.update(i + 1);
       }
     } finally {
       progress.stop();
     }
-    task.cache.add(found);
+    tuning.cache.add(found);
     times = { ...times, ...found };
   }
 }

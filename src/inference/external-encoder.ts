@@ -9,13 +9,13 @@ import type { Engine, EngineTensor } from '../runtime/engine.js';
 import { intensitiesOf } from './model.js';
 
 /** Feature vectors of all samples of a store. */
-export interface ForeignFeatures {
+export interface ExternalFeatures {
   readonly dimensions: number;
   /** By the sample's id. */
   readonly rows: ReadonlyMap<string, Float32Array>;
 }
 
-export const isForeignEncoder = (from: string): boolean => /\.onnx$/i.test(from);
+export const isExternalEncoder = (from: string): boolean => /\.onnx$/i.test(from);
 
 const EXPECTED =
   'one input of images, [N,D,H,W] of HU or [N,C,D,H,W] of values from 0 to 1, and an output of features or a feature map';
@@ -77,13 +77,13 @@ function pooled({ data, shape }: EngineTensor): Float32Array {
  * [N,C,D,H,W] as values from 0 to 1.
  * @throws UserError when the file is no encoder, or does not take the samples
  */
-export async function foreignFeatures(
+export async function externalFeatures(
   path: string,
   store: SampleStore,
   engine: Engine,
   threads: number,
   reporter: Reporter = silent,
-): Promise<ForeignFeatures> {
+): Promise<ExternalFeatures> {
   const { bytes, model } = readModelFile(path, EXPECTED);
   if (model.external)
     throw new UserError('input', {

@@ -4,7 +4,7 @@ import { checkpointPath, saveCheckpoint, type TrainState } from '../runs/checkpo
 import { configPath, type FinetuneRunFacts, type RunFacts, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import { plateauStart } from './schedule.js';
-import { insideRun } from './train-run.js';
+import { withRunLock } from './train-run.js';
 
 /**
  * Makes a run of weights that come from elsewhere: its best and last checkpoint, from which it can be exported, fine-tuned
@@ -19,7 +19,7 @@ export async function makeRun(
   tensors: State,
   origin: Pick<TrainState, 'step' | 'samples' | 'networkHash' | 'dataHash'>,
 ): Promise<void> {
-  await insideRun(run, purpose, async () => {
+  await withRunLock(run, purpose, async () => {
     if (existsSync(configPath(run)))
       throw new UserError('run', {
         what: 'there is a run in this folder already',

@@ -74,7 +74,7 @@ export function targetWorkload(
   };
 }
 
-/** What a run trains on the features of a foreign encoder. */
+/** What a run trains on the features of an external encoder. */
 export const headWorkload =
   ({ hidden }: FinetuneConfig, format: SampleFormat, dimensions: number, weights: ClassWeights): Workload =>
   (samples) =>

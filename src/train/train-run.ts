@@ -69,7 +69,7 @@ export interface TrainingSummary {
 }
 
 /** Makes a run's folder if need be, locks it, tidies up after a kill, and works in it. */
-export async function insideRun<T>(run: string, purpose: string, work: () => Promise<T>): Promise<T> {
+export async function withRunLock<T>(run: string, purpose: string, work: () => Promise<T>): Promise<T> {
   makeFolder(join(run, 'checkpoints'));
   const lock = acquireLock(run, purpose);
   try {

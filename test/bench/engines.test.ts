@@ -11,5 +11,5 @@ test('a browser that is none is said in the table, and the others are compared',
   const { code, stdout } = await p2w([...bench, '--browser', process.execPath]);
   expect(code).toBe(0);
   expect(stdout).toContain('onnxruntime-node, CPU');
-  expect(stdout).toMatch(/onnxruntime-web, WebGPU in Chromium did not take part: .*browser has ended/s);
+  expect(stdout).toMatch(/onnxruntime-web, WebGPU in Chromium is unavailable: .*browser has ended/s);
 });

@@ -4,7 +4,7 @@ import { benchEngines } from '../../src/bench/engines.js';
 
 /** Trains on every engine, and expects the same losses of all; only a browser may be missing. */
 export async function expectAgreement(steps: number, settings: readonly string[] = []): Promise<void> {
-  const { rows, absent } = await benchEngines({ settings, batch: 4, steps, threads: 1 }, () => {});
+  const { rows, unavailable } = await benchEngines({ settings, batch: 4, steps, threads: 1 }, () => {});
   const places = rows.map(({ name, place }) => `${name}, ${place}`);
   expect(places).toEqual([
     'onnxruntime-node, CPU, Node.js',
@@ -19,7 +19,7 @@ export async function expectAgreement(steps: number, settings: readonly string[]
         ]
       : []),
   ]);
-  expect(absent).toHaveLength(findBrowser() ? 0 : 3);
+  expect(unavailable).toHaveLength(findBrowser() ? 0 : 3);
   for (const { losses, difference } of rows) {
     expect(losses).toHaveLength(steps);
     expect(losses.at(-1)).toBeLessThan(losses[0]!);

@@ -16,7 +16,7 @@ import { rowsToCsv, scorePredictions } from '../../src/commands/score-samples.js
 import type { SampleEntry } from '../../src/data/samples/manifest.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
 import { UserError } from '../../src/errors.js';
-import { foreignFeatures } from '../../src/inference/external-encoder.js';
+import { externalFeatures } from '../../src/inference/external-encoder.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
 import { nodeEngine } from '../../src/runtime/node.js';
@@ -160,18 +160,18 @@ describe('finetune', () => {
     const { model } = await exportModel({ run: at('pretrained'), out: at('encoder') });
     const settings = ['batch=6', 'threads=1', 'validation.every=5', 'hidden=null'];
     const flags = { steps: 10 };
-    const foreign = await finetune({ ...options('foreign', { init: model }), settings, flags });
+    const external = await finetune({ ...options('external', { init: model }), settings, flags });
     const frozen = { steps: 10, frozenEncoder: true };
     await finetune({ ...options('frozen', { init: at('pretrained') }), settings, flags: frozen });
     const losses = (name: string) =>
       readMetrics(join(at(name), 'trial-01/metrics.jsonl')).map((m) => m.loss ?? m.validationLoss!);
     losses('frozen').forEach((loss, i) => {
-      expect(losses('foreign')[i]).toBeCloseTo(loss, 4);
+      expect(losses('external')[i]).toBeCloseTo(loss, 4);
     });
-    const weights = loadCheckpoint(checkpointPath(at('foreign/trial-01'), 'best')).tensors;
+    const weights = loadCheckpoint(checkpointPath(at('external/trial-01'), 'best')).tensors;
     expect([...weights.keys()].some((name) => name.startsWith('encoder.'))).toBe(false);
-    expect(foreign.mean.auc).toBeGreaterThanOrEqual(0);
-    await expect(exportTarget({ run: at('foreign/trial-01'), out: at('x') })).rejects.toThrow(/is not ours/);
+    expect(external.mean.auc).toBeGreaterThanOrEqual(0);
+    await expect(exportTarget({ run: at('external/trial-01'), out: at('x') })).rejects.toThrow(/is not ours/);
   });
 
   test('encoders of other makes: values from 0 to 1, feature maps; what is none is refused', async () => {
@@ -181,7 +181,7 @@ describe('finetune', () => {
     const path = at('theirs.onnx');
     writeFileSync(path, encodeModel(toModel(g.build())));
     const store = openSampleStore(at('classified'));
-    const { dimensions, rows } = await foreignFeatures(path, store, nodeEngine, 1);
+    const { dimensions, rows } = await externalFeatures(path, store, nodeEngine, 1);
     expect([dimensions, rows.size]).toEqual([1, 32]);
     for (const [feature] of rows.values()) expect(feature! > 0 && feature! < 1).toBe(true);
     const ball = (label: number) =>
@@ -191,7 +191,7 @@ describe('finetune', () => {
     const two = new GraphBuilder('two');
     two.output('sum', two.add('Add', [two.input('a', 'float32', [1]), two.input('b', 'float32', [1])]));
     writeFileSync(at('two.onnx'), encodeModel(toModel(two.build())));
-    await expect(foreignFeatures(at('two.onnx'), store, nodeEngine, 1)).rejects.toThrow(
+    await expect(externalFeatures(at('two.onnx'), store, nodeEngine, 1)).rejects.toThrow(
       /no encoder of images/,
     );
     writeFileSync(at('broken.onnx'), 'no model');

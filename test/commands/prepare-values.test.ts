@@ -12,7 +12,7 @@ import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import type { Voxels, XYZ } from '../../src/data/scan/volume.js';
 import { openTileStore, readTile } from '../../src/data/store/tiles.js';
 import { openEncoder } from '../../src/inference/encoder.js';
-import { foreignFeatures } from '../../src/inference/external-encoder.js';
+import { externalFeatures } from '../../src/inference/external-encoder.js';
 import { randomStream } from '../../src/random.js';
 import { readRun } from '../../src/runs/run.js';
 import { nodeEngine } from '../../src/runtime/node.js';
@@ -175,7 +175,12 @@ describe('other modalities', () => {
   test('a classifier on its features needs samples that were normalised alike', async () => {
     const format = { channels: 1, size: SIZE, samples: [] };
     const on = (values: object) =>
-      foreignFeatures(model, { manifest: { ...format, ...values } } as unknown as SampleStore, nodeEngine, 1);
+      externalFeatures(
+        model,
+        { manifest: { ...format, ...values } } as unknown as SampleStore,
+        nodeEngine,
+        1,
+      );
     await expect(on({ type: 'int16', window: { low: -1000, high: 1000 } })).rejects.toThrow(
       /samples of --normalise hu[\s\S]*expected: zscore/,
     );

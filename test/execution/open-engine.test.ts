@@ -45,8 +45,8 @@ describe('cuda, where there is none,', () => {
     expect(existsSync(out)).toBe(false);
   });
 
-  test.skipIf(gpu)('stops a race too, and nothing else but steps is timed on it', async () => {
-    const step = await p2w(['bench', 'step', '--device', 'cuda', '--peer', 'onnxruntime-plain']);
+  test.skipIf(gpu)('stops a benchmark too, and nothing else but steps is timed on it', async () => {
+    const step = await p2w(['bench', 'step', '--device', 'cuda', '--baseline', 'onnxruntime-plain']);
     expect(step.code).toBe(1);
     expect(step.stderr).toContain('CUDA cannot be used');
     const encoder = await p2w(['bench', 'encoder', '--device', 'cuda']);

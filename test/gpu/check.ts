@@ -1,6 +1,6 @@
 /**
  * `npm run gpu:check`: everything that only a GPU can show, in one go. Gradients against PyTorch's, 50 steps against the
- * CPU's, then a race against PyTorch; arguments are for `p2w bench`. Ends with 1 where CUDA cannot be used or a check fails.
+ * CPU's, then a benchmark against PyTorch; arguments are for `p2w bench`. Ends with 1 where CUDA cannot be used or a check fails.
  */
 import { spawnSync } from 'node:child_process';
 import { join } from 'node:path';
@@ -22,8 +22,18 @@ try {
       if (!passed) process.exitCode = 1;
     }
   const p2w = join(import.meta.dirname, '../../dist/bin/p2w.js');
-  const race = ['bench', 'step', '--device', DEVICE, '--peer', 'torch', '--preset', 'small', ...bench];
-  const { status } = spawnSync(process.execPath, [p2w, ...race], { stdio: 'inherit' });
+  const benchmark = [
+    'bench',
+    'step',
+    '--device',
+    DEVICE,
+    '--baseline',
+    'torch',
+    '--preset',
+    'small',
+    ...bench,
+  ];
+  const { status } = spawnSync(process.execPath, [p2w, ...benchmark], { stdio: 'inherit' });
   if (status !== 0) process.exitCode = 1;
 } catch (error) {
   console.error(`gpu:check: ${error instanceof Error ? error.message : String(error)}`);

@@ -64,7 +64,7 @@ beforeAll(() => {
   for (const type of ['float32', 'int16'] as const)
     writeFileSync(file(`${type}.onnx`), encodeModel(toModel(exported(type), { metadata: METADATA })));
   writeFileSync(
-    file('foreign.onnx'),
+    file('external.onnx'),
     encodeModel({ ...toModel(exported('float32')), producer: { name: 'another', version: '1' } }),
   );
 });
@@ -73,7 +73,7 @@ describe('an opened encoder', () => {
   test.each([
     ['float32.onnx', 'float32'],
     ['int16.onnx', 'int16'],
-    ['foreign.onnx', 'float32'],
+    ['external.onnx', 'float32'],
   ] as const)('%s gives the features of the file, for any batch and size', async (name, type) => {
     const encoder = openEncoder(file(name), nodeEngine);
     // More sizes than sessions are kept, all asked for at once.

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest';
 import { type FormTable, survey } from '../../graphs/forms/choice.js';
-import { randomBatch } from '../../src/bench/works/random-batch.js';
+import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { type Config, resolveConfig } from '../../src/config/pretraining.js';
 import { blockedLayout } from '../../src/execution/blocked-layout.js';
 import { buildGraph } from '../../src/execution/models.js';

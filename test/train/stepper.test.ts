@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { randomBatch } from '../../src/bench/works/random-batch.js';
+import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import type { State } from '../../src/runs/state.js';
 import { nodeEngine } from '../../src/runtime/node.js';

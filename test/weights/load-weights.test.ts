@@ -191,10 +191,10 @@ describe('a load that is not whole', () => {
   });
 
   test('is refused when nothing fits, even if it may be partial', () => {
-    const foreign: Weights = new Map([
+    const others: Weights = new Map([
       ['layer1.weight', { type: 'F32', shape: [1], data: new Float32Array(1) }],
     ]);
-    const error = errorOf(() => load(parameters, foreign, { ...everything, partial: true }));
+    const error = errorOf(() => load(parameters, others, { ...everything, partial: true }));
     expect(error.message).toContain('nothing in this file fits');
   });
 

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../../errors.js';
+import { guarded } from '../guard.js';
 
 const require = createRequire(import.meta.url);
 
@@ -137,10 +138,11 @@ export async function runPage(browser: string, module: string, site: Site, secon
     ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
     `--user-data-dir=${profile}`,
   ];
-  const child = spawn(browser, [...flags, `http://127.0.0.1:${port}/index.html`], {
-    stdio: 'ignore',
-    detached: true,
-  });
+  const child = guarded(
+    () =>
+      spawn(browser, [...flags, `http://127.0.0.1:${port}/index.html`], { stdio: 'ignore', detached: true }),
+    'group',
+  );
   const trouble = (what: string) => fail(new UserError('runtime', { what, where: browser }));
   child.on('error', (error) => trouble(error.message));
   child.on('exit', () => trouble('the browser has ended'));
@@ -149,7 +151,6 @@ export async function runPage(browser: string, module: string, site: Site, secon
     return await result;
   } finally {
     clearTimeout(patience);
-    child.removeAllListeners();
     try {
       process.kill(-child.pid!, 'SIGKILL');
     } catch {} // it has ended already

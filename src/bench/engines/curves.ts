@@ -4,7 +4,7 @@ import type { Engine, EngineTensor, Tensors } from '../../runtime/engine.js';
 import type { OnDeviceModels, TrainingSession } from '../../runtime/training-session.js';
 
 /** What every engine is given: one graph, one state, the batches one after the other. */
-export interface Work {
+export interface TrainingWorkload {
   /** A whole training step. */
   readonly step: Uint8Array;
   /** The same as artifacts of ONNX Runtime's training interface. */
@@ -41,15 +41,15 @@ async function timed(batches: readonly Tensors[], step: (batch: Tensors, number:
 }
 
 /** Trains by the graph that is a whole step: its outputs are the next step's inputs. */
-export async function stepCurve(engine: Engine, work: Work): Promise<Curve> {
-  const session = await engine.load(work.step, { threads: work.threads });
+export async function stepCurve(engine: Engine, workload: TrainingWorkload): Promise<Curve> {
+  const session = await engine.load(workload.step, { threads: workload.threads });
   try {
-    let state = work.state;
-    return await timed(work.batches, async (batch, number) => {
+    let state = workload.state;
+    return await timed(workload.batches, async (batch, number) => {
       const feeds: Tensors = {
         ...state,
         ...batch,
-        learning_rate: scalar(work.learningRate),
+        learning_rate: scalar(workload.learningRate),
         step: scalar(number),
       };
       const out = await session.run(Object.fromEntries(session.inputs.map((name) => [name, feeds[name]!])));
@@ -66,11 +66,11 @@ export async function stepCurve(engine: Engine, work: Work): Promise<Curve> {
 /** Trains by ONNX Runtime's own training interface. */
 export async function sessionCurve(
   open: (models: OnDeviceModels) => Promise<TrainingSession>,
-  work: Work,
+  workload: TrainingWorkload,
 ): Promise<Curve> {
-  const session = await open(work.artifacts);
+  const session = await open(workload.artifacts);
   try {
-    return await timed(work.batches, async (batch) => {
+    return await timed(workload.batches, async (batch) => {
       const { loss } = await session.accumulate(batch);
       await session.update();
       return loss!.data[0] as number;

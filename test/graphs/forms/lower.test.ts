@@ -8,7 +8,7 @@ import { type Graph, GraphError } from '../../../graphs/onnx/types.js';
 import { bindSizes } from '../../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../../graphs/passes/fuse-conv-relu.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
-import { foreignModel, foreignNode, foreignTensor, foreignValue } from '../foreign.js';
+import { protoModel, protoNode, protoTensor, protoValue } from '../onnx-proto.js';
 import { noise, relativeError } from '../run.js';
 
 const BLOCKED = { block: 16, chunk: 64 };
@@ -31,16 +31,16 @@ async function run(bytes: Uint8Array, feeds: Record<string, Float32Array>, shape
 }
 
 /** Nodes that make outputs themselves: one that others read too, one of two outputs, one that is not in order, an input, a stored tensor. */
-const unlike = foreignModel({
-  inputs: [foreignValue('x', [2, 2])],
-  initializers: [foreignTensor('w', [2, 2], [1, 2, 3, 4])],
+const unlike = protoModel({
+  inputs: [protoValue('x', [2, 2])],
+  initializers: [protoTensor('w', [2, 2], [1, 2, 3, 4])],
   nodes: [
-    foreignNode('MatMul', ['x', 'w'], ['product']),
-    foreignNode('Relu', ['product'], ['positive']),
-    foreignNode('Add', ['positive', 'x'], ['sum']),
-    foreignNode('Neg', ['sum'], ['unread']),
+    protoNode('MatMul', ['x', 'w'], ['product']),
+    protoNode('Relu', ['product'], ['positive']),
+    protoNode('Add', ['positive', 'x'], ['sum']),
+    protoNode('Neg', ['sum'], ['unread']),
   ],
-  outputs: ['sum', 'product', 'w'].map((name) => foreignValue(name, [2, 2])),
+  outputs: ['sum', 'product', 'w'].map((name) => protoValue(name, [2, 2])),
 });
 
 describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
@@ -53,11 +53,11 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
   });
 
   test('keeps an output that is an input, and stored tensors that are listed among the inputs', () => {
-    const bytes = foreignModel({
-      inputs: [foreignValue('x', [2]), foreignValue('w', [2])],
-      initializers: [foreignTensor('w', [2], [1, 2])],
-      nodes: [foreignNode('Add', ['x', 'w'], ['y'])],
-      outputs: [foreignValue('y', [2]), foreignValue('x', [2])],
+    const bytes = protoModel({
+      inputs: [protoValue('x', [2]), protoValue('w', [2])],
+      initializers: [protoTensor('w', [2], [1, 2])],
+      nodes: [protoNode('Add', ['x', 'w'], ['y'])],
+      outputs: [protoValue('y', [2]), protoValue('x', [2])],
     });
     const passed = pass(decodeModel(bytes).graph);
     expect(passed.outputs.map(({ name }) => name)).toEqual(['y', 'x']);
@@ -90,31 +90,31 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
   });
 
   test.each([
-    ['an unknown operator', foreignNode('Erf', ['x'], ['y']), 18, 'Erf at "y" is an unknown operator'],
+    ['an unknown operator', protoNode('Erf', ['x'], ['y']), 18, 'Erf at "y" is an unknown operator'],
     [
       'an operator of another domain with the name of one that is known',
-      foreignNode('Relu', ['x'], ['y'], [], 'com.example'),
+      protoNode('Relu', ['x'], ['y'], [], 'com.example'),
       18,
       'com.example:Relu at "y" is an unknown operator',
     ],
     [
       'an operator that meant something else in the version of the file',
-      foreignNode('Softmax', ['x'], ['y']),
+      protoNode('Softmax', ['x'], ['y']),
       11,
       'Softmax at "y" is of operator set 11: it is understood from 13 on',
     ],
     [
       'a value that nothing makes',
-      foreignNode('Relu', ['z'], ['y']),
+      protoNode('Relu', ['z'], ['y']),
       18,
       '"z" is read in graph "g", but nothing',
     ],
-    ['too many outputs', foreignNode('Relu', ['x'], ['y', 'z']), 18, 'gives 1 outputs, 2 are asked for'],
+    ['too many outputs', protoNode('Relu', ['x'], ['y', 'z']), 18, 'gives 1 outputs, 2 are asked for'],
   ])('refuses %s by name', (_case, node, opset, message) => {
-    const bytes = foreignModel({
+    const bytes = protoModel({
       nodes: [node],
-      inputs: [foreignValue('x', [2, 2])],
-      outputs: [foreignValue('y', [2, 2])],
+      inputs: [protoValue('x', [2, 2])],
+      outputs: [protoValue('y', [2, 2])],
       opset,
       domains: ['com.example'],
     });
@@ -132,23 +132,21 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
           : { name, type: 7, ints: value },
     );
   const pooling = (attributes: Parameters<typeof window>[0]) =>
-    foreignModel({
-      nodes: [
-        foreignNode('MaxPool', ['x'], ['y'], window({ kernel_shape: [2], strides: [2], ...attributes })),
-      ],
-      inputs: [foreignValue('x', [1, 2, 8])],
-      outputs: [foreignValue('y', [1, 2, 4])],
+    protoModel({
+      nodes: [protoNode('MaxPool', ['x'], ['y'], window({ kernel_shape: [2], strides: [2], ...attributes }))],
+      inputs: [protoValue('x', [1, 2, 8])],
+      outputs: [protoValue('y', [1, 2, 4])],
     });
 
   test('takes them on a convolution with a ReLU, too', async () => {
-    const bytes = foreignModel({
+    const bytes = protoModel({
       nodes: [
-        foreignNode('Conv', ['x', 'w', 'b'], ['c'], window({ kernel_shape: [1], auto_pad: 'NOTSET' })),
-        foreignNode('Relu', ['c'], ['y']),
+        protoNode('Conv', ['x', 'w', 'b'], ['c'], window({ kernel_shape: [1], auto_pad: 'NOTSET' })),
+        protoNode('Relu', ['c'], ['y']),
       ],
-      inputs: [foreignValue('x', [1, 2, 8])],
-      initializers: [foreignTensor('w', [2, 2, 1], [1, 2, 3, 4]), foreignTensor('b', [2], [0.5, -0.5])],
-      outputs: [foreignValue('y', [1, 2, 8])],
+      inputs: [protoValue('x', [1, 2, 8])],
+      initializers: [protoTensor('w', [2, 2, 1], [1, 2, 3, 4]), protoTensor('b', [2], [0.5, -0.5])],
+      outputs: [protoValue('y', [1, 2, 8])],
     });
     const x = noise(16, 1);
     const passed = encodeModel(toModel(pass(decodeModel(bytes).graph)));
@@ -174,10 +172,10 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
   });
 
   test('knows the second name of the standard’s domain', () => {
-    const bytes = foreignModel({
-      nodes: [foreignNode('Relu', ['x'], ['y'], [], 'ai.onnx')],
-      inputs: [foreignValue('x', [2])],
-      outputs: [foreignValue('y', [2])],
+    const bytes = protoModel({
+      nodes: [protoNode('Relu', ['x'], ['y'], [], 'ai.onnx')],
+      inputs: [protoValue('x', [2])],
+      outputs: [protoValue('y', [2])],
     });
     expect(pass(decodeModel(bytes).graph).nodes.map(({ domain, operator }) => [domain, operator])).toEqual([
       ['', 'Relu'],
@@ -229,15 +227,15 @@ test('what a body computes is lowered too', () => {
 });
 
 test('a node without a name can take any form, and names that forms make up are free', async () => {
-  const bytes = foreignModel({
-    inputs: [foreignValue('x', [1, 16, 4, 4, 4])],
-    initializers: [foreignTensor('w', [16, 16, 1, 1, 1], [...noise(256, 1)])],
+  const bytes = protoModel({
+    inputs: [protoValue('x', [1, 16, 4, 4, 4])],
+    initializers: [protoTensor('w', [16, 16, 1, 1, 1], [...noise(256, 1)])],
     nodes: [
-      foreignNode('Conv', ['x', 'w'], ['c']),
-      foreignNode('Neg', ['c'], ['c/plain/Reshape']),
-      foreignNode('Relu', ['c/plain/Reshape'], ['y']),
+      protoNode('Conv', ['x', 'w'], ['c']),
+      protoNode('Neg', ['c'], ['c/plain/Reshape']),
+      protoNode('Relu', ['c/plain/Reshape'], ['y']),
     ],
-    outputs: [foreignValue('y', [1, 16, 4, 4, 4])],
+    outputs: [protoValue('y', [1, 16, 4, 4, 4])],
   });
   const blocked: ChooseForm = (operator, call) => fastForms(operator, call);
   const lowered = lower(decodeModel(bytes).graph, { choose: blocked, blocked: BLOCKED });

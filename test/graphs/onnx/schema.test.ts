@@ -12,7 +12,7 @@ import {
   TYPE_CODES,
 } from '../../../graphs/onnx/types.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
-import { foreignModel, foreignNode, foreignValue } from '../foreign.js';
+import { protoModel, protoNode, protoValue } from '../onnx-proto.js';
 
 /** onnx-proto is an independent reading of onnx.proto. */
 const independent = onnxProto.onnx.ModelProto;
@@ -120,7 +120,7 @@ describe('a model', () => {
     ['strings', { dataType: 8 }, '"w" is of element type string, which is unsupported'],
     ['numbers of 8 bits with a point', { dataType: 17 }, '"w" is of element type float8e4m3fn'],
   ])('whose tensor has %s is refused by name', (_, change, message) => {
-    const bytes = foreignModel({
+    const bytes = protoModel({
       ...{ nodes: [], inputs: [], outputs: [] },
       initializers: [{ name: 'w', dims: [4], dataType: 1, ...change }],
     });
@@ -141,8 +141,8 @@ const outside = (name: string, entries: Record<string, string> = {}) => ({
 describe('what other exporters write', () => {
   const { AttributeProto } = onnxProto.onnx;
   const kinds = AttributeProto.AttributeType;
-  const decode = (model: Partial<Parameters<typeof foreignModel>[0]>) =>
-    decodeModel(foreignModel({ nodes: [], inputs: [], outputs: [], ...model }), ({ location }) =>
+  const decode = (model: Partial<Parameters<typeof protoModel>[0]>) =>
+    decodeModel(protoModel({ nodes: [], inputs: [], outputs: [], ...model }), ({ location }) =>
       new Uint8Array(Float32Array.of(1, 2, 3, 4).buffer).slice(0, location.length),
     );
 
@@ -161,7 +161,7 @@ describe('what other exporters write', () => {
 
   test('attributes of strings are read, and written again', () => {
     const strings = ['one', 'zwölf'].map((word) => new TextEncoder().encode(word));
-    const node = foreignNode(
+    const node = protoNode(
       'Encoder',
       ['x'],
       ['y'],
@@ -174,7 +174,7 @@ describe('what other exporters write', () => {
   });
 
   test('the largest integer stays the largest', () => {
-    const node = foreignNode(
+    const node = protoNode(
       'Slice',
       ['x'],
       ['y'],
@@ -185,7 +185,7 @@ describe('what other exporters write', () => {
   });
 
   test('tensors in other files are read wherever they are: in a graph, an attribute, a body', () => {
-    const constant = foreignNode(
+    const constant = protoNode(
       'Constant',
       [],
       ['c'],
@@ -195,9 +195,9 @@ describe('what other exporters write', () => {
       name: 'body',
       node: [constant],
       initializer: [outside('deep')],
-      output: [foreignValue('c', [4])],
+      output: [protoValue('c', [4])],
     };
-    const node = foreignNode('If', ['x'], ['y'], [{ name: 'then_branch', type: kinds.GRAPH, g: body }]);
+    const node = protoNode('If', ['x'], ['y'], [{ name: 'then_branch', type: kinds.GRAPH, g: body }]);
     const { graph, external } = decode({ nodes: [node], initializers: [outside('w')] });
     const values = Float32Array.of(1, 2, 3, 4);
     expect(external).toBeUndefined();
@@ -205,7 +205,7 @@ describe('what other exporters write', () => {
     const inner = graph.nodes[0]!.attributes.then_branch!.value as Graph;
     expect(inner.initializers.get('deep')!.data).toEqual(values);
     expect(inner.nodes[0]!.attributes.value).toMatchObject({ kind: 'tensor', value: { data: values } });
-    const bytes = foreignModel({ nodes: [node], inputs: [], outputs: [], initializers: [outside('w')] });
+    const bytes = protoModel({ nodes: [node], inputs: [], outputs: [], initializers: [outside('w')] });
     expect(decodeModel(bytes, () => null).external!.map(({ name }) => name)).toEqual(['w', 'deep', 'inner']);
   });
 
@@ -226,12 +226,12 @@ describe('what other exporters write', () => {
   test.each([
     [
       'a kind of attribute',
-      { nodes: [foreignNode('Optional', [], ['y'], [{ name: 'type', type: 13 }])] },
+      { nodes: [protoNode('Optional', [], ['y'], [{ name: 'type', type: 13 }])] },
       'attribute "type" of Optional at "y" is of kind type, which is unsupported',
     ],
     [
       'an input of strings',
-      { inputs: [foreignValue('words', [2], 8)] },
+      { inputs: [protoValue('words', [2], 8)] },
       'value "words" is of element type string',
     ],
   ])('%s that is unknown is refused by name', (_, model, message) => {
@@ -240,7 +240,7 @@ describe('what other exporters write', () => {
 
   test('types of inner values that are unknown do not matter', () => {
     const { ModelProto } = onnxProto.onnx;
-    const graph = { name: 'g', valueInfo: [foreignValue('words', [2], 8), foreignValue('x', [2])] };
+    const graph = { name: 'g', valueInfo: [protoValue('words', [2], 8), protoValue('x', [2])] };
     const bytes = ModelProto.encode(ModelProto.fromObject({ irVersion: 8, graph })).finish();
     expect([...decodeModel(bytes).graph.values.keys()]).toEqual(['x']);
   });

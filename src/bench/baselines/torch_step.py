@@ -1,8 +1,8 @@
 """Training steps of the same network in PyTorch."""
-import contest
+import runner
 
-work = contest.work()
-torch = contest.library("torch", "PyTorch")
+job = runner.job()
+torch = runner.library("torch", "PyTorch")
 nn, F = torch.nn, torch.nn.functional
 
 
@@ -39,20 +39,20 @@ class AutoEncoder(nn.Module):
 
 
 torch.manual_seed(0)
-torch.set_num_threads(work["threads"])
+torch.set_num_threads(job["threads"])
 torch.set_flush_denormal(True)
-device = torch.device(work["device"])
+device = torch.device(job["device"])
 on_gpu = device.type == "cuda"
 if on_gpu:
     if not torch.cuda.is_available():
-        contest.missing(f"PyTorch {torch.__version__} sees no GPU")
+        runner.unavailable(f"PyTorch {torch.__version__} sees no GPU")
     # float32 with all its digits, as ours; the fastest algorithm for each shape.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = True
-layout = torch.channels_last_3d if work["channelsLast"] else torch.contiguous_format
-shape = (work["batch"], 1, *work["size"])
-net = AutoEncoder(work["width"], work["levels"]).to(device, memory_format=layout)
+layout = torch.channels_last_3d if job["channelsLast"] else torch.contiguous_format
+shape = (job["batch"], 1, *job["size"])
+net = AutoEncoder(job["width"], job["levels"]).to(device, memory_format=layout)
 part = torch.rand(shape).to(device, memory_format=layout)
 whole = torch.rand(shape).to(device, memory_format=layout)
 adam = torch.optim.Adam(net.parameters(), 1e-3, fused=True)
@@ -62,7 +62,7 @@ def objective():
     return F.mse_loss(net(part), whole)
 
 
-if work["compile"]:
+if job["compile"]:
     objective = torch.compile(objective)
 
 
@@ -76,12 +76,12 @@ def step():
     return loss.item()
 
 
-memory = "channels_last_3d" if work["channelsLast"] else "contiguous"
-mode = "compiled" if work["compile"] else "eager"
+memory = "channels_last_3d" if job["channelsLast"] else "contiguous"
+mode = "compiled" if job["compile"] else "eager"
 detail = f"PyTorch {torch.__version__}, {memory}, {mode}"
 if on_gpu:
     name = torch.cuda.get_device_name(device)
     peak = lambda: torch.cuda.max_memory_allocated(device)
-    contest.compete(step, f"{detail}, {name}, TF32 off, memory: the GPU's", work["threads"], peak)
+    runner.serve_rounds(step, f"{detail}, {name}, TF32 off, memory: the GPU's", job["threads"], peak)
 else:
-    contest.compete(step, detail, work["threads"])
+    runner.serve_rounds(step, detail, job["threads"])

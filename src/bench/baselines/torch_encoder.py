@@ -1,8 +1,8 @@
 """The same encoder in PyTorch, its normalisation folded into its convolutions: HU in, features out."""
-import contest
+import runner
 
-work = contest.work()
-torch = contest.library("torch", "PyTorch")
+job = runner.job()
+torch = runner.library("torch", "PyTorch")
 nn = torch.nn
 
 
@@ -24,12 +24,12 @@ class Encoder(nn.Module):
 
 
 torch.manual_seed(0)
-torch.set_num_threads(work["threads"])
+torch.set_num_threads(job["threads"])
 torch.set_flush_denormal(True)
-layout = torch.channels_last_3d if work["channelsLast"] else torch.contiguous_format
-net = Encoder(work["width"], work["levels"]).eval().to(memory_format=layout)
-hu = torch.rand((work["batch"], *work["size"])) * 2000 - 1000
-if work["compile"]:
+layout = torch.channels_last_3d if job["channelsLast"] else torch.contiguous_format
+net = Encoder(job["width"], job["levels"]).eval().to(memory_format=layout)
+hu = torch.rand((job["batch"], *job["size"])) * 2000 - 1000
+if job["compile"]:
     import torch._inductor.config
 
     torch._inductor.config.freezing = True
@@ -41,6 +41,6 @@ def encode():
         net(hu)
 
 
-memory = "channels_last_3d" if work["channelsLast"] else "contiguous"
-mode = "compiled, weights frozen" if work["compile"] else "eager"
-contest.compete(encode, f"PyTorch {torch.__version__}, {memory}, {mode}", work["threads"])
+memory = "channels_last_3d" if job["channelsLast"] else "contiguous"
+mode = "compiled, weights frozen" if job["compile"] else "eager"
+runner.serve_rounds(encode, f"PyTorch {torch.__version__}, {memory}, {mode}", job["threads"])

@@ -1,15 +1,15 @@
 """Scans cut into tiles, one .npy file a scan, by nibabel or SimpleITK, and NumPy."""
-import contest
+import runner
 import os
 import shutil
 import tempfile
 
-work = contest.work()
-np = contest.library("numpy", "NumPy")
-width, height, depth = work["size"]
+job = runner.job()
+np = runner.library("numpy", "NumPy")
+width, height, depth = job["size"]
 
-if work["library"] == "nibabel":
-    nib = contest.library("nibabel", "nibabel")
+if job["library"] == "nibabel":
+    nib = runner.library("nibabel", "nibabel")
     detail = f"nibabel {nib.__version__}, NumPy {np.__version__}"
     LPS = nib.orientations.axcodes2ornt("LPS")
 
@@ -29,8 +29,8 @@ if work["library"] == "nibabel":
         turn = nib.orientations.ornt_transform(nib.orientations.io_orientation(image.affine), LPS)
         return np.asanyarray(image.as_reoriented(turn).dataobj).transpose(2, 1, 0)
 else:
-    sitk = contest.library("SimpleITK", "SimpleITK")
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(work["threads"])
+    sitk = runner.library("SimpleITK", "SimpleITK")
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(job["threads"])
     detail = f"SimpleITK {sitk.Version.VersionString()}, NumPy {np.__version__}"
 
     def read(path):
@@ -52,10 +52,10 @@ def tile(path, out):
 def prepare():
     out = tempfile.mkdtemp()
     try:
-        for path in work["scans"]:
+        for path in job["scans"]:
             tile(path, out)
     finally:
         shutil.rmtree(out)
 
 
-contest.compete(prepare, detail, work["threads"])
+runner.serve_rounds(prepare, detail, job["threads"])

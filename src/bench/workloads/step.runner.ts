@@ -1,10 +1,10 @@
-/** The contestants that are this package: training steps on random tiles. */
+/** The runners that are this package: training steps on random tiles. */
 import { type PresetName, resolveConfig } from '../../config/pretraining.js';
 import { openEngine } from '../../execution/open-engine.js';
 import type { Device } from '../../runtime/device.js';
 import { batchFeeds, proxyWorkload } from '../../train/proxy.js';
 import { createStepper } from '../../train/stepper.js';
-import { compete, stayAway } from '../compete.js';
+import { serveRounds, unavailable } from '../runner-loop.js';
 import { randomBatch } from './random-batch.js';
 
 const { preset, batch, threads, device, forms } = JSON.parse(process.argv[2]!) as {
@@ -18,11 +18,11 @@ const config = resolveConfig({
   preset,
   settings: [`batch=${batch}`, `microBatch=${batch}`, `threads=${threads}`, `forms=${forms}`],
 });
-const engine = await openEngine(device).catch((error: Error) => stayAway(error.message));
+const engine = await openEngine(device).catch((error: Error) => unavailable(error.message));
 const stepper = await createStepper(proxyWorkload(config, config.whole), config, engine);
 const tiles = batchFeeds(randomBatch(config, 0));
 let step = 0;
-await compete(
+await serveRounds(
   () => stepper.step([tiles], config.learningRate, ++step),
   `${engine.name}, ${engine.provider}, forms ${config.forms}${device === 'cpu' ? '' : ", TF32 off, memory: the host's"}`,
   threads,

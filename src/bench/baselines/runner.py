@@ -1,4 +1,4 @@
-"""What all contestants in Python say: see ../contestant.ts."""
+"""What all runners in Python say: see ../runner.ts."""
 import importlib
 import json
 import resource
@@ -6,8 +6,8 @@ import sys
 import time
 
 
-def work():
-    """The work, as the race describes it."""
+def job():
+    """What is to be done, as the benchmark describes it."""
     return json.loads(sys.argv[1])
 
 
@@ -15,9 +15,9 @@ def say(**answer):
     print(json.dumps(answer), flush=True)
 
 
-def missing(reason):
-    """Says why this contestant cannot take part, and ends."""
-    say(missing=str(reason))
+def unavailable(reason):
+    """Says why this runner is unavailable, and ends."""
+    say(unavailable=str(reason))
     sys.exit(0)
 
 
@@ -26,7 +26,7 @@ def library(name, title):
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        missing(f"{title}: {error}")
+        unavailable(f"{title}: {error}")
 
 
 def resident():
@@ -34,13 +34,14 @@ def resident():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def compete(run, detail, threads, peak=resident):
-    """Does the work once more for every line on standard input; the first two times warm up."""
+def serve_rounds(run, detail, threads, peak=resident):
+    """Does the job once more for every line on standard input; the first two times warm up."""
     try:
         run()
         run()
     except Exception as error:  # a configuration that this version or machine cannot run
-        missing(f"{type(error).__name__}: {str(error).splitlines()[0]}")
+        text = str(error).splitlines()
+        unavailable(f"{type(error).__name__}: {text[0] if text else 'no message'}")
     say(ready=True, detail=detail, threads=threads)
     for _ in sys.stdin:
         start = time.perf_counter()

@@ -1,10 +1,10 @@
-/** The contestants that run the exported encoder: opened by this package, or the file as it is. */
+/** The runners that run the exported encoder: opened by this package, or the file as it is. */
 import { readFileSync } from 'node:fs';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import { openEncoder } from '../../inference/encoder.js';
 import { randomStream } from '../../random.js';
 import { nodeEngine } from '../../runtime/node.js';
-import { compete } from '../compete.js';
+import { serveRounds } from '../runner-loop.js';
 import type { EncoderJob } from './encoder.js';
 
 const { model, batch, size, threads, plain } = JSON.parse(process.argv[2]!) as EncoderJob & {
@@ -24,7 +24,7 @@ function opened() {
   return () => encoder.encode(data, shape);
 }
 
-await compete(
+await serveRounds(
   plain ? await asItIs() : opened(),
   `${nodeEngine.name}, ${plain ? 'the file as it is' : 'fast forms'}`,
   threads,

@@ -3,17 +3,21 @@ import { peakMemoryBytes } from '../machine.js';
 
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
-/** Says why a contestant cannot take part, and ends. */
-export function stayAway(reason: string): never {
-  say({ missing: reason });
+/** Says why a runner is unavailable, and ends. */
+export function unavailable(reason: string): never {
+  say({ unavailable: reason });
   process.exit(0);
 }
 
 /**
- * What a contestant in TypeScript does: warms up, says that it is ready, then does its work once for every line on
- * standard input. See contestant.ts for what it says.
+ * What a runner in TypeScript does: warms up, says that it is ready, then does its job once for every line on
+ * standard input. See runner.ts for what it says.
  */
-export async function compete(run: () => Promise<unknown>, detail: string, threads: number): Promise<void> {
+export async function serveRounds(
+  run: () => Promise<unknown>,
+  detail: string,
+  threads: number,
+): Promise<void> {
   await run();
   await run();
   say({ ready: true, detail, threads });

@@ -2,48 +2,43 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { PresetName } from '../../config/pretraining.js';
 import type { Device } from '../../runtime/device.js';
+import type { RunnerSpec } from '../runner.js';
 
-/** A way to run a contestant: a command line, and what to call it. */
-export interface Entry {
-  readonly name: string;
-  readonly command: readonly string[];
-}
-
-/** What contestants do, and who can take part. */
-export interface Work {
+/** A job that is timed: how this package runs it, and how the baselines do. */
+export interface Workload<Baseline extends string = string> {
   readonly title: string;
-  readonly own: Entry;
-  /** Of every peer each configuration that may be its fastest. */
-  readonly peers: Readonly<Record<string, readonly Entry[]>>;
-  /** Removes what contestants share. */
+  readonly own: RunnerSpec;
+  /** Of every baseline each configuration that may be its fastest. */
+  readonly baselines: Readonly<Record<Baseline, readonly RunnerSpec[]>>;
+  /** Removes what runners share. */
   readonly dispose?: () => void;
 }
 
 /** What a user chooses. */
-export interface WorkOptions {
+export interface WorkloadOptions {
   readonly preset: PresetName;
   readonly batch: number;
-  /** Threads of every contestant. */
+  /** Threads of every runner. */
   readonly threads: number;
-  /** Where every contestant runs. */
+  /** Where every runner runs. */
   readonly device: Device;
-  /** Python interpreter of the peers that need one. */
+  /** Python interpreter of the baselines that need one. */
   readonly python: string;
-  /** Scans, for work on scans; none makes phantoms. */
+  /** Scans to prepare; none makes phantoms. */
   readonly input: readonly string[];
 }
 
-/** A child program of this folder, from the sources as well as from the built files. */
-export function nodeEntry(name: string, child: string, job: object): Entry {
+/** A program of this folder, `*.runner`, from the sources as well as from the built files. */
+export function nodeRunner(name: string, program: string, job: object): RunnerSpec {
   const extension = extname(import.meta.url);
-  const path = fileURLToPath(new URL(`./${child}.child${extension}`, import.meta.url));
+  const path = fileURLToPath(new URL(`./${program}.runner${extension}`, import.meta.url));
   const loader = extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
   return { name, command: [process.execPath, ...loader, path, JSON.stringify(job)] };
 }
 
-/** A script of `src/bench/peers`; they stay beside the sources, as nothing compiles them. */
-export function pythonEntry(name: string, python: string, script: string, job: object): Entry {
-  const folder = extname(import.meta.url) === '.ts' ? '../peers' : '../../../../src/bench/peers';
+/** A script of `src/bench/baselines`; they stay beside the sources, as nothing compiles them. */
+export function pythonRunner(name: string, python: string, script: string, job: object): RunnerSpec {
+  const folder = extname(import.meta.url) === '.ts' ? '../baselines' : '../../../../src/bench/baselines';
   const path = fileURLToPath(new URL(`${folder}/${script}.py`, import.meta.url));
   return { name, command: [python, path, JSON.stringify(job)] };
 }

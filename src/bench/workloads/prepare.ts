@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { writePhantoms } from '../../commands/phantom.js';
 import { findScans } from '../../data/scan/index.js';
 import type { XYZ } from '../../data/scan/volume.js';
-import { nodeEntry, pythonEntry, type Work, type WorkOptions } from './entry.js';
+import { nodeRunner, pythonRunner, type Workload, type WorkloadOptions } from './workload.js';
 
 /** Voxels of a tile. */
 const SIZE: XYZ = [128, 128, 64];
@@ -12,7 +12,11 @@ const SIZE: XYZ = [128, 128, 64];
 const PHANTOMS = { scans: 4, size: [256, 256, 128] as XYZ, seed: 1 };
 
 /** Scans cut into tiles: the user's, or phantoms, half of them .nii.gz and half .mhd. */
-export async function prepareWork({ input, threads, python }: WorkOptions): Promise<Work> {
+export async function prepareWorkload({
+  input,
+  threads,
+  python,
+}: WorkloadOptions): Promise<Workload<'nibabel' | 'simpleitk'>> {
   const folder = mkdtempSync(join(tmpdir(), 'p2w-bench-'));
   if (input.length === 0) {
     for (const format of ['nii.gz', 'mhd'] as const)
@@ -21,11 +25,11 @@ export async function prepareWork({ input, threads, python }: WorkOptions): Prom
   const given = input.length > 0 ? input : ['nii.gz', 'mhd'].map((format) => join(folder, format, 'scans'));
   const scans = await findScans([...given]);
   const job = { scans, size: SIZE, threads };
-  const peer = (library: string) => [pythonEntry(library, python, 'prepare_scans', { ...job, library })];
+  const baseline = (library: string) => [pythonRunner(library, python, 'prepare_scans', { ...job, library })];
   return {
     title: `${scans.length} scans cut into tiles of ${SIZE.join('×')}`,
-    own: nodeEntry('parts2whole', 'prepare', job),
-    peers: { nibabel: peer('nibabel'), simpleitk: peer('simpleitk') },
+    own: nodeRunner('parts2whole', 'prepare', job),
+    baselines: { nibabel: baseline('nibabel'), simpleitk: baseline('simpleitk') },
     dispose: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -1,12 +1,12 @@
-import { portableModel } from '../../execution/models.js';
-/** The contestant that is this package: parts cut and enlarged by the training graph's own nodes. */
+/** The runner that is this package: parts cut and enlarged by the training graph's own nodes. */
 
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import { parts2whole } from '../../../graphs/proxies/parts2whole.js';
 import { type PresetName, resolveConfig } from '../../config/pretraining.js';
+import { portableModel } from '../../execution/models.js';
 import { nodeEngine } from '../../runtime/node.js';
 import { batchFeeds, proxyOptions } from '../../train/proxy.js';
-import { compete } from '../compete.js';
+import { serveRounds } from '../runner-loop.js';
 import { randomBatch, randomParts } from './random-batch.js';
 
 const { preset, parts, threads } = JSON.parse(process.argv[2]!) as {
@@ -32,4 +32,4 @@ async function cut(): Promise<void> {
     await session.run(batchFeeds({ ...batch, ...randomParts(config, batch.wholes, ++count) }), into);
 }
 
-await compete(cut, `${nodeEngine.name}, ${nodeEngine.provider}, with the drawing of the parts`, threads);
+await serveRounds(cut, `${nodeEngine.name}, ${nodeEngine.provider}, with the drawing of the parts`, threads);

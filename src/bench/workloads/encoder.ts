@@ -7,15 +7,15 @@ import { buildGraph, portableModel } from '../../execution/models.js';
 import { proxyWorkload } from '../../train/proxy.js';
 import { initialize } from '../../weights/initialize.js';
 import {
-  nodeEntry,
-  pythonEntry,
+  nodeRunner,
+  pythonRunner,
   threadCounts,
   torchConfigurations,
-  type Work,
-  type WorkOptions,
-} from './entry.js';
+  type Workload,
+  type WorkloadOptions,
+} from './workload.js';
 
-/** What the contestants of this package and of OpenVINO are told. */
+/** What the runners of this package and of OpenVINO are told. */
 export interface EncoderJob {
   /** An exported encoder. */
   readonly model: string;
@@ -34,7 +34,12 @@ function exportedEncoder(config: Config): Uint8Array {
 }
 
 /** Features of random images by an exported encoder. */
-export function encoderWork({ preset, batch, threads, python }: WorkOptions): Work {
+export function encoderWorkload({
+  preset,
+  batch,
+  threads,
+  python,
+}: WorkloadOptions): Workload<'torch' | 'openvino' | 'onnxruntime-plain'> {
   const config = resolveConfig({ preset });
   const folder = mkdtempSync(join(tmpdir(), 'p2w-bench-'));
   const model = join(folder, 'encoder.onnx');
@@ -45,15 +50,15 @@ export function encoderWork({ preset, batch, threads, python }: WorkOptions): Wo
   const streams = [1, ...(batch > 1 ? threadCounts(threads).filter((count) => count > 1) : [])];
   return {
     title: `encoder, ${preset}, batch ${batch}`,
-    own: nodeEntry('parts2whole', 'encoder', { ...job, plain: false }),
-    peers: {
+    own: nodeRunner('parts2whole', 'encoder', { ...job, plain: false }),
+    baselines: {
       torch: torchConfigurations(threads).map((configuration) =>
-        pythonEntry('torch', python, 'torch_encoder', { ...job, width, levels, ...configuration }),
+        pythonRunner('torch', python, 'torch_encoder', { ...job, width, levels, ...configuration }),
       ),
       openvino: streams.map((count) =>
-        pythonEntry('openvino', python, 'openvino_encoder', { ...job, streams: count }),
+        pythonRunner('openvino', python, 'openvino_encoder', { ...job, streams: count }),
       ),
-      'onnxruntime-plain': [nodeEntry('onnxruntime-plain', 'encoder', { ...job, plain: true })],
+      'onnxruntime-plain': [nodeRunner('onnxruntime-plain', 'encoder', { ...job, plain: true })],
     },
     dispose: () => rmSync(folder, { recursive: true, force: true }),
   };

@@ -3,7 +3,7 @@ import onnxProto from 'onnx-proto';
 
 const { ModelProto, TensorProto } = onnxProto.onnx;
 
-export interface ForeignModel {
+export interface ProtoModel {
   readonly nodes: readonly object[];
   readonly inputs: readonly object[];
   readonly outputs: readonly object[];
@@ -13,7 +13,7 @@ export interface ForeignModel {
 }
 
 /** A value of an interface. */
-export const foreignValue = (name: string, shape: readonly (number | string)[], elemType = 1): object => ({
+export const protoValue = (name: string, shape: readonly (number | string)[], elemType = 1): object => ({
   name,
   type: {
     tensorType: {
@@ -23,11 +23,7 @@ export const foreignValue = (name: string, shape: readonly (number | string)[], 
   },
 });
 
-export const foreignTensor = (
-  name: string,
-  dims: readonly number[],
-  floatData: readonly number[],
-): object => ({
+export const protoTensor = (name: string, dims: readonly number[], floatData: readonly number[]): object => ({
   name,
   dims,
   dataType: TensorProto.DataType.FLOAT,
@@ -35,7 +31,7 @@ export const foreignTensor = (
 });
 
 /** A node without a name, as many exporters write them. */
-export const foreignNode = (
+export const protoNode = (
   opType: string,
   input: readonly string[],
   output: readonly string[],
@@ -43,14 +39,14 @@ export const foreignNode = (
   domain = '',
 ): object => ({ opType, input, output, attribute, domain });
 
-export function foreignModel({
+export function protoModel({
   nodes,
   inputs,
   outputs,
   initializers = [],
   opset = 18,
   domains = [],
-}: ForeignModel) {
+}: ProtoModel) {
   const imports = domains.map((domain) => ({ domain, version: 1 }));
   return ModelProto.encode(
     ModelProto.fromObject({

@@ -1,9 +1,9 @@
 """Cutting parts out of a whole and enlarging them to its size, by SciPy, MONAI or PyTorch."""
-import contest
+import runner
 
-work = contest.work()
-np = contest.library("numpy", "NumPy")
-name, whole_size = work["library"], work["size"]
+job = runner.job()
+np = runner.library("numpy", "NumPy")
+name, whole_size = job["library"], job["size"]
 rng = np.random.default_rng(0)
 whole = rng.integers(-1000, 1000, whole_size).astype(np.int16)
 
@@ -22,19 +22,19 @@ def cut():
 
 
 if name == "scipy":
-    scipy = contest.library("scipy", "SciPy")
-    ndimage = contest.library("scipy.ndimage", "SciPy")
+    scipy = runner.library("scipy", "SciPy")
+    ndimage = runner.library("scipy.ndimage", "SciPy")
     detail = f"SciPy {scipy.__version__}, zoom of order 1"
 
     def enlarge(part):
         factors = [s / p for s, p in zip(whole_size, part.shape)]
         return ndimage.zoom(part, factors, order=1, mode="nearest", grid_mode=True)
 else:
-    torch = contest.library("torch", "PyTorch")
-    torch.set_num_threads(work["threads"])
+    torch = runner.library("torch", "PyTorch")
+    torch.set_num_threads(job["threads"])
     if name == "monai":
-        monai = contest.library("monai", "MONAI")
-        transforms = contest.library("monai.transforms", "MONAI")
+        monai = runner.library("monai", "MONAI")
+        transforms = runner.library("monai.transforms", "MONAI")
         detail = f"MONAI {monai.__version__}, Resize trilinear"
         resize = transforms.Resize(whole_size, mode="trilinear", align_corners=False)
 
@@ -48,4 +48,4 @@ else:
             return torch.nn.functional.interpolate(batch, whole_size, mode="trilinear", align_corners=False)
 
 
-contest.compete(lambda: [enlarge(cut()) for _ in range(work["parts"])], detail, work["threads"])
+runner.serve_rounds(lambda: [enlarge(cut()) for _ in range(job["parts"])], detail, job["threads"])

@@ -1,10 +1,10 @@
-/** The contestant that is `p2w prepare`. */
+/** The runner that is `p2w prepare`. */
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepare } from '../../commands/prepare.js';
 import type { XYZ } from '../../data/scan/volume.js';
-import { compete } from '../compete.js';
+import { serveRounds } from '../runner-loop.js';
 
 const { scans, size, threads } = JSON.parse(process.argv[2]!) as {
   scans: string[];
@@ -22,4 +22,4 @@ async function run(): Promise<void> {
   }
 }
 
-await compete(run, `Node.js ${process.version}, with SHA-256 of every tile`, threads);
+await serveRounds(run, `Node.js ${process.version}, with SHA-256 of every tile`, threads);

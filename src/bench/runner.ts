@@ -1,0 +1,140 @@
+import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import type { Readable, Writable } from 'node:stream';
+import { z } from 'zod';
+import { UserError } from '../errors.js';
+import { guarded } from './guard.js';
+
+/** How to start a runner: a command line, and what to call it. */
+export interface RunnerSpec {
+  readonly name: string;
+  readonly command: readonly string[];
+}
+
+const infoSchema = z.object({
+  ready: z.literal(true),
+  /** Library, version, and how it was configured. */
+  detail: z.string(),
+  threads: z.number(),
+});
+
+/** What a runner says about itself before the first round. */
+export type RunnerInfo = Omit<z.infer<typeof infoSchema>, 'ready'>;
+
+const roundSchema = z.object({
+  seconds: z.number(),
+  /** Most memory that its process has held so far (resident set). */
+  peakBytes: z.number(),
+});
+
+/** One round. */
+export type Round = z.infer<typeof roundSchema>;
+
+const unavailableSchema = z.object({ unavailable: z.string() });
+
+/** A line as an answer; null where a library has printed it. */
+function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> | null {
+  try {
+    return schema.safeParse(JSON.parse(line)).data ?? null;
+  } catch {
+    return null;
+  }
+}
+
+/**
+ * A program that does the same job again and again, in a process of its own: once for every line on its standard
+ * input. It answers in lines of JSON: first `{ready: true, detail, threads}`, or `{unavailable}` with the reason;
+ * then `{seconds, peakBytes}` for every round.
+ */
+export class Runner {
+  readonly #name: string;
+  readonly #process: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #lines: string[] = [];
+  #errors = '';
+  #wake: () => void = () => {};
+  #ended = false;
+
+  constructor({ name, command }: RunnerSpec) {
+    this.#name = name;
+    this.#process = guarded(() => spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] }));
+    createInterface({ input: this.#process.stdout }).on('line', (line) => {
+      this.#lines.push(line);
+      this.#wake();
+    });
+    this.#process.stderr.on('data', (text: Buffer) => {
+      this.#errors = (this.#errors + text.toString()).slice(-2000);
+    });
+    const ended = () => {
+      this.#ended = true;
+      this.#wake();
+    };
+    this.#process.on('close', ended);
+    this.#process.on('error', (error) => {
+      this.#errors += error.message;
+      ended();
+    });
+    // A process that has ended cannot be written to; that it has ended is said by `close`.
+    this.#process.stdin.on('error', () => {});
+  }
+
+  /** @returns why it is unavailable, or what it is */
+  async ready(): Promise<RunnerInfo | { readonly unavailable: string }> {
+    const answer = await this.#answer(z.union([infoSchema, unavailableSchema]));
+    if (answer === null) return { unavailable: this.#lastWords() };
+    if ('unavailable' in answer) return answer;
+    const { detail, threads } = answer;
+    return { detail, threads };
+  }
+
+  /** Does the job once. @throws UserError when the process ended */
+  async round(): Promise<Round> {
+    this.#signal('SIGCONT');
+    this.#process.stdin.write('run\n');
+    const round = await this.#answer(roundSchema);
+    if (round === null)
+      throw new UserError('runtime', {
+        what: 'a runner ended before its last round',
+        where: this.#name,
+        got: this.#lastWords(),
+      });
+    this.pause();
+    return round;
+  }
+
+  /** Stands still until the next round: threads that wait for work must not take time from the others. */
+  pause(): void {
+    this.#signal('SIGSTOP');
+  }
+
+  #signal(name: 'SIGCONT' | 'SIGSTOP'): void {
+    if (process.platform !== 'win32') this.#process.kill(name);
+  }
+
+  async stop(): Promise<void> {
+    if (this.#ended) return;
+    const closed = once(this.#process, 'close');
+    this.#process.kill('SIGKILL');
+    await closed;
+  }
+
+  #lastWords(): string {
+    return this.#errors.trim().split('\n').at(-1) || 'its process ended';
+  }
+
+  /** The next answer; null when the process has ended without. */
+  async #answer<S extends z.ZodType>(schema: S): Promise<z.infer<S> | null> {
+    for (;;) {
+      const line = this.#lines.shift();
+      if (line !== undefined) {
+        const answer = parseAnswer(schema, line);
+        if (answer !== null) return answer;
+      } else {
+        if (this.#ended) return null;
+        await new Promise<void>((resolve) => {
+          this.#wake = resolve;
+        });
+      }
+    }
+  }
+}
