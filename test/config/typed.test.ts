@@ -91,7 +91,7 @@ test('the file is blamed for what is in it, and for nothing else', () => {
   const whereOf = (config: object) =>
     (errorOf(() => resolveConfig({ preset: 'tiny', file, config })) as UserError).facts.where;
   expect(whereOf({ seed: 2 })).toBe(path);
-  expect(whereOf({ batch: -1 })).toBe(`configuration and ${path}`);
+  expect(whereOf({ batch: -1 })).toBe(`${path} and configuration`);
   const right = { path, contents: { batch: 8 } };
   const wrong: object = { network: { depth: 3 } };
   expect(errorOf(() => resolveConfig({ preset: 'tiny', file: right, config: wrong })).message).toMatch(
