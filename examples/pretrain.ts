@@ -17,7 +17,7 @@ const trained = await pretrain({
   data: tiles.out,
   out: run,
   preset: 'tiny',
-  flags: { steps: Number(steps) },
+  config: { steps: Number(steps) },
   reporter: terminalReporter,
 });
 console.log(`step ${trained.step}, best validation MSE ${trained.best?.validationLoss}`);

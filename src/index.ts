@@ -66,7 +66,7 @@ export {
 } from './commands/report-target.js';
 export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
-export type { ConfigFile } from './config/layers.js';
+export type { ConfigChanges, ConfigFile, DeepPartial } from './config/layers.js';
 export { type Config, type ConfigSources, resolveConfig } from './config/pretraining.js';
 export { validationBatches } from './data/loading/batches.js';
 export { type LoaderOptions, openLoader } from './data/loading/loader.js';

@@ -6,6 +6,7 @@ import { GraphBuilder } from '../graphs/onnx/builder.js';
 import { toModel } from '../graphs/onnx/model.js';
 import { encodeModel } from '../graphs/onnx/schema.js';
 import { pretrain } from '../src/commands/pretrain.js';
+import { fromSettings } from '../src/config/settings.js';
 import { npyHeader } from '../src/data/scan/npy.js';
 import { saveCheckpoint } from '../src/runs/checkpoint.js';
 import { visible } from '../src/terminal.js';
@@ -47,7 +48,7 @@ describe('what a file holds never reaches the terminal raw', () => {
     await sampleStore(at('tiles'));
     const settings = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'];
     for (const run of ['run', 'run-metrics', 'run-state', 'run-tensor'])
-      await pretrain({ data: at('tiles'), out: at(run), settings, flags: { steps: 1 } });
+      await pretrain({ data: at('tiles'), out: at(run), config: fromSettings(settings, { steps: 1 }) });
     writeFileSync(at('run-metrics/metrics.jsonl'), `{"step": 1, ${TRICK}\n`);
     const best = at('run-state/checkpoints/best.safetensors');
     const metadata = { format: 'parts2whole-checkpoint', version: '1', state: `{"${TRICK}": 1}` };

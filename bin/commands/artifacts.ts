@@ -2,6 +2,7 @@ import { formatArtifacts, writeArtifacts } from '../../src/commands/artifacts.js
 import { formatImport, importArtifacts } from '../../src/commands/artifacts-import.js';
 import { ARTIFACT_TASKS } from '../../src/commands/artifacts-manifest.js';
 import { readConfigFile } from '../../src/config/file.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { UserError } from '../../src/errors.js';
 import { command, configOptions, parseNames, parseSize } from '../command.js';
 
@@ -72,7 +73,7 @@ export default command({
       ...(args.warmup !== undefined ? { warmup: args.warmup } : {}),
       ...(args.schedule === 'linear' ? { decayTo: args.steps! } : {}),
       ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      settings: args.set,
+      config: fromSettings(args.set),
       out: args.out,
     });
     return { text: formatArtifacts(summary), json: summary };

@@ -1,4 +1,3 @@
-import { probeModel } from '../../graphs/programs/probe.js';
 import { formatDoctor, doctor as run } from '../../src/commands/doctor.js';
 import { command } from '../command.js';
 
@@ -6,7 +5,7 @@ export default command({
   options: {},
   examples: [['$0 doctor', 'Node.js, processor, ONNX Runtime and its providers, memory, disk']],
   run: async () => {
-    const report = await run({ probeModel: probeModel() });
+    const report = await run();
     return { text: formatDoctor(report), json: report, exitCode: report.ok ? 0 : 1 };
   },
 });

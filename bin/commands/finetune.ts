@@ -1,6 +1,8 @@
 import { finetune as run } from '../../src/commands/finetune.js';
 import { formatFinetune } from '../../src/commands/finetune-summary.js';
 import { readConfigFile } from '../../src/config/file.js';
+import type { FinetuneConfig } from '../../src/config/finetuning.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
@@ -42,7 +44,7 @@ export default command({
     device: deviceOption,
     engine: engineOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
-    seed: { number: true, default: 1, describe: 'of the first trial: of weights, order and --fraction' },
+    seed: { number: true, describe: 'of the first trial: of weights, order and --fraction; 1' },
     resume: { boolean: true, default: false, describe: 'go on with the trials that are in --out' },
   },
   examples: [
@@ -54,13 +56,6 @@ export default command({
     ],
   ],
   run: async (args, reporter) => {
-    const defined = (values: Readonly<Record<string, unknown>>) =>
-      Object.fromEntries(Object.entries(values).filter(([, value]) => value !== undefined));
-    const init = defined({
-      checkpoint: args.checkpoint,
-      parts: args.load?.split(','),
-      partial: args.partial,
-    });
     const summary = await run({
       reporter,
       data: args.data,
@@ -68,9 +63,12 @@ export default command({
       ...(args.task ? { task: args.task } : {}),
       ...(args.init ? { init: args.init } : {}),
       ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      settings: args.set,
-      flags: {
-        ...(Object.keys(init).length > 0 ? { init } : {}),
+      config: fromSettings(args.set, {
+        init: {
+          checkpoint: args.checkpoint,
+          parts: args.load?.split(',') as FinetuneConfig['init']['parts'] | undefined,
+          partial: args.partial,
+        },
         frozenEncoder: args['linear-probe'] || args.freeze,
         ...(args['linear-probe'] ? { hidden: null } : {}),
         balance: args.balance,
@@ -80,9 +78,9 @@ export default command({
         device: args.device,
         engine: args.engine,
         threads: args.threads,
-      },
+      }),
       trials: args.trials,
-      seed: args.seed,
+      ...(args.seed === undefined ? {} : { seed: args.seed }),
       resume: args.resume,
       interrupted: onInterrupt(),
     });

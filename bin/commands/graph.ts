@@ -1,5 +1,6 @@
 import { formatGraph, makeGraph } from '../../src/commands/graph.js';
 import { readConfigFile } from '../../src/config/file.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { command, configOptions, parseSize } from '../command.js';
 
 export default command({
@@ -31,8 +32,7 @@ export default command({
     const result = await makeGraph({
       preset: args.preset,
       ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      settings: args.set,
-      flags: { proxy: args.proxy },
+      config: fromSettings(args.set, { proxy: args.proxy }),
       what: args.what,
       ...(args.tile ? { tile: parseSize(args.tile, '--tile') } : {}),
       ...(args.out ? { out: args.out } : {}),

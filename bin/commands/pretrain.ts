@@ -1,5 +1,6 @@
 import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
 import { readConfigFile } from '../../src/config/file.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 
 export default command({
@@ -45,8 +46,7 @@ export default command({
       out: args.out,
       preset: args.preset ?? 'tiny',
       ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      settings: args.set,
-      flags: {
+      config: fromSettings(args.set, {
         proxy: args.proxy,
         init: args.init,
         steps: args.steps,
@@ -55,11 +55,9 @@ export default command({
         threads: args.threads,
         seed: args.seed,
         intensity: args.intensity,
-        ...(args['contrastive-weight'] === undefined
-          ? {}
-          : { contrastive: { weight: args['contrastive-weight'] } }),
+        contrastive: { weight: args['contrastive-weight'] },
         forms: args.forms,
-      },
+      }),
       resume: args.resume,
       interrupted: onInterrupt(),
     });

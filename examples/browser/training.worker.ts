@@ -25,7 +25,7 @@ async function train({ scan: file, weights, provider }: Start): Promise<void> {
   const training = await openPretraining({
     engine,
     scan,
-    settings: ['batch=8'],
+    config: { batch: 8 },
     ...(weights ? { weights: new Uint8Array(await weights.arrayBuffer()) } : {}),
   });
   const { tiles } = training;

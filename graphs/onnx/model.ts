@@ -1,9 +1,10 @@
 import { OPSET } from './registry.js';
 import type { Graph, Model } from './types.js';
+import { version } from './version.js';
 
 const IR_VERSION = 8;
 
-export const PRODUCER = { name: 'parts2whole', version: '0.1.0' } as const;
+export const PRODUCER = { name: 'parts2whole', version } as const;
 
 /** Every domain that the nodes use, sub-graphs included. */
 function domainsOf(graph: Graph): Set<string> {

@@ -10,6 +10,7 @@ import {
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import { optimizerFor } from '../commands/artifacts.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { fromSettings } from '../config/settings.js';
 import { checkInteger, UserError } from '../errors.js';
 import { buildGraph, encodeGraph, portable } from '../execution/models.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
@@ -94,7 +95,7 @@ function makeWorkload(
 ): TrainingWorkload {
   const config = resolveConfig({
     preset: preset ?? 'tiny',
-    settings: [...settings, `batch=${batch}`, 'microBatch=null', 'forms=fast'],
+    config: fromSettings(settings, { batch, microBatch: null, forms: 'fast' }),
   });
   // Of a body, not of noise, whose parts are all alike: there rounding grows from step to step.
   const { volume: scan } = makePhantom({ seed: config.seed, index: 0, size: SCAN });

@@ -45,7 +45,7 @@ export interface FormsBench {
 export async function benchForms(options: FormsBenchOptions): Promise<FormsBench> {
   const { preset, batch, rounds, threads = 0, reporter = silent } = options;
   checkCounts(options);
-  const config = resolveConfig({ preset, flags: { batch, microBatch: batch, threads } });
+  const config = resolveConfig({ preset, config: { batch, microBatch: batch, threads } });
   const engine = await openEngine(config.device, config.engine);
   const blocked = await blockedLayout(engine);
   const { patterns } = survey(buildGraph('step', proxyWorkload(config, config.whole), config).graph, blocked);

@@ -1,4 +1,5 @@
 /** Parts2Whole in a browser: nothing here needs Node.js. The page brings an ONNX Runtime of its own, onnxruntime-web. */
+export type { DeepPartial } from '../config/layers.js';
 export type { Config } from '../config/pretraining.js';
 export type { Grid, Volume, Voxels, XYZ } from '../data/scan/volume.js';
 export { type ErrorFacts, type ErrorKind, UserError } from '../errors.js';

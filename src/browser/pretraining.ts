@@ -1,5 +1,7 @@
 /** Pre-training on one scan, step by step, in a page. */
+import type { DeepPartial } from '../config/layers.js';
 import { type Config, type PresetName, resolveConfig } from '../config/pretraining.js';
+import { fromSettings } from '../config/settings.js';
 import { microBatches } from '../config/training.js';
 import { batchPlan, checkWholeSize, validationBatches } from '../data/loading/batches.js';
 import { proxies } from '../data/proxies/index.js';
@@ -20,13 +22,13 @@ import { weightsOf } from '../weights/weights.js';
 
 export interface PretrainingOptions {
   readonly engine: Engine;
-  /** Hounsfield units, or with the setting `normalise=minmax` or `zscore` anything else. */
+  /** Hounsfield units, or with `normalise` `minmax` or `zscore` in the configuration anything else. */
   readonly scan: Volume;
   /** Bytes of a `weights.safetensors` to go on from, which brings its network along; random weights without it. */
   readonly weights?: Uint8Array;
   readonly preset?: PresetName;
-  /** `key=value`, as `p2w pretrain --set` takes them. */
-  readonly settings?: readonly string[];
+  /** Some of the configuration's keys, such as `{ batch: 8, network: { width: 16 } }`. */
+  readonly config?: DeepPartial<Config>;
 }
 
 /** What a network makes of parts that it is not trained on. */
@@ -99,13 +101,16 @@ function concatenated(pieces: readonly ArrayBufferView<ArrayBuffer>[]): Uint8Arr
  * Makes ready to train on a scan.
  * @throws UserError when the scan is too small, the weights are of another network, or the engine refuses the graph
  * @example
- * const training = await openPretraining({ engine, scan: await readScan(file), settings: ['batch=8'] });
+ * const training = await openPretraining({ engine, scan: await readScan(file), config: { batch: 8 } });
  * const { loss } = await training.step();
  */
 export async function openPretraining(options: PretrainingOptions): Promise<Pretraining> {
-  const { engine, scan, preset = 'tiny', settings = [] } = options;
+  const { engine, scan, preset = 'tiny' } = options;
   const given = options.weights ? decode(options.weights) : null;
-  const config = resolveConfig({ preset, settings: [...(given ? networkOf(given) : []), ...settings] });
+  const config = resolveConfig({
+    preset,
+    config: fromSettings(given ? networkOf(given) : [], options.config),
+  });
   const tile = tileOf(given) ?? config.whole;
   checkWholeSize(tile, config.whole);
   const { training, validation } = tilesOfVolume(scan, tile, config.normalise);

@@ -17,7 +17,7 @@ import {
 import { type BuiltGraph, slotName } from '../../graphs/programs/built.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
-import { changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
+import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
 import type { TrainingConfig } from '../config/training.js';
 import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
 import { INTENSITIES } from '../data/scan/normalise.js';
@@ -48,7 +48,7 @@ import {
 } from './artifacts-manifest.js';
 import { artifactsReadme } from './artifacts-readme.js';
 
-export interface ArtifactsOptions extends ConfigChanges {
+export interface ArtifactsOptions extends ConfigChanges<Config | FinetuneConfig> {
   /** A pre-training run, or a trial of a fine-tuning, to go on from. */
   readonly run?: string;
   /** Untrained weights for a network of this preset instead. */
@@ -135,7 +135,7 @@ function fromRun(run: string, options: ArtifactsOptions): Source {
   const facts = readRun(run);
   if (!task || task === 'pretrain')
     return proxySource(
-      { ...facts, config: changeConfig(facts.config, options) },
+      { ...facts, config: changeConfig(facts.config, options as ConfigChanges<Config>) },
       resolveCheckpoint(run, 'last'),
     );
   return newTarget(task, options, facts.config.whole as XYZ, facts.config.network, run);
@@ -148,12 +148,12 @@ function newTarget(
   network: FinetuneConfig['network'],
   from: string,
 ): Source {
-  const { flags = {}, ...changes } = options;
+  const { file, config: asked } = options as ConfigChanges<FinetuneConfig>;
   const config = resolveFinetuneConfig({
-    ...changes,
     kind: KINDS[task],
     network,
-    flags: { ...flags, init: { from } },
+    file,
+    config: { ...asked, init: { ...asked?.init, from } },
   });
   return targetSource(task, config, newFormat(task, options, whole), '', null);
 }
@@ -165,7 +165,7 @@ function sourceOf(options: ArtifactsOptions): Source {
     const { whole, network } = resolveConfig({ preset });
     return newTarget(task, options, whole as XYZ, network, 'random');
   }
-  const config = resolveConfig({ ...options, preset });
+  const config = resolveConfig({ ...(options as ConfigChanges<Config>), preset });
   return proxySource({ data: '', tile: config.whole as XYZ, config }, null);
 }
 

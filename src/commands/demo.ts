@@ -1,5 +1,7 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
+import type { DeepPartial } from '../config/layers.js';
+import type { Config } from '../config/pretraining.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { fromSystemError } from '../errors.js';
 import { type Reporter, silent } from '../progress.js';
@@ -22,14 +24,13 @@ const SCANS = 120;
 const SCAN_SIZE: XYZ = [64, 64, 32];
 const TILE_SIZE: XYZ = [32, 32, 16];
 /** The smallest preset, made to fit into minutes on two cores. Phantoms have hardly a voxel above 400 HU. */
-const SETTINGS = [
-  'steps=480',
-  'batch=8',
-  'window.high=400',
-  'validation.every=48',
-  'validation.samples=96',
-  'checkpoints.keepLogSpaced=9',
-];
+const CONFIG: DeepPartial<Config> = {
+  steps: 480,
+  batch: 8,
+  window: { high: 400 },
+  validation: { every: 48, samples: 96 },
+  checkpoints: { keepLogSpaced: 9 },
+};
 const ANALYSED = { wholes: 64, parts: 6 };
 
 /**
@@ -68,7 +69,7 @@ export async function runDemo(out: string, reporter: Reporter = silent): Promise
     reporter,
   });
   reporter.log('3/6 pretrain: the tiny preset');
-  const trained = await pretrain({ data: tiles, out: run, preset: 'tiny', settings: SETTINGS, reporter });
+  const trained = await pretrain({ data: tiles, out: run, preset: 'tiny', config: CONFIG, reporter });
   reporter.log('4/6 report: contrastive analysis of the checkpoints');
   const report = await makeReport({ run, ...ANALYSED, reporter });
   reporter.log('5/6 export: encoder.onnx');

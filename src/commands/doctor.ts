@@ -1,3 +1,4 @@
+import { probeModel } from '../../graphs/programs/probe.js';
 import { freeDiskBytes, freeMemoryBytes, type MachineFacts, machineFacts } from '../machine.js';
 import { cudaFacts, cudaFindings, type Finding } from '../runtime/cuda.js';
 import { ENGINES } from '../runtime/device.js';
@@ -42,20 +43,20 @@ const nodeIsNewEnough = () => {
 
 /**
  * What this machine can do.
- * @param options.probeModel a convolution of ones (graphs/programs/probe.ts); every provider must run it to count
+ * @param model bytes of an ONNX model that every provider must run to count; one convolution without it
  * @example
- * const report = await doctor({ probeModel: model }); // bytes of an ONNX model with one convolution
+ * const { ok, advice } = await doctor();
  */
-export async function doctor({ probeModel }: { probeModel: Uint8Array }): Promise<DoctorReport> {
+export async function doctor(model: Uint8Array = probeModel()): Promise<DoctorReport> {
   const providers: ProviderReport[] = [];
   for (const name of await listedProviders()) {
-    const problem = await probeProvider(name, probeModel);
+    const problem = await probeProvider(name, model);
     const missing = name === 'cuda' ? cudaFindings(cudaFacts(), problem) : [];
     providers.push({ name, usable: problem === null, problem, missing });
   }
   const engines: EngineReport[] = [];
   for (const name of ENGINES.filter((engine) => engine !== 'node')) {
-    const problem = await probeWasm(`onnxruntime-${name}`, probeModel);
+    const problem = await probeWasm(`onnxruntime-${name}`, model);
     engines.push({ name, usable: problem === null, problem });
   }
   const cpu = providers.find(({ name }) => name === 'cpu');

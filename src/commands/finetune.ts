@@ -1,7 +1,12 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { mean, standardDeviation } from '../analysis/statistics.js';
-import { checkSampleSize, type FinetuneConfig, resolveFinetuneConfig } from '../config/finetuning.js';
+import {
+  checkSampleSize,
+  type FinetuneConfig,
+  type FinetuneSources,
+  resolveFinetuneConfig,
+} from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { microBatches } from '../config/training.js';
 import { epochLength, type SampleBatch, type SamplePlan, trainingSamples } from '../data/samples/batches.js';
@@ -41,7 +46,7 @@ import { formatLoad } from '../weights/load-weights.js';
 import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
 import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
 
-export interface FinetuneOptions extends ConfigChanges, Reporting {
+export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reporting {
   /** Folder of a sample store, as `prepare --task` writes it. */
   readonly data: string;
   /** Folder of the runs, one a trial: `trial-01`, `trial-02`, … */
@@ -49,13 +54,13 @@ export interface FinetuneOptions extends ConfigChanges, Reporting {
   /** The task that the store must be of; any without it. */
   readonly task?: string;
   /**
-   * Where weights come from: `random` (the default), a pre-training run, a file of weights, or an ONNX encoder, on whose
+   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, or an ONNX encoder, on whose
    * features a classifier is trained.
    */
   readonly init?: string;
   /** How often to train, each time with the next seed; default 1. */
   readonly trials?: number;
-  /** Of the first trial; default 1. */
+  /** Of the first trial; the configuration's without it. */
   readonly seed?: number;
   /** Go on with the trials that are in `out`. */
   readonly resume?: boolean;
@@ -95,16 +100,21 @@ function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'
 function trialConfig(
   { store }: Pick<Study, 'store'>,
   options: FinetuneOptions,
-  seed: number,
+  trial: number,
 ): FinetuneConfig {
-  const { init, file, settings, flags } = options;
-  const config = resolveFinetuneConfig({
+  const { init, seed, file, config: asked } = options;
+  const sources: FinetuneSources = {
     kind: store.manifest.kind,
-    network: networkOf(init ?? 'random'),
     file,
-    settings,
-    flags: { ...flags, seed, init: { ...(flags?.init as object), ...(init && { from: init }) } },
-  });
+    config: {
+      ...asked,
+      seed: seed ?? asked?.seed,
+      init: { ...asked?.init, from: init ?? asked?.init?.from },
+    },
+  };
+  const network = networkOf(resolveFinetuneConfig(sources).init.from);
+  const first = resolveFinetuneConfig({ ...sources, network });
+  const config = { ...first, seed: first.seed + trial };
   if (isExternalEncoder(config.init.from)) checkExternal(config);
   else checkSampleSize(config, store.manifest.size);
   return config;
@@ -250,15 +260,15 @@ function readTrial(run: string): TrialSummary {
  * Each trial is a run of its own: config.json, metrics.jsonl, checkpoints/, scores.json and predictions.csv.
  * @throws UserError for bad options, samples that do not suit, weights that do not fit, and as `pretrain` does
  * @example
- * await finetune({ data: 'candidates', out: 'runs/target', init: 'runs/first', flags: { steps: 1000 } });
+ * await finetune({ data: 'candidates', out: 'runs/target', init: 'runs/first', config: { steps: 1000 } });
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
-  const { out, trials = 1, seed = 1, resume = false, reporter = silent } = options;
+  const { out, trials = 1, resume = false, reporter = silent } = options;
   checkInteger('--trials', trials, 1);
   const data = openStudyData(options);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
-    config: trialConfig(data, options, seed + i),
+    config: trialConfig(data, options, i),
   }));
   const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
   if (begun && !resume)
@@ -283,7 +293,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     if (!trial) break;
     finished.push(trial);
   }
-  const { fraction, init } = first!.config;
+  const { fraction, init, seed } = first!.config;
   const summary: FinetuneSummary = {
     out,
     init: init.from,

@@ -24,7 +24,7 @@ import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { loadedState } from '../train/start-state.js';
 import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
 
-export interface PretrainOptions extends ConfigChanges, Reporting {
+export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
   readonly preset?: PresetName;
   /** Folder of a tile store, as `prepare` writes it; a resumed run knows its own. */
@@ -91,7 +91,7 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
  * @throws UserError for bad options, a device that is not to be had, data that changed, a run in use, a full disk, or a
  *   training that failed
  * @example
- * await pretrain({ data: 'tiles', out: 'runs/first', preset: 'tiny', flags: { steps: 1000 } });
+ * await pretrain({ data: 'tiles', out: 'runs/first', preset: 'tiny', config: { steps: 1000 } });
  */
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
   const { config: asked, resuming } = prepareRunFolder(options);

@@ -1,7 +1,7 @@
-/** What decides a fine-tuning run: defaults, then file, then `--set`, then flags. */
+/** What decides a fine-tuning run: defaults, then file, then what was asked for. */
 import * as z from 'zod';
 import { UserError } from '../errors.js';
-import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
+import { blamedOf, type ConfigChanges, parseConfig, withChanges } from './layers.js';
 import { checkTraining, KERAS_NORM, TRAINING_DEFAULTS, trainingSchema } from './training.js';
 
 export const finetuneSchema = z.strictObject({
@@ -77,8 +77,14 @@ const DEFAULTS: Readonly<Record<TaskKind, FinetuneConfig>> = {
   segmentation: { ...COMMON, kind: 'segmentation', loss: 'dice', hidden: null, batch: 16 },
 };
 
-/** @throws UserError of kind `config` naming each wrong key */
-export function checkFinetuneConfig(value: unknown, where: string): FinetuneConfig {
+/**
+ * @param where what the value was read from, or what each of its paths was
+ * @throws UserError of kind `config` naming each wrong key
+ */
+export function checkFinetuneConfig(
+  value: unknown,
+  where: string | ((path: readonly PropertyKey[]) => string),
+): FinetuneConfig {
   const fix = 'config.json of any fine-tuning run shows every key';
   const config = parseConfig(finetuneSchema, value, where, fix);
   const { kind, loss, balance } = config;
@@ -96,7 +102,7 @@ export function checkFinetuneConfig(value: unknown, where: string): FinetuneConf
   return config;
 }
 
-export interface FinetuneSources extends ConfigChanges {
+export interface FinetuneSources extends ConfigChanges<FinetuneConfig> {
   readonly kind: TaskKind;
   /** Of the run that is loaded, instead of the default one. */
   readonly network?: FinetuneConfig['network'];
@@ -106,15 +112,12 @@ export interface FinetuneSources extends ConfigChanges {
  * A task's defaults with changes.
  * @throws UserError for unknown keys and impossible values
  * @example
- * const config = resolveFinetuneConfig({ kind: 'classification', flags: { steps: 100 } });
+ * const config = resolveFinetuneConfig({ kind: 'classification', config: { steps: 100 } });
  */
 export function resolveFinetuneConfig({ kind, network, ...changes }: FinetuneSources): FinetuneConfig {
   const base = DEFAULTS[kind];
   const given = network ? { ...network, skip: base.network.skip } : base.network;
-  return checkFinetuneConfig(
-    withChanges({ ...base, network: given }, changes),
-    changes.file?.path ?? 'configuration',
-  );
+  return checkFinetuneConfig(withChanges({ ...base, network: given }, changes), blamedOf(changes));
 }
 
 /** @throws UserError when samples of this size cannot go through the network */

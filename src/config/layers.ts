@@ -1,7 +1,14 @@
-/** Configurations in layers: what stands below, then a file, then `--set`, then flags. */
+/** Configurations in layers: what stands below, then a file, then what was asked for. */
 import type * as z from 'zod';
 import { UserError } from '../errors.js';
 import { checkAgainst } from './problems.js';
+
+/** Some of the keys, at any depth; lists are given whole. */
+export type DeepPartial<T> = T extends readonly unknown[]
+  ? Readonly<T>
+  : T extends object
+    ? { readonly [K in keyof T]?: DeepPartial<T[K]> }
+    : T;
 
 /** A JSON file with some of the keys. */
 export interface ConfigFile {
@@ -10,59 +17,59 @@ export interface ConfigFile {
 }
 
 /** What changes a configuration, in this order. */
-export interface ConfigChanges {
+export interface ConfigChanges<Config> {
+  /** As `readConfigFile` reads it. */
   readonly file?: ConfigFile;
-  /** `key=value`. */
-  readonly settings?: readonly string[];
-  /** Values of flags of their own, such as `--steps`; undefined where a flag was not given. */
-  readonly flags?: Readonly<Record<string, unknown>>;
+  /** Some of the keys, such as `{ batch: 8, network: { width: 16 } }`; undefined changes nothing. */
+  readonly config?: DeepPartial<Config>;
 }
 
-type Json = Record<string, unknown>;
+export type Json = Record<string, unknown>;
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
 /** `over` on top of `under`, object by object. Another optimiser replaces all of the old one's options. */
-function merge(under: Json, over: Json): Json {
-  const merged: Json = { ...under };
+export function merge(under: Json, over: Json): Json {
+  const merged = new Map(Object.entries(under));
   for (const [key, value] of Object.entries(over)) {
-    const old = under[key];
+    if (value === undefined) continue;
+    const old = merged.get(key);
     const replaces = isObject(value) && 'name' in value && isObject(old) && value.name !== old.name;
-    merged[key] = isObject(value) && isObject(old) && !replaces ? merge(old, value) : value;
+    merged.set(key, isObject(value) && !replaces ? merge(isObject(old) ? old : {}, value) : value);
   }
-  return merged;
+  return Object.fromEntries(merged);
 }
 
-/** `network.width=16` as `{network: {width: 16}}`. Values are JSON, or text where they are not. */
-function parseSetting(setting: string): Json {
-  const at = setting.indexOf('=');
-  if (at < 1)
-    throw new UserError('usage', {
-      what: 'a setting is written key=value',
-      where: '--set',
-      got: setting,
-      expected: 'such as network.width=16',
-    });
-  let value: unknown = setting.slice(at + 1);
-  try {
-    value = JSON.parse(value as string);
-  } catch {} // plain text, such as 64x64x32
-  return setting
-    .slice(0, at)
-    .split('.')
-    .reduceRight<unknown>((inner, key) => ({ [key]: inner }), value) as Json;
-}
+/** A configuration with changes, not checked yet. */
+export const withChanges = (base: object, { file, config }: ConfigChanges<object>): Json =>
+  [{ ...file?.contents }, { ...config }].reduce<Json>(merge, { ...base });
 
-/** A configuration with changes, not checked yet. @throws UserError for a setting that cannot be read */
-export function withChanges(base: object, { file, settings = [], flags = {} }: ConfigChanges): Json {
-  const given = Object.fromEntries(Object.entries(flags).filter(([, value]) => value !== undefined));
-  const layers: Json[] = [file?.contents ?? {}, ...settings.map(parseSetting), given];
-  return layers.reduce(merge, { ...base });
-}
+/** Whether a layer decides what is at a path, or ends above it. */
+const decides = (layer: unknown, [key, ...rest]: readonly PropertyKey[]): boolean =>
+  key === undefined || !isObject(layer) || (Object.hasOwn(layer, key) && decides(layer[String(key)], rest));
 
-/** @throws UserError of kind `config` naming each wrong key */
-export function parseConfig<T>(schema: z.ZodType<T>, value: unknown, where: string, fix: string): T {
+/** Who is to blame for a value: the file, unless it was asked for otherwise. */
+export const blamedOf =
+  ({ file, config = {} }: ConfigChanges<object>) =>
+  (path: readonly PropertyKey[]): string =>
+    file && !decides(config, path) && decides(file.contents, path) ? file.path : 'configuration';
+
+/**
+ * @param where what a value was read from, or what each of its paths was
+ * @throws UserError of kind `config` naming each wrong key
+ */
+export function parseConfig<T>(
+  schema: z.ZodType<T>,
+  value: unknown,
+  where: string | ((path: readonly PropertyKey[]) => string),
+  fix: string,
+): T {
   const checked = checkAgainst(schema, value);
   if ('value' in checked) return checked.value;
-  throw new UserError('config', { what: checked.problems.join('; '), where, fix });
+  const places = checked.problems.map(({ path }) => (typeof where === 'string' ? where : where(path)));
+  throw new UserError('config', {
+    what: checked.problems.map(({ text }) => text).join('; '),
+    where: [...new Set(places)].join(' and '),
+    fix,
+  });
 }

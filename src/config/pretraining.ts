@@ -1,10 +1,10 @@
-/** What decides a pre-training run: one schema, filled in from preset, then file, then `--set`. */
+/** What decides a pre-training run: one schema, filled in from preset, then file, then what was asked for. */
 import * as z from 'zod';
 import { PROXIES } from '../data/proxies/names.js';
 import { INTENSITIES, NORMALISATIONS, type Normalisation } from '../data/scan/normalise.js';
 import { windowSchema } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
-import { type ConfigChanges, parseConfig, withChanges } from './layers.js';
+import { blamedOf, type ConfigChanges, parseConfig, withChanges } from './layers.js';
 import { checkTraining, KERAS_NORM, sizeSchema, TRAINING_DEFAULTS, trainingSchema } from './training.js';
 
 const range = z.tuple([z.number().positive(), z.number().positive()]).refine(([low, high]) => low <= high, {
@@ -92,8 +92,14 @@ const PRESETS: Readonly<Record<PresetName, Omit<Config, 'preset'>>> = {
 };
 export const PRESET_NAMES = Object.keys(PRESETS) as PresetName[];
 
-/** @throws UserError of kind `config` naming each wrong key */
-export function checkConfig(value: unknown, where: string): Config {
+/**
+ * @param where what the value was read from, or what each of its paths was
+ * @throws UserError of kind `config` naming each wrong key
+ */
+export function checkConfig(
+  value: unknown,
+  where: string | ((path: readonly PropertyKey[]) => string),
+): Config {
   const fix = 'p2w graph --preset tiny --show-config prints every key';
   const config = parseConfig(configSchema, value, where, fix);
   checkTraining(config, config.whole, 'whole');
@@ -127,21 +133,21 @@ function checkExtensions({ proxy, intensity, contrastive, batch, microBatch }: C
     });
 }
 
-export interface ConfigSources extends ConfigChanges {
+export interface ConfigSources extends ConfigChanges<Config> {
   readonly preset: PresetName;
   /** What the tiles hold; HU without it. */
   readonly normalise?: Normalisation;
 }
 
-/** A configuration with changes: file, then settings, then flags. @throws UserError for unknown keys and impossible values */
-export const changeConfig = (base: Config, changes: ConfigChanges): Config =>
-  checkConfig(withChanges(base, changes), changes.file?.path ?? 'configuration');
+/** A configuration with changes. @throws UserError for unknown keys and impossible values */
+export const changeConfig = (base: Config, changes: ConfigChanges<Config>): Config =>
+  checkConfig(withChanges(base, changes), blamedOf(changes));
 
 /**
  * A preset with changes; for Models Genesis its network has skip connections, and the window is one for the values.
  * @throws UserError as {@link checkConfig}
  * @example
- * const config = resolveConfig({ preset: 'small', settings: ['network.width=8'], flags: { steps: 100 } });
+ * const config = resolveConfig({ preset: 'small', config: { network: { width: 8 }, steps: 100 } });
  */
 export function resolveConfig({ preset, normalise: given = 'hu', ...changes }: ConfigSources): Config {
   const base = { preset, ...PRESETS[preset], normalise: given };

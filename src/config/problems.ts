@@ -52,18 +52,28 @@ function got(value: unknown, path: readonly PropertyKey[]): string {
   return (typeof found === 'number' ? String(found) : JSON.stringify(found)).slice(0, MOST_CHARACTERS);
 }
 
-/** A value as a schema wants it, or a list of what is wrong with it: `batch: expected an integer, got "many"`. */
+/** What is wrong with the value at a path: `batch: expected an integer, got "many"`. */
+export interface Problem {
+  readonly path: readonly PropertyKey[];
+  readonly text: string;
+}
+
+/** A value as a schema wants it, or a list of what is wrong with it. */
 export function checkAgainst<T>(
   schema: z.ZodType<T>,
   value: unknown,
-): { readonly value: T } | { readonly problems: readonly string[] } {
+): { readonly value: T } | { readonly problems: readonly Problem[] } {
   const result = schema.safeParse(value, { error: expected });
   if (result.success) return { value: result.data };
-  const problems = result.error.issues.flatMap((issue) => {
+  const problems = result.error.issues.flatMap((issue): Problem[] => {
     if (issue.code === 'unrecognized_keys')
-      return issue.keys.map((key) => `${[...issue.path, key].join('.')}: ${issue.message}`);
-    const place = issue.path.length > 0 ? `${issue.path.join('.')}: ` : '';
-    return [`${place}${issue.message}, got ${got(value, issue.path)}`];
+      return issue.keys.map((key) => {
+        const path = [...issue.path, key];
+        return { path, text: `${path.join('.')}: ${issue.message}` };
+      });
+    const { path, message } = issue;
+    const place = path.length > 0 ? `${path.join('.')}: ` : '';
+    return [{ path, text: `${place}${message}, got ${got(value, path)}` }];
   });
   return { problems };
 }

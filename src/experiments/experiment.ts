@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { fromSettings } from '../config/settings.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
@@ -48,7 +49,7 @@ const metricOf = (target: Target): string =>
 
 /** Steps of a pre-training whose checkpoints are worth looking at, evenly spread, 0 among them. */
 function checkpointSteps({ preset, pretrain }: ExperimentConfig): number[] {
-  const { steps } = resolveConfig({ preset: preset as PresetName, settings: pretrain });
+  const { steps } = resolveConfig({ preset: preset as PresetName, config: fromSettings(pretrain) });
   const spacing = Math.max(1, Math.floor(steps / (FIG3_CHECKPOINTS - 1)));
   return Array.from({ length: Math.floor(steps / spacing) + 1 }, (_, i) => i * spacing);
 }

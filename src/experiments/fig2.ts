@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Correlation } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { fromSettings } from '../config/settings.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { lineChart, scatter } from '../report/charts.js';
@@ -64,7 +65,7 @@ export function planFig2(config: ExperimentConfig, sources: readonly Source[], o
   const main = followed(sources);
   const { steps } = resolveConfig({
     preset: config.preset as PresetName,
-    settings: [...config.pretrain, ...(main.pretrain ?? [])],
+    config: fromSettings([...config.pretrain, ...(main.pretrain ?? [])]),
   });
   const extra = [`checkpoints.keepEvery=${Math.max(1, Math.floor(steps / CHECKPOINTS))}`];
   const pretraining = sources

@@ -2,6 +2,7 @@
 import { join } from 'node:path';
 import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { fromSettings } from '../config/settings.js';
 import type { ExperimentConfig, ExperimentName, Source, Target } from './schema.js';
 
 /** One command of `p2w`. */
@@ -110,7 +111,7 @@ export function pretrainJob(
 function networkSettings({ preset, pretrain }: ExperimentConfig): string[] {
   const { width, levels, upsampling, norm } = resolveConfig({
     preset: preset as PresetName,
-    settings: pretrain,
+    config: fromSettings(pretrain),
   }).network;
   return [
     `network.width=${width}`,

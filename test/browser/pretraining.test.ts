@@ -2,7 +2,13 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { makePhantom, openPretraining, type Pretraining } from '../../src/browser/index.js';
+import {
+  type Config,
+  type DeepPartial,
+  makePhantom,
+  openPretraining,
+  type Pretraining,
+} from '../../src/browser/index.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
@@ -10,13 +16,18 @@ import { temporaryFolder } from '../data/store/tiles-sample.js';
 const root = join(dirname(fileURLToPath(import.meta.url)), '..', '..');
 const folder = temporaryFolder();
 const { volume: scan } = makePhantom({ seed: 1, index: 0, size: [64, 64, 48], spacing: [5, 5, 5] });
-const settings = ['network.width=2', 'network.levels=2', 'whole=16x16x8', 'batch=4', 'learningRate=0.01'];
+const config: DeepPartial<Config> = {
+  network: { width: 2, levels: 2 },
+  whole: [16, 16, 8],
+  batch: 4,
+  learningRate: 0.01,
+};
 
 async function opened<T>(
   options: Partial<Parameters<typeof openPretraining>[0]>,
   use: (training: Pretraining) => Promise<T>,
 ): Promise<T> {
-  const training = await openPretraining({ engine: nodeEngine, scan, settings, ...options });
+  const training = await openPretraining({ engine: nodeEngine, scan, config, ...options });
   try {
     return await use(training);
   } finally {
@@ -36,8 +47,8 @@ describe('pre-training on a scan in memory', () => {
       expect(after.reconstruction).not.toEqual(before.reconstruction);
       return { weights: await training.weights(), mse: after.mse };
     });
-    // No settings: the file says which network it is.
-    const again = await opened({ weights: first.weights, settings: ['batch=4'] }, async (training) => {
+    // No network: the file says which network it is.
+    const again = await opened({ weights: first.weights, config: { batch: 4 } }, async (training) => {
       expect(training.config).toMatchObject({ whole: [16, 16, 8], network: { width: 2, levels: 2 } });
       return (await training.validate()).mse;
     });
@@ -46,10 +57,10 @@ describe('pre-training on a scan in memory', () => {
 
   test('a scan of no HU is refused, unless it is normalised', async () => {
     const mr = { ...scan, voxels: scan.voxels.map((hu) => Math.max(0, hu + 1000)) };
-    const open = (more: readonly string[]) =>
-      opened({ scan: mr, settings: [...settings, ...more] }, async ({ config }) => config.window);
-    await expect(open([])).rejects.toThrow(/do not look like HU[\s\S]*normalise=minmax/);
-    expect(await open(['normalise=minmax'])).toEqual({ low: 0, high: 1000 });
+    const open = (more: DeepPartial<Config>) =>
+      opened({ scan: mr, config: { ...config, ...more } }, async (training) => training.config.window);
+    await expect(open({})).rejects.toThrow(/do not look like HU[\s\S]*normalise=minmax/);
+    expect(await open({ normalise: 'minmax' })).toEqual({ low: 0, high: 1000 });
   });
 
   test('its encoder is one that Node.js runs', async () => {
@@ -74,15 +85,15 @@ describe('pre-training on a scan in memory', () => {
 
   test('refuses a scan of air, and weights of another network', async () => {
     const air = { ...scan, voxels: new Int16Array(scan.voxels.length).fill(-1000) };
-    await expect(openPretraining({ engine: nodeEngine, scan: air, settings })).rejects.toThrow(
+    await expect(openPretraining({ engine: nodeEngine, scan: air, config })).rejects.toThrow(
       'too little of this scan can be trained on',
     );
     const weights = await opened({}, async (training) => training.weights());
     await expect(
-      openPretraining({ engine: nodeEngine, scan, weights, settings: ['network.width=4'] }),
+      openPretraining({ engine: nodeEngine, scan, weights, config: { network: { width: 4 } } }),
     ).rejects.toThrow('these weights fit the network only in part');
     await expect(
-      openPretraining({ engine: nodeEngine, scan, weights: weights.slice(0, 500), settings }),
+      openPretraining({ engine: nodeEngine, scan, weights: weights.slice(0, 500), config }),
     ).rejects.toThrow('this is no whole safetensors file');
   });
 });

@@ -9,6 +9,7 @@ import { tsne } from '../../src/analysis/tsne.js';
 import { analyze } from '../../src/commands/analyze.js';
 import { exportModel } from '../../src/commands/export.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { loadParts } from '../../src/data/proxies/parts2whole/part-batch.js';
 import { samplePart } from '../../src/data/proxies/parts2whole/parts.js';
 import { resizedPart } from '../../src/data/proxies/parts2whole/resized-part.js';
@@ -74,7 +75,11 @@ describe('analyze', () => {
       ['half', '8x4x4'],
     ] as const) {
       const settings = [...SETTINGS, `whole=${whole}`];
-      await pretrain({ data: at('tiles'), out: at(`run-${name}`), settings, flags: { steps: 2 } });
+      await pretrain({
+        data: at('tiles'),
+        out: at(`run-${name}`),
+        config: fromSettings(settings, { steps: 2 }),
+      });
       await exportModel({ run: at(`run-${name}`), out: at(name) });
     }
   });

@@ -4,10 +4,11 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
 import { decodeCheckpoint, encodeCheckpoint } from '../../graphs/ort-training/checkpoint.js';
-import { writeArtifacts } from '../../src/commands/artifacts.js';
+import { type ArtifactsOptions, writeArtifacts } from '../../src/commands/artifacts.js';
 import { importArtifacts } from '../../src/commands/artifacts-import.js';
 import type { ArtifactsManifest } from '../../src/commands/artifacts-manifest.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import type { EngineTensor } from '../../src/runtime/engine.js';
 import { wasmTrainingSession } from '../../src/runtime/web-node.js';
@@ -26,8 +27,7 @@ beforeAll(async () => {
   await pretrain({
     data: at('tiles'),
     out: at('run'),
-    settings: [...SETTINGS, 'validation.every=10'],
-    flags: { steps: 3 },
+    config: fromSettings([...SETTINGS, 'validation.every=10'], { steps: 3 }),
   });
 });
 
@@ -69,7 +69,7 @@ describe('artifacts', () => {
   test('of preset tiny are the four files, a manifest and calls in every language', async () => {
     const summary = await writeArtifacts({
       preset: 'tiny',
-      settings: ['network.width=2', 'batch=2'],
+      config: { network: { width: 2 }, batch: 2 },
       out: at('tiny'),
     });
     expect(summary).toMatchObject({ task: 'pretrain', step: 0 });
@@ -101,7 +101,7 @@ describe('artifacts', () => {
       run: at('run'),
       task,
       classes,
-      settings: ['batch=4', ...(task === 'classify' ? ['hidden=4'] : [])],
+      config: { batch: 4, ...(task === 'classify' && { hidden: 4 }) },
       out: at(name),
     });
     const encoder = loadCheckpoint(checkpointPath(at('run'), 'best')).tensors.get('encoder.0.conv1.weight')!;
@@ -119,7 +119,7 @@ describe('artifacts', () => {
     expect([...after!.tensors.keys()].sort()).toEqual([...before!.tensors.keys()].sort());
     for (const [name, { data }] of before!.tensors) expect(after!.tensors.get(name)!.data).toEqual(data);
     // It goes on where it was: on the same data, for more steps.
-    const resumed = await pretrain({ out: at('back'), resume: true, flags: { steps: 4 } });
+    const resumed = await pretrain({ out: at('back'), resume: true, config: { steps: 4 } });
     expect(resumed).toMatchObject({ from: 3, step: 4 });
   });
 
@@ -144,9 +144,9 @@ describe('artifacts', () => {
     );
   });
 
-  test.each([
-    [{ settings: ['optimizer={"name":"sgd","momentum":0.9}'] }, /SGD has no momentum[\s\S]*--optimizer sgd/],
-    [{ settings: ['optimizer.weightDecay=0.1'] }, /weight decay is another than Adam’s/],
+  test.each<[Partial<ArtifactsOptions>, RegExp]>([
+    [{ config: { optimizer: { name: 'sgd', momentum: 0.9 } } }, /SGD has no momentum[\s\S]*--optimizer sgd/],
+    [{ config: { optimizer: { weightDecay: 0.1 } } }, /weight decay is another than Adam’s/],
     [{ warmup: 10, decayTo: 5 }, /cannot have fallen to 0 before it has risen/],
     [{ warmup: -3 }, /--warmup: this must be an integer of at least 0/],
     [{ task: 'classify' as const, classes: ['lung'] }, /classes: to classify is to tell two classes or more/],

@@ -6,6 +6,7 @@ import { importArtifacts } from '../../src/commands/artifacts-import.js';
 import { average } from '../../src/commands/average.js';
 import { exportModel } from '../../src/commands/export.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import {
   type Checkpoint,
   checkpointPath,
@@ -25,8 +26,7 @@ const train = (name: string, flags: Record<string, unknown>, settings: readonly 
   pretrain({
     data: at('tiles'),
     out: at(name),
-    settings: [...SETTINGS, ...settings],
-    flags: { steps: 5, ...flags },
+    config: fromSettings([...SETTINGS, ...settings], { steps: 5, ...flags }),
   });
 const last = (name: string): Checkpoint => loadCheckpoint(checkpointPath(at(name), 'last'));
 const values = ({ tensors }: Checkpoint, name: string) => tensors.get(name)!.data as Float32Array;
@@ -95,7 +95,7 @@ describe('the average of two runs', () => {
     const init = at('round-1');
     await train('whole', { seed: 4, init, steps: 8 });
     await train('halves', { seed: 4, init, steps: 4 });
-    await pretrain({ out: at('halves'), resume: true, flags: { steps: 8 } });
+    await pretrain({ out: at('halves'), resume: true, config: { steps: 8 } });
     expect(last('halves').tensors).toEqual(last('whole').tensors);
   });
 

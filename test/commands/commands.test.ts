@@ -76,6 +76,7 @@ describe('p2w', () => {
     );
     if (loaded.length === 0)
       expect(found.filter((file) => /^(src|graphs)\//.test(file)).sort()).toEqual([
+        'graphs/onnx/version',
         'src/errors',
         'src/parent',
         'src/terminal',

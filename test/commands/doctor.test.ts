@@ -10,7 +10,7 @@ afterEach(() => {
 });
 
 test('this machine is ready: the CPU has run a model', async () => {
-  const report = await doctor({ probeModel: probeModel() });
+  const report = await doctor();
   expect(report.ok).toBe(true);
   expect(report.providers.map(({ name }) => name)).toEqual(await listedProviders());
   expect(report.providers).toContainEqual({ name: 'cpu', usable: true, problem: null, missing: [] });
@@ -27,7 +27,7 @@ test('a provider that cannot be had is not taken for the CPU in its place', asyn
   if (existsSync('/proc/driver/nvidia')) return context.skip('there is an NVIDIA driver here');
   if (!(await listedProviders()).includes('cuda')) return context.skip('ONNX Runtime was built without CUDA');
   expect(await probeProvider('cuda', probeModel())).toContain('Failed to load');
-  const report = await doctor({ probeModel: probeModel() });
+  const report = await doctor();
   expect(report.providers.find(({ name }) => name === 'cuda')).toMatchObject({ usable: false });
   // Without a driver that is the first thing to get; below it stands what to do.
   expect(formatDoctor(report)).toMatch(
@@ -37,7 +37,7 @@ test('a provider that cannot be had is not taken for the CPU in its place', asyn
 
 test('a provider that does not exist, and a model that does not load, are problems in words', async () => {
   expect(await probeProvider('abacus', probeModel())).toContain('abacus');
-  const report = await doctor({ probeModel: new Uint8Array([1, 2, 3]) });
+  const report = await doctor(new Uint8Array([1, 2, 3]));
   expect(report.ok).toBe(false);
   expect(report.providers.some(({ usable }) => usable)).toBe(false);
   expect(formatDoctor(report)).toMatch(/not ready$/);
@@ -49,7 +49,7 @@ test('where ONNX Runtime cannot be loaded, the doctor says so and what to do', a
     throw new Error('cannot open shared object file');
   });
   const { doctor: examine } = await import('../../src/commands/doctor.js');
-  const report = await examine({ probeModel: probeModel() });
+  const report = await examine();
   expect(report).toMatchObject({ ok: false, providers: [{ name: 'cpu', usable: false }] });
   expect(formatDoctor(report)).toMatch(/^! .*onnxruntime-node-install=skip >> \.npmrc && npm install/m);
 });

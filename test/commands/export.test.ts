@@ -7,6 +7,7 @@ import { type EmbedOptions, embed } from '../../src/commands/embed.js';
 import { exportModel } from '../../src/commands/export.js';
 import { writePhantoms } from '../../src/commands/phantom.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { XYZ } from '../../src/data/scan/volume.js';
 import { clippedAverage } from '../../src/data/store/block-mean.js';
@@ -51,7 +52,7 @@ async function featuresOf(model: Uint8Array, n: number, [x, y, z]: XYZ, type: 'f
 beforeAll(async () => {
   mkdirSync(data);
   await sampleStore(data);
-  await pretrain({ data, out: run, settings: SETTINGS, flags: { steps: 20 } });
+  await pretrain({ data, out: run, config: fromSettings(SETTINGS, { steps: 20 }) });
   await exportModel({ run, out, license: 'CC0' });
 });
 
@@ -146,7 +147,7 @@ describe('an exported encoder', () => {
 
 test('an encoder that was trained on averaged tiles takes tiles, and averages clipped HU itself', async () => {
   const [halved, target] = [join(folder, 'halved-run'), join(folder, 'halved')];
-  await pretrain({ data, out: halved, settings: [...SETTINGS, 'whole=8x4x4'], flags: { steps: 2 } });
+  await pretrain({ data, out: halved, config: fromSettings([...SETTINGS, 'whole=8x4x4'], { steps: 2 }) });
   const { model, featureError } = await exportModel({ run: halved, out: target, inputType: 'int16' });
   expect(featureError).toBeLessThan(1e-4);
   expect(decodeModel(readFileSync(model)).metadata).toMatchObject({
@@ -209,7 +210,7 @@ describe('export refuses', () => {
 
   test('a folder with the export of another run, unless told to overwrite it', async () => {
     const [other, target] = [join(folder, 'other-run'), join(folder, 'kept')];
-    await pretrain({ data, out: other, settings: SETTINGS, flags: { steps: 2, seed: 2 } });
+    await pretrain({ data, out: other, config: fromSettings(SETTINGS, { steps: 2, seed: 2 }) });
     await exportModel({ run, out: target });
     const files = () => readdirSync(target).map((name) => readFileSync(join(target, name), 'latin1'));
     const before = files();
@@ -227,8 +228,7 @@ describe('export refuses', () => {
     await pretrain({
       data,
       out: batch,
-      settings: [...SETTINGS, 'network.norm.evalStatistics="batch"'],
-      flags: { steps: 2 },
+      config: fromSettings([...SETTINGS, 'network.norm.evalStatistics="batch"'], { steps: 2 }),
     });
     await expect(exportModel({ run: batch, out: join(folder, 'x') })).rejects.toThrow(
       /batch statistics cannot be exported/,

@@ -13,6 +13,7 @@ import { formatPrepareSamples, prepareSamples } from '../../src/commands/prepare
 import { pretrain } from '../../src/commands/pretrain.js';
 import { makeTargetReport } from '../../src/commands/report-target.js';
 import { rowsToCsv, scorePredictions } from '../../src/commands/score-samples.js';
+import { fromSettings } from '../../src/config/settings.js';
 import type { SampleEntry } from '../../src/data/samples/manifest.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
 import { UserError } from '../../src/errors.js';
@@ -39,14 +40,12 @@ const SETTINGS = [
 const options = (out: string, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
   data: at('classified'),
   out: at(out),
-  settings: SETTINGS,
-  flags: { steps: 30 },
   ...more,
+  config: fromSettings(SETTINGS, { steps: 30, ...more.config }),
 });
 const segment = (out: string, more: Partial<FinetuneOptions> = {}): FinetuneOptions => ({
-  ...options(out, more),
+  ...options(out, { ...more, config: { hidden: null, ...more.config } }),
   data: at('masked'),
-  settings: SETTINGS.filter((setting) => !setting.startsWith('hidden')),
 });
 
 /** All files of a trial that must not differ between two of one seed. */
@@ -69,8 +68,7 @@ beforeAll(async () => {
   await pretrain({
     data: at('tiles'),
     out: at('pretrained'),
-    settings: ['whole=16x8x8', 'network.levels=2', 'network.width=4', 'batch=4', 'threads=1'],
-    flags: { steps: 4 },
+    config: { whole: [16, 8, 8], network: { levels: 2, width: 4 }, batch: 4, threads: 1, steps: 4 },
   });
 });
 
@@ -95,7 +93,7 @@ describe('finetune', () => {
   });
 
   test('a segmenter learns to draw balls', async () => {
-    const summary = await finetune(segment('segment', { flags: { steps: 120 } }));
+    const summary = await finetune(segment('segment', { config: { steps: 120 } }));
     expect(summary.mean['dice@0.5']).toBeGreaterThan(0.8);
     expect(Object.keys(summary.mean)).toEqual(
       expect.arrayContaining(['miou_genesis', 'iou_fg@0.5', 'soft_dice', 'hausdorff95_mm', 'surface_dice']),
@@ -124,7 +122,7 @@ describe('finetune', () => {
   });
 
   test('trials differ by their seeds, and finished ones are not made again', async () => {
-    const short = { flags: { steps: 8 } };
+    const short = { config: { steps: 8 } };
     await finetune(options('trials', short));
     const scores = readFileSync(at('trials/trial-01/scores.json'), 'utf8');
     const marked = scores.replace(/"step": \d+/, '"step": 999');
@@ -139,12 +137,14 @@ describe('finetune', () => {
   });
 
   test('a pre-trained encoder is loaded, its network taken over, and a frozen one stays as it is', async () => {
-    const settings = ['batch=6', 'threads=1', 'validation.every=10', 'balance=weights'];
-    await finetune({
-      ...options('probe', { init: at('pretrained') }),
-      settings,
-      flags: { steps: 10, frozenEncoder: true, hidden: null },
+    const { trials } = await finetune({
+      ...options('probe'),
+      config: {
+        ...{ batch: 6, threads: 1, validation: { every: 10 }, balance: 'weights' },
+        ...{ steps: 10, frozenEncoder: true, hidden: null, init: { from: at('pretrained') }, seed: 7 },
+      },
     });
+    expect(trials.map(({ seed }) => seed)).toEqual([7]);
     const before = loadCheckpoint(checkpointPath(at('pretrained'), 'best')).tensors;
     const after = loadCheckpoint(checkpointPath(at('probe/trial-01'), 'last')).tensors;
     const encoder = [...after.keys()].filter((name) => name.startsWith('encoder.'));
@@ -158,11 +158,10 @@ describe('finetune', () => {
 
   test('any ONNX encoder gives features for a classifier: as good as the same encoder frozen', async () => {
     const { model } = await exportModel({ run: at('pretrained'), out: at('encoder') });
-    const settings = ['batch=6', 'threads=1', 'validation.every=5', 'hidden=null'];
-    const flags = { steps: 10 };
-    const external = await finetune({ ...options('external', { init: model }), settings, flags });
-    const frozen = { steps: 10, frozenEncoder: true };
-    await finetune({ ...options('frozen', { init: at('pretrained') }), settings, flags: frozen });
+    const config = { batch: 6, threads: 1, validation: { every: 5 }, hidden: null, steps: 10 };
+    const external = await finetune({ ...options('external', { init: model }), config });
+    const frozen = { ...config, frozenEncoder: true };
+    await finetune({ ...options('frozen', { init: at('pretrained') }), config: frozen });
     const losses = (name: string) =>
       readMetrics(join(at(name), 'trial-01/metrics.jsonl')).map((m) => m.loss ?? m.validationLoss!);
     losses('frozen').forEach((loss, i) => {
@@ -197,22 +196,20 @@ describe('finetune', () => {
     writeFileSync(at('broken.onnx'), 'no model');
     await expect(finetune(options('x', { init: at('broken.onnx') }))).rejects.toThrow(UserError);
     await expect(finetune(segment('x', { init: path }))).rejects.toThrow(/for a classifier only/);
-    const augmented = { settings: [...SETTINGS, 'augmentation.flips=true'] };
-    await expect(finetune({ ...options('x', { init: path }), ...augmented })).rejects.toThrow(
-      /images cannot change/,
-    );
+    const config = { augmentation: { flips: true } };
+    await expect(finetune(options('x', { init: path, config }))).rejects.toThrow(/images cannot change/);
   });
 
   test('a decoder with skip connections does not fit one without, unless that is asked for', async () => {
-    const flags = { steps: 2, init: { parts: ['encoder', 'decoder'] } };
+    const init = { parts: ['encoder', 'decoder'] } as const;
     const from = { init: at('pretrained') };
-    const settings = ['batch=4', 'threads=1'];
-    await expect(finetune({ ...segment('partial', from), settings, flags })).rejects.toThrow(
+    const config = { batch: 4, threads: 1, steps: 2, init };
+    await expect(finetune({ ...segment('partial', from), config })).rejects.toThrow(
       /fit the network only in part[\s\S]*decoder\.\d\.conv1\.weight/,
     );
     // No run has begun: the same folder may be used.
-    const partial = { ...flags, init: { ...flags.init, partial: true } };
-    await finetune({ ...segment('partial', from), settings, flags: partial });
+    const partial = { ...config, init: { ...init, partial: true } };
+    await finetune({ ...segment('partial', from), config: partial });
     const report = JSON.parse(readFileSync(at('partial/trial-01/loaded.json'), 'utf8'));
     expect(report.mismatched.length).toBe(2);
   });
@@ -288,14 +285,14 @@ describe('finetune', () => {
       /there are no weights here/,
     );
     await expect(finetune({ ...options('x'), data: at('tiles') })).rejects.toThrow(/no samples of a task/);
-    const losses = { settings: ['loss=dice'] };
+    const losses = { config: { loss: 'dice' } } as const;
     await expect(finetune({ ...options('x'), ...losses })).rejects.toThrow(/does not suit the task/);
     await expect(
-      finetune(options('classify', { resume: true, flags: { steps: 30, batch: 5 } })),
+      finetune(options('classify', { resume: true, config: { steps: 30, batch: 5 } })),
     ).resolves.toBeDefined();
     rmSync(at('classify/trial-01/scores.json'));
     await expect(
-      finetune(options('classify', { resume: true, flags: { steps: 30, batch: 5 } })),
+      finetune(options('classify', { resume: true, config: { steps: 30, batch: 5 } })),
     ).rejects.toThrow(/these differ: batch/);
   });
 
@@ -334,7 +331,7 @@ describe('finetune', () => {
     });
     expect(prepared.splits.train.emptyMasks).toBe(2);
     expect(formatPrepareSamples(prepared)).toContain('train: 4 samples of 4 patients: 2 with empty masks');
-    const { notes } = await finetune({ ...segment('some-run', { flags: { steps: 1 } }), data: at('some') });
+    const { notes } = await finetune({ ...segment('some-run', { config: { steps: 1 } }), data: at('some') });
     expect(notes).toEqual([
       '2 of 4 masks of the train samples are empty',
       'no mask of the train samples has a voxel of cube: it cannot be learnt',

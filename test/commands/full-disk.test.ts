@@ -8,6 +8,7 @@ import { writeTaskPhantoms } from '../../src/commands/phantom-task.js';
 import { prepare } from '../../src/commands/prepare.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -22,7 +23,7 @@ const SETTINGS = [
   ...['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'validation.every=10'],
   ...['checkpoints.every=5', 'checkpoints.keepLogSpaced=5'],
 ];
-const options = { data, settings: SETTINGS, flags: { steps: 20 } };
+const options = { data, config: fromSettings(SETTINGS, { steps: 20 }) };
 let mounted = false;
 
 beforeAll(async () => {

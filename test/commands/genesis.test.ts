@@ -8,7 +8,9 @@ import { inspect } from '../../src/commands/inspect.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { type PretrainOptions, pretrain } from '../../src/commands/pretrain.js';
 import { makeReport } from '../../src/commands/report.js';
-import { resolveConfig } from '../../src/config/pretraining.js';
+import type { DeepPartial } from '../../src/config/layers.js';
+import { type Config, resolveConfig } from '../../src/config/pretraining.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { checkpointPath } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
 import { writeBalls } from '../data/samples/labelled-data.js';
@@ -30,9 +32,8 @@ const run = (name: string) => join(folder, name);
 const options = (name: string, more: Partial<PretrainOptions> = {}): PretrainOptions => ({
   data,
   out: run(name),
-  settings: [...SETTINGS, 'whole=16x8x8'],
-  flags: { proxy: 'genesis', steps: 30 },
   ...more,
+  config: fromSettings(SETTINGS, { whole: [16, 8, 8], proxy: 'genesis', steps: 30, ...more.config }),
 });
 
 /** All files of a run that must not differ between two runs of one seed. */
@@ -63,34 +64,34 @@ describe('pretrain --proxy genesis', () => {
 
   test('interrupted and resumed, or with other loader threads, it ends with the same bytes', async () => {
     let asked = 0;
-    const settings = [...SETTINGS, 'whole=16x8x8', 'workers=3'];
-    await pretrain(options('interrupted', { settings, interrupted: () => ++asked === 13 }));
+    const config = { workers: 3 };
+    await pretrain(options('interrupted', { config, interrupted: () => ++asked === 13 }));
     const second = await pretrain({ out: run('interrupted'), resume: true });
     expect(second).toMatchObject({ ending: 'finished', from: 13, step: 30 });
     expect(resultOf('interrupted')).toEqual(resultOf('reference'));
   });
 
   test('accumulates gradients, and averages larger tiles', async () => {
-    const settings = [...SETTINGS, 'whole=8x4x4', 'microBatch=2'];
-    const summary = await pretrain(options('averaged', { settings, flags: { proxy: 'genesis', steps: 3 } }));
+    const config = { whole: [8, 4, 4], microBatch: 2, steps: 3 } as const;
+    const summary = await pretrain(options('averaged', { config }));
     expect(summary).toMatchObject({ ending: 'finished', step: 3 });
     const { featureError } = await exportModel({ run: run('averaged'), out: run('averaged-encoder') });
     expect(featureError).toBeLessThan(1e-4);
   });
 
   test('refuses a network without skip connections, and another proxy when it goes on', async () => {
-    const settings = [...SETTINGS, 'whole=16x8x8', 'network.skip=false'];
-    await expect(pretrain(options('no-skip', { settings }))).rejects.toThrow(
+    const config = { network: { skip: false } };
+    await expect(pretrain(options('no-skip', { config }))).rejects.toThrow(
       /network\.skip: [\s\S]*skip connections/,
     );
-    const resumed = options('reference', { resume: true, flags: { proxy: 'parts2whole' } });
+    const resumed = options('reference', { resume: true, config: { proxy: 'parts2whole' } });
     await expect(pretrain(resumed)).rejects.toThrow(/these differ: proxy/);
   });
 
   test('may be asked for in any layer of the configuration', () => {
-    const skip = (settings: string[]) => resolveConfig({ preset: 'tiny', settings }).network.skip;
-    expect(skip(['proxy=genesis'])).toBe(true);
-    expect(skip([])).toBe(false);
+    const skip = (config: DeepPartial<Config>) => resolveConfig({ preset: 'tiny', config }).network.skip;
+    expect(skip({ proxy: 'genesis' })).toBe(true);
+    expect(skip({})).toBe(false);
   });
 });
 
@@ -142,8 +143,7 @@ test('a segmenter takes encoder and decoder of a run of Models Genesis', async (
     data: run('masked'),
     out: run('segmenter'),
     init: run('reference'),
-    settings: ['batch=2', 'threads=1'],
-    flags: { steps: 2, init: { parts: ['encoder', 'decoder'] } },
+    config: { batch: 2, threads: 1, steps: 2, init: { parts: ['encoder', 'decoder'] } },
   });
   const report = JSON.parse(readFileSync(join(run('segmenter'), 'trial-01/loaded.json'), 'utf8'));
   expect(report).toMatchObject({ missing: [], mismatched: [], unexpected: [] });

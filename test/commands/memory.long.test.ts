@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 
 test('1,000 steps leave the memory of the process flat', async () => {
@@ -21,8 +22,7 @@ test('1,000 steps leave the memory of the process flat', async () => {
   await pretrain({
     data,
     out,
-    settings,
-    flags: { steps: 1200 },
+    config: fromSettings(settings, { steps: 1200 }),
     interrupted: () => {
       memory.push(process.memoryUsage.rss());
       return false;

@@ -95,8 +95,7 @@ describe('other modalities', () => {
     await pretrain({
       data: store,
       out: at('run'),
-      settings: ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'],
-      flags: { steps: 2 },
+      config: { whole: [16, 8, 8], network: { levels: 2, width: 2 }, batch: 4, threads: 1, steps: 2 },
     });
     await exportModel({ run: at('run'), out: at('encoder') });
     mkdirSync(at('ct'));
@@ -135,8 +134,8 @@ describe('other modalities', () => {
       normalise: 'zscore',
       window: { low: -3000, high: 5000 },
     });
-    const other = { data: store, out: at('other'), flags: { steps: 1 } };
-    await expect(pretrain({ ...other, settings: ['normalise=hu'] })).rejects.toThrow(
+    const other = { data: store, out: at('other'), config: { steps: 1 } };
+    await expect(pretrain({ ...other, config: { normalise: 'hu' } })).rejects.toThrow(
       /tiles of normalise zscore, a configuration of hu/,
     );
   });

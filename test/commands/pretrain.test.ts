@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { inspect } from '../../src/commands/inspect.js';
 import { formatPretrain, type PretrainOptions, pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { UserError } from '../../src/errors.js';
 import { randomStream } from '../../src/random.js';
 import { checkpointPath, listCheckpoints, loadCheckpoint } from '../../src/runs/checkpoint.js';
@@ -37,9 +38,8 @@ const run = (name: string) => join(folder, name);
 const options = (name: string, more: Partial<PretrainOptions> = {}): PretrainOptions => ({
   data,
   out: run(name),
-  settings: SETTINGS,
-  flags: { steps: 20 },
   ...more,
+  config: fromSettings(SETTINGS, { steps: 20, ...more.config }),
 });
 
 /** All files of a run that must not differ between two runs of one seed. */
@@ -74,7 +74,7 @@ describe('pretrain', () => {
   test('tells how fast it was, and how much of the time it waited for data', async () => {
     // Without threads, loading is waiting.
     const { dataWait, seconds, stepsPerSecond, samplesPerSecond } = await pretrain(
-      options('waits', { settings: [...SETTINGS, 'workers=0'] }),
+      options('waits', { config: { workers: 0 } }),
     );
     expect(dataWait).toBeGreaterThan(0);
     expect(dataWait).toBeLessThan(1);
@@ -90,16 +90,16 @@ describe('pretrain', () => {
   });
 
   test('the same seed gives the same bytes, whatever the number of loader threads', async () => {
-    await pretrain(options('again', { settings: [...SETTINGS, 'workers=3'] }));
+    await pretrain(options('again', { config: { workers: 3 } }));
     expect(resultOf('again')).toEqual(resultOf('reference'));
-    await pretrain(options('other', { flags: { steps: 20, seed: 2 } }));
+    await pretrain(options('other', { config: { steps: 20, seed: 2 } }));
     expect(resultOf('other')['metrics.jsonl']).not.toBe(resultOf('reference')['metrics.jsonl']);
   });
 
   test('a run that ended before its first checkpoint is not in the way of another', async () => {
     cpSync(run('reference'), run('unbegun'), { recursive: true });
     rmSync(join(run('unbegun'), 'checkpoints'), { recursive: true });
-    await pretrain(options('unbegun', { settings: [...SETTINGS, 'workers=2'] }));
+    await pretrain(options('unbegun', { config: { workers: 2 } }));
     expect(resultOf('unbegun')).toEqual(resultOf('reference'));
   });
 
@@ -131,7 +131,7 @@ describe('pretrain', () => {
 
   test('a tuned run keeps its forms: resumed, it ends with the same bytes whatever was measured since', async () => {
     process.env.XDG_CACHE_HOME = join(folder, 'cache');
-    const tuned = { settings: [...SETTINGS, 'forms=tuned'] };
+    const tuned = { config: { forms: 'tuned' } } as const;
     const formsOf = (name: string) => JSON.parse(readFileSync(join(run(name), 'config.json'), 'utf8')).forms;
     await pretrain(options('tuned', tuned));
     let asked = 0;
@@ -147,11 +147,11 @@ describe('pretrain', () => {
   });
 
   test('with accumulated gradients it follows the run without, and resumes', async () => {
-    const settings = [...SETTINGS, 'microBatch=2'];
-    const whole = await pretrain(options('micro', { settings }));
+    const config = { microBatch: 2 } as const;
+    const whole = await pretrain(options('micro', { config }));
     let asked = 0;
-    await pretrain(options('micro-interrupted', { settings, interrupted: () => ++asked === 11 }));
-    await pretrain(options('micro-interrupted', { settings, resume: true }));
+    await pretrain(options('micro-interrupted', { config, interrupted: () => ++asked === 11 }));
+    await pretrain(options('micro-interrupted', { config, resume: true }));
     expect(resultOf('micro-interrupted')).toEqual(resultOf('micro'));
     expect(whole.step).toBe(20);
     // Batch statistics are those of two samples instead of four, so the curves are near, not equal.
@@ -161,11 +161,11 @@ describe('pretrain', () => {
   });
 
   test('with changed intensities and a contrastive term it trains, and resumes to the same bytes', async () => {
-    const settings = [...SETTINGS, 'intensity=0.2', 'contrastive.weight=0.1'];
-    await pretrain(options('beyond', { settings }));
+    const config = { intensity: 0.2, contrastive: { weight: 0.1 } } as const;
+    await pretrain(options('beyond', { config }));
     let asked = 0;
-    await pretrain(options('beyond-interrupted', { settings, interrupted: () => ++asked === 9 }));
-    await pretrain(options('beyond-interrupted', { settings, resume: true }));
+    await pretrain(options('beyond-interrupted', { config, interrupted: () => ++asked === 9 }));
+    await pretrain(options('beyond-interrupted', { config, resume: true }));
     expect(resultOf('beyond-interrupted')).toEqual(resultOf('beyond'));
     const metrics = readMetrics(join(run('beyond'), 'metrics.jsonl'));
     const first = (name: string) => readMetrics(join(run(name), 'metrics.jsonl'))[0]!.validationLoss!;
@@ -180,9 +180,9 @@ describe('pretrain', () => {
   });
 
   test('what goes beyond the paper is refused where it makes no sense', async () => {
-    const odd = options('odd', { settings: [...SETTINGS, 'contrastive.weight=0.1', 'batch=3'] });
+    const odd = options('odd', { config: { contrastive: { weight: 0.1 }, batch: 3 } });
     await expect(pretrain(odd)).rejects.toThrow(/two parts of each whole[\s\S]*even number/);
-    const genesis = options('odd', { settings: [...SETTINGS, 'intensity=0.1', 'proxy=genesis'] });
+    const genesis = options('odd', { config: { intensity: 0.1, proxy: 'genesis' } });
     await expect(pretrain(genesis)).rejects.toThrow(/no parts whose intensities/);
   });
 
@@ -193,13 +193,13 @@ describe('pretrain', () => {
     const nothing = await pretrain({ out: run('longer'), resume: true });
     expect(formatPretrain(nothing)).toContain('nothing to do');
     expect(readFileSync(join(run('longer'), 'sessions.jsonl'), 'utf8')).toBe(before);
-    const summary = await pretrain({ out: run('longer'), resume: true, flags: { steps: 25 } });
+    const summary = await pretrain({ out: run('longer'), resume: true, config: { steps: 25 } });
     expect(summary).toMatchObject({ from: 20, step: 25 });
     expect(readMetrics(join(run('longer'), 'metrics.jsonl')).filter((m) => 'loss' in m)).toHaveLength(25);
   });
 
   test('20 kills at random moments leave nothing behind: the run ends with the same bytes', async () => {
-    const steps = { flags: { steps: 150 } };
+    const steps = { config: { steps: 150 } };
     await pretrain(options('unkilled', steps));
     const args = [
       ...['pretrain', '--data', data, '--out', run('killed'), '--resume', '--steps', '150'],
@@ -265,16 +265,16 @@ describe('pretrain refuses, in words,', () => {
 
   test('a resumed run with another configuration', () =>
     refused(
-      options('reference', { resume: true, settings: [...SETTINGS, 'learningRate=0.5'] }),
+      options('reference', { resume: true, config: { learningRate: 0.5 } }),
       'config',
       /these differ: learningRate/,
     ));
 
   test('an unknown key and an impossible value', async () => {
-    await refused(options('bad', { settings: ['netwrk.width=2'] }), 'config', /netwrk/);
-    await refused(options('bad', { settings: ['batch=0'] }), 'config', /batch/);
+    await refused(options('bad', { config: fromSettings(['netwrk.width=2']) }), 'config', /netwrk/);
+    await refused(options('bad', { config: { batch: 0 } }), 'config', /batch/);
     await refused(
-      options('bad', { settings: ['whole=20x8x8', 'network.levels=2', 'network.width=2'] }),
+      options('bad', { config: { whole: [20, 8, 8], network: { levels: 2, width: 2 } } }),
       'config',
       /multiples? of|integer multiple/,
     );
@@ -283,7 +283,7 @@ describe('pretrain refuses, in words,', () => {
 
   test('sizes that the poolings do not divide', () =>
     refused(
-      options('not-there', { settings: [...SETTINGS, 'network.levels=4'] }),
+      options('not-there', { config: { network: { levels: 4 } } }),
       'config',
       /whole[\s\S]*got: +16×8×8[\s\S]*multiples of 16/,
     ));
@@ -302,7 +302,7 @@ describe('pretrain refuses, in words,', () => {
     const { process: child, finished } = startP2w(args);
     while (!existsSync(checkpointPath(run('busy'), 'last'))) await sleep(20);
     await refused(
-      options('busy', { resume: true, flags: {} }),
+      options('busy', { resume: true, config: {} }),
       'run',
       /another process is using this folder[\s\S]*process \d+/,
     );
@@ -311,13 +311,13 @@ describe('pretrain refuses, in words,', () => {
   });
 
   test('a batch that does not fit into memory, and leaves no run behind', async () => {
-    const settings = [...SETTINGS.filter((s) => !s.startsWith('batch')), 'batch=1000000000'];
-    await refused(options('vast', { settings }), 'config', /memory[\s\S]*--set batch=\d+ fits/);
+    const config = { batch: 1e9 };
+    await refused(options('vast', { config }), 'config', /memory[\s\S]*--set batch=\d+ fits/);
     expect(existsSync(run('vast'))).toBe(false);
   });
 
   test('weights that are not there, and leaves no folder behind', async () => {
-    await refused(options('no-weights', { flags: { init: run('none') } }), 'input', /none/);
+    await refused(options('no-weights', { config: { init: run('none') } }), 'input', /none/);
     expect(existsSync(run('no-weights'))).toBe(false);
   });
 
@@ -347,7 +347,7 @@ describe('pretrain refuses, in words,', () => {
 
   test('a checkpoint of another network', async () => {
     cpSync(run('reference'), run('mixed'), { recursive: true });
-    await pretrain(options('wider', { settings: [...SETTINGS, 'network.width=3'] }));
+    await pretrain(options('wider', { config: { network: { width: 3 } } }));
     copyFileSync(checkpointPath(run('wider'), 'last'), checkpointPath(run('mixed'), 'last'));
     await refused(
       options('mixed', { resume: true }),
@@ -364,14 +364,13 @@ describe('pretrain refuses, in words,', () => {
   });
 
   test('to go on when the loss is no number any more; the last good checkpoint stands', async () => {
-    const settings = [
-      ...SETTINGS,
-      'optimizer.name=sgd',
-      'learningRate=1e30',
-      'network.norm.evalStatistics="batch"',
-    ];
+    const config = {
+      optimizer: { name: 'sgd' },
+      learningRate: 1e30,
+      network: { norm: { evalStatistics: 'batch' } },
+    } as const;
     await refused(
-      options('diverged', { settings }),
+      options('diverged', { config }),
       'training',
       /the training has diverged[\s\S]*learningRate/,
     );

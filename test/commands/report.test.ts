@@ -8,6 +8,7 @@ import { analysisParts } from '../../src/commands/analyse-run.js';
 import { pretrain } from '../../src/commands/pretrain.js';
 import { makeReport } from '../../src/commands/report.js';
 import { shownTiles } from '../../src/commands/shown-tiles.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { loadParts } from '../../src/data/proxies/parts2whole/part-batch.js';
 import { openTileStore, readTile, tilesOf } from '../../src/data/store/tiles.js';
 import { readSessions } from '../../src/execution/sessions.js';
@@ -33,7 +34,7 @@ beforeAll(async () => {
     'validation.every=10',
     'checkpoints.keepLogSpaced=4',
   ];
-  await pretrain({ data, out: run, settings, flags: { steps: 20 } });
+  await pretrain({ data, out: run, config: fromSettings(settings, { steps: 20 }) });
 });
 
 describe('a report', () => {

@@ -24,7 +24,7 @@ test('tiles of air are not shown where there are others, nor what is beyond the 
     const voxels = noise.voxels.map((hu, i) => (i % 32 < 16 ? (i % 2 ? 3000 : 9000) : hu));
     return { ...noise, voxels };
   });
-  const config = resolveConfig({ preset: 'tiny', settings: ['whole=16x8x8'] });
+  const config = resolveConfig({ preset: 'tiny', config: { whole: [16, 8, 8] } });
   const shown = shownTiles(openTileStore(folder), config, 4);
   expect(shown).toHaveLength(4);
   expect(shown.every((tile) => tile % 2 === 1)).toBe(true);

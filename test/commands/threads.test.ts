@@ -24,8 +24,8 @@ beforeAll(async () => {
 });
 
 test.each<[string, () => Promise<unknown>]>([
-  ['pretrain', () => pretrain({ data: at('tiles'), out, settings: ['whole=16x8x8'], flags: { threads } })],
-  ['finetune', () => finetune({ data: at('samples'), out, init: 'random', flags: { threads } })],
+  ['pretrain', () => pretrain({ data: at('tiles'), out, config: { whole: [16, 8, 8], threads } })],
+  ['finetune', () => finetune({ data: at('samples'), out, init: 'random', config: { threads } })],
   ['embed', () => embed({ model: 'none', input: [], out, threads })],
   ['analyze', () => analyze({ models: [{ path: 'a/b' }], data: at('tiles'), out, threads })],
 ])('%s refuses more threads than a machine can use, before it writes anything', async (_, run) => {

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfigFile } from '../../src/config/file.js';
 import { checkConfig, PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { keptSteps, validationInterval } from '../../src/train/plan.js';
 import { errorOf, temporaryFolder } from '../data/store/tiles-sample.js';
 
@@ -33,8 +34,7 @@ describe('a configuration', () => {
     const config = resolveConfig({
       preset: 'tiny',
       file: readConfigFile(file),
-      settings: ['batch=2', 'whole=16x16x8', 'steps=7'],
-      flags: { steps: 9, seed: undefined },
+      config: fromSettings(['batch=2', 'whole=16x16x8', 'steps=7'], { steps: 9, seed: undefined }),
     });
     expect(config).toMatchObject({
       batch: 2,
@@ -62,13 +62,15 @@ describe('a configuration', () => {
     ['checkpoints.keepLogSpaced=1e9', 'checkpoints.keepLogSpaced: expected at most 64, got 1000000000'],
     ['network.depth=3', 'network.depth: there is no such key'],
   ])('with %s is refused with what was given and what is expected', (setting, message) => {
-    const { message: said } = errorOf(() => resolveConfig({ preset: 'tiny', settings: [setting] }));
+    const { message: said } = errorOf(() =>
+      resolveConfig({ preset: 'tiny', config: fromSettings([setting]) }),
+    );
     expect(said).toContain(message);
   });
 
   test('does not keep more checkpoints than a disk could hold', () => {
     const settings = ['steps=1e12', 'checkpoints.keepEvery=1'];
-    const { message } = errorOf(() => resolveConfig({ preset: 'tiny', settings }));
+    const { message } = errorOf(() => resolveConfig({ preset: 'tiny', config: fromSettings(settings) }));
     expect(message).toMatch(/checkpoints\.keepEvery: too many[\s\S]*one every 1 steps of 1000000000000/);
   });
 
@@ -79,7 +81,7 @@ describe('a configuration', () => {
   });
 
   test('another optimiser replaces the options of the old one', () => {
-    const config = resolveConfig({ preset: 'tiny', settings: ['optimizer={"name":"sgd","momentum":0.8}'] });
+    const config = resolveConfig({ preset: 'tiny', config: { optimizer: { name: 'sgd', momentum: 0.8 } } });
     expect(config.optimizer).toEqual({ name: 'sgd', momentum: 0.8, weightDecay: 0 });
   });
 
@@ -93,7 +95,7 @@ describe('a configuration', () => {
     [['steps'], /key=value/],
     [['learningRate="fast"'], /learningRate/],
   ])('refuses %j', (settings, message) => {
-    expect(() => resolveConfig({ preset: 'tiny', settings })).toThrow(message);
+    expect(() => resolveConfig({ preset: 'tiny', config: fromSettings(settings) })).toThrow(message);
   });
 });
 

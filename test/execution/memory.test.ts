@@ -1,11 +1,13 @@
 import { describe, expect, test } from 'vitest';
 import { type Config, resolveConfig } from '../../src/config/pretraining.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { checkMemory } from '../../src/execution/memory.js';
 import { proxyWorkload } from '../../src/train/proxy.js';
 import { errorOf } from '../data/store/tiles-sample.js';
 
 const GB = 1e9;
-const configOf = (preset: Config['preset'], ...settings: string[]) => resolveConfig({ preset, settings });
+const configOf = (preset: Config['preset'], ...settings: string[]) =>
+  resolveConfig({ preset, config: fromSettings(settings) });
 const check = (config: Config, limit: number) =>
   checkMemory(proxyWorkload(config, config.whole), config, { provider: 'cpu' }, limit);
 const refusal = (config: Config, limit: number) => errorOf(() => check(config, limit)).message;

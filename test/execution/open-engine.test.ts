@@ -107,7 +107,7 @@ test('graphs for a GPU are made of standard operators, which the engine may rewr
   };
   expect(await blockedLayout(gpu)).toBeNull();
   expect(loaded).toEqual([]);
-  const config = resolveConfig({ preset: 'tiny', settings: ['network.width=16', 'batch=1'] });
+  const config = resolveConfig({ preset: 'tiny', config: { network: { width: 16 }, batch: 1 } });
   const session = await loadGraph(
     buildGraph('step', proxyWorkload(config, config.whole), config),
     config,

@@ -19,7 +19,7 @@ const engine: Engine = {
 };
 const config = resolveConfig({
   preset: 'tiny',
-  settings: ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=2'],
+  config: { whole: [16, 8, 8], network: { levels: 2, width: 2 }, batch: 2 },
 });
 const workload = proxyWorkload(config, config.whole);
 

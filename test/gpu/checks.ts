@@ -6,6 +6,7 @@ import { gpuForms, plainForms } from '../../graphs/forms/index.js';
 import { writePhantoms } from '../../src/commands/phantom.js';
 import { prepare } from '../../src/commands/prepare.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { readMetrics } from '../../src/runs/metrics.js';
 import type { Engine } from '../../src/runtime/engine.js';
 import type { Comparison } from '../graphs/models/golden.js';
@@ -48,7 +49,7 @@ export async function checkGradients(engine: Engine): Promise<Comparison[]> {
 const CURVE = ['batch=8', 'optimizer.name=sgd', 'learningRate=0.005', 'validation.every=50'];
 
 async function lossesOn(device: string, data: string, out: string, settings: readonly string[]) {
-  await pretrain({ data, out, preset: 'tiny', settings, flags: { device, steps: 50 } });
+  await pretrain({ data, out, preset: 'tiny', config: fromSettings(settings, { device, steps: 50 }) });
   return readMetrics(join(out, 'metrics.jsonl')).flatMap(({ loss }) =>
     typeof loss === 'number' ? [loss] : [],
   );

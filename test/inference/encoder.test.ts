@@ -24,7 +24,7 @@ const file = (name: string) => join(folder, name);
 
 /** An encoder with random weights and statistics, wide enough for every form. */
 function exported(inputType: 'float32' | 'int16'): Graph {
-  const config = resolveConfig({ preset: 'small', settings: ['whole=16x16x8'] });
+  const config = resolveConfig({ preset: 'small', config: { whole: [16, 16, 8] } });
   const weights = initialize(
     buildGraph('evaluation', proxyWorkload(config, config.whole), config).parameters,
     3,

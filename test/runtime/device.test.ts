@@ -13,13 +13,13 @@ test.each([
 
 test.each(['', 'gpu', 'cuda:', 'cuda:-1', 'cuda:x', 'CUDA', 'cuda:0,1'])('"%s" is no device', (text) => {
   expect(() => resolveDevice(text)).toThrow(/no such device[\s\S]*auto, cpu, cuda or cuda:N/);
-  expect(() => resolveConfig({ preset: 'tiny', flags: { device: text } })).toThrow(
+  expect(() => resolveConfig({ preset: 'tiny', config: { device: text } })).toThrow(
     /device: a device is auto/,
   );
 });
 
 test('a run remembers which GPU it began on, so that --device cuda and cuda:0 go on with it alike', () => {
-  const saved = (device: string) => resolveConfig({ preset: 'tiny', flags: { device } }).device;
+  const saved = (device: string) => resolveConfig({ preset: 'tiny', config: { device } }).device;
   expect(saved('cuda')).toBe(saved('cuda:0'));
   expect(saved('cuda:1')).not.toBe(saved('cuda'));
 });

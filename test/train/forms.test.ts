@@ -2,6 +2,7 @@ import { expect, test } from 'vitest';
 import { type FormTable, survey } from '../../graphs/forms/choice.js';
 import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { type Config, resolveConfig } from '../../src/config/pretraining.js';
+import { fromSettings } from '../../src/config/settings.js';
 import { blockedLayout } from '../../src/execution/blocked-layout.js';
 import { buildGraph } from '../../src/execution/models.js';
 import { nodeEngine } from '../../src/runtime/node.js';
@@ -21,7 +22,7 @@ const SETTINGS = [
 
 /** The losses of twelve steps, and all that they left behind. */
 async function train(forms: Config['forms']) {
-  const config = { ...resolveConfig({ preset: 'tiny', settings: SETTINGS }), forms };
+  const config = { ...resolveConfig({ preset: 'tiny', config: fromSettings(SETTINGS) }), forms };
   const stepper = await createStepper(proxyWorkload(config, config.whole), config, nodeEngine);
   const losses: number[] = [];
   for (let step = 1; step <= 12; step++) {
@@ -38,7 +39,7 @@ async function train(forms: Config['forms']) {
 
 /** A choice such as tuning might make: neighbours in different forms and layouts. */
 async function mixedForms(): Promise<FormTable> {
-  const config = resolveConfig({ preset: 'tiny', settings: SETTINGS });
+  const config = resolveConfig({ preset: 'tiny', config: fromSettings(SETTINGS) });
   const { graph } = buildGraph('step', proxyWorkload(config, config.whole), config);
   const { trials } = survey(graph, await blockedLayout(nodeEngine));
   const table = [...trials].map(([key, forms], i) => [key, [...forms.keys()][i % forms.size]!] as const);

@@ -6,10 +6,12 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
 import { createStepper, type Stepper } from '../../src/train/stepper.js';
 
-const SETTINGS = ['network.width=2', 'network.levels=2', 'whole=16x16x8', 'microBatch=2', 'threads=1'];
 const STEPS = 3;
 const configOf = (batch: number) =>
-  resolveConfig({ preset: 'tiny', settings: [...SETTINGS, `batch=${batch}`] });
+  resolveConfig({
+    preset: 'tiny',
+    config: { network: { width: 2, levels: 2 }, whole: [16, 16, 8], batch, microBatch: 2, threads: 1 },
+  });
 const together = configOf(4);
 const alone = configOf(2);
 const workload = proxyWorkload(together, together.whole);

@@ -14,7 +14,7 @@ const { preset, parts, threads } = JSON.parse(process.argv[2]!) as {
   parts: number;
   threads: number;
 };
-const config = resolveConfig({ preset, settings: ['batch=1', 'microBatch=1'] });
+const config = resolveConfig({ preset, config: { batch: 1, microBatch: 1 } });
 const g = new GraphBuilder('parts');
 g.output('part', parts2whole(g, proxyOptions(config, config.whole)).part);
 const model = portableModel(g.build());

@@ -1,5 +1,5 @@
 /** The runners that are this package: training steps on random tiles. */
-import { type PresetName, resolveConfig } from '../../config/pretraining.js';
+import { type Config, type PresetName, resolveConfig } from '../../config/pretraining.js';
 import { openEngine } from '../../execution/open-engine.js';
 import type { Device } from '../../runtime/device.js';
 import { batchFeeds, proxyWorkload } from '../../train/proxy.js';
@@ -12,11 +12,11 @@ const { preset, batch, threads, device, forms } = JSON.parse(process.argv[2]!) a
   batch: number;
   threads: number;
   device: Device;
-  forms: string;
+  forms: Config['forms'];
 };
 const config = resolveConfig({
   preset,
-  settings: [`batch=${batch}`, `microBatch=${batch}`, `threads=${threads}`, `forms=${forms}`],
+  config: { batch, microBatch: batch, threads, forms },
 });
 const engine = await openEngine(device).catch((error: Error) => unavailable(error.message));
 const stepper = await createStepper(proxyWorkload(config, config.whole), config, engine);

@@ -11,7 +11,7 @@ import { proxyWorkload } from '../../../src/train/proxy.js';
 import { noise, relativeError, runGraph } from '../run.js';
 
 const paper = (batch: number) => {
-  const config = resolveConfig({ preset: 'paper', flags: { batch, microBatch: batch } });
+  const config = resolveConfig({ preset: 'paper', config: { batch, microBatch: batch } });
   return stepGraph(proxyWorkload(config, config.whole)(batch), config).graph;
 };
 

@@ -54,7 +54,7 @@ describe('the training interface of ONNX Runtime', () => {
   const whole = [8, 8, 8] as const;
   const config = resolveConfig({
     preset: 'tiny',
-    settings: ['proxy=genesis', 'batch=4', 'network.width=2', 'network.levels=2', 'threads=1', 'forms=plain'],
+    config: { proxy: 'genesis', batch: 4, network: { width: 2, levels: 2 }, threads: 1, forms: 'plain' },
   });
   const task = restoration({ batch: 4, whole, network: config.network });
   const batch = (seed: number): Tensors => {
