@@ -1,6 +1,7 @@
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
 import { hideBin, Parser } from 'yargs/helpers';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
+import { TASK_ALIASES } from '../src/data/adapters/aliases.js';
 import { PROXIES } from '../src/data/proxies/names.js';
 import type { XYZ } from '../src/data/scan/volume.js';
 import { UserError } from '../src/errors.js';
@@ -125,6 +126,14 @@ export function parsePairs(where: string, texts: readonly string[]): Record<stri
     }),
   );
 }
+
+/** A target task by its name, or by that of its data set. */
+export const taskOption = <const Name extends string>(names: readonly Name[], describe: string) =>
+  ({
+    choices: names,
+    coerce: (name: string) => (TASK_ALIASES.get(name) ?? name) as Name,
+    describe: `${describe}; ${[...TASK_ALIASES].map(([alias, name]) => `${alias} is ${name}`).join(', ')}`,
+  }) as const satisfies Options;
 
 /** Where to run. */
 export const deviceOption = {

@@ -4,13 +4,13 @@ import { readConfigFile } from '../../src/config/file.js';
 import type { FinetuneConfig } from '../../src/config/finetuning.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
-import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
+import { command, configOptions, deviceOption, engineOption, onInterrupt, taskOption } from '../command.js';
 
 export default command({
   options: {
     data: { string: true, demandOption: true, describe: 'samples that `p2w prepare --task` made' },
     out: { string: true, demandOption: true, describe: 'folder of the trials' },
-    task: { choices: TASK_NAMES, describe: 'the task that the samples must be of' },
+    task: taskOption(TASK_NAMES, 'the task that the samples must be of'),
     init: {
       string: true,
       describe:

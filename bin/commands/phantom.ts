@@ -1,6 +1,6 @@
 import { writePhantoms } from '../../src/commands/phantom.js';
 import { PHANTOM_TASKS, writeTaskPhantoms } from '../../src/commands/phantom-task.js';
-import { command, parseSize } from '../command.js';
+import { command, parseSize, taskOption } from '../command.js';
 
 export default command({
   options: {
@@ -8,10 +8,10 @@ export default command({
     scans: { number: true, demandOption: true, describe: 'how many' },
     size: { string: true, default: '192x192x96', describe: 'voxels x×y×z' },
     seed: { number: true, default: 1, describe: 'another seed, other patients' },
-    task: {
-      choices: PHANTOM_TASKS,
-      describe: 'write the layout of a target task’s real data set instead, for prepare --task',
-    },
+    task: taskOption(
+      PHANTOM_TASKS,
+      'write the layout of a target task’s real data set instead, for prepare --task',
+    ),
     format: { choices: ['nii.gz', 'mhd'] as const, default: 'nii.gz' as const, describe: 'file format' },
   },
   examples: [

@@ -4,7 +4,15 @@ import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { NORMALISATIONS } from '../../src/data/scan/normalise.js';
 import { REJECTIONS } from '../../src/data/store/tiling.js';
 import { UserError } from '../../src/errors.js';
-import { command, type Output, parseNames, parsePairs, parseSize, parseTriple } from '../command.js';
+import {
+  command,
+  type Output,
+  parseNames,
+  parsePairs,
+  parseSize,
+  parseTriple,
+  taskOption,
+} from '../command.js';
 
 const tileOptions = {
   'z-border': { number: true, default: 0, describe: 'slices to leave out at both ends' },
@@ -24,7 +32,7 @@ const tileOptions = {
 } as const;
 
 const taskOptions = {
-  task: { choices: TASK_NAMES, describe: 'make labelled samples of a target task instead of tiles' },
+  task: taskOption(TASK_NAMES, 'make labelled samples of a target task instead of tiles'),
   spacing: {
     string: true,
     describe: 'with --task: mm between voxels, such as 1x1x1; the scans’ own without it',
