@@ -188,6 +188,6 @@ describe('analyze', () => {
       'wholes: this must be an integer of at least 2',
     );
     expect((await run('--model', at('tiles/manifest.json'))).code).toBe(1);
-    expect((await run('--model', model, '--name', 'a', 'b')).stderr).toContain('a name for each model');
+    expect((await run('--model', model, '--name', 'a', 'b')).stderr).toContain('each model needs a name');
   });
 });

@@ -130,7 +130,7 @@ describe('is refused', () => {
       ...['average', at('north'), at('south'), '--weights', '1,much', '--out', at('refused')],
     ]);
     expect(code).toBe(2);
-    expect(stderr).toContain('weights are numbers');
+    expect(stderr).toContain('weights must be numbers separated by commas');
   });
 
   test('for runs of another network or other images', async () => {

@@ -91,7 +91,7 @@ describe('p2w', () => {
   });
 
   test.each([
-    ['no command', [], /name a command/],
+    ['no command', [], /give a command/],
     ['an unknown command', ['train'], /Unknown/],
     ['an unknown flag', ['graph', '--presett', 'tiny'], /presett/],
     ['a missing flag', ['pretrain', '--data', 'x'], /out/],
@@ -122,7 +122,7 @@ describe('p2w', () => {
       ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
       /--processes: this must be an integer of at least 1/,
     ],
-    ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size is three integers/],
+    ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size must be three positive integers/],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
     [
       'an input that is not there',
