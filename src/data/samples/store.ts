@@ -100,11 +100,11 @@ export function checkPatients(
     .map(([patient, of]) => `${patient} (${[...of].join(', ')})`);
   if (torn.length === 0) return;
   throw new UserError('data', {
-    what: `${torn.length === 1 ? 'a patient is' : `${torn.length} patients are`} in two splits: scores would flatter`,
+    what: `${torn.length === 1 ? 'a patient is' : `${torn.length} patients are`} in two splits, which would inflate the scores`,
     where,
     got: torn.slice(0, 5).join('; ') + (torn.length > 5 ? '; …' : ''),
     expected: 'all samples of a patient in one split',
-    fix: 'mend the split, or leave it out to have one drawn by patients',
+    fix: 'fix the split, or remove it to have patients split at random',
   });
 }
 
@@ -118,7 +118,7 @@ function checkArray(path: string, header: Uint8Array, bytes: number): void {
       throw damagedSamples(path, `${found} bytes instead of ${header.length + bytes}`);
     const start = Buffer.alloc(header.length);
     readAt(path, start, 0);
-    if (!start.equals(header)) throw damagedSamples(path, 'the header of another array');
+    if (!start.equals(header)) throw damagedSamples(path, 'the header of a different array');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw damagedSamples(path, 'no such file');
     throw fromSystemError(error, path);
@@ -163,7 +163,7 @@ export function readSample({ folder, manifest, counts }: SampleStore, sample: Sa
   const content = { image, mask };
   if (sampleHash(content) === sample.sha256) return content;
   throw new UserError('data', {
-    what: `sample ${id} is not as it was written: it changed after prepare`,
+    what: `sample ${id} has changed since it was prepared`,
     where: imagePath(folder, shard),
     fix: PREPARE_SAMPLES_AGAIN,
   });

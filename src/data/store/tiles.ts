@@ -70,7 +70,7 @@ export function checkShard(folder: string, scan: TiledScan, size: XYZ): void {
     if (bytes !== expected) throw damaged(path, `${bytes} bytes instead of ${expected}`);
     const found = Buffer.alloc(header.length);
     readAt(path, found, 0);
-    if (!found.equals(header)) throw damaged(path, 'the header of another array');
+    if (!found.equals(header)) throw damaged(path, 'the header of a different array');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw damaged(path, 'no such file');
     throw fromSystemError(error, path);
@@ -113,7 +113,7 @@ export function readTile(
   }
   if (sha256(bytes) !== scan.tiles[index]!.sha256) {
     throw new UserError('data', {
-      what: `tile ${index} of scan ${scan.id} is not as it was written: tiles changed after prepare`,
+      what: `tile ${index} of scan ${scan.id} has changed since it was prepared`,
       where: path,
       fix: PREPARE_AGAIN,
     });
