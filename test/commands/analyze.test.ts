@@ -60,7 +60,7 @@ describe('maps of features', () => {
     for (let i = 1; i < 90; i++) expect(distance(components, 0, i)).toBeCloseTo(distance(points, 0, i), 8);
     const deviation = (axis: number) => Math.hypot(...components.map((row) => row[axis]!));
     for (let axis = 1; axis < 12; axis++) expect(deviation(axis)).toBeLessThanOrEqual(deviation(axis - 1));
-    expect(() => principalComponents([[1, Number.NaN]])).toThrow('a feature is no number');
+    expect(() => principalComponents([[1, Number.NaN]])).toThrow('a feature is not a finite number');
   });
 });
 

@@ -129,7 +129,7 @@ describe('p2w', () => {
       ['prepare', '--input', '/no/such/scan.mhd', '--out', 'x'],
       /no\/such\/scan\.mhd/,
     ],
-    ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /holds no run/],
+    ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /does not contain a run/],
   ])('%s is one clear message on stderr, and an exit code', async (_, args, message) => {
     const { code, stdout, stderr } = await p2w(args, folder);
     expect([1, 2]).toContain(code);
