@@ -76,14 +76,14 @@ function refuseMisread(options: Record<string, Options>): void {
       .join(' and ');
     const refuse = (what: string) =>
       new UserError('usage', { what, where: `--${name}`, got: got || 'nothing' });
-    if (values.length > 1 && !array) throw refuse('this option takes one value');
+    if (values.length > 1 && !array) throw refuse('this option takes only one value');
     if (isSwitch && values.some((value) => !/^(true|false)?$/.test(String(value))))
-      throw refuse('this option takes no value: it is given or left out');
+      throw refuse('this option takes no value');
     if (isSwitch) continue;
     if (values.length === 0 || values.some((value) => typeof value !== 'string' || value === ''))
-      throw refuse('this option takes a value');
+      throw refuse('this option needs a value');
     if (number && values.some((value) => Number.isNaN(Number(value))))
-      throw refuse('this option takes a number');
+      throw refuse('this option must be a number');
   }
 }
 
@@ -92,10 +92,10 @@ export function parseTriple(where: string, text: string): XYZ {
   const values = text.split(/[x×]/).map(Number);
   if (values.length !== 3 || values.some((value) => !(value > 0 && Number.isFinite(value))))
     throw new UserError('usage', {
-      what: 'this is three numbers, x×y×z',
+      what: 'this must be three numbers, x×y×z',
       where,
       got: text,
-      expected: 'such as 1x1x2.5',
+      expected: 'for example 1x1x2.5',
     });
   return values as unknown as XYZ;
 }
@@ -105,10 +105,10 @@ export function parseSize(text: string, where = '--size'): XYZ {
   const sizes = text.split(/[x×]/).map(Number);
   if (sizes.length !== 3 || sizes.some((size) => !Number.isSafeInteger(size) || size < 1))
     throw new UserError('usage', {
-      what: 'a size is three integers above 0, x×y×z',
+      what: 'a size must be three positive integers, x×y×z',
       where,
       got: text,
-      expected: 'such as 128x128x64',
+      expected: 'for example 128x128x64',
     });
   return sizes as unknown as XYZ;
 }
@@ -122,7 +122,7 @@ export function parsePairs(where: string, texts: readonly string[]): Record<stri
     texts.map((text) => {
       const at = text.indexOf('=');
       if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
-      throw new UserError('usage', { what: 'this is written name=value', where, got: text });
+      throw new UserError('usage', { what: 'this must be written as name=value', where, got: text });
     }),
   );
 }
@@ -154,7 +154,7 @@ export function onInterrupt(): () => boolean {
   const handle = () => {
     if (asked) process.exit(130);
     asked = true;
-    tell('\nfinishing the step, then saving (Ctrl-C again to quit at once)');
+    tell('\nfinishing the step, then saving (press Ctrl-C again to quit immediately)');
   };
   process.on('SIGINT', handle);
   process.on('SIGTERM', handle);
@@ -166,18 +166,18 @@ export const configOptions = {
   preset: {
     choices: PRESET_NAMES,
     describe:
-      'size of network and images: tiny 32x32x16 w8, small 64x64x32 w16, genesis 64x64x32 w32, paper 128x128x64 w32',
+      'size of the network and its images: tiny 32x32x16 w8, small 64x64x32 w16, genesis 64x64x32 w32, paper 128x128x64 w32',
   },
   proxy: {
     choices: PROXIES,
     describe:
-      'what to train for: parts2whole redraws wholes from parts (default), genesis restores corrupted wholes',
+      'proxy task: parts2whole reconstructs full images (wholes) from crops (parts) (default), genesis restores corrupted wholes',
   },
-  config: { string: true, describe: 'JSON file with some of the keys of a run’s config.json' },
+  config: { string: true, describe: 'JSON file with any of the keys of a run’s config.json' },
   set: {
     string: true,
     array: true,
     default: [] as string[],
-    describe: 'one key of the configuration: --set network.width=16',
+    describe: 'set a key of the configuration: --set network.width=16',
   },
 } as const satisfies Record<string, Options>;

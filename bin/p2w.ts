@@ -18,7 +18,7 @@ function report(error: unknown, json: boolean): number {
     return exitCodeOf(error);
   }
   const text = error instanceof Error ? (process.env.P2W_DEBUG ? error.stack : error.message) : String(error);
-  tell(`p2w: internal error, please report it: ${text}\n(set P2W_DEBUG=1 for where it happened)`);
+  tell(`p2w: internal error, please report it: ${text}\n(set P2W_DEBUG=1 to see where it happened)`);
   if (json) say(JSON.stringify({ error: { kind: 'internal', what: String(text) } }));
   return 70;
 }
@@ -56,14 +56,14 @@ const parser = yargs(hideBin(process.argv))
     default: false,
     describe: 'print one JSON object as the last line of stdout',
   })
-  .demandCommand(1, 'name a command; `p2w --help` lists them')
+  .demandCommand(1, 'give a command; `p2w --help` lists them')
   .strict()
   .wrap(Math.min(110, process.stdout.columns ?? 110))
   .version(version)
-  .epilogue('For research. Not a medical device.')
+  .epilogue('For research use only. Not a medical device.')
   .exitProcess(false)
   .fail((message, error) => {
-    throw error ?? new UserError('usage', { what: message, fix: 'p2w <command> --help shows the options' });
+    throw error ?? new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' });
   });
 
 try {

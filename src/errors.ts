@@ -22,7 +22,7 @@ export interface ErrorFacts {
 }
 
 /**
- * An error that is meant to be read by a user: what, where, got, expected, how to mend it.
+ * An error that is meant to be read by a user: what, where, got, expected, how to fix it.
  * Anything else that reaches the command line is a defect of this program.
  */
 export class UserError extends Error {
@@ -58,15 +58,15 @@ export function abridged(names: readonly string[]): string {
 
 const SYSTEM_MESSAGES: Readonly<Record<string, { what: string; fix?: string }>> = {
   ENOSPC: { what: 'the disk is full', fix: 'free some space and run the same command again' },
-  EDQUOT: { what: 'the disk quota is used up', fix: 'free some space and run the same command again' },
-  EROFS: { what: 'the file system is read-only', fix: 'choose a folder that can be written' },
-  EACCES: { what: 'permission denied', fix: 'check who owns the path' },
-  EPERM: { what: 'not permitted', fix: 'check who owns the path' },
+  EDQUOT: { what: 'the disk quota is exceeded', fix: 'free some space and run the same command again' },
+  EROFS: { what: 'the file system is read-only', fix: 'choose a writable folder' },
+  EACCES: { what: 'permission denied', fix: 'check the owner and the permissions of the path' },
+  EPERM: { what: 'not permitted', fix: 'check the owner and the permissions of the path' },
   ENOENT: { what: 'no such file or folder' },
-  EEXIST: { what: 'something else has this name already', fix: 'choose another path' },
-  ENOTDIR: { what: 'a part of the path is a file, not a folder' },
+  EEXIST: { what: 'a file or folder with this name already exists', fix: 'choose another path' },
+  ENOTDIR: { what: 'part of the path is a file, not a folder' },
   EISDIR: { what: 'this is a folder, not a file' },
-  ELOOP: { what: 'symbolic links go round in a circle' },
+  ELOOP: { what: 'the symbolic links form a loop' },
   ENAMETOOLONG: { what: 'the name is too long for this file system', fix: 'shorten it' },
   EMFILE: { what: 'too many open files', fix: 'raise `ulimit -n`' },
   EIO: { what: 'the disk reported an input/output error' },

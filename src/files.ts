@@ -49,9 +49,9 @@ export function makeFolder(path: string, below?: string): void {
 
 const vanished = (path: string, cause?: unknown) =>
   new UserError('disk', {
-    what: 'this is not there: it never was, or has been deleted or moved while it was written to',
+    what: 'this does not exist: it never did, or it was deleted or moved while being written to',
     where: path,
-    fix: 'leave it in its place, and give the command again',
+    fix: 'leave it in place and run the command again',
     cause,
   });
 

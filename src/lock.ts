@@ -82,7 +82,10 @@ function inUse(folder: string, path: string, holder: Holder | 'starting'): UserE
   return new UserError('run', {
     ...facts,
     got: `${purpose}, process ${pid} on ${host}, since ${since}`,
-    fix: host === hostname() ? 'wait for it to end, or stop it' : `if it has ended, delete ${path}`,
+    fix:
+      host === hostname()
+        ? 'wait for it to finish, or stop it'
+        : `if it is no longer running, delete ${path}`,
   });
 }
 
@@ -111,7 +114,11 @@ function take(folder: string, path: string, holder: Holder): void {
     const other = holderOf(path);
     if (typeof other === 'object' || other === 'starting') throw inUse(folder, path, other);
     if (attempt === MOST_ATTEMPTS)
-      throw new UserError('run', { what: 'this is in the way of a lock', where: path, fix: 'delete it' });
+      throw new UserError('run', {
+        what: 'this file or folder is where the lock file must be',
+        where: path,
+        fix: 'delete it',
+      });
     // A dead lock is removed under a lock of its own, after a second look: else one of two that saw it dead
     // could remove the new lock of the other.
     const takeover = `${path}.takeover`;

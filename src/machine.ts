@@ -45,10 +45,10 @@ export function checkThreads(where: string, threads: number, least: 0 | 1): void
   const most = mostThreads();
   if (Number.isSafeInteger(threads) && threads >= least && threads <= most) return;
   throw new UserError('usage', {
-    what: 'this many threads are of no use on this machine',
+    what: 'too many threads for this machine',
     where,
     got: String(threads),
-    expected: `${least} to ${most}, four a core${least === 0 ? '; 0 is one a core' : ''}`,
+    expected: `${least} to ${most}, four per core${least === 0 ? '; 0 means one per core' : ''}`,
   });
 }
 

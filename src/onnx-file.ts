@@ -17,7 +17,7 @@ function checkExternal(model: string, { name, location: { file, offset, length }
   const path = join(folder, file);
   const outside = (got: string) =>
     new UserError('input', {
-      what: `tensor "${name}" lies outside the model's folder`,
+      what: `tensor "${name}" is stored outside the model's folder`,
       where: model,
       got,
       expected: 'a file in that folder or below it',
@@ -30,7 +30,7 @@ function checkExternal(model: string, { name, location: { file, offset, length }
     const stat = statSync(real);
     if (!stat.isFile())
       throw new UserError('input', {
-        what: `tensor "${name}" lies in ${file}, which is no file`,
+        what: `tensor "${name}" is stored in ${file}, which is not a file`,
         where: model,
       });
     size = stat.size;
@@ -39,10 +39,10 @@ function checkExternal(model: string, { name, location: { file, offset, length }
   }
   if (offset + length > size)
     throw new UserError('input', {
-      what: `tensor "${name}" lies beyond the end of ${file}`,
+      what: `tensor "${name}" is beyond the end of ${file}`,
       where: model,
       got: `bytes ${offset} to ${offset + length} of ${size}`,
-      fix: `${basename(file)} may be of another model, or cut off: copy both files again`,
+      fix: `${basename(file)} may belong to another model or be truncated: copy both files again`,
     });
 }
 

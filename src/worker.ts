@@ -90,7 +90,7 @@ export function startThreads<Request, Answer>(
         dispatch();
       }),
     async close() {
-      end(new Error('the threads are closed'));
+      end(new Error('the threads have been closed'));
       await Promise.all(threads.map((thread) => thread.terminate()));
     },
   };
@@ -98,7 +98,7 @@ export function startThreads<Request, Answer>(
 
 const threadDied = (got: string, where: string | undefined, cause?: Error) =>
   new UserError('data', {
-    what: 'a thread that reads data has died',
+    what: 'a data-loading thread died',
     ...(where !== undefined && { where }),
     got,
     fix: 'free some memory, or use fewer threads (`workers`)',

@@ -29,7 +29,7 @@ describe('an atomic file', () => {
     const file = new AtomicFile(at('deleted', 'file'));
     file.write(Buffer.from('content'));
     rmSync(at('deleted'), { recursive: true });
-    expect(errorOf(() => file.commit()).message).toMatch(/deleted: this is not there/);
+    expect(errorOf(() => file.commit()).message).toMatch(/deleted: this does not exist/);
     expect(existsSync(at('deleted'))).toBe(false);
   });
 
@@ -55,15 +55,17 @@ describe('makeFolder', () => {
 
   test('makes none below a store that has been deleted', () => {
     expect(errorOf(() => makeFolder(at('store', 'shards', 'x'), at('store'))).message).toMatch(
-      /store: this is not there/,
+      /store: this does not exist/,
     );
     expect(existsSync(at('store'))).toBe(false);
   });
 
   test('says what stands in its way: a file, a read-only file system', (context) => {
     writeFileSync(at('file'), '');
-    expect(errorOf(() => makeFolder(at('file'))).message).toMatch(/something else has this name already/);
-    expect(errorOf(() => makeFolder(at('file', 'x'))).message).toMatch(/a part of the path is a file/);
+    expect(errorOf(() => makeFolder(at('file'))).message).toMatch(
+      /a file or folder with this name already exists/,
+    );
+    expect(errorOf(() => makeFolder(at('file', 'x'))).message).toMatch(/part of the path is a file/);
     mkdirSync(at('disk'));
     try {
       execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', at('disk')], { stdio: 'pipe' });

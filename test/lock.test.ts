@@ -103,7 +103,7 @@ describe('a lock', () => {
     const folder = lockedFolder({ host: 'elsewhere', pid: deadPid() });
     const { message } = errorOf(() => acquireLock(folder, 'report'));
     expect(message).toContain('on elsewhere');
-    expect(message).toContain(`if it has ended, delete ${join(folder, '.lock')}`);
+    expect(message).toContain(`if it is no longer running, delete ${join(folder, '.lock')}`);
   });
 
   test('that cannot be read is being written at first, and void later', () => {
@@ -151,7 +151,7 @@ describe('a lock', () => {
     const folder = newFolder();
     symlinkSync(join(folder, 'nowhere'), join(folder, '.lock'));
     expect(errorOf(() => acquireLock(folder, 'x')).message).toMatch(
-      /\.lock: this is in the way[\s\S]*delete/,
+      /\.lock: this file or folder is where the lock file must be[\s\S]*delete/,
     );
   });
 });

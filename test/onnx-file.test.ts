@@ -42,9 +42,9 @@ describe('a model whose tensors lie in files beside it', () => {
       'has 1000000000000000000 bytes',
     ],
     ['with a length of −5', { location: 'weights.bin', length: '-5' }, 'has -5 bytes'],
-    ['beyond the end', { location: 'weights.bin', offset: '56' }, 'lies beyond the end of weights.bin'],
-    ['at an offset of 10^15', { location: 'weights.bin', offset: '1000000000000000' }, 'lies beyond the end'],
-    ['in a folder', { location: 'sub' }, 'lies in sub, which is no file'],
+    ['beyond the end', { location: 'weights.bin', offset: '56' }, 'is beyond the end of weights.bin'],
+    ['at an offset of 10^15', { location: 'weights.bin', offset: '1000000000000000' }, 'is beyond the end'],
+    ['in a folder', { location: 'sub' }, 'is stored in sub, which is not a file'],
     ['above the model', { location: '../secret.bin' }, "outside the model's folder"],
     ['above it by a detour', { location: 'sub/../../secret.bin' }, "outside the model's folder"],
     ['at a path of the whole system', { location: join(root, 'secret.bin') }, "outside the model's folder"],
@@ -69,7 +69,7 @@ describe('a model whose tensors lie in files beside it', () => {
   test('that claims gigabytes is refused where they are not there, and takes no memory where they are', async () => {
     const path = modelWith({ location: 'large.bin', length: '2500000000' }, [625, 1_000_000]);
     writeFileSync(join(folder, 'large.bin'), new Uint8Array(8));
-    await expect(inspect(path)).rejects.toThrow('lies beyond the end of large.bin');
+    await expect(inspect(path)).rejects.toThrow('is beyond the end of large.bin');
     truncateSync(join(folder, 'large.bin'), 2_500_000_000);
     const before = process.memoryUsage().rss;
     const { facts } = await inspect(path);
@@ -80,7 +80,7 @@ describe('a model whose tensors lie in files beside it', () => {
   test('gives no features, and says how to make one file of it', async () => {
     const path = modelWith({ location: 'weights.bin' });
     await expect(externalFeatures(path, undefined as never, nodeEngine, 1)).rejects.toThrow(
-      /another file[\s\S]*weights\.bin[\s\S]*one file/,
+      /a separate file[\s\S]*weights\.bin[\s\S]*one file/,
     );
   });
 });

@@ -8,22 +8,26 @@ export default command({
       string: true,
       array: true,
       demandOption: true,
-      describe: 'encoders, as `p2w export` writes them',
+      describe: 'ONNX encoders, such as those from `p2w export`',
     },
     name: {
       string: true,
       array: true,
       default: [] as string[],
-      describe: 'a name for each; its folder’s without it',
+      describe: 'name of each encoder; by default the name of its folder',
     },
-    data: { string: true, demandOption: true, describe: 'tiles, whose validation wholes are taken' },
+    data: {
+      string: true,
+      demandOption: true,
+      describe: 'tile store; its validation wholes (full images) are analysed',
+    },
     out: { string: true, demandOption: true, describe: 'folder for the results' },
-    wholes: { number: true, default: 10, describe: 'wholes in the maps' },
-    parts: { number: true, default: 200, describe: 'parts of each' },
-    'pair-wholes': { number: true, default: 64, describe: 'wholes that pairs are drawn from at most' },
-    'pair-parts': { number: true, default: 24, describe: 'parts of each' },
-    seed: { number: true, default: 1, describe: 'of wholes and parts' },
-    threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
+    wholes: { number: true, default: 10, describe: 'number of wholes in the maps' },
+    parts: { number: true, default: 200, describe: 'parts (crops) of each' },
+    'pair-wholes': { number: true, default: 64, describe: 'maximum number of wholes to draw pairs from' },
+    'pair-parts': { number: true, default: 24, describe: 'parts of each of these' },
+    seed: { number: true, default: 1, describe: 'seed for choosing wholes and parts' },
+    threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
     device: deviceOption,
   },
   examples: [
@@ -36,7 +40,7 @@ export default command({
   run: async (args, reporter) => {
     if (args.name.length > 0 && args.name.length !== args.model.length)
       throw new UserError('usage', {
-        what: 'there must be a name for each model',
+        what: 'each model needs a name',
         where: '--name',
         got: `${args.name.length} for ${args.model.length}`,
       });

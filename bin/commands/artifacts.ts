@@ -11,42 +11,54 @@ const ACTIONS = ['write', 'import'] as const;
 export default command({
   positionals: { action: { choices: ACTIONS, default: 'write' as const, describe: 'what to do' } },
   options: {
-    run: { string: true, describe: 'a pre-training run, or a trial of a fine-tuning, to go on from' },
-    preset: { ...configOptions.preset, describe: 'untrained weights for a network of this size instead' },
-    task: { choices: ARTIFACT_TASKS, describe: 'what to train for: that of the run, or pretrain' },
-    classes: { string: true, describe: 'of a new target task: no,yes to classify, inside to segment' },
-    channels: { number: true, describe: 'of a new target task: channels of an image, 1' },
-    size: { string: true, describe: 'of a new target task: voxels x×y×z, those of the wholes' },
-    optimizer: { choices: ['adamw', 'sgd'] as const, describe: 'the run’s, with Adam as AdamW' },
+    run: { string: true, describe: 'pre-training run or fine-tuning trial to start from' },
+    preset: { ...configOptions.preset, describe: 'start from an untrained network of this size instead' },
+    task: {
+      choices: ARTIFACT_TASKS,
+      describe: 'what to train for; by default the task of the run, or pretrain',
+    },
+    classes: {
+      string: true,
+      describe: 'class names of a new target task; default no,yes to classify, inside to segment',
+    },
+    channels: { number: true, describe: 'image channels of a new target task; default 1' },
+    size: {
+      string: true,
+      describe: 'image size of a new target task in voxels, x×y×z; default: size of the wholes',
+    },
+    optimizer: {
+      choices: ['adamw', 'sgd'] as const,
+      describe: 'optimiser; by default the run’s, with AdamW for Adam',
+    },
     schedule: {
       choices: ['constant', 'linear'] as const,
       default: 'constant' as const,
-      describe: 'of the learning rate; linear falls to 0 at --steps',
+      describe: 'learning-rate schedule; linear falls to 0 at --steps',
     },
-    warmup: { number: true, describe: 'updates over which the learning rate rises' },
-    steps: { number: true, describe: 'updates at which a linear schedule ends' },
+    warmup: { number: true, describe: 'updates over which the learning rate ramps up' },
+    steps: { number: true, describe: 'update at which a linear schedule ends' },
     config: configOptions.config,
     set: configOptions.set,
-    artifacts: { string: true, describe: 'import: the folder that was written' },
-    checkpoint: { string: true, describe: 'import: what the training has saved' },
-    out: { string: true, demandOption: true, describe: 'folder to write into' },
+    artifacts: { string: true, describe: 'import: folder written by `p2w artifacts`' },
+    checkpoint: { string: true, describe: 'import: checkpoint saved by the training' },
+    out: { string: true, demandOption: true, describe: 'output folder' },
   },
   examples: [
-    ['$0 artifacts --preset tiny --out artifacts/tiny', 'training_model.onnx and the others, untrained'],
+    ['$0 artifacts --preset tiny --out artifacts/tiny', 'training_model.onnx and the other files, untrained'],
     [
       '$0 artifacts --run runs/first --task classify --classes benign,malignant --out artifacts/target',
       'a classifier on a pre-trained encoder',
     ],
     [
       '$0 artifacts import --artifacts artifacts/tiny --checkpoint trained --out runs/back',
-      'bring weights back',
+      'import trained weights',
     ],
   ],
   run: async (args) => {
     if (args.action === 'import') {
       if (!args.artifacts)
         throw new UserError('usage', {
-          what: 'name the folder that `p2w artifacts` wrote',
+          what: 'give the folder that `p2w artifacts` wrote',
           where: '--artifacts',
         });
       const summary = await importArtifacts({
@@ -58,9 +70,9 @@ export default command({
     }
     if (args.schedule === 'linear' && args.steps === undefined)
       throw new UserError('usage', {
-        what: 'a linear schedule ends at some update',
+        what: 'a linear schedule needs a last update',
         where: '--steps',
-        expected: 'how many updates there will be',
+        expected: 'the total number of updates',
       });
     const summary = await writeArtifacts({
       ...(args.run ? { run: args.run } : {}),

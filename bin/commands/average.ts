@@ -9,29 +9,29 @@ function parseWeights(text: string): number[] {
     const weight = part === '' ? Number.NaN : Number(part);
     if (!Number.isNaN(weight)) return weight;
     throw new UserError('usage', {
-      what: 'weights are numbers, with commas between them',
+      what: 'weights must be numbers separated by commas',
       where: '--weights',
       got: text,
-      expected: 'such as 120,80',
+      expected: 'for example 120,80',
     });
   });
 }
 
 export default command({
   positionals: {
-    runs: { type: 'string', array: true, demandOption: true, describe: 'folders of runs' },
+    runs: { type: 'string', array: true, demandOption: true, describe: 'run folders' },
   },
   options: {
-    checkpoint: { string: true, default: 'last', describe: 'of each run: last, best, or a step' },
+    checkpoint: { string: true, default: 'last', describe: 'checkpoint of each run: last, best or a step' },
     weights: {
       string: true,
-      describe: 'how much each run counts, such as 120,80; by default its training samples',
+      describe: 'weight of each run, for example 120,80; by default its number of training samples',
     },
-    out: { string: true, demandOption: true, describe: 'folder of the run that is made' },
+    out: { string: true, demandOption: true, describe: 'folder of the new run' },
   },
   examples: [
-    ['$0 average runs/north runs/south --out runs/round-1', 'by the number of training samples'],
-    ['$0 average runs/north runs/south --weights 1,1 --out runs/mean', 'both alike'],
+    ['$0 average runs/north runs/south --out runs/round-1', 'weighted by the number of training samples'],
+    ['$0 average runs/north runs/south --weights 1,1 --out runs/mean', 'equally weighted'],
   ],
   run: async (args) => {
     const summary = await run({

@@ -3,7 +3,7 @@ import { command } from '../command.js';
 
 export default command({
   options: {
-    out: { string: true, default: 'artifacts/demo', describe: 'folder to write into; emptied first' },
+    out: { string: true, default: 'artifacts/demo', describe: 'output folder; emptied first' },
   },
   examples: [['$0 demo', 'about 3 minutes on 2 cores']],
   run: async ({ out }, reporter) => {

@@ -3,7 +3,7 @@ import { command } from '../command.js';
 
 export default command({
   options: {},
-  examples: [['$0 doctor', 'Node.js, processor, ONNX Runtime and its providers, memory, disk']],
+  examples: [['$0 doctor', 'check Node.js, CPU, ONNX Runtime and its providers, memory, disk']],
   run: async () => {
     const report = await run();
     return { text: formatDoctor(report), json: report, exitCode: report.ok ? 0 : 1 };

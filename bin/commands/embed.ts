@@ -13,11 +13,12 @@ export default command({
     out: { string: true, demandOption: true, describe: 'FILE.npy, FILE.jsonl or FILE.parquet' },
     per: {
       choices: ['scan', 'tile'] as const,
-      describe: 'a vector a scan (mean over its tiles; default for scans) or a tile',
+      describe: 'one vector per scan (mean over its tiles; default for scans) or per tile',
     },
     size: {
       string: true,
-      describe: 'x×y×z of the tiles that scans are cut into; what the model was trained on without it',
+      describe:
+        'size of the tiles that scans are cut into, x×y×z; default: the size the model was trained on',
     },
     device: deviceOption,
     threads: { number: true, default: 0, describe: 'threads of ONNX Runtime; 0 is one a core' },

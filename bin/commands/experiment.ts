@@ -4,7 +4,7 @@ import { command, onInterrupt } from '../command.js';
 
 export default command({
   positionals: {
-    name: { choices: EXPERIMENTS, demandOption: true, describe: 'a table or figure of the paper' },
+    name: { choices: EXPERIMENTS, demandOption: true, describe: 'table or figure of the paper' },
   },
   options: {
     config: {
@@ -12,8 +12,12 @@ export default command({
       demandOption: true,
       describe: 'JSON: tiles, targets, trials; see docs/experiments.md',
     },
-    out: { string: true, demandOption: true, describe: 'folder of all runs; what is done there stays done' },
-    processes: { number: true, default: 1, describe: 'trainings at once' },
+    out: {
+      string: true,
+      demandOption: true,
+      describe: 'folder for all runs; finished jobs in it are not repeated',
+    },
+    processes: { number: true, default: 1, describe: 'training runs at the same time' },
   },
   examples: [
     ['$0 experiment table1 --config study.json --out study', 'random, Models Genesis and Parts2Whole'],
@@ -27,7 +31,7 @@ export default command({
     });
     if (!result)
       return {
-        text: 'interrupted; the same command goes on',
+        text: 'interrupted; run the same command again to continue',
         json: { name, interrupted: true },
         exitCode: 130,
       };

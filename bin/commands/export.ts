@@ -6,19 +6,20 @@ import { command } from '../command.js';
 
 export default command({
   options: {
-    run: { string: true, demandOption: true, describe: 'folder of a run' },
-    checkpoint: { string: true, default: 'best', describe: 'best, last, or the step of a kept checkpoint' },
+    run: { string: true, demandOption: true, describe: 'run folder' },
+    checkpoint: { string: true, default: 'best', describe: 'best, last, or the step of a saved checkpoint' },
     what: {
       choices: ['encoder', 'autoencoder'] as const,
       default: 'encoder' as const,
-      describe: 'what to export of a pre-training; a fine-tuning has its classifier or segmenter',
+      describe:
+        'what to export from a pre-training run; a fine-tuning run exports its classifier or segmenter',
     },
     'input-type': {
       choices: ['float32', 'int16'] as const,
-      describe: 'element type of the HU: float32 by default; of a fine-tuning that of its samples',
+      describe: 'element type of the input; default float32, or for a fine-tuning run that of its samples',
     },
-    license: { string: true, describe: 'licence of the weights, for metadata and model card' },
-    out: { string: true, demandOption: true, describe: 'folder to write into' },
+    license: { string: true, describe: 'licence of the weights, for the metadata and the model card' },
+    out: { string: true, demandOption: true, describe: 'output folder' },
     overwrite: { boolean: true, default: false, describe: 'replace the export of another run in --out' },
   },
   examples: [
@@ -45,9 +46,7 @@ export default command({
     const summary = await exportModel({ ...options, what: args.what });
     const text = [
       `wrote ${summary.model}, ${summary.weights} and ${summary.card} from step ${summary.step}`,
-      ...(summary.step === 0
-        ? ['this is the untrained network: no validation was better than its own yet']
-        : []),
+      ...(summary.step === 0 ? ['this is the untrained network: no validation has improved on it yet'] : []),
       `checked: features within ${summary.featureError.toExponential(1)} (relative) of the training network's`,
     ].join('\n');
     return { text, json: summary };

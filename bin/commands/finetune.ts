@@ -8,51 +8,52 @@ import { command, configOptions, deviceOption, engineOption, onInterrupt, taskOp
 
 export default command({
   options: {
-    data: { string: true, demandOption: true, describe: 'samples that `p2w prepare --task` made' },
-    out: { string: true, demandOption: true, describe: 'folder of the trials' },
-    task: taskOption(TASK_NAMES, 'the task that the samples must be of'),
+    data: { string: true, demandOption: true, describe: 'sample store from `p2w prepare --task`' },
+    out: { string: true, demandOption: true, describe: 'folder for the trials' },
+    task: taskOption(TASK_NAMES, 'check that the samples belong to this task'),
     init: {
       string: true,
       describe:
-        'where weights come from: random (default), the folder of a run, .safetensors, .npz, or an .onnx encoder, frozen',
+        'initial weights: random (default), a run folder, .safetensors, .npz, or an .onnx encoder, which stays frozen',
     },
-    checkpoint: { string: true, describe: 'of the run in --init: best (default), last or a step' },
+    checkpoint: { string: true, describe: 'checkpoint of the run in --init: best (default), last or a step' },
     load: {
       string: true,
-      describe: 'parts to load: encoder (default), or encoder,decoder for segmentation',
+      describe: 'what to load: encoder (default), or encoder,decoder for segmentation',
     },
-    partial: { boolean: true, describe: 'load what fits, and leave the rest as it is' },
-    freeze: { boolean: true, describe: 'the encoder stays as it was loaded' },
+    partial: { boolean: true, describe: 'load what fits and leave the rest as initialised' },
+    freeze: { boolean: true, describe: 'do not train the encoder' },
     'linear-probe': {
       boolean: true,
       default: false,
-      describe: 'a frozen encoder and one linear layer',
+      describe: 'train one linear layer on a frozen encoder',
     },
     balance: {
       choices: ['none', 'weights', 'sampling'] as const,
-      describe: 'for classes of different size: weights in the loss, or as many samples of each',
+      describe: 'for imbalanced classes: weights in the loss, or equal sampling of the classes',
     },
     fraction: {
       number: true,
-      describe: 'share of the training samples to use, all of a patient’s samples or none',
+      describe:
+        'fraction of the training samples to use; a patient’s samples are used together or not at all',
     },
-    trials: { number: true, default: 1, describe: 'how often to train, each time with the next seed' },
+    trials: { number: true, default: 1, describe: 'number of training runs, each with the next seed' },
     config: configOptions.config,
     set: configOptions.set,
-    steps: { number: true, describe: 'steps at most' },
-    batch: { number: true, describe: 'samples a step' },
+    steps: { number: true, describe: 'maximum number of steps' },
+    batch: { number: true, describe: 'batch size' },
     device: deviceOption,
     engine: engineOption,
-    threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
-    seed: { number: true, describe: 'of the first trial: of weights, order and --fraction; 1' },
-    resume: { boolean: true, default: false, describe: 'go on with the trials that are in --out' },
+    threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
+    seed: { number: true, describe: 'seed of the first trial, for weights, order and --fraction; default 1' },
+    resume: { boolean: true, default: false, describe: 'resume the trials in --out' },
   },
   examples: [
     ['$0 finetune --data samples --init runs/first --out runs/target', 'from a pre-training run'],
-    ['$0 finetune --data samples --out runs/random --trials 10', 'ten times from random weights'],
+    ['$0 finetune --data samples --out runs/random --trials 10', 'ten runs from random weights'],
     [
       '$0 finetune --data samples --init runs/first --linear-probe --out runs/probe',
-      'how good are the features',
+      'measure the quality of the features',
     ],
   ],
   run: async (args, reporter) => {

@@ -12,17 +12,17 @@ export default command({
       default: 'step' as const,
       describe: 'training step; loss and gradients; evaluation; encoder with untrained weights',
     },
-    tile: { string: true, describe: 'x×y×z of stored tiles, if larger than the preset’s wholes' },
+    tile: { string: true, describe: 'size of the stored tiles, x×y×z, if larger than the preset’s wholes' },
     out: { string: true, describe: 'write the ONNX model here' },
     summary: {
       boolean: true,
       default: false,
-      describe: 'print layers, parameters, FLOPs and activation bytes',
+      describe: 'print layers, parameters, FLOPs and activation memory',
     },
     'show-config': { boolean: true, default: false, describe: 'print every key of the configuration' },
   },
   examples: [
-    ['$0 graph --preset paper --what step --summary', 'what a step of the paper’s network costs'],
+    ['$0 graph --preset paper --what step --summary', 'cost of a step of the paper’s network'],
     [
       '$0 graph --preset tiny --what gradient --out gradient.onnx',
       'a model that returns the gradient of every parameter',

@@ -12,12 +12,13 @@ interface Listed {
 export const commands: readonly Listed[] = [
   {
     usage: 'demo',
-    describe: 'The whole job on built-in data: phantom scans, tiles, pre-training, export, features, report',
+    describe:
+      'Run every stage on generated data: phantom scans, tiles, pre-training, export, features, report',
     load: () => import('./demo.js'),
   },
   {
     usage: 'phantom',
-    describe: 'Write phantom chest CTs with ground truth',
+    describe: 'Generate phantom chest CTs with ground truth',
     load: () => import('./phantom.js'),
   },
   {
@@ -27,38 +28,37 @@ export const commands: readonly Listed[] = [
   },
   {
     usage: 'pretrain',
-    describe: 'Pre-train an encoder on tiles, or go on with an interrupted run',
+    describe: 'Pre-train an encoder on tiles, or resume a run',
     load: () => import('./pretrain.js'),
   },
   {
     usage: 'finetune',
-    describe: 'Train a network for a target task, from random or pre-trained weights, and test it',
+    describe: 'Train and test a network for a target task, from random or pre-trained weights',
     load: () => import('./finetune.js'),
   },
   {
     usage: 'export',
-    describe: 'Write a trained encoder, classifier or segmenter as a portable ONNX model',
+    describe: 'Export a trained encoder, classifier or segmenter as a portable ONNX model',
     load: () => import('./export.js'),
   },
   {
     usage: 'embed',
-    describe: 'Feature vectors of scans or tiles',
+    describe: 'Compute feature vectors of scans or tiles',
     load: () => import('./embed.js'),
   },
   {
     usage: 'evaluate',
-    describe: 'Compare masks, scores or detections, whoever made them, with the truth',
+    describe: 'Evaluate masks, scores or detections from any model against a reference',
     load: () => import('./evaluate.js'),
   },
   {
     usage: 'analyze',
-    describe:
-      'See what the features of encoders have learnt: maps of parts, cosine similarity, contrastive loss',
+    describe: 'Analyse the features of encoders: maps of parts, cosine similarity, contrastive loss',
     load: () => import('./analyze.js'),
   },
   {
     usage: 'report',
-    describe: 'Analyse a run’s checkpoints, and write report.html',
+    describe: 'Analyse a run’s checkpoints and write report.html',
     load: () => import('./report.js'),
   },
   {
@@ -68,32 +68,33 @@ export const commands: readonly Listed[] = [
   },
   {
     usage: 'average <runs..>',
-    describe: 'Average runs of several sites: weights travel, scans stay',
+    describe: 'Average the weights of runs from several sites, without sharing scans',
     load: () => import('./average.js'),
   },
   {
     usage: 'artifacts [action]',
-    describe: 'Write the models of ONNX Runtime’s on-device training, or import what they were trained to',
+    describe:
+      'Write the files for ONNX Runtime’s on-device training, or import a checkpoint trained with them',
     load: () => import('./artifacts.js'),
   },
   {
     usage: 'graph',
-    describe: 'Build a graph, and print what it costs or write it as an ONNX model',
+    describe: 'Build a graph and print its cost, or write it as an ONNX model',
     load: () => import('./graph.js'),
   },
   {
     usage: 'inspect <file>',
-    describe: 'Say what a scan, tile store, run, checkpoint or ONNX model holds',
+    describe: 'Show what a scan, tile store, run, checkpoint or ONNX model contains',
     load: () => import('./inspect.js'),
   },
   {
     usage: 'doctor',
-    describe: 'Check what this machine can do, and say what is missing',
+    describe: 'Check what this machine supports and what is missing',
     load: () => import('./doctor.js'),
   },
   {
     usage: 'bench <workload>',
-    describe: 'Time this package against others, in turns on this machine',
+    describe: 'Benchmark this package against others, in turns on this machine',
     load: () => import('./bench.js'),
   },
 ];

@@ -3,7 +3,7 @@ import { command } from '../command.js';
 
 export default command({
   positionals: {
-    file: { type: 'string', demandOption: true, describe: 'file, or folder of tiles or of a run' },
+    file: { type: 'string', demandOption: true, describe: 'file, tile folder or run folder' },
   },
   options: {},
   examples: [

@@ -4,19 +4,19 @@ import { command, parseSize, taskOption } from '../command.js';
 
 export default command({
   options: {
-    out: { string: true, demandOption: true, describe: 'folder to write into' },
-    scans: { number: true, demandOption: true, describe: 'how many' },
-    size: { string: true, default: '192x192x96', describe: 'voxels x×y×z' },
-    seed: { number: true, default: 1, describe: 'another seed, other patients' },
-    task: taskOption(
-      PHANTOM_TASKS,
-      'write the layout of a target task’s real data set instead, for prepare --task',
-    ),
+    out: { string: true, demandOption: true, describe: 'output folder' },
+    scans: { number: true, demandOption: true, describe: 'number of scans' },
+    size: { string: true, default: '192x192x96', describe: 'size in voxels, x×y×z' },
+    seed: { number: true, default: 1, describe: 'a different seed gives different patients' },
+    task: taskOption(PHANTOM_TASKS, 'use the layout of a target task’s real data set, for prepare --task'),
     format: { choices: ['nii.gz', 'mhd'] as const, default: 'nii.gz' as const, describe: 'file format' },
   },
   examples: [
     ['$0 phantom --out phantoms --scans 20', '20 scans, lung and nodule masks, annotations.csv'],
-    ['$0 phantom --task ncc --out luna16 --scans 20', 'as LUNA16: subset0 … subset9, candidates_V2.csv'],
+    [
+      '$0 phantom --task ncc --out luna16 --scans 20',
+      'in the layout of LUNA16: subset0 … subset9, candidates_V2.csv',
+    ],
   ],
   run: async (args, reporter) => {
     const { out, scans, seed, task, format } = args;

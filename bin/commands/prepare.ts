@@ -15,56 +15,56 @@ import {
 } from '../command.js';
 
 const tileOptions = {
-  'z-border': { number: true, default: 0, describe: 'slices to leave out at both ends' },
-  'xy-border': { number: true, default: 0, describe: 'voxels to leave out at all sides of a slice' },
-  reject: { choices: REJECTIONS, default: 'none' as const, describe: 'tiles to leave out' },
+  'z-border': { number: true, default: 0, describe: 'slices to skip at both ends' },
+  'xy-border': { number: true, default: 0, describe: 'voxels to skip on all sides of a slice' },
+  reject: { choices: REJECTIONS, default: 'none' as const, describe: 'tiles to skip' },
   orientation: {
     choices: ['LPS', 'keep'] as const,
     default: 'LPS' as const,
-    describe: 'turn all scans alike, or keep them as stored',
+    describe: 'reorient all scans to LPS, or keep them as stored',
   },
   normalise: {
     choices: NORMALISATIONS,
-    describe: 'hu for CT (default), minmax or zscore of each scan for anything else',
+    describe: 'hu for CT (default); minmax or zscore, per scan, for other modalities',
   },
-  split: { string: true, describe: 'file that says which scan is for what, instead of --val-fraction' },
-  workers: { number: true, describe: 'threads, each with one scan in memory; default cores + 1' },
+  split: { string: true, describe: 'file that assigns each scan to a split, instead of --val-fraction' },
+  workers: { number: true, describe: 'threads, each with one scan in memory; default: cores + 1' },
 } as const;
 
 const taskOptions = {
-  task: taskOption(TASK_NAMES, 'make labelled samples of a target task instead of tiles'),
+  task: taskOption(TASK_NAMES, 'make labelled samples for a target task instead of tiles'),
   spacing: {
     string: true,
-    describe: 'with --task: mm between voxels, such as 1x1x1; the scans’ own without it',
+    describe: 'with --task: voxel spacing in mm, for example 1x1x1; by default the scans’ own',
   },
   classes: {
     string: true,
-    describe: 'with --task: names of the classes, in the order of their numbers: benign,malignant',
+    describe: 'with --task: class names in numerical order, for example benign,malignant',
   },
   column: {
     string: true,
     array: true,
     default: [] as string[],
     describe:
-      'with --task manifest: where a table says what: image=folder/{file}, label={diagnosis}, patient={id}',
+      'with --task manifest: how to read the table’s columns: image=folder/{file}, label={diagnosis}, patient={id}',
   },
   negatives: {
     string: true,
-    describe: 'with --task ncc: candidates to keep for training for each nodule, or all; default 50',
+    describe: 'with --task ncc: non-nodule candidates to keep per nodule for training, or all; default 50',
   },
   'test-fraction': {
     number: true,
     default: 0.25,
-    describe: 'with --task: share of the patients that is for testing',
+    describe: 'with --task: fraction of the patients to use for testing',
   },
 } as const;
 
-/** A whole number, or `all`. @throws UserError */
+/** A positive integer, or `all`. @throws UserError */
 function parseNegatives(text: string): number {
   const count = text === 'all' ? Number.POSITIVE_INFINITY : Number(text);
   if (count === Number.POSITIVE_INFINITY || (Number.isSafeInteger(count) && count > 0)) return count;
   throw new UserError('usage', {
-    what: 'this is a whole number from 1 on, or all',
+    what: 'this must be a positive integer, or all',
     where: '--negatives',
     got: text,
   });
@@ -81,29 +81,30 @@ export default command({
     out: {
       string: true,
       demandOption: true,
-      describe: 'folder of the store; an interrupted one goes on',
+      describe: 'folder for the tiles or samples; run again to continue an interrupted command',
     },
     size: {
       string: true,
-      describe: 'voxels of a tile or sample, x×y×z, multiples of 8; default 128x128x64, with --task 64x64x32',
+      describe:
+        'size of a tile or sample in voxels, x×y×z, multiples of 8; default 128x128x64, with --task 64x64x32',
     },
     ...tileOptions,
     'val-fraction': {
       number: true,
       default: 0.2,
-      describe: 'share that is for validation: of the scans, or patients',
+      describe: 'fraction of the scans, or with --task of the patients, to use for validation',
     },
-    seed: { number: true, default: 1, describe: 'of the split, and of what --negatives draws' },
+    seed: { number: true, default: 1, describe: 'seed of the split and of the draw by --negatives' },
     ...taskOptions,
   },
   examples: [
-    ['$0 prepare --input scans --out tiles', 'every scan below a folder'],
+    ['$0 prepare --input scans --out tiles', 'all scans in a folder and below it'],
     [
       '$0 prepare --input LUNA16/subset0 LUNA16/subset1 --out tiles --z-border 30 --reject air',
-      'trimmed, without air',
+      'cropped, without air',
     ],
     ['$0 prepare --task manifest --input table.csv --out samples', 'images with labels or masks'],
-    ['$0 prepare --task medmnist --input adrenalmnist3d.npz --out samples', 'a set of MedMNIST-3D'],
+    ['$0 prepare --task medmnist --input adrenalmnist3d.npz --out samples', 'a data set of MedMNIST-3D'],
   ],
   run: async (args, reporter): Promise<Output> => {
     const common = {
@@ -117,7 +118,7 @@ export default command({
       const [input, ...more] = args.input;
       if (more.length > 0)
         throw new UserError('usage', {
-          what: 'a task has one file or folder',
+          what: 'a task takes one file or folder',
           where: '--input',
           got: args.input.join(' '),
         });

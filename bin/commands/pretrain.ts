@@ -5,37 +5,38 @@ import { command, configOptions, deviceOption, engineOption, onInterrupt } from 
 
 export default command({
   options: {
-    data: { string: true, describe: 'tiles that `p2w prepare` made; a resumed run knows its own' },
-    out: { string: true, demandOption: true, describe: 'folder of the run' },
+    data: { string: true, describe: 'tile store from `p2w prepare`; not needed with --resume' },
+    out: { string: true, demandOption: true, describe: 'run folder' },
     init: {
       string: true,
-      describe: 'weights to begin with: a run of the same network, or .safetensors, .npz; random without it',
+      describe: 'initial weights: a run with the same network, .safetensors or .npz; random by default',
     },
     ...configOptions,
-    steps: { number: true, describe: 'steps at most' },
+    steps: { number: true, describe: 'maximum number of steps' },
     device: deviceOption,
     engine: engineOption,
-    threads: { number: true, describe: 'threads of ONNX Runtime; 0 is one a core' },
-    seed: { number: true, describe: 'of weights, order, parts and corruptions' },
+    threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
+    seed: { number: true, describe: 'seed for weights, order, parts and corruptions' },
     intensity: {
       number: true,
-      describe: 'beyond the paper: most change of the parts’ intensities, such as 0.2',
+      describe: 'beyond the paper: strength of intensity augmentation of the parts, for example 0.2',
     },
     'contrastive-weight': {
       number: true,
-      describe: 'beyond the paper: weight of a contrastive term beside the reconstruction, such as 0.01',
+      describe:
+        'beyond the paper: weight of a contrastive term added to the reconstruction loss, for example 0.01',
     },
     forms: {
       choices: ['auto', 'tuned', 'fast', 'plain'] as const,
       describe:
-        'how operators are computed: measured on this machine, as known to be fast, as defined; auto measures for long runs',
+        'how operators are computed: tuned measures on this machine, fast uses the usually fastest forms, plain the definitions; auto tunes before long runs',
     },
-    resume: { boolean: true, default: false, describe: 'go on with the run that is in --out' },
+    resume: { boolean: true, default: false, describe: 'resume the run in --out' },
   },
   examples: [
     ['$0 pretrain --data tiles --out runs/first --preset tiny', 'the smallest network, 1,000 steps'],
     ['$0 pretrain --data tiles --out runs/genesis --proxy genesis', 'Models Genesis instead of Parts2Whole'],
-    ['$0 pretrain --out runs/first --resume', 'go on after Ctrl-C, a kill or a power cut'],
+    ['$0 pretrain --out runs/first --resume', 'resume after Ctrl-C, a kill or a power cut'],
     ['$0 pretrain --data tiles --init runs/first --out runs/second', 'from the weights of another run'],
     ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
   ],

@@ -5,11 +5,15 @@ import { command, deviceOption } from '../command.js';
 
 export default command({
   options: {
-    run: { string: true, demandOption: true, describe: 'folder of a run, or of a trial of a fine-tuning' },
-    data: { string: true, describe: 'its tiles or samples, if they have moved' },
-    device: { ...deviceOption, describe: `${deviceOption.describe}; the run’s without it` },
-    wholes: { number: true, default: 48, describe: 'validation wholes to analyse at most' },
-    parts: { number: true, default: 12, describe: 'parts of each' },
+    run: { string: true, demandOption: true, describe: 'folder of a run or of a fine-tuning trial' },
+    data: { string: true, describe: 'tiles or samples of the run, if they have moved' },
+    device: { ...deviceOption, describe: `${deviceOption.describe}; default: the run’s` },
+    wholes: {
+      number: true,
+      default: 48,
+      describe: 'maximum number of validation wholes (full images) to analyse',
+    },
+    parts: { number: true, default: 12, describe: 'parts (crops) of each' },
   },
   examples: [
     ['$0 report --run runs/first', 'curves, reconstructions, contrastive analysis in one file'],

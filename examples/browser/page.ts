@@ -55,7 +55,7 @@ function train(): void {
     step({ step, loss, seconds }) {
       training.push({ step, loss });
       progress.hidden = false;
-      say(`step ${step}: loss ${loss.toFixed(4)}, ${seconds.toFixed(2)} s a step`);
+      say(`step ${step}: loss ${loss.toFixed(4)}, ${seconds.toFixed(2)} s per step`);
       redraw();
     },
     validation({ step, mse, images: slices }) {
@@ -129,4 +129,4 @@ async function goOffline(): Promise<void> {
     location.reload();
   }
 }
-if ('serviceWorker' in navigator) goOffline().catch(() => say('ready; this page will need its server'));
+if ('serviceWorker' in navigator) goOffline().catch(() => say('ready, but this page will not work offline'));

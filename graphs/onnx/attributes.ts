@@ -19,7 +19,7 @@ export function resolveAttributes<K extends OperatorName>(
     const assumed = ASSUMED[operator]?.[name];
     if (!assumed)
       throw new GraphError(
-        `there is no attribute "${name}"${Object.keys(specs).length > 0 ? `, only ${Object.keys(specs).join(', ')}` : ''}`,
+        `unknown attribute "${name}"${Object.keys(specs).length > 0 ? `; known: ${Object.keys(specs).join(', ')}` : ''}`,
       );
     if (!assumed.holds(value))
       throw new GraphError(

@@ -271,7 +271,7 @@ export class GraphBuilder {
         count,
       );
       if (inferred.length < count)
-        throw new GraphError(`gives ${inferred.length} outputs, ${count} are asked for`);
+        throw new GraphError(`gives ${inferred.length} outputs, ${count} are requested`);
       const values = Array.from({ length: count }, (_, i) => {
         // An optional output that is left out has no name.
         if (typeof outputs !== 'number' && outputs[i] === '') return { ...inferred[i]!, name: '' };

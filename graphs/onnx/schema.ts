@@ -112,7 +112,7 @@ export function encodeModel(model: Model, external?: ReadonlyMap<string, Externa
 function decodeValue(message: Message): Value {
   const element = message.type?.sequenceType?.elemType;
   const tensor = (element ?? message.type)?.tensorType;
-  if (!tensor) throw new GraphError(`value "${message.name}" is no tensor`);
+  if (!tensor) throw new GraphError(`value "${message.name}" is not a tensor`);
   const type = elementType(tensor.elemType, `value "${message.name}"`);
   if (element) return { name: message.name, type, shape: [], isSequence: true };
   const dims: Message[] = tensor.shape?.dim ?? [];
@@ -218,9 +218,9 @@ export function decodeModel(bytes: Uint8Array, readExternal?: ReadExternal): Mod
   try {
     message = ModelProto.decode(bytes) as Message;
   } catch (error) {
-    throw new GraphError(`these bytes are no ONNX model: ${(error as Error).message}`);
+    throw new GraphError(`these bytes are not an ONNX model: ${(error as Error).message}`);
   }
-  if (!message.graph) throw new GraphError('these bytes are no ONNX model: there is no graph inside');
+  if (!message.graph) throw new GraphError('these bytes are not an ONNX model: they contain no graph');
   const opsets = Object.fromEntries(
     (message.opsetImport ?? []).map((o: Message) => [standardDomain(o.domain), Number(o.version)]),
   );

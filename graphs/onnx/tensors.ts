@@ -61,8 +61,8 @@ const isCount = (value: number) => Number.isSafeInteger(value) && value >= 0;
 function locationOf(message: Message, what: string, needed: number): ExternalLocation {
   const entry = Object.fromEntries(((message.externalData ?? []) as Message[]).map((e) => [e.key, e.value]));
   const { location: file, offset = '0', length = String(needed) } = entry;
-  if (!file) throw new GraphError(`${what} lies in another file, which is not named`);
-  if (!isCount(Number(offset))) throw new GraphError(`${what} begins at byte ${offset} of ${file}`);
+  if (!file) throw new GraphError(`${what} is stored in another file, whose name is missing`);
+  if (!isCount(Number(offset))) throw new GraphError(`${what} starts at byte ${offset} of ${file}`);
   if (Number(length) !== needed)
     throw new GraphError(`${what} has ${length} bytes in ${file}, its shape needs ${needed}`);
   return { file, offset: Number(offset), length: needed };
@@ -98,7 +98,7 @@ export function decodeTensor(message: Message, { read, left }: Externals, where 
   let raw: Uint8Array | null = message.rawData?.length ? message.rawData : null;
   if (message.dataLocation === EXTERNAL) {
     const location = locationOf(message, what, needed);
-    if (!read) throw new GraphError(`${what} lies in ${location.file}, not in the model's own file`);
+    if (!read) throw new GraphError(`${what} is stored in ${location.file}, not in the model's own file`);
     const tensor = { name, type, shape, location };
     raw = read(tensor);
     if (!raw) {

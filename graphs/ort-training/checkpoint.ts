@@ -208,12 +208,12 @@ function readTensor(reader: Reader, at: number): NamedTensor {
 export function decodeCheckpoint(file: Uint8Array): OnDeviceCheckpoint {
   const identifier = new TextDecoder().decode(file.subarray(4, 8));
   if (identifier !== IDENTIFIER)
-    throw new GraphError('this is no checkpoint of ONNX Runtime: it does not say ODTC');
+    throw new GraphError('this is not an ONNX Runtime checkpoint: the identifier ODTC is missing');
   const reader = new Reader(file);
   const root = reader.root();
   const version = reader.int32(root, 0);
   const module = reader.table(root, 1);
-  if (module === null) throw new GraphError('this checkpoint holds no parameters');
+  if (module === null) throw new GraphError('this checkpoint contains no parameters');
   if (version !== VERSION)
     throw new GraphError(
       `this checkpoint is of version ${version}, not ${VERSION} (ONNX Runtime 1.18 and 1.19)`,

@@ -17,7 +17,7 @@ const COMPONENTS = 50;
 export function principalComponents(rows: Points, components = COMPONENTS): number[][] {
   if (rows.some((row) => row.some((value) => !Number.isFinite(value))))
     throw new UserError('input', {
-      what: 'a feature is no number',
+      what: 'a feature is not a finite number',
       fix: 'use another encoder or checkpoint',
     });
   const nComponents = Math.min(components, rows[0]!.length, rows.length);

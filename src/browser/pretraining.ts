@@ -148,7 +148,7 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
       steps += 1;
       if (Number.isFinite(result.loss)) return result;
       throw new UserError('training', {
-        what: 'the loss is no longer a number',
+        what: 'the loss is no longer a finite number',
         where: `step ${steps}`,
         fix: 'a lower learningRate',
       });

@@ -156,7 +156,7 @@ function checkCounts(options: Readonly<Record<string, number>>, available: numbe
       what: 'the store has too few validation wholes to compare',
       where: folder,
       got: String(available),
-      expected: '2 at least',
+      expected: 'at least 2',
     });
 }
 

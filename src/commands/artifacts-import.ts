@@ -47,7 +47,7 @@ function tensorsOf(
   });
   if (wrong.length === 0) return new Map(parameters.map(({ name }) => [name, given.get(name)!.data]));
   throw new UserError('input', {
-    what: 'this checkpoint is of another network',
+    what: 'this checkpoint belongs to a different network',
     where,
     got: wrong.slice(0, 3).join('; ') + (wrong.length > 3 ? `; and ${wrong.length - 3} more` : ''),
   });
@@ -97,7 +97,7 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
 /** The summary for people. */
 export const formatImport = ({ run, task, step }: ImportSummary): string =>
   [
-    `made ${run} of weights ${step === 0 ? 'that no update is known of' : `after ${step} updates`}`,
+    `made ${run} from weights ${step === 0 ? 'with no recorded updates' : `after ${step} updates`}`,
     task === 'pretrain'
       ? `next: p2w export --run ${run} --out encoder, p2w finetune --init ${run}`
       : `next: p2w export --run ${run} --out exported`,

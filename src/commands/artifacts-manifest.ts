@@ -66,7 +66,7 @@ export function readArtifactsManifest(folder: string): ArtifactsManifest {
     return manifestSchema.parse(JSON.parse(text));
   } catch (cause) {
     throw new UserError('input', {
-      what: 'this is no manifest of `p2w artifacts`',
+      what: 'this is not a manifest written by `p2w artifacts`',
       where: path,
       cause,
     });

@@ -3,13 +3,13 @@ import type { ArtifactsManifest } from './artifacts-manifest.js';
 /** What each input of a training is, by its name. */
 const MEANINGS: Readonly<Record<string, string>> = {
   image: 'voxels, x fastest (W = x, H = y, D = z); int16 are HU, normalised inside the model',
-  sample_weight: 'how much each sample counts: 1, or 0 for those that only fill up a batch',
-  label: 'the class of each sample: for two classes 0 or 1 as float32, else its number as int32',
-  mask: 'zeros and ones, one channel a class; classes may overlap',
-  tile: 'the wholes, in HU, x fastest (W = x, H = y, D = z)',
-  part_box: 'for each whole the box of it that holds its part, in HU',
+  sample_weight: 'weight of each sample: 1, or 0 for samples that only pad a batch',
+  label: 'class of each sample: for two classes 0 or 1 as float32, otherwise its number as int32',
+  mask: 'zeros and ones, one channel per class; classes may overlap',
+  tile: 'the wholes (full images), in HU, x fastest (W = x, H = y, D = z)',
+  part_box: 'for each whole, the box that contains its part (crop), in HU',
   part_depth:
-    'matrices that resize the boxes to the size of a whole along z: rows of linear interpolation weights',
+    'matrices that resize the boxes to the size of a whole along z; each row holds linear interpolation weights',
   part_height: 'the same along y',
   part_width: 'the same along x, transposed',
   part_intensity: 'gamma, gain and shift of each part',
@@ -34,27 +34,27 @@ export function artifactsReadme({ task, inputs, outputs, optimizer, schedule }: 
     (decayTo === null ? '' : `, falling to 0 at update ${decayTo}`);
   return `# Training artifacts: ${task}
 
-For ONNX Runtime's on-device training interface: its training builds 1.18 and 1.19 for Python, C, C++, C#, Java,
-Objective-C and Swift, and onnxruntime-web 1.19. Later releases have none.
+For ONNX Runtime's on-device training: the training builds 1.18 and 1.19 for Python, C, C++, C#, Java,
+Objective-C and Swift, and onnxruntime-web 1.19. Later releases do not support training.
 
-| file | |
+| file | content |
 |---|---|
-| \`training_model.onnx\` | forward and backward pass; sums gradients |
+| \`training_model.onnx\` | forward and backward pass; accumulates gradients |
 | \`eval_model.onnx\` | forward pass |
 | \`optimizer_model.onnx\` | ${String(optimizer.name)}, learning rate ${learningRate}${course} |
-| \`checkpoint\` | weights, running statistics, and the optimiser's moments where there are any |
-| \`weights_model.onnx\` | instead of \`eval_model.onnx\`: gives all weights back as one vector, in the order of \`manifest.json\`; for the web, where nothing else does |
+| \`checkpoint\` | weights, running statistics and, if there are any, the optimiser's moments |
+| \`weights_model.onnx\` | use in place of \`eval_model.onnx\` to get all weights as one vector, in the order of \`manifest.json\`; on the web there is no other way |
 
-Inputs of a training and an evaluation step, in this order:
+Inputs of training and evaluation steps, in this order:
 
-| input | type and shape | |
+| input | type and shape | meaning |
 |---|---|---|
 ${rows.join('\n')}
 
-Outputs: ${outputs.map(({ name, shape: sizes }) => `\`${name}\` ${shape(sizes)}`).join(', ')}; those that follow are flags.
+Outputs: ${outputs.map(({ name, shape: sizes }) => `\`${name}\` ${shape(sizes)}`).join(', ')}; any further outputs are flags.
 
-The optimizer model computes the learning rate from the number of the update. What a binding sets as its learning rate
-multiplies it; 0.001, with which every binding begins, means once.
+The optimizer model computes the learning rate from the number of the update. A learning rate set through a binding is a
+multiplier: every binding starts at 0.001, which means a factor of one.
 
 Python:
 
@@ -125,6 +125,6 @@ await session.runOptimizerStep();
 await session.lazyResetGrad();
 \`\`\`
 
-\`p2w artifacts import --artifacts . --checkpoint trained --out run\` makes a run of what was trained.
+\`p2w artifacts import --artifacts . --checkpoint trained --out run\` imports the trained weights into a run.
 `;
 }

@@ -125,7 +125,7 @@ function fromRun(run: string, options: ArtifactsOptions): Source {
     const own = config.kind === 'classification' ? 'classify' : 'segment';
     if (task && task !== own)
       throw new UserError('usage', {
-        what: 'this run is trained for something else',
+        what: 'this run was trained for a different task',
         where: '--task',
         got: task,
         expected: own,
@@ -179,12 +179,12 @@ export function optimizerFor(config: TrainingConfig, wanted?: OnDeviceOptimizer[
       what: 'ONNX Runtime’s SGD has no momentum and no weight decay',
       where: 'optimizer',
       got: JSON.stringify(optimizer),
-      fix: '--optimizer sgd does without them, --optimizer adamw takes another optimiser',
+      fix: 'use --optimizer sgd to train without them, or --optimizer adamw to switch the optimiser',
     });
   }
   if (optimizer.name === 'adam' && optimizer.weightDecay > 0 && !wanted)
     throw new UserError('config', {
-      what: 'ONNX Runtime has AdamW, whose weight decay is another than Adam’s',
+      what: 'ONNX Runtime has only AdamW, whose weight decay differs from Adam’s',
       where: 'optimizer.weightDecay',
       got: String(optimizer.weightDecay),
       expected: '0, or --optimizer adamw',
@@ -259,7 +259,7 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
   if (schedule.decayTo !== null) checkInteger('--steps', schedule.decayTo, 1);
   if (schedule.decayTo !== null && schedule.decayTo <= schedule.warmup)
     throw new UserError('usage', {
-      what: 'the learning rate cannot have fallen to 0 before it has risen',
+      what: 'the learning rate cannot fall to 0 before the warm-up ends',
       where: '--steps',
       got: String(schedule.decayTo),
       expected: `more than the ${schedule.warmup} updates of --warmup`,
@@ -308,8 +308,8 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
 /** The summary for people. */
 export function formatArtifacts({ out, task, step, inputs, bytes }: ArtifactsSummary): string {
   return [
-    `wrote training, evaluation and optimizer model and checkpoint to ${out} (${(bytes / 1e6).toFixed(1)} MB)`,
-    `task ${task}, ${step === 0 ? 'no update yet' : `after ${step} updates`}; inputs: ${inputs.map(({ name, type, shape }) => `${name} ${type}[${shape.join(',')}]`).join(', ')}`,
+    `wrote the training, evaluation and optimizer models and the checkpoint to ${out} (${(bytes / 1e6).toFixed(1)} MB)`,
+    `task ${task}, ${step === 0 ? 'untrained' : `after ${step} updates`}; inputs: ${inputs.map(({ name, type, shape }) => `${name} ${type}[${shape.join(',')}]`).join(', ')}`,
     `${join(out, 'README.md')} shows how to call them; bring a checkpoint back with: p2w artifacts import --artifacts ${out} --checkpoint FILE --out runs/back`,
   ].join('\n');
 }

@@ -60,9 +60,9 @@ function refuseOthers([first, ...others]: readonly TrainedSite[]): void {
     const hash = first!.checkpoint.state.networkHash === other.checkpoint.state.networkHash;
     if (key === undefined && hash) continue;
     throw new UserError('run', {
-      what: `this run is another training than ${first!.run}: its weights mean something else`,
+      what: `this run was trained differently from ${first!.run}, so their weights cannot be averaged`,
       where: other.run,
-      got: key ? `${key} ${text(other, key)}` : 'other parameters',
+      got: key ? `${key} ${text(other, key)}` : 'different parameters',
       expected: key ? `${key} ${text(first!, key)}` : `the parameters of ${first!.run}`,
       fix: 'give all sites the same configuration',
     });
@@ -75,15 +75,15 @@ function weightsOf(sites: readonly TrainedSite[], given: readonly number[] | und
     return sites.map(({ run, checkpoint: { state } }) => {
       if (state.samples !== null) return state.samples;
       throw new UserError('run', {
-        what: 'how many samples this run was trained on is not known',
+        what: 'the number of training samples of this run is unknown',
         where: run,
-        fix: 'say how much each run counts: --weights 120,80',
+        fix: 'give the weight of each run: --weights 120,80',
       });
     });
   if (given.length === sites.length && given.every((weight) => weight > 0 && Number.isFinite(weight)))
     return given;
   throw new UserError('usage', {
-    what: 'every run needs a weight above 0',
+    what: 'every run needs a positive weight',
     where: '--weights',
     got: given.join(', '),
     expected: `${sites.length} numbers`,
@@ -96,10 +96,10 @@ function networkOf({ run, checkpoint }: TrainedSite): Site['tensors'] {
   const broken = tensors.find(([, { data }]) => !(data as Float32Array).every(Number.isFinite));
   if (!broken) return new Map(tensors.map(([name, { data }]) => [name, data as Float32Array]));
   throw new UserError('run', {
-    what: 'this run has weights that are not numbers',
+    what: 'this run has weights that are not finite numbers',
     where: run,
     got: broken[0],
-    fix: 'leave it out, or take an earlier --checkpoint of all',
+    fix: 'leave it out, or use an earlier --checkpoint of all runs',
   });
 }
 
@@ -125,7 +125,7 @@ export async function average(options: AverageOptions): Promise<AverageSummary> 
   const { runs, out, checkpoint: name = 'last' } = options;
   if (runs.length < 2 || new Set(runs).size < runs.length)
     throw new UserError('usage', {
-      what: 'an average is of two runs or more, each of them once',
+      what: 'an average needs at least two different runs',
       got: runs.join(' ') || 'none',
     });
   const sites = runs.map((run): TrainedSite => {
@@ -159,7 +159,7 @@ export async function average(options: AverageOptions): Promise<AverageSummary> 
 /** The summary for people. */
 export const formatAverage = ({ run, sites }: AverageSummary): string =>
   [
-    `made ${run} of ${sites.length} runs`,
+    `made ${run} from ${sites.length} runs`,
     ...sites.map(({ run: site, step, share }) => `  ${(100 * share).toFixed(1)} % ${site}, step ${step}`),
     `next: p2w pretrain --init ${run} at every site, or p2w export --run ${run}`,
   ].join('\n');

@@ -59,7 +59,7 @@ export async function runDemo(out: string, reporter: Reporter = silent): Promise
     format: 'nii.gz',
     reporter,
   });
-  reporter.log('2/6 prepare: tiles, a quarter of the scans for validation');
+  reporter.log('2/6 prepare: cutting tiles, with a quarter of the scans for validation');
   await prepare({
     input: scans.map(({ path }) => path),
     out: tiles,
@@ -74,7 +74,7 @@ export async function runDemo(out: string, reporter: Reporter = silent): Promise
   const report = await makeReport({ run, ...ANALYSED, reporter });
   reporter.log('5/6 export: encoder.onnx');
   const exported = await exportModel({ run, out: model });
-  reporter.log('6/6 embed: a feature vector for every scan');
+  reporter.log('6/6 embed: one feature vector per scan');
   const embedded = await embed({
     model: exported.model,
     input: scans.map(({ path }) => path),
@@ -87,7 +87,7 @@ export async function runDemo(out: string, reporter: Reporter = silent): Promise
     report.text,
     `wrote ${exported.model} (features within ${exported.featureError.toExponential(1)} of the training network's)`,
     `wrote ${embedded.rows} feature vectors to ${embedded.files[0]}`,
-    `waited ${(100 * trained.dataWait).toFixed(1)} % of the training for data; ${seconds.toFixed(0)} s in all`,
+    `waited ${(100 * trained.dataWait).toFixed(1)} % of the training time for data; ${seconds.toFixed(0)} s in total`,
   ].join('\n');
   return {
     ...report,

@@ -67,16 +67,16 @@ export async function doctor(model: Uint8Array = probeModel()): Promise<DoctorRe
     ...(cpu?.usable
       ? []
       : [
-          'ONNX Runtime does not run here. It exists for Linux (glibc) and Windows on x64 and arm64, and for macOS on arm64. If its installation failed behind a firewall, leave its download out: echo onnxruntime-node-install=skip >> .npmrc && npm install onnxruntime-node',
+          'ONNX Runtime does not run here. It supports Linux (glibc) and Windows on x64 and arm64, and macOS on arm64. If its installation failed behind a firewall, skip its download: echo onnxruntime-node-install=skip >> .npmrc && npm install onnxruntime-node',
         ]),
     ...(machine.features && !machine.features.includes('avx2') && process.arch === 'x64'
-      ? ['this processor has no AVX2: training will be slow']
+      ? ['this CPU has no AVX2: training will be slow']
       : []),
     ...(memory < 2 * GIGA
-      ? ['less than 2 GiB of memory are free: close other programs, or use --preset tiny']
+      ? ['less than 2 GiB of memory is free: close other programs, or use --preset tiny']
       : []),
     ...(disk < 2 * GIGA
-      ? ['less than 2 GiB of disk are free in this folder: tiles of one CT take about 50 MB']
+      ? ['less than 2 GiB of disk space is free in this folder: the tiles of one CT take about 50 MB']
       : []),
   ];
   return {

@@ -85,7 +85,7 @@ async function readScan(path: string, normalise: Normalisation, progress: Progre
     checkHounsfield(stored, path, true);
     const look = unlikeHounsfield(stored);
     if (look !== null)
-      progress.log(`${path}: the encoder takes HU, and these values do not look like HU: ${look}`);
+      progress.log(`${path}: the encoder takes HU, but these values do not look like HU: ${look}`);
   }
   return normaliseVolume(orientLPS(stored), normalise, path);
 }
@@ -114,7 +114,7 @@ async function tryTile(encoder: Encoder, [x, y, z]: XYZ): Promise<void> {
   const bytes = x * y * z * (Int16Array.BYTES_PER_ELEMENT + Float32Array.BYTES_PER_ELEMENT);
   if (bytes > memoryLimitBytes())
     throw new UserError('usage', {
-      what: 'a tile of this size does not fit into memory',
+      what: 'a tile of this size does not fit in memory',
       where: '--size',
       got: `${x}×${y}×${z} voxels`,
     });
@@ -138,7 +138,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   const size = options.size ?? encoder.tile;
   if (scans.length > 0 && !size)
     throw new UserError('usage', {
-      what: 'the model does not say which size it was trained on',
+      what: 'the model does not record the image size it was trained on',
       where: options.model,
       fix: 'give --size',
     });
@@ -174,7 +174,9 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   if (rows.length === 0)
     throw new UserError('input', {
       what:
-        failures.length > 0 ? 'none of the inputs could be embedded: see above' : 'there is no scan to embed',
+        failures.length > 0
+          ? 'none of the inputs could be embedded (see above)'
+          : 'there are no scans to embed',
       where: options.input.join(', '),
     });
   const files = await writeFeatures(options.out, rows);

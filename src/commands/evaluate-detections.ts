@@ -83,11 +83,11 @@ export function evaluateDetections(
     notes: [
       ...(total === 0 ? ['sensitivities and cpm are undefined: there are no lesions in these scans'] : []),
       ...(scansFile === undefined
-        ? ['scans that no table names are not counted: name all with --scans']
+        ? ['scans that are in neither table are not counted: list all scans with --scans']
         : []),
       ...counted(
         [...scans].filter((scan) => !detectedIn.has(scan)),
-        'without any detection',
+        'without detections',
       ),
       ...counted(
         [...lesionsIn].filter((scan) => !scans.has(scan)),
@@ -112,9 +112,9 @@ function refuseUnknown(
   const unknown = [...detectedIn].filter((scan) => !scans.has(scan));
   if (unknown.length === 0) return;
   throw new UserError('input', {
-    what: `there are detections in scans that ${list} does not name`,
+    what: `there are detections in scans that are not in ${list}`,
     where: path,
     got: abridged(unknown),
-    fix: 'add the scans to the list, or leave their detections out',
+    fix: 'add the scans to the list, or remove their detections',
   });
 }

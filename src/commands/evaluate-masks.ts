@@ -103,10 +103,10 @@ function refuseMissing(path: string, names: Iterable<string>, there: ReadonlyMap
   const missing = [...names].filter((name) => !there.has(name));
   if (missing.length === 0) return;
   throw new UserError('input', {
-    what: 'some masks have no partner here',
+    what: 'some masks have no matching file here',
     where: path,
     got: `none for ${abridged(missing)}`,
-    expected: 'the same names, apart from extensions, in both folders',
+    expected: 'the same file names, ignoring extensions, in both folders',
   });
 }
 
@@ -120,10 +120,10 @@ async function comparePair(
   const prediction = await readFinite(predictionPath);
   if (!gridsAgree(prediction, reference)) {
     throw new UserError('input', {
-      what: 'the prediction lies on another grid than the reference',
+      what: 'the prediction is on a different grid from the reference',
       where: predictionPath,
       got: describeGrid(prediction),
-      expected: `${describeGrid(reference)} as ${referencePath}`,
+      expected: `${describeGrid(reference)}, as in ${referencePath}`,
       fix: 'resample the prediction onto the grid of the reference',
     });
   }
@@ -144,7 +144,7 @@ async function comparePair(
     undefinedNames.length === 0
       ? []
       : [
-          `${id}: ${undefinedNames.join(', ')} undefined, for ${empty.join(' and ')} ${empty.length > 1 ? 'have' : 'has'} no foreground`,
+          `${id}: ${undefinedNames.join(', ')} undefined because ${empty.join(' and ')} ${empty.length > 1 ? 'have' : 'has'} no foreground`,
         ];
   return { metrics: toMetrics(metrics), notes };
 }
@@ -154,7 +154,7 @@ async function readFinite(path: string): Promise<Volume> {
   const volume = await readVolume(path);
   if (volume.nonFinite)
     throw new UserError('input', {
-      what: 'some voxels are not numbers',
+      what: 'some voxels are not finite numbers',
       where: path,
       got: `${volume.nonFinite} of them`,
     });
@@ -195,7 +195,7 @@ function maskOf(path: string, { voxels }: Volume, label: number | undefined): Ui
   const highest = label === undefined ? 1 : Number.POSITIVE_INFINITY;
   if (values.whole && Math.round(values.low) >= 0 && Math.round(values.high) <= highest)
     return isLabel(voxels, label ?? 1);
-  throw wrongValues(path, 'the reference holds values that are no classes', values, label, '');
+  throw wrongValues(path, 'the reference contains values that are not classes', values, label, '');
 }
 
 /** How far sums of float32 probabilities, such as a softmax or a resampled map, may lie beyond 0 and 1. */
@@ -210,7 +210,7 @@ function probabilitiesOf(path: string, { voxels }: Volume, label: number | undef
     return voxels.map((value) => Math.min(Math.max(value, 0), 1));
   throw wrongValues(
     path,
-    'the prediction holds neither classes nor probabilities',
+    'the prediction contains neither classes nor probabilities',
     values,
     label,
     ', or probabilities',
@@ -230,7 +230,7 @@ function wrongValues(
     where: path,
     got: `${whole ? 'integers' : 'values'} from ${low} to ${high}`,
     expected: `${label === undefined ? '0 and 1' : 'labels: integers from 0'}${or}`,
-    ...(needsLabel && { fix: 'say with --label which class to compare' }),
+    ...(needsLabel && { fix: 'choose the class to compare with --label' }),
   });
 }
 

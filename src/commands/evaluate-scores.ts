@@ -33,7 +33,7 @@ function numbersOf(table: Table, column: string): Map<string, { value: number; w
     const earlier = numbers.get(id);
     if (earlier)
       throw new UserError('input', {
-        what: `${id} is there twice`,
+        what: `${id} occurs twice`,
         where: row.where,
         got: `also ${earlier.where}`,
       });

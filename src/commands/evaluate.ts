@@ -46,7 +46,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   if (label !== undefined) checkInteger('--label', label, 1);
   if (!(Number.isFinite(toleranceMm) && toleranceMm >= 0))
     throw new UserError('usage', {
-      what: 'a distance is not negative',
+      what: 'a distance cannot be negative',
       where: '--tolerance',
       got: String(toleranceMm),
       expected: 'mm, 0 or more',
@@ -55,7 +55,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   const tables = [prediction, reference].filter(isTablePath);
   if (tables.length === 1) {
     throw new UserError('usage', {
-      what: 'one of the two is a table, the other is not',
+      what: 'one of the two files is a table, the other is not',
       got: `${prediction} and ${reference}`,
       expected: `two masks, two folders of masks, or two tables (${TABLE_EXTENSIONS.join(', ')})`,
     });
@@ -86,5 +86,6 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
 /** Options that would be without effect are refused: whoever gave them expected one. */
 function refuse(kind: string, flags: Readonly<Record<string, unknown>>): void {
   const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
-  if (given.length > 0) throw new UserError('usage', { what: `${given.join(' and ')} is not for ${kind}` });
+  if (given.length > 0)
+    throw new UserError('usage', { what: `${given.join(' and ')} cannot be used with ${kind}` });
 }

@@ -31,7 +31,7 @@ export function refuseBatchStatistics({
 }): void {
   if (norm.evalStatistics !== 'batch') return;
   throw new UserError('config', {
-    what: 'a network that is evaluated with batch statistics cannot be exported: what it says of a sample depends on the others',
+    what: 'a network evaluated with batch statistics cannot be exported: its output for one sample depends on the others',
     where: 'network.norm.evalStatistics',
     expected: 'running',
   });
@@ -43,7 +43,7 @@ export function checkedDifference(expected: Float32Array, got: Float32Array): nu
   const error = expected.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / scale;
   if (error <= TOLERANCE) return error;
   throw new UserError('runtime', {
-    what: 'the exported model does not give what the trained network gives; nothing was written',
+    what: 'the exported model does not give the same results as the trained network; nothing was written',
     got: `a relative difference of ${error}`,
     expected: `at most ${TOLERANCE}`,
   });
@@ -70,7 +70,7 @@ export function refuseOverwriting(out: string, run: string): void {
   const found = files.filter((name) => name === 'weights.safetensors' || name.endsWith('.onnx'));
   if (found.length === 0 || exportedRun(out) === run) return;
   throw new UserError('usage', {
-    what: 'there is an export of another run in this folder',
+    what: 'this folder contains the export of another run',
     where: out,
     got: found.join(', '),
     fix: 'choose another folder, or add --overwrite',

@@ -29,7 +29,7 @@ export interface TargetExportSummary extends ExportFiles {
 /** Values that are no whole numbers were normalised before. */
 function preprocessingOf({ type, window }: SampleFormat): string {
   const steps = [
-    ...(type === 'float32' ? ['outside the model: normalise images as they were for training'] : []),
+    ...(type === 'float32' ? ['outside the model: normalise images as for training'] : []),
     ...(window ? [`inside the model: clipped to [${window.low}, ${window.high}], mapped to [0, 1]`] : []),
   ];
   return steps.join('; ');
@@ -81,7 +81,7 @@ function card(
 
 | output | type and shape | meaning |
 |---|---|---|
-| \`probabilities\` | float32 [N, ${format.classes.length}${isClassifier ? '' : ', D, H, W'}] | of the classes ${classes} |
+| \`probabilities\` | float32 [N, ${format.classes.length}${isClassifier ? '' : ', D, H, W'}] | of classes ${classes} |
 
 Preprocessing is ${metadata.preprocessing}. BatchNorm is folded into the convolutions. It was trained on samples of
 ${format.size.join('×')} voxels (x×y×z).
@@ -89,7 +89,7 @@ ${format.size.join('×')} voxels (x×y×z).
 | training | |
 |---|---|
 | task | ${metadata.task} |
-| begun from | ${config.init.from} |
+| started from | ${config.init.from} |
 | network | 3D U-Net${isClassifier ? ' encoder' : ''}, width ${config.network.width}, ${config.network.levels} poolings |
 | steps | ${metadata.training_steps}, batch ${config.batch}, loss ${config.loss} |
 | best validation loss | ${metadata.best_validation_loss || 'not validated'} |
@@ -163,10 +163,10 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
   if (isExternalEncoder(config.init.from))
     throw new UserError('config', {
-      what: 'the encoder of this classifier is not ours: only what is behind it was trained',
+      what: 'this classifier uses an external encoder: only the layers after it were trained',
       where: options.run,
       got: config.init.from,
-      fix: 'use that file, and classifier.* of the checkpoint behind it',
+      fix: 'use that file, followed by the classifier.* tensors of the checkpoint',
     });
   refuseBatchStatistics(config.network);
   const run = runHash(config, checkpoint.state.dataHash);
@@ -175,7 +175,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const inputType = options.inputType ?? format.type;
   if (inputType === 'int16' && format.type === 'float32')
     throw new UserError('usage', {
-      what: 'this network takes images that were normalised before, which are not integers',
+      what: 'this network takes normalised images, whose values are not integers',
       where: '--input-type',
       got: 'int16',
       expected: 'float32',
@@ -194,7 +194,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   );
   const license = options.license ?? 'not stated';
   const metadata = { ...metadataOf(config, format, checkpoint, license), run_sha256: run };
-  const documentation = 'A fine-tuned 3D network. For research, no medical device.';
+  const documentation = 'A fine-tuned 3D network. For research use only; not a medical device.';
   const model = portableModel(graph, { documentation, metadata });
   const trained = noise(format, config.seed);
   const image: EngineTensor =

@@ -74,7 +74,7 @@ export function checkFeaturePath(path: string): void {
   if (isFolder(path)) throw new UserError('usage', { what: 'this is a folder, not a file', where: path });
   if (!/\.(npy|jsonl|parquet)$/.test(path))
     throw new UserError('usage', {
-      what: 'the ending of the file says how features are written',
+      what: 'the file extension sets the format of the features',
       where: '--out',
       got: path,
       expected: '.npy, .jsonl or .parquet',

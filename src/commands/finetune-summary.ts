@@ -46,10 +46,10 @@ export function formatFinetune(summary: FinetuneSummary): string {
     return `  ${name}: ${formatScore(value)}${spread === null ? '' : ` ± ${formatScore(spread)}`}`;
   });
   if (interrupted)
-    return `interrupted and saved, ${trials.length} trials finished; go on with the same command and --resume`;
+    return `interrupted and saved, ${trials.length} trials finished; to continue, run the same command with --resume`;
   const [only] = trials;
   return [
-    `${out}: begun from ${init}, ${summary.trainingSamples} training samples, tested on ${summary.testSamples}` +
+    `${out}: started from ${init}, ${summary.trainingSamples} training samples, tested on ${summary.testSamples}` +
       (trials.length === 1
         ? `, best step ${only!.bestStep} of ${only!.step}`
         : `, ${trials.length} trials, mean ± s.d.`),

@@ -85,10 +85,10 @@ function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'
   const { task, samples } = store.manifest;
   if (options.task !== undefined && options.task !== task)
     throw new UserError('usage', {
-      what: 'the samples are of another task',
+      what: 'the samples belong to a different task',
       where: `--task ${options.task}`,
       got: `${task} in ${options.data}`,
-      fix: 'leave --task out, or give other samples',
+      fix: 'remove --task, or use other samples',
     });
   const of = (split: SampleSplit) => samples.filter((sample) => sample.split === split);
   const splits = { train: of('train'), validation: of('validation'), test: of('test') };
@@ -125,9 +125,12 @@ function checkExternal({ kind, augmentation, init }: FinetuneConfig): void {
   const { flips, rotationDegrees, intensity } = augmentation;
   const refuse = (what: string, where: string) =>
     new UserError('config', { what, where, got: init.from, expected: 'classification without augmentation' });
-  if (kind !== 'classification') throw refuse('an ONNX encoder has features for a classifier only', 'kind');
+  if (kind !== 'classification') throw refuse('an ONNX encoder can only be used for classification', 'kind');
   if (flips || rotationDegrees > 0 || intensity > 0)
-    throw refuse('features of an ONNX encoder are computed once: images cannot change', 'augmentation');
+    throw refuse(
+      'features of an ONNX encoder are computed once, so images cannot be augmented',
+      'augmentation',
+    );
 }
 
 /** What graphs on the features of an external encoder are fed. */
@@ -249,7 +252,7 @@ function readTrial(run: string): TrialSummary {
     throw new UserError('run', {
       what: 'the scores of this trial are damaged',
       where: scoresPath(run),
-      fix: 'delete the file, and resume: the trial is scored again',
+      fix: 'delete the file and use --resume: the trial will be scored again',
       cause,
     });
   }
@@ -273,9 +276,9 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
   if (begun && !resume)
     throw new UserError('run', {
-      what: 'there is a run in this folder already',
+      what: 'this folder already contains a run',
       where: begun.run,
-      fix: 'add --resume to go on with it, or choose another folder',
+      fix: 'add --resume to continue it, or choose another folder',
     });
   const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
   for (const note of notes) reporter.log(`note: ${note}`);

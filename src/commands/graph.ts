@@ -130,7 +130,7 @@ export function formatGraph({
     ...table.map(line),
     '',
     `${what} graph of preset ${config.preset}: ${parameters.toLocaleString('en')} trainable parameters, ${giga(summary.flops)}FLOP, ` +
-      `${mega(summary.activationBytes)} of activations, ${summary.nodes} operators, a file of ${mega(bytes)}`,
+      `${mega(summary.activationBytes)} of activations, ${summary.nodes} operators, file size ${mega(bytes)}`,
     ...Object.entries(forms).map(([operator, used]) => {
       const list = Object.entries(used).map(([form, count]) => `${form} ×${count}`);
       return `forms of ${operator} on this machine, by ${formsBy}: ${list.join(', ')}`;

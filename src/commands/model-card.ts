@@ -15,7 +15,7 @@ export interface ModelCardFacts {
 
 /** What is said of the method's source. */
 const NOTICE: Readonly<Record<ProxyName, string>> = {
-  parts2whole: ' The paper states that its content is covered by\npatents pending.',
+  parts2whole: ' The paper states that patents are pending on\nits content.',
   genesis: '',
 };
 
@@ -56,8 +56,8 @@ export function modelCard({
 ${output}
 
 Preprocessing is ${metadata.preprocessing}. BatchNorm is
-folded into the convolutions. It was trained on tiles of ${metadata.tile_size!.replaceAll('x', '×')} voxels (x×y×z) at the spacing of the scans: nothing is resampled
-to a common one. Sizes that are no multiples are cut off at their ends by the poolings.
+folded into the convolutions. It was trained on tiles of ${metadata.tile_size!.replaceAll('x', '×')} voxels (x×y×z) at the spacing of the scans: they are not resampled
+to a common one. If a size is not a multiple, the poolings cut off its end.
 
 | training | |
 |---|---|

@@ -39,10 +39,10 @@ export function checkPhantoms({
     throw new UserError('usage', { what: 'a seed must be an integer', where: '--seed', got: String(seed) });
   if (size.some((side) => side < LEAST_SIDE) || size[0] * size[1] * size[2] > MOST_VOXELS)
     throw new UserError('usage', {
-      what: 'phantoms of this size cannot be made',
+      what: 'phantoms cannot have this size',
       where: '--size',
       got: size.join('x'),
-      expected: `at least ${LEAST_SIDE} voxels a side, at most ${MOST_VOXELS.toLocaleString('en')} in all`,
+      expected: `at least ${LEAST_SIDE} voxels per side, at most ${MOST_VOXELS.toLocaleString('en')} in total`,
     });
 }
 

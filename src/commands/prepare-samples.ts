@@ -65,7 +65,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
   if (options.negatives !== undefined && task !== 'ncc')
     throw new UserError('usage', {
-      what: 'only candidates for nodules are thinned out',
+      what: 'only nodule candidates can be subsampled',
       where: '--negatives',
       got: `--task ${task}`,
       expected: '--task ncc',
@@ -167,7 +167,7 @@ function nextStep({ out, splits }: PrepareSamplesSummary): string {
   const lacking = SAMPLE_SPLITS.filter((split) => splits[split].samples === 0);
   if (lacking.length === 0) return `next: p2w finetune --data ${out} --init random --out runs/finetune`;
   return lacking.length === SAMPLE_SPLITS.length
-    ? 'there are no samples: nothing could be used'
+    ? 'there are no usable samples'
     : `p2w finetune needs ${lacking.join(' and ')} samples too`;
 }
 

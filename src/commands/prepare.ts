@@ -127,7 +127,7 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
   }
   if (size.some((length) => length % SIZE_FACTOR !== 0)) {
     throw new UserError('usage', {
-      what: 'the network cannot halve tiles of this size often enough',
+      what: 'tiles of this size do not fit the network, which halves them several times',
       where: 'size',
       got: size.join('×'),
       expected: `multiples of ${SIZE_FACTOR}`,
@@ -135,7 +135,7 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
   }
   if (normalise !== 'hu' && reject !== 'none')
     throw new UserError('usage', {
-      what: 'air and soft tissue are told by their HU, which normalised values are not',
+      what: 'air and soft tissue are recognised by their HU, but these values are normalised',
       where: 'reject',
       got: `${reject}, with normalise ${normalise}`,
       expected: 'none',

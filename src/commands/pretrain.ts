@@ -65,10 +65,10 @@ function newConfig({ data, ...changes }: PretrainOptions): Config {
   checkThreads('threads', config.threads, 0);
   if (data === undefined || config.normalise === normalise) return config;
   throw new UserError('config', {
-    what: 'the tiles hold other values than this configuration is for',
+    what: 'the tiles are normalised differently from this configuration',
     where: data,
-    got: `tiles of normalise ${normalise}, a configuration of ${config.normalise}`,
-    fix: 'leave normalise out of the configuration, and its window too: both follow the tiles',
+    got: `tiles with normalise ${normalise}, configuration with ${config.normalise}`,
+    fix: 'remove normalise and window from the configuration: both are taken from the tiles',
   });
 }
 
@@ -76,9 +76,9 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
   const exists = existsSync(configPath(options.out));
   if (exists && !options.resume && hasCheckpoints(options.out))
     throw new UserError('run', {
-      what: 'there is a run in this folder already',
+      what: 'this folder already contains a run',
       where: options.out,
-      fix: 'add --resume to go on with it, or choose another folder',
+      fix: 'add --resume to continue it, or choose another folder',
     });
   return exists && options.resume
     ? { config: resumedConfig(options), resuming: true }
@@ -98,15 +98,15 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
   if (data === undefined && options.resume)
     throw new UserError('run', {
-      what: 'there is no run here to go on with',
+      what: 'there is no run here to resume',
       where: options.out,
-      fix: 'check the folder; a new run needs tiles, --data',
+      fix: 'check the folder; a new run needs tiles: --data',
     });
   if (data === undefined)
     throw new UserError('usage', {
       what: 'a new run needs tiles',
       where: '--data',
-      fix: 'give the folder that `p2w prepare` made',
+      fix: 'give a folder written by `p2w prepare`',
     });
   const store = openTileStore(data);
   if (store.train.length === 0)
@@ -115,7 +115,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     throw new UserError('data', {
       what: 'the store has no validation tiles',
       where: data,
-      fix: 'prepare at least two scans with --val-fraction above 0',
+      fix: 'prepare at least two scans, with --val-fraction above 0',
     });
   if (!averagingFactors(store.size, asked.whole))
     throw new UserError('config', {
@@ -193,16 +193,16 @@ async function run(
 export function formatPretrain(summary: TrainingSummary): string {
   const { ending, from, step, best, run } = summary;
   if (from === step && ending !== 'interrupted')
-    return `nothing to do: ${run} is at its last step, ${step}; more can be asked for with --steps`;
+    return `nothing to do: ${run} has reached its last step, ${step}; use --steps to train longer`;
   const end = {
     finished: `finished at step ${step}`,
-    'early-stop': `stopped early at step ${step}: no improvement any more`,
-    interrupted: `interrupted at step ${step} and saved; go on with: p2w pretrain --out ${run} --resume`,
+    'early-stop': `stopped early at step ${step}: no further improvement`,
+    interrupted: `interrupted at step ${step} and saved; to continue: p2w pretrain --out ${run} --resume`,
   }[ending];
   const quality = !best
     ? 'not validated yet'
     : best.step === 0
-      ? `no validation was better than that of the untrained network, MSE ${best.validationLoss.toFixed(5)}`
+      ? `no validation was better than the untrained network's, MSE ${best.validationLoss.toFixed(5)}`
       : `best validation MSE ${best.validationLoss.toFixed(5)} at step ${best.step}`;
   return [
     end,

@@ -42,7 +42,7 @@ function readScores(run: string): Omit<TrialSummary, 'run'> {
     throw new UserError('run', {
       what: 'this trial has not been tested yet',
       where: run,
-      expected: 'scores.json, which p2w finetune writes at its end',
+      expected: 'scores.json, which p2w finetune writes when it finishes',
       fix: 'finish it: p2w finetune … --resume',
     });
   return JSON.parse(readFileSync(path, 'utf8')) as Omit<TrialSummary, 'run'>;

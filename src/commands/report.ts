@@ -102,7 +102,7 @@ function openData({ data, tile }: RunFacts, options: ReportOptions): TileStore {
       where: store.folder,
       got: store.size.join('×'),
       expected: tile.join('×'),
-      fix: 'give the right --data',
+      fix: 'pass the tiles of this run with --data',
     });
   return store;
 }
@@ -191,7 +191,7 @@ function headline(
   const percent = (v: number) => `${(100 * v).toFixed(1)} %`;
   return [
     {
-      label: `Validation MSE at step ${after.step}, the best`,
+      label: `Best validation MSE, at step ${after.step}`,
       value: after.validationMse.toFixed(4),
       note: `${(after.validationMse / baseline).toFixed(2)} × that of the mean whole, ${baseline.toFixed(4)}`,
     },
@@ -241,7 +241,7 @@ export function sessionFacts(run: string): Pick<ReportData, 'machine' | 'timing'
   return {
     machine: { ...text((last.machine ?? {}) as object), engine: `${last.engine}, ${last.provider}` },
     timing: {
-      'time of training': `${(total / 60).toFixed(1)} min${sessions.length > 1 ? ` in ${sessions.length} sessions` : ''}`,
+      'training time': `${(total / 60).toFixed(1)} min${sessions.length > 1 ? ` in ${sessions.length} sessions` : ''}`,
       throughput: `${Number(last.stepsPerSecond).toPrecision(3)} steps/s, ${Number(last.samplesPerSecond).toPrecision(3)} samples/s`,
       'waiting for data': `${(100 * Number(last.dataWait)).toFixed(1)} %`,
       'peak memory': `${(Number(last.peakMemoryBytes) / 1e9).toFixed(2)} GB`,

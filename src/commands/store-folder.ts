@@ -27,7 +27,7 @@ function otherContent(folder: string, wanted: StoreKind): string | null {
   if (isSampleStore(folder) || names.every((name) => ARRAYS.includes(name)))
     return wanted === 'samples' ? null : 'a sample store';
   if (has('config.json') && (has('metrics.jsonl') || has('checkpoints'))) return 'a training run';
-  if (names.some((name) => /^trial-\d+$/.test(name))) return 'the trials of a fine-tuning';
+  if (names.some((name) => /^trial-\d+$/.test(name))) return 'fine-tuning trials';
   return `other files: ${abridged(names)}`;
 }
 
@@ -44,7 +44,7 @@ export function checkStoreFolder(out: string, inputs: readonly string[], wanted:
         what: `the store would be ${relation}`,
         where: out,
         got: `input ${input}`,
-        expected: 'a folder of its own',
+        expected: 'a separate folder',
         fix: 'choose another folder for the store',
       });
   }
@@ -56,18 +56,18 @@ export function checkStoreFolder(out: string, inputs: readonly string[], wanted:
   }
   if (content === null) return;
   throw new UserError('usage', {
-    what: `this folder holds ${content}`,
+    what: `this folder contains ${content}`,
     where: out,
-    expected: `a new folder, an empty one, or one of ${wanted} to go on with`,
+    expected: `a new folder, an empty one, or a store of ${wanted} to continue`,
     fix: 'choose another folder for the store',
   });
 }
 
 function relationOf(out: string, input: string): string | null {
-  if (isInside(input, out)) return 'around its own input';
+  if (isInside(input, out)) return 'a folder that contains its own input';
   if (isFile(input)) return null;
   if (isSame(input, out)) return 'the same folder as its input';
-  return isInside(out, input) ? 'inside the folder that it is made from' : null;
+  return isInside(out, input) ? 'inside its own input folder' : null;
 }
 
 const isFile = (path: string): boolean => {

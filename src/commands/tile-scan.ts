@@ -63,7 +63,7 @@ const isOutOfMemory = (error: unknown) =>
   error instanceof RangeError && /allocation failed/i.test(error.message);
 
 const tooLarge = (where: string, cause: unknown) =>
-  new UserError('input', { what: 'the scan does not fit into memory', where, cause });
+  new UserError('input', { what: 'the scan does not fit in memory', where, cause });
 
 /** A mask of organs rarely has more labels, background included; a scan has more values. */
 const MOST_LABELS = 16;
@@ -85,9 +85,9 @@ const maskGiven = (where: string) =>
   new UserError('input', {
     what: 'this is a mask, not a scan',
     where,
-    got: `at most ${MOST_LABELS} different values, none below 0`,
+    got: `no more than ${MOST_LABELS} different values, none below 0`,
     expected: 'an image, such as a CT in HU',
-    fix: 'leave the folders of masks out of --input',
+    fix: 'remove the folders of masks from --input',
   });
 
 function keptOrigins(path: string, volume: Volume, options: StoreOptions): XYZ[] {
@@ -107,7 +107,7 @@ function keptOrigins(path: string, volume: Volume, options: StoreOptions): XYZ[]
   );
   if (kept.length === 0) {
     throw new UserError('input', {
-      what: `all ${origins.length} tiles of the scan are left out`,
+      what: `all ${origins.length} tiles of the scan are rejected`,
       where: path,
       got: `reject ${options.reject}`,
     });

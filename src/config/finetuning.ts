@@ -85,20 +85,20 @@ export function checkFinetuneConfig(
   value: unknown,
   where: string | ((path: readonly PropertyKey[]) => string),
 ): FinetuneConfig {
-  const fix = 'config.json of any fine-tuning run shows every key';
+  const fix = 'see the config.json of any fine-tuning run for the keys';
   const config = parseConfig(finetuneSchema, value, where, fix);
   const { kind, loss, balance } = config;
   const wrong = (what: string, at: string, got: string, expected: string) =>
     new UserError('config', { what, where: at, got, expected });
   if ((kind === 'classification') !== (loss === 'crossEntropy'))
     throw wrong(
-      'this loss does not suit the task',
+      'this loss does not match the task',
       'loss',
       `${loss} for ${kind}`,
       kind === 'classification' ? 'crossEntropy' : 'dice, binaryCrossEntropy or dice+binaryCrossEntropy',
     );
   if (kind === 'segmentation' && balance === 'sampling')
-    throw wrong('only classes of whole samples can be drawn evenly', 'balance', balance, 'none or weights');
+    throw wrong('balanced sampling needs samples with one class each', 'balance', balance, 'none or weights');
   return config;
 }
 

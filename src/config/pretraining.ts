@@ -8,7 +8,7 @@ import { blamedOf, type ConfigChanges, parseConfig, withChanges } from './layers
 import { checkTraining, KERAS_NORM, sizeSchema, TRAINING_DEFAULTS, trainingSchema } from './training.js';
 
 const range = z.tuple([z.number().positive(), z.number().positive()]).refine(([low, high]) => low <= high, {
-  error: 'the first number must not be above the second',
+  error: 'the first number must not be greater than the second',
 });
 
 export const configSchema = z.strictObject({
@@ -24,7 +24,9 @@ export const configSchema = z.strictObject({
   /** Parts of Parts2Whole, and of the analysis of either proxy's features. */
   part: z.strictObject({
     /** Least and most share of the whole's volume. */
-    scale: range.refine(([, high]) => high <= 1, { error: 'a part is at most the whole: 1' }),
+    scale: range.refine(([, high]) => high <= 1, {
+      error: 'a part cannot be larger than the whole, which is 1',
+    }),
     ratio: range,
     isotropic: z.boolean(),
   }),
@@ -105,7 +107,7 @@ export function checkConfig(
   checkTraining(config, config.whole, 'whole');
   if (config.proxy === 'genesis' && !config.network.skip)
     throw new UserError('config', {
-      what: 'Models Genesis restores images by a network with skip connections',
+      what: 'Models Genesis needs a network with skip connections',
       where: 'network.skip',
       got: 'false',
       expected: 'true, with --proxy genesis',
@@ -119,17 +121,17 @@ function checkExtensions({ proxy, intensity, contrastive, batch, microBatch }: C
   const extended = contrastive.weight > 0 ? 'contrastive.weight' : intensity > 0 ? 'intensity' : null;
   if (proxy === 'genesis' && extended)
     throw new UserError('config', {
-      what: 'Models Genesis has no parts whose intensities or features could be changed',
+      what: 'this setting applies to parts, which Models Genesis does not have',
       where: extended,
       expected: '0, with --proxy genesis',
     });
   const size = microBatch ?? batch;
   if (contrastive.weight > 0 && (size % 2 !== 0 || size < 4))
     throw new UserError('config', {
-      what: 'the contrastive term needs two parts of each whole, and of two wholes at least, at once',
+      what: 'the contrastive term needs two parts of each whole, and at least two wholes, at once',
       where: microBatch === null ? 'batch' : 'microBatch',
       got: String(size),
-      expected: 'an even number from 4 on',
+      expected: 'an even number, at least 4',
     });
 }
 

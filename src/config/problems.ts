@@ -35,7 +35,7 @@ const expected: z.core.$ZodErrorMap = (issue) => {
       if (issue.discriminator) return `expected one of ${(issue.options as unknown[]).join(', ')}`;
       return issue.errors.flatMap(([first]) => first?.message ?? []).join(', or ');
     case 'unrecognized_keys':
-      return 'there is no such key';
+      return 'unknown key';
     default:
       return undefined;
   }

@@ -7,10 +7,10 @@ function parseSetting(setting: string): Json {
   const at = setting.indexOf('=');
   if (at < 1)
     throw new UserError('usage', {
-      what: 'a setting is written key=value',
+      what: 'a setting must be written as key=value',
       where: '--set',
       got: setting,
-      expected: 'such as network.width=16',
+      expected: 'for example network.width=16',
     });
   let value: unknown = setting.slice(at + 1);
   try {

@@ -7,7 +7,7 @@ import { DEVICE, DEVICES, ENGINES } from '../runtime/device.js';
 export const sizeSchema = z.preprocess(
   (value) => (typeof value === 'string' ? value.split(/[x×]/).map(Number) : value),
   z.tuple([z.int().positive(), z.int().positive(), z.int().positive()], {
-    error: 'a size is three integers above 0, x×y×z, such as 128x128x64',
+    error: 'a size must be three positive integers, x×y×z, for example 128x128x64',
   }),
 );
 
@@ -81,7 +81,7 @@ export const trainingSchema = z.strictObject({
   /** Where to run; another device changes the last digits of results. */
   device: z
     .string()
-    .regex(DEVICE, { error: `a device is ${DEVICES}` })
+    .regex(DEVICE, { error: `a device must be ${DEVICES}` })
     .transform((device) => (device === 'cuda' ? 'cuda:0' : device)),
   /** What runs the graphs: ONNX Runtime for Node.js; its builds for the web, as WebAssembly, are slower. */
   engine: z.enum(ENGINES).default('node'),
@@ -129,7 +129,7 @@ export function checkTraining(config: TrainingConfig, size: readonly number[], w
   const factor = 2 ** config.network.levels;
   if (size.some((length) => length % factor !== 0))
     throw new UserError('config', {
-      what: `${config.network.levels} poolings halve every size ${config.network.levels} times`,
+      what: `the network halves every size ${config.network.levels} times`,
       where: what,
       got: size.join('×'),
       expected: `multiples of ${factor}`,
@@ -137,14 +137,14 @@ export function checkTraining(config: TrainingConfig, size: readonly number[], w
   const { keepEvery } = config.checkpoints;
   if (keepEvery !== null && config.steps / keepEvery > MOST_KEPT)
     throw new UserError('config', {
-      what: 'too many checkpoints would be kept',
+      what: 'too many checkpoints would be saved',
       where: 'checkpoints.keepEvery',
       got: `one every ${keepEvery} steps of ${config.steps}`,
-      expected: `at most ${MOST_KEPT} in all`,
+      expected: `at most ${MOST_KEPT} in total`,
     });
   if (config.microBatch !== null && config.batch % config.microBatch !== 0)
     throw new UserError('config', {
-      what: 'the micro-batch does not divide the batch',
+      what: 'the batch size must be a multiple of the micro-batch size',
       where: 'microBatch',
       got: `${config.microBatch} for a batch of ${config.batch}`,
     });

@@ -54,7 +54,7 @@ export function openFormCache(
       const file = fileSchema.parse(JSON.parse(text));
       if (JSON.stringify(file.machine) === identity) return file.times;
     } catch {} // said below
-    log(`${path} holds no measurements of this machine: measuring again`);
+    log(`${path} has no measurements for this machine: measuring again`);
     return {};
   };
   return {
@@ -68,7 +68,7 @@ export function openFormCache(
         );
       } catch (error) {
         const [why] = (error as Error).message.split('\n');
-        log(`what was measured cannot be kept for the next run: ${why}`);
+        log(`the measurements cannot be saved for the next run: ${why}`);
       }
     },
   };

@@ -91,9 +91,9 @@ export function checkMemory(
   const bytes = bytesFor(need, size, count, config.workers);
   if (bytes <= limit) return;
   throw new UserError('config', {
-    what: 'a step of this training does not fit into memory',
+    what: 'a training step does not fit in memory',
     where: config.microBatch === null ? 'batch' : 'batch, microBatch',
-    got: `${size} samples at once${count > 1 ? `, ${count} times a step` : ''}: at least ${gigabytes(bytes)}`,
+    got: `${size} samples at once${count > 1 ? `, ${count} times per step` : ''}: at least ${gigabytes(bytes)}`,
     expected: `at most ${gigabytes(limit)}`,
     fix: remedy(need, config, limit),
   });

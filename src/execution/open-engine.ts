@@ -34,12 +34,12 @@ export async function openEngine(text: string, name: EngineName = 'node'): Promi
   const findings = cudaFindings(cudaFacts(), problem);
   const indented = (lines: readonly string[]) => lines.join(`\n${' '.repeat(12)}`);
   throw new UserError('runtime', {
-    what: 'CUDA cannot be used, and nothing else is used in its place',
+    what: 'CUDA cannot be used, and p2w does not fall back to another device',
     where: `--device ${device}`,
     got: indented([problem, ...findings.map(({ what }) => what)]),
     fix: indented([
       ...findings.flatMap(({ fix }) => fix),
-      'p2w doctor looks again; --device cpu does without',
+      'run p2w doctor to check again, or use --device cpu',
     ]),
   });
 }

@@ -90,7 +90,7 @@ function scoreOf(result: JobResult, metric: string, { job }: Trial): number {
   const value = scores[metric];
   if (typeof value === 'number') return value;
   throw new UserError('config', {
-    what: value === null ? 'this score is not defined for the samples' : 'the trials have no such score',
+    what: value === null ? 'this score is undefined for the samples' : 'the trials do not have this score',
     where: 'metric',
     got: metric,
     expected: `one of ${Object.keys(scores).join(', ')} (${job})`,

@@ -54,7 +54,7 @@ function followed(sources: readonly Source[]): Source {
   const last = sources.filter(({ pretrain }) => pretrain !== null).at(-1);
   if (last) return last;
   throw new UserError('config', {
-    what: 'Fig. 2 needs a source that is pre-trained',
+    what: 'Fig. 2 needs a pre-trained source',
     where: 'sources',
     expected: 'one with a list of settings in "pretrain"',
   });
@@ -125,7 +125,7 @@ function maps(out: string, encoders: readonly Measures[]): Html {
 function along(source: string, { checkpoints, correlation }: Fig2Result): Html {
   const loss = { label: 'Contrastive loss', scale: 'linear' } as const;
   const chart = lineChart({
-    title: 'Contrastive loss along the pre-training',
+    title: 'Contrastive loss during pre-training',
     x: { label: 'Step', scale: 'linear' },
     y: loss,
     series: [{ name: source, look: 'first', points: checkpoints.map((c) => [c.step, c.contrastiveLoss]) }],
@@ -139,7 +139,7 @@ function along(source: string, { checkpoints, correlation }: Fig2Result): Html {
   const r = correlation
     ? `r = ${correlation.r.toFixed(2)} over ${correlation.n} checkpoints, ${probability(correlation.p)}`
     : 'not defined';
-  return html`<section><h2>Along the pre-training of ${source}</h2>
+  return html`<section><h2>During pre-training of ${source}</h2>
 <p>Pearson’s r of reconstruction and contrastive loss: ${r}; the paper, on its data: ${PAPER_CORRELATIONS.contrastive}.</p>
 <div class="pair">${figure('Contrastive loss', chart, '')}${figure('Against the error', against, '')}</div></section>`;
 }
@@ -162,10 +162,10 @@ export function writeFig2(
   const page = renderPage({
     kicker: 'Parts2Whole experiment: fig2',
     title: 'What the features have learnt',
-    lead: 'Do parts of one whole lie together in the space of features, and does that grow as the reconstruction gets better?',
+    lead: 'Do parts of the same whole lie together in feature space, and more so as the reconstruction improves?',
     main: html`<section><h2>Numbers</h2>${numbers(result.encoders)}</section>
-<section><h2>t-SNE</h2><p>Each whole has a colour; circles are its parts, the larger the more of it they show, diamonds the wholes
-themselves. analysis/analysis.html has UMAP and the distributions of cosines too.</p>${maps(out, result.encoders)}</section>
+<section><h2>t-SNE</h2><p>Each whole has its own colour. Circles are its parts; a larger circle is a larger part. Diamonds are the wholes
+themselves. See analysis/analysis.html for UMAP and the distributions of cosine similarity.</p>${maps(out, result.encoders)}</section>
 ${along(followed(sources).name, result)}`,
     source: WORDING.parts2whole.source,
   });
@@ -180,7 +180,7 @@ export function formatFig2({ encoders, correlation, files }: Fig2Result): string
       (e) =>
         `${e.name}: silhouette ${e.silhouette.toFixed(3)}, cosine AUC ${e.cosineAuc.toFixed(3)}, contrastive loss ${e.contrastiveLoss.toFixed(3)}`,
     ),
-    `reconstruction and contrastive loss: ${correlation ? `r = ${correlation.r.toFixed(2)} over ${correlation.n} checkpoints` : 'r is not defined'}`,
+    `reconstruction and contrastive loss: ${correlation ? `r = ${correlation.r.toFixed(2)} over ${correlation.n} checkpoints` : 'r is undefined'}`,
     `wrote ${files.page}`,
   ].join('\n');
 }

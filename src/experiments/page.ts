@@ -10,17 +10,17 @@ import type { ExperimentConfig } from './schema.js';
 import type { Comparison, Group } from './statistics.js';
 
 const TITLES: Readonly<Record<TrialsName, string>> = {
-  table1: 'What pre-training is worth',
-  table2: 'Sizes of parts, and skip connections',
-  fig3: 'Target scores along the pre-training',
+  table1: 'The benefit of pre-training',
+  table2: 'Part sizes and skip connections',
+  fig3: 'Target scores during pre-training',
 };
 
 const LEADS: Readonly<Record<TrialsName, string>> = {
   table1:
-    'Networks that begin at random, from Models Genesis and from Parts2Whole are trained for the same target tasks, with the same seeds and samples.',
+    'Networks initialised at random, from Models Genesis and from Parts2Whole are trained for the same target tasks, with the same seeds and samples.',
   table2:
-    'Parts2Whole is pre-trained with parts of different size, and with skip connections; each encoder is then trained for the target tasks.',
-  fig3: 'Checkpoints along one pre-training are each trained for the target tasks. If a good proxy task makes a good encoder, scores rise as the reconstruction error falls.',
+    'Parts2Whole is pre-trained with parts of different sizes, and with skip connections; each encoder is then trained for the target tasks.',
+  fig3: 'Each checkpoint of one pre-training run is trained for the target tasks. If a good proxy task makes a good encoder, scores rise as the reconstruction error falls.',
 };
 
 const percent = (value: number) => (100 * value).toFixed(2);
@@ -69,7 +69,7 @@ function scoresSection(result: ExperimentResult, config: ExperimentConfig): Html
         paper ? `${paper[0].toFixed(2)} ± ${paper[1].toFixed(2)}` : '–',
       ];
     });
-    const heads = ['begun from', `${groups[0]!.metric}, %`, 'trials', 'the paper, its data'];
+    const heads = ['started from', `${groups[0]!.metric}, %`, 'trials', 'the paper, on its data'];
     const tests = result.comparisons.filter((comparison) => nameOf(comparison) === name);
     return html`<section><h2>${name}</h2>
 ${new Html(trialsDrawing(groups, name))}
@@ -119,7 +119,7 @@ function checkpointSections(
       r ? `${r.r.toFixed(2)} over ${r.n} checkpoints, ${probability(r.p)}` : 'not defined'
     }${theirs === null ? '' : `; the paper, on its data: ${theirs}`}.</p>
 <div class="pair"><figure><div class="drawing">${lineChart({
-      title: `Scores of ${name} along the pre-training`,
+      title: `Scores of ${name} during pre-training`,
       x: steps,
       y: score,
       series: [
@@ -152,7 +152,7 @@ export function renderExperiment(result: ExperimentResult, config: ExperimentCon
     title: TITLES[name],
     lead: `${LEADS[name]} Preset ${config.preset}${
       config.pretrain.length > 0 ? `, ${config.pretrain.join(', ')}` : ''
-    }. The paper’s figures are of its own data and a larger network: only their order can be compared.`,
+    }. The paper’s figures are for its own data and a larger network, so only the order can be compared.`,
     main: name === 'fig3' ? checkpointSections(result, config) : scoresSection(result, config),
     source: WORDING.parts2whole.source,
   });
@@ -179,7 +179,7 @@ ${own.map((value) => html`<circle cx="${x(value)}" cy="${y}" r="4.5" fill="#0b6e
   });
   return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="14" role="img">
 <title>${title}</title>
-<text x="${LEFT}" y="24" font-weight="600" fill="currentColor">${title}: ${groups[0]!.metric}, %, every trial and the mean</text>
+<text x="${LEFT}" y="24" font-weight="600" fill="currentColor">${title}: ${groups[0]!.metric}, %, all trials and the mean</text>
 ${rows}
 ${ticks.map((tick) => html`<text x="${x(tick)}" y="${foot + 16}" text-anchor="middle" fill="currentColor">${percent(tick)}</text>`)}
 </svg>`.text;

@@ -66,12 +66,12 @@ interface Ending {
 
 function failed(log: string, id: string, signal: NodeJS.Signals | null): UserError {
   const said = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').slice(-6) : [];
-  const killed = `it was ended by ${signal}${signal === 'SIGKILL' ? ', perhaps for want of memory' : ''}`;
+  const killed = `it was killed by ${signal}${signal === 'SIGKILL' ? ', perhaps because memory ran out' : ''}`;
   return new UserError('runtime', {
-    what: `a training of the experiment failed: ${id}`,
+    what: `a training run of the experiment failed: ${id}`,
     where: log,
     got: [...said, ...(signal ? [killed] : [])].join('\n'),
-    fix: 'mend the cause, and give the same command again: what is done stays done',
+    fix: 'fix the cause and run the same command again: finished jobs are kept',
   });
 }
 
@@ -146,7 +146,7 @@ export async function runJobs(
     patience ??= setTimeout(() => kill.abort(), SAVING_MS);
   };
   const start = (job: Job) => {
-    progress.log(`begins: ${job.id}`);
+    progress.log(`starting ${job.id}`);
     const run = runJob(job, out, ending)
       .then((result) => {
         if (result === null) return save.abort();

@@ -51,11 +51,11 @@ export function checkIntensities(
   const found = manifest.options.normalise;
   if (found === normalise) return;
   throw new UserError('data', {
-    what: 'these tiles hold other values than the encoder was trained on',
+    what: 'these tiles are normalised differently from the encoder’s training data',
     where: folder,
     got: `normalise ${found}`,
-    expected: `normalise ${normalise}, as ${model} says`,
-    fix: `prepare them with --normalise ${normalise}, or give the scans themselves`,
+    expected: `normalise ${normalise}, as recorded in ${model}`,
+    fix: `prepare them with --normalise ${normalise}, or pass the scans themselves`,
   });
 }
 
@@ -83,7 +83,7 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
       ? new UserError('input', {
           what: error.message,
           where: path,
-          expected: 'an encoder that `p2w export` wrote',
+          expected: 'an encoder written by `p2w export`',
           cause: error,
         })
       : error;
@@ -136,12 +136,12 @@ export function openEncoder(path: string, engine: Engine, threads = 0): Encoder 
       inTurn(async () => {
         if (shape.length !== 4 || values.length !== sizeOf(shape))
           throw new UserError('input', {
-            what: 'a batch of images is [N, depth, height, width]',
+            what: 'a batch of images must be [N, depth, height, width]',
             got: `${values.length} values for [${shape.join(', ')}]`,
           });
         if (multiples.some((multiple, i) => shape[i + 1]! % multiple !== 0))
           throw new UserError('input', {
-            what: 'the poolings of the encoder do not divide images of this size',
+            what: 'images of this size cannot be divided by the poolings of the encoder',
             where: path,
             got: `${shape.slice(1).reverse().join('×')} voxels (x×y×z)`,
             expected: `multiples of ${multiples.toReversed().join(', ')}`,

@@ -18,7 +18,7 @@ export interface ExternalFeatures {
 export const isExternalEncoder = (from: string): boolean => /\.onnx$/i.test(from);
 
 const EXPECTED =
-  'one input of images, [N,D,H,W] of HU or [N,C,D,H,W] of values from 0 to 1, and an output of features or a feature map';
+  'one image input, [N,D,H,W] in HU or [N,C,D,H,W] with values from 0 to 1, and an output with features or a feature map';
 
 /** The input of images and the output of features. @throws UserError when there are none */
 function interfaceOf(path: string, { graph }: Model) {
@@ -28,7 +28,7 @@ function interfaceOf(path: string, { graph }: Model) {
   const rank = image?.shape.length ?? 0;
   if (image && output && others.length === 0 && (rank === 4 || rank === 5)) return { image, output };
   throw new UserError('input', {
-    what: 'this model is no encoder of images',
+    what: 'this model is not an image encoder',
     where: path,
     got: inputs.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'no inputs',
     expected: EXPECTED,
@@ -45,9 +45,9 @@ function sampleScale({ type, window }: SampleFormat, path: string, { metadata }:
   const found = type === 'int16' ? 'hu' : window === null ? 'minmax' : 'zscore';
   if (found === normalise) return normalise === 'hu' ? 1 : 1000;
   throw new UserError('input', {
-    what: 'the samples hold other values than this encoder takes',
+    what: 'the samples are normalised differently from what this encoder takes',
     where: path,
-    got: `samples of --normalise ${found}`,
+    got: `samples with --normalise ${found}`,
     expected: normalise,
     fix: `p2w prepare --task … --normalise ${normalise}`,
   });
@@ -87,11 +87,11 @@ export async function externalFeatures(
   const { bytes, model } = readModelFile(path, EXPECTED);
   if (model.external)
     throw new UserError('input', {
-      what: 'the weights of this encoder lie in another file',
+      what: 'the weights of this encoder are in a separate file',
       where: path,
       got: abridged([...new Set(model.external.map(({ location }) => location.file))]),
       expected: 'a model in one file',
-      fix: 'in Python, `onnx.save_model(onnx.load("encoder.onnx"), "one-file.onnx")` writes one',
+      fix: 'convert it in Python with `onnx.save_model(onnx.load("encoder.onnx"), "one-file.onnx")`',
     });
   const { image, output } = interfaceOf(path, model);
   const { manifest } = store;
@@ -102,7 +102,7 @@ export async function externalFeatures(
     throw new UserError('input', {
       what: 'this encoder takes one channel',
       where: path,
-      got: `samples of ${channels}`,
+      got: `samples with ${channels}`,
     });
   const scale = takesHu ? sampleScale(manifest, path, model) : 1;
   const shape = takesHu ? [1, z, y, x] : [1, channels, z, y, x];

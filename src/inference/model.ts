@@ -37,8 +37,13 @@ function parseWindow(text: string, where: string): HuWindow {
   try {
     return windowSchema.parse(JSON.parse(text));
   } catch (cause) {
-    const facts = { got: text, expected: 'such as {"low":-1000,"high":1000}' };
-    throw new UserError('input', { what: 'the window that the file names is none', where, ...facts, cause });
+    const facts = { got: text, expected: 'for example {"low":-1000,"high":1000}' };
+    throw new UserError('input', {
+      what: 'the window recorded in the file is invalid',
+      where,
+      ...facts,
+      cause,
+    });
   }
 }
 
@@ -117,6 +122,6 @@ export function inferenceModel(
   const shape: DHW = [z, y, x];
   const { network, window, normalise } = config;
   const graph = build({ network, input: inputName(normalise), window, average: shape, inputType }, weights);
-  const documentation = `Encoder of 3D ${normalise === 'hu' ? 'CT ' : ''}images, pre-trained by ${METHODS[config.proxy].name}. For research, no medical device.`;
+  const documentation = `Encoder of 3D ${normalise === 'hu' ? 'CT ' : ''}images, pre-trained by ${METHODS[config.proxy].name}. For research use only; not a medical device.`;
   return portableModel(graph, { documentation, metadata });
 }

@@ -40,8 +40,8 @@ function numbersSection({ encoders, bounds }: AnalysisPageData): Html {
   );
   const heads = ['Encoder', 'Silhouette', '1-NN accuracy', 'Overlap', 'd′', 'Cosine AUC', 'Contrastive loss'];
   return html`<section><h2>Numbers</h2>
-<p>Silhouette and 1-NN accuracy are of the parts in the maps below; overlap (less is better), d′ and AUC tell pairs of parts of one
-whole from pairs of two. The contrastive loss is ${bounds.collapsed.toFixed(3)} where all features are equal, and can fall to
+<p>Silhouette and 1-NN accuracy use the parts in the maps below. Overlap (lower is better), d′ and AUC compare pairs of parts of the same
+whole with pairs of parts of two wholes. The contrastive loss is ${bounds.collapsed.toFixed(3)} if all features are equal, and can fall to
 ${bounds.separated.toFixed(3)}.</p>
 ${scrollable(
   'Measures of every encoder',
@@ -62,8 +62,8 @@ function mapsSection(
 
 function cosineSection({ encoders }: AnalysisPageData): Html {
   return html`<section><h2>Cosine similarity of pairs</h2>
-<p>Features behind a ReLU are never negative, so even those of an untrained network are alike: what counts is how far the two
-distributions are apart.</p><div class="pair">${encoders.map(({ name, cosine }) =>
+<p>Features after a ReLU are never negative, so even those of an untrained network are similar. What counts is how far apart the two
+distributions are.</p><div class="pair">${encoders.map(({ name, cosine }) =>
     figure(
       name,
       histogram({
@@ -83,12 +83,12 @@ distributions are apart.</p><div class="pair">${encoders.map(({ name, cosine }) 
 /** The page. */
 export function renderAnalysis(data: AnalysisPageData): string {
   const { encoders, embedded, paired, createdAt } = data;
-  const note = `${embedded.wholes} wholes, each a colour; circles are ${embedded.parts} parts of each, the larger the more of the whole they show, diamonds the wholes themselves.`;
+  const note = `${embedded.wholes} wholes, one colour each. Circles are ${embedded.parts} parts of each whole; a larger circle is a larger part. Diamonds are the wholes themselves.`;
   return renderPage({
-    kicker: 'Parts2Whole analysis of features',
+    kicker: 'Parts2Whole feature analysis',
     title: encoders.map(({ name }) => name).join(', '),
     createdAt,
-    lead: `Do parts of one whole lie together in the space of features? Pairs are drawn from ${paired.wholes} validation wholes with ${paired.parts} parts each.`,
+    lead: `Do parts of the same whole lie together in feature space? Pairs are drawn from ${paired.wholes} validation wholes with ${paired.parts} parts each.`,
     main: html`${numbersSection(data)}
 ${mapsSection('t-SNE', note, encoders, 'tsne')}
 ${mapsSection('UMAP', note, encoders, 'umap')}

@@ -24,7 +24,7 @@ export function trainingSection(data: ReportData): Html {
       ? []
       : [{ name: `mean whole, ${shortNumber(data.meanWholeMse)}`, y: data.meanWholeMse }];
   const loss = lineChart({
-    title: 'Training and validation error over the training steps',
+    title: 'Training and validation error by training step',
     x: STEP,
     y: MSE,
     series: [
@@ -35,7 +35,7 @@ export function trainingSection(data: ReportData): Html {
     references: baseline,
   });
   const rate = lineChart({
-    title: 'Learning rate over the training steps',
+    title: 'Learning rate by training step',
     x: STEP,
     y: { label: 'Learning rate (log)', scale: 'log' },
     series: [
@@ -47,20 +47,20 @@ export function trainingSection(data: ReportData): Html {
       },
     ],
   });
-  return html`<section><h2>How the training went</h2><div class="pair">
+  return html`<section><h2>Training</h2><div class="pair">
 ${figure('Reconstruction error', loss, `Lower is better. ${againstMeanWhole(data)}`)}
-${figure('Learning rate', rate, 'The size of each correction, read at every validation. Smaller ones let the network settle.')}
+${figure('Learning rate', rate, 'The step size of the optimiser, recorded at every validation. Smaller values let the network settle.')}
 </div></section>`;
 }
 
 function againstMeanWhole({ validation, meanWholeMse }: ReportData): string {
   const last = validation.at(-1);
-  if (!last) return 'No validation has been made yet.';
+  if (!last) return 'There has been no validation yet.';
   if (meanWholeMse === null) return `The last validation error is ${shortNumber(last.mse)}.`;
-  const meaning = 'The dashed line is the error of always answering with the average of all wholes.';
+  const meaning = 'The dashed line is the error of always predicting the average of all wholes.';
   if (!(last.mse < meanWholeMse))
-    return `${meaning} The network does not beat it yet: it has not learnt to use what it is given.`;
-  return `${meaning} The network's last error, ${shortNumber(last.mse)}, is ${shortNumber(meanWholeMse / last.mse)} times smaller, so it does use what it is given.`;
+    return `${meaning} The network is not better than that yet: it has not learnt to use its input.`;
+  return `${meaning} The network's last error, ${shortNumber(last.mse)}, is ${shortNumber(meanWholeMse / last.mse)} times smaller, so it does use its input.`;
 }
 
 /** Cosine similarity of pairs before and after. */
@@ -79,11 +79,11 @@ export function cosineSection({ cosine }: ReportData): Html | null {
     const numbers = `AUC ${pairs.auc.toFixed(3)}, d′ ${pairs.dPrime.toFixed(2)}, overlap ${percent(pairs.overlap)}.`;
     return figure(title, chart, numbers);
   };
-  return html`<section><h2>Do parts of one whole look alike to the network?</h2>
-<p>Each pair is two parts, of the same whole or of different ones, and its similarity is measured in the
-network's features. The further the two hills stand apart, the better the features tell wholes from each other.
-The AUC is the chance that a same-whole pair is the more similar one: 0.5 is guessing, 1 is never wrong.
-Mind the horizontal axes: they may differ, as untrained features are nearly all alike.</p>
+  return html`<section><h2>Are parts of the same whole similar to the network?</h2>
+<p>Each pair consists of two parts, of the same whole or of different wholes. Their similarity is that of the
+network's features. The further apart the two distributions are, the better the features distinguish wholes.
+The AUC is the probability that a pair from the same whole is more similar: 0.5 is chance, 1 is perfect.
+The horizontal axes may differ, because untrained features are nearly all alike.</p>
 <div class="pair">${panel(cosine.beforeLabel, cosine.before)}${panel(cosine.afterLabel, cosine.after)}</div></section>`;
 }
 
@@ -92,9 +92,9 @@ export function contrastSection(data: ReportData): Html | null {
   const { checkpoints, correlation, contrastiveBounds: bounds } = data;
   if (checkpoints.length === 0) return null;
   const floor: Reference[] = bounds
-    ? [{ name: `least for features of a ReLU, ${bounds.separated.toFixed(2)}`, y: bounds.separated }]
+    ? [{ name: `minimum after a ReLU, ${bounds.separated.toFixed(2)}`, y: bounds.separated }]
     : [];
-  const worst = bounds ? ` Were all features equal, it would be ${bounds.collapsed.toFixed(2)}.` : '';
+  const worst = bounds ? ` If all features were equal, it would be ${bounds.collapsed.toFixed(2)}.` : '';
   const overSteps = (
     name: string,
     y: Axis,
@@ -109,7 +109,7 @@ export function contrastSection(data: ReportData): Html | null {
       references,
     });
   const against = scatter({
-    title: 'Contrastive loss against validation error, one point a checkpoint',
+    title: 'Contrastive loss against validation error, one point per checkpoint',
     x: MSE,
     y: { label: 'Contrastive loss', scale: 'linear' },
     points: checkpoints.map((c) => ({
@@ -118,11 +118,11 @@ export function contrastSection(data: ReportData): Html | null {
     })),
   });
   const together = correlation
-    ? `r = ${correlation.r.toFixed(2)} over ${correlation.n} checkpoints, ${probability(correlation.p)}. Checkpoints of one training follow from each other, so take p as a hint.`
-    : 'Too few different checkpoints for a correlation.';
-  return html`<section><h2>Does redrawing teach to tell wholes apart?</h2>
-<p>The contrastive loss was never trained on. If it falls along with the reconstruction error, the network learns to
-tell wholes apart just by redrawing them.</p><div class="pair">
+    ? `r = ${correlation.r.toFixed(2)} over ${correlation.n} checkpoints, ${probability(correlation.p)}. Checkpoints of one run are not independent, so p is only indicative.`
+    : 'There are too few different checkpoints to compute a correlation.';
+  return html`<section><h2>Does reconstruction teach the network to distinguish wholes?</h2>
+<p>The network was not trained on the contrastive loss. If this loss falls with the reconstruction error, the network learns to
+distinguish wholes just by reconstructing them.</p><div class="pair">
 ${figure(
   'Contrastive loss',
   overSteps(
@@ -131,9 +131,9 @@ ${figure(
     (c) => c.contrastiveLoss,
     floor,
   ),
-  `Lower is better: a part is closer to parts of its own whole than to those of others.${worst}`,
+  `Lower is better: parts are closer to parts of the same whole than to parts of other wholes.${worst}`,
 )}
-${figure('Contrastive loss and reconstruction error', against, `Each point is a checkpoint, later ones stronger. ${together}`)}
+${figure('Contrastive loss and reconstruction error', against, `Each point is a checkpoint; later ones are more opaque. ${together}`)}
 ${figure(
   'Nearest neighbour',
   overSteps(
@@ -141,12 +141,12 @@ ${figure(
     { label: 'Share of parts', scale: 'linear', include: [0, 1], unit: '%' },
     (c) => c.nearestNeighbour,
   ),
-  'How often the part that is most similar to a part comes from the same whole. Mostly it is one that overlaps it, which random convolutions find too.',
+  'How often the most similar part comes from the same whole. This is usually an overlapping part, which random convolutions find too.',
 )}
 ${figure(
   'Cosine AUC',
   overSteps('cosine AUC', { label: 'AUC', scale: 'linear', include: [0.5, 1] }, (c) => c.cosineAuc),
-  'The chance that two parts of one whole are more similar than two of different wholes; 0.5 is guessing.',
+  'The probability that two parts of the same whole are more similar than two parts of different wholes; 0.5 is chance.',
 )}
 </div></section>`;
 }

@@ -9,10 +9,10 @@ const PLANES = ['Axial', 'Coronal', 'Sagittal'] as const;
 /** What the network was given and what it answered, checkpoint by checkpoint. */
 export function samplesSection({ samples, proxy }: ReportData): Html | null {
   if (samples.length === 0) return null;
-  return html`<section><h2>What the network sees and says</h2>
+  return html`<section><h2>Inputs and reconstructions</h2>
 <p>${WORDING[proxy].pictures}
-It was not trained on these wholes. The middle slice is shown in three directions; to the right of the line are the answers of
-checkpoints from early to late, with their error over the whole volume.</p>
+It was not trained on these wholes. The middle slice is shown in three planes. To the right of the line are the outputs of the
+checkpoints, from early to late, with their error over the entire volume.</p>
 ${samples.map((sample) => sampleFigure(sample, WORDING[proxy].input))}</section>`;
 }
 
@@ -24,7 +24,7 @@ function sampleFigure({ name, whole, part, reconstructions }: Sample, input: str
       title: `Step ${wholeNumber(step)}`,
       note: `MSE ${shortNumber(mse)}`,
       slices,
-      alt: `the answer at step ${wholeNumber(step)}`,
+      alt: `the output at step ${wholeNumber(step)}`,
       style: 'answer',
     })),
   ];

@@ -51,7 +51,7 @@ const step = { label: 'Training step', scale: 'linear', include: [0] } as const;
 function curvesSection({ training, validation, scoreName, bestStep }: TargetReportData): Html {
   const losses = training.map(({ step, loss }): Point => [step, loss]);
   const loss = lineChart({
-    title: 'Training and validation loss over the training steps',
+    title: 'Training and validation loss by training step',
     x: step,
     y: { label: 'Loss', scale: 'linear', include: [0] },
     series: [
@@ -65,7 +65,7 @@ function curvesSection({ training, validation, scoreName, bestStep }: TargetRepo
     ],
   });
   const score = lineChart({
-    title: `${scoreName} over the training steps`,
+    title: `${scoreName} by training step`,
     x: step,
     y: { label: scoreName, scale: 'linear' },
     series: [
@@ -76,9 +76,9 @@ function curvesSection({ training, validation, scoreName, bestStep }: TargetRepo
       },
     ],
   });
-  return html`<section><h2>How the training went</h2><div class="pair">
-${figure('Loss', loss, `The checkpoint of step ${bestStep}, with the least validation loss, is the one that was tested.`)}
-${figure(`Validation: ${scoreName}`, score, 'On the validation samples, which are not trained on.')}
+  return html`<section><h2>Training</h2><div class="pair">
+${figure('Loss', loss, `The checkpoint with the lowest validation loss, from step ${bestStep}, was tested.`)}
+${figure(`Validation: ${scoreName}`, score, 'On the validation samples, which are not used for training.')}
 </div></section>`;
 }
 
@@ -101,10 +101,10 @@ function rocSection({ roc, classes, scores }: TargetReportData): Html | null {
       },
     ],
   });
-  return html`<section><h2>Where to draw the line</h2><div class="pair">${figure(
+  return html`<section><h2>Choosing a threshold</h2><div class="pair">${figure(
     'ROC curve',
     chart,
-    `How many of class ${classes[1]} are found for every share of false alarms, on the test samples.`,
+    `Fraction of class ${classes[1]} that is detected at each false positive rate, on the test samples.`,
   )}</div></section>`;
 }
 
@@ -138,8 +138,8 @@ function samplesSection({ samples }: TargetReportData): Html | null {
       html`<table class="slices"><thead><tr><td></td>${heads}</tr></thead><tbody>${rows}</tbody></table>`,
     )}</figure>`;
   });
-  return html`<section><h2>What it draws</h2>
-<p>Test samples from the worst to the best, their middle slices. Brightness of the prediction is probability.</p>
+  return html`<section><h2>Segmentations</h2>
+<p>Middle slices of test samples, from worst to best. The brightness of a prediction is its probability.</p>
 ${figures}</section>`;
 }
 
@@ -154,7 +154,7 @@ export function renderTargetReport(data: TargetReportData): string {
     kicker: kind === 'classification' ? 'Classifier training report' : 'Segmenter training report',
     title: data.title,
     createdAt: data.createdAt,
-    lead: `Classes: ${classes.join(', ')}. Begun from ${begunFrom === 'random' ? 'random weights' : begunFrom}, tested on ${testSamples} samples that were neither trained nor validated on.`,
+    lead: `Classes: ${classes.join(', ')}. Started from ${begunFrom === 'random' ? 'random weights' : begunFrom}, tested on ${testSamples} samples that were used neither for training nor for validation.`,
     headline: shown.map(([label, value]) => ({ label, value: value === null ? '–' : shortNumber(value) })),
     main: html`${curvesSection(data)}
 ${rocSection(data)}

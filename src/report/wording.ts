@@ -13,17 +13,17 @@ export interface Wording {
 
 export const WORDING: Readonly<Record<ProxyName, Wording>> = {
   parts2whole: {
-    task: 'The network is shown one part of a piece of a scan, enlarged, and has to redraw the whole piece.',
+    task: 'The network is shown one part (a crop) of a block of a scan, resized to full size, and has to reconstruct the whole block.',
     pictures:
-      'The network is given only the part, enlarged to the size of the whole, and must redraw the whole it was cut from.',
+      'The network is given only the part, resized to the size of the whole, and must reconstruct the whole that it was cropped from.',
     input: 'Part',
     source:
-      'R. Feng, Z. Zhou, M. B. Gotway, J. Liang, “Parts2Whole: Self-supervised Contrastive Learning via Reconstruction”, 2020. The authors state that the content of their paper is covered by patents pending.',
+      'R. Feng, Z. Zhou, M. B. Gotway, J. Liang, “Parts2Whole: Self-supervised Contrastive Learning via Reconstruction”, 2020. The authors state that patents are pending on the content of their paper.',
   },
   genesis: {
-    task: 'The network is shown a piece of a scan that was corrupted (voxels shuffled, intensities changed, regions replaced by noise) and has to restore it.',
+    task: 'The network is shown a corrupted block of a scan (voxels shuffled, intensities changed, regions replaced by noise) and has to restore it.',
     pictures:
-      'The network is given only the corrupted image, and must restore the whole. Flips are no corruption: the whole is flipped too.',
+      'The network is given only the corrupted image, and must restore the whole. Flips are not a corruption: the whole is flipped too.',
     input: 'Corrupted',
     source:
       'Z. Zhou, V. Sodha, M. M. Rahman Siddiquee, R. Feng, N. Tajbakhsh, M. B. Gotway, J. Liang, “Models Genesis: Generic Autodidactic Models for 3D Medical Image Analysis”, 2019.',

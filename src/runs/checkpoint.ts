@@ -59,7 +59,7 @@ export function parseCheckpoint(text: string): CheckpointName {
   const step = Number(text);
   if (text !== '' && Number.isSafeInteger(step) && step >= 0) return step;
   throw new UserError('usage', {
-    what: 'there is no such checkpoint',
+    what: 'this checkpoint does not exist',
     where: '--checkpoint',
     got: text,
     expected: 'best, last, or a step',
@@ -103,7 +103,7 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
   const { tensors, metadata } = readSafetensors(path);
   if (metadata.format !== FORMAT || metadata.version !== VERSION)
     throw new UserError('run', {
-      what: 'this is no checkpoint of this version',
+      what: 'this is not a checkpoint of this version',
       where: path,
       got: `${metadata.format ?? 'no format'}, version ${metadata.version ?? 'none'}`,
       expected: `${FORMAT}, version ${VERSION}`,
@@ -122,17 +122,17 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
   });
   if (differing && differing.length > 0)
     throw new UserError('run', {
-      what: 'this checkpoint is of another network',
+      what: 'this checkpoint belongs to a different network',
       where: path,
       got:
         differing.slice(0, 3).join('; ') + (differing.length > 3 ? `; and ${differing.length - 3} more` : ''),
-      fix: 'use the configuration that it was trained with',
+      fix: 'use the configuration with which it was trained',
     });
   if (parameters && state.data.networkHash !== networkHash(parameters))
     throw new UserError('run', {
-      what: 'this checkpoint is of another network: it has parameters that this one lacks',
+      what: 'this checkpoint belongs to a different network: it has parameters that this network lacks',
       where: path,
-      fix: 'use the configuration that it was trained with',
+      fix: 'use the configuration with which it was trained',
     });
   const entries = [...tensors].map(([name, { dtype, shape, data }]) => {
     if (dtype === 'F32') return [name, { type: 'float32' as const, shape, data }] as const;
@@ -156,9 +156,9 @@ export function loadLast(run: string, dataHash: string, parameters: readonly Par
   const checkpoint = loadCheckpoint(path, parameters);
   if (checkpoint.state.dataHash !== dataHash)
     throw new UserError('data', {
-      what: 'the data are not those that this run was trained on',
+      what: 'these are not the data that this run was trained on',
       where: run,
-      fix: 'give the same --data, or start a new run',
+      fix: 'pass the same --data, or start a new run',
     });
   return checkpoint;
 }
@@ -169,7 +169,7 @@ export function resolveCheckpoint(run: string, name: CheckpointName): Checkpoint
   if (!existsSync(path)) {
     const kept = listCheckpoints(run).map(({ step }) => step);
     throw new UserError('run', {
-      what: 'there is no such checkpoint',
+      what: 'this checkpoint does not exist',
       where: path,
       expected:
         kept.length > 0

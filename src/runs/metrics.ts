@@ -30,7 +30,7 @@ export function openMetrics(path: string, keepBytes: number): Metrics {
   const size = guarded(() => statSync(path, { throwIfNoEntry: false })?.size ?? 0);
   if (size < keepBytes)
     throw new UserError('run', {
-      what: 'the metrics are shorter than the checkpoint says',
+      what: 'the metrics file is shorter than recorded in the checkpoint',
       where: path,
       got: `${size} bytes`,
       expected: `at least ${keepBytes}`,
@@ -71,7 +71,7 @@ export function readMetrics(path: string): MetricRecord[] {
       return JSON.parse(line) as MetricRecord;
     } catch (cause) {
       throw new UserError('run', {
-        what: 'a line of the metrics is damaged',
+        what: 'a line of the metrics file is damaged',
         where: `${path}, line ${index + 1}`,
         got: line.slice(0, 80),
         fix: 'restore the file',

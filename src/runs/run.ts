@@ -41,9 +41,9 @@ function readJson(run: string): Record<string, unknown> {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new UserError('run', {
-      what: 'this folder holds no run',
+      what: 'this folder does not contain a run',
       where: run,
-      expected: 'a folder that `p2w pretrain --out` or a trial of `p2w finetune --out` made',
+      expected: 'a folder written by `p2w pretrain --out`, or a trial of `p2w finetune --out`',
       cause: fromSystemError(error, path),
     });
   }
@@ -67,7 +67,7 @@ export function readRun(run: string): RunFacts {
     throw new UserError('run', {
       what: 'this is a fine-tuning run',
       where: run,
-      expected: 'a run of `p2w pretrain`',
+      expected: 'a run made by `p2w pretrain`',
     });
   const size = sizeSchema.safeParse(tile);
   if (!size.success)
@@ -115,8 +115,8 @@ export function refuseChanges(run: string, saved: object, wanted: object): void 
   );
   if (changed.length === 0) return;
   throw new UserError('config', {
-    what: `a run goes on as it was started, but these differ: ${changed.join(', ')}`,
+    what: `a run must be resumed with the settings it was started with, but these differ: ${changed.join(', ')}`,
     where: configPath(run),
-    fix: 'leave these flags out, or start a new run in another folder',
+    fix: 'remove these flags, or start a new run in another folder',
   });
 }

@@ -121,7 +121,9 @@ function driverFinding({ missing, driver, provider }: CudaFacts, problem: string
     return [
       {
         what: `no NVIDIA driver: ${DRIVER} cannot be loaded`,
-        fix: ['install the driver (https://www.nvidia.com/drivers); start a container with --gpus all'],
+        fix: [
+          'install the driver (https://www.nvidia.com/drivers); in a container, start it with --gpus all',
+        ],
       },
     ];
   const cuda = provider?.cuda ?? 12;
@@ -141,21 +143,25 @@ function providerFinding(facts: CudaFacts): Finding[] {
   const folder = binFolder(home);
   if (provider === null)
     return [
-      { what: `no CUDA provider: ${PROVIDER.join(' and ')} are not in ${folder}`, fix: providerFix(facts) },
+      {
+        what: `no CUDA provider: ${PROVIDER.join(' and ')} are missing in ${folder}`,
+        fix: providerFix(facts),
+      },
     ];
   const path = join(folder, PROVIDER[0]);
   if (provider.cuda === null)
-    return [{ what: `this is no CUDA provider library: ${path}`, fix: providerFix(facts) }];
+    return [{ what: `this is not a CUDA provider library: ${path}`, fix: providerFix(facts) }];
   if (provider.sameVersion) return [];
   return [
     {
-      what: `the CUDA provider library is not of ONNX Runtime's version, ${version}: ${path}`,
+      what: `the CUDA provider library is not the same version as ONNX Runtime, ${version}: ${path}`,
       fix: providerFix(facts, [provider.cuda]),
     },
   ];
 }
 
-const ELSEWHERE = 'if it is in a folder that the loader does not search: export LD_LIBRARY_PATH=THAT_FOLDER';
+const ELSEWHERE =
+  'if it is installed in a folder that the loader does not search: export LD_LIBRARY_PATH=THAT_FOLDER';
 
 function toolkitFinding(facts: CudaFacts): Finding[] {
   const { missing, provider, installed } = facts;
@@ -167,7 +173,7 @@ function toolkitFinding(facts: CudaFacts): Finding[] {
     {
       what:
         `the CUDA provider is for CUDA ${provider.cuda}, and ${lacking.join(', ')} cannot be loaded` +
-        (others.length > 0 ? `; here is CUDA ${others.join(' and ')}` : ''),
+        (others.length > 0 ? `; installed is CUDA ${others.join(' and ')}` : ''),
       fix: [
         `sudo apt-get install ${packages} (from https://developer.nvidia.com/cuda-downloads)`,
         ELSEWHERE,
@@ -196,12 +202,19 @@ function gpuFinding(problem: string | null): Finding[] {
   if (problem?.includes('CUDA failure 100'))
     return [
       {
-        what: 'the driver shows no GPU',
-        fix: ['nvidia-smi must list it, CUDA_VISIBLE_DEVICES not hide it; start a container with --gpus all'],
+        what: 'the driver finds no GPU',
+        fix: [
+          'check that nvidia-smi lists it and CUDA_VISIBLE_DEVICES does not hide it; in a container, start it with --gpus all',
+        ],
       },
     ];
   if (problem?.includes('CUDA failure 101'))
-    return [{ what: 'there is no GPU of this number', fix: ['nvidia-smi lists them, from 0'] }];
+    return [
+      {
+        what: 'there is no GPU with this number',
+        fix: ['run nvidia-smi to list the GPUs; numbers start at 0'],
+      },
+    ];
   return [];
 }
 

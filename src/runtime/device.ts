@@ -18,7 +18,7 @@ export const DEVICES = 'auto, cpu, cuda or cuda:N';
 export function resolveDevice(text: string): Device {
   if (!DEVICE.test(text))
     throw new UserError('usage', {
-      what: 'there is no such device',
+      what: 'this device does not exist',
       where: '--device',
       got: text,
       expected: DEVICES,

@@ -14,7 +14,7 @@ async function loadRuntime(): Promise<typeof ort> {
   try {
     return await import('onnxruntime-node');
   } catch (error) {
-    throw runtimeError('ONNX Runtime cannot be loaded', error, 'p2w doctor says what is missing');
+    throw runtimeError('ONNX Runtime cannot be loaded', error, 'run p2w doctor to see what is missing');
   }
 }
 
@@ -39,7 +39,7 @@ export const nodeEngineOn = (device: Device): Engine => ({
         extra: { session: { force_spinning_stop: '1', set_denormal_as_zero: '1' } },
       });
     } catch (error) {
-      throw runtimeError('ONNX Runtime refused the model', error);
+      throw runtimeError('ONNX Runtime rejected the model', error);
     }
     return {
       inputs: session.inputNames,

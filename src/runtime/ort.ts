@@ -11,7 +11,7 @@ export type OrtTensor = ort.Tensor;
 /** A defect of a model or of the runtime, with the runtime's own words. */
 export const runtimeError = (what: string, error: unknown, fix?: string): UserError =>
   new UserError('runtime', {
-    what: `${what}: ${typeof error === 'number' ? `error ${error}, which this build has no words for` : error instanceof Error ? error.message : String(error)}`,
+    what: `${what}: ${typeof error === 'number' ? `error ${error}, for which this build has no message` : error instanceof Error ? error.message : String(error)}`,
     ...(fix ? { fix } : {}),
     cause: error,
   });

@@ -56,7 +56,7 @@ export async function openTrainingSession(
       throw runtimeError(`ONNX Runtime's training interface ${what}`, error);
     }
   };
-  const session = await attempt('refused the artifacts', () =>
+  const session = await attempt('rejected the artifacts', () =>
     TrainingSession.create({
       checkpointState: checkpoint,
       trainModel: training,

@@ -32,7 +32,7 @@ function locate(name: WebPackage): string {
   } catch (cause) {
     throw new UserError('runtime', {
       what: `${name} is not installed; it is an optional dependency`,
-      fix: 'npm install --include=optional, or take the engine "node"',
+      fix: 'run npm install --include=optional, or use the engine "node"',
       cause,
     });
   }

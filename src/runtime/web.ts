@@ -51,7 +51,7 @@ export function webEngine({ name, provider, runtime }: WebEngineOptions): Engine
           extra: { session: { set_denormal_as_zero: '1' } },
         });
       } catch (error) {
-        throw runtimeError(`${name} refused the model`, error);
+        throw runtimeError(`${name} rejected the model`, error);
       }
       return {
         inputs: session.inputNames,

@@ -23,8 +23,8 @@ function separatorOf(text: string): string {
 }
 
 const PROBLEMS: Readonly<Record<string, string>> = {
-  CSV_QUOTE_NOT_CLOSED: 'a quoted cell has no end',
-  CSV_MAX_RECORD_SIZE: `a line is longer than ${MAX_RECORD_BYTES} bytes: a quoted cell may have no end`,
+  CSV_QUOTE_NOT_CLOSED: 'a quoted cell is not closed',
+  CSV_MAX_RECORD_SIZE: `a line is longer than ${MAX_RECORD_BYTES} bytes: a quoted cell may not be closed`,
 };
 
 /**
@@ -52,9 +52,9 @@ export function parseCsv(path: string, text: string): CsvRecord[] {
   } catch (cause) {
     if (!(cause instanceof CsvError)) throw cause;
     throw new UserError('input', {
-      what: PROBLEMS[cause.code] ?? 'a quote stands inside a cell',
+      what: PROBLEMS[cause.code] ?? 'there is a quote inside a cell',
       where: `${path}, line ${cause.lines}`,
-      expected: 'quotes around whole cells, and "" for a quote within',
+      expected: 'quotes around entire cells, and "" for a quote inside',
       cause,
     });
   }

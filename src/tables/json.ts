@@ -24,9 +24,9 @@ export function parseJsonTable(path: string, text: string): Table {
   const parsed = schema.safeParse(content);
   if (!parsed.success)
     throw new UserError('input', {
-      what: 'this is no table',
+      what: 'this is not a table',
       where: path,
-      expected: 'a list of objects, such as [{"id": "a", "score": 0.7}]',
+      expected: 'a list of objects, for example [{"id": "a", "score": 0.7}]',
     });
   if (parsed.data.length === 0)
     throw new UserError('input', {
@@ -57,7 +57,7 @@ function refuseRepeatedKeys(path: string, text: string): void {
     const key = JSON.parse(token.slice(0, -1)) as string;
     if (keys.has(key))
       throw new UserError('input', {
-        what: 'an object has a key twice',
+        what: 'an object has the same key twice',
         where: `${path}, object ${object}`,
         got: key,
         expected: 'each key once',

@@ -36,7 +36,7 @@ export const readLines = (path: string): string[] =>
       what: 'a line has several cells',
       where: `${path}, line ${line}`,
       got: cells.join(', ').slice(0, 200),
-      expected: 'one name a line',
+      expected: 'one name per line',
     });
   });
 
@@ -79,7 +79,7 @@ function tableOf(path: string, [head, ...records]: readonly CsvRecord[]): Table 
     const where = `${path}, line ${line}`;
     if (cells.length !== columns.length)
       throw new UserError('input', {
-        what: 'a line has another number of cells than the first one',
+        what: 'a line has a different number of cells from the first one',
         where,
         got: cells.join(',').slice(0, 200),
         expected: columns.join(','),

@@ -18,7 +18,7 @@ export interface Table {
 export function requireColumns({ path, columns }: Table, needed: readonly string[]): void {
   if (needed.every((column) => columns.includes(column))) return;
   throw new UserError('input', {
-    what: 'the table lacks columns',
+    what: 'the table has missing columns',
     where: path,
     got: columns.join(', ').slice(0, 200),
     expected: needed.join(', '),
@@ -43,7 +43,7 @@ export function binaryIn(row: Row, column: string): 0 | 1 {
   const value = text === '' ? Number.NaN : Number(text);
   if (value === 0 || value === 1) return value;
   throw new UserError('input', {
-    what: 'a label is none of the classes',
+    what: 'a label is not one of the classes',
     where: row.where,
     got: text === '' ? 'nothing' : text.slice(0, 80),
     expected: '0 or 1',

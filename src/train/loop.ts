@@ -121,7 +121,7 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
       `step ${step}: no better for ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
     );
   if (moved?.stop)
-    progress.log(`step ${step}: no better for ${config.schedule.earlyStop} validations, stopping early`);
+    progress.log(`step ${step}: no improvement in ${config.schedule.earlyStop} validations, stopping early`);
   const praise = untrained ? ', untrained' : improved ? ', the best so far' : '';
   const shown = Object.entries(scores).map(([name, score]) => `, ${name} ${score.toFixed(4)}`);
   progress.log(`step ${step}: validation ${lossName} ${loss.toFixed(5)}${shown.join('')}${praise}`);
@@ -155,12 +155,12 @@ async function persist(
 
 const goBack = (state: TrainState) =>
   state.best
-    ? `the best checkpoint, of step ${state.best.step}, is kept; start a new run with a lower rate, such as --set learningRate=${state.schedule.learningRate / 10}`
-    : `start a new run with a lower rate, such as --set learningRate=${state.schedule.learningRate / 10}`;
+    ? `the best checkpoint, from step ${state.best.step}, is kept; start a new run with a lower learning rate, for example --set learningRate=${state.schedule.learningRate / 10}`
+    : `start a new run with a lower learning rate, for example --set learningRate=${state.schedule.learningRate / 10}`;
 
 const notANumber = (step: number, loss: number, state: TrainState) =>
   new UserError('training', {
-    what: 'the training has diverged: the loss or its gradient is no finite number any more',
+    what: 'the training has diverged: the loss or its gradient is no longer finite',
     where: `step ${step}`,
     got: `a loss of ${loss} at a learning rate of ${state.schedule.learningRate}`,
     fix: goBack(state),

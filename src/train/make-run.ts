@@ -22,7 +22,7 @@ export async function makeRun(
   await withRunLock(run, purpose, async () => {
     if (existsSync(configPath(run)))
       throw new UserError('run', {
-        what: 'there is a run in this folder already',
+        what: 'this folder already contains a run',
         where: run,
         fix: 'choose another folder',
       });

@@ -41,7 +41,7 @@ export async function loadedState(
       what: 'there are no weights here',
       where: '--init',
       got: init.from,
-      expected: `random, the folder of a run (with ${configPath('')}), or a file of weights`,
+      expected: `random, a run folder (with ${configPath('')}), or a weight file`,
     });
   const { from: source, parts, partial, names } = init;
   const options = { source, parts, partial, names };

@@ -146,7 +146,7 @@ async function openAndTrain<Batch>(
       peakMemoryBytes: peakMemoryBytes(),
     };
   };
-  if (checkpoint) progress.log(`going on from step ${state.step}`);
+  if (checkpoint) progress.log(`resuming from step ${state.step}`);
   progress.log(`device ${config.device}: ${engine.name}, ${engine.provider}`);
   const { state: end, ending } = await trainLoop(
     {

@@ -63,7 +63,7 @@ function renamed(weights: Weights, { names, source }: LoadOptions): Map<string, 
     const other = found.get(name);
     if (other)
       throw new UserError('input', {
-        what: `two tensors of this file are the same parameter, ${name}`,
+        what: `two tensors of this file map to the same parameter, ${name}`,
         where: source,
         got: `${other[0]} and ${theirs}`,
         fix: 'name one of them in the mapping',
@@ -151,7 +151,7 @@ function faultLines({ missing, mismatched, unexpected }: LoadReport): string[] {
   return [
     ...(missing.length > 0 ? [`not in the file (${missing.length}): ${listed(missing)}`] : []),
     ...(mismatched.length > 0
-      ? [`of another shape (${mismatched.length}): ${listed(mismatched.map(shapes))}`]
+      ? [`different shape (${mismatched.length}): ${listed(mismatched.map(shapes))}`]
       : []),
     ...(unexpected.length > 0 ? [`not in the network (${unexpected.length}): ${listed(unexpected)}`] : []),
   ];
@@ -160,14 +160,14 @@ function faultLines({ missing, mismatched, unexpected }: LoadReport): string[] {
 function misfit(report: LoadReport, fitting: number, { source, parts }: LoadOptions): UserError {
   return new UserError('input', {
     what:
-      fitting === 0 ? 'nothing in this file fits the network' : 'these weights fit the network only in part',
+      fitting === 0 ? 'nothing in this file fits the network' : 'only some of these weights fit the network',
     where: source,
     got: faultLines(report).join('; '),
     expected: `all of ${parts.join(', ')}`,
     fix:
       fitting === 0
-        ? 'check width, levels and up-sampling of the network, or give a mapping of names'
-        : 'give a mapping of names, load fewer parts, or ask for a partial load',
+        ? 'check the width, levels and up-sampling of the network, or map the names'
+        : 'map the names, load fewer parts, or allow a partial load',
   });
 }
 
@@ -184,8 +184,8 @@ export function formatLoad(report: LoadReport): string {
     ...adapted.map(({ name, from, to }) => `adapted ${name} from ${formatShape(from)} to ${formatShape(to)}`),
     ...faultLines(report),
     ...(untouched.length > 0
-      ? [`not asked for, first values stay (${untouched.length}): ${listed(untouched)}`]
+      ? [`not requested, initial values kept (${untouched.length}): ${listed(untouched)}`]
       : []),
-    ...(ignored.length > 0 ? [`in the file, not asked for (${ignored.length}): ${listed(ignored)}`] : []),
+    ...(ignored.length > 0 ? [`in the file, not requested (${ignored.length}): ${listed(ignored)}`] : []),
   ].join('\n');
 }

@@ -65,11 +65,11 @@ function checkTensors(path: string, tensors: readonly NamedTensor[]): void {
   const names = new Set<string>(['__metadata__']);
   for (const { name, dtype, shape, data } of tensors) {
     const where = `${path}, tensor "${name}"`;
-    if (names.has(name)) throw new UserError('usage', { what: 'this name is taken already', where });
+    if (names.has(name)) throw new UserError('usage', { what: 'this name is already in use', where });
     names.add(name);
     if (!(data instanceof ARRAYS[dtype]) || data.length !== sizeOf(shape))
       throw new UserError('usage', {
-        what: 'the values do not fit type and shape',
+        what: 'the values do not match the type and shape',
         where,
         got: `${data.constructor.name} of ${data.length}`,
         expected: `${ARRAYS[dtype].name} of ${sizeOf(shape)}, for ${dtype} [${shape.join(', ')}]`,
@@ -110,7 +110,7 @@ const entrySchema = z.strictObject({
 
 export function damaged(where: string, got: string): UserError {
   return new UserError('run', {
-    what: 'this is no whole safetensors file',
+    what: 'this is not a complete safetensors file',
     where,
     got,
     fix: 'use another checkpoint, or write it again',
@@ -125,15 +125,15 @@ function readHeaderObject({ name, bytes: size, read }: ByteSource) {
   if (length > Math.min(size - 8, MOST_HEADER_BYTES))
     throw damaged(name, `a header of ${length} bytes in a file of ${size}`);
   const text = new Uint8Array(length);
-  if (!read(text, 8)) throw damaged(name, 'a header that is cut off');
+  if (!read(text, 8)) throw damaged(name, 'a truncated header');
   let content: unknown;
   try {
     content = JSON.parse(new TextDecoder().decode(text));
   } catch {
-    throw damaged(name, 'a header that is no JSON');
+    throw damaged(name, 'a header that is not JSON');
   }
   if (typeof content !== 'object' || content === null || Array.isArray(content))
-    throw damaged(name, 'a header that is no object');
+    throw damaged(name, 'a header that is not an object');
   return { content: content as Record<string, unknown>, dataStart: 8 + length };
 }
 
@@ -143,7 +143,7 @@ export function decodeHeader(source: ByteSource): SafetensorsHeader {
   const { content, dataStart } = readHeaderObject(source);
   const { __metadata__: given = {}, ...rest } = content;
   const metadata = z.record(z.string(), z.string()).safeParse(given);
-  if (!metadata.success) throw damaged(path, 'metadata that are not text');
+  if (!metadata.success) throw damaged(path, 'metadata that is not text');
   const entries = Object.entries(rest).map(([name, value]): [string, TensorEntry] => {
     const entry = entrySchema.safeParse(value);
     if (!entry.success) throw damaged(path, `tensor "${name}": ${entry.error.issues[0]?.message}`);
@@ -168,7 +168,7 @@ export function decodeSafetensors(source: ByteSource): Safetensors {
   const read = [...tensors].map(([name, { dtype, shape, data_offsets }]): [string, StoredTensor] => {
     const data = new ARRAYS[dtype](sizeOf(shape));
     if (!source.read(new Uint8Array(data.buffer), dataStart + data_offsets[0]))
-      throw damaged(source.name, `tensor "${name}" is cut off`);
+      throw damaged(source.name, `tensor "${name}" is truncated`);
     return [name, { dtype, shape, data }];
   });
   return { tensors: new Map(read), metadata };

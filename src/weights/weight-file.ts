@@ -34,7 +34,7 @@ export async function readWeights(path: string): Promise<Weights> {
     }
     default:
       throw new UserError('input', {
-        what: 'weights of this kind cannot be read',
+        what: 'this weight format is not supported',
         where: path,
         expected: '.safetensors or .npz',
         fix: 'in PyTorch: numpy.savez("weights.npz", **{k: v.numpy() for k, v in state_dict.items()})',

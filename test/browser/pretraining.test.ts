@@ -86,15 +86,15 @@ describe('pre-training on a scan in memory', () => {
   test('refuses a scan of air, and weights of another network', async () => {
     const air = { ...scan, voxels: new Int16Array(scan.voxels.length).fill(-1000) };
     await expect(openPretraining({ engine: nodeEngine, scan: air, config })).rejects.toThrow(
-      'too little of this scan can be trained on',
+      'too little of this scan can be used for training',
     );
     const weights = await opened({}, async (training) => training.weights());
     await expect(
       openPretraining({ engine: nodeEngine, scan, weights, config: { network: { width: 4 } } }),
-    ).rejects.toThrow('these weights fit the network only in part');
+    ).rejects.toThrow('only some of these weights fit the network');
     await expect(
       openPretraining({ engine: nodeEngine, scan, weights: weights.slice(0, 500), config }),
-    ).rejects.toThrow('this is no whole safetensors file');
+    ).rejects.toThrow('this is not a complete safetensors file');
   });
 });
 

@@ -61,7 +61,7 @@ describe('maps of features', () => {
     for (let i = 1; i < 90; i++) expect(distance(components, 0, i)).toBeCloseTo(distance(points, 0, i), 8);
     const deviation = (axis: number) => Math.hypot(...components.map((row) => row[axis]!));
     for (let axis = 1; axis < 12; axis++) expect(deviation(axis)).toBeLessThanOrEqual(deviation(axis - 1));
-    expect(() => principalComponents([[1, Number.NaN]])).toThrow('a feature is no number');
+    expect(() => principalComponents([[1, Number.NaN]])).toThrow('a feature is not a finite number');
   });
 });
 
@@ -193,6 +193,6 @@ describe('analyze', () => {
       'wholes: this must be an integer of at least 2',
     );
     expect((await run('--model', at('tiles/manifest.json'))).code).toBe(1);
-    expect((await run('--model', model, '--name', 'a', 'b')).stderr).toContain('a name for each model');
+    expect((await run('--model', model, '--name', 'a', 'b')).stderr).toContain('each model needs a name');
   });
 });

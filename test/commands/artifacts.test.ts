@@ -134,22 +134,22 @@ describe('artifacts', () => {
       /points beyond its end/,
     );
     await expect(attempt(encodeCheckpoint({ ...whole, frozen: [] }))).rejects.toThrow(
-      /of another network[\s\S]*running_mean is missing/,
+      /belongs to a different network[\s\S]*running_mean is missing/,
     );
-    await expect(attempt(Uint8Array.of(1))).rejects.toThrow(/no checkpoint of ONNX Runtime/);
+    await expect(attempt(Uint8Array.of(1))).rejects.toThrow(/not an ONNX Runtime checkpoint/);
     await expect(importArtifacts({ artifacts: at('nowhere'), out: at('none') })).rejects.toThrow(/nowhere/);
     expect(existsSync(at('none/config.json'))).toBe(false);
     await expect(importArtifacts({ artifacts: at('wrong'), out: at('run') })).rejects.toThrow(
-      /there is a run in this folder already/,
+      /this folder already contains a run/,
     );
   });
 
   test.each<[Partial<ArtifactsOptions>, RegExp]>([
     [{ config: { optimizer: { name: 'sgd', momentum: 0.9 } } }, /SGD has no momentum[\s\S]*--optimizer sgd/],
-    [{ config: { optimizer: { weightDecay: 0.1 } } }, /weight decay is another than Adam’s/],
-    [{ warmup: 10, decayTo: 5 }, /cannot have fallen to 0 before it has risen/],
+    [{ config: { optimizer: { weightDecay: 0.1 } } }, /weight decay differs from Adam’s/],
+    [{ warmup: 10, decayTo: 5 }, /cannot fall to 0 before the warm-up ends/],
     [{ warmup: -3 }, /--warmup: this must be an integer of at least 0/],
-    [{ task: 'classify' as const, classes: ['lung'] }, /classes: to classify is to tell two classes or more/],
+    [{ task: 'classify' as const, classes: ['lung'] }, /classes: classification needs at least two classes/],
     [{ task: 'segment' as const, classes: ['lung', 'lung'] }, /classes: two classes have the same name/],
   ])('refuse %j, saying why', async (options, message) => {
     await expect(writeArtifacts({ preset: 'tiny', ...options, out: at('refused') })).rejects.toThrow(message);
@@ -160,6 +160,6 @@ describe('artifacts', () => {
     await importArtifacts({ artifacts: at('segment-1'), out: at('segmenter') });
     await expect(
       writeArtifacts({ run: at('segmenter'), task: 'classify', out: at('refused') }),
-    ).rejects.toThrow(/trained for something else[\s\S]*segment/);
+    ).rejects.toThrow(/trained for a different task[\s\S]*segment/);
   });
 });

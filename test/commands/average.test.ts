@@ -119,18 +119,18 @@ describe('is refused', () => {
   };
 
   test('for one run, or the same twice', async () => {
-    await refused({ runs: [at('north')] }, 'two runs or more');
-    await refused({ runs: [at('north'), at('north')] }, 'two runs or more');
+    await refused({ runs: [at('north')] }, 'at least two different runs');
+    await refused({ runs: [at('north'), at('north')] }, 'at least two different runs');
   });
 
   test('for weights that are none', async () => {
     for (const weights of [[1], [1, 0], [1, -1], [1, Number.NaN], [1, Number.POSITIVE_INFINITY]])
-      await refused({ weights }, 'every run needs a weight above 0');
+      await refused({ weights }, 'every run needs a positive weight');
     const { code, stderr } = await p2w([
       ...['average', at('north'), at('south'), '--weights', '1,much', '--out', at('refused')],
     ]);
     expect(code).toBe(2);
-    expect(stderr).toContain('weights are numbers');
+    expect(stderr).toContain('weights must be numbers separated by commas');
   });
 
   test('for runs of another network or other images', async () => {
@@ -145,21 +145,21 @@ describe('is refused', () => {
     const { tensors, state } = last('broken');
     values({ tensors, state }, 'encoder.0.conv1.weight')[0] = Number.NaN;
     saveCheckpoint(checkpointPath(at('broken'), 'last'), tensors, state);
-    await refused({ runs: [at('north'), at('broken')] }, 'weights that are not numbers');
+    await refused({ runs: [at('north'), at('broken')] }, 'weights that are not finite numbers');
   });
 
   test('for a folder with a run, and a checkpoint that is not there', async () => {
     await expect(average({ runs: [at('north'), at('south')], out: at('north') })).rejects.toThrow(
-      'there is a run in this folder already',
+      'this folder already contains a run',
     );
-    await refused({ checkpoint: 77 }, 'there is no such checkpoint');
+    await refused({ checkpoint: 77 }, 'this checkpoint does not exist');
   });
 
   test('for a run that does not know its samples, unless it is said how much it counts', async () => {
     await writeArtifacts({ run: at('north'), out: at('artifacts') });
     await importArtifacts({ artifacts: at('artifacts'), out: at('imported') });
     const runs = [at('imported'), at('south')];
-    await refused({ runs }, 'how many samples this run was trained on is not known');
+    await refused({ runs }, 'the number of training samples of this run is unknown');
     await average({ runs, out: at('said'), weights: [1, 3] });
     expect(values(last('said'), 'encoder.0.conv1.weight')).toEqual(
       values(last('round-1'), 'encoder.0.conv1.weight'),

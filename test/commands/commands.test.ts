@@ -92,7 +92,7 @@ describe('p2w', () => {
   });
 
   test.each([
-    ['no command', [], /name a command/],
+    ['no command', [], /give a command/],
     ['an unknown command', ['train'], /Unknown/],
     ['an unknown flag', ['graph', '--presett', 'tiny'], /presett/],
     ['a missing flag', ['pretrain', '--data', 'x'], /out/],
@@ -123,14 +123,14 @@ describe('p2w', () => {
       ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
       /--processes: this must be an integer of at least 1/,
     ],
-    ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size is three integers/],
+    ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size must be three positive integers/],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
     [
       'an input that is not there',
       ['prepare', '--input', '/no/such/scan.mhd', '--out', 'x'],
       /no\/such\/scan\.mhd/,
     ],
-    ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /holds no run/],
+    ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /does not contain a run/],
   ])('%s is one clear message on stderr, and an exit code', async (_, args, message) => {
     const { code, stdout, stderr } = await p2w(args, folder);
     expect([1, 2]).toContain(code);

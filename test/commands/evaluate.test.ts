@@ -79,7 +79,7 @@ describe('masks', () => {
     expect(soft['iou_fg@0.5']).toBe(1);
     expect(soft.soft_dice).toBeCloseTo((2 * 45 + 1) / (45 + 60 + 1), 12);
     expect((await evaluate({ prediction: labels, reference, label: 1 })).notes[0]).toMatch(
-      /undefined, for the reference and the prediction/,
+      /undefined because the reference and the prediction/,
     );
   });
 
@@ -90,7 +90,7 @@ describe('masks', () => {
     for (const name of ['miou_genesis', 'iou_fg@0.5', 'iou2@0.5', 'dice@0.5', 'soft_dice', 'hausdorff95_mm'])
       expect(found[name], name).toBeNull();
     expect(found.notes[0]).toMatch(
-      /miou_genesis.* undefined, for the reference and the prediction have no foreground/,
+      /miou_genesis.* undefined because the reference and the prediction have no foreground/,
     );
   });
 
@@ -116,7 +116,7 @@ describe('masks', () => {
     const result = await p2w(['evaluate', '--prediction', prediction, '--reference', reference, '--json']);
     expect(lastJson(result)).toMatchObject({ 'dice@0.5': 0, surface_dice: 0, hausdorff95_mm: null });
     expect(lastJson(result).notes[0]).toMatch(
-      /hausdorff95_mm undefined, for the prediction has no foreground/,
+      /hausdorff95_mm undefined because the prediction has no foreground/,
     );
   });
 
@@ -142,7 +142,9 @@ describe('masks', () => {
     expect(found.standardDeviations['iou_fg@0.5']).toBe(0.5);
     expect(found.intervals['iou_fg@0.5']).toEqual([0, 1]);
     await writeMetaImage(join(file('references'), 'd.mha'), slab(0, 2));
-    expect(await errorOf(options)).toMatch(/predictions: some masks have no partner here\n.*none for d/);
+    expect(await errorOf(options)).toMatch(
+      /predictions: some masks have no matching file here\n.*none for d/,
+    );
   });
 
   test.each([
@@ -153,7 +155,7 @@ describe('masks', () => {
   ] as [string, Grid][])('refuses another %s, naming both grids', async (what, grid) => {
     const prediction = await scan(`other-${what}.nii`, slab(0, 2, 1, grid));
     const message = await errorOf({ prediction, reference: await scan('here.nii', slab(0, 2)) });
-    expect(message).toContain(`other-${what}.nii: the prediction lies on another grid`);
+    expect(message).toContain(`other-${what}.nii: the prediction is on a different grid`);
     expect(message).toContain('got:      6×');
     expect(message).toMatch(
       /expected: 6×5×4 voxels of 0\.7 0\.7 2\.5 mm, origin -100\.5 20\.25 3, .*here\.nii/,
@@ -173,12 +175,14 @@ describe('masks', () => {
     );
     expect(await errorOf({ prediction: good, reference: several })).toMatch(/from 0 to 3[\s\S]*--label/);
     expect(await errorOf({ prediction: several, reference: good })).toMatch(/from 0 to 3[\s\S]*--label/);
-    expect(await errorOf({ prediction: good, reference: half })).toMatch(/no classes/);
-    expect(await errorOf({ prediction: good, reference: half, label: 1 })).toMatch(/no classes/);
+    expect(await errorOf({ prediction: good, reference: half })).toMatch(/values that are not classes/);
+    expect(await errorOf({ prediction: good, reference: half, label: 1 })).toMatch(
+      /values that are not classes/,
+    );
     expect(await errorOf({ prediction: negative, reference: good })).toMatch(/-1 to 0/);
     expect(await errorOf({ prediction: good, reference: negative, label: 1 })).toMatch(/-1 to 0/);
     expect(await errorOf({ prediction: nan, reference: nan })).toMatch(
-      /some voxels are not numbers\n.*1 of them/,
+      /some voxels are not finite numbers\n.*1 of them/,
     );
   });
 });
@@ -230,7 +234,7 @@ describe('scores', () => {
   test.each([
     ['no score', ['a,1', 'b,0', 'c,1'], /some samples have no score here\n.*none for d/],
     ['no label', ['a,1', 'b,0', 'c,1', 'd,1', 'e,1'], /some samples have no label here\n.*none for e/],
-    ['two scores', ['a,1', 'b,0', 'c,1', 'd,1', 'a,2'], /line 6: a is there twice/],
+    ['two scores', ['a,1', 'b,0', 'c,1', 'd,1', 'a,2'], /line 6: a occurs twice/],
     ['a score that is no number', ['a,1', 'b,0', 'c,nan', 'd,1'], /line 4: score is not a number/],
   ])('a sample with %s is named', async (_, lines, message) => {
     const prediction = table('scores.csv', 'id,score', ...lines);
@@ -243,7 +247,7 @@ describe('scores', () => {
     expect(await errorOf({ prediction, reference: two })).toMatch(
       /line 2: the label of a is neither 0 nor 1/,
     );
-    expect(await errorOf({ prediction, reference: prediction })).toMatch(/lacks columns[\s\S]*id, label/);
+    expect(await errorOf({ prediction, reference: prediction })).toMatch(/missing columns[\s\S]*id, label/);
   });
 });
 
@@ -270,14 +274,14 @@ describe('detections', () => {
       cpm: 0.5,
     });
     expect(json.intervals.cpm[0]).toBe(0);
-    expect(json.notes).toEqual(['2 scans without any detection: s3, s4']);
+    expect(json.notes).toEqual(['2 scans without detections: s3, s4']);
   });
 
   test('scans outside the list: detections are refused, lesions left out and named', async () => {
     const reference = annotations();
     const few = table('few.csv', 's1');
     expect(await errorOf({ prediction: submission(), reference, scans: few })).toMatch(
-      /detections in scans that .*few\.csv does not name\n.*s2/,
+      /detections in scans that are not in .*few\.csv\n.*s2/,
     );
     const found = await evaluate({
       prediction: submission(),
@@ -287,7 +291,7 @@ describe('detections', () => {
     expect(found.facts.lesions).toBe(1);
     expect(found.notes.join()).toContain('1 scan with lesions but not in --scans, left out: s3');
     expect((await evaluate({ prediction: submission(), reference })).notes.join()).toContain(
-      'name all with --scans',
+      'list all scans with --scans',
     );
   });
 
@@ -300,7 +304,11 @@ describe('detections', () => {
 });
 
 test.each([
-  ['a mask against a table', ['--prediction', 'a.nii', '--reference', 'b.csv'], /one of the two is a table/],
+  [
+    'a mask against a table',
+    ['--prediction', 'a.nii', '--reference', 'b.csv'],
+    /one of the two files is a table/,
+  ],
   ['a label that is none', ['--prediction', 'a.nii', '--reference', 'b.nii', '--label', '1.5'], /--label/],
   [
     'a tolerance below 0',
@@ -310,7 +318,7 @@ test.each([
   [
     'options of another kind',
     ['--prediction', 'a.nii', '--reference', 'b.nii', '--scans', 'c'],
-    /--scans is not for masks/,
+    /--scans cannot be used with masks/,
   ],
   ['a file that is not there', ['--prediction', 'a.nii', '--reference', 'b.nii'], /no such file/],
 ])('%s is refused in words', async (_, args, message) => {

@@ -132,7 +132,7 @@ describe('an exported encoder', () => {
     expect(metadata.data_manifest_sha256).toMatch(/^[0-9a-f]{64}$/);
     const card = readFileSync(join(out, 'model-card.md'), 'utf8');
     expect(card).toContain('Not a medical device');
-    expect(card).toContain('patents pending');
+    expect(card).toContain('patents are pending');
   });
 
   test('lies beside its weights, with names for Models Genesis', () => {
@@ -201,7 +201,9 @@ test.each([
 
 describe('export refuses', () => {
   test('a folder without a run, and a checkpoint that is not there, naming those that are', async () => {
-    await expect(exportModel({ run: folder, out: join(folder, 'x') })).rejects.toThrow(/holds no run/);
+    await expect(exportModel({ run: folder, out: join(folder, 'x') })).rejects.toThrow(
+      /does not contain a run/,
+    );
     await expect(exportModel({ run, out: join(folder, 'x'), checkpoint: 12345 })).rejects.toThrow(
       /best, last, or one of the steps 0, 1,/,
     );
@@ -345,6 +347,6 @@ describe('embed', () => {
     ).rejects.toThrow(/\.npy, \.jsonl or \.parquet/);
     await expect(
       embed({ model: join(out, 'model-card.md'), input: [data], out: join(folder, 'x.npy') }),
-    ).rejects.toThrow(/no ONNX model/);
+    ).rejects.toThrow(/not an ONNX model/);
   });
 });

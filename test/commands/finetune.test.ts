@@ -106,7 +106,7 @@ describe('finetune', () => {
       rmSync(out, { recursive: true, force: true });
       return false;
     };
-    await expect(finetune(options('deleted', { interrupted }))).rejects.toThrow(/this is not there/);
+    await expect(finetune(options('deleted', { interrupted }))).rejects.toThrow(/this does not exist/);
     expect(existsSync(out)).toBe(false);
   });
 
@@ -170,7 +170,9 @@ describe('finetune', () => {
     const weights = loadCheckpoint(checkpointPath(at('external/trial-01'), 'best')).tensors;
     expect([...weights.keys()].some((name) => name.startsWith('encoder.'))).toBe(false);
     expect(external.mean.auc).toBeGreaterThanOrEqual(0);
-    await expect(exportTarget({ run: at('external/trial-01'), out: at('x') })).rejects.toThrow(/is not ours/);
+    await expect(exportTarget({ run: at('external/trial-01'), out: at('x') })).rejects.toThrow(
+      /uses an external encoder/,
+    );
   });
 
   test('encoders of other makes: values from 0 to 1, feature maps; what is none is refused', async () => {
@@ -191,13 +193,15 @@ describe('finetune', () => {
     two.output('sum', two.add('Add', [two.input('a', 'float32', [1]), two.input('b', 'float32', [1])]));
     writeFileSync(at('two.onnx'), encodeModel(toModel(two.build())));
     await expect(externalFeatures(at('two.onnx'), store, nodeEngine, 1)).rejects.toThrow(
-      /no encoder of images/,
+      /not an image encoder/,
     );
     writeFileSync(at('broken.onnx'), 'no model');
     await expect(finetune(options('x', { init: at('broken.onnx') }))).rejects.toThrow(UserError);
-    await expect(finetune(segment('x', { init: path }))).rejects.toThrow(/for a classifier only/);
+    await expect(finetune(segment('x', { init: path }))).rejects.toThrow(/only be used for classification/);
     const config = { augmentation: { flips: true } };
-    await expect(finetune(options('x', { init: path, config }))).rejects.toThrow(/images cannot change/);
+    await expect(finetune(options('x', { init: path, config }))).rejects.toThrow(
+      /images cannot be augmented/,
+    );
   });
 
   test('a decoder with skip connections does not fit one without, unless that is asked for', async () => {
@@ -205,7 +209,7 @@ describe('finetune', () => {
     const from = { init: at('pretrained') };
     const config = { batch: 4, threads: 1, steps: 2, init };
     await expect(finetune({ ...segment('partial', from), config })).rejects.toThrow(
-      /fit the network only in part[\s\S]*decoder\.\d\.conv1\.weight/,
+      /only some of these weights fit the network[\s\S]*decoder\.\d\.conv1\.weight/,
     );
     // No run has begun: the same folder may be used.
     const partial = { ...config, init: { ...init, partial: true } };
@@ -237,7 +241,7 @@ describe('finetune', () => {
     }
     await session.release();
     const card = readFileSync(summary.card, 'utf8');
-    expect(card).toContain('of the classes 0 none, 1 ball');
+    expect(card).toContain('of classes 0 none, 1 ball');
     expect(await inspect(summary.model)).toMatchObject({ kind: 'model' });
 
     const options = {
@@ -279,14 +283,14 @@ describe('finetune', () => {
   test('bad requests are refused with what to do', async () => {
     await expect(finetune(options('classify'))).rejects.toThrow(/already[\s\S]*--resume/);
     await expect(finetune(options('x', { task: 'medmnist' }))).rejects.toThrow(
-      /of another task[\s\S]*manifest/,
+      /belong to a different task[\s\S]*manifest/,
     );
     await expect(finetune(options('x', { init: at('nowhere') }))).rejects.toThrow(
       /there are no weights here/,
     );
     await expect(finetune({ ...options('x'), data: at('tiles') })).rejects.toThrow(/no samples of a task/);
     const losses = { config: { loss: 'dice' } } as const;
-    await expect(finetune({ ...options('x'), ...losses })).rejects.toThrow(/does not suit the task/);
+    await expect(finetune({ ...options('x'), ...losses })).rejects.toThrow(/does not match the task/);
     await expect(
       finetune(options('classify', { resume: true, config: { steps: 30, batch: 5 } })),
     ).resolves.toBeDefined();
@@ -314,7 +318,7 @@ describe('finetune', () => {
       [
         'unseen',
         { train: [1], validation: [3], test: [0, 2] },
-        /all masks of the test samples are empty: there is nothing to measure[\s\S]*2 masks without a voxel of ball/,
+        /all masks of the test samples are empty: there is nothing to measure[\s\S]*2 masks with no voxel of ball/,
       ],
     ] as const) {
       writeFileSync(at(`raw/${name}.csv`), ['image,mask,split', ...lines(splits)].join('\n'));
@@ -379,7 +383,7 @@ describe('finetune', () => {
     writeFileSync(table, ['image,label,split', ...lines, line(4, 'test', 0)].join('\n'));
     await prepareSamples({ task: 'manifest', input: table, out: at('one'), size: [16, 16, 8] });
     await expect(finetune({ ...options('x'), data: at('one') })).rejects.toThrow(
-      /all test samples are of one class[\s\S]*no AUC/,
+      /all test samples belong to one class[\s\S]*no AUC/,
     );
   });
 });

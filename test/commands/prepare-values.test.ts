@@ -42,8 +42,8 @@ const bell = (u: number) => Math.log((u + 1e-3) / (1 - u + 1e-3));
 describe('scans of no HU', () => {
   test.each<[string, (u: number, i: number) => number, boolean, RegExp]>([
     ['z-scores', bell, false, /-6\.\d+ … 6\.\d+, 98 % of them in -4\.\d+ … 4\.\d+: like a z-score/],
-    ['0 to 1', (u) => u, false, /like scaled to 1 before/],
-    ['8 bits', (u) => Math.floor(256 * u), true, /0 … 255, .* an image of 8 bits/],
+    ['0 to 1', (u) => u, false, /looks like values scaled to 1/],
+    ['8 bits', (u) => Math.floor(256 * u), true, /0 … 255, .* an 8-bit image/],
     ['12 bits', (u) => Math.floor(4096 * u), true, /0 … 4095, .*rescale intercept/],
     ['MR', (u) => 9000 * u, false, /like MR, PET or another modality/],
   ])('of %s are refused, with what they look like', async (name, value, int16, look) => {
@@ -62,7 +62,7 @@ describe('scans of no HU', () => {
     for (const options of [{}, { normalise: 'hu' as const }]) {
       const { failures } = await run(input, options);
       expect(failures[0]!.message).toMatch(
-        /cannot be HU[\s\S]*123 of 12288 voxels beyond ±32768: -\d+ … 1e\+32/,
+        /cannot be HU[\s\S]*123 of 12288 voxels outside ±32768: -\d+ … 1e\+32/,
       );
     }
     const { failures } = await run(input, { normalise: 'minmax' });
@@ -136,7 +136,7 @@ describe('other modalities', () => {
     });
     const other = { data: store, out: at('other'), config: { steps: 1 } };
     await expect(pretrain({ ...other, config: { normalise: 'hu' } })).rejects.toThrow(
-      /tiles of normalise zscore, a configuration of hu/,
+      /tiles with normalise zscore, configuration with hu/,
     );
   });
 
@@ -181,9 +181,9 @@ describe('other modalities', () => {
         1,
       );
     await expect(on({ type: 'int16', window: { low: -1000, high: 1000 } })).rejects.toThrow(
-      /samples of --normalise hu[\s\S]*expected: zscore/,
+      /samples with --normalise hu[\s\S]*expected: zscore/,
     );
-    await expect(on({ type: 'float32', window: null })).rejects.toThrow(/samples of --normalise minmax/);
+    await expect(on({ type: 'float32', window: null })).rejects.toThrow(/samples with --normalise minmax/);
   });
 
   test('an encoder of values that nobody knows here is refused', async () => {

@@ -162,7 +162,7 @@ describe('prepare', () => {
     expect(openTileStore(out).manifest.scans.map((scan) => scan.tiles.map(({ offset }) => offset))).toEqual([
       [[16, 0, 0]],
     ]);
-    expect(summary.failures[0]!.message).toContain('all 2 tiles of the scan are left out');
+    expect(summary.failures[0]!.message).toContain('all 2 tiles of the scan are rejected');
   });
 
   test('takes a scan once, however it is reached', async () => {
@@ -208,7 +208,7 @@ describe('prepare', () => {
     [{ size: [0, 8, 8] }, /size/],
     [{ zBorder: -1 }, /zBorder/],
     [{ valFraction: 1.5 }, /valFraction/],
-    [{ workers: 1000 }, /workers: this many threads[\s\S]*1000/],
+    [{ workers: 1000 }, /workers: too many threads[\s\S]*1000/],
     [{ workers: 0 }, /workers/],
   ])('refuses %j', async (options, message) => {
     const error = await failure(run(await scans(newFolder(), 'a.mha'), newFolder(), options));
@@ -228,9 +228,9 @@ describe('the folder of a store', () => {
     for (const [out, what] of [
       [input, 'the same folder as its input'],
       [link, 'the same folder as its input'],
-      [join(input, 'tiles/here'), 'inside the folder'],
-      [root, 'around its own input'],
-      [join(input, 'sub'), 'inside the folder'],
+      [join(input, 'tiles/here'), 'inside its own input folder'],
+      [root, 'a folder that contains its own input'],
+      [join(input, 'sub'), 'inside its own input folder'],
     ] as const)
       expect(await failure(run(input, out))).toMatchObject({
         ...{ name: 'UserError', kind: 'usage', facts: { where: out } },
@@ -242,10 +242,10 @@ describe('the folder of a store', () => {
   });
 
   test.each<[string, Record<string, string>, RegExp]>([
-    ['a run', { 'config.json': '{}', 'metrics.jsonl': '' }, /holds a training run/],
-    ['samples', { 'manifest.json': '{"format":"parts2whole-samples"' }, /holds a sample store/],
-    ['trials', { 'trial-01/config.json': '{}' }, /holds the trials of a fine-tuning/],
-    ['anything', { 'thesis.tex': '', 'data.csv': '' }, /holds other files: data\.csv, thesis\.tex/],
+    ['a run', { 'config.json': '{}', 'metrics.jsonl': '' }, /contains a training run/],
+    ['samples', { 'manifest.json': '{"format":"parts2whole-samples"' }, /contains a sample store/],
+    ['trials', { 'trial-01/config.json': '{}' }, /contains fine-tuning trials/],
+    ['anything', { 'thesis.tex': '', 'data.csv': '' }, /contains other files: data\.csv, thesis\.tex/],
   ])('is not one that holds %s', async (_, files, message) => {
     const out = newFolder();
     for (const [name, text] of Object.entries(files)) {
@@ -265,7 +265,7 @@ describe('the folder of a store', () => {
     const raw = newFolder();
     await writeBalls(raw, { patients: 4, each: 1, size: [16, 16, 8] });
     const samples = { task: 'manifest' as const, input: raw, size: [16, 16, 8] as XYZ };
-    expect((await failure(prepareSamples({ ...samples, out }))).message).toContain('holds a tile store');
+    expect((await failure(prepareSamples({ ...samples, out }))).message).toContain('contains a tile store');
     expect((await failure(prepareSamples({ ...samples, out: raw }))).message).toContain('the same folder');
   });
 });

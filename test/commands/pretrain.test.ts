@@ -125,7 +125,7 @@ describe('pretrain', () => {
     };
     const error = await pretrain(options(name, { interrupted })).catch((reason: unknown) => reason);
     expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
-    expect((error as Error).message).toMatch(/this is not there/);
+    expect((error as Error).message).toMatch(/this does not exist/);
     expect(existsSync(path)).toBe(false);
   });
 
@@ -183,7 +183,7 @@ describe('pretrain', () => {
     const odd = options('odd', { config: { contrastive: { weight: 0.1 }, batch: 3 } });
     await expect(pretrain(odd)).rejects.toThrow(/two parts of each whole[\s\S]*even number/);
     const genesis = options('odd', { config: { intensity: 0.1, proxy: 'genesis' } });
-    await expect(pretrain(genesis)).rejects.toThrow(/no parts whose intensities/);
+    await expect(pretrain(genesis)).rejects.toThrow(/applies to parts, which Models Genesis does not have/);
   });
 
   test('a finished run goes on when more steps are asked for, and needs no --data', async () => {
@@ -261,7 +261,7 @@ describe('pretrain refuses, in words,', () => {
   };
 
   test('a folder that holds a run', () =>
-    refused(options('reference'), 'run', /there is a run in this folder already[\s\S]*--resume/));
+    refused(options('reference'), 'run', /this folder already contains a run[\s\S]*--resume/));
 
   test('a resumed run with another configuration', () =>
     refused(
@@ -323,7 +323,7 @@ describe('pretrain refuses, in words,', () => {
 
   test('to go on where there is no run', async () => {
     const resume = { out: run('nothing-here'), resume: true };
-    await refused(resume, 'run', /nothing-here: there is no run here to go on with/);
+    await refused(resume, 'run', /nothing-here: there is no run here to resume/);
     expect(existsSync(run('nothing-here'))).toBe(false);
   });
 
@@ -341,7 +341,7 @@ describe('pretrain refuses, in words,', () => {
     await refused(
       options('on-changed', { data: changed }),
       'data',
-      /scan0[\s\S]*tiles changed after prepare/,
+      /scan0[\s\S]*has changed since it was prepared/,
     );
   });
 
@@ -352,7 +352,7 @@ describe('pretrain refuses, in words,', () => {
     await refused(
       options('mixed', { resume: true }),
       'run',
-      /of another network[\s\S]*encoder\.0\.conv1\.weight is \[3,1,3,3,3\], not \[2,1,3,3,3\]/,
+      /belongs to a different network[\s\S]*encoder\.0\.conv1\.weight is \[3,1,3,3,3\], not \[2,1,3,3,3\]/,
     );
   });
 
@@ -360,7 +360,7 @@ describe('pretrain refuses, in words,', () => {
     cpSync(run('reference'), run('torn'), { recursive: true });
     const path = checkpointPath(run('torn'), 'last');
     writeFileSync(path, readFileSync(path).subarray(0, 5000));
-    await refused(options('torn', { resume: true }), 'run', /no whole safetensors file/);
+    await refused(options('torn', { resume: true }), 'run', /not a complete safetensors file/);
   });
 
   test('to go on when the loss is no number any more; the last good checkpoint stands', async () => {

@@ -109,12 +109,12 @@ describe('a report', () => {
     const errors = validation.flatMap((whole) => [...whole.map((value, i) => (value - mean[i]!) ** 2)]);
     expect(meanWholeMse).toBeCloseTo(errors.reduce((a, b) => a + b) / errors.length, 5);
 
-    const best = checkpoints.find(({ step }) => text.includes(`at step ${step}, the best`))!;
+    const best = checkpoints.find(({ step }) => text.includes(`Best validation MSE, at step ${step}:`))!;
     expect(best.validationMse).toBe(
       Math.min(...[0, 10, 20].map((step) => checkpoints.find((c) => c.step === step)!.validationMse)),
     );
     for (const line of [
-      `at step ${best.step}, the best: ${best.validationMse.toFixed(4)}`,
+      `Best validation MSE, at step ${best.step}: ${best.validationMse.toFixed(4)}`,
       `mean whole, ${meanWholeMse.toFixed(4)}`,
       `Contrastive loss: ${best.contrastiveLoss.toFixed(3)} (${checkpoints[0]!.contrastiveLoss.toFixed(3)} at step 0)`,
       `1-NN accuracy: ${(100 * best.nearestNeighbour).toFixed(1)} %`,
@@ -133,8 +133,8 @@ describe('a report', () => {
   });
 
   test('refuses a folder without a run, and tiles that have moved, in words', async () => {
-    await expect(makeReport({ run: folder })).rejects.toThrow(/holds no run/);
-    await expect(makeReport({ run, data: join(folder, 'nowhere') })).rejects.toThrow(/holds no tiles/);
+    await expect(makeReport({ run: folder })).rejects.toThrow(/does not contain a run/);
+    await expect(makeReport({ run, data: join(folder, 'nowhere') })).rejects.toThrow(/contains no tiles/);
     expect(existsSync(join(folder, 'report.html'))).toBe(false);
   });
 });

@@ -24,7 +24,7 @@ test('a defect of ours is no failed scan: it is thrown as it is', async () => {
 test.each<[string, Error, RegExp]>([
   ['a broken file', new UserError('input', { what: 'it is broken' }), /it is broken/],
   ['an error of the disk', Object.assign(new Error('EIO'), { code: 'EIO' }), /a\.mha: the disk reported/],
-  ['a lack of memory', new RangeError('Array buffer allocation failed'), /does not fit into memory/],
+  ['a lack of memory', new RangeError('Array buffer allocation failed'), /does not fit in memory/],
 ])('%s is a failed scan', async (_, error, message) => {
   readVolume.mockRejectedValue(error);
   expect((await run()).failures).toMatchObject([{ source: input, message: expect.stringMatching(message) }]);

@@ -57,10 +57,13 @@ describe('a configuration', () => {
     ['optimizer.name=lion', 'optimizer.name: expected one of adam, adamw, sgd, got "lion"'],
     ['forms=3', 'forms: expected one of auto, tuned, fast, plain, or expected an object, got 3'],
     ['checkpoints=[1]', 'checkpoints: expected an object, got [1]'],
-    ['whole=64x64', 'whole: a size is three integers above 0, x×y×z, such as 128x128x64, got "64x64"'],
-    ['device=tpu', 'device: a device is auto, cpu, cuda or cuda:N, got "tpu"'],
+    [
+      'whole=64x64',
+      'whole: a size must be three positive integers, x×y×z, for example 128x128x64, got "64x64"',
+    ],
+    ['device=tpu', 'device: a device must be auto, cpu, cuda or cuda:N, got "tpu"'],
     ['checkpoints.keepLogSpaced=1e9', 'checkpoints.keepLogSpaced: expected at most 64, got 1000000000'],
-    ['network.depth=3', 'network.depth: there is no such key'],
+    ['network.depth=3', 'network.depth: unknown key'],
   ])('with %s is refused with what was given and what is expected', (setting, message) => {
     const { message: said } = errorOf(() =>
       resolveConfig({ preset: 'tiny', config: fromSettings([setting]) }),
@@ -88,9 +91,9 @@ describe('a configuration', () => {
   test.each([
     [['network.widht=3'], /network.*widht/],
     [['optimizer.name="lamb"'], /optimizer/],
-    [['part.scale=[0.5,0.1]'], /part\.scale: the first number must not be above the second/],
+    [['part.scale=[0.5,0.1]'], /part\.scale: the first number must not be greater than the second/],
     [['window.low=2000'], /window: low must be below high/],
-    [['batch=16', 'microBatch=5'], /micro-batch does not divide/],
+    [['batch=16', 'microBatch=5'], /must be a multiple of the micro-batch size/],
     [['whole=30x32x16'], /multiples of 8/],
     [['steps'], /key=value/],
     [['learningRate="fast"'], /learningRate/],

@@ -86,7 +86,7 @@ describe('ncc: candidates of LUNA16', () => {
       own.join('\n').replace(/,0$/, ',2').replaceAll(/,1\n/g, ',1.0\n'),
     );
     const { summary } = await prepared('ncc', 'wrong', { size: [8, 8, 8] });
-    expect(summary.failures[0]!.message).toMatch(/line \d+: a label is none of the classes[\s\S]*2/);
+    expect(summary.failures[0]!.message).toMatch(/line \d+: a label is not one of the classes[\s\S]*2/);
   });
 
   test('a crop’s middle is the candidate, whatever the scan’s axes', async () => {
@@ -114,18 +114,21 @@ describe('ncc: candidates of LUNA16', () => {
     const [x, y, z] = [0, 1, 2].map((axis) => Math.floor(image.indexOf(700) / 8 ** axis) % 8);
     for (const middle of [x!, y!, z!]) expect(Math.abs(middle - 3.5)).toBeLessThanOrEqual(1);
     expect(summary.failures).toEqual([
-      { source: 'b', message: expect.stringMatching(/2 lines of .*candidates\.csv.*there is no such scan/) },
+      {
+        source: 'b',
+        message: expect.stringMatching(/2 lines of .*candidates\.csv.*the scan does not exist/),
+      },
     ]);
   });
 
   test('a candidate outside of its scan, and a table that is missing, are said', async () => {
     writeFileSync(at('turned/candidates.csv'), 'seriesuid,coordX,coordY,coordZ,class\na,9999,0,0,1\n');
     const { summary } = await prepared('ncc', 'turned', { size: [8, 8, 8] });
-    expect(summary.failures[0]!.message).toMatch(/line 2: this place is outside of its scan[\s\S]*9999/);
+    expect(summary.failures[0]!.message).toMatch(/line 2: this position is outside its scan[\s\S]*9999/);
     rmSync(at('turned/candidates.csv'));
     await expect(prepared('ncc', 'turned')).rejects.toThrow(/a table is missing[\s\S]*candidates_V2\.csv/);
     writeFileSync(at('turned/candidates.csv'), 'uid,x\na,1\n');
-    await expect(prepared('ncc', 'turned')).rejects.toThrow(/lacks columns[\s\S]*seriesuid/);
+    await expect(prepared('ncc', 'turned')).rejects.toThrow(/missing columns[\s\S]*seriesuid/);
   });
 });
 
@@ -168,7 +171,7 @@ describe('lcs: livers of LiTS', () => {
     rmSync(at('lits/segmentation-2.nii'));
     const { summary, store } = await prepared('lcs', 'lits', { size: [16, 16, 16] });
     expect(summary.failures).toEqual([
-      { source: at('lits/volume-2.nii'), message: 'there is no segmentation-2 beside it' },
+      { source: at('lits/volume-2.nii'), message: 'segmentation-2 is missing' },
     ]);
     const labels = await readVolume(at('lits/segmentation-0.nii'));
     const liver = [...labels.voxels].filter((label) => label > 0).length;
@@ -202,7 +205,7 @@ describe('lcs: livers of LiTS', () => {
   });
 
   test('a folder of something else says what is expected', async () => {
-    await expect(prepared('lcs', 'luna')).rejects.toThrow(/no volumes of LiTS[\s\S]*volume-0\.nii/);
+    await expect(prepared('lcs', 'luna')).rejects.toThrow(/no LiTS volumes[\s\S]*volume-0\.nii/);
   });
 });
 
@@ -218,7 +221,7 @@ describe('ecc: candidates for emboli', () => {
     writeFileSync(at('ctpa/candidates.csv'), list.replace(/,1,patient 0/, ',maybe,patient 0'));
     const { summary: again } = await prepared('ecc', 'ctpa', { size: [16, 16, 16] });
     expect(again.failures).toHaveLength(1);
-    expect(again.failures[0]!.message).toMatch(/line \d+: a label is none of the classes[\s\S]*maybe/);
+    expect(again.failures[0]!.message).toMatch(/line \d+: a label is not one of the classes[\s\S]*maybe/);
   });
 });
 

@@ -21,7 +21,7 @@ describe('the memory that a step will need', () => {
   ] as const)('of preset %s with batch %i is foretold below what it takes, %d GB', (preset, batch, taken) => {
     const config = configOf(preset, `batch=${batch}`);
     expect(() => check(config, taken * GB)).not.toThrow();
-    expect(refusal(config, (taken / 1.7) * GB)).toContain('does not fit into memory');
+    expect(refusal(config, (taken / 1.7) * GB)).toContain('does not fit in memory');
   });
 
   test('is refused with the batch that fits, which is not refused', () => {

@@ -105,7 +105,7 @@ describe('the cache of measurements', () => {
     const path = join(folder, files()[0]!);
     writeFileSync(path, change(readFileSync(path, 'utf8')));
     expect(open(log).read()).toEqual({});
-    expect(log).toEqual([expect.stringMatching(/forms-\w+\.json holds no measurements of this machine/)]);
+    expect(log).toEqual([expect.stringMatching(/forms-\w+\.json has no measurements for this machine/)]);
     open([]).add({ b: { plain: 2 } });
     expect(open(log).read()).toEqual({ b: { plain: 2 } });
   });
@@ -116,6 +116,6 @@ describe('the cache of measurements', () => {
     const cache = open(log, machine, join(folder, 'file', 'below'));
     expect(cache.read()).toEqual({});
     cache.add({ a: { plain: 1 } });
-    expect(log).toEqual([expect.stringMatching(/cannot be kept for the next run/)]);
+    expect(log).toEqual([expect.stringMatching(/cannot be saved for the next run/)]);
   });
 });

@@ -72,7 +72,7 @@ describe('p2w experiment', () => {
 
     rmSync(join(folder, 'out/jobs/balls-random-fraction-0.5-seed-2.json'));
     const again = await run('table1', 'out');
-    expect(again.stderr.match(/begins: \S+/g)).toEqual(['begins: balls-random-fraction-0.5-seed-2']);
+    expect(again.stderr.match(/starting \S+/g)).toEqual(['starting balls-random-fraction-0.5-seed-2']);
     expect(lastJson(again).groups).toEqual(groups);
   });
 
@@ -136,7 +136,7 @@ describe('p2w experiment', () => {
     writeFileSync(join(training, 'metrics.jsonl'), '');
     const { code, stderr } = await promptly(run('table1', 'long'));
     expect(code).toBe(1);
-    expect(stderr).toMatch(/failed: pretrain-parts2whole[\s\S]*the metrics are shorter/);
+    expect(stderr).toMatch(/failed: pretrain-parts2whole[\s\S]*the metrics file is shorter/);
     expect(stderr).toContain('long/jobs/pretrain-parts2whole.log');
   });
 
@@ -154,7 +154,7 @@ describe('p2w experiment', () => {
     study({ ...STUDY, targets: [{ ...STUDY.targets[0], settings: ['network.width=99x'] }] });
     const { code, stderr } = await run('table1', 'failing');
     expect(code).toBe(1);
-    expect(stderr).toMatch(/a training of the experiment failed: balls-random[\s\S]*network\.width/);
+    expect(stderr).toMatch(/a training run of the experiment failed: balls-random[\s\S]*network\.width/);
   });
 
   test('bad configurations are refused', async () => {

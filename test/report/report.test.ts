@@ -87,7 +87,7 @@ describe('renderReport', () => {
     expect(count(page, /<svg class="chart" role="img"[^>]*>\s*<title>[^<]+<\/title>/g)).toBe(8);
     expect(page).toContain('is 5.5 times smaller');
     expect(page).toContain('r = 0.93 over 3 checkpoints, p &lt; 0.001');
-    expect(page).toContain('Were all features equal, it would be 8.52');
+    expect(page).toContain('If all features were equal, it would be 8.52');
   });
 
   it('marks the best of each column of the checkpoints', () => {
@@ -106,7 +106,7 @@ describe('renderReport', () => {
 
   it('says that it is for research, and that patents are pending', () => {
     expect(page).toContain('not a medical device');
-    expect(page).toContain('patents pending');
+    expect(page).toContain('patents are pending');
   });
 
   it('escapes everything that comes from outside', () => {
@@ -129,7 +129,7 @@ describe('renderReport', () => {
 
   it('renders a run that has nothing yet', () => {
     const text = renderReport(EMPTY);
-    expect(text).toContain('No validation has been made yet');
+    expect(text).toContain('There has been no validation yet');
     expect(text).not.toMatch(/NaN|undefined|Infinity/);
     expect(text).not.toContain('<svg class="chart"');
   });
@@ -143,13 +143,13 @@ describe('renderReport', () => {
       cosineAuc: Number.NaN,
     };
     const text = renderReport({ ...EMPTY, validation: FULL.validation.slice(0, 1), checkpoints: [broken] });
-    expect(text).toContain('Too few different checkpoints');
+    expect(text).toContain('too few different checkpoints');
     expect(text).not.toMatch(/NaN|undefined|Infinity/);
   });
 
   it('does not praise a network that is no better than the mean whole', () => {
     const text = renderReport({ ...FULL, meanWholeMse: 0.001 });
-    expect(text).toContain('does not beat it yet');
+    expect(text).toContain('is not better than that yet');
   });
 
   it('stays small for long runs', () => {

@@ -54,17 +54,19 @@ describe('what CUDA lacks', () => {
 
   test('a provider library of another version, or none at all under its name', () => {
     expect(find({ provider: { sameVersion: false, cuda: 13 } }, null)).toEqual([
-      expect.stringMatching(/not of ONNX Runtime's version, 1\.30\.0: .*cuda\.so\nfor CUDA 13: /),
+      expect.stringMatching(/not the same version as ONNX Runtime, 1\.30\.0: .*cuda\.so\nfor CUDA 13: /),
     ]);
     expect(find({ provider: { sameVersion: false, cuda: null } })).toEqual([
-      expect.stringContaining('this is no CUDA provider library'),
+      expect.stringContaining('this is not a CUDA provider library'),
     ]);
   });
 
   test('the other CUDA: 12 is there, the provider wants 13', () => {
     const [finding, ...more] = find({ missing: ['libcudart.so.13', 'libcublasLt.so.13'], installed: [12] });
     expect(more).toEqual([]);
-    expect(finding).toMatch(/^the CUDA provider is for CUDA 13, .*libcublasLt\.so\.13 .*; here is CUDA 12\n/);
+    expect(finding).toMatch(
+      /^the CUDA provider is for CUDA 13, .*libcublasLt\.so\.13 .*; installed is CUDA 12\n/,
+    );
     expect(finding).toContain('cuda-libraries-13-0');
     expect(finding).toContain('or a provider for CUDA 12: ONNXRUNTIME_NODE_INSTALL');
   });
@@ -77,10 +79,10 @@ describe('what CUDA lacks', () => {
 
   test('a GPU, or one of this number', () => {
     expect(find({}, 'CUDA failure 100: no CUDA-capable device is detected')).toEqual([
-      expect.stringMatching(/^the driver shows no GPU\nnvidia-smi/),
+      expect.stringMatching(/^the driver finds no GPU\ncheck that nvidia-smi/),
     ]);
     expect(find({}, 'CUDA failure 101: invalid device ordinal')).toEqual([
-      expect.stringContaining('no GPU of this number'),
+      expect.stringContaining('no GPU with this number'),
     ]);
   });
 

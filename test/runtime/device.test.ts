@@ -12,9 +12,9 @@ test.each([
 });
 
 test.each(['', 'gpu', 'cuda:', 'cuda:-1', 'cuda:x', 'CUDA', 'cuda:0,1'])('"%s" is no device', (text) => {
-  expect(() => resolveDevice(text)).toThrow(/no such device[\s\S]*auto, cpu, cuda or cuda:N/);
+  expect(() => resolveDevice(text)).toThrow(/this device does not exist[\s\S]*auto, cpu, cuda or cuda:N/);
   expect(() => resolveConfig({ preset: 'tiny', config: { device: text } })).toThrow(
-    /device: a device is auto/,
+    /device: a device must be auto/,
   );
 });
 

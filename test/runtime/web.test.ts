@@ -31,7 +31,7 @@ describe.each(PACKAGES)('%s in Node.js', (name) => {
     const error = (await engine.load(Uint8Array.of(1, 2, 3), { threads: 1 }).catch((e) => e)) as UserError;
     expect(error.kind).toBe('runtime');
     expect(error.message).toContain(`${name} 1.`);
-    expect(error.message).toContain('refused the model');
+    expect(error.message).toContain('rejected the model');
   });
 });
 

@@ -167,7 +167,7 @@ describe('a load that is not whole', () => {
     const error = errorOf(() => load(parameters, weights));
     expect(error).toMatchObject({ name: 'UserError', kind: 'input', facts: { where: 'genesis.npz' } });
     expect(error.message).toContain('not in the file (1): encoder.1.conv1.bias');
-    expect(error.message).toContain('of another shape (1): head.bias is F32 [3], not [1]');
+    expect(error.message).toContain('different shape (1): head.bias is F32 [3], not [1]');
     expect(error.message).toContain('not in the network (1): module.extra');
     expect(error.message).toContain('partial');
 

@@ -118,8 +118,8 @@ test.each<[string, readonly NamedTensor[], RegExp]>([
     /Float32Array of 6[\s\S]*of 7, for F32 \[7\]/,
   ],
   ['values of another type', [{ ...SAMPLE[0]!, dtype: 'I32' }], /Float32Array of 6[\s\S]*Int32Array of 6/],
-  ['a name twice', [SAMPLE[0]!, SAMPLE[0]!], /"b\.weight": this name is taken/],
-  ['the name of the metadata', [{ ...SAMPLE[0]!, name: '__metadata__' }], /taken/],
+  ['a name twice', [SAMPLE[0]!, SAMPLE[0]!], /"b\.weight": this name is already in use/],
+  ['the name of the metadata', [{ ...SAMPLE[0]!, name: '__metadata__' }], /already in use/],
 ])('a tensor with %s is not written, and the old file stands', (_, tensors, message) => {
   const path = newPath();
   writeFileSync(path, 'old');
@@ -145,8 +145,8 @@ describe('a file is refused', () => {
   });
 
   test.each<[string, unknown, number, RegExp]>([
-    ['no JSON', '{"a":', 0, /no JSON/],
-    ['no object', [], 0, /no object/],
+    ['no JSON', '{"a":', 0, /not JSON/],
+    ['no object', [], 0, /not an object/],
     ['metadata that are no text', { __metadata__: { step: 1 } }, 0, /metadata/],
     ['a type that does not exist', { a: entry([1], 0, 4, 'F31') }, 4, /"a": its type is not supported/],
     ['a negative size', { a: entry([-1, -1], 0, 4) }, 4, /"a"/],

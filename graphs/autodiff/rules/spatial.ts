@@ -108,6 +108,6 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
   UpsampleConvWeightGrad: made,
   BatchNormGrad: made,
   ChannelAffine: noGradient('it is for evaluation: in training BatchNorm takes the statistics of the batch'),
-  ConvRelu: noGradient('it is for weights that do not change any more: in training use Conv and Relu'),
+  ConvRelu: noGradient('it is for fixed weights: in training use Conv and Relu'),
   MaxPoolGrad: made,
 };

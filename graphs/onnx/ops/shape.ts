@@ -43,7 +43,9 @@ export const shaping = {
   ]),
   Transpose: operator([1, 1], { perm: requiredInts }, ([x], { perm }) => {
     if ([...perm].sort((a, b) => a - b).some((p, i) => p !== i) || perm.length !== x!.shape.length)
-      throw new GraphError(`${formatShape(perm)} is no order of the axes of ${formatShape(x!.shape)}`);
+      throw new GraphError(
+        `${formatShape(perm)} is not a permutation of the axes of ${formatShape(x!.shape)}`,
+      );
     return [{ type: x!.type, shape: perm.map((p) => x!.shape[p]!) }];
   }),
   Concat: operator([1, Number.POSITIVE_INFINITY], { axis: requiredInt }, (inputs, { axis }) => {
@@ -51,7 +53,9 @@ export const shaping = {
     const a = normalAxis(axis, first.length);
     for (const { shape } of inputs) {
       if (shape.length !== first.length || shape.some((d, i) => i !== a && d !== first[i]))
-        throw new GraphError(`${formatShape(first)} and ${formatShape(shape)} differ beside axis ${axis}`);
+        throw new GraphError(
+          `${formatShape(first)} and ${formatShape(shape)} differ in axes other than ${axis}`,
+        );
     }
     const total = knownShape(
       inputs.map((v) => v.shape[a]!),

@@ -47,7 +47,7 @@ function filesOf(folder: string): { channels: string[]; mask: string } | UserErr
   const missing = Object.entries({ ...MODALITIES, seg: MASK }).filter(([, pattern]) => !found(pattern));
   if (missing.length > 0)
     return new UserError('input', {
-      what: 'a patient is incomplete',
+      what: 'the files of a patient are incomplete',
       where: folder,
       got: names.length > 0 ? names.join(', ') : 'no .nii or .nii.gz files',
       expected: `also ${missing.map(([name]) => name).join(', ')}`,
@@ -71,12 +71,12 @@ function patientFolders(input: string): string[] {
 
 /** Brain tumour segmentation: four contrasts, the whole tumour. */
 export const bmsAdapter: Adapter = {
-  describe: 'BraTS: a folder a patient with _flair, _t1, _t1ce, _t2 and _seg',
+  describe: 'BraTS: one folder per patient, with _flair, _t1, _t1ce, _t2 and _seg',
   async open(input, options) {
     const folders = patientFolders(input);
     if (folders.length === 0)
       throw new UserError('input', {
-        what: 'there are no patients of BraTS here',
+        what: 'there are no BraTS patients here',
         where: input,
         expected: 'folders such as BraTS18_1/BraTS18_1_flair.nii.gz, with _t1, _t1ce, _t2 and _seg',
       });
@@ -106,10 +106,10 @@ export const bmsAdapter: Adapter = {
           const other = channels.findIndex((channel) => !gridsAgree(channel, first!));
           if (other >= 0)
             throw new UserError('input', {
-              what: 'the contrasts of a patient do not lie on one grid',
+              what: 'the contrasts of a patient are not on the same grid',
               where: files.channels[other]!,
               got: channels[other]!.size.join('×'),
-              expected: `${first!.size.join('×')}, at the same place`,
+              expected: `${first!.size.join('×')}, at the same position`,
             });
           const labels = await readMask(files.mask, first!, LABELS);
           const tumour = { ...labels, voxels: labels.voxels.map((label) => (label > 0 ? 1 : 0)) };

@@ -66,7 +66,7 @@ export function absentScans(
     .filter(([id]) => !scans.has(id))
     .map(([id, lines]) => ({
       source: id,
-      message: `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} of ${table} (${lines[0]!.where}): there is no such scan`,
+      message: `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} of ${table} (${lines[0]!.where}): the scan does not exist`,
     }));
 }
 
@@ -102,11 +102,11 @@ export async function cropPlaces(
     const centre = worldToVoxel(image, world);
     if (centre.some((at, axis) => at < -0.5 || at > image.size[axis]! - 0.5))
       throw new UserError('input', {
-        what: 'this place is outside of its scan',
+        what: 'this position is outside its scan',
         where: row.where,
         got: world.join(', '),
         expected: `mm in ${path}`,
-        fix: 'check that the coordinates are LPS mm, as LUNA16 has them',
+        fix: 'check that the coordinates are in LPS mm, as in LUNA16',
       });
     const grid = cropAround(image, centre, size, spacing);
     return {

@@ -34,20 +34,20 @@ export async function readMask(path: string, image: Volume, classes: number): Pr
   const mask = await readImage(path);
   if (!gridsAgree(mask, image))
     throw new UserError('input', {
-      what: 'the mask does not lie on the grid of its image',
+      what: 'the mask is not on the same grid as its image',
       where: path,
       got: `${mask.size.join('×')} voxels of ${mask.spacing.join('×')} mm`,
-      expected: `${image.size.join('×')} voxels of ${image.spacing.join('×')} mm, at the same place`,
-      fix: 'resample the mask onto the image, nearest neighbour',
+      expected: `${image.size.join('×')} voxels of ${image.spacing.join('×')} mm, at the same position`,
+      fix: 'resample the mask onto the grid of the image with nearest-neighbour interpolation',
     });
   const wrong = mask.voxels.find((value) => !(Number.isInteger(value) && value >= 0 && value <= classes));
   if (wrong !== undefined)
     throw new UserError('input', {
-      what: 'a label of this mask is none of the classes',
+      what: 'a label of this mask is not one of the classes',
       where: path,
       got: String(wrong),
       expected: `0 for background, 1 to ${classes}`,
-      fix: 'name all classes in --classes, or mend the mask',
+      fix: 'list all classes in --classes, or fix the mask',
     });
   return { ...mask, voxels: Uint8Array.from(mask.voxels) };
 }

@@ -32,7 +32,7 @@ export const lcsAdapter: Adapter = {
     });
     if (volumes.length === 0)
       throw new UserError('input', {
-        what: 'there are no volumes of LiTS here',
+        what: 'there are no LiTS volumes here',
         where: input,
         expected: 'volume-0.nii, segmentation-0.nii, …',
       });
@@ -57,7 +57,7 @@ export const lcsAdapter: Adapter = {
             const origins = tileOrigins(image.size, { size, zBorder: 0, xyBorder: 0, reject: 'none' });
             if (origins.length === 0)
               throw new UserError('input', {
-                what: 'the scan is smaller than a cube',
+                what: 'the scan is smaller than one sample',
                 where: path,
                 got: image.size.join('×'),
                 expected: `at least ${size.join('×')}`,
@@ -77,7 +77,7 @@ export const lcsAdapter: Adapter = {
       });
     const problems = volumes
       .filter(({ mask }) => mask === undefined)
-      .map(({ number, path }) => ({ source: path, message: `there is no segmentation-${number} beside it` }));
+      .map(({ number, path }) => ({ source: path, message: `segmentation-${number} is missing` }));
     return { format, sources, problems };
   },
 };

@@ -46,7 +46,7 @@ function fill(template: string, { cells, where }: Row, given: boolean): string |
   if (missing === '') return text;
   if (!given) return undefined;
   throw new UserError('input', {
-    what: 'the table has no such column',
+    what: 'the table does not have this column',
     where,
     got: missing,
     expected: Object.keys(cells).join(', '),
@@ -68,7 +68,7 @@ function splitOf(text: string | undefined, where: string): SampleSplit | null {
   const split = SPLIT_NAMES[text.toLowerCase()];
   if (split) return split;
   throw new UserError('input', {
-    what: 'there is no such split',
+    what: 'unknown split',
     where,
     got: text,
     expected: SAMPLE_SPLITS.join(', '),
@@ -87,11 +87,11 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
   const templates = imageTemplates(table, given);
   if (templates.length === 0)
     throw new UserError('input', {
-      what: 'the table has no column of images',
+      what: 'the table has no column for images',
       where: path,
       got: table.columns.join(', '),
-      expected: 'a column `image`, or one a channel that begins with it',
-      fix: 'say where images are: --column image=folder/{file}',
+      expected: 'a column `image`, or one column per channel whose name begins with it',
+      fix: 'name the column of the images: --column image=folder/{file}',
     });
   return table.rows.map((row) => {
     const cell = (name: string) => fill(given[name] ?? `{${name}}`, row, given[name] !== undefined);
@@ -119,10 +119,10 @@ async function itemsOfFolders(input: string): Promise<Item[]> {
   );
   if (!images || !masks)
     throw new UserError('input', {
-      what: 'this folder has no images with masks',
+      what: 'this folder contains no images with masks',
       where: input,
       expected: `folders such as ${IMAGE_FOLDERS[0]} and ${MASK_FOLDERS[0]}, or a table of images`,
-      fix: 'give a CSV with the columns image and mask or label',
+      fix: 'use a CSV with the columns image and mask or label',
     });
   const byName = identifyScans(await findScans([masks]));
   return [...identifyScans(await findScans([images]))].map(([id, image]) => ({
@@ -136,7 +136,7 @@ async function itemsOfFolders(input: string): Promise<Item[]> {
   }));
 }
 
-/** A label without the decimals that pandas writes for whole numbers beside blanks: `1.0` is 1. */
+/** A label without the decimals that pandas writes for integers next to blanks: `1.0` is 1. */
 const wholeLabel = (label: string) => (/^-?\d+\.0*$/.test(label) ? String(Number(label)) : label);
 
 /** Class names by what the tables say: those that were given, or all that occur, sorted. */
@@ -153,7 +153,7 @@ function classOf({ label, where }: Item, classes: readonly string[]): number {
   const number = found < 0 && /^\d+$/.test(whole) ? Number(whole) : found;
   if (number >= 0 && number < classes.length) return number;
   throw new UserError('input', {
-    what: 'the label is none of the classes',
+    what: 'the label is not one of the classes',
     where,
     got: label!,
     expected: classes.join(', '),
@@ -212,7 +212,7 @@ export const manifestAdapter: Adapter = {
         what: 'no image has a label or a mask',
         where: input,
         expected: 'a column `label` or `mask`',
-        fix: 'say where they are: --column label={column}',
+        fix: 'name their column: --column label={column}',
       });
     const classes =
       kind === 'classification' ? classNames(marked, options) : (options.classes ?? ['foreground']);

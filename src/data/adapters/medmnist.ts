@@ -24,7 +24,7 @@ function arraysOf(path: string, arrays: ReadonlyMap<string, NamedArray>, split: 
   const fits = images?.shape.length === 4 && images.dtype === 'uint8';
   if (fits && labels && labels.data.length === images.shape[0]) return { images, labels };
   throw new UserError('input', {
-    what: `this is no MedMNIST-3D file: the ${split} images or labels are missing or of another shape`,
+    what: `this is not a MedMNIST-3D file: the ${split} images or labels are missing or have a different shape`,
     where: path,
     got: [...arrays].map(([name, { dtype, shape }]) => `${name} ${dtype} ${shape.join('×')}`).join(', '),
     expected: `${split}_images uint8 n×d×h×w and ${split}_labels n×1`,
@@ -38,10 +38,10 @@ function highestLabel(path: string, { data }: NamedArray): number {
     const label = Number(value);
     if (!(Number.isInteger(label) && label >= 0 && label < MOST_CLASSES))
       throw new UserError('input', {
-        what: 'a label is no number of a class',
+        what: 'a label is not a class number',
         where: path,
         got: String(value),
-        expected: `whole numbers from 0 to ${MOST_CLASSES - 1}`,
+        expected: `integers from 0 to ${MOST_CLASSES - 1}`,
       });
     highest = Math.max(highest, label);
   }
@@ -50,7 +50,7 @@ function highestLabel(path: string, { data }: NamedArray): number {
 
 /** MedMNIST v2's 3-D sets with their own split: grey values 0 … 255 that become 0 … 1. */
 export const medmnistAdapter: Adapter = {
-  describe: 'a .npz of MedMNIST-3D, with its own split',
+  describe: 'a .npz file of MedMNIST-3D, with its own split',
   async open(input, options) {
     const arrays = await readNpz(input);
     const splits = SPLITS.map(([name, split]) => ({ name, split, ...arraysOf(input, arrays, name) }));
@@ -61,7 +61,7 @@ export const medmnistAdapter: Adapter = {
     const classes = options.classes ?? Array.from({ length: count }, (_, i) => String(i));
     if (classes.length < count)
       throw new UserError('input', {
-        what: 'the labels have more classes than were named',
+        what: 'the labels have more classes than --classes',
         where: input,
         got: `labels up to ${count - 1}`,
         expected: `at most ${classes.length - 1}: ${classes.join(', ')}`,

@@ -65,10 +65,10 @@ export function* validationBatches(
 export function checkWholeSize(tile: XYZ, whole: XYZ): void {
   if (whole.every((length, axis) => Number.isInteger(tile[axis]! / length))) return;
   throw new UserError('config', {
-    what: 'the tiles are not an integer multiple of the wholes',
+    what: 'the tile size is not an integer multiple of the size of a whole',
     where: 'whole',
     got: `wholes of ${whole.join('×')}, tiles of ${tile.join('×')}`,
-    expected: 'each side of a tile is 1, 2, 3, … times that of a whole',
-    fix: 'choose other wholes, or prepare tiles of another size',
+    expected: 'each side of a tile 1, 2, 3, … times that of a whole',
+    fix: 'choose a different size of whole, or prepare tiles of a different size',
   });
 }

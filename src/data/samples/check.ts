@@ -22,7 +22,7 @@ export function checkSplit(samples: readonly SampleEntry[], split: SampleSplit, 
     throw new UserError('data', {
       what: `the store has no ${split} samples`,
       where: store.folder,
-      fix: 'prepare it with another split',
+      fix: 'prepare it with a different split',
     });
   if (store.manifest.kind === 'classification') checkLabels(samples, split, store);
   else checkMasks(samples, split, store);
@@ -33,11 +33,11 @@ function checkLabels(samples: readonly SampleEntry[], split: SampleSplit, store:
   const labels = [...new Set(samples.map(({ label }) => label!))];
   if (labels.length > 1) return;
   throw new UserError('data', {
-    what: `all ${split} samples are of one class: there is nothing to tell apart, and no AUC`,
+    what: `all ${split} samples belong to one class: there is nothing to distinguish, and no AUC`,
     where: store.folder,
     got: `${samples.length} of class ${classes[labels[0]!]}`,
     expected: `some of ${classes.join(' and ')}`,
-    fix: 'prepare it with another split, or more data',
+    fix: 'prepare it with a different split, or with more data',
   });
 }
 
@@ -46,9 +46,9 @@ function checkMasks(samples: readonly SampleEntry[], split: SampleSplit, store: 
   throw new UserError('data', {
     what: `all masks of the ${split} samples are empty: there is nothing to ${split === 'train' ? 'learn' : 'measure'}`,
     where: store.folder,
-    got: `${samples.length} masks without a voxel of ${store.manifest.classes.join(' or ')}`,
-    expected: 'some with a few voxels at least',
-    fix: 'check the masks, and that what they mark lies within --size voxels of the middle; or prepare with another split',
+    got: `${samples.length} masks with no voxel of ${store.manifest.classes.join(' or ')}`,
+    expected: 'at least some masks with a few voxels',
+    fix: 'check the masks, and that the marked voxels lie within --size around the centre of the image; or prepare with a different split',
   });
 }
 

@@ -56,7 +56,7 @@ export const sampleFormatSchema = z
   })
   .refine(({ kind, classes }) => kind === 'segmentation' || classes.length > 1, {
     path: ['classes'],
-    error: 'to classify is to tell two classes or more',
+    error: 'classification needs at least two classes',
   });
 /** What all samples of a store have in common. */
 export type SampleFormat = z.infer<typeof sampleFormatSchema>;
@@ -114,7 +114,7 @@ export function readSampleManifest(folder: string): SampleManifest {
   } catch (error) {
     if (error instanceof SyntaxError) throw damagedSamples(path, error.message);
     throw new UserError('data', {
-      what: 'this folder holds no samples, or `p2w prepare --task` did not finish',
+      what: 'this folder contains no samples, or `p2w prepare --task` did not finish',
       where: folder,
       fix: 'run `p2w prepare --task … --out` with this folder',
       cause: fromSystemError(error, path),
@@ -123,7 +123,7 @@ export function readSampleManifest(folder: string): SampleManifest {
   const head = z.object({ format: z.literal(FORMAT), version: z.unknown() }).safeParse(content);
   if (!head.success)
     throw new UserError('data', {
-      what: 'this folder holds no samples of a task',
+      what: 'this folder contains no samples of a task',
       where: folder,
       got: String((content as { format?: unknown } | null)?.format ?? 'another manifest.json'),
       expected: FORMAT,
@@ -131,7 +131,7 @@ export function readSampleManifest(folder: string): SampleManifest {
     });
   if (head.data.version !== VERSION)
     throw new UserError('data', {
-      what: 'these samples were made by another version of this software',
+      what: 'these samples were made by a different version of this software',
       where: path,
       got: `version ${JSON.stringify(head.data.version)}`,
       expected: `version ${VERSION}`,

@@ -59,10 +59,10 @@ export function checkSourceIds(sources: readonly SampleSource[], where: string):
   const impossible = ids.filter((id) => /(^|\/)\.{0,2}(\/|$)|\p{Cc}/u.test(id));
   if (impossible.length > 0)
     throw new UserError('input', {
-      what: 'an id cannot be the name of a file in the store',
+      what: 'this id cannot be used as a file name in the store',
       where,
       got: abridged(impossible.map((id) => JSON.stringify(id))),
-      expected: 'no control characters, and between slashes something else than . and ..',
+      expected: 'no control characters, and no . or .. between slashes',
     });
   const seen = new Set<string>();
   const repeated = ids.filter((id) => seen.size === seen.add(id).size);
@@ -71,6 +71,6 @@ export function checkSourceIds(sources: readonly SampleSource[], where: string):
       what: 'two samples have the same id',
       where,
       got: abridged([...new Set(repeated)]),
-      fix: 'give each an id of its own, in a table in a column `id`',
+      fix: 'give each sample a unique id, in the column `id` of the table',
     });
 }

@@ -94,11 +94,11 @@ export function checkPatients(
     .map(([patient, of]) => `${patient} (${[...of].join(', ')})`);
   if (torn.length === 0) return;
   throw new UserError('data', {
-    what: `${torn.length === 1 ? 'a patient is' : `${torn.length} patients are`} in two splits: scores would flatter`,
+    what: `${torn.length === 1 ? 'a patient is' : `${torn.length} patients are`} in two splits, which would inflate the scores`,
     where,
     got: torn.slice(0, 5).join('; ') + (torn.length > 5 ? '; …' : ''),
     expected: 'all samples of a patient in one split',
-    fix: 'mend the split, or leave it out to have one drawn by patients',
+    fix: 'fix the split, or remove it to have patients split at random',
   });
 }
 
@@ -120,7 +120,7 @@ export function readSample({ folder, manifest, counts }: SampleStore, sample: Sa
   const content = { image, mask };
   if (sampleHash(content) === sample.sha256) return content;
   throw new UserError('data', {
-    what: `sample ${id} is not as it was written: it changed after prepare`,
+    what: `sample ${id} has changed since it was prepared`,
     where: images!.path,
     fix: PREPARE_SAMPLES_AGAIN,
   });

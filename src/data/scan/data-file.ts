@@ -20,9 +20,9 @@ export function dataFileOf(header: string, nameOf: (header: string) => string): 
   if (inside !== undefined) return inside;
   const missing = real.length === 0 && isBelow(claimed[0]!, folders[0]!) && !claimed[0]!.includes('\0');
   if (missing) return claimed[0]!;
-  throw unreadable(header, 'the data file must lie beside the header, or in a folder below it', {
+  throw unreadable(header, 'the data file must be in the folder of the header, or below it', {
     got: real.length > 0 ? `${nameOf(header)}, which is ${real[0]}` : nameOf(header),
-    fix: 'copy the data file itself there, or link to the folder that holds both',
+    fix: 'copy the data file itself there, or link to the folder that contains both',
   });
 }
 

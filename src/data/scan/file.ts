@@ -23,7 +23,7 @@ function allocate(path: string, bytes: number): Buffer {
   try {
     return Buffer.allocUnsafeSlow(bytes);
   } catch (cause) {
-    throw unreadable(path, 'the scan does not fit into memory', { got: `${bytes} bytes`, cause });
+    throw unreadable(path, 'the scan does not fit in memory', { got: `${bytes} bytes`, cause });
   }
 }
 
@@ -61,7 +61,7 @@ export async function inflateStart(path: string, bytes: number): Promise<Buffer>
     const flush = { finishFlush: constants.Z_SYNC_FLUSH };
     return unzipSync(compressed, flush).subarray(0, bytes);
   } catch (error) {
-    throw unreadable(path, 'the compressed data are broken', { cause: error });
+    throw unreadable(path, 'the compressed data are corrupt', { cause: error });
   }
 }
 
@@ -110,7 +110,7 @@ async function* inflate(path: string, start: number, skip: number): AsyncGenerat
 function brokenStream(path: string, error: unknown): Error {
   const known = fromSystemError(error, path);
   if (known instanceof UserError) return known;
-  return unreadable(path, 'the compressed data are broken or cut off', {
+  return unreadable(path, 'the compressed data are corrupt or truncated', {
     got: known.message,
     fix: 'copy or download the file again',
     cause: error,

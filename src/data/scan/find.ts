@@ -16,10 +16,10 @@ export function scanExtension(path: string): ScanExtension | undefined {
 /** The error for a file that is no scan by its name. */
 export function notAScan(path: string): UserError {
   return new UserError('input', {
-    what: 'this kind of file is not a scan',
+    what: 'this type of file is not a scan',
     where: path,
     expected: SCAN_EXTENSIONS.join(', '),
-    ...(/\.z?raw$/i.test(path) && { fix: 'name the .mhd header that belongs to it' }),
+    ...(/\.z?raw$/i.test(path) && { fix: 'use the .mhd header that belongs to it' }),
   });
 }
 
@@ -38,7 +38,7 @@ export async function findScans(paths: string[]): Promise<string[]> {
     const scans = scansBelow(path, new Set());
     if (scans.length === 0) {
       throw new UserError('input', {
-        what: 'there is no scan in this folder',
+        what: 'there are no scans in this folder',
         where: path,
         expected: SCAN_EXTENSIONS.join(', '),
       });

@@ -41,11 +41,11 @@ function rangeOf(values: Values, sorted: Float32Array): string {
 function likeness(sorted: Float32Array): string {
   const [least, most] = [sorted[0]!, sorted.at(-1)!];
   const fractions = sorted.some((value) => !Number.isInteger(value));
-  if (least >= -1 && most <= 1) return 'scaled to 1 before';
+  if (least >= -1 && most <= 1) return 'values scaled to 1';
   if (fractions && least < 0 && most < 100) return 'a z-score';
-  if (least < 0) return 'soft tissue alone, or MR';
-  if (most <= 255) return 'an image of 8 bits';
-  if (most <= 4095) return 'a CT without its rescale intercept (such as −1024), or MR';
+  if (least < 0) return 'soft tissue only, or MR';
+  if (most <= 255) return 'an 8-bit image';
+  if (most <= 4095) return 'a CT without its rescale intercept (for example −1024), or MR';
   return 'MR, PET or another modality';
 }
 
@@ -54,7 +54,7 @@ export function unlikeHounsfield(values: Values): string | null {
   const sorted = sampledValues(values);
   const below = sorted.findIndex((value) => value >= SOFTER_THAN_WATER_HU);
   if (below < 0 || below / sorted.length >= LEAST_SHARE) return null;
-  return `${rangeOf(values, sorted)}: like ${likeness(sorted)}`;
+  return `${rangeOf(values, sorted)}: looks like ${likeness(sorted)}`;
 }
 
 /**
@@ -67,17 +67,17 @@ export function checkHounsfield(values: Values, where: string, trusted: boolean)
     throw new UserError('input', {
       what: 'the values of this scan cannot be HU',
       where,
-      got: `${beyond} of ${values.voxels.length} voxels beyond ±32768: ${rangeOf(values, sampledValues(values))}`,
+      got: `${beyond} of ${values.voxels.length} voxels outside ±32768: ${rangeOf(values, sampledValues(values))}`,
       expected: 'a CT in HU: air at −1000, water at 0',
-      fix: 'check data type, byte order, slope and intercept of the file; for other modalities give --normalise minmax or zscore',
+      fix: 'check the data type, byte order, slope and intercept of the file; for other modalities, use --normalise minmax or zscore',
     });
   const look = trusted ? null : unlikeHounsfield(values);
   if (look === null) return;
   throw new UserError('input', {
-    what: 'the values of this scan do not look like HU: nothing is as light as air or fat',
+    what: 'the values of this scan do not look like HU: there is no air or fat',
     where,
     got: look,
     expected: 'a CT in HU: air at −1000, water at 0',
-    fix: 'give --normalise minmax or zscore for MR and other modalities; a CT needs its rescale slope and intercept; --normalise hu takes the values as HU in spite of this',
+    fix: 'use --normalise minmax or zscore for MR and other modalities; apply the rescale slope and intercept of a CT; --normalise hu accepts the values as HU anyway',
   });
 }

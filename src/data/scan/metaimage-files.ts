@@ -21,14 +21,14 @@ export function dataFileNames(path: string, fields: Fields, rest: string): strin
   const axes = listed >= 1 && listed < lengths.length ? listed : lengths.length - 1;
   const count = lengths.slice(axes).reduce((a, b) => a * b, 1);
   if (count > MAX_FILES)
-    throw unreadable(path, 'the scan lies in too many files', {
+    throw unreadable(path, 'the scan is spread over too many files', {
       got: `${count} files`,
       expected: `at most ${MAX_FILES}`,
       fix: 'save it as one .mha file',
     });
   const names = list ? listedNames(rest) : numberedNames(path, value, count);
   if (names.length >= count) return names.slice(0, count);
-  throw unreadable(path, 'the scan has more slices than data files are named', {
+  throw unreadable(path, 'the number of data files does not match the number of slices', {
     got: `ElementDataFile = ${value}: ${names.length} files`,
     expected: `${count} files for ${fields.DimSize} voxels`,
   });
@@ -48,9 +48,10 @@ function numberedNames(path: string, value: string, count: number): string[] {
   const [first = 1, last = Number.POSITIVE_INFINITY, step = spread(first, last, count)] = given;
   const [, before, zero, width, after] = /^([^%]*)%(0?)(\d{0,2})[diu]([^%]*)$/.exec(words.join(' ')) ?? [];
   if (before === undefined || !Number.isSafeInteger(step) || step < 1) {
-    throw unreadable(path, 'the pattern of the data files is broken', {
+    throw unreadable(path, 'the pattern for the data files is invalid', {
       got: `ElementDataFile = ${value}`,
-      expected: 'a name with one number, then the first, the last and the step: slice%03d.raw 1 100 1',
+      expected:
+        'a file name with one number, then the first number, the last and the step: slice%03d.raw 1 100 1',
     });
   }
   const numbers = Array.from({ length: count }, (_, i) => first + i * step).filter(

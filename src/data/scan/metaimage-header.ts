@@ -46,7 +46,7 @@ export function parseFields(path: string, bytes: Buffer): { fields: Fields; end:
   }
   throw unreadable(path, 'this is not a MetaImage header', {
     got: broken,
-    expected: 'lines `Key = Value`, the last one `ElementDataFile = …`',
+    expected: 'lines of `Key = Value`, ending with `ElementDataFile = …`',
   });
 }
 
@@ -56,7 +56,7 @@ export function isTrue(value: string | undefined): boolean {
 
 export function parseElementType(path: string, fields: Fields): ElementType {
   if (fields.BinaryData !== undefined && !isTrue(fields.BinaryData)) {
-    throw unreadable(path, 'voxels written as text are not supported', { expected: 'BinaryData = True' });
+    throw unreadable(path, 'voxels stored as text are not supported', { expected: 'BinaryData = True' });
   }
   if (Number(fields.ElementNumberOfChannels ?? 1) !== 1) {
     throw unreadable(path, 'colour and vector images are not scans', {
@@ -81,7 +81,7 @@ export function parseGrid(path: string, fields: Fields): Grid {
     throw unreadable(path, 'the image is not three-dimensional', {
       got: `NDims = ${fields.NDims}, DimSize = ${fields.DimSize}`,
       expected: 'NDims = 3',
-      fix: 'save one 3-D scan a file',
+      fix: 'save one 3D scan per file',
     });
   }
   // A key goes by several names; the first one that is there counts.
@@ -92,7 +92,7 @@ export function parseGrid(path: string, fields: Fields): Grid {
       .split(/\s+/)
       .map((word) => (word === '' ? Number.NaN : Number(word)));
     if (values.length !== count || !values.every(Number.isFinite)) {
-      throw unreadable(path, `${names[0]} is missing or broken`, {
+      throw unreadable(path, `${names[0]} is missing or invalid`, {
         got: `${name ?? names[0]} = ${fields[name ?? ''] ?? ''}`,
         expected: `${count} numbers`,
       });
@@ -127,7 +127,7 @@ function checkOrthonormal(path: string, axes: readonly XYZ[]): void {
   if (off.every((value) => Math.abs(value) <= ORTHONORMAL_TOLERANCE)) return;
   throw unreadable(path, 'TransformMatrix scales or shears the scan', {
     got: axes.map((axis) => axis.join(' ')).join(', '),
-    expected: 'three axes of length 1, at right angles to each other',
-    fix: 'put the scale into ElementSpacing, or resample the scan onto a straight grid',
+    expected: 'three orthogonal axes of length 1',
+    fix: 'put the scale into ElementSpacing, or resample the scan onto a rectangular grid',
   });
 }

@@ -57,7 +57,7 @@ async function locateData(
   const compressed = isTrue(fields.CompressedData);
   const headerSize = Number(fields.HeaderSize ?? 0);
   if (!Number.isSafeInteger(headerSize) || headerSize < -1 || (headerSize === -1 && compressed)) {
-    throw unreadable(header, 'HeaderSize is broken', {
+    throw unreadable(header, 'HeaderSize is invalid', {
       got: `HeaderSize = ${fields.HeaderSize}`,
       expected: 'a number of bytes, or -1 for uncompressed data at the end of the file',
     });
@@ -81,7 +81,7 @@ export async function writeMetaImage(
 ): Promise<void> {
   const extension = /\.(mhd|mha)$/.exec(path)?.[0];
   if (!extension) {
-    throw new UserError('usage', { what: 'a MetaImage is written as .mhd or .mha', where: path });
+    throw new UserError('usage', { what: 'a MetaImage file must be named .mhd or .mha', where: path });
   }
   const { compressed = false } = options;
   const { buffer, byteOffset, byteLength } = image.voxels;

@@ -40,7 +40,7 @@ export const HEADER_BYTES = 540;
 export function checkCompression(path: string, gzip: boolean, start: Uint8Array): void {
   const isGzip = start[0] === 0x1f && start[1] === 0x8b;
   if (isGzip === gzip) return;
-  throw unreadable(path, `the file is ${isGzip ? '' : 'not '}compressed, its name says otherwise`, {
+  throw unreadable(path, `the file is ${isGzip ? '' : 'not '}compressed, contrary to its name`, {
     fix: `rename it to ${isGzip ? '.nii.gz' : '.nii'}`,
   });
 }
@@ -66,16 +66,16 @@ function parseHeader(path: string, start: Uint8Array, magic: 'n+' | 'ni'): Nifti
   header.readHeader(bytes.buffer);
   // Its only mark, as in nifti1_io.c, is that it has not that of NIfTI.
   if (magic === 'ni' && version === 1 && !/^n[i+]/.test(header.magic)) {
-    throw unreadable(path, 'this is an Analyze 7.5 image, which does not say which side is left', {
+    throw unreadable(path, 'this is an Analyze 7.5 image, which does not record which side is left', {
       expected: 'NIfTI-1 or NIfTI-2',
-      fix: 'convert it to .nii with the program that wrote it, or with one that can be told its orientation',
+      fix: 'convert it to .nii with the program that wrote it, or with one that lets you specify its orientation',
     });
   }
   if (!header.magic.startsWith(`${magic}${version}`)) {
     throw unreadable(path, 'the signature of the header is wrong', {
       got: header.magic,
       expected: `${magic}${version}`,
-      fix: 'a single file is named .nii; a header with a separate .img is named .hdr',
+      fix: 'name a single file .nii, and a header with a separate .img file .hdr',
     });
   }
   return { header, bytes };
@@ -113,7 +113,7 @@ function dataOffset(path: string, { header, bytes }: NiftiHeader, single: boolea
   const first = single ? bytes.byteLength + 4 : 0;
   const offset = header.vox_offset === 0 ? first : header.vox_offset;
   if (!Number.isSafeInteger(offset) || offset < first) {
-    throw unreadable(path, 'the place of the voxels is broken', {
+    throw unreadable(path, 'the offset of the voxels is invalid', {
       got: `vox_offset ${header.vox_offset}`,
       expected: `at least ${first}`,
     });
@@ -128,8 +128,8 @@ function parseGrid(path: string, { header, bytes }: NiftiHeader): Grid {
   if (dimensions < 3 || dimensions > 7 || extra.some((length) => length !== 1)) {
     throw unreadable(path, 'the image is not three-dimensional', {
       got: `dim ${header.dims.join(' ')}`,
-      expected: '3 axes; further ones of length 1',
-      fix: 'save one 3-D scan a file',
+      expected: '3 axes; any further axes of length 1',
+      fix: 'save one 3D scan per file',
     });
   }
   const unit = UNIT_MM.get(header.xyzt_units & NIFTI1.SPATIAL_UNITS_MASK) ?? 1;

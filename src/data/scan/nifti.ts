@@ -43,7 +43,7 @@ function imageOfPair(header: string): string {
  */
 export async function writeNifti(path: string, image: Volume | LabelMap): Promise<void> {
   if (!/\.nii(\.gz)?$/.test(path)) {
-    throw new UserError('usage', { what: 'NIfTI is written as .nii or .nii.gz', where: path });
+    throw new UserError('usage', { what: 'a NIfTI file must be named .nii or .nii.gz', where: path });
   }
   const { buffer, byteOffset, byteLength } = image.voxels;
   const parts = [
@@ -65,7 +65,7 @@ export async function writeNifti(path: string, image: Volume | LabelMap): Promis
 function headerBytes(path: string, grid: Grid, elementType: ElementType): Buffer {
   if (Math.max(...grid.size) > 0x7fff) {
     throw new UserError('usage', {
-      what: 'the scan is too long for NIfTI-1',
+      what: 'the scan is too large for NIfTI-1',
       where: path,
       got: grid.size.join('×'),
       expected: 'at most 32767 voxels along an axis',

@@ -24,13 +24,13 @@ export const INTENSITIES: Readonly<Record<Normalisation, Intensities>> = {
   hu: { unit: 'Hounsfield units', how: null, window: { low: -1000, high: 1000 } },
   minmax: {
     unit: 'thousandths of the scan’s range',
-    how: '1000 · (value − least) / (greatest − least) of the whole scan, rounded',
+    how: '1000 · (value − least) / (greatest − least) over the entire scan, rounded',
     window: { low: 0, high: 1000 },
   },
   // MR has a long bright tail; where much of a scan is background, that lies half a deviation below the mean.
   zscore: {
     unit: 'thousandths of a standard deviation from the scan’s mean',
-    how: '1000 · (value − mean) / standard deviation of the whole scan, rounded',
+    how: '1000 · (value − mean) / standard deviation over the entire scan, rounded',
     window: { low: -3000, high: 5000 },
   },
 };
@@ -80,9 +80,9 @@ export function normaliseVolume(volume: Volume, normalise: Normalisation, where:
   const distinct = new Set(voxels).size;
   if (distinct < LEAST_VALUES)
     throw new UserError('input', {
-      what: `normalised by ${normalise}, hardly anything of this scan is left`,
+      what: `after ${normalise} normalisation, this scan has almost no contrast left`,
       where,
-      got: `${distinct} different values, as where a few outliers stretch the range of all`,
+      got: `${distinct} different values, probably because a few outliers stretch the range`,
       fix: 'clip the outliers first',
     });
   return { ...grid, voxels, ...(nonFinite > 0 && { nonFinite }) };

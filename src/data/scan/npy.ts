@@ -51,7 +51,7 @@ export function parseNpy(
   const { dtype, shape, littleEndian, fortranOrder, start } = parseNpyHeader(path, bytes);
   const size = product(shape) * elementBytes(dtype);
   if (bytes.length - start !== size)
-    throw unreadable(path, 'the array does not have the values that its header describes', {
+    throw unreadable(path, 'the size of the array does not match its header', {
       got: `${bytes.length - start} bytes`,
       expected: `${size} bytes`,
     });
@@ -85,7 +85,7 @@ function parseNpyHeader(path: string, start: Buffer): NpyHeader {
   const dictionaryStart = version === 1 ? PREAMBLE_BYTES : PREAMBLE_BYTES + 2;
   const length = version === 1 ? start.readUInt16LE(8) : start.readUInt32LE(8);
   const dataStart = dictionaryStart + length;
-  if (dataStart > start.length) throw unreadable(path, 'the header of the array is cut off');
+  if (dataStart > start.length) throw unreadable(path, 'the header of the array is truncated');
   return parseDictionary(path, start.toString('latin1', dictionaryStart, dataStart), dataStart);
 }
 
@@ -102,16 +102,16 @@ function parseDictionary(path: string, text: string, dataStart: number): NpyHead
   }
   const order = /'fortran_order'\s*:\s*(True|False)/.exec(text)?.[1];
   if (!order)
-    throw unreadable(path, 'the header of the array names no order of its axes', { got: text.trim() });
+    throw unreadable(path, 'the header of the array does not specify an axis order', { got: text.trim() });
   const axes = /'shape'\s*:\s*\(([\d,\s]*)\)/.exec(text)?.[1];
   if (axes === undefined)
-    throw unreadable(path, 'the header of the array names no shape', { got: text.trim() });
+    throw unreadable(path, 'the header of the array does not specify a shape', { got: text.trim() });
   const shape = axes
     .split(',')
     .filter((axis) => axis.trim() !== '')
     .map(Number);
   if (!shape.every(Number.isSafeInteger))
-    throw unreadable(path, 'the shape of the array is broken', { got: axes });
+    throw unreadable(path, 'the shape of the array is invalid', { got: axes });
   const littleEndian = descr[1] !== '>';
   return { dtype, shape, littleEndian, fortranOrder: order === 'True', start: dataStart };
 }
@@ -159,7 +159,7 @@ export async function openNpy(path: string): Promise<StoredScan> {
   if (x === undefined || others.length > 0) {
     throw unreadable(path, 'the array is not a scan', {
       got: `shape (${shape.join(', ')})`,
-      expected: 'three axes: z, y, x; further ones before and behind of length 1',
+      expected: 'three axes: z, y, x; extra leading or trailing axes of length 1',
     });
   }
   const grid = checkedGrid(path, {

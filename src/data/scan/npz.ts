@@ -16,7 +16,11 @@ export interface NamedArray {
 /** The files of an archive, by name; memory is taken only for what they can really hold. */
 function unzip(path: string, archive: Buffer): Record<string, Uint8Array> {
   const broken = (got: string, cause?: unknown) =>
-    unreadable(path, 'this is no whole .npz archive', { got, fix: 'copy or write the file again', cause });
+    unreadable(path, 'this is not a complete .npz archive', {
+      got,
+      fix: 'copy or write the file again',
+      cause,
+    });
   let stored = 0;
   const filter = ({ name, size, originalSize, compression }: UnzipFileInfo) => {
     stored += size;

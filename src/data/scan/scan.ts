@@ -68,26 +68,26 @@ export const isUsable = ({ spacing, origin, direction }: Grid): boolean =>
 export function checkedGrid(path: string, grid: Grid): Grid {
   const { size, spacing, origin } = grid;
   if (!size.every((length) => Number.isInteger(length) && length >= 1) || voxelCount(size) > MAX_VOXELS) {
-    throw unreadable(path, 'the size of the scan is impossible', {
+    throw unreadable(path, 'the size of the scan is invalid', {
       got: size.join('×'),
       expected: `x×y×z, each at least 1, at most ${MAX_VOXELS} voxels`,
     });
   }
   if (!spacing.every(isPossibleSpacing)) {
-    throw unreadable(path, 'the voxel spacing is impossible', {
+    throw unreadable(path, 'the voxel spacing is invalid', {
       got: `${spacing.join(', ')} mm`,
-      expected: 'three lengths above 0',
+      expected: 'three positive lengths',
     });
   }
   if (!origin.every(Number.isFinite)) {
-    throw unreadable(path, 'the origin is not a position', { got: origin.join(', ') });
+    throw unreadable(path, 'the origin is not a valid position', { got: origin.join(', ') });
   }
   const direction = nearestOrthonormal(grid.direction);
   if (!direction) {
-    throw unreadable(path, 'the axes of the scan do not span a space', {
+    throw unreadable(path, 'the axes of the scan are linearly dependent', {
       got: `direction ${grid.direction.join(' ')}`,
-      expected: 'three axes at an angle to each other',
-      fix: 'mend the direction matrix in the header',
+      expected: 'three linearly independent axes',
+      fix: 'correct the direction matrix in the header',
     });
   }
   // No −0, which would be printed as "-0".

@@ -52,9 +52,9 @@ export class VoxelBuilder {
     if (this.#done < voxels.length) throw new RangeError(`${this.#done} of ${voxels.length} voxels`);
     const [nonFinite, beyondInt16] = [this.#nonFinite, this.#beyondInt16];
     if (nonFinite > voxels.length / 2) {
-      throw unreadable(this.path, 'most voxels are not numbers', {
+      throw unreadable(this.path, 'most voxels are not finite numbers', {
         got: `${nonFinite} of ${voxels.length} voxels are NaN, infinite or beyond float32`,
-        fix: 'export the scan again from its source',
+        fix: 'export the scan from its source again',
       });
     }
     return {
@@ -96,7 +96,7 @@ function allocate<T>(path: string, type: new (length: number) => T, length: numb
   try {
     return new type(length);
   } catch (cause) {
-    throw unreadable(path, 'the scan does not fit into memory', { got: `${length} voxels`, cause });
+    throw unreadable(path, 'the scan does not fit in memory', { got: `${length} voxels`, cause });
   }
 }
 

@@ -94,7 +94,7 @@ export function readManifest(folder: string): Manifest {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new UserError('data', {
-      what: 'this folder holds no tiles, or `p2w prepare` did not finish',
+      what: 'this folder contains no tiles, or `p2w prepare` did not finish',
       where: folder,
       fix: 'run `p2w prepare --out` with this folder',
       cause: fromSystemError(error, path),
@@ -102,10 +102,10 @@ export function readManifest(folder: string): Manifest {
   }
   const content = parseJson(text);
   const head = z.object({ format: z.literal(FORMAT), version: z.unknown() }).safeParse(content);
-  if (!head.success) throw damaged(path, `no manifest of the format ${FORMAT}`);
+  if (!head.success) throw damaged(path, `not a manifest of the format ${FORMAT}`);
   if (head.data.version !== VERSION) {
     throw new UserError('data', {
-      what: 'these tiles were made by another version of this software',
+      what: 'these tiles were made by a different version of this software',
       where: path,
       got: `version ${JSON.stringify(head.data.version)}`,
       expected: `version ${VERSION}`,

@@ -30,13 +30,13 @@ export function readSplit(path: string, ids: readonly string[]): Map<string, Spl
   const split = new Map<string, Split>();
   for (const [id, purpose] of entries) {
     if ((split.get(id) ?? purpose) !== purpose) {
-      throw badSplit(path, 'a scan is for both training and validation', id);
+      throw badSplit(path, 'a scan is in both the training and the validation split', id);
     }
     split.set(id, purpose);
   }
   const missing = ids.filter((id) => !split.has(id));
   if (missing.length > 0) {
-    throw badSplit(path, 'some scans are neither for training nor for validation', abridged(missing));
+    throw badSplit(path, 'some scans are in neither split', abridged(missing));
   }
   return split;
 }
@@ -50,7 +50,7 @@ function jsonEntries(path: string): [string, Split][] {
     throw badSplit(path, 'this is not JSON', (error as Error).message);
   }
   const result = splitFileSchema.safeParse(content);
-  if (!result.success) throw badSplit(path, 'this is no split', z.prettifyError(result.error));
+  if (!result.success) throw badSplit(path, 'this is not a valid split', z.prettifyError(result.error));
   const { train, validation } = result.data;
   return [
     ...train.map((id): [string, Split] => [id, 'train']),
@@ -62,7 +62,7 @@ function csvEntries(path: string): [string, Split][] {
   const records = readRecords(path).filter(({ cells }) => cells.join() !== 'id,split');
   return records.map(({ cells: [id, split, ...more] }) => {
     if (more.length === 0 && (split === 'train' || split === 'validation')) return [id!, split];
-    throw badSplit(path, 'a line is no split', [id, split, ...more].join());
+    throw badSplit(path, 'this line does not assign a scan to a split', [id, split, ...more].join());
   });
 }
 
@@ -71,6 +71,6 @@ const badSplit = (where: string, what: string, got: string) =>
     what,
     where,
     got,
-    expected: '{"train": [ids], "validation": [ids]}, or lines of CSV: id,train or id,validation',
-    fix: 'mend the file, or leave the scan out of the input',
+    expected: '{"train": [ids], "validation": [ids]}, or CSV lines: id,train or id,validation',
+    fix: 'fix the file, or remove the scan from the input',
   });

@@ -77,7 +77,7 @@ export function readTile(
   readItem(shard, index, target);
   if (sha256(target) !== scan.tiles[index]!.sha256) {
     throw new UserError('data', {
-      what: `tile ${index} of scan ${scan.id} is not as it was written: tiles changed after prepare`,
+      what: `tile ${index} of scan ${scan.id} has changed since it was prepared`,
       where: shard.path,
       fix: PREPARE_AGAIN,
     });

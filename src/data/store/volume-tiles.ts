@@ -30,10 +30,10 @@ export function tilesOfVolume(
   const look = normalise === 'hu' ? unlikeHounsfield(scan) : null;
   if (look !== null)
     throw new UserError('input', {
-      what: 'the values of this scan do not look like HU: nothing is as light as air or fat',
+      what: 'the values of this scan do not look like HU: there is no air or fat',
       got: look,
       expected: 'a CT in HU: air at −1000, water at 0',
-      fix: 'for other modalities the setting normalise=minmax or normalise=zscore',
+      fix: 'for other modalities, set normalise=minmax or normalise=zscore',
     });
   const volume = normaliseVolume(orientLPS(scan), normalise, 'the scan');
   const reject = normalise === 'hu' ? 'air' : 'none';
@@ -41,9 +41,9 @@ export function tilesOfVolume(
   const kept = all.filter((origin) => !isRejected(cutTile(volume, origin, size), reject));
   if (kept.length < 2)
     throw new UserError('input', {
-      what: 'too little of this scan can be trained on',
-      got: `${volume.size.join('×')} voxels, ${kept.length} tiles of ${size.join('×')} that are not only air`,
-      expected: 'two or more, of Hounsfield units',
+      what: 'too little of this scan can be used for training',
+      got: `${volume.size.join('×')} voxels, ${kept.length} tiles of ${size.join('×')} that are not all air`,
+      expected: 'at least two tiles in Hounsfield units',
     });
   const validation = kept.filter((_, i) => i % VALIDATION_SHARE === VALIDATION_SHARE / 2);
   const training = kept.filter((origin) => !validation.includes(origin));

@@ -82,7 +82,7 @@ export function claimFolder(folder: string, options: StoreOptions): void {
   const found = differences(text, options);
   if (found.length === 0) return;
   throw new UserError('config', {
-    what: 'this folder holds tiles that were made with other options',
+    what: 'this folder contains tiles made with different options',
     where: folder,
     got: found.join(', '),
     fix: 'choose another folder, or delete this one',

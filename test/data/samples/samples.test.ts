@@ -177,7 +177,7 @@ describe('a table or folders of images become a sample store', () => {
     const bytes = readFileSync(path);
     bytes[bytes.length - 7]! ^= 1;
     writeFileSync(path, bytes);
-    expect(() => readSample(store, store.manifest.samples[3]!)).toThrow(/changed after prepare/);
+    expect(() => readSample(store, store.manifest.samples[3]!)).toThrow(/has changed since it was prepared/);
   });
 });
 
@@ -194,8 +194,10 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     writeFileSync(join(input, 'images/p02_0.nii.gz'), 'no scan');
     const { failures, splits } = await prepared('bad-store', input, { classes: ['ball'] });
     expect(failures.map(({ source }) => source)).toEqual(['p00_0', 'p01_0', 'p02_0']);
-    expect(failures[0]!.message).toContain('the mask does not lie on the grid of its image');
-    expect(failures[1]!.message).toMatch(/a label of this mask is none of the classes[\s\S]*5[\s\S]*1 to 1/);
+    expect(failures[0]!.message).toContain('the mask is not on the same grid as its image');
+    expect(failures[1]!.message).toMatch(
+      /a label of this mask is not one of the classes[\s\S]*5[\s\S]*1 to 1/,
+    );
     expect(splits.train.samples + splits.validation.samples + splits.test.samples).toBe(1);
   });
 
@@ -212,11 +214,11 @@ describe('bad input is refused, or reported without stopping the rest', () => {
 
   test('columns and labels that are not there are named', async () => {
     const table = join(raw, 'table.csv');
-    await expect(prepared('x1', table)).rejects.toThrow(/no column of images[\s\S]*file, diagnosis, person/);
+    await expect(prepared('x1', table)).rejects.toThrow(/no column for images[\s\S]*file, diagnosis, person/);
     const columns = { ...BALL_COLUMNS, label: '{grade}' };
-    await expect(prepared('x2', table, { columns })).rejects.toThrow(/no such column[\s\S]*grade/);
+    await expect(prepared('x2', table, { columns })).rejects.toThrow(/does not have this column[\s\S]*grade/);
     const { failures } = await prepared('x3', table, { columns: BALL_COLUMNS, classes: ['none', 'cube'] });
-    expect(failures[0]!.message).toMatch(/none of the classes[\s\S]*ball[\s\S]*none, cube/);
+    expect(failures[0]!.message).toMatch(/not one of the classes[\s\S]*ball[\s\S]*none, cube/);
     await expect(prepared('x5', table, { columns: BALL_COLUMNS, classes: ['ball', 'ball'] })).rejects.toThrow(
       /two classes have the same name[\s\S]*ball,ball/,
     );
@@ -263,7 +265,7 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     const out = join(folder, 'tiles');
     const { hash } = await sampleStore(out);
     await expect(prepared('tiles', raw, { classes: ['ball'] })).rejects.toThrow(
-      /this folder holds .*manifest\.json[\s\S]*choose another folder/,
+      /this folder contains .*manifest\.json[\s\S]*choose another folder/,
     );
     expect(openTileStore(out).hash).toBe(hash);
   });
@@ -282,7 +284,7 @@ describe('bad input is refused, or reported without stopping the rest', () => {
         `images/p00_0.nii.gz,0,${id}`,
         'images/p01_0.nii.gz,1,y',
       );
-      await expect(prepared('x8', table)).rejects.toThrow(/an id cannot be the name of a file/);
+      await expect(prepared('x8', table)).rejects.toThrow(/this id cannot be used as a file name/);
     }
   });
 
@@ -313,7 +315,7 @@ describe('bad input is refused, or reported without stopping the rest', () => {
     expect(code).toBe(1);
     expect(stdout).toMatch(/2 failed/);
     expect(stdout).not.toContain('next:');
-    expect(stdout).toMatch(/there are no samples: nothing could be used/);
+    expect(stdout).toMatch(/there are no usable samples/);
   });
 
   test('a folder of something else says what is expected', async () => {
@@ -359,7 +361,7 @@ test('MedMNIST’s arrays become padded samples with its own split', async () =>
   expect(image[1 + 8 * (1 + 8)]).toBe(216);
 
   const named = { task: 'medmnist', input: path, out, classes: ['only'] } as const;
-  await expect(prepareSamples(named)).rejects.toThrow(/more classes than were named[\s\S]*up to 1/);
+  await expect(prepareSamples(named)).rejects.toThrow(/more classes than --classes[\s\S]*up to 1/);
 
   writeFileSync(path, zipSync({ 'train_images.npy': images(3), 'readme.npy': strToU8('x') }));
   await expect(prepareSamples({ task: 'medmnist', input: path, out })).rejects.toThrow(/readme/);

@@ -24,7 +24,7 @@ file('sub/a.raw', voxels);
 
 describe('one data file', () => {
   it.each(['a.raw', './a.raw', 'sub/a.raw', './sub/../a.raw', '.\\a.raw', 'sub\\a.raw', file('sub/a.raw')])(
-    'is read beside the header and below: %j',
+    'is read in the folder of the header and below: %j',
     async (name) => {
       expect((await readMhd(name)).voxels).toEqual(HU);
     },
@@ -83,17 +83,17 @@ describe('one file a slice', () => {
   });
 
   it.each([
-    [`LIST\n${names.slice(1).join('\n')}\n`, 'more slices than data files'],
-    ['LIST', 'more slices than data files'],
-    ['s%03d.raw 0 2 1', 'more slices than data files'],
+    [`LIST\n${names.slice(1).join('\n')}\n`, 'number of data files does not match the number of slices'],
+    ['LIST', 'number of data files does not match the number of slices'],
+    ['s%03d.raw 0 2 1', 'number of data files does not match the number of slices'],
     ['s%03d.raw 0 4', 'pattern'],
     ['s%03d.raw 3 0', 'pattern'],
     ['s%03d.raw 0 3 0', 'pattern'],
     ['s%s.raw 0 3 1', 'pattern'],
     ['%d%d.raw 0 3 1', 'pattern'],
     ['s%03d.raw 1 4 1', 's004.raw'],
-    ['../%03d.raw 0 3 1', 'beside the header'],
-    [`LIST\n${names.slice(1).join('\n')}\n/etc/passwd\n`, 'beside the header'],
+    ['../%03d.raw 0 3 1', 'in the folder of the header'],
+    [`LIST\n${names.slice(1).join('\n')}\n/etc/passwd\n`, 'in the folder of the header'],
   ])('is refused: %j', async (dataFile, message) => {
     const error = await userErrorOf(readMhd(dataFile));
     expect(error.message).toContain(message);
@@ -144,12 +144,12 @@ describe('symbolic links', () => {
       `LIST${'\nlink.raw'.repeat(4)}`,
       '../../elsewhere/secret.raw',
     ])
-      expect(await found(name)).toMatch(/beside the header[\s\S]*secret\.raw/);
+      expect(await found(name)).toMatch(/in the folder of the header[\s\S]*secret\.raw/);
     expect((await userErrorOf(readVolume(file('home/scans/pair.hdr')))).message).toContain(
-      'beside the header',
+      'in the folder of the header',
     );
     expect((await userErrorOf(readVolume(file('home/scans/pair.img')))).message).toContain(
-      'beside the header',
+      'in the folder of the header',
     );
     await userErrorOf(scanFiles(file('home/scans/pair.img')));
   });

@@ -62,12 +62,12 @@ describe('findScans', () => {
   it('lists broken links, so that reading names them instead of a scan missing silently', async () => {
     expect(await find('links')).toEqual(['links/gone.nii', 'links/self.nii', 'links/z.mhd']);
     expect((await userErrorOf(readVolume(file('links/gone.nii')))).message).toContain('no such file');
-    expect((await userErrorOf(readVolume(file('links/self.nii')))).message).toContain('circle');
+    expect((await userErrorOf(readVolume(file('links/self.nii')))).message).toContain('loop');
   });
 
   it('refuses what does not exist, folders without scans and other files', async () => {
     expect((await userErrorOf(find('nothing'))).message).toContain('no such file');
-    expect((await userErrorOf(find('scans', 'empty'))).message).toContain('no scan in this folder');
+    expect((await userErrorOf(find('scans', 'empty'))).message).toContain('no scans in this folder');
     expect((await userErrorOf(find('scans/x.txt'))).facts.expected).toBe(SCAN_EXTENSIONS.join(', '));
     expect((await userErrorOf(find('scans/b.raw'))).facts.fix).toContain('.mhd');
   });

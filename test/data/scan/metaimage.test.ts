@@ -117,7 +117,7 @@ describe('where the voxels lie', () => {
     '',
   ])('refuses a data file outside of the folder: %j', async (ElementDataFile) => {
     const path = file('escape.mhd', header({ ElementDataFile }));
-    expect((await userErrorOf(readVolume(path))).message).toContain('beside the header');
+    expect((await userErrorOf(readVolume(path))).message).toContain('in the folder of the header');
   });
 
   it('refuses pipes, devices and folders behind an innocent name, without waiting', async () => {
@@ -126,7 +126,7 @@ describe('where the voxels lie', () => {
     mkdirSync(file('folder.raw'));
     for (const [name, message] of [
       ['pipe.raw', 'not a regular file'],
-      ['zero.raw', 'beside the header'],
+      ['zero.raw', 'in the folder of the header'],
       ['folder.raw', 'not a regular file'],
     ] as const) {
       const path = file('device.mhd', header({ ElementDataFile: name }));
@@ -231,10 +231,10 @@ describe('broken files', () => {
   it('that inflate to less than they say are refused, and so are damaged ones', async () => {
     const read = (data: Uint8Array) => userErrorOf(readMha({ CompressedData: 'True' }, data));
     expect((await read(deflateSync(new Uint8Array(7)))).message).toContain('too short');
-    expect((await read(deflateSync(voxels).subarray(0, 8))).message).toContain('broken or cut off');
+    expect((await read(deflateSync(voxels).subarray(0, 8))).message).toContain('corrupt or truncated');
     const wrongChecksum = deflateSync(voxels);
     wrongChecksum[wrongChecksum.length - 1]! ^= 1;
-    expect((await read(wrongChecksum)).message).toContain('broken or cut off');
+    expect((await read(wrongChecksum)).message).toContain('corrupt or truncated');
   });
 
   it('keep the text of their fields, of which errors quote 200 characters', async () => {

@@ -214,10 +214,10 @@ describe('broken files', () => {
     const read = async (bytes: Uint8Array) =>
       (await userErrorOf(readVolume(file('b.nii.gz', bytes)))).message;
     const good = gzipSync(nii);
-    expect(await read(good.subarray(0, good.length - 9))).toContain('data are broken');
+    expect(await read(good.subarray(0, good.length - 9))).toContain('data are corrupt');
     const wrongChecksum = Uint8Array.from(good);
     wrongChecksum[good.length - 6]! ^= 1;
-    expect(await read(wrongChecksum)).toContain('data are broken');
+    expect(await read(wrongChecksum)).toContain('data are corrupt');
     expect(await read(gzipSync(niftiHeader({ dim: [3, 512, 512, 300, 1, 1, 1, 1] })))).toContain('too short');
   });
 

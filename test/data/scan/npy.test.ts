@@ -93,7 +93,7 @@ describe('readNpy', () => {
     ['text', 'hello world, hello', 'not a NumPy array'],
     ['an empty file', '', 'not a NumPy array'],
     ['version 9', start(dictionary('<i2', '(1,)'), 9), 'not a NumPy array'],
-    ['a header that is cut off', start(dictionary('<i2', '(1,)')).subarray(0, 40), 'cut off'],
+    ['a header that is cut off', start(dictionary('<i2', '(1,)')).subarray(0, 40), 'truncated'],
     ['complex numbers', start(dictionary('<c8', '(1,)')), 'not supported'],
     ['objects, which NumPy would unpickle', start(dictionary('|O', '(1,)')), 'not supported'],
     ['records', start("{'descr': [('a', '<i2')], 'fortran_order': False, 'shape': (1,), }"), 'not supported'],

@@ -102,7 +102,9 @@ describe('a tile store', () => {
     const error = errorOf(() => readTile(store, store.train[5]!));
     expect(error).toBeInstanceOf(UserError);
     expect(error).toMatchObject({ kind: 'data', facts: { where: path } });
-    expect(error.message).toMatch(/tile 5 of scan scan0 .*tiles changed after prepare[\s\S]*prepare.* again/);
+    expect(error.message).toMatch(
+      /tile 5 of scan scan0 .*has changed since it was prepared[\s\S]*prepare.* again/,
+    );
     expect(readTile(store, store.train[4]!)).toHaveLength(1024);
   });
 
@@ -113,12 +115,12 @@ describe('a tile store', () => {
   };
 
   test.each<[string, (folder: string) => void, RegExp]>([
-    ['has no manifest', (folder) => rmSync(manifestPath(folder)), /holds no tiles/],
+    ['has no manifest', (folder) => rmSync(manifestPath(folder)), /contains no tiles/],
     ['has a torn manifest', (folder) => truncateSync(manifestPath(folder), 500), /damaged/],
     [
       'is of another version',
       (folder) => edit(folder, (m) => (m.version = 2)),
-      /another version[\s\S]*version 2[\s\S]*version 1/,
+      /a different version[\s\S]*version 2[\s\S]*version 1/,
     ],
     ['lacks a shard', (folder) => rmSync(join(folder, 'shards/scan1.npy')), /scan1\.npy[\s\S]*no such file/],
     [
@@ -129,7 +131,7 @@ describe('a tile store', () => {
     [
       'claims another size',
       (folder) => edit(folder, (m) => (m.size = [8, 16, 8])),
-      /header of another array/,
+      /header of a different array/,
     ],
     ['claims an endless size', (folder) => edit(folder, (m) => (m.size = [1e9, 1e9, 1e9])), /damaged/],
     [
@@ -188,7 +190,7 @@ describe('the split', () => {
 
   test.each([
     ['no.json', 'train: a', /not JSON/],
-    ['other.json', '{"train": ["a"], "val": []}', /no split/],
+    ['other.json', '{"train": ["a"], "val": []}', /not a valid split/],
     ['twice.json', '{"train": ["a"], "validation": ["a"]}', /both/],
     ['missing.csv', 'b,train', /neither[\s\S]*a/],
     ['word.csv', 'a,test', /a,test/],

@@ -109,7 +109,7 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
       18,
       '"z" is read in graph "g", but nothing',
     ],
-    ['too many outputs', protoNode('Relu', ['x'], ['y', 'z']), 18, 'gives 1 outputs, 2 are asked for'],
+    ['too many outputs', protoNode('Relu', ['x'], ['y', 'z']), 18, 'gives 1 outputs, 2 are requested'],
   ])('refuses %s by name', (_case, node, opset, message) => {
     const bytes = protoModel({
       nodes: [node],
@@ -163,7 +163,7 @@ describe.each(PASSES)('%s, given a graph of another exporter', (_, pass) => {
   test.each([
     [{ auto_pad: 'SAME_UPPER' }, 'attribute "auto_pad" is "SAME_UPPER": only "NOTSET" is supported'],
     [{ dilations: [2] }, 'attribute "dilations" is [2]: only all 1 is supported'],
-    [{ size: 3 }, 'there is no attribute "size", only kernel_shape, strides, pads'],
+    [{ size: 3 }, 'unknown attribute "size"; known: kernel_shape, strides, pads'],
     [{ strides: 2 }, 'attribute "strides" is of kind int, not ints'],
   ])('refuses an attribute by name and place: %j', (attributes, message) => {
     const attempt = () => pass(decodeModel(pooling(attributes)).graph);

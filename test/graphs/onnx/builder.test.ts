@@ -47,7 +47,7 @@ describe('a graph builder', () => {
     expect(() => g.input('x', 'float32', [1])).toThrow(/"x" is taken/);
     expect(() =>
       g.add('Transpose', [g.input('y', 'float32', [1, 2])], { perm: [1, 0], axes: 1 } as never),
-    ).toThrow(/no attribute "axes", only perm/);
+    ).toThrow(/unknown attribute "axes"; known: perm/);
   });
 
   test('gives the same names to the same calls, by scope', () => {

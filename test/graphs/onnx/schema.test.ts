@@ -95,7 +95,7 @@ describe('a model', () => {
     });
     expect(read.graph.initializers.get('w')!.data).toEqual(data);
     expect(read.external).toBeUndefined();
-    expect(() => decodeModel(bytes)).toThrow(/"w" lies in weights.bin/);
+    expect(() => decodeModel(bytes)).toThrow(/"w" is stored in weights.bin/);
     const listed = decodeModel(bytes, () => null);
     expect(listed.graph.initializers.size).toBe(0);
     expect(listed.external).toEqual([{ name: 'w', type: 'float32', shape: [3], location: where }]);
@@ -217,8 +217,8 @@ describe('what other exporters write', () => {
     ],
     ['a negative length', { length: '-5' }, 'has -5 bytes in weights.bin, its shape needs 16'],
     ['a length that is no number', { length: 'all' }, 'has all bytes in weights.bin'],
-    ['a negative offset', { offset: '-8' }, 'begins at byte -8 of weights.bin'],
-    ['no file', { location: '' }, 'lies in another file, which is not named'],
+    ['a negative offset', { offset: '-8' }, 'starts at byte -8 of weights.bin'],
+    ['no file', { location: '' }, 'is stored in another file, whose name is missing'],
   ])('a tensor in another file with %s is refused before anything is read', (_, entries, message) => {
     expect(() => decode({ initializers: [outside('w', entries)] })).toThrow(`tensor "w" ${message}`);
   });

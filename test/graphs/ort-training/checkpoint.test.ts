@@ -57,8 +57,8 @@ test('a damaged file is refused, or read as another one; it never crashes', () =
 });
 
 test.each([
-  ['an empty file', new Uint8Array(), /no checkpoint of ONNX Runtime/],
-  ['another file', new TextEncoder().encode('{"format": "safetensors"}'), /no checkpoint of ONNX Runtime/],
+  ['an empty file', new Uint8Array(), /not an ONNX Runtime checkpoint/],
+  ['another file', new TextEncoder().encode('{"format": "safetensors"}'), /not an ONNX Runtime checkpoint/],
 ])('%s is said to be none', (_, file, message) => {
   expect(() => decodeCheckpoint(file)).toThrow(message);
 });
