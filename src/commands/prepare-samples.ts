@@ -13,6 +13,7 @@ import { checkPatients, openSampleStore } from '../data/samples/store.js';
 import {
   finishedSamples,
   type SourceToWrite,
+  storedArrays,
   type WrittenSample,
   writeSamples,
 } from '../data/samples/writer.js';
@@ -88,12 +89,14 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
       samples.map((sample) => ({ ...sample, split: source.split ?? drawn.get(sample.patient)! })),
     );
     checkPatients(samples, input);
-    return sampleManifestText({
+    const manifest = sampleManifestText({
       createdBy: `parts2whole ${version}`,
       ...format,
       samples,
       failures: [...problems, ...failures],
     });
+    const scans = written.map(({ source }) => source.id);
+    return { manifest, scans, arrays: storedArrays(out, format, samples) };
   });
   return summarise(out);
 }

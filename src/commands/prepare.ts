@@ -11,7 +11,7 @@ import {
 import { identifyScans, sourceFiles } from '../data/store/sources.js';
 import { drawSplit, readSplit } from '../data/store/split.js';
 import type { Split } from '../data/store/tile-source.js';
-import { openTileStore } from '../data/store/tiles.js';
+import { openTileStore, shardOf } from '../data/store/tiles.js';
 import type { Rejection } from '../data/store/tiling.js';
 import { claimFolder } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
@@ -103,13 +103,14 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
     const { scans, failures } = await tileScans(out, sources, storeOptions, options);
     const ids = scans.map(({ id }) => id);
     const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
-    return manifestText({
+    const manifest = manifestText({
       createdBy: `parts2whole ${version}`,
       size: storeOptions.size,
       options: storeOptions,
       scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
       failures,
     });
+    return { manifest, scans: ids, arrays: scans.map((scan) => shardOf(out, scan, storeOptions.size)) };
   });
   return summarise(out);
 }

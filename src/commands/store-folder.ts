@@ -2,7 +2,7 @@
 import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSampleStore } from '../data/samples/manifest.js';
-import { removeLeftovers } from '../data/store/arrays.js';
+import { removeLeftovers, removeOthers, type StoredArray } from '../data/store/arrays.js';
 import { isInside, isSame } from '../data/store/sources.js';
 import { abridged, fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
@@ -78,19 +78,31 @@ const isFile = (path: string): boolean => {
   }
 };
 
+/** What a store consists of. */
+interface StoreContent {
+  /** The text of its manifest. */
+  readonly manifest: string;
+  /** Scans that are finished, those without a tile or sample included. */
+  readonly scans: readonly string[];
+  /** All that the manifest names. */
+  readonly arrays: readonly StoredArray[];
+}
+
 /**
  * Writes a store, which no other process may use meanwhile. Where that fails, nothing half written is left, and what was
- * finished is found again.
- * @param write gives the text of the manifest, which is written last; ends no earlier than its last thread
+ * finished is found again. In the end there is no other array or record in it.
+ * @param write writes arrays and records; ends no earlier than its last thread
  * @throws UserError for a folder in use, and when the disk is full
  */
-export async function writeStore(folder: string, write: () => Promise<string>): Promise<void> {
+export async function writeStore(folder: string, write: () => Promise<StoreContent>): Promise<void> {
   try {
     makeFolder(folder);
     const lock = acquireLock(folder, 'prepare');
     try {
       removeLeftovers(folder);
-      writeFileAtomic(join(folder, 'manifest.json'), await write());
+      const { manifest, scans, arrays } = await write();
+      writeFileAtomic(join(folder, 'manifest.json'), manifest);
+      removeOthers(folder, scans, arrays);
     } catch (error) {
       try {
         removeLeftovers(folder);

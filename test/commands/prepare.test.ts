@@ -302,6 +302,21 @@ describe('prepare into the same folder again', () => {
     expect((await run(input, out)).hash).not.toBe(first.hash);
   });
 
+  test('holds nothing of scans that are gone', async () => {
+    const input = await scans(newFolder(), 'p1/ct.mha', 'p2/ct.mha', 'b.mha', 'c.mha');
+    const out = newFolder();
+    await run(input, out);
+    expect(existsSync(join(out, 'shards/p1/ct.npy'))).toBe(true);
+    rmSync(join(input, 'p1'), { recursive: true });
+    writeFileSync(join(input, 'b.mha'), 'broken');
+    await run(input, out);
+    expect(readdirSync(out, { recursive: true, encoding: 'utf8' }).sort()).toEqual([
+      ...['manifest.json', 'options.json', 'records', 'records/c.json', 'records/ct.json'],
+      ...['shards', 'shards/c.npy', 'shards/ct.npy'],
+    ]);
+    expect(openTileStore(out).manifest.scans.map(({ id }) => id)).toEqual(['c', 'ct']);
+  });
+
   test('mends a store that has lost a shard', async () => {
     const input = await scans(newFolder(), 'a.mha', 'b.mha');
     const out = newFolder();

@@ -4,7 +4,17 @@
  * that was killed goes on with the first scan that has none.
  */
 import { createHash } from 'node:crypto';
-import { closeSync, existsSync, openSync, readdirSync, readFileSync, readSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  rmdirSync,
+  rmSync,
+  statSync,
+} from 'node:fs';
 import { dirname, join } from 'node:path';
 import type * as z from 'zod';
 import { fromSystemError } from '../../errors.js';
@@ -129,4 +139,33 @@ export function removeLeftovers(folder: string): void {
     .filter((entry) => entry.isDirectory());
   const deep = folders.map(({ parentPath, name }) => join(parentPath, name));
   for (const part of [folder, ...partsOf(folder), ...deep]) removeTemporaries(part);
+}
+
+/** Which file a path leads to: names alone may differ in case or composition from what the file system says. */
+function fileOf(path: string): string | undefined {
+  const found = statSync(path, { bigint: true, throwIfNoEntry: false });
+  return found && `${found.dev} ${found.ino}`;
+}
+
+/**
+ * Removes the arrays and records of scans that have left a store, once its manifest no longer names them. Call it only
+ * while holding the folder's lock.
+ * @param ids the scans whose records stay
+ * @param arrays those that stay
+ * @throws UserError of kind `disk`
+ */
+export function removeOthers(folder: string, ids: readonly string[], arrays: readonly StoredArray[]): void {
+  const paths = [...ids.map((id) => recordPath(folder, id)), ...arrays.map(({ path }) => path)];
+  const kept = new Set(paths.map(fileOf));
+  // From the inside out, so that folders are empty when it is their turn.
+  for (const entry of partsOf(folder).flatMap(entriesBelow).reverse()) {
+    const path = join(entry.parentPath, entry.name);
+    try {
+      if (entry.isDirectory()) {
+        if (readdirSync(path).length === 0) rmdirSync(path);
+      } else if (/\.(npy|json)$/.test(path) && !kept.has(fileOf(path))) rmSync(path);
+    } catch (error) {
+      throw fromSystemError(error, path);
+    }
+  }
 }

@@ -2,6 +2,7 @@ import {
   cpSync,
   existsSync,
   mkdirSync,
+  readdirSync,
   readFileSync,
   rmSync,
   statSync,
@@ -115,6 +116,43 @@ describe('a table or folders of images become a sample store', () => {
     for (const path of leftovers) writeFileSync(path, 'half');
     await prepareSamples({ task: 'manifest', input: raw, out, size: SIZE, classes: ['ball'] });
     expect(leftovers.filter(existsSync)).toEqual([]);
+  });
+
+  test('what has left the table leaves the disk, once the manifest no longer names it', async () => {
+    const lines = ['image,mask,label,patient,id'];
+    for (const [i, id] of ['a', 'b/c/d', 'b', 'e/f'].entries())
+      lines.push(`images/p0${i}_0.nii.gz,labels/p0${i}_0.nii.gz,${i % 2},p${i},${id}`);
+    const table = join(raw, 'leaving.csv');
+    const out = join(folder, 'left');
+    const prepared = async (rows: number[], more: object, to = out) => {
+      writeFileSync(table, [lines[0], ...rows.map((row) => lines[row])].join('\n'));
+      await prepareSamples({ task: 'manifest', input: table, out: to, size: SIZE, ...more });
+    };
+    const files = (store: string) => readdirSync(store, { recursive: true, encoding: 'utf8' }).sort();
+    const masks = { columns: { mask: '{mask}' } };
+    await prepared([1, 2, 3, 4], masks);
+    expect(files(out)).toContain(join('shards', 'b', 'c', 'd.mask.npy'));
+    const others = [join(out, 'shards', 'README.txt'), join(out, 'records', 'b', '.keep')];
+    for (const path of others) writeFileSync(path, 'not ours');
+    // Two rows less, then labels in place of masks.
+    for (const [rows, more, name] of [
+      [[1, 3], masks, 'left-1'],
+      [[1, 4], {}, 'left-2'],
+    ] as const) {
+      const fresh = join(folder, name);
+      await prepared([...rows], more);
+      await prepared([...rows], more, fresh);
+      expect(others.filter((path) => !existsSync(path))).toEqual([]);
+      const own = files(out).filter((path) => !/README|keep|^records.b$/.test(path));
+      expect(own).toEqual(files(fresh));
+    }
+    // Nothing is removed where no manifest is written.
+    const before = files(out);
+    lines[2] = lines[2]!.replace('p1,', 'p0,').replace(/$/, ',test');
+    lines[1] += ',train';
+    lines[0] += ',split';
+    await expect(prepared([1, 2], {})).rejects.toThrow('in two splits');
+    expect(files(out)).toEqual(expect.arrayContaining(before));
   });
 
   test('an array that was lost, cut off or overwritten is written again', async () => {
