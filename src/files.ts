@@ -7,12 +7,13 @@ import {
   mkdirSync,
   openSync,
   readdirSync,
+  realpathSync,
   renameSync,
   rmSync,
   statSync,
   writeSync,
 } from 'node:fs';
-import { basename, dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve, sep } from 'node:path';
 import { Writable } from 'node:stream';
 import { fromSystemError, UserError } from './errors.js';
 
@@ -163,3 +164,21 @@ export function truncateFile(path: string, bytes: number): void {
     closeSync(fd);
   }
 }
+
+/** Where a path leads to, links followed as far as it exists. */
+function realPath(path: string): string {
+  const absolute = resolve(path);
+  try {
+    return realpathSync(absolute);
+  } catch {
+    const parent = dirname(absolute);
+    return parent === absolute ? absolute : join(realPath(parent), basename(absolute));
+  }
+}
+
+/** Whether a path is below a folder; neither need exist. */
+export const isInside = (path: string, folder: string): boolean =>
+  realPath(path).startsWith(realPath(folder).replace(/[/\\]*$/, sep));
+
+/** Whether two paths lead to the same place; neither need exist. */
+export const isSame = (one: string, other: string): boolean => realPath(one) === realPath(other);

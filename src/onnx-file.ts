@@ -1,15 +1,10 @@
 /** ONNX models as files, with the files beside them in which their tensors may lie. */
-import { readFileSync, realpathSync, statSync } from 'node:fs';
-import { basename, dirname, isAbsolute, join, relative, sep, win32 } from 'node:path';
+import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { basename, dirname, isAbsolute, join, win32 } from 'node:path';
 import { decodeModel } from '../graphs/onnx/schema.js';
 import { type ExternalTensor, GraphError, type Model } from '../graphs/onnx/types.js';
 import { fromSystemError, UserError } from './errors.js';
-
-/** Whether a path leads to something inside a folder; both without symbolic links. */
-function isInside(folder: string, path: string): boolean {
-  const way = relative(folder, path);
-  return way !== '' && way !== '..' && !way.startsWith(`..${sep}`) && !isAbsolute(way);
-}
+import { isInside } from './files.js';
 
 /** @throws UserError unless the bytes of an external tensor are there, in a file inside the model's folder */
 function checkExternal(model: string, { name, location: { file, offset, length } }: ExternalTensor): void {
@@ -22,12 +17,12 @@ function checkExternal(model: string, { name, location: { file, offset, length }
       got,
       expected: 'a file in that folder or below it',
     });
-  if (isAbsolute(file) || win32.isAbsolute(file) || !isInside(folder, path)) throw outside(file);
+  if (isAbsolute(file) || win32.isAbsolute(file)) throw outside(file);
   let size: number;
   try {
-    const real = realpathSync(path);
-    if (!isInside(realpathSync(folder), real)) throw outside(`${file}, a link to ${real}`);
-    const stat = statSync(real);
+    if (!isInside(path, folder))
+      throw outside(existsSync(path) ? `${file}, which is ${realpathSync(path)}` : file);
+    const stat = statSync(path);
     if (!stat.isFile())
       throw new UserError('input', {
         what: `tensor "${name}" is stored in ${file}, which is not a file`,

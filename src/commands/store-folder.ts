@@ -3,9 +3,8 @@ import { existsSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSampleStore } from '../data/samples/manifest.js';
 import { removeLeftovers, removeOthers, type StoredArray } from '../data/store/arrays.js';
-import { isInside, isSame } from '../data/store/sources.js';
 import { abridged, fromSystemError, UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { isInside, isSame, makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 
 type StoreKind = 'tiles' | 'samples';

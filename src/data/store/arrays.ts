@@ -55,7 +55,7 @@ export function checkArray(array: StoredArray, damaged: (path: string, got: stri
     if (bytes !== expected) throw damaged(array.path, `${bytes} bytes instead of ${expected}`);
     const found = Buffer.alloc(header.length);
     readAt(array.path, found, 0);
-    if (!found.equals(header)) throw damaged(array.path, 'the header of another array');
+    if (!found.equals(header)) throw damaged(array.path, 'the header of a different array');
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') throw damaged(array.path, 'no such file');
     throw fromSystemError(error, array.path);

@@ -1,28 +1,10 @@
 /** The scans that a tile store is made from: their names, and the files that they lie in. */
-import { realpathSync, statSync } from 'node:fs';
-import { basename, dirname, join, relative, resolve, sep } from 'node:path';
+import { statSync } from 'node:fs';
+import { basename, dirname, relative, resolve, sep } from 'node:path';
 import { fromSystemError } from '../../errors.js';
 import { scanExtension } from '../scan/find.js';
 import { scanFiles } from '../scan/index.js';
 import type { SourceFile } from './writer.js';
-
-/** Where a path leads to, links followed as far as it exists. */
-function realPath(path: string): string {
-  const absolute = resolve(path);
-  try {
-    return realpathSync(absolute);
-  } catch {
-    const parent = dirname(absolute);
-    return parent === absolute ? absolute : join(realPath(parent), basename(absolute));
-  }
-}
-
-/** Whether a path is below a folder; neither need exist. */
-export const isInside = (path: string, folder: string): boolean =>
-  realPath(path).startsWith(realPath(folder).replace(/[/\\]*$/, sep));
-
-/** Whether two paths lead to the same place; neither need exist. */
-export const isSame = (one: string, other: string): boolean => realPath(one) === realPath(other);
 
 /**
  * Gives each scan a name of its own: its file's, without extension, or where several have the same, its path from
