@@ -100,11 +100,11 @@ function feedsOfNetwork(g: GraphBuilder): Record<string, EngineTensor> {
 }
 
 /** A network with a loss, in its parts. */
-type Judged = (net: NetworkBuilder) => ReturnType<GraphBuilder['add']>;
+type LossOf = (net: NetworkBuilder) => ReturnType<GraphBuilder['add']>;
 
 const image = (net: NetworkBuilder, size: number) => net.g.input('image', 'float32', [4, 1, size, 8, 8]);
 const restores =
-  (change: object): Judged =>
+  (change: object): LossOf =>
   (net) =>
     meanSquaredError(
       net.g,
@@ -114,7 +114,7 @@ const restores =
 const encoded = (net: NetworkBuilder) => features(net, encoder(net, image(net, 8), network({})));
 
 describe('whole networks have the same gradient by our rules and by ONNX Runtime’s kernels', () => {
-  const networks: readonly (readonly [string, Judged])[] = [
+  const networks: readonly (readonly [string, LossOf])[] = [
     ['Parts2Whole', restores({})],
     ['with skip connections', restores({ skip: true })],
     ['with transposed convolutions', restores({ upsampling: 'deconv' })],
