@@ -114,6 +114,21 @@ test.each([
   },
 );
 
+test.each([
+  ['step', '--set network.width=4', 'engines'],
+  ['encoder', '--input scans', 'prepare'],
+  ['forms', '--baseline torch', 'step, encoder, data, prepare'],
+  ['engines', '--out chart.svg', 'step, encoder, data, prepare'],
+  ['data', '--steps 3', 'engines'],
+])('p2w bench %s refuses %s, which it would not heed', async (workload, option, others) => {
+  const { code, stderr } = await p2w(['bench', workload, ...option.split(' ')]);
+  expect(code).toBe(2);
+  const [name, value] = option.split(' ');
+  expect(stderr).toBe(
+    `p2w: ${name}: this is an option of bench ${others} only\n  got:      ${value} for ${workload}\n`,
+  );
+});
+
 test('p2w bench refuses rounds that make no sense', async () => {
   const { code, stderr } = await p2w(['bench', 'step', '--rounds', '0']);
   expect(code).toBe(2);

@@ -1,11 +1,41 @@
-import { formatBench, bench as run } from '../../src/bench/bench.js';
+import { checkDevice, formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { WORKLOADS, type WorkloadName } from '../../src/bench/workloads/index.js';
+import { UserError } from '../../src/errors.js';
 import { checkThreads } from '../../src/machine.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
-const WORKLOAD_NAMES = [...(Object.keys(WORKLOADS) as WorkloadName[]), 'forms', 'engines'] as const;
+const COMPARED = Object.keys(WORKLOADS) as WorkloadName[];
+const WORKLOAD_NAMES = [...COMPARED, 'forms', 'engines'] as const;
+type AnyWorkload = (typeof WORKLOAD_NAMES)[number];
+
+/** Of training, on every engine. */
+const STEPS = 50;
+
+/** Options that mean something to some workloads only. */
+const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
+  baseline: COMPARED,
+  out: COMPARED,
+  input: ['prepare'],
+  set: ['engines'],
+  steps: ['engines'],
+  browser: ['engines'],
+};
+
+/** @throws UserError for an option that the workload would not heed */
+function checkOptions(workload: AnyWorkload, args: Readonly<Record<string, unknown>>): void {
+  checkDevice(workload, args.device as string);
+  for (const [option, workloads] of Object.entries(OPTIONS_OF)) {
+    const isGiven = args[option] !== undefined && String(args[option]) !== '';
+    if (isGiven && !workloads.includes(workload))
+      throw new UserError('usage', {
+        what: `this is an option of bench ${workloads.join(', ')} only`,
+        where: `--${option}`,
+        got: `${args[option]} for ${workload}`,
+      });
+  }
+}
 
 const BASELINES = Object.entries(WORKLOADS)
   .map(([name, { baselines }]) => `${name} (${baselines.join(', ')})`)
@@ -34,7 +64,7 @@ export default command({
     rounds: { number: true, default: 7, describe: 'number of repetitions for each' },
     device: { ...deviceOption, default: 'auto' },
     threads: { number: true, default: 0, describe: 'threads for each; 0 means one per core' },
-    steps: { number: true, default: 50, describe: 'engines: number of training steps' },
+    steps: { number: true, defaultDescription: `${STEPS}`, describe: 'engines: number of training steps' },
     browser: { string: true, describe: 'engines: Chromium executable; by default the one on the PATH' },
     set: configOptions.set,
     python: { string: true, default: 'python3', describe: 'Python interpreter with the baselines’ packages' },
@@ -55,13 +85,14 @@ export default command({
   run: async (args, reporter) => {
     const { batch, rounds, threads } = args;
     checkThreads('threads', threads, 0);
+    checkOptions(args.workload, args);
     const preset = args.preset ?? 'tiny';
     if (args.workload === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads, reporter });
       return { text: formatForms(result), json: result };
     }
     if (args.workload === 'engines') {
-      const { set: settings, steps, browser } = args;
+      const { set: settings, steps = STEPS, browser } = args;
       const result = await benchEngines(
         {
           ...(args.preset ? { preset } : {}),

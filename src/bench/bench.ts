@@ -3,7 +3,7 @@ import { dirname } from 'node:path';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
-import { resolveDevice } from '../runtime/device.js';
+import { type Device, resolveDevice } from '../runtime/device.js';
 import { barChart } from './bar-chart.js';
 import { type Benchmark, benchmark, type Row } from './benchmark.js';
 import { WORKLOADS, type WorkloadKind, type WorkloadName } from './workloads/index.js';
@@ -69,6 +69,19 @@ export function checkCounts({ rounds, batch }: { rounds: number; batch: number }
   checkInteger('--batch', batch, 1);
 }
 
+/** The device that is meant. @throws UserError for a GPU that the workload would not run on */
+export function checkDevice(workload: string, text = 'auto'): Device {
+  const device = resolveDevice(text);
+  if (device !== 'cpu' && workload !== 'step')
+    throw new UserError('usage', {
+      what: 'only steps are timed on a GPU',
+      where: '--device',
+      got: `${device} for ${workload}`,
+      expected: 'cpu',
+    });
+  return device;
+}
+
 /** Those to compare with. @throws UserError for one that the workload does not have */
 function baselineNames({ workload, baselines }: BenchOptions): readonly string[] {
   const known: readonly string[] = WORKLOADS[workload].baselines;
@@ -91,15 +104,9 @@ function baselineNames({ workload, baselines }: BenchOptions): readonly string[]
 export async function bench(options: BenchOptions, log: (line: string) => void): Promise<BenchResult> {
   const { rounds } = options;
   checkCounts(options);
-  const device = resolveDevice(options.device ?? 'auto');
-  if (device !== 'cpu' && options.workload !== 'step')
-    throw new UserError('usage', {
-      what: 'only steps are timed on a GPU',
-      where: '--device',
-      got: `${device} for ${options.workload}`,
-      expected: 'cpu',
-    });
+  const device = checkDevice(options.workload, options.device);
   const names = baselineNames(options);
+  if (options.out) makeFolder(dirname(options.out));
   const kind: WorkloadKind = WORKLOADS[options.workload];
   const workload = await kind.open({
     ...options,
@@ -112,7 +119,6 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
     const baselines = names.map((name) => workload.baselines[name]!);
     const result = await benchmark(workload.own, baselines, rounds, log);
     if (options.out) {
-      makeFolder(dirname(options.out));
       writeFileAtomic(
         options.out,
         barChart(

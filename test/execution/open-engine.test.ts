@@ -49,9 +49,11 @@ describe('cuda, where there is none,', () => {
     const step = await p2w(['bench', 'step', '--device', 'cuda', '--baseline', 'onnxruntime-plain']);
     expect(step.code).toBe(1);
     expect(step.stderr).toContain('CUDA cannot be used');
-    const encoder = await p2w(['bench', 'encoder', '--device', 'cuda']);
-    expect(encoder.code).toBe(2);
-    expect(encoder.stderr).toContain('only steps are timed on a GPU');
+    for (const workload of ['encoder', 'forms', 'engines']) {
+      const other = await p2w(['bench', workload, '--device', 'cuda']);
+      expect(other.code).toBe(2);
+      expect(other.stderr).toContain('only steps are timed on a GPU');
+    }
   });
 });
 

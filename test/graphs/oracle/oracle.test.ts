@@ -20,11 +20,11 @@ const NORM = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as con
 const network = (change: object) =>
   ({ width: 2, levels: 2, skip: false, upsampling: 'nearest', norm: NORM, ...change }) as const;
 
-const judged = cases
+const checked = cases
   .map((golden, i) => [`${i} ${golden.operator}`, golden] as const)
   .filter(([, { operator, before, dys }]) => operator in ORACLE_RULES && !before && dys.length === 1);
 
-test.each(judged)('%s: our rule and ONNX Runtime’s kernel give the same gradient', async (_, golden) => {
+test.each(checked)('%s: our rule and ONNX Runtime’s kernel give the same gradient', async (_, golden) => {
   const forward = () => {
     const { g, floats, loss } = build(golden);
     return { g, loss, sources: floats };
@@ -34,8 +34,8 @@ test.each(judged)('%s: our rule and ONNX Runtime’s kernel give the same gradie
   for (const { ours, oracle } of both.values()) expect(relativeError(ours, oracle)).toBeLessThan(1e-6);
 });
 
-test('the kernels judge every rule that the network and its losses need', () => {
-  const names = new Set(judged.map(([, { operator }]) => operator));
+test('the kernels check every rule that the network and its losses need', () => {
+  const names = new Set(checked.map(([, { operator }]) => operator));
   for (const name of [
     'Conv',
     'ConvTranspose',
@@ -100,11 +100,11 @@ function feedsOfNetwork(g: GraphBuilder): Record<string, EngineTensor> {
 }
 
 /** A network with a loss, in its parts. */
-type Judged = (net: NetworkBuilder) => ReturnType<GraphBuilder['add']>;
+type LossOf = (net: NetworkBuilder) => ReturnType<GraphBuilder['add']>;
 
 const image = (net: NetworkBuilder, size: number) => net.g.input('image', 'float32', [4, 1, size, 8, 8]);
 const restores =
-  (change: object): Judged =>
+  (change: object): LossOf =>
   (net) =>
     meanSquaredError(
       net.g,
@@ -114,7 +114,7 @@ const restores =
 const encoded = (net: NetworkBuilder) => features(net, encoder(net, image(net, 8), network({})));
 
 describe('whole networks have the same gradient by our rules and by ONNX Runtime’s kernels', () => {
-  const networks: readonly (readonly [string, Judged])[] = [
+  const networks: readonly (readonly [string, LossOf])[] = [
     ['Parts2Whole', restores({})],
     ['with skip connections', restores({ skip: true })],
     ['with transposed convolutions', restores({ upsampling: 'deconv' })],
@@ -127,11 +127,11 @@ describe('whole networks have the same gradient by our rules and by ONNX Runtime
       },
     ],
   ];
-  test.each(networks)('%s', async (_, judge) => {
+  test.each(networks)('%s', async (_, lossOf) => {
     const forward = () => {
       const g = new GraphBuilder('network');
       const net = new NetworkBuilder(g, 'training');
-      const loss = judge(net);
+      const loss = lossOf(net);
       g.output('loss', loss);
       const sources = net.parameters.filter((p) => p.trainable).map((p) => net.values.get(p.name)!);
       return { g, loss, sources };

@@ -1,6 +1,6 @@
 /**
  * A second backward pass, made of the gradient kernels of ONNX Runtime's training build (ConvGrad, MaxPoolGrad, …)
- * instead of our rules: an independent judge of them. What is written out here is only what ONNX Runtime's own
+ * instead of our rules: an independent check of them. What is written out here is only what ONNX Runtime's own
  * gradient builder writes out too: sums, products, and how broadcasting is undone.
  */
 import { attributesOf } from '../../../graphs/onnx/attributes.js';
