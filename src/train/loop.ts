@@ -118,7 +118,7 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   const improved = state.best === null || loss < state.best.validationLoss;
   if (moved?.reduced)
     progress.log(
-      `step ${step}: no better for ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
+      `step ${step}: no improvement in ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
     );
   if (moved?.stop)
     progress.log(`step ${step}: no improvement in ${config.schedule.earlyStop} validations, stopping early`);
