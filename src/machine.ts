@@ -45,7 +45,9 @@ export function checkThreads(where: string, threads: number, least: 0 | 1): void
   const most = mostThreads();
   if (Number.isSafeInteger(threads) && threads >= least && threads <= most) return;
   throw new UserError('usage', {
-    what: 'this many threads are of no use on this machine',
+    what: Number.isSafeInteger(threads)
+      ? 'this many threads are of no use on this machine'
+      : 'this is no number of threads',
     where,
     got: String(threads),
     expected: `${least} to ${most}, four a core${least === 0 ? '; 0 is one a core' : ''}`,

@@ -3,7 +3,7 @@ import { formatImport, importArtifacts } from '../../src/commands/artifacts-impo
 import { ARTIFACT_TASKS } from '../../src/commands/artifacts-manifest.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
-import { UserError } from '../../src/errors.js';
+import { refuseIdle, UserError } from '../../src/errors.js';
 import { command, configOptions, parseNames, parseSize } from '../command.js';
 
 const ACTIONS = ['write', 'import'] as const;
@@ -20,8 +20,7 @@ export default command({
     optimizer: { choices: ['adamw', 'sgd'] as const, describe: 'the run’s, with Adam as AdamW' },
     schedule: {
       choices: ['constant', 'linear'] as const,
-      default: 'constant' as const,
-      describe: 'of the learning rate; linear falls to 0 at --steps',
+      describe: 'of the learning rate: constant (default), or linear, which falls to 0 at --steps',
     },
     warmup: { number: true, describe: 'updates over which the learning rate rises' },
     steps: { number: true, describe: 'updates at which a linear schedule ends' },
@@ -49,6 +48,12 @@ export default command({
           what: 'name the folder that `p2w artifacts` wrote',
           where: '--artifacts',
         });
+      const { run, preset, task, classes, channels, size, optimizer, warmup, steps, config } = args;
+      refuseIdle('import', {
+        ...{ '--run': run, '--preset': preset, '--task': task, '--classes': classes, '--channels': channels },
+        ...{ '--size': size, '--optimizer': optimizer, '--schedule': args.schedule, '--warmup': warmup },
+        ...{ '--steps': steps, '--config': config, '--set': args.set.length > 0 ? args.set : undefined },
+      });
       const summary = await importArtifacts({
         artifacts: args.artifacts,
         ...(args.checkpoint ? { checkpoint: args.checkpoint } : {}),
@@ -62,6 +67,11 @@ export default command({
         where: '--steps',
         expected: 'how many updates there will be',
       });
+    if (args.schedule !== 'linear') refuseIdle('a constant learning rate', { '--steps': args.steps });
+    refuseIdle('writing, but for import', {
+      '--artifacts': args.artifacts,
+      '--checkpoint': args.checkpoint,
+    });
     const summary = await writeArtifacts({
       ...(args.run ? { run: args.run } : {}),
       ...(args.preset ? { preset: args.preset } : {}),

@@ -9,7 +9,7 @@ export default command({
     data: { string: true, describe: 'its tiles or samples, if they have moved' },
     device: { ...deviceOption, describe: `${deviceOption.describe}; the run’s without it` },
     wholes: { number: true, default: 48, describe: 'validation wholes to analyse at most' },
-    parts: { number: true, default: 12, describe: 'parts of each' },
+    parts: { number: true, default: 12, describe: 'parts of each, two or more' },
   },
   examples: [
     ['$0 report --run runs/first', 'curves, reconstructions, contrastive analysis in one file'],

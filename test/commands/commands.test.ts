@@ -123,6 +123,36 @@ describe('p2w', () => {
       ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
       /--processes: this must be an integer of at least 1/,
     ],
+    [
+      'a share above all',
+      ['prepare', '--input', '.', '--out', 'x', '--val-fraction', '2'],
+      /valFraction: expected at most 1, got 2/,
+    ],
+    [
+      'shares of patients above all',
+      ['prepare', '--task', 'manifest', '--input', '.', '--out', 'x', '--test-fraction', '0.9'],
+      /more than all patients[\s\S]*0\.2 and 0\.9/,
+    ],
+    [
+      'steps of a constant rate',
+      ['artifacts', '--out', 'x', '--steps', '5'],
+      /--steps is not for a constant learning rate/,
+    ],
+    [
+      'options for writing, to import',
+      ['artifacts', 'import', '--artifacts', 'y', '--out', 'x', '--classes', 'a,b', '--schedule', 'linear'],
+      /--classes and --schedule are not for import/,
+    ],
+    [
+      'an option for import, to write',
+      ['artifacts', '--out', 'x', '--checkpoint', 'y'],
+      /--checkpoint is not for writing/,
+    ],
+    [
+      'a part of a thread',
+      ['embed', '--model', 'y', '--input', '.', '--out', 'x', '--threads', '1.5'],
+      /no number of threads[\s\S]*1\.5/,
+    ],
     ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size is three integers/],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
     [
