@@ -14,7 +14,7 @@ vi.mock(import('../../src/train/train-run.js'), async (original) => {
     ...actual,
     insideRun: async (run, purpose, work) => {
       const result = await actual.insideRun(run, purpose, work);
-      rmSync(out, { recursive: true });
+      if (run.endsWith('trial-01')) rmSync(out, { recursive: true });
       return result;
     },
   };
