@@ -66,7 +66,6 @@ describe('p2w', () => {
   });
 
   test.each([
-    [['--version'], []],
     [['--help'], []],
     [['inspect', '--help'], ['inspect']],
   ])('%j loads no other command', (args, loaded) => {
@@ -82,6 +81,13 @@ describe('p2w', () => {
         'src/terminal',
         'src/version',
       ]);
+  });
+
+  test('--version loads no parser', () => {
+    const loaded = loadedBy(['--version']);
+    expect(loaded).toMatch(/dist\/bin\/p2w\.js/);
+    expect(loaded).not.toMatch(/yargs|bin\/(parser|commands)/);
+    expect(loadedBy(['--help'])).toMatch(/yargs/);
   });
 
   test('runs from its sources, too', () => {
@@ -150,7 +156,7 @@ describe('p2w', () => {
     ],
     [
       'a part of a thread',
-      ['embed', '--model', 'y', '--input', '.', '--out', 'x', '--threads', '1.5'],
+      ['embed', '--model', 'y', '--input', '.', '--out', 'x/y.npy', '--threads', '1.5'],
       /no number of threads[\s\S]*1\.5/,
     ],
     ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size is three integers/],
