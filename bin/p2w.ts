@@ -1,11 +1,8 @@
 #!/usr/bin/env node
-import yargs, { type CommandModule } from 'yargs';
-import { hideBin } from 'yargs/helpers';
 import { UserError } from '../src/errors.js';
 import { endWithParent } from '../src/parent.js';
 import { say, tell } from '../src/terminal.js';
 import { version } from '../src/version.js';
-import { commands } from './commands/index.js';
 
 /** 2 for what the user typed, 1 for what happened. */
 const exitCodeOf = (error: UserError) => (error.kind === 'usage' || error.kind === 'config' ? 2 : 1);
@@ -38,36 +35,10 @@ function exit(code: number): void {
 }
 
 const json = process.argv.includes('--json');
-const parser = yargs(hideBin(process.argv))
-  .scriptName('p2w')
-  .usage('$0 <command>\n\nPre-trains, exports and runs 3D medical-image encoders on ONNX Runtime.')
-  .command(
-    commands.map(
-      ({ usage, describe, load }): CommandModule => ({
-        command: usage,
-        describe,
-        builder: async (args) => (await load()).default.builder(args),
-        handler: async (args) => (await load()).default.handler(args),
-      }),
-    ),
-  )
-  .option('json', {
-    boolean: true,
-    default: false,
-    describe: 'print one JSON object as the last line of stdout',
-  })
-  .demandCommand(1, 'give a command; `p2w --help` lists them')
-  .strict()
-  .wrap(Math.min(110, process.stdout.columns ?? 110))
-  .version(version)
-  .epilogue('For research use only. Not a medical device.')
-  .exitProcess(false)
-  .fail((message, error) => {
-    throw error ?? new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' });
-  });
-
 try {
-  await parser.parseAsync();
+  // Most of the time that a version takes would be the loading of yargs.
+  if (process.argv.slice(2).join(' ') === '--version') say(version);
+  else await (await import('./parser.js')).parser.parseAsync();
 } catch (error) {
   exit(report(error, json));
 }

@@ -50,6 +50,15 @@ export function checkInteger(where: string, value: number, least: number): void 
   });
 }
 
+/** Options that would be without effect are refused: whoever gave them expected one. @throws UserError */
+export function refuseIdle(purpose: string, options: Readonly<Record<string, unknown>>): void {
+  const given = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name]));
+  if (given.length > 0)
+    throw new UserError('usage', {
+      what: `${given.join(' and ')} ${given.length > 1 ? 'are' : 'is'} not for ${purpose}`,
+    });
+}
+
 /** A list for a message: the first five, and how many more there are. */
 export function abridged(names: readonly string[]): string {
   const shown = names.slice(0, 5).join(', ');

@@ -3,7 +3,7 @@ import { formatImport, importArtifacts } from '../../src/commands/artifacts-impo
 import { ARTIFACT_TASKS } from '../../src/commands/artifacts-manifest.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
-import { UserError } from '../../src/errors.js';
+import { refuseIdle, UserError } from '../../src/errors.js';
 import { command, configOptions, parseNames, parseSize } from '../command.js';
 
 const ACTIONS = ['write', 'import'] as const;
@@ -32,8 +32,7 @@ export default command({
     },
     schedule: {
       choices: ['constant', 'linear'] as const,
-      default: 'constant' as const,
-      describe: 'learning-rate schedule; linear falls to 0 at --steps',
+      describe: 'learning-rate schedule: constant (default), or linear, which falls to 0 at --steps',
     },
     warmup: { number: true, describe: 'updates over which the learning rate ramps up' },
     steps: { number: true, describe: 'update at which a linear schedule ends' },
@@ -61,6 +60,12 @@ export default command({
           what: 'give the folder that `p2w artifacts` wrote',
           where: '--artifacts',
         });
+      const { run, preset, task, classes, channels, size, optimizer, warmup, steps, config } = args;
+      refuseIdle('import', {
+        ...{ '--run': run, '--preset': preset, '--task': task, '--classes': classes, '--channels': channels },
+        ...{ '--size': size, '--optimizer': optimizer, '--schedule': args.schedule, '--warmup': warmup },
+        ...{ '--steps': steps, '--config': config, '--set': args.set.length > 0 ? args.set : undefined },
+      });
       const summary = await importArtifacts({
         artifacts: args.artifacts,
         ...(args.checkpoint ? { checkpoint: args.checkpoint } : {}),
@@ -74,6 +79,11 @@ export default command({
         where: '--steps',
         expected: 'the total number of updates',
       });
+    if (args.schedule !== 'linear') refuseIdle('a constant learning rate', { '--steps': args.steps });
+    refuseIdle('writing, but for import', {
+      '--artifacts': args.artifacts,
+      '--checkpoint': args.checkpoint,
+    });
     const summary = await writeArtifacts({
       ...(args.run ? { run: args.run } : {}),
       ...(args.preset ? { preset: args.preset } : {}),

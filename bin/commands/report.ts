@@ -13,7 +13,7 @@ export default command({
       default: 48,
       describe: 'maximum number of validation wholes (full images) to analyse',
     },
-    parts: { number: true, default: 12, describe: 'parts (crops) of each' },
+    parts: { number: true, default: 12, describe: 'parts (crops) of each, at least 2' },
   },
   examples: [
     ['$0 report --run runs/first', 'curves, reconstructions, contrastive analysis in one file'],

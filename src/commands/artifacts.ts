@@ -22,7 +22,7 @@ import type { TrainingConfig } from '../config/training.js';
 import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
 import { INTENSITIES } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
-import { checkInteger, UserError } from '../errors.js';
+import { checkInteger, refuseIdle, UserError } from '../errors.js';
 import { built, encodeGraph, portable, type Workload } from '../execution/models.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
@@ -118,6 +118,13 @@ function proxySource(facts: RunFacts, checkpoint: Checkpoint | null): Source {
   return { task: 'pretrain', facts, workload: proxyWorkload(config, tile), checkpoint, start: fresh(config) };
 }
 
+/** What only a target task has that there are no samples of yet. */
+const newTargetOptions = ({ classes, channels, size }: ArtifactsOptions) => ({
+  '--classes': classes,
+  '--channels': channels,
+  '--size': size,
+});
+
 function fromRun(run: string, options: ArtifactsOptions): Source {
   const { task } = options;
   if (isFinetuneRun(run)) {
@@ -130,6 +137,11 @@ function fromRun(run: string, options: ArtifactsOptions): Source {
         got: task,
         expected: own,
       });
+    refuseIdle('a run whose task and configuration are settled', {
+      ...newTargetOptions(options),
+      '--config': options.file,
+      '--set': Object.keys(options.config ?? {}).length > 0 ? options.config : undefined,
+    });
     return targetSource(own, config, format, data, resolveCheckpoint(run, 'last'));
   }
   const facts = readRun(run);
@@ -160,6 +172,9 @@ function newTarget(
 
 function sourceOf(options: ArtifactsOptions): Source {
   const { run, preset = 'tiny', task = 'pretrain' } = options;
+  if (run !== undefined) refuseIdle('a network that a run has', { '--preset': options.preset });
+  if (task === 'pretrain' && !(run !== undefined && isFinetuneRun(run)))
+    refuseIdle('pre-training, but for --task classify or segment', newTargetOptions(options));
   if (run !== undefined) return fromRun(run, options);
   if (task !== 'pretrain') {
     const { whole, network } = resolveConfig({ preset });

@@ -11,7 +11,7 @@ import { UserError } from '../errors.js';
 import { openEngine } from '../execution/open-engine.js';
 import { makeFolder } from '../files.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
-import { checkThreads, memoryLimitBytes } from '../machine.js';
+import { memoryLimitBytes } from '../machine.js';
 import { type Progress, type Reporting, silent } from '../progress.js';
 import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
 
@@ -130,7 +130,6 @@ async function tryTile(encoder: Encoder, [x, y, z]: XYZ): Promise<void> {
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
-  checkThreads('threads', options.threads ?? 0, 0);
   const encoder = openEncoder(options.model, await openEngine(options.device ?? 'auto'), options.threads);
   const stores = options.input.filter(isStore);
   const others = options.input.filter((path) => !isStore(path));

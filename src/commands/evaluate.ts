@@ -1,4 +1,4 @@
-import { checkInteger, UserError } from '../errors.js';
+import { checkInteger, refuseIdle, UserError } from '../errors.js';
 import type { Reporting } from '../progress.js';
 import { isTablePath, readTable, TABLE_EXTENSIONS } from '../tables/read.js';
 import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
@@ -62,7 +62,7 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
   const resampling = { resamples, seed };
   if (tables.length === 0) {
-    refuse('masks', { '--excluded': excluded, '--scans': scans });
+    refuseIdle('masks', { '--excluded': excluded, '--scans': scans });
     return evaluateMasks(prediction, reference, {
       ...resampling,
       toleranceMm,
@@ -72,20 +72,13 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
   }
   const truth = readTable(reference);
   if (truth.columns.includes(DIAMETER_COLUMN)) {
-    refuse('detections', { '--label': label });
+    refuseIdle('detections', { '--label': label });
     return evaluateDetections(readTable(prediction), truth, {
       ...resampling,
       ...(excluded === undefined ? {} : { excluded }),
       ...(scans === undefined ? {} : { scans }),
     });
   }
-  refuse('scores', { '--label': label, '--excluded': excluded, '--scans': scans });
+  refuseIdle('scores', { '--label': label, '--excluded': excluded, '--scans': scans });
   return evaluateScores(readTable(prediction), truth, resampling);
-}
-
-/** Options that would be without effect are refused: whoever gave them expected one. */
-function refuse(kind: string, flags: Readonly<Record<string, unknown>>): void {
-  const given = Object.entries(flags).flatMap(([flag, value]) => (value === undefined ? [] : [flag]));
-  if (given.length > 0)
-    throw new UserError('usage', { what: `${given.join(' and ')} cannot be used with ${kind}` });
 }

@@ -24,7 +24,7 @@ import { checkMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
-import { writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { type ExternalFeatures, externalFeatures, isExternalEncoder } from '../inference/external-encoder.js';
 import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
@@ -291,7 +291,9 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     : null;
   const study: Study = { ...data, engine, options, external };
   const finished: TrialSummary[] = [];
-  for (const { run, config } of runs) {
+  for (const [i, { run, config }] of runs.entries()) {
+    // The first makes the folder; gone after that, it has been deleted or moved.
+    if (i > 0) makeFolder(run, out);
     const trial = await runTrial(study, run, config);
     if (!trial) break;
     finished.push(trial);

@@ -55,6 +55,25 @@ interface SplitFacts {
   readonly emptyMasks: number;
 }
 
+/** @throws UserError for shares of the patients that are none, or more than all */
+function checkShares(valFraction: number, testFraction: number): void {
+  for (const [where, share] of Object.entries({ valFraction, testFraction }))
+    if (!(share >= 0 && share <= 1))
+      throw new UserError('usage', {
+        what: 'this is a share of the patients',
+        where,
+        got: String(share),
+        expected: '0 to 1',
+      });
+  if (valFraction + testFraction > 1)
+    throw new UserError('usage', {
+      what: 'validation and test take more than all patients',
+      where: 'valFraction and testFraction',
+      got: `${valFraction} and ${testFraction}`,
+      expected: 'at most 1 together',
+    });
+}
+
 /**
  * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.
  * One scan is in memory at a time. A scan that cannot be used does not stop the others: it is in `failures`.
@@ -64,6 +83,7 @@ interface SplitFacts {
  */
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
   const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
+  checkShares(valFraction, testFraction);
   if (options.negatives !== undefined && task !== 'ncc')
     throw new UserError('usage', {
       what: 'only nodule candidates can be subsampled',

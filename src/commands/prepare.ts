@@ -1,4 +1,5 @@
 import { availableParallelism } from 'node:os';
+import { checkAgainst } from '../config/problems.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
@@ -118,14 +119,12 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
 function checkedOptions(options: PrepareOptions): StoreOptions {
   const { size = [128, 128, 64], zBorder = 0, xyBorder = 0, reject = 'none' } = options;
   const { orientation = 'LPS', normalise = 'hu', seed = 1, split, valFraction = 0.2 } = options;
-  const result = storeOptionsSchema.safeParse({
+  const checked = checkAgainst(storeOptionsSchema, {
     ...{ size, zBorder, xyBorder, reject, orientation, normalise, seed },
     valFraction: split === undefined ? valFraction : null,
   });
-  if (!result.success) {
-    const [issue] = result.error.issues;
-    throw new UserError('usage', { what: issue!.message, where: issue!.path.join('.') });
-  }
+  if ('problems' in checked)
+    throw new UserError('usage', { what: checked.problems.map(({ text }) => text).join('; ') });
   if (size.some((length) => length % SIZE_FACTOR !== 0)) {
     throw new UserError('usage', {
       what: 'tiles of this size do not fit the network, which halves them several times',
@@ -141,7 +140,7 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
       got: `${reject}, with normalise ${normalise}`,
       expected: 'none',
     });
-  return result.data;
+  return checked.value;
 }
 
 /** Bytes of files that a thread must have to do, for its start to pay. */

@@ -6,7 +6,7 @@ import type { Config } from '../config/pretraining.js';
 import { validationBatches } from '../data/loading/batches.js';
 import { METHODS } from '../data/proxies/names.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
-import { UserError } from '../errors.js';
+import { checkInteger, UserError } from '../errors.js';
 import { openEngine } from '../execution/open-engine.js';
 import { readSessions } from '../execution/sessions.js';
 import { writeFileAtomic } from '../files.js';
@@ -33,7 +33,7 @@ export interface ReportOptions extends Reporting {
   readonly run: string;
   /** The run's tile store, if it has moved. */
   readonly data?: string;
-  /** Validation wholes to analyse at most, and parts of each. */
+  /** Validation wholes to analyse at most, and parts of each, two or more; default 48 and 12. */
   readonly wholes?: number;
   readonly parts?: number;
   /** `auto`, `cpu`, `cuda` or `cuda:N`; the run's without it. */
@@ -109,16 +109,18 @@ function openData({ data, tile }: RunFacts, options: ReportOptions): TileStore {
 
 /**
  * Analyses a run's kept checkpoints on validation wholes (section 3.3 of the paper) and writes `report.html`.
- * @throws UserError when there is no run, no checkpoint, or the tiles are not where they were
+ * @throws UserError for bad options, when there is no run, no checkpoint, or the tiles are not where they were
  * @example
  * const { report } = await makeReport({ run: 'runs/first' });
  */
 export async function makeReport(options: ReportOptions): Promise<ReportSummary> {
+  const { wholes = 48, parts = 12 } = options;
+  checkInteger('--wholes', wholes, 1);
+  checkInteger('--parts', parts, 2);
   const facts = readRun(options.run);
   const { config } = facts;
   const store = openData(facts, options);
-  const parts = Math.max(2, options.parts ?? 12);
-  const samples = analysisParts(store, config, options.wholes ?? 48, parts);
+  const samples = analysisParts(store, config, wholes, parts);
   const kept = listCheckpoints(options.run);
   const paths = kept.map(({ path }) => path);
   const best = resolveCheckpoint(options.run, 'best');

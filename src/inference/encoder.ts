@@ -7,6 +7,7 @@ import type { TileStore } from '../data/store/tiles.js';
 import type { HuWindow } from '../data/store/wholes.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { loadForSizes } from '../execution/inference-session.js';
+import { checkThreads } from '../machine.js';
 import type { Engine, Session } from '../runtime/engine.js';
 import { intensitiesOf } from './model.js';
 
@@ -72,6 +73,7 @@ const parseXYZ = (text: string | undefined): XYZ | undefined =>
  * await encoder.release();
  */
 export function openEncoder(path: string, engine: Engine, threads = 0): Encoder {
+  checkThreads('threads', threads, 0);
   let bytes: Uint8Array;
   try {
     bytes = readFileSync(path);

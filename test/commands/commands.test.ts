@@ -66,7 +66,6 @@ describe('p2w', () => {
   });
 
   test.each([
-    [['--version'], []],
     [['--help'], []],
     [['inspect', '--help'], ['inspect']],
   ])('%j loads no other command', (args, loaded) => {
@@ -82,6 +81,13 @@ describe('p2w', () => {
         'src/terminal',
         'src/version',
       ]);
+  });
+
+  test('--version loads no parser', () => {
+    const loaded = loadedBy(['--version']);
+    expect(loaded).toMatch(/dist\/bin\/p2w\.js/);
+    expect(loaded).not.toMatch(/yargs|bin\/(parser|commands)/);
+    expect(loadedBy(['--help'])).toMatch(/yargs/);
   });
 
   test('runs from its sources, too', () => {
@@ -122,6 +128,36 @@ describe('p2w', () => {
       'an experiment in no process',
       ['experiment', 'fig2', '--config', 'x', '--out', 'x', '--processes', '0'],
       /--processes: this must be an integer of at least 1/,
+    ],
+    [
+      'a share above all',
+      ['prepare', '--input', '.', '--out', 'x', '--val-fraction', '2'],
+      /valFraction: expected at most 1, got 2/,
+    ],
+    [
+      'shares of patients above all',
+      ['prepare', '--task', 'manifest', '--input', '.', '--out', 'x', '--test-fraction', '0.9'],
+      /more than all patients[\s\S]*0\.2 and 0\.9/,
+    ],
+    [
+      'steps of a constant rate',
+      ['artifacts', '--out', 'x', '--steps', '5'],
+      /--steps is not for a constant learning rate/,
+    ],
+    [
+      'options for writing, to import',
+      ['artifacts', 'import', '--artifacts', 'y', '--out', 'x', '--classes', 'a,b', '--schedule', 'linear'],
+      /--classes and --schedule are not for import/,
+    ],
+    [
+      'an option for import, to write',
+      ['artifacts', '--out', 'x', '--checkpoint', 'y'],
+      /--checkpoint is not for writing/,
+    ],
+    [
+      'a part of a thread',
+      ['embed', '--model', 'y', '--input', '.', '--out', 'x/y.npy', '--threads', '1.5'],
+      /not a number of threads[\s\S]*1\.5/,
     ],
     ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size must be three positive integers/],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],

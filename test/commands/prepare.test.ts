@@ -207,7 +207,7 @@ describe('prepare', () => {
     [{ size: [16, 8, 12] }, /16×8×12[\s\S]*multiples of 8/],
     [{ size: [0, 8, 8] }, /size/],
     [{ zBorder: -1 }, /zBorder/],
-    [{ valFraction: 1.5 }, /valFraction/],
+    [{ valFraction: 1.5 }, /valFraction: expected at most 1, got 1\.5/],
     [{ workers: 1000 }, /workers: too many threads[\s\S]*1000/],
     [{ workers: 0 }, /workers/],
   ])('refuses %j', async (options, message) => {

@@ -6,7 +6,9 @@ import { embed } from '../../src/commands/embed.js';
 import { finetune } from '../../src/commands/finetune.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { openEncoder } from '../../src/inference/encoder.js';
 import { mostThreads } from '../../src/machine.js';
+import { nodeEngine } from '../../src/runtime/node.js';
 import { writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 
@@ -33,4 +35,10 @@ test.each<[string, () => Promise<unknown>]>([
   expect(error).toMatchObject({ name: 'UserError', kind: 'usage', facts: { where: 'threads' } });
   expect((error as Error).message).toContain(`got:      ${threads}`);
   expect(existsSync(out)).toBe(false);
+});
+
+test.each([1.5, Number.NaN, -1])('an encoder runs in no %d threads', (wrong) => {
+  expect(() => openEncoder('none', nodeEngine, wrong)).toThrow(
+    new RegExp(`^threads: this [\\s\\S]*${wrong}[\\s\\S]*0 to ${mostThreads()}`),
+  );
 });
