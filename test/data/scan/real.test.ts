@@ -99,14 +99,8 @@ describe.skipIf(!present)('scans written by other programs', () => {
 describe.skipIf(!present)('chest CT', () => {
   const path = join(DATA, 'chest_ct/C3N-00247_native.nii.gz');
 
-  it('is read at the speed of zlib, and again the same after writing', async () => {
-    const start = performance.now();
+  it('is read, and again the same after writing', async () => {
     const ct = await readVolume(path);
-    const reading = performance.now() - start;
-    gunzipSync(readFileSync(path));
-    const inflating = performance.now() - start - reading;
-    expect(reading).toBeLessThan(2 * inflating + 300);
-
     expect(ct.size).toEqual([512, 512, 99]);
     expect(range(ct)).toEqual([-1024, 3071]);
     expect(ct.origin).toEqual([-143.2177734375, -287.2177734375, -288]);
