@@ -51,11 +51,11 @@ export function checkInteger(where: string, value: number, least: number): void 
 }
 
 /** Options that would be without effect are refused: whoever gave them expected one. @throws UserError */
-export function refuseIdle(purpose: string, options: Readonly<Record<string, unknown>>): void {
+export function refuseIdle(use: string, options: Readonly<Record<string, unknown>>): void {
   const given = Object.entries(options).flatMap(([name, value]) => (value === undefined ? [] : [name]));
   if (given.length > 0)
     throw new UserError('usage', {
-      what: `${given.join(' and ')} ${given.length > 1 ? 'are' : 'is'} not for ${purpose}`,
+      what: `${given.join(' and ')} cannot be used with ${use}`,
     });
 }
 

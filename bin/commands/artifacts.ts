@@ -61,7 +61,7 @@ export default command({
           where: '--artifacts',
         });
       const { run, preset, task, classes, channels, size, optimizer, warmup, steps, config } = args;
-      refuseIdle('import', {
+      refuseIdle('`artifacts import`', {
         ...{ '--run': run, '--preset': preset, '--task': task, '--classes': classes, '--channels': channels },
         ...{ '--size': size, '--optimizer': optimizer, '--schedule': args.schedule, '--warmup': warmup },
         ...{ '--steps': steps, '--config': config, '--set': args.set.length > 0 ? args.set : undefined },
@@ -80,7 +80,7 @@ export default command({
         expected: 'the total number of updates',
       });
     if (args.schedule !== 'linear') refuseIdle('a constant learning rate', { '--steps': args.steps });
-    refuseIdle('writing, but for import', {
+    refuseIdle('`artifacts write`', {
       '--artifacts': args.artifacts,
       '--checkpoint': args.checkpoint,
     });

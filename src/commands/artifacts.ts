@@ -137,7 +137,7 @@ function fromRun(run: string, options: ArtifactsOptions): Source {
         got: task,
         expected: own,
       });
-    refuseIdle('a run whose task and configuration are settled', {
+    refuseIdle('a run that already has a task and a configuration', {
       ...newTargetOptions(options),
       '--config': options.file,
       '--set': Object.keys(options.config ?? {}).length > 0 ? options.config : undefined,
@@ -172,9 +172,9 @@ function newTarget(
 
 function sourceOf(options: ArtifactsOptions): Source {
   const { run, preset = 'tiny', task = 'pretrain' } = options;
-  if (run !== undefined) refuseIdle('a network that a run has', { '--preset': options.preset });
+  if (run !== undefined) refuseIdle('--run', { '--preset': options.preset });
   if (task === 'pretrain' && !(run !== undefined && isFinetuneRun(run)))
-    refuseIdle('pre-training, but for --task classify or segment', newTargetOptions(options));
+    refuseIdle('pre-training: give --task classify or segment', newTargetOptions(options));
   if (run !== undefined) return fromRun(run, options);
   if (task !== 'pretrain') {
     const { whole, network } = resolveConfig({ preset });

@@ -147,9 +147,9 @@ describe('artifacts', () => {
   test.each<[Partial<ArtifactsOptions>, RegExp]>([
     [{ config: { optimizer: { name: 'sgd', momentum: 0.9 } } }, /SGD has no momentum[\s\S]*--optimizer sgd/],
     [{ config: { optimizer: { weightDecay: 0.1 } } }, /weight decay differs from Adam’s/],
-    [{ classes: ['a', 'b'] }, /--classes is not for pre-training/],
-    [{ channels: 2, size: [16, 16, 8] }, /--channels and --size are not for pre-training/],
-    [{ run: 'some-run' }, /--preset is not for a network that a run has/],
+    [{ classes: ['a', 'b'] }, /--classes cannot be used with pre-training/],
+    [{ channels: 2, size: [16, 16, 8] }, /--channels and --size cannot be used with pre-training/],
+    [{ run: 'some-run' }, /--preset cannot be used with --run/],
     [{ warmup: 10, decayTo: 5 }, /cannot fall to 0 before the warm-up ends/],
     [{ warmup: -3 }, /--warmup: this must be an integer of at least 0/],
     [{ task: 'classify' as const, classes: ['lung'] }, /classes: classification needs at least two classes/],
@@ -165,6 +165,8 @@ describe('artifacts', () => {
       writeArtifacts({ run: at('segmenter'), task: 'classify', out: at('refused') }),
     ).rejects.toThrow(/trained for a different task[\s\S]*segment/);
     const settled = { run: at('segmenter'), classes: ['lung'], config: { batch: 2 }, out: at('refused') };
-    await expect(writeArtifacts(settled)).rejects.toThrow(/--classes and --set are not for a run whose task/);
+    await expect(writeArtifacts(settled)).rejects.toThrow(
+      /--classes and --set cannot be used with a run that/,
+    );
   });
 });

@@ -58,7 +58,7 @@ describe('p2w', () => {
   test.each([
     ['inspect', 'file'],
     ['average', 'runs'],
-    ['bench', 'work'],
+    ['bench', 'workload'],
     ['experiment', 'name'],
     ['artifacts', 'action'],
   ])('%s --help describes what it takes without a flag', async (name, positional) => {
@@ -142,17 +142,17 @@ describe('p2w', () => {
     [
       'steps of a constant rate',
       ['artifacts', '--out', 'x', '--steps', '5'],
-      /--steps is not for a constant learning rate/,
+      /--steps cannot be used with a constant learning rate/,
     ],
     [
       'options for writing, to import',
       ['artifacts', 'import', '--artifacts', 'y', '--out', 'x', '--classes', 'a,b', '--schedule', 'linear'],
-      /--classes and --schedule are not for import/,
+      /--classes and --schedule cannot be used with `artifacts import`/,
     ],
     [
       'an option for import, to write',
       ['artifacts', '--out', 'x', '--checkpoint', 'y'],
-      /--checkpoint is not for writing/,
+      /--checkpoint cannot be used with `artifacts write`/,
     ],
     [
       'a part of a thread',

@@ -283,7 +283,7 @@ describe('layouts of CT', () => {
       const { failures } = await prepareSamples(options);
       expect(failures).toHaveLength(1);
       expect(failures[0]!.message).toContain(join(at(name), scan));
-      expect(failures[0]!.message).toMatch(/do not look like HU[\s\S]*scaled to 1 before/);
+      expect(failures[0]!.message).toMatch(/do not look like HU[\s\S]*values scaled to 1/);
 
       expect((await prepareSamples({ ...options, normalise: 'hu' })).failures).toEqual([]);
       // What was taken on trust is not found finished without it.
