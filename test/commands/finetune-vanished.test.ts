@@ -27,7 +27,7 @@ test('a folder that vanishes between two trials is not made again: the first one
   await prepareSamples({ task: 'manifest', input, out: data, size: [16, 16, 8] });
   const config = { network: { levels: 2, width: 2 }, batch: 2, threads: 1, steps: 1 };
   await expect(finetune({ data, out, trials: 2, config })).rejects.toThrow(
-    /this is not there: it never was, or has been deleted or moved/,
+    /this does not exist: it never did, or it was deleted or moved/,
   );
   expect(existsSync(out)).toBe(false);
 });

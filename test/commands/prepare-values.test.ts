@@ -41,7 +41,7 @@ const bell = (u: number) => Math.log((u + 1e-3) / (1 - u + 1e-3));
 
 describe('scans of no HU', () => {
   test.each<[string, (u: number, i: number) => number, boolean, RegExp]>([
-    ['z-scores', bell, false, /-6\.\d+ … 6\.\d+, 98 % of them in -4\.\d+ … 4\.\d+: like a z-score/],
+    ['z-scores', bell, false, /-6\.\d+ … 6\.\d+, 98 % of them in -4\.\d+ … 4\.\d+: looks like a z-score/],
     ['0 to 1', (u) => u, false, /looks like values scaled to 1/],
     ['8 bits', (u) => Math.floor(256 * u), true, /0 … 255, .* an 8-bit image/],
     ['12 bits', (u) => Math.floor(4096 * u), true, /0 … 4095, .*rescale intercept/],

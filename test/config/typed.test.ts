@@ -40,7 +40,7 @@ describe('a key that there is not, or a value of another type, does not compile 
       'pretrain',
       // @ts-expect-error widht
       () => pretrain({ data, out, config: { network: { widht: 16 } } }),
-      /network\.widht: there is no such key/,
+      /network\.widht: unknown key/,
     ],
     [
       'pretrain, a value',
@@ -52,13 +52,13 @@ describe('a key that there is not, or a value of another type, does not compile 
       'makeGraph',
       // @ts-expect-error learningrate
       () => makeGraph({ preset: 'tiny', what: 'step', config: { learningrate: 1 } }),
-      /learningrate: there is no such key/,
+      /learningrate: unknown key/,
     ],
     [
       'resolveFinetuneConfig',
       // @ts-expect-error a key of pre-training
       () => resolveFinetuneConfig({ kind: 'segmentation', config: { whole: [8, 8, 8] } }),
-      /whole: there is no such key/,
+      /whole: unknown key/,
     ],
   ])('%s', async (_, run, message) => {
     await expect((async () => run())()).rejects.toThrow(message);
@@ -71,7 +71,7 @@ describe('a key that there is not, or a value of another type, does not compile 
     const unknown: Given = { augmentation: { flip: true } };
     const resolve = (config: Given) => resolveFinetuneConfig({ kind: 'classification', config });
     expect(resolve(known).augmentation).toEqual({ flips: true, rotationDegrees: 0, intensity: 0 });
-    expect(() => resolve(unknown)).toThrow(/augmentation\.flip: there is no such key/);
+    expect(() => resolve(unknown)).toThrow(/augmentation\.flip: unknown key/);
   });
 });
 
