@@ -45,8 +45,7 @@ export function checkThreads(where: string, threads: number, least: 0 | 1): void
   const most = mostThreads();
   if (Number.isSafeInteger(threads) && threads >= least && threads <= most) return;
   throw new UserError('usage', {
-    what:
-      threads > most ? 'too many threads for this machine' : 'this is not a number of threads',
+    what: threads > most ? 'too many threads for this machine' : 'this is not a number of threads',
     where,
     got: String(threads),
     expected: `${least} to ${most}, four per core${least === 0 ? '; 0 means one per core' : ''}`,
