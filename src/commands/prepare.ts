@@ -158,9 +158,7 @@ async function tileScans(
 ): Promise<{ scans: TiledScan[]; failures: Failure[] }> {
   const trusted = normalise === 'hu';
   const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options, trusted }));
-  const sizes = await Promise.all(jobs.map(({ path }) => sourceBytes(path)));
-  const bytes = sizes.reduce((a, b) => a + b, 0);
-  const count = Math.min(workers, jobs.length, Math.floor(bytes / BYTES_A_THREAD));
+  const count = await threadsThatPay(jobs, Math.min(workers, jobs.length));
   const threads =
     count > 1
       ? startThreads<ScanJob, TiledScan | Problem>(
@@ -192,6 +190,16 @@ async function tileScans(
       'problem' in result ? [{ source: jobs[i]!.path, message: result.problem }] : [],
     ),
   };
+}
+
+/** Threads that have enough to do, `most` of them or fewer. Looks at scans one by one, and at no more than it must. */
+async function threadsThatPay(jobs: readonly ScanJob[], most: number): Promise<number> {
+  let bytes = 0;
+  for (const { path } of jobs) {
+    if (bytes >= most * BYTES_A_THREAD) break;
+    bytes += await sourceBytes(path);
+  }
+  return Math.min(most, Math.floor(bytes / BYTES_A_THREAD));
 }
 
 /** Bytes of a scan's files; 0 for one that cannot be read, which is reported later. */
