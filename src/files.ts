@@ -19,11 +19,21 @@ import { fromSystemError, UserError } from './errors.js';
 
 const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}\.tmp$/;
 
+/** Whether there is a folder at a path. */
 export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
   } catch {
     return false;
+  }
+}
+
+/** Whether what is at a path is a folder. @throws UserError of kind `disk` when there is nothing, or it cannot be looked at */
+export function isPresentFolder(path: string): boolean {
+  try {
+    return statSync(path).isDirectory();
+  } catch (error) {
+    throw fromSystemError(error, path);
   }
 }
 

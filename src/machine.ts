@@ -53,7 +53,6 @@ export function checkThreads(where: string, threads: number, least: 0 | 1): void
 }
 
 /** What the machine is. */
-
 export function machineFacts(): MachineFacts {
   const { version } = createRequire(import.meta.url)('onnxruntime-node/package.json') as { version: string };
   return {

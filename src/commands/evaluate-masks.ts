@@ -1,4 +1,3 @@
-import { statSync } from 'node:fs';
 import { overlapMeasures } from '../analysis/overlap.js';
 import { standardDeviation } from '../analysis/statistics.js';
 import { surfaceMeasures } from '../analysis/surface.js';
@@ -6,7 +5,8 @@ import { gridsAgree, orientLPS } from '../data/scan/geometry.js';
 import { findScans, readVolume } from '../data/scan/index.js';
 import type { Grid, Volume, Voxels } from '../data/scan/volume.js';
 import { identifyScans } from '../data/store/sources.js';
-import { abridged, fromSystemError, UserError } from '../errors.js';
+import { abridged, UserError } from '../errors.js';
+import { isPresentFolder } from '../files.js';
 import { type Reporting, silent } from '../progress.js';
 import { type Evaluation, type Metrics, type Resampling, toMetrics, withIntervals } from './evaluation.js';
 
@@ -80,20 +80,13 @@ function meanOf(cases: Evaluation['cases'], name: string, draws?: Uint32Array): 
 }
 
 async function pairsOf(prediction: string, reference: string): Promise<Pair[]> {
-  if (!isFolder(prediction) && !isFolder(reference)) return [{ id: reference, prediction, reference }];
+  if (!isPresentFolder(prediction) && !isPresentFolder(reference))
+    return [{ id: reference, prediction, reference }];
   const predictions = await masksIn(prediction);
   const references = await masksIn(reference);
   refuseMissing(prediction, references.keys(), predictions);
   refuseMissing(reference, predictions.keys(), references);
   return [...references].map(([id, path]) => ({ id, prediction: predictions.get(id)!, reference: path }));
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
 }
 
 /** Masks by name. */

@@ -1,10 +1,10 @@
 /** The folder that a store of tiles or samples is written to: what it may hold before, and what is tidied up in it. */
-import { existsSync, readdirSync, statSync } from 'node:fs';
+import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSampleStore } from '../data/samples/manifest.js';
 import { removeLeftovers, removeOthers, type StoredArray } from '../data/store/arrays.js';
 import { abridged, fromSystemError, UserError } from '../errors.js';
-import { isInside, isSame, makeFolder, writeFileAtomic } from '../files.js';
+import { isInside, isPresentFolder, isSame, makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 
 type StoreKind = 'tiles' | 'samples';
@@ -64,18 +64,10 @@ export function checkStoreFolder(out: string, inputs: readonly string[], wanted:
 
 function relationOf(out: string, input: string): string | null {
   if (isInside(input, out)) return 'a folder that contains its own input';
-  if (isFile(input)) return null;
+  if (!isPresentFolder(input)) return null;
   if (isSame(input, out)) return 'the same folder as its input';
   return isInside(out, input) ? 'inside its own input folder' : null;
 }
-
-const isFile = (path: string): boolean => {
-  try {
-    return !statSync(path).isDirectory();
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-};
 
 /** What a store consists of. */
 interface StoreContent {

@@ -1,9 +1,10 @@
 /** First state of a network that does not begin at random. */
-import { existsSync, statSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import type { Parameter } from '../../graphs/nn/module.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
+import { isFolder } from '../files.js';
 import { parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, readRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
@@ -12,8 +13,6 @@ import { type LoadReport, loadWeights } from '../weights/load-weights.js';
 import { readWeights } from '../weights/weight-file.js';
 import type { Weights } from '../weights/weights.js';
 import { freshState } from './stepper.js';
-
-const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** The network of the run that is to be loaded; undefined where it is none. */
 export const networkOf = (from: string): FinetuneConfig['network'] | undefined =>

@@ -1,6 +1,6 @@
-import { statSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
+import { isFolder } from '../../files.js';
 import { readTable } from '../../tables/read.js';
 import type { Row, Table } from '../../tables/table.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
@@ -109,8 +109,6 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
     };
   });
 }
-
-const isFolder = (path: string) => statSync(path, { throwIfNoEntry: false })?.isDirectory() === true;
 
 /** A folder with one of images and one of masks, whose files have the same names. */
 async function itemsOfFolders(input: string): Promise<Item[]> {

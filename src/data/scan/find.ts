@@ -1,6 +1,7 @@
-import { type Dirent, readdirSync, realpathSync, statSync } from 'node:fs';
+import { type Dirent, readdirSync, realpathSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromSystemError, UserError } from '../../errors.js';
+import { isFolder, isPresentFolder } from '../../files.js';
 
 /** The endings of the files that {@link readVolume} reads. */
 export const SCAN_EXTENSIONS = ['.mhd', '.mha', '.nii', '.nii.gz', '.hdr', '.img', '.npy'] as const;
@@ -34,7 +35,7 @@ export function notAScan(path: string): UserError {
  */
 export async function findScans(paths: string[]): Promise<string[]> {
   const found = paths.flatMap((path) => {
-    if (!isFolder(path)) return [checkedName(path)];
+    if (!isPresentFolder(path)) return [checkedName(path)];
     const scans = scansBelow(path, new Set());
     if (scans.length === 0) {
       throw new UserError('input', {
@@ -51,14 +52,6 @@ export async function findScans(paths: string[]): Promise<string[]> {
     if (!firstByFile.has(file)) firstByFile.set(file, path);
   }
   return [...firstByFile.values()];
-}
-
-function isFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
 }
 
 function checkedName(path: string): string {
@@ -79,8 +72,7 @@ function scansBelow(folder: string, visited: Set<string>): string[] {
   return entriesOf(folder).flatMap((entry) => {
     const path = join(folder, entry.name);
     if (entry.name.startsWith('.')) return [];
-    if (entry.isDirectory() || (entry.isSymbolicLink() && linksToFolder(path)))
-      return scansBelow(path, visited);
+    if (entry.isDirectory() || (entry.isSymbolicLink() && isFolder(path))) return scansBelow(path, visited);
     // An .img without its .hdr is some other image. A scan that cannot be read is listed: reading it says why.
     return scanExtension(path) && !/\.img$/i.test(path) ? [path] : [];
   });
@@ -91,14 +83,6 @@ function entriesOf(folder: string): Dirent[] {
     return readdirSync(folder, { withFileTypes: true });
   } catch (error) {
     throw fromSystemError(error, folder);
-  }
-}
-
-function linksToFolder(path: string): boolean {
-  try {
-    return statSync(path).isDirectory();
-  } catch {
-    return false; // a broken link
   }
 }
 
