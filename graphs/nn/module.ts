@@ -35,9 +35,11 @@ export class NetworkBuilder {
 
   readonly #purpose: Purpose;
 
+  /** @param given values of parameters that are not inputs of the graph by themselves, by name */
   constructor(
     readonly g: GraphBuilder,
     purpose: Purpose,
+    readonly given: ReadonlyMap<string, Value> = new Map(),
   ) {
     this.#purpose = purpose;
   }
@@ -63,7 +65,7 @@ export class NetworkBuilder {
     this.parameters.push({ name, shape, initializer, trainable: trainable && !this.#frozen });
     const value =
       typeof this.purpose === 'string'
-        ? this.g.input(name, this.g.float, shape)
+        ? (this.given.get(name) ?? this.g.input(name, this.g.float, shape))
         : this.stored(name, shape, this.trained(name));
     this.values.set(name, value);
     return value;

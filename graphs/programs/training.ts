@@ -13,6 +13,8 @@ import { GraphBuilder } from '../onnx/builder.js';
 import type { FloatType, Value } from '../onnx/types.js';
 import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
+import { type Pack, packed, statePacks, unpacked } from './packed.js';
+import { repeated } from './repeated.js';
 
 /** How gradients become new parameters. */
 export interface UpdateOptions {
@@ -29,9 +31,16 @@ export interface Differentiated {
   readonly outputs: LossAndOutputs['outputs'];
 }
 
-/** Objective, loss and backward pass, with the output `loss`: what step, gradient and accumulation graphs share. */
-export function differentiated(g: GraphBuilder, objective: Objective): Differentiated {
-  const net = new NetworkBuilder(g, 'training');
+/**
+ * Objective, loss and backward pass, with the output `loss`: what step, gradient and accumulation graphs share.
+ * @param given values of parameters that are not inputs by themselves
+ */
+export function differentiated(
+  g: GraphBuilder,
+  objective: Objective,
+  given?: ReadonlyMap<string, Value>,
+): Differentiated {
+  const net = new NetworkBuilder(g, 'training', given);
   const made = objective(net);
   const loss = made.loss();
   const trainable = net.parameters.filter((p) => p.trainable);
@@ -54,25 +63,36 @@ const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
   for (const [name, value] of net.statistics) g.output(nextName(name), value);
 };
 
+/** What an optimiser updates: a parameter, or several that are packed. */
+interface Updated {
+  readonly name: string;
+  readonly value: Value;
+  readonly gradient: Value;
+}
+
+const updatedOf = ({ net, trainable, gradients }: Omit<Differentiated, 'outputs'>): Updated[] =>
+  trainable.map(({ name }, i) => ({ name, value: net.values.get(name)!, gradient: gradients[i]! }));
+
 /** Clips, updates, and returns new parameters and optimiser state as outputs. */
 function update(
   g: GraphBuilder,
-  { net, trainable, gradients: given }: Omit<Differentiated, 'outputs'>,
+  tensors: readonly Updated[],
   { optimizer: options, clipNorm }: UpdateOptions,
 ): void {
   const scalars: UpdateScalars = {
     learningRate: g.input('learning_rate', g.float, []),
     step: g.input('step', g.float, []),
   };
+  const given = tensors.map(({ gradient }) => gradient);
   const norm = g.scope('gradient_norm', () => globalNorm(g, given));
   const gradients = clipNorm === null ? given : g.scope('clip', () => clipByNorm(g, given, norm, clipNorm));
   const updater = g.scope('optimizer', () => optimizer(g, options, scalars));
-  trainable.forEach(({ name, shape }, i) => {
-    const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), g.float, shape));
-    const next = g.scope(`optimizer/${name}`, () => updater(net.values.get(name)!, gradients[i]!, slots));
+  for (const [i, { name, value }] of tensors.entries()) {
+    const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), g.float, value.shape));
+    const next = g.scope(`optimizer/${name}`, () => updater(value, gradients[i]!, slots));
     g.output(nextName(name), next.parameter);
-    for (const [s, value] of next.slots.entries()) g.output(nextName(slots[s]!.name), value);
-  });
+    for (const [s, slot] of next.slots.entries()) g.output(nextName(slots[s]!.name), slot);
+  }
   g.output('gradient_norm', norm);
 }
 
@@ -84,9 +104,48 @@ function update(
 export function stepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
   const g = new GraphBuilder('step', { float });
   const found = differentiated(g, objective);
-  update(g, found, options);
+  update(g, updatedOf(found), options);
   returnStatistics(g, found.net);
   return { graph: g.build(), parameters: found.net.parameters };
+}
+
+/**
+ * The same step on packed tensors ({@link statePacks}): each pack goes in by its name and comes out as `<name>.next`.
+ * Gradients are packed as the parameters are.
+ */
+export function packedStepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
+  const { parameters } = evaluationGraph(objective, float);
+  const packs = statePacks(parameters, options.optimizer);
+  const g = new GraphBuilder('step', { float });
+  const inputs = new Map(
+    [...packs.parameters, ...packs.buffers].map((pack) => [pack, g.input(pack.name, g.float, pack.shape)]),
+  );
+  const given = new Map([...inputs].flatMap(([pack, value]) => [...unpacked(g, value, pack)]));
+  const { net, trainable, gradients } = differentiated(g, objective, given);
+  const gradientOf = new Map(trainable.map(({ name }, i) => [name, gradients[i]!]));
+  const packedOf = (pack: Pack, values: ReadonlyMap<string, Value>) =>
+    packed(
+      g,
+      pack.members.map(({ name }) => values.get(name) ?? given.get(name)!),
+      pack,
+    );
+  update(
+    g,
+    packs.parameters.map((pack) => ({
+      name: pack.name,
+      value: inputs.get(pack)!,
+      gradient: packedOf(pack, gradientOf),
+    })),
+    options,
+  );
+  for (const pack of packs.buffers) g.output(nextName(pack.name), packedOf(pack, net.statistics));
+  return { graph: g.build(), parameters };
+}
+
+/** Any number of steps in one run, with packed tensors handed on from one to the next ({@link repeated}). */
+export function stepsGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
+  const { graph, parameters } = packedStepGraph(objective, options, float);
+  return { graph: repeated(graph), parameters };
 }
 
 /** The loss and `gradient:<parameter>` for a batch, for checking against another framework. */
@@ -127,6 +186,6 @@ export function applyGraph(
   const gradients = trainable.map(({ name, shape }) =>
     g.add('Mul', [g.input(gradientName(name), g.float, shape), g.scalar(1 / microBatches)]),
   );
-  update(g, { net, trainable, gradients }, options);
+  update(g, updatedOf({ net, trainable, gradients }), options);
   return { graph: g.build(), parameters };
 }

@@ -12,9 +12,11 @@ import { UserError } from '../errors.js';
 import { buildGraph } from '../execution/models.js';
 import { inferenceMetadata, inferenceModel, intensitiesOf } from '../inference/model.js';
 import type { Engine } from '../runtime/engine.js';
+import { createStepper } from '../train/create-stepper.js';
 import { createEvaluator } from '../train/evaluator.js';
+import { freshState } from '../train/fresh-state.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
-import { createStepper, freshState, type StepResult } from '../train/stepper.js';
+import type { StepResult } from '../train/stepper.js';
 import { initialize } from '../weights/initialize.js';
 import { loadWeights } from '../weights/load-weights.js';
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from '../weights/safetensors.js';
@@ -144,9 +146,9 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
         const planned = batchPlan(index, training.count, sampling);
         return batchFeeds(proxies[config.proxy].load(training, 'train', sampling, planned, index));
       });
-      const result = await stepper.step(batches, config.learningRate, steps + 1);
+      const [result] = await stepper.run([batches], config.learningRate, steps + 1);
       steps += 1;
-      if (Number.isFinite(result.loss)) return result;
+      if (Number.isFinite(result!.loss)) return result!;
       throw new UserError('training', {
         what: 'the loss is no longer a finite number',
         where: `step ${steps}`,

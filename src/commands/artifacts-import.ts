@@ -5,8 +5,8 @@ import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/ort-trai
 import { slotName } from '../../graphs/programs/built.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { networkHash } from '../runs/checkpoint.js';
+import { freshState } from '../train/fresh-state.js';
 import { makeRun } from '../train/make-run.js';
-import { freshState } from '../train/stepper.js';
 import {
   type ArtifactsManifest,
   type ArtifactTask,

@@ -34,9 +34,9 @@ import {
   readRun,
 } from '../runs/run.js';
 import type { State } from '../runs/state.js';
+import { freshState } from '../train/fresh-state.js';
 import { proxyWorkload } from '../train/proxy.js';
 import { startState } from '../train/start-state.js';
-import { freshState } from '../train/stepper.js';
 import { targetWorkload } from '../train/target.js';
 import { initialize } from '../weights/initialize.js';
 import {

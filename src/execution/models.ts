@@ -9,7 +9,13 @@ import { type Graph, GraphError } from '../../graphs/onnx/types.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
-import { accumulateGraph, applyGraph, gradientGraph, stepGraph } from '../../graphs/programs/training.js';
+import {
+  accumulateGraph,
+  applyGraph,
+  gradientGraph,
+  stepGraph,
+  stepsGraph,
+} from '../../graphs/programs/training.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
@@ -19,7 +25,7 @@ import { blockedLayout } from './blocked-layout.js';
 export type Workload = (samples: number) => Objective;
 
 /** The graphs of a run, by name. */
-export type GraphKind = 'step' | 'accumulate' | 'apply' | 'gradient' | 'evaluation';
+export type GraphKind = 'step' | 'steps' | 'accumulate' | 'apply' | 'gradient' | 'evaluation';
 
 /** @throws UserError when options that only meet in the graph do not go together */
 export function built(what: string, build: () => BuiltGraph): BuiltGraph {
@@ -37,6 +43,7 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: Training
   const objective = workload(size);
   const build = {
     step: () => stepGraph(objective, config),
+    steps: () => stepsGraph(objective, config),
     accumulate: () => accumulateGraph(objective),
     apply: () => applyGraph(objective, config, count),
     gradient: () => gradientGraph(objective),

@@ -41,7 +41,7 @@ export interface LoopParts {
   save(names: readonly ('last' | 'best' | number)[], state: TrainState): Promise<void>;
   /** True once the user has asked to stop. */
   interrupted(): boolean;
-  /** Told how long each step took with its data, without validation. */
+  /** Told how long each run of steps took with its data, without validation. */
   stepped(seconds: number): void;
 }
 
@@ -67,27 +67,29 @@ export async function trainLoop(
   if (state.step === 0 && state.metricsBytes === 0) state = await validate(parts, state);
 
   while (state.step < config.steps) {
-    const step = state.step + 1;
     const { learningRate } = state.schedule;
     const began = performance.now();
-    const batches: Tensors[] = [];
-    while (batches.length < microBatches(config).count) batches.push(await parts.next());
-    const { loss, gradientNorm } = await stepper.step(batches, learningRate, step);
+    const steps = await nextSteps(parts, state.step);
+    const results = await stepper.run(steps, learningRate, state.step + 1);
     parts.stepped((performance.now() - began) / 1000);
-    if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw notANumber(step, loss, state);
+    for (const { loss, gradientNorm } of results) {
+      const step = state.step + 1;
+      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw notANumber(step, loss, state);
+      const epoch = Math.floor(((step - 1) * config.batch) / parts.samples);
+      metrics.append({ step, epoch, loss, gradientNorm, learningRate });
+      events.scalar('train/loss', step, loss);
+      events.scalar('train/gradient_norm', step, gradientNorm);
+      events.scalar('train/learning_rate', step, learningRate);
+      state = { ...state, step, epoch };
+    }
 
-    const epoch = Math.floor(((step - 1) * config.batch) / parts.samples);
-    metrics.append({ step, epoch, loss, gradientNorm, learningRate });
-    events.scalar('train/loss', step, loss);
-    events.scalar('train/gradient_norm', step, gradientNorm);
-    events.scalar('train/learning_rate', step, learningRate);
-    state = { ...state, step, epoch };
-
+    const { step } = state;
     const last = step === config.steps;
-    if (last || step % parts.validateEvery === 0) state = await validate(parts, state);
+    if (isValidated(parts, step)) state = await validate(parts, state);
     else if (parts.kept.has(step)) await persist(parts, state, [step, 'last']);
     else if (step % config.checkpoints.every === 0) await persist(parts, state, ['last']);
-    progress.update(step, { loss: loss.toFixed(4), lr: learningRate.toPrecision(2) });
+    const loss = results.at(-1)!.loss.toFixed(4);
+    progress.update(step, { loss, lr: learningRate.toPrecision(2) });
 
     if (state.stopped) return { state, ending: 'early-stop' };
     if (parts.interrupted() && !last) {
@@ -96,6 +98,26 @@ export async function trainLoop(
     }
   }
   return { state, ending: 'finished' };
+}
+
+const isValidated = ({ config, validateEvery }: LoopParts, step: number): boolean =>
+  step === config.steps || step % validateEvery === 0;
+
+/** After these steps something is done with the state. */
+const isLooked = (parts: LoopParts, step: number): boolean =>
+  isValidated(parts, step) || parts.kept.has(step) || step % parts.config.checkpoints.every === 0;
+
+/** What the next run's steps are fed: as many steps as the stepper wants, up to the next whose state is looked at. */
+async function nextSteps(parts: LoopParts, done: number): Promise<Tensors[][]> {
+  const { count } = microBatches(parts.config);
+  const { stepsAtOnce } = parts.stepper;
+  const steps: Tensors[][] = [];
+  do {
+    const batches: Tensors[] = [];
+    while (batches.length < count) batches.push(await parts.next());
+    steps.push(batches);
+  } while (steps.length < stepsAtOnce && !isLooked(parts, done + steps.length));
+  return steps;
 }
 
 /** Validates, moves the schedule, saves, and returns the new state. */

@@ -12,7 +12,7 @@ import { initialize } from '../weights/initialize.js';
 import { type LoadReport, loadWeights } from '../weights/load-weights.js';
 import { readWeights } from '../weights/weight-file.js';
 import type { Weights } from '../weights/weights.js';
-import { freshState } from './stepper.js';
+import { freshState } from './fresh-state.js';
 
 /** The network of the run that is to be loaded; undefined where it is none. */
 export const networkOf = (from: string): FinetuneConfig['network'] | undefined =>

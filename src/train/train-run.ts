@@ -20,10 +20,10 @@ import { openMetrics } from '../runs/metrics.js';
 import type { State } from '../runs/state.js';
 import { openEvents } from '../runs/tensorboard.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
+import { createStepper } from './create-stepper.js';
 import { type Ending, trainLoop, type Validation } from './loop.js';
 import { keptSteps, validationInterval } from './plan.js';
 import { plateauStart } from './schedule.js';
-import { createStepper } from './stepper.js';
 
 export interface Training<Batch> extends Reporting {
   /** What the progress is called. */
@@ -40,7 +40,7 @@ export interface Training<Batch> extends Reporting {
   readonly dataHash: string;
   /** In the training split: an epoch. */
   readonly samples: number;
-  openLoader(reading: { readonly firstBatch: number; readonly ahead: number }): Loader<Batch>;
+  openLoader(reading: { readonly firstBatch: number; readonly ahead: () => number }): Loader<Batch>;
   /** What the graphs are fed. */
   feeds(batch: Batch): Tensors;
   validate(state: State): Promise<Validation>;
@@ -109,7 +109,7 @@ async function openAndTrain<Batch>(
   };
   const { count } = microBatches(config);
   const loader = training.openLoader({
-    ahead: 2 * Math.max(1, config.workers) + count,
+    ahead: () => 2 * Math.max(1, config.workers) + count * stepper.stepsAtOnce,
     firstBatch: state.step * count,
   });
   opened(() => loader.close());

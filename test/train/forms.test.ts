@@ -6,8 +6,8 @@ import { fromSettings } from '../../src/config/settings.js';
 import { blockedLayout } from '../../src/execution/blocked-layout.js';
 import { buildGraph } from '../../src/execution/models.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { createStepper } from '../../src/train/create-stepper.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
-import { createStepper } from '../../src/train/stepper.js';
 
 // Adam divides by the gradient's size, which blows up the rounding of gradients that are almost zero.
 const SETTINGS = [
@@ -26,8 +26,9 @@ async function train(forms: Config['forms']) {
   const stepper = await createStepper(proxyWorkload(config, config.whole), config, nodeEngine);
   const losses: number[] = [];
   for (let step = 1; step <= 12; step++) {
-    const { loss } = await stepper.step([batchFeeds(randomBatch(config, step))], config.learningRate, step);
-    losses.push(loss);
+    const batch = batchFeeds(randomBatch(config, step));
+    const [result] = await stepper.run([[batch]], config.learningRate, step);
+    losses.push(result!.loss);
   }
   const state = [...(await stepper.readState())].map(([name, { data }]): [string, number[]] => [
     name,

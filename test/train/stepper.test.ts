@@ -3,8 +3,9 @@ import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import type { State } from '../../src/runs/state.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { createStepper } from '../../src/train/create-stepper.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
-import { createStepper, type Stepper } from '../../src/train/stepper.js';
+import type { Stepper } from '../../src/train/stepper.js';
 
 const STEPS = 3;
 const configOf = (batch: number) =>
@@ -22,7 +23,7 @@ const valuesOf = async (stepper: Stepper) =>
 
 test('processes that share their gradients train as one with all their micro-batches', async () => {
   const one = await createStepper(workload, together, nodeEngine);
-  for (let step = 1; step <= STEPS; step++) await one.step(batchesOf(step), together.learningRate, step);
+  for (let step = 1; step <= STEPS; step++) await one.run([batchesOf(step)], together.learningRate, step);
 
   // What one process has found waits for the other's.
   let waiting: { readonly gradients: State; readonly resume: () => void } | null = null;
@@ -46,7 +47,7 @@ test('processes that share their gradients train as one with all their micro-bat
     await createStepper(workload, alone, nodeEngine, { reduce }),
   ];
   for (let step = 1; step <= STEPS; step++)
-    await Promise.all(ranks.map((rank, i) => rank.step([batchesOf(step)[i]!], alone.learningRate, step)));
+    await Promise.all(ranks.map((rank, i) => rank.run([[batchesOf(step)[i]!]], alone.learningRate, step)));
 
   const expected = await valuesOf(one);
   expect(expected.length).toBeGreaterThan(20);

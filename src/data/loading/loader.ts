@@ -25,8 +25,8 @@ export interface LoaderOptions extends SamplingOptions {
   readonly split: Split;
   /** Threads that read ahead; 0 reads in the calling thread, on demand. */
   readonly workers: number;
-  /** Batches that are read ahead at most, by all threads together. */
-  readonly ahead: number;
+  /** Batches that are read ahead at most, by all threads together; asked before each batch. */
+  readonly ahead: () => number;
   /** Index of the batch to begin with: 0, or where an interrupted run goes on. */
   readonly firstBatch: number;
 }
@@ -37,7 +37,7 @@ export interface LoaderOptions extends SamplingOptions {
  * @example
  * const loader = openLoader({
  *   ...{ store: 'tiles', split: 'train', proxy: 'parts2whole', batch: 16, wholeSize: [32, 32, 16], seed: 1 },
- *   ...{ part: config.part, window: config.hu, intensity: 0, paired: false, workers: 1, ahead: 2, firstBatch: 0 },
+ *   ...{ part: config.part, window: config.hu, intensity: 0, paired: false, workers: 1, ahead: () => 2, firstBatch: 0 },
  * });
  * const batch = await loader.next();
  * await loader.close();
@@ -54,7 +54,7 @@ export function openLoader(options: LoaderOptions): Loader<Batch> {
     workers === 0 ? null : startThreads<number, Batch>(import.meta.url, './loader.worker', job, workers);
   return readAhead({
     load: threads ? threads.ask : async (batch) => loadPlanned(job, batch),
-    ahead: workers === 0 ? 0 : Math.max(1, ahead),
+    ahead: () => (workers === 0 ? 0 : Math.max(1, ahead())),
     firstBatch,
     close: async () => threads?.close(),
   });

@@ -11,8 +11,8 @@ export interface Loader<Batch> {
 export interface ReadAhead<Batch> {
   /** Loads a batch; several are asked for at once. */
   load(index: number): Promise<Batch>;
-  /** Batches that are asked for before they are needed, at most. */
-  readonly ahead: number;
+  /** Batches that are asked for before they are needed, at most; it may change from batch to batch. */
+  ahead(): number;
   /** Index of the batch to begin with: 0, or where an interrupted run goes on. */
   readonly firstBatch: number;
   /** Called at the end. */
@@ -30,7 +30,7 @@ export function readAhead<Batch>({ load, ahead, firstBatch, close }: ReadAhead<B
       outstanding.push(batch);
     }
   };
-  request(ahead);
+  request(ahead());
 
   let firstAsked: number | undefined;
   let waitSeconds = 0;
@@ -39,7 +39,7 @@ export function readAhead<Batch>({ load, ahead, firstBatch, close }: ReadAhead<B
     async next() {
       const asked = seconds();
       firstAsked ??= asked;
-      request(Math.max(1, ahead));
+      request(Math.max(1, ahead()));
       try {
         return await outstanding.shift()!;
       } finally {

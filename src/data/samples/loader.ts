@@ -12,8 +12,8 @@ export interface SampleJob {
 export interface SampleLoaderOptions extends SampleJob {
   /** Threads that read ahead; 0 reads in the calling thread, on demand. */
   readonly workers: number;
-  /** Batches that are read ahead at most. */
-  readonly ahead: number;
+  /** Batches that are read ahead at most; asked before each batch. */
+  readonly ahead: () => number;
   readonly firstBatch: number;
 }
 
@@ -30,7 +30,7 @@ export function openSampleLoader({
       : startThreads<number, SampleBatch>(import.meta.url, './loader.worker', job, workers);
   return readAhead({
     load: threads ? threads.ask : async (index) => trainingBatch(job.store, job.plan, index),
-    ahead: workers === 0 ? 0 : Math.max(1, ahead),
+    ahead: () => (workers === 0 ? 0 : Math.max(1, ahead())),
     firstBatch,
     close: async () => threads?.close(),
   });

@@ -31,7 +31,7 @@ const sampling: SamplingOptions = {
 };
 const options = (changes: Partial<LoaderOptions> = {}): LoaderOptions => ({
   ...sampling,
-  ...{ store: folder, split: 'train', workers: 0, ahead: 4, firstBatch: 0 },
+  ...{ store: folder, split: 'train', workers: 0, ahead: () => 4, firstBatch: 0 },
   ...changes,
 });
 
@@ -138,7 +138,7 @@ describe('the loader', () => {
     test('gives the same bytes with any number of threads', async () => {
       const expected = await take(7, { proxy, workers: 0 });
       expect(expected[0]).toMatchObject({ proxy });
-      for (const changes of [{ workers: 1, ahead: 1 }, { workers: 3 }]) {
+      for (const changes of [{ workers: 1, ahead: () => 1 }, { workers: 3 }]) {
         expect(await take(7, { proxy, ...changes })).toEqual(expected);
       }
     });

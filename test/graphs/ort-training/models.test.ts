@@ -18,7 +18,7 @@ import {
 import { resolveConfig } from '../../../src/config/pretraining.js';
 import type { Tensors } from '../../../src/runtime/engine.js';
 import { wasmEngine, wasmTrainingSession } from '../../../src/runtime/web-node.js';
-import { createStepper } from '../../../src/train/stepper.js';
+import { createStepper } from '../../../src/train/create-stepper.js';
 import { initialize } from '../../../src/weights/initialize.js';
 import { noise, relativeError } from '../run.js';
 
@@ -78,8 +78,8 @@ describe('the training interface of ONNX Runtime', () => {
     for (let step = 1; step <= 5; step++) {
       const { loss } = await session.accumulate(batch(step));
       await session.update();
-      const own = await stepper.step([batch(step)], RATE, step);
-      expect(Math.abs((loss!.data[0] as number) - own.loss)).toBeLessThan(1e-5 * own.loss);
+      const [own] = await stepper.run([[batch(step)]], RATE, step);
+      expect(Math.abs((loss!.data[0] as number) - own!.loss)).toBeLessThan(1e-5 * own!.loss);
     }
     const [flat] = Object.values(await session.evaluate({}));
     let at = 0;

@@ -1,0 +1,19 @@
+import { microBatches, type TrainingConfig } from '../config/training.js';
+import { runsOnGpu, type Workload } from '../execution/models.js';
+import type { Engine } from '../runtime/engine.js';
+import { createDeviceStepper } from './device-stepper.js';
+import { createHostStepper } from './host-stepper.js';
+import type { Stepper, StepperOptions } from './stepper.js';
+
+/** Loads what a training's steps need: on a GPU many steps in a run, where nothing is to be seen between micro-batches. */
+export async function createStepper(
+  workload: Workload,
+  config: TrainingConfig,
+  engine: Engine,
+  options: StepperOptions = {},
+): Promise<Stepper> {
+  const isWhole = microBatches(config).count === 1 && !options.reduce;
+  return isWhole && runsOnGpu(engine)
+    ? createDeviceStepper(workload, config, engine, options.start)
+    : createHostStepper(workload, config, engine, options);
+}

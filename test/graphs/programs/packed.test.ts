@@ -1,0 +1,50 @@
+import fc from 'fast-check';
+import { expect, test } from 'vitest';
+import { GraphBuilder } from '../../../graphs/onnx/builder.js';
+import { sizeOf } from '../../../graphs/onnx/types.js';
+import { packed, packsOf, unpacked } from '../../../graphs/programs/packed.js';
+import { noise, runGraph } from '../run.js';
+
+const shapes = fc.array(fc.array(fc.integer({ min: 1, max: 40 }), { maxLength: 4 }), {
+  minLength: 1,
+  maxLength: 12,
+});
+const membersOf = (list: readonly number[][]) => list.map((shape, i) => ({ name: `p${i}`, shape }));
+
+test('packs hold every member once, in their order, in whole rows', () => {
+  fc.assert(
+    fc.property(shapes, (list) => {
+      const members = membersOf(list);
+      const packs = packsOf('all', members);
+      expect(packs.flatMap((pack) => pack.members).sort(byNumber)).toEqual(members);
+      for (const { members: own, shape } of packs) {
+        const sizes = own.map((member) => sizeOf(member.shape));
+        expect(sizeOf(shape)).toBe(sizes.reduce((sum, size) => sum + size, 0));
+        for (const size of sizes) expect(size % shape[1]).toBe(0);
+        expect(own).toEqual([...own].sort(byNumber));
+      }
+    }),
+  );
+});
+
+const byNumber = (a: { name: string }, b: { name: string }) =>
+  Number(a.name.slice(1)) - Number(b.name.slice(1));
+
+test('what is packed and unpacked is what it was', async () => {
+  const members = membersOf([[2, 3], [], [5], [128, 160], [4, 2, 1]]);
+  for (const pack of packsOf('all', members)) {
+    const g = new GraphBuilder('unpack');
+    const parts = unpacked(g, g.input('all', 'float32', pack.shape), pack);
+    for (const [name, value] of parts) g.output(name, value);
+    g.output('again', packed(g, [...parts.values()], pack));
+    const data = noise(sizeOf(pack.shape), 1);
+    const out = await runGraph(g.build(), { all: { type: 'float32', shape: pack.shape, data } });
+    expect(out.again!.data).toEqual(data);
+    let at = 0;
+    for (const { name, shape } of pack.members) {
+      expect(out[name]!.shape).toEqual(shape);
+      expect(out[name]!.data).toEqual(data.slice(at, at + sizeOf(shape)));
+      at += sizeOf(shape);
+    }
+  }
+});

@@ -1,0 +1,99 @@
+import { describe, expect, test } from 'vitest';
+import { randomBatch } from '../../src/bench/workloads/random-batch.js';
+import { resolveConfig } from '../../src/config/pretraining.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { createDeviceStepper } from '../../src/train/device-stepper.js';
+import { createHostStepper } from '../../src/train/host-stepper.js';
+import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
+import { relativeError } from '../graphs/run.js';
+
+const STEPS = 3;
+const RATE = 0.01;
+const configOf = (changes: object) =>
+  resolveConfig({
+    preset: 'tiny',
+    config: { whole: [16, 16, 8], batch: 2, threads: 1, network: { width: 3, levels: 2 }, ...changes },
+  });
+
+describe('many steps in a run', () => {
+  test.each([
+    ['adam', { optimizer: { name: 'adam' } }],
+    ['adamw with decay', { optimizer: { name: 'adamw', weightDecay: 0.1 } }],
+    [
+      'clipped sgd with momentum, wider',
+      { optimizer: { name: 'sgd' }, clipNorm: 0.01, network: { width: 16, levels: 2 } },
+    ],
+  ])('are single steps: %s', async (_name, changes) => {
+    const config = configOf(changes);
+    const workload = proxyWorkload(config, config.whole);
+    const batches = Array.from({ length: STEPS }, (_, step) => [batchFeeds(randomBatch(config, step))]);
+
+    const host = await createHostStepper(workload, config, nodeEngine);
+    const expected = await host.run(batches, RATE, 1);
+    const state = await host.readState();
+
+    const device = await createDeviceStepper(workload, config, nodeEngine);
+    const found = [
+      ...(await device.run(batches.slice(0, 1), RATE, 1)),
+      ...(await device.run(batches.slice(1), RATE, 2)),
+    ];
+    const packed = await device.readState();
+
+    expect(
+      relativeError(
+        found.map((r) => r.loss),
+        expected.map((r) => r.loss),
+      ),
+    ).toBeLessThan(1e-6);
+    // Squares are summed in another order.
+    expect(
+      relativeError(
+        found.map((r) => r.gradientNorm),
+        expected.map((r) => r.gradientNorm),
+      ),
+    ).toBeLessThan(1e-4);
+    // In the order in which a checkpoint lists them.
+    expect([...packed.keys()]).toEqual([...state.keys()]);
+    for (const [name, { shape, data }] of state) {
+      expect(packed.get(name)!.shape, name).toEqual(shape);
+      expect(relativeError(packed.get(name)!.data as Float32Array, data as Float32Array), name).toBeLessThan(
+        1e-3,
+      );
+    }
+    await Promise.all([host.release(), device.release()]);
+  });
+
+  test('go on where a state was read', async () => {
+    const config = configOf({});
+    const workload = proxyWorkload(config, config.whole);
+    const batches = Array.from({ length: 4 }, (_, step) => [batchFeeds(randomBatch(config, step))]);
+    const whole = await createDeviceStepper(workload, config, nodeEngine);
+    await whole.run(batches.slice(0, 2), RATE, 1);
+    const start = new Map(
+      [...(await whole.readState())].map(([name, t]) => [
+        name,
+        { ...t, data: (t.data as Float32Array).slice() },
+      ]),
+    );
+    const resumed = await createDeviceStepper(workload, config, nodeEngine, start);
+    const [expected, found] = [
+      await whole.run(batches.slice(2), RATE, 3),
+      await resumed.run(batches.slice(2), RATE, 3),
+    ];
+    expect(found).toEqual(expected);
+    expect(await resumed.readState()).toEqual(await whole.readState());
+    await Promise.all([whole.release(), resumed.release()]);
+  });
+
+  test('are made one by one until a step has been timed, then several', async () => {
+    const config = configOf({});
+    const stepper = await createDeviceStepper(proxyWorkload(config, config.whole), config, nodeEngine);
+    const batch = [batchFeeds(randomBatch(config, 0))];
+    expect(stepper.stepsAtOnce).toBe(1);
+    await stepper.run([batch], RATE, 1);
+    expect(stepper.stepsAtOnce).toBe(1);
+    await stepper.run([batch], RATE, 2);
+    expect(stepper.stepsAtOnce).toBeGreaterThan(1);
+    await stepper.release();
+  });
+});

@@ -1,0 +1,107 @@
+import { describe, expect, test } from 'vitest';
+import { resolveConfig } from '../../src/config/pretraining.js';
+import { silent } from '../../src/progress.js';
+import type { TrainState } from '../../src/runs/checkpoint.js';
+import { type LoopParts, trainLoop } from '../../src/train/loop.js';
+import { plateauStart } from '../../src/train/schedule.js';
+import type { Stepper } from '../../src/train/stepper.js';
+
+const VALIDATE_EVERY = 10;
+const config = resolveConfig({
+  preset: 'tiny',
+  config: { batch: 4, microBatch: 2, steps: 43, learningRate: 1, checkpoints: { every: 4 } },
+});
+
+/** A training whose loss is told by the step's number, and what has become of it. */
+async function train(
+  stepsAtOnce: number,
+  changes: { lossOf?: (step: number) => number; interruptAt?: number } = {},
+) {
+  const { lossOf = (step) => 1 / step, interruptAt = Number.POSITIVE_INFINITY } = changes;
+  const did: string[] = [];
+  const runs: number[] = [];
+  let batches = 0;
+  let done = 0;
+  const stepper: Stepper = {
+    parameters: [],
+    stepsAtOnce,
+    readState: async () => new Map(),
+    async run(steps, learningRate, first) {
+      runs.push(steps.length);
+      return steps.map((fed, i) => {
+        done = first + i;
+        const numbers = fed.map(({ number }) => number!.data[0]);
+        expect(numbers).toEqual([2 * done - 2, 2 * done - 1]);
+        return { loss: lossOf(done), gradientNorm: learningRate };
+      });
+    },
+    release: async () => {},
+  };
+  const parts: LoopParts = {
+    config,
+    stepper,
+    next: async () => ({ number: { type: 'int32', shape: [], data: Int32Array.of(batches++) } }),
+    async validate() {
+      did.push(`validate after ${done}`);
+      return { loss: done < 20 ? 1 / (done + 1) : 1, scores: {} };
+    },
+    lossName: 'MSE',
+    metrics: {
+      append: (record) => did.push(JSON.stringify(record)),
+      bytes: () => did.length,
+      sync: () => {},
+      close: () => {},
+    },
+    events: { scalar: () => {}, flush: () => {}, close: () => {} },
+    progress: silent.start({ label: 'training', total: config.steps, unit: 'steps' }),
+    samples: 20,
+    validateEvery: VALIDATE_EVERY,
+    kept: new Set([7, 20]),
+    async save(names, { step }) {
+      did.push(`save ${names.join(', ')} after ${step}`);
+    },
+    interrupted: () => done >= interruptAt,
+    stepped: () => {},
+  };
+  const start: TrainState = {
+    ...{ step: 0, epoch: 0, schedule: plateauStart(config.learningRate), best: null, flatValidations: 0 },
+    ...{ stopped: false, metricsBytes: 0, seed: 1, samples: 20, networkHash: '', dataHash: '' },
+  };
+  const { state, ending } = await trainLoop(parts, start);
+  return { did, runs, ending, step: state.step };
+}
+
+describe('several steps in a run', () => {
+  test.each([3, 7, 1000])('at most %i: everything is as with single steps', async (stepsAtOnce) => {
+    const single = await train(1);
+    const several = await train(stepsAtOnce);
+    expect(single.runs).toEqual(new Array(43).fill(1));
+    expect(several.runs.length).toBeLessThan(single.runs.length);
+    expect(Math.max(...several.runs)).toBeLessThanOrEqual(stepsAtOnce);
+    expect(several.did).toEqual(single.did);
+    expect(several.did).toContain('validate after 30');
+    expect(several.did).toContain('save 7, last after 7');
+    expect(several.did).toContain('save last after 8');
+  });
+
+  test('runs end where the state is looked at', async () => {
+    const { runs } = await train(1000);
+    let done = 0;
+    const ends = runs.map((steps) => {
+      done += steps;
+      return done;
+    });
+    expect(ends).toEqual([4, 7, 8, 10, 12, 16, 20, 24, 28, 30, 32, 36, 40, 43]);
+  });
+
+  test('an interruption ends the training after the run, with all its steps saved', async () => {
+    const { did, ending, step } = await train(1000, { interruptAt: 5 });
+    expect({ ending, step }).toEqual({ ending: 'interrupted', step: 7 });
+    expect(did.at(-1)).toBe('save last after 7');
+  });
+
+  test('a loss that is no number is told with its own step', async () => {
+    const lossOf = (step: number) => (step >= 6 ? Number.NaN : 1);
+    await expect(train(1000, { lossOf })).rejects.toThrow('step 6: ');
+  });
+});
