@@ -64,6 +64,7 @@ export {
   type TargetReportOptions,
   type TargetReportSummary,
 } from './commands/report-target.js';
+export { type Verification, verify } from './commands/verify.js';
 export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
 export type { ConfigChanges, ConfigFile, DeepPartial } from './config/layers.js';
@@ -92,6 +93,7 @@ export { type ExperimentOptions, runExperiment } from './experiments/experiment.
 export type { Fig2Result } from './experiments/fig2.js';
 export type { ExperimentResult } from './experiments/result.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
+export type { Precision, PrecisionReport } from './inference/precision.js';
 export type { Progress, ProgressOptions, Reporter, Reporting } from './progress.js';
 export type { RandomStream } from './random.js';
 export type { CheckpointName } from './runs/checkpoint.js';

@@ -42,6 +42,11 @@ export const commands: readonly Listed[] = [
     load: () => import('./export.js'),
   },
   {
+    usage: 'verify <model>',
+    describe: 'Run the self-test of an exported model on this machine: yes or no',
+    load: () => import('./verify.js'),
+  },
+  {
     usage: 'embed',
     describe: 'Compute feature vectors of scans or tiles',
     load: () => import('./embed.js'),

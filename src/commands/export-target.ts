@@ -1,15 +1,18 @@
 import { targetGraph } from '../../graphs/programs/inference.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
+import { sha256 } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, portableModel } from '../execution/models.js';
 import { isExternalEncoder } from '../inference/external-encoder.js';
+import type { PrecisionReport } from '../inference/precision.js';
 import { randomStream } from '../random.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { readFinetuneRun, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { targetWorkload } from '../train/target.js';
+import { type CheckedFacts, checkedSection, limitsSection } from './card-sections.js';
 import type { ExportOptions } from './export.js';
 import {
   checkedDifference,
@@ -19,11 +22,16 @@ import {
   weightsOf,
   writeExport,
 } from './export-files.js';
+import { finishModel, sampleImages } from './export-precision.js';
+import { readTrial } from './finetune-summary.js';
+import { formatScore, type Scores } from './score-samples.js';
 
 export interface TargetExportSummary extends ExportFiles {
   readonly step: number;
-  /** Largest difference to the training network's probabilities, relative to the largest one. */
+  /** Largest difference of the float32 model's probabilities to the training network's, relative to the largest one. */
   readonly error: number;
+  /** What another precision costs and brings; null for float32. */
+  readonly precision: PrecisionReport | null;
 }
 
 /** Values that are no whole numbers were normalised before. */
@@ -65,10 +73,12 @@ function card(
   config: FinetuneConfig,
   format: SampleFormat,
   metadata: Readonly<Record<string, string>>,
-  error: number,
+  scores: Scores | null,
+  checked: CheckedFacts,
 ): string {
   const isClassifier = config.kind === 'classification';
   const classes = format.classes.map((name, i) => `${i} ${name}`).join(', ');
+  const tested = Object.entries(scores ?? {}).map(([name, value]) => `| ${name} | ${formatScore(value)} |`);
   return `# ${isClassifier ? 'Classifier' : 'Segmenter'} of ${format.classes.join(', ')}
 
 **For research only. Not a medical device; not for diagnosis.**
@@ -86,6 +96,8 @@ function card(
 Preprocessing is ${metadata.preprocessing}. BatchNorm is folded into the convolutions. It was trained on samples of
 ${format.size.join('×')} voxels (x×y×z).
 
+## Training
+
 | training | |
 |---|---|
 | task | ${metadata.task} |
@@ -96,11 +108,26 @@ ${format.size.join('×')} voxels (x×y×z).
 | data (SHA-256 of the manifest) | ${metadata.data_manifest_sha256} |
 | seed | ${config.seed} |
 | licence of the weights | ${metadata.license} |
-| check at export | probabilities within ${error.toExponential(1)} (relative) of the training network's |
+
+## Scores
+
+${
+  scores
+    ? `| test samples | |\n|---|---|\n${tested.join('\n')}\n\nThese are the scores of the best checkpoint on the test samples of the same data set.`
+    : 'This run has not been tested.'
+}
+
+${checkedSection(fileName(config), checked)}
+${limitsSection(true)}
+## Weights
 
 \`weights.safetensors\` holds the same network before folding.
 `;
 }
+
+const modelName = ({ kind }: Pick<FinetuneConfig, 'kind'>) =>
+  kind === 'classification' ? 'classifier' : 'segmenter';
+const fileName = (config: Pick<FinetuneConfig, 'kind'>) => `${modelName(config)}.onnx`;
 
 /** Two images of noise over the range of intensities. */
 function noise({ channels, size: [x, y, z], type, window }: SampleFormat, seed: number): EngineTensor {
@@ -151,6 +178,20 @@ async function trainedProbabilities(
   }
 }
 
+async function probabilitiesOf(
+  model: Uint8Array,
+  image: EngineTensor,
+  threads: number,
+): Promise<Float32Array> {
+  const session = await nodeEngine.load(model, { threads });
+  try {
+    const { probabilities } = await session.run({ image });
+    return probabilities!.data as Float32Array;
+  } finally {
+    await session.release();
+  }
+}
+
 /**
  * Writes a fine-tuned network as a portable model: `classifier.onnx` or `segmenter.onnx`, `weights.safetensors` and
  * `model-card.md`. The model is run and compared with the training network before anything is written.
@@ -195,26 +236,25 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const license = options.license ?? 'not stated';
   const metadata = { ...metadataOf(config, format, checkpoint, license), run_sha256: run };
   const documentation = 'A fine-tuned 3D network. For research use only; not a medical device.';
-  const model = portableModel(graph, { documentation, metadata });
+  const float32 = portableModel(graph, { documentation, metadata });
   const trained = noise(format, config.seed);
   const image: EngineTensor =
     inputType === format.type
       ? trained
       : { ...trained, type: inputType, data: Float32Array.from(trained.data as Int16Array) };
   const expected = await trainedProbabilities(config, format, checkpoint, trained);
-  const session = await nodeEngine.load(model, { threads: config.threads });
-  try {
-    const { probabilities } = await session.run({ image });
-    const error = checkedDifference(expected, probabilities!.data as Float32Array);
-    const name = kind === 'classification' ? 'classifier' : 'segmenter';
-    const described = { ...format, type: inputType };
-    const files = writeExport(options.out, name, checkpoint, {
-      model,
-      metadata,
-      card: card(config, described, metadata, error),
-    });
-    return { ...files, step: checkpoint.state.step, error };
-  } finally {
-    await session.release();
-  }
+  const error = checkedDifference(expected, await probabilitiesOf(float32, image, config.threads));
+  const images = (folder: string) => sampleImages(folder, format, inputType);
+  const { model, precision } = await finishModel(float32, options, images, config.threads);
+  const check = `probabilities within ${error.toExponential(1)} (relative) of the training network's`;
+  const files = writeExport(options.out, modelName(config), checkpoint, {
+    model,
+    metadata,
+    card: card(config, { ...format, type: inputType }, metadata, readTrial(options.run)?.test ?? null, {
+      sha256: sha256(model),
+      precision,
+      check,
+    }),
+  });
+  return { ...files, step: checkpoint.state.step, error, precision };
 }

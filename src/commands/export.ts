@@ -3,8 +3,10 @@ import type { PartBatch } from '../data/proxies/parts2whole/part-batch.js';
 import { partMatrices } from '../data/proxies/parts2whole/parts.js';
 import { INTENSITIES, type Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { sha256 } from '../data/store/arrays.js';
 import { averagingFactors, repeatVoxels } from '../data/store/block-mean.js';
 import { inferenceMetadata, inferenceModel, inputName } from '../inference/model.js';
+import type { PrecisionReport } from '../inference/precision.js';
 import { randomStream } from '../random.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { readRun, runHash } from '../runs/run.js';
@@ -19,9 +21,10 @@ import {
   weightsOf,
   writeExport,
 } from './export-files.js';
+import { finishModel, type PrecisionOptions, tileImages } from './export-precision.js';
 import { modelCard } from './model-card.js';
 
-export interface ExportOptions {
+export interface ExportOptions extends PrecisionOptions {
   readonly run: string;
   /** `best`, `last`, or the step of a kept checkpoint. */
   readonly checkpoint?: 'best' | 'last' | number;
@@ -37,8 +40,10 @@ export interface ExportOptions {
 
 export interface ExportSummary extends ExportFiles {
   readonly step: number;
-  /** Largest difference to the training network's features, relative to the largest feature. */
+  /** Largest difference of the float32 model's features to the training network's, relative to the largest feature. */
   readonly featureError: number;
+  /** What another precision costs and brings; null for float32. */
+  readonly precision: PrecisionReport | null;
 }
 
 /**
@@ -62,12 +67,18 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   const { step, best, dataHash } = checkpoint.state;
   const training = { steps: step, bestMse: best?.validationLoss ?? null, dataHash };
   const metadata = { ...inferenceMetadata(config, tile, training, license), run_sha256: run };
-  const model = inferenceModel(what, { config, average, inputType, metadata }, weightsOf(checkpoint));
-  const featureError = await compareFeatures(config, average, checkpoint, model, inputType);
-
-  const card = modelCard({ what, config, inputType, state: checkpoint.state, metadata, featureError });
+  const float32 = inferenceModel(what, { config, average, inputType, metadata }, weightsOf(checkpoint));
+  const featureError = await compareFeatures(config, average, checkpoint, float32, inputType);
+  const { model, precision } = await finishModel(
+    float32,
+    options,
+    (folder) => tileImages(folder, tile, config.normalise, inputType),
+    config.threads,
+  );
+  const facts = { what, config, inputType, state: checkpoint.state, metadata, featureError, precision };
+  const card = modelCard({ ...facts, sha256: sha256(model) });
   const files = writeExport(options.out, what, checkpoint, { model, card, metadata });
-  return { ...files, step: checkpoint.state.step, featureError };
+  return { ...files, step: checkpoint.state.step, featureError, precision };
 }
 
 /** Two images of noise, a little beyond the usual window, whose parts are the whole of them. */

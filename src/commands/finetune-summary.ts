@@ -1,4 +1,8 @@
 /** What the trials of a fine-tuning came to. */
+import { existsSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { UserError } from '../errors.js';
+import { writeFileAtomic } from '../files.js';
 import { formatScore, type Scores } from './score-samples.js';
 
 export interface TrialSummary {
@@ -9,6 +13,27 @@ export interface TrialSummary {
   readonly validationLoss: number;
   /** On the test samples, with the best checkpoint. */
   readonly test: Scores;
+}
+
+const scoresPath = (run: string) => join(run, 'scores.json');
+
+/** Keeps what a trial came to, in its folder. */
+export const writeTrial = (trial: TrialSummary): void =>
+  writeFileAtomic(scoresPath(trial.run), `${JSON.stringify({ ...trial, run: undefined }, null, 2)}\n`);
+
+/** What a trial came to; null for one that has not been tested yet. @throws UserError when the file is damaged */
+export function readTrial(run: string): TrialSummary | null {
+  if (!existsSync(scoresPath(run))) return null;
+  try {
+    return { run, ...(JSON.parse(readFileSync(scoresPath(run), 'utf8')) as Omit<TrialSummary, 'run'>) };
+  } catch (cause) {
+    throw new UserError('run', {
+      what: 'the scores of this trial are damaged',
+      where: scoresPath(run),
+      fix: 'delete the file and use --resume: the trial will be scored again',
+      cause,
+    });
+  }
 }
 
 export interface FinetuneSummary {

@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { mean, standardDeviation } from '../analysis/statistics.js';
 import {
@@ -43,7 +43,13 @@ import {
 } from '../train/target.js';
 import { type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
 import { formatLoad } from '../weights/load-weights.js';
-import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
+import {
+  type FinetuneSummary,
+  overTrials,
+  readTrial,
+  type TrialSummary,
+  writeTrial,
+} from './finetune-summary.js';
 import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
 
 export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reporting {
@@ -77,8 +83,6 @@ interface Study {
   readonly external: ExternalFeatures | null;
   readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
 }
-
-const scoresPath = (run: string) => join(run, 'scores.json');
 
 function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'> {
   const store = openSampleStore(options.data);
@@ -150,7 +154,8 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
   const { reporter = silent } = options;
   const { manifest } = store;
   const resuming = options.resume === true && existsSync(configPath(run));
-  if (resuming && existsSync(scoresPath(run))) return readTrial(run);
+  const tested = resuming ? readTrial(run) : null;
+  if (tested) return tested;
   return withRunLock(run, 'finetune', async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
     if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
@@ -240,22 +245,8 @@ async function finishTrial(
     validationLoss: best!.validationLoss,
     test: tested.scores,
   };
-  writeFileAtomic(scoresPath(run), `${JSON.stringify({ ...trial, run: undefined }, null, 2)}\n`);
+  writeTrial(trial);
   return trial;
-}
-
-function readTrial(run: string): TrialSummary {
-  try {
-    const trial = JSON.parse(readFileSync(scoresPath(run), 'utf8')) as Omit<TrialSummary, 'run'>;
-    return { run, ...trial };
-  } catch (cause) {
-    throw new UserError('run', {
-      what: 'the scores of this trial are damaged',
-      where: scoresPath(run),
-      fix: 'delete the file and use --resume: the trial will be scored again',
-      cause,
-    });
-  }
 }
 
 /**

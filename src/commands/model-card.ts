@@ -2,7 +2,9 @@ import type { Config } from '../config/pretraining.js';
 import { METHODS, type ProxyName } from '../data/proxies/names.js';
 import { INTENSITIES } from '../data/scan/normalise.js';
 import { inputName } from '../inference/model.js';
+import type { PrecisionReport } from '../inference/precision.js';
 import type { TrainState } from '../runs/checkpoint.js';
+import { checkedSection, limitsSection } from './card-sections.js';
 
 export interface ModelCardFacts {
   readonly what: 'encoder' | 'autoencoder';
@@ -10,7 +12,11 @@ export interface ModelCardFacts {
   readonly inputType: 'float32' | 'int16';
   readonly state: TrainState;
   readonly metadata: Readonly<Record<string, string>>;
+  /** Of the float32 model, to the training network's features. */
   readonly featureError: number;
+  readonly precision: PrecisionReport | null;
+  /** Of the model's file. */
+  readonly sha256: string;
 }
 
 /** What is said of the method's source. */
@@ -33,10 +39,13 @@ export function modelCard({
   state,
   metadata,
   featureError,
+  precision,
+  sha256,
 }: ModelCardFacts): string {
   const channels = config.network.width * 2 ** (config.network.levels + 1);
   const { unit } = INTENSITIES[config.normalise];
   const [x, y, z] = metadata.size_multiple!.split('x');
+  const check = `features within ${featureError.toExponential(1)} (relative) of the training network's`;
   const output =
     what === 'encoder'
       ? `| \`feature_map\` | float32 [N, ${channels}, D/${z}, H/${y}, W/${x}] | after the last ReLU |
@@ -59,18 +68,24 @@ Preprocessing is ${metadata.preprocessing}. BatchNorm is
 folded into the convolutions. It was trained on tiles of ${metadata.tile_size!.replaceAll('x', '×')} voxels (x×y×z) at the spacing of the scans: they are not resampled
 to a common one. If a size is not a multiple, the poolings cut off its end.
 
+## Training
+
 | training | |
 |---|---|
 | method | ${metadata.method} |
 | preset | ${config.preset} |
 | network | 3D U-Net, width ${config.network.width}, ${config.network.levels} poolings, ${config.network.upsampling} up-sampling, ${config.network.skip ? 'with' : 'no'} skip connections |
 ${givenOf(config)}
+| training data | ${state.samples} tiles; their scans are listed in the manifest of the tile store |
 | steps | ${state.step}, batch ${config.batch} |
 | best validation MSE | ${state.best ? `${state.best.validationLoss.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
 | data (SHA-256 of the manifest) | ${state.dataHash} |
 | seed | ${config.seed} |
 | licence of the weights | ${metadata.license} |
-| check at export | features within ${featureError.toExponential(1)} (relative) of the training network's |
+
+${checkedSection(`${what}.onnx`, { sha256, precision, check })}
+${limitsSection(false)}
+## Weights
 
 \`weights.safetensors\` holds the same network before folding. Its metadata entry \`models_genesis_names\` maps every
 tensor to its name in the PyTorch code of Models Genesis.

@@ -1,4 +1,3 @@
-import { existsSync, readFileSync } from 'node:fs';
 import { basename, join, resolve } from 'node:path';
 import { overlapMeasures } from '../analysis/overlap.js';
 import { rankScores, rocCurve } from '../analysis/ranking.js';
@@ -15,7 +14,7 @@ import { type FinetuneRunFacts, readFinetuneRun } from '../runs/run.js';
 import { readTable } from '../tables/read.js';
 import { numberIn, type Table } from '../tables/table.js';
 import { createPredictor, type Prediction, targetWorkload } from '../train/target.js';
-import type { TrialSummary } from './finetune-summary.js';
+import { readTrial, type TrialSummary } from './finetune-summary.js';
 import { sessionFacts } from './report.js';
 import { formatScore, type Scores } from './score-samples.js';
 
@@ -36,16 +35,16 @@ export interface TargetReportSummary {
 /** Test samples that are shown as pictures. */
 const SHOWN = 4;
 
-function readScores(run: string): Omit<TrialSummary, 'run'> {
-  const path = join(run, 'scores.json');
-  if (!existsSync(path))
-    throw new UserError('run', {
-      what: 'this trial has not been tested yet',
-      where: run,
-      expected: 'scores.json, which p2w finetune writes when it finishes',
-      fix: 'finish it: p2w finetune … --resume',
-    });
-  return JSON.parse(readFileSync(path, 'utf8')) as Omit<TrialSummary, 'run'>;
+/** @throws UserError for a trial that has not been tested */
+function testedTrial(run: string): TrialSummary {
+  const trial = readTrial(run);
+  if (trial) return trial;
+  throw new UserError('run', {
+    what: 'this trial has not been tested yet',
+    where: run,
+    expected: 'scores.json, which p2w finetune writes when it finishes',
+    fix: 'finish it: p2w finetune … --resume',
+  });
 }
 
 /** The ROC curve of a classifier of two classes. */
@@ -118,7 +117,7 @@ async function segmentedSamples(
 export async function makeTargetReport(options: TargetReportOptions): Promise<TargetReportSummary> {
   const facts = readFinetuneRun(options.run);
   const { config, format } = facts;
-  const { test, bestStep } = readScores(options.run);
+  const { test, bestStep } = testedTrial(options.run);
   const predictions = readTable(join(options.run, 'predictions.csv'));
   const records = readMetrics(join(options.run, 'metrics.jsonl'));
   const isClassifier = config.kind === 'classification';

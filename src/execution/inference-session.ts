@@ -9,19 +9,20 @@ import type { Engine, Session } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
 
 /**
- * A stored model for inputs of known sizes on one engine: in the fastest forms where it is one of ours and the engine has
- * more than the standard's operators, or as it is.
+ * A stored model for inputs of known sizes on one engine: in the fastest forms where it is one of ours, in float32, and the engine
+ * has more than the standard's operators, or as it is.
  * @param bytes the model, encoded
  * @param shapes of inputs, by name
  */
 export async function loadForSizes(
-  { graph, producer }: Model,
+  { graph, producer, metadata }: Model,
   bytes: Uint8Array,
   shapes: Readonly<Record<string, readonly number[]>>,
   engine: Engine,
   threads: number,
 ): Promise<Session> {
-  const blocked = producer.name === PRODUCER.name ? await blockedLayout(engine) : null;
+  const isOurs = producer.name === PRODUCER.name && (metadata.precision ?? 'float32') === 'float32';
+  const blocked = isOurs ? await blockedLayout(engine) : null;
   if (!blocked) return engine.load(bytes, { threads });
   // In chunks of one pair of slices, which need no copies of their neighbours.
   const lowering = { choose: fastForms, blocked: { ...blocked, chunk: 1 } };

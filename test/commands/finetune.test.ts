@@ -13,6 +13,7 @@ import { formatPrepareSamples, prepareSamples } from '../../src/commands/prepare
 import { pretrain } from '../../src/commands/pretrain.js';
 import { makeTargetReport } from '../../src/commands/report-target.js';
 import { rowsToCsv, scorePredictions } from '../../src/commands/score-samples.js';
+import { verify } from '../../src/commands/verify.js';
 import { fromSettings } from '../../src/config/settings.js';
 import type { SampleEntry } from '../../src/data/samples/manifest.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
@@ -252,6 +253,25 @@ describe('finetune', () => {
     const segmenter = await exportTarget(options);
     expect(segmenter.model).toMatch(/segmenter\.onnx$/);
     expect(segmenter.error).toBeLessThan(1e-4);
+    expect(segmenter.precision).toBeNull();
+    expect(readFileSync(segmenter.card, 'utf8')).toContain('| test samples | |');
+  });
+
+  test.each(['float16', 'int8'] as const)('a segmenter in %s finds the same masks', async (precision) => {
+    const {
+      error,
+      precision: report,
+      model,
+    } = await exportTarget({
+      ...{ run: at('segment/trial-01'), out: at(`segmenter-${precision}`), precision, data: at('masked') },
+    });
+    expect(error).toBeLessThan(1e-4);
+    expect(report!.error).toBeLessThan(precision === 'float16' ? 0.01 : 0.1);
+    expect(report!.changedDecisions).toBeLessThan(0.01);
+    expect(await verify(model)).toMatchObject({ ok: true });
+    await expect(
+      exportTarget({ run: at('segment/trial-01'), out: at('x'), precision, data: at('two-channels') }),
+    ).rejects.toThrow();
   });
 
   test('its reports show curves, the ROC curve, or segmentations', async () => {

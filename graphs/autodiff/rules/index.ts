@@ -7,6 +7,7 @@ import { shapeRules } from './shape.js';
 import { spatialRules } from './spatial.js';
 
 const update = noGradient('it is for what comes after the backward pass');
+const stored = noGradient('networks are quantised after training');
 const layout = noGradient('layouts are chosen after the backward pass is built');
 
 /** The gradient of every operator, or why there is none. A missing operator does not compile. */
@@ -20,6 +21,8 @@ export const rules: Rules<OperatorName> = {
   ReorderOutput: layout,
   BlockedConv: layout,
   BlockedMaxPool: layout,
+  QuantizeLinear: stored,
+  DequantizeLinear: stored,
   InPlaceAccumulatorV2: update,
   InplaceClipGradNorm: update,
   AdamWOptimizer: update,

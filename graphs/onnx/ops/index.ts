@@ -4,6 +4,7 @@ import { elementwise } from './elementwise.js';
 import { highLevel } from './high-level.js';
 import { linear } from './linear.js';
 import { onDevice } from './on-device.js';
+import { quantisation } from './quantise.js';
 import { reductions } from './reduce.js';
 import { shaping } from './shape.js';
 import { spatial } from './spatial.js';
@@ -15,6 +16,7 @@ const standard = {
   ...linear,
   ...spatial,
   ...control,
+  ...quantisation,
 };
 
 /** Every operator that a graph may be built from, by its ONNX name. */

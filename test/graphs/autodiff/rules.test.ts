@@ -67,8 +67,8 @@ test('every operator without a gradient says why', () => {
   const without = Object.entries(rules).filter(([, rule]) => typeof rule !== 'function');
   expect(without.map(([name]) => name).sort()).toEqual(
     (
-      'AdamWOptimizer And BatchNormGrad BlockedConv BlockedMaxPool ChannelAffine ConvInputGrad ConvRelu ConvWeightGrad Equal FusedMatMul Gather Greater ' +
-      'If InPlaceAccumulatorV2 InplaceClipGradNorm Less Loop MaxPoolGrad Not ReorderInput ReorderOutput SGDOptimizerV2 ScatterElements Sign UpsampleConvInputGrad UpsampleConvWeightGrad'
+      'AdamWOptimizer And BatchNormGrad BlockedConv BlockedMaxPool ChannelAffine ConvInputGrad ConvRelu ConvWeightGrad DequantizeLinear Equal FusedMatMul Gather Greater ' +
+      'If InPlaceAccumulatorV2 InplaceClipGradNorm Less Loop MaxPoolGrad Not QuantizeLinear ReorderInput ReorderOutput SGDOptimizerV2 ScatterElements Sign UpsampleConvInputGrad UpsampleConvWeightGrad'
     ).split(' '),
   );
 });

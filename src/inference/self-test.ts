@@ -1,0 +1,136 @@
+/**
+ * A self-test that a model carries: a small input, and what the model made of it where it was exported. As JSON in the
+ * model's metadata, for any runtime and language; tensors are base64 of little-endian values.
+ */
+import * as z from 'zod';
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import { type Model, sizeOf } from '../../graphs/onnx/types.js';
+import { UserError } from '../errors.js';
+import { randomStream } from '../random.js';
+import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
+import { type Precision, relativeRms } from './precision.js';
+
+/** Key of the metadata. */
+export const SELF_TEST = 'self_test';
+
+/** What the results of other machines may differ by, as a relative RMS; integers saturate on older processors. */
+const TOLERANCE: Readonly<Record<Precision, number>> = { float32: 1e-3, float16: 0.01, int8: 0.05 };
+
+/** So many values has an input at most whose sizes are twice the least possible ones. */
+const INPUT_VALUES = 2 ** 15;
+
+const tensorSchema = z.strictObject({
+  type: z.enum(['float32', 'int16']),
+  shape: z.array(z.int().positive()).min(1).max(5),
+  data: z.base64(),
+});
+const selfTestSchema = z.strictObject({
+  input: tensorSchema.extend({ name: z.string().min(1) }),
+  outputs: z.record(z.string(), tensorSchema),
+  tolerance: z.number().positive(),
+});
+type StoredTensor = z.infer<typeof tensorSchema>;
+
+const encodeTensor = ({ type, shape, data }: EngineTensor): StoredTensor => ({
+  type: type as StoredTensor['type'],
+  shape: [...shape],
+  data: Buffer.from(data.buffer, data.byteOffset, data.byteLength).toString('base64'),
+});
+
+/** @throws UserError when the bytes do not fill the shape */
+function decodeTensor({ type, shape, data }: StoredTensor, where: string): EngineTensor {
+  const bytes = new Uint8Array(Buffer.from(data, 'base64'));
+  const Values = type === 'int16' ? Int16Array : Float32Array;
+  if (bytes.length !== sizeOf(shape) * Values.BYTES_PER_ELEMENT)
+    throw new UserError('input', {
+      what: 'the self-test of the model is damaged',
+      where,
+      got: `${bytes.length} bytes for [${shape.join(', ')}] of ${type}`,
+    });
+  return { type, shape, data: new Values(bytes.buffer) };
+}
+
+/** Sizes of a small image that the model can take: the named ones are multiples of those in the metadata, x×y×z. */
+function testShape({ graph, metadata }: Model): number[] {
+  const { shape } = graph.inputs[0]!;
+  const multiples = (metadata.size_multiple ?? '1x1x1').split('x').map(Number).toReversed();
+  const sized = (times: number) =>
+    shape.map((size, i) => {
+      if (typeof size === 'number') return size;
+      const axis = i - (shape.length - 3);
+      return axis < 0 ? 1 : times * multiples[axis]!;
+    });
+  return sizeOf(sized(2)) <= INPUT_VALUES ? sized(2) : sized(1);
+}
+
+/** Noise over the model's window, in steps that float32 and int16 both hold. */
+function testInput(model: Model): EngineTensor {
+  const { type } = model.graph.inputs[0]!;
+  const { low, high } = JSON.parse(model.metadata.window ?? '{"low":0,"high":1}') as {
+    low: number;
+    high: number;
+  };
+  const random = randomStream(0, 'self-test');
+  const shape = testShape(model);
+  const values = Array.from({ length: sizeOf(shape) }, () => random.between(low, high));
+  return type === 'int16'
+    ? { type, shape, data: Int16Array.from(values) }
+    : { type: 'float32', shape, data: Float32Array.from(values) };
+}
+
+/** A model with a self-test in its metadata. @throws UserError when it cannot be run */
+export async function withSelfTest(model: Model, engine: Engine): Promise<Model> {
+  const session = await engine.load(encodeModel(model), { threads: 1 });
+  try {
+    const input = testInput(model);
+    const { name } = model.graph.inputs[0]!;
+    const outputs = await session.run({ [name]: input });
+    const test: z.infer<typeof selfTestSchema> = {
+      input: { name, ...encodeTensor(input) },
+      outputs: Object.fromEntries(Object.entries(outputs).map(([output, t]) => [output, encodeTensor(t)])),
+      tolerance: TOLERANCE[(model.metadata.precision ?? 'float32') as Precision],
+    };
+    return { ...model, metadata: { ...model.metadata, [SELF_TEST]: JSON.stringify(test) } };
+  } finally {
+    await session.release();
+  }
+}
+
+export interface SelfTestResult {
+  /** Relative RMS difference of each output to that at export. */
+  readonly errors: Readonly<Record<string, number>>;
+  readonly tolerance: number;
+}
+
+/**
+ * Runs the self-test of a model on an engine.
+ * @returns null for a model without one
+ * @throws UserError when it is damaged, or the engine cannot run the model
+ */
+export async function runSelfTest(
+  model: Model,
+  bytes: Uint8Array,
+  engine: Engine,
+  where: string,
+): Promise<SelfTestResult | null> {
+  const text = model.metadata[SELF_TEST];
+  if (text === undefined) return null;
+  let test: z.infer<typeof selfTestSchema>;
+  try {
+    test = selfTestSchema.parse(JSON.parse(text));
+  } catch (cause) {
+    throw new UserError('input', { what: 'the self-test of the model is damaged', where, cause });
+  }
+  const session = await engine.load(bytes, { threads: 1 });
+  try {
+    const got: Tensors = await session.run({ [test.input.name]: decodeTensor(test.input, where) });
+    const errors = Object.entries(test.outputs).map(([name, stored]): [string, number] => {
+      const expected = decodeTensor(stored, where).data as Float32Array;
+      const found = got[name]?.data as Float32Array | undefined;
+      return [name, found ? relativeRms(expected, found) : Number.POSITIVE_INFINITY];
+    });
+    return { errors: Object.fromEntries(errors), tolerance: test.tolerance };
+  } finally {
+    await session.release();
+  }
+}
