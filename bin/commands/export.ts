@@ -35,6 +35,7 @@ export default command({
       describe:
         'largest relative RMS difference to the outputs of float32; default 0.01 for float16, 0.1 for int8',
     },
+    triton: { string: true, describe: 'folder of a Triton model repository: the model goes there as well' },
     license: { string: true, describe: 'licence of the weights, for the metadata and the model card' },
     out: { string: true, demandOption: true, describe: 'output folder' },
     overwrite: { boolean: true, default: false, describe: 'replace the export of another run in --out' },
@@ -54,6 +55,7 @@ export default command({
       precision: args.precision,
       ...(args.data ? { data: args.data } : {}),
       ...(args['max-error'] === undefined ? {} : { maxError: args['max-error'] }),
+      ...(args.triton ? { triton: args.triton } : {}),
       ...(args.license ? { license: args.license } : {}),
     };
     if (isFinetuneRun(args.run)) {
@@ -61,6 +63,7 @@ export default command({
       const text = [
         `wrote ${target.model}, ${target.weights} and ${target.card} from step ${target.step}`,
         `checked: probabilities within ${target.error.toExponential(1)} (relative) of the training network's`,
+        ...(target.triton ? [`Triton: ${target.triton}`] : []),
         ...(target.precision ? [formatPrecision(target.precision)] : []),
       ].join('\n');
       return { text, json: target };
@@ -70,6 +73,7 @@ export default command({
       `wrote ${summary.model}, ${summary.weights} and ${summary.card} from step ${summary.step}`,
       ...(summary.step === 0 ? ['this is the untrained network: no validation has improved on it yet'] : []),
       `checked: features within ${summary.featureError.toExponential(1)} (relative) of the training network's`,
+      ...(summary.triton ? [`Triton: ${summary.triton}`] : []),
       ...(summary.precision ? [formatPrecision(summary.precision)] : []),
     ].join('\n');
     return { text, json: summary };

@@ -5,6 +5,7 @@ import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
 import { genesisName } from '../weights/genesis-names.js';
 import { readSafetensorsHeader, writeSafetensors } from '../weights/safetensors-file.js';
+import { writeTriton } from './triton.js';
 
 /** What the outputs of an exported model and of the training network may differ by, relatively. */
 export const TOLERANCE = 1e-4;
@@ -13,6 +14,8 @@ export interface ExportFiles {
   readonly model: string;
   readonly weights: string;
   readonly card: string;
+  /** Its folder in a Triton model repository; null where none was asked for. */
+  readonly triton: string | null;
 }
 
 /** The tensors of the network in a checkpoint, without the optimiser's state. */
@@ -77,6 +80,14 @@ export function refuseOverwriting(out: string, run: string): void {
   });
 }
 
+export interface ExportContent {
+  readonly model: Uint8Array;
+  readonly card: string;
+  readonly metadata: Readonly<Record<string, string>>;
+  /** A Triton model repository to write it into as well. */
+  readonly triton: string | undefined;
+}
+
 /**
  * Writes `<name>.onnx`, `weights.safetensors` (not folded, with the names that Models Genesis' PyTorch code uses in its
  * metadata) and `model-card.md`, the model last.
@@ -85,7 +96,7 @@ export function writeExport(
   out: string,
   name: string,
   checkpoint: Checkpoint,
-  { model, card, metadata }: { model: Uint8Array; card: string; metadata: Readonly<Record<string, string>> },
+  { model, card, metadata, triton }: ExportContent,
 ): ExportFiles {
   makeFolder(out);
   const paths = {
@@ -104,5 +115,5 @@ export function writeExport(
   );
   writeFileAtomic(paths.card, card);
   writeFileAtomic(paths.model, model);
-  return paths;
+  return { ...paths, triton: triton === undefined ? null : writeTriton(triton, name, model) };
 }

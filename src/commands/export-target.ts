@@ -250,6 +250,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const files = writeExport(options.out, modelName(config), checkpoint, {
     model,
     metadata,
+    triton: options.triton,
     card: card(config, { ...format, type: inputType }, metadata, readTrial(options.run)?.test ?? null, {
       sha256: sha256(model),
       precision,

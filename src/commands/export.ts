@@ -36,6 +36,8 @@ export interface ExportOptions extends PrecisionOptions {
   readonly overwrite?: boolean;
   /** Licence of the weights, for metadata and model card. */
   readonly license?: string;
+  /** Folder of a Triton model repository, into which the model is written as well. */
+  readonly triton?: string;
 }
 
 export interface ExportSummary extends ExportFiles {
@@ -77,7 +79,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   );
   const facts = { what, config, inputType, state: checkpoint.state, metadata, featureError, precision };
   const card = modelCard({ ...facts, sha256: sha256(model) });
-  const files = writeExport(options.out, what, checkpoint, { model, card, metadata });
+  const files = writeExport(options.out, what, checkpoint, { model, card, metadata, triton: options.triton });
   return { ...files, step: checkpoint.state.step, featureError, precision };
 }
 
