@@ -4,7 +4,17 @@ import { fromSystemError, UserError } from '../../errors.js';
 import { isFolder, isPresentFolder } from '../../files.js';
 
 /** The endings of the files that {@link readVolume} reads. */
-export const SCAN_EXTENSIONS = ['.mhd', '.mha', '.nii', '.nii.gz', '.hdr', '.img', '.npy'] as const;
+export const SCAN_EXTENSIONS = [
+  '.mhd',
+  '.mha',
+  '.nii',
+  '.nii.gz',
+  '.hdr',
+  '.img',
+  '.nrrd',
+  '.nhdr',
+  '.npy',
+] as const;
 
 export type ScanExtension = (typeof SCAN_EXTENSIONS)[number];
 

@@ -1,8 +1,8 @@
-import { checkHolds, readBlock } from './file.js';
 import { notAScan, type ScanExtension, scanExtension } from './find.js';
 import { openMetaImage } from './metaimage.js';
 import { openNifti } from './nifti.js';
 import { inCOrder, openNpy } from './npy.js';
+import { openNrrd } from './nrrd.js';
 import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
 import type { Volume } from './volume.js';
 import { VoxelBuilder } from './voxel-builder.js';
@@ -18,6 +18,8 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
   '.nii.gz': openNifti,
   '.hdr': openNifti,
   '.img': openNifti,
+  '.nrrd': openNrrd,
+  '.nhdr': openNrrd,
   '.npy': openNpy,
 };
 
@@ -33,10 +35,10 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
 export async function readVolume(path: string): Promise<Volume> {
   const scan = await openScan(path);
   const bytes = voxelBytes(scan) / scan.blocks.length;
-  for (const block of scan.blocks) await checkHolds(block, bytes);
+  for (const block of scan.blocks) await block.check(bytes);
   const builder = new VoxelBuilder(scan.blocks[0]!.path, scan);
   for (const block of scan.blocks) {
-    for await (const piece of readBlock(block, bytes)) builder.write(piece);
+    for await (const piece of block.read(bytes)) builder.write(piece);
   }
   const volume = builder.finish();
   if (!scan.fortranOrder) return volume;

@@ -5,7 +5,7 @@ import type { Grid, XYZ } from './volume.js';
 
 /** What the header of a scan file says. */
 export interface ScanHeader {
-  /** Name of the format, for people: `MetaImage`, `NIfTI-1`, `NIfTI-2`, `NumPy`. */
+  /** Name of the format, for people: `MetaImage`, `NIfTI-1`, `NIfTI-2`, `NRRD`, `NumPy`. */
   readonly format: string;
   readonly elementType: ElementType;
   readonly grid: Grid;
@@ -21,13 +21,14 @@ export interface StoredValues extends ScanHeader {
   readonly intercept: number;
 }
 
-/** Where voxels lie in a file. */
+/** Voxels that lie in one file, and how to get them out of it. */
 export interface Block {
+  /** The file, for messages. */
   readonly path: string;
-  /** Byte of the file at which the block, or its compressed stream, begins. */
-  readonly start: number;
-  /** Set when the stream is zlib or gzip: how many inflated bytes come before the block. */
-  readonly inflatedSkip?: number;
+  /** @throws UserError when the file cannot hold as many bytes of voxels, whatever its header says: before any of them is read */
+  check(bytes: number): Promise<void>;
+  /** As many bytes of voxels, piece by piece. @throws UserError when the file is too short or broken */
+  read(bytes: number): AsyncIterable<Uint8Array>;
 }
 
 /** A scan on disk, in one or many files: its header, and where its voxels lie. Every format yields this. */
@@ -92,6 +93,27 @@ export function checkedGrid(path: string, grid: Grid): Grid {
   }
   // No −0, which would be printed as "-0".
   return { size, spacing, origin: firstThree(origin.map((mm) => mm + 0)), direction };
+}
+
+/** Directions are often written with few digits. */
+const ORTHONORMAL_TOLERANCE = 5e-3;
+
+/**
+ * @param axes the directions of the voxels' axes, of length 1
+ * @param field of the header that they are from
+ * @throws UserError when axes are scaled or sheared: other programs keep that, a grid cannot
+ */
+export function checkOrthonormal(path: string, field: string, axes: readonly XYZ[]): void {
+  const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+  const off = axes.flatMap((a, i) =>
+    axes.slice(i).map((b, j) => (j === 0 ? Math.sqrt(dot(a, a)) - 1 : dot(a, b))),
+  );
+  if (off.every((value) => Math.abs(value) <= ORTHONORMAL_TOLERANCE)) return;
+  throw unreadable(path, `${field} scales or shears the scan`, {
+    got: axes.map((axis) => axis.join(' ')).join(', '),
+    expected: 'three orthogonal axes of length 1',
+    fix: 'put the scale into the voxel spacing, or resample the scan onto a rectangular grid',
+  });
 }
 
 /** Three numbers out of a longer list. */
