@@ -1,3 +1,4 @@
+import { openDicom } from './dicom/open.js';
 import { notAScan, type ScanExtension, scanExtension } from './find.js';
 import { openMetaImage } from './metaimage.js';
 import { openNifti } from './nifti.js';
@@ -24,9 +25,10 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
 };
 
 /**
- * Reads a scan of any supported format, chosen by the extension.
+ * Reads a scan of any supported format, chosen by the extension; any other file is DICOM by its content, and stands
+ * for the series that it is of, as does a folder with one series.
  * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers,
- *   `beyondInt16` those whose HU do not fit int16
+ *   `beyondInt16` those whose HU do not fit int16, and `resampled` says how a tilted gantry or uneven spacing was mended
  * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
  *   of kind `disk` when it cannot be read
  * @example
@@ -38,9 +40,10 @@ export async function readVolume(path: string): Promise<Volume> {
   for (const block of scan.blocks) await block.check(bytes);
   const builder = new VoxelBuilder(scan.blocks[0]!.path, scan);
   for (const block of scan.blocks) {
-    for await (const piece of block.read(bytes)) builder.write(piece);
+    for await (const piece of block.read(bytes)) builder.write(piece, block.rescale);
   }
   const volume = builder.finish();
+  if (scan.resampled) return { ...scan.resampled.apply(volume), resampled: scan.resampled.what };
   if (!scan.fortranOrder) return volume;
   const [x, y, z] = volume.size;
   return { ...volume, voxels: inCOrder(volume.voxels, [z, y, x]) };
@@ -56,12 +59,14 @@ export const scanFiles = async (path: string): Promise<readonly string[]> => (aw
  * const { format, grid } = await readScanHeader('scan.nii.gz');
  */
 export async function readScanHeader(path: string): Promise<ScanHeader> {
-  const { format, elementType, grid, fields } = await openScan(path);
-  return { format, elementType, grid, fields };
+  const { format, elementType, grid, fields, resampled } = await openScan(path);
+  return { format, elementType, grid: resampled?.grid ?? grid, fields };
 }
 
 async function openScan(path: string): Promise<StoredScan> {
   const extension = scanExtension(path);
-  if (!extension) throw notAScan(path);
-  return OPENERS[extension](path);
+  if (extension) return OPENERS[extension](path);
+  const scan = await openDicom(path);
+  if (!scan) throw notAScan(path);
+  return scan;
 }

@@ -1,11 +1,11 @@
 import { type ElementType, elementBytes } from './elements.js';
 import { nearestOrthonormal } from './geometry.js';
 import { unreadable } from './unreadable.js';
-import type { Grid, XYZ } from './volume.js';
+import type { Grid, Volume, XYZ } from './volume.js';
 
 /** What the header of a scan file says. */
 export interface ScanHeader {
-  /** Name of the format, for people: `MetaImage`, `NIfTI-1`, `NIfTI-2`, `NRRD`, `NumPy`. */
+  /** Name of the format, for people: `MetaImage`, `NIfTI-1`, `NIfTI-2`, `NRRD`, `NumPy`, `DICOM`. */
   readonly format: string;
   readonly elementType: ElementType;
   readonly grid: Grid;
@@ -13,22 +13,35 @@ export interface ScanHeader {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** A header that says how voxels are to be read. */
-export interface StoredValues extends ScanHeader {
-  readonly littleEndian: boolean;
-  /** HU = element · slope + intercept. */
+/** HU = element · slope + intercept. */
+export interface Rescale {
   readonly slope: number;
   readonly intercept: number;
+}
+
+/** A header that says how voxels are to be read. */
+export interface StoredValues extends ScanHeader, Rescale {
+  readonly littleEndian: boolean;
 }
 
 /** Voxels that lie in one file, and how to get them out of it. */
 export interface Block {
   /** The file, for messages. */
   readonly path: string;
+  /** Of its values, where they have one of their own. */
+  readonly rescale?: Rescale;
   /** @throws UserError when the file cannot hold as many bytes of voxels, whatever its header says: before any of them is read */
   check(bytes: number): Promise<void>;
   /** As many bytes of voxels, piece by piece. @throws UserError when the file is too short or broken */
   read(bytes: number): AsyncIterable<Uint8Array>;
+}
+
+export interface Resampled {
+  /** What is done and why, for people. */
+  readonly what: string;
+  /** The grid of the result. */
+  readonly grid: Grid;
+  apply(stored: Volume): Volume;
 }
 
 /** A scan on disk, in one or many files: its header, and where its voxels lie. Every format yields this. */
@@ -39,6 +52,8 @@ export interface StoredScan extends StoredValues {
   readonly blocks: readonly Block[];
   /** Set when z is the fastest axis of the stored voxels and x the slowest. */
   readonly fortranOrder?: true;
+  /** Set when the stored voxels are on no upright grid of even spacing, and are brought onto one. */
+  readonly resampled?: Resampled;
 }
 
 /** More would not fit one typed array of float32 in every supported runtime; a large CT has a tenth of it. */
