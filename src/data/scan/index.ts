@@ -1,4 +1,7 @@
+import { isFolder } from '../../files.js';
+import { openDicomFile } from './dicom/file.js';
 import { openDicom } from './dicom/open.js';
+import { parseScanPath } from './dicom/scan-path.js';
 import { notAScan, type ScanExtension, scanExtension } from './find.js';
 import { openMetaImage } from './metaimage.js';
 import { openNifti } from './nifti.js';
@@ -8,7 +11,7 @@ import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
 import type { Volume } from './volume.js';
 import { VoxelBuilder } from './voxel-builder.js';
 
-export { findScans, SCAN_EXTENSIONS } from './find.js';
+export { type FindOptions, findScans, SCAN_EXTENSIONS } from './find.js';
 export type { ScanHeader } from './scan.js';
 
 /** One row a format: a new one needs a function that finds out where and how its voxels are stored. */
@@ -49,6 +52,13 @@ export async function readVolume(path: string): Promise<Volume> {
   return { ...volume, voxels: inCOrder(volume.voxels, [z, y, x]) };
 }
 
+/** Whether a path is a scan, by its ending, by how it names a series, or as DICOM. @throws UserError when it cannot be read */
+export const isScan = async (path: string): Promise<boolean> =>
+  scanExtension(path) !== undefined ||
+  parseScanPath(path) !== null ||
+  isFolder(path) ||
+  (await openDicomFile(path)) !== null;
+
 /** All files that a scan is read from, the one that it goes by first. @throws UserError as {@link readVolume} */
 export const scanFiles = async (path: string): Promise<readonly string[]> => (await openScan(path)).files;
 
@@ -67,6 +77,6 @@ async function openScan(path: string): Promise<StoredScan> {
   const extension = scanExtension(path);
   if (extension) return OPENERS[extension](path);
   const scan = await openDicom(path);
-  if (!scan) throw notAScan(path);
+  if (!scan) throw await notAScan(path);
   return scan;
 }

@@ -4,8 +4,9 @@ import { basename, dirname } from 'node:path';
 import { isPresentFolder } from '../../../files.js';
 import { filesBelow, filesIn } from '../walk.js';
 import { openDicomFile } from './file.js';
-import { type Instance, instanceOf } from './instance.js';
-import { sortSlices } from './sort.js';
+import { type Instance, instanceOf, type Slice } from './instance.js';
+import { scanPath } from './scan-path.js';
+import { type Sorted, sortSlices } from './sort.js';
 import type { Misfit, Stack } from './stack.js';
 
 export interface DicomScan {
@@ -79,9 +80,10 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
     folder ? undefined : scope,
   );
   const byPath = new Map(members.map((instance) => [instance.path, instance]));
-  const whole = stacks.filter(({ members }) => members.length > 1 || members[0]!.path === scope);
+  const isScan = (stack: Sorted) => slicesOf(stack).length > 1 || slicesOf(stack)[0]!.path === scope;
+  const whole = stacks.filter(isScan);
   const images = whole.map(({ members, ...stack }, i): DicomScan => {
-    const paths = [...new Set(('slices' in stack ? stack.slices : members).map(({ path }) => path))];
+    const paths = [...new Set(slicesOf({ ...stack, members }).map(({ path }) => path))];
     return {
       name: nameOf(uid) + (whole.length > 1 ? `-${i + 1}` : ''),
       ...{ seriesUid: uid, modality, stack, files: paths.map((path) => byPath.get(path)!) },
@@ -96,11 +98,16 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
   const single = stacks.length - whole.length;
   const others = members.flatMap(({ content }) => (content.kind === 'other' ? [content.what] : []));
   const passed = [...others, ...new Array<string>(single).fill('a single image')];
+  const reasons = [...new Set(passed)].map((what) => {
+    const count = passed.filter((other) => other === what).length;
+    return what + (count > 1 ? ` (${count} files)` : '');
+  });
   return {
     scans: [...images, ...segmentations],
-    passedOver: [...new Set(passed)].map((what) => {
-      const count = passed.filter((other) => other === what).length;
-      return `${scope}#${nameOf(uid)}: passed over: ${what}${count > 1 ? ` (${count} files)` : ''}`;
-    }),
+    passedOver:
+      reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : [],
   };
 }
+
+/** The slices of a stack; of slices that make none, all. */
+const slicesOf = (sorted: Sorted): readonly Slice[] => ('slices' in sorted ? sorted.slices : sorted.members);

@@ -2,7 +2,15 @@
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { constants, inflateRawSync } from 'node:zlib';
 import { fromSystemError } from '../../../errors.js';
-import { Dataset, NeedsMoreBytes, NotElements, readElement, type Tag, UNDEFINED_LENGTH } from './dataset.js';
+import {
+  Dataset,
+  type Encoding,
+  NeedsMoreBytes,
+  NotElements,
+  readElement,
+  type Tag,
+  UNDEFINED_LENGTH,
+} from './dataset.js';
 import { guessSyntax, type Syntax, syntaxOf } from './syntax.js';
 
 export interface DicomFile {
@@ -12,7 +20,7 @@ export interface DicomFile {
   /** Without those for pixels and what follows. */
   readonly dataset: Dataset;
   readonly syntaxUid: string;
-  /** Undefined when it is not supported: then only the file's own header is known. */
+  /** Undefined when it is not supported. */
   readonly syntax: Syntax | undefined;
   /** Where the value of the pixel data lies in the file, or in what it inflates to; null without any. */
   readonly pixels: {
@@ -80,24 +88,13 @@ function parseStart(bytes: Buffer, whole: boolean): Parsed | 'more' | 'not DICOM
   try {
     const meta = marked || bare ? readMeta(bytes, marked ? 132 : 0) : { uid: '', end: 0 };
     const syntax = meta.uid === '' ? guessSyntax(bytes, meta.end) : syntaxOf(meta.uid);
-    if (!syntax) {
-      if (!marked && meta.uid === '') return 'not DICOM';
-      const dataset = new Dataset(bytes, META);
-      return {
-        dataset,
-        syntaxUid: meta.uid,
-        syntax: undefined,
-        bodyStart: meta.end,
-        pixels: null,
-        flaw: null,
-      };
-    }
-    const [body, start] = syntax.deflated ? [inflateStart(bytes.subarray(meta.end)), 0] : [bytes, meta.end];
+    if (!syntax && meta.uid === '' && !marked) return 'not DICOM';
+    // All that are not known have explicit elements; it is pixels that they write in their own ways.
+    const encoding = syntax ?? META;
+    const [body, start] = syntax?.deflated ? [inflateStart(bytes.subarray(meta.end)), 0] : [bytes, meta.end];
     const parsed = {
-      ...parseBody(body, start, syntax, whole),
-      syntaxUid: meta.uid,
-      syntax,
-      bodyStart: meta.end,
+      ...parseBody(body, start, encoding, whole),
+      ...{ syntaxUid: meta.uid, syntax, bodyStart: meta.end },
     };
     if (parsed.flaw === 'more') return 'more';
     const recognised = marked || bare || parsed.dataset.has(0x00080016) || parsed.dataset.has(0x00080060);
@@ -128,8 +125,8 @@ function readMeta(bytes: Buffer, start: number): { uid: string; end: number } {
   return { uid: meta.text(TRANSFER_SYNTAX_UID), end };
 }
 
-function parseBody(bytes: Buffer, start: number, syntax: Syntax, whole: boolean) {
-  const dataset = new Dataset(bytes, syntax);
+function parseBody(bytes: Buffer, start: number, encoding: Encoding, whole: boolean) {
+  const dataset = new Dataset(bytes, encoding);
   try {
     const last = dataset.parse(start, bytes.length, isPixelData);
     if (!last && !whole) return { dataset, pixels: null, flaw: 'more' };

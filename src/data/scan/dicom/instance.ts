@@ -114,12 +114,12 @@ const referencedSeries = (dataset: Dataset): string => dataset.item(0x00081115)?
 
 /** What a file is that holds no slice of a scan; null for one that does. */
 function otherThanScan({ dataset, syntax, syntaxUid, pixels, flaw }: DicomFile): string | null {
-  if (!syntax) return `a file in the transfer syntax ${syntaxUid.slice(0, 64)}, which is not supported`;
   const other = classOf(dataset);
   if (other) return other;
   if (dataset.texts(0x00080008).some((word) => /^(LOCALIZER|SCOUT)/i.test(word))) return 'a localiser';
   if (flaw !== null) return `a broken file: ${flaw}`;
   if (!pixels) return 'an object without an image';
+  if (!syntax) return `an image in the transfer syntax ${syntaxUid.slice(0, 64)}, which is not supported`;
   if ((dataset.number(0x00280002) ?? 1) !== 1 || /PALETTE/.test(dataset.text(0x00280004)))
     return 'a colour image';
   return null;

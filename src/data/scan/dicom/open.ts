@@ -1,6 +1,6 @@
 /** DICOM series and segmentations as scans. */
 import { statSync } from 'node:fs';
-import { UserError } from '../../../errors.js';
+import { abridged, UserError } from '../../../errors.js';
 import { isPresentFolder } from '../../../files.js';
 import type { NumberArray } from '../elements.js';
 import { type Block, checkedGrid, type StoredScan } from '../scan.js';
@@ -10,7 +10,7 @@ import { FILL_HU } from '../voxel-builder.js';
 import { type Catalogue, type DicomScan, NAME_DIGITS, readCatalogue } from './catalogue.js';
 import { openDicomFile } from './file.js';
 import { checkFrame, readFrame } from './frame.js';
-import type { Slice } from './instance.js';
+import { instanceOf, type Slice } from './instance.js';
 import { commonType, type PixelType, pixelTypeOf, pixelValues } from './pixels.js';
 import { straighten, straightGrid } from './resample.js';
 import { parseScanPath, scanPath } from './scan-path.js';
@@ -51,7 +51,7 @@ export async function openDicom(path: string): Promise<StoredScan | null> {
   const found = wanted(catalogue);
   const images = found.filter(({ stack }) => stack !== null);
   const [scan, ...others] = images.length > 0 && !named && !file ? images : found;
-  if (!scan) throw noScan(path, catalogue);
+  if (!scan) throw noScan(path, file ? [(await otherThanScan(scope)) ?? 'no images'] : catalogue.passedOver);
   if (others.length > 0) throw several(path, found);
   if (scan.stack === null) return openSegmentation(path, scan, referenceOf(scan, catalogue));
   if ('misfit' in scan.stack) throw new UserError('input', { ...scan.stack.misfit, where: path });
@@ -72,10 +72,17 @@ function isUnchanged({ files }: DicomScan): boolean {
   });
 }
 
-function noScan(path: string, { passedOver }: Catalogue): UserError {
-  const reasons = passedOver.map((line) => line.replace(/^.*?: passed over: /, ''));
+/** What a file is that is no part of a scan; null for one that is, or that is no DICOM. */
+export async function otherThanScan(path: string): Promise<string | null> {
+  const file = await openDicomFile(path);
+  const content = file && instanceOf(file).content;
+  return content?.kind === 'other' ? content.what : null;
+}
+
+function noScan(path: string, lines: readonly string[]): UserError {
+  const reasons = lines.map((line) => line.replace(/^.*?: passed over: /, ''));
   return unreadable(path, 'there is no DICOM scan here', {
-    got: reasons.length > 0 ? reasons.join(', ') : 'no images',
+    got: reasons.length > 0 ? abridged(reasons) : 'no images',
     expected: 'slices of a CT or another scan, with their positions in the patient',
     ...(reasons.includes('an RTSTRUCT') && {
       fix: 'convert the contours to a mask first, for example with `plastimatch convert` or dcmrtstruct2nii',
