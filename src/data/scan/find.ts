@@ -122,7 +122,7 @@ async function scansInFolder(folder: string, options: FindOptions): Promise<stri
 const isWanted = ({ stack }: DicomScan, { segmentations = false }: FindOptions) =>
   (stack === null) === segmentations;
 
-/** The scans that files of one folder are of: each by the first of its files that is given. */
+/** The scans that files of one folder are of, all by the first of the files: so the folder is looked at only once. */
 async function scansOfFiles(files: readonly string[], options: FindOptions): Promise<string[]> {
   const found: string[] = [];
   const left = new Set(files);
