@@ -123,10 +123,19 @@ const twelveBits = (path: string, name: string, bits: number) =>
     fix: 'decompress the file with another program first: gdcmconv --raw, or dcmdjpeg',
   });
 
+/**
+ * Bytes a pixel that follow the image, as many as any code has: at the end of a truncated one, CharLS takes half a
+ * minute to find that there is nothing left.
+ */
+const JPEG_LS_PADDING = 8;
+
 async function decodeWithPackage(codec: Package, encoded: Buffer, pixels: number): Promise<NumberArray> {
   const decoder = await decoderOf(codec);
   try {
-    decoder.getEncodedBuffer(encoded.length).set(encoded);
+    const padding = codec === 'jpeg-ls' ? pixels * JPEG_LS_PADDING : 0;
+    const buffer = decoder.getEncodedBuffer(encoded.length + padding);
+    buffer.set(encoded);
+    buffer.fill(0, encoded.length);
     decoder.decode();
     const { bitsPerSample } = decoder.getFrameInfo();
     const bytes = bitsPerSample > 8 ? 2 : 1;

@@ -8,7 +8,7 @@ import { ITEM } from './dataset.js';
 import type { PixelFormat } from './pixels.js';
 
 /** More pixels than any slice has: what a small compressed file may claim. */
-const MAX_FRAME_PIXELS = 1 << 26;
+const MAX_FRAME_PIXELS = 1 << 24;
 
 const frameBytes = ({ columns, rows, bitsAllocated }: PixelFormat) => (columns * rows * bitsAllocated) / 8;
 
