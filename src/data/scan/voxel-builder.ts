@@ -87,6 +87,8 @@ export class VoxelBuilder {
       this.#voxels.set(elements, start);
       return;
     }
+    if (this.#voxels instanceof Int16Array && isSmall(elements))
+      if (storeIntegers(elements, slope, intercept, this.#voxels.subarray(start, this.#done))) return;
     const numbers = isBigInt(elements) ? toNumbers(elements) : elements;
     const { nonFinite, beyondInt16, int16 } = survey(numbers, slope, intercept);
     this.#nonFinite += nonFinite;
@@ -112,6 +114,26 @@ function allocate<T>(path: string, type: new (length: number) => T, length: numb
 
 function fitsInt16(elements: ElementArray): elements is Int8Array | Uint8Array | Int16Array {
   return elements instanceof Int16Array || elements instanceof Int8Array || elements instanceof Uint8Array;
+}
+
+/** Integers of up to 16 bits, of which an integral multiple is exact. */
+function isSmall(elements: ElementArray): elements is Int8Array | Uint8Array | Int16Array | Uint16Array {
+  return fitsInt16(elements) || elements instanceof Uint16Array;
+}
+
+/** What most scans need, in one go. @returns false at the first value that is not int16 */
+function storeIntegers(
+  elements: Int8Array | Uint8Array | Int16Array | Uint16Array,
+  slope: number,
+  intercept: number,
+  voxels: Int16Array,
+): boolean {
+  for (let i = 0; i < elements.length; i++) {
+    const value = elements[i]! * slope + intercept;
+    if (value !== (value << 16) >> 16) return false;
+    voxels[i] = value;
+  }
+  return true;
 }
 
 function isBigInt(elements: ElementArray): elements is BigIntArray {

@@ -56,7 +56,8 @@ export function pixelValues(words: NumberArray, format: PixelFormat, type: Pixel
   // Left until the highest bit is that of 32, then right until the lowest one is that of the value.
   const [left, right] = [31 - highBit, 32 - bitsStored];
   const asStored = highBit === bitsStored - 1 && bitsStored === format.bitsAllocated;
-  if (asStored && words instanceof Values) return words;
+  if (asStored && words.BYTES_PER_ELEMENT === Values.BYTES_PER_ELEMENT)
+    return new Values(words.buffer as ArrayBuffer, words.byteOffset, words.length);
   const values = new Values(words.length);
   if (signed) for (let i = 0; i < values.length; i++) values[i] = (words[i]! << left) >> right;
   else for (let i = 0; i < values.length; i++) values[i] = (words[i]! << left) >>> right;
