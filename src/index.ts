@@ -80,7 +80,13 @@ export type { SamplingOptions } from './data/proxies/proxy.js';
 export type { SampleEntry } from './data/samples/manifest.js';
 export { openSampleStore, readSample, type SampleContent, type SampleStore } from './data/samples/store.js';
 export { orientLPS, voxelToWorld, worldToVoxel } from './data/scan/geometry.js';
-export { findScans, readScanHeader, readVolume, type ScanHeader } from './data/scan/index.js';
+export {
+  type FindOptions,
+  findScans,
+  readScanHeader,
+  readVolume,
+  type ScanHeader,
+} from './data/scan/index.js';
 export { writeMetaImage } from './data/scan/metaimage.js';
 export { writeNifti } from './data/scan/nifti.js';
 export { type Normalisation, normaliseVolume } from './data/scan/normalise.js';

@@ -81,6 +81,7 @@ function* storeSources(path: string, encoder: Encoder, model: string): Generator
 /** A scan in LPS orientation, in the values that an encoder takes. */
 async function readScan(path: string, normalise: Normalisation, progress: Progress): Promise<Volume> {
   const stored = await readVolume(path);
+  if (stored.resampled) progress.log(`${path}: ${stored.resampled}`);
   if (normalise === 'hu') {
     checkHounsfield(stored, path, true);
     const look = unlikeHounsfield(stored);
@@ -131,9 +132,11 @@ async function tryTile(encoder: Encoder, [x, y, z]: XYZ): Promise<void> {
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
   const encoder = openEncoder(options.model, await openEngine(options.device ?? 'auto'), options.threads);
+  const { reporter = silent } = options;
   const stores = options.input.filter(isStore);
   const others = options.input.filter((path) => !isStore(path));
-  const scans = others.length > 0 ? await findScans(others) : [];
+  const scans =
+    others.length > 0 ? await findScans(others, { passedOver: (line) => reporter.log(line) }) : [];
   const size = options.size ?? encoder.tile;
   if (scans.length > 0 && !size)
     throw new UserError('usage', {
@@ -144,7 +147,6 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
 
   const rows: FeatureRow[] = [];
   const failures: { source: string; message: string }[] = [];
-  const { reporter = silent } = options;
   const progress = reporter.start({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
   try {
     if (scans.length > 0) await tryTile(encoder, size!);

@@ -90,7 +90,7 @@ async function pairsOf(prediction: string, reference: string): Promise<Pair[]> {
 }
 
 /** Masks by name. */
-const masksIn = async (path: string) => identifyScans(await findScans([path]));
+const masksIn = async (path: string) => identifyScans(await findScans([path], { segmentations: true }));
 
 function refuseMissing(path: string, names: Iterable<string>, there: ReadonlyMap<string, string>): void {
   const missing = [...names].filter((name) => !there.has(name));

@@ -3,7 +3,8 @@ import { dirname, join } from 'node:path';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { isSampleStore, SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore } from '../data/samples/store.js';
-import { readScanHeader } from '../data/scan/index.js';
+import { parseScanPath } from '../data/scan/dicom/scan-path.js';
+import { findScans, readScanHeader } from '../data/scan/index.js';
 import { openTileStore } from '../data/store/tiles.js';
 import { fromSystemError } from '../errors.js';
 import { readModelFile } from '../onnx-file.js';
@@ -13,7 +14,7 @@ import { readSafetensorsHeader } from '../weights/safetensors-file.js';
 
 /** What a file is, and what it holds, as names and values in the order in which they should be read. */
 export interface Inspection {
-  readonly kind: 'scan' | 'tiles' | 'tensors' | 'model' | 'run' | 'samples' | 'fine-tuning run';
+  readonly kind: 'scan' | 'scans' | 'tiles' | 'tensors' | 'model' | 'run' | 'samples' | 'fine-tuning run';
   readonly path: string;
   readonly facts: Readonly<Record<string, unknown>>;
 }
@@ -164,6 +165,32 @@ function inspectRun(folder: string): Inspection {
   };
 }
 
+/** What a folder of scans holds: the one that it is of, or all of them and what was passed over. */
+async function inspectFolder(folder: string): Promise<Inspection> {
+  const passedOver: string[] = [];
+  const options = { passedOver: (line: string) => passedOver.push(line) };
+  const paths = await findScans([folder], options);
+  if (paths.length === 1) return inspectScan(paths[0]!);
+  const scans: Record<string, string> = {};
+  for (const path of paths) {
+    scans[path] = await readScanHeader(path).then(
+      ({ format, grid }) =>
+        `${format}, ${grid.size.join('×')} voxels of ${grid.spacing.map((mm) => mm.toFixed(2)).join('×')} mm`,
+      (error: Error) => error.message.split('\n')[0]!.replace(`${path}: `, ''),
+    );
+  }
+  return {
+    kind: 'scans',
+    path: folder,
+    facts: {
+      scans,
+      ...(passedOver.length > 0 && {
+        passedOver: Object.fromEntries(passedOver.map((line) => line.split(': passed over: '))),
+      }),
+    },
+  };
+}
+
 async function inspectScan(path: string): Promise<Inspection> {
   const { format, elementType, grid, fields } = await readScanHeader(path);
   return {
@@ -182,17 +209,19 @@ async function inspectScan(path: string): Promise<Inspection> {
 }
 
 /**
- * Says what a scan, tile store, run, checkpoint, weights file or ONNX model holds.
+ * Says what a scan, folder of scans, tile store, run, checkpoint, weights file or ONNX model holds.
  * @throws UserError when it is none
  * @example
  * const { kind } = await inspect('encoder.onnx');
  */
 export async function inspect(path: string): Promise<Inspection> {
   try {
+    if (parseScanPath(path)) return await inspectScan(path);
     const isFolder = statSync(path).isDirectory();
     if (isFolder && existsSync(configPath(path))) return inspectRun(path);
-    if (isFolder || path.endsWith('manifest.json'))
+    if (path.endsWith('manifest.json') || existsSync(join(path, 'manifest.json')))
       return inspectStore(isFolder ? path : dirname(join(path)));
+    if (isFolder) return await inspectFolder(path);
     if (path.endsWith('.onnx')) return inspectModel(path);
   } catch (error) {
     throw fromSystemError(error, path);

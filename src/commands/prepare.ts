@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { checkAgainst } from '../config/problems.js';
+import { scopeOf } from '../data/scan/dicom/scan-path.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
@@ -72,6 +73,8 @@ interface PreparedScan {
   readonly nonFinite?: number;
   /** Voxels whose HU are beyond int16; absent when there were none. */
   readonly clamped?: number;
+  /** How slices of a tilted gantry or at uneven distances were mended; absent when there was no need. */
+  readonly resampled?: string;
 }
 
 interface Failure {
@@ -95,8 +98,9 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   const storeOptions = checkedOptions(options);
   if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
   checkStoreFolder(out, options.input, 'tiles');
-  const found = await findScans(options.input);
-  checkStoreFolder(out, found, 'tiles'); // a link may lead into it
+  const { reporter = silent } = options;
+  const found = await findScans(options.input, { passedOver: (line) => reporter.log(line) });
+  checkStoreFolder(out, found.map(scopeOf), 'tiles'); // a link may lead into it
   const sources = identifyScans(found);
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   await writeStore(out, async () => {
@@ -214,10 +218,11 @@ async function sourceBytes(path: string): Promise<number> {
 function summarise(out: string): PrepareSummary {
   const { manifest, train, validation, hash } = openTileStore(out);
   const scans = manifest.scans.map(
-    ({ id, split, tiles, nonFinite, clamped }): PreparedScan => ({
+    ({ id, split, tiles, nonFinite, clamped, resampled }): PreparedScan => ({
       ...{ id, split, tiles: tiles.length },
       ...(nonFinite && { nonFinite }),
       ...(clamped && { clamped }),
+      ...(resampled && { resampled }),
     }),
   );
   const { failures } = manifest;
@@ -225,7 +230,12 @@ function summarise(out: string): PrepareSummary {
 }
 
 /** What was wrong with a few of a scan's voxels, as the end of a line. */
-const flawsOf = ({ nonFinite = 0, clamped = 0 }: Pick<PreparedScan, 'nonFinite' | 'clamped'>) =>
+const flawsOf = ({
+  nonFinite = 0,
+  clamped = 0,
+  resampled = '',
+}: Pick<PreparedScan, 'nonFinite' | 'clamped' | 'resampled'>) =>
+  (resampled === '' ? '' : `; ${resampled}`) +
   (nonFinite > 0 ? `; ${nonFinite} voxels were NaN or infinite` : '') +
   (clamped > 0 ? `; ${clamped} voxels beyond ±32768 HU were clamped` : '');
 

@@ -3,7 +3,7 @@ import { UserError } from '../../errors.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleVoxels } from '../samples/store.js';
 import { type CropGrid, cropImage, cropMask } from '../scan/crop.js';
-import { gridsAgree, orientLPS } from '../scan/geometry.js';
+import { gridsAgree, orientLPS, voxelToWorld, worldToVoxel } from '../scan/geometry.js';
 import { checkHounsfield } from '../scan/hounsfield.js';
 import { readVolume } from '../scan/index.js';
 import { INTENSITIES, intensityScale, type Normalisation } from '../scan/normalise.js';
@@ -27,11 +27,34 @@ export async function readScan(path: string, normalise: Normalisation | undefine
 }
 
 /**
+ * A mask that covers only some of an image's voxels, with 0 in the others: programs leave out what is empty.
+ * @returns the mask itself where it does not lie on voxels of the image
+ */
+function withinGrid(mask: Volume, image: Volume): Volume {
+  const first = worldToVoxel(image, mask.origin);
+  const [x, y, z] = first.map(Math.round) as unknown as XYZ;
+  const size = image.size.map((length, i) => Math.min(mask.size[i]!, length)) as unknown as XYZ;
+  const origin = voxelToWorld(image, [x, y, z]);
+  const covered = { ...image, size, origin };
+  const inside = [x, y, z].every((at, i) => at >= 0 && at + mask.size[i]! <= image.size[i]!);
+  if (!inside || gridsAgree(mask, image) || !gridsAgree(mask, covered)) return mask;
+  const voxels = new (mask.voxels.constructor as new (length: number) => Voxels)(image.voxels.length);
+  const [width, height, depth] = mask.size;
+  for (let k = 0; k < depth; k++)
+    for (let j = 0; j < height; j++) {
+      const from = width * (j + height * k);
+      const to = x + image.size[0] * (y + j + image.size[1] * (z + k));
+      voxels.set(mask.voxels.subarray(from, from + width), to);
+    }
+  return { ...image, voxels };
+}
+
+/**
  * A mask of the classes 1 … `classes`, on the grid of an image.
- * @throws UserError when the grids differ, or a voxel is no such number
+ * @throws UserError when the mask is not on the image's voxels, or one of its own is no such number
  */
 export async function readMask(path: string, image: Volume, classes: number): Promise<LabelMap> {
-  const mask = await readImage(path);
+  const mask = withinGrid(await readImage(path), image);
   if (!gridsAgree(mask, image))
     throw new UserError('input', {
       what: 'the mask is not on the same grid as its image',

@@ -122,7 +122,7 @@ async function itemsOfFolders(input: string): Promise<Item[]> {
       expected: `folders such as ${IMAGE_FOLDERS[0]} and ${MASK_FOLDERS[0]}, or a table of images`,
       fix: 'use a CSV with the columns image and mask or label',
     });
-  const byName = identifyScans(await findScans([masks]));
+  const byName = identifyScans(await findScans([masks], { segmentations: true }));
   return [...identifyScans(await findScans([images]))].map(([id, image]) => ({
     where: image,
     id,

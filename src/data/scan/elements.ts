@@ -29,6 +29,10 @@ export type NumberArray =
 export type BigIntArray = BigInt64Array | BigUint64Array;
 export type ElementArray = NumberArray | BigIntArray;
 
+/** Elements that are all 0. */
+export const elementArray = (type: ElementType, length: number): ElementArray =>
+  new ELEMENT_ARRAYS[type](length);
+
 /** Bytes of one element. */
 export function elementBytes(type: ElementType): number {
   return ELEMENT_ARRAYS[type].BYTES_PER_ELEMENT;

@@ -65,20 +65,31 @@ export async function inflateStart(path: string, bytes: number): Promise<Buffer>
   }
 }
 
-/** @throws UserError when a file cannot hold as many bytes, whatever its header says: before any of them is read */
-export async function checkHolds({ path, start, inflatedSkip }: Block, bytes: number): Promise<void> {
+/** Where voxels lie in a file as they are, or in a compressed stream. */
+interface Place {
+  readonly path: string;
+  /** Byte of the file at which the voxels, or their compressed stream, begin. */
+  readonly start: number;
+  /** Set when the stream is zlib or gzip: how many inflated bytes come before the voxels. */
+  readonly inflatedSkip?: number;
+}
+
+/** Voxels that are read as a file has them, inflated where they are compressed. What lies behind them is passed over. */
+export const fileBlock = (place: Place): Block => ({
+  path: place.path,
+  check: (bytes) => checkHolds(place, bytes),
+  read: (bytes) => readPlace(place, bytes),
+});
+
+async function checkHolds({ path, start, inflatedSkip }: Place, bytes: number): Promise<void> {
   const available = Math.max(0, (await regularFileSize(path)) - start);
   const compressed = inflatedSkip !== undefined;
   const possible = compressed ? available * MAX_DEFLATE_RATIO - inflatedSkip : available;
   if (possible < bytes) throw tooShort(path, `${available} bytes${compressed ? ', compressed' : ''}`, bytes);
 }
 
-/**
- * Reads `bytes` bytes of a block, piece by piece. What lies behind them is passed over.
- * @throws UserError when the file is too short or broken
- */
-export async function* readBlock(block: Block, bytes: number): AsyncGenerator<Uint8Array> {
-  const { path, start, inflatedSkip } = block;
+async function* readPlace(place: Place, bytes: number): AsyncGenerator<Uint8Array> {
+  const { path, start, inflatedSkip } = place;
   let read = 0;
   try {
     for await (const piece of inflatedSkip === undefined

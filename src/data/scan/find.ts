@@ -1,12 +1,30 @@
-import { type Dirent, readdirSync, realpathSync } from 'node:fs';
-import { join } from 'node:path';
-import { fromSystemError, UserError } from '../../errors.js';
-import { isFolder, isPresentFolder } from '../../files.js';
+import { dirname } from 'node:path';
+import { abridged, UserError } from '../../errors.js';
+import { isPresentFolder } from '../../files.js';
+import type { DicomScan } from './dicom/catalogue.js';
+import { openDicomFile } from './dicom/file.js';
+import { freshCatalogue, otherThanScan } from './dicom/open.js';
+import { parseScanPath, scanPath } from './dicom/scan-path.js';
+import { readBytes } from './file.js';
+import { filesBelow, realPath } from './walk.js';
 
-/** The endings of the files that {@link readVolume} reads. */
-export const SCAN_EXTENSIONS = ['.mhd', '.mha', '.nii', '.nii.gz', '.hdr', '.img', '.npy'] as const;
+/** The endings of the files that {@link readVolume} reads, besides DICOM, which is known by its content. */
+export const SCAN_EXTENSIONS = [
+  '.mhd',
+  '.mha',
+  '.nii',
+  '.nii.gz',
+  '.hdr',
+  '.img',
+  '.nrrd',
+  '.nhdr',
+  '.npy',
+] as const;
 
 export type ScanExtension = (typeof SCAN_EXTENSIONS)[number];
+
+/** What may be given as a scan, for messages. */
+export const SCAN_KINDS = `${SCAN_EXTENSIONS.join(', ')}, or DICOM`;
 
 /** The scan extension of a path, in lower case, or undefined. */
 export function scanExtension(path: string): ScanExtension | undefined {
@@ -14,49 +32,64 @@ export function scanExtension(path: string): ScanExtension | undefined {
   return SCAN_EXTENSIONS.find((extension) => name.endsWith(extension));
 }
 
-/** The error for a file that is no scan by its name. */
-export function notAScan(path: string): UserError {
+/** The error for a file that is no scan, neither by its name nor as DICOM. */
+export async function notAScan(path: string): Promise<UserError> {
+  const start = await readBytes(path, 0, 4);
+  const zipped = start.toString('latin1') === 'PK\x03\x04';
   return new UserError('input', {
-    what: 'this type of file is not a scan',
+    what: zipped ? 'this is a zip archive, not a scan' : 'this type of file is not a scan',
     where: path,
-    expected: SCAN_EXTENSIONS.join(', '),
-    ...(/\.z?raw$/i.test(path) && { fix: 'use the .mhd header that belongs to it' }),
+    expected: SCAN_KINDS,
+    ...(zipped && { fix: 'unpack it and give the folder' }),
+    ...(/\.z?raw$/i.test(path) && { fix: 'use the .mhd or .nhdr header that belongs to it' }),
   });
+}
+
+export interface FindOptions {
+  /** Whether DICOM segmentations are listed, instead of images, as they are masks; default false. */
+  readonly segmentations?: boolean;
+  /** Is told of DICOM that is no scan, such as localisers, reports and single images: a line each. */
+  readonly passedOver?: (line: string) => void;
 }
 
 /**
  * Lists the scans in files and folders, the latter with everything below them. Pairs count once: `.mhd` + `.raw`
  * by the `.mhd`, `.hdr` + `.img` by the `.hdr`. A file that is reached in several ways counts once, links to
- * folders are followed once, and names that begin with a dot are passed over.
+ * folders are followed once, and names that begin with a dot are passed over. DICOM is known by its content, whatever
+ * its files are called: a series is listed as `FOLDER#NAME`, the folder (or the file) that it was found by and a name
+ * made of its identifier.
  * @returns paths that begin as the given ones do, sorted by code units
  * @throws UserError of kind `input` for a file that is no scan and a folder without any
  * @example
  * for (const path of await findScans(['scans'])) console.log(path);
  */
-export async function findScans(paths: string[]): Promise<string[]> {
-  const found = paths.flatMap((path) => {
-    if (!isPresentFolder(path)) return [checkedName(path)];
-    const scans = scansBelow(path, new Set());
-    if (scans.length === 0) {
-      throw new UserError('input', {
-        what: 'there are no scans in this folder',
-        where: path,
-        expected: SCAN_EXTENSIONS.join(', '),
-      });
-    }
-    return scans;
-  });
+export async function findScans(paths: string[], options: FindOptions = {}): Promise<string[]> {
+  const found: string[] = [];
+  const dicomFiles = new Map<string, string[]>();
+  for (const path of paths) {
+    if (parseScanPath(path)) found.push(path);
+    else if (isPresentFolder(path)) found.push(...(await scansInFolder(path, options)));
+    else if (scanExtension(path)) found.push(path);
+    else if (await openDicomFile(path))
+      dicomFiles.set(dirname(path), [...(dicomFiles.get(dirname(path)) ?? []), path]);
+    else throw await notAScan(path);
+  }
+  for (const files of dicomFiles.values()) found.push(...(await scansOfFiles(files, options)));
+  if (found.length === 0 && paths.length > 0)
+    throw new UserError('input', {
+      what: paths.length === 1 ? 'this DICOM file is no scan' : 'none of these DICOM files is a scan',
+      where: abridged(paths),
+      got: abridged(
+        await Promise.all(paths.slice(0, 1).map(async (path) => (await otherThanScan(path)) ?? 'a mask')),
+      ),
+      expected: SCAN_KINDS,
+    });
   const firstByFile = new Map<string, string>();
   for (const path of found.map(headerOfPair).sort()) {
-    const file = realPath(path);
+    const file = identityOf(path);
     if (!firstByFile.has(file)) firstByFile.set(file, path);
   }
   return [...firstByFile.values()];
-}
-
-function checkedName(path: string): string {
-  if (!scanExtension(path)) throw notAScan(path);
-  return path;
 }
 
 /** A pair goes by its header. */
@@ -64,32 +97,47 @@ export function headerOfPair(path: string): string {
   return path.replace(/\.img$/i, (extension) => (extension === '.IMG' ? '.HDR' : '.hdr'));
 }
 
-/** @param visited real paths of the folders on the way, so that links cannot lead in circles */
-function scansBelow(folder: string, visited: Set<string>): string[] {
-  const real = realPath(folder);
-  if (visited.has(real)) return [];
-  visited.add(real);
-  return entriesOf(folder).flatMap((entry) => {
-    const path = join(folder, entry.name);
-    if (entry.name.startsWith('.')) return [];
-    if (entry.isDirectory() || (entry.isSymbolicLink() && isFolder(path))) return scansBelow(path, visited);
-    // An .img without its .hdr is some other image. A scan that cannot be read is listed: reading it says why.
-    return scanExtension(path) && !/\.img$/i.test(path) ? [path] : [];
+/** What the same scan has in common, however it is reached. */
+function identityOf(path: string): string {
+  return parseScanPath(path)?.name ?? realPath(path);
+}
+
+async function scansInFolder(folder: string, options: FindOptions): Promise<string[]> {
+  // An .img without its .hdr is some other image. A scan that cannot be read is listed: reading it says why.
+  const files = filesBelow(folder).filter((path) => scanExtension(path) && !/\.img$/i.test(path));
+  const { scans, passedOver } = await freshCatalogue(folder);
+  for (const line of passedOver) options.passedOver?.(line);
+  const series = scans.filter((scan) => isWanted(scan, options)).map(({ name }) => scanPath(folder, name));
+  if (files.length + series.length > 0) return [...files, ...series];
+  throw new UserError('input', {
+    what: 'there are no scans in this folder',
+    where: folder,
+    ...(passedOver.length > 0 && {
+      got: `${passedOver.length} series that are no scans, such as ${passedOver[0]!.replace(/^.*?: passed over: /, '')}`,
+    }),
+    expected: SCAN_KINDS,
   });
 }
 
-function entriesOf(folder: string): Dirent[] {
-  try {
-    return readdirSync(folder, { withFileTypes: true });
-  } catch (error) {
-    throw fromSystemError(error, folder);
-  }
-}
+const isWanted = ({ stack }: DicomScan, { segmentations = false }: FindOptions) =>
+  (stack === null) === segmentations;
 
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return path; // a broken link stands for itself
+/** The scans that files of one folder are of, all by the first of the files: so the folder is looked at only once. */
+async function scansOfFiles(files: readonly string[], options: FindOptions): Promise<string[]> {
+  const found: string[] = [];
+  const left = new Set(files);
+  for (const first of files) {
+    if (!left.has(first)) continue;
+    const what = await otherThanScan(first);
+    if (what !== null) {
+      options.passedOver?.(`${first}: passed over: ${what}`);
+      continue;
+    }
+    const { scans } = await freshCatalogue(first);
+    for (const scan of scans) {
+      const given = scan.files.filter(({ path }) => left.delete(path));
+      if (given.length > 0 && isWanted(scan, options)) found.push(scanPath(first, scan.name));
+    }
   }
+  return found;
 }

@@ -1,13 +1,17 @@
-import { checkHolds, readBlock } from './file.js';
+import { isFolder } from '../../files.js';
+import { openDicomFile } from './dicom/file.js';
+import { openDicom } from './dicom/open.js';
+import { parseScanPath } from './dicom/scan-path.js';
 import { notAScan, type ScanExtension, scanExtension } from './find.js';
 import { openMetaImage } from './metaimage.js';
 import { openNifti } from './nifti.js';
 import { inCOrder, openNpy } from './npy.js';
+import { openNrrd } from './nrrd.js';
 import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
 import type { Volume } from './volume.js';
 import { VoxelBuilder } from './voxel-builder.js';
 
-export { findScans, SCAN_EXTENSIONS } from './find.js';
+export { type FindOptions, findScans, SCAN_EXTENSIONS } from './find.js';
 export type { ScanHeader } from './scan.js';
 
 /** One row a format: a new one needs a function that finds out where and how its voxels are stored. */
@@ -18,13 +22,16 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
   '.nii.gz': openNifti,
   '.hdr': openNifti,
   '.img': openNifti,
+  '.nrrd': openNrrd,
+  '.nhdr': openNrrd,
   '.npy': openNpy,
 };
 
 /**
- * Reads a scan of any supported format, chosen by the extension.
+ * Reads a scan of any supported format, chosen by the extension; any other file is DICOM by its content, and stands
+ * for the series that it is of, as does a folder with one series.
  * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers,
- *   `beyondInt16` those whose HU do not fit int16
+ *   `beyondInt16` those whose HU do not fit int16, and `resampled` says how a tilted gantry or uneven spacing was mended
  * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
  *   of kind `disk` when it cannot be read
  * @example
@@ -33,16 +40,24 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
 export async function readVolume(path: string): Promise<Volume> {
   const scan = await openScan(path);
   const bytes = voxelBytes(scan) / scan.blocks.length;
-  for (const block of scan.blocks) await checkHolds(block, bytes);
+  for (const block of scan.blocks) await block.check(bytes);
   const builder = new VoxelBuilder(scan.blocks[0]!.path, scan);
   for (const block of scan.blocks) {
-    for await (const piece of readBlock(block, bytes)) builder.write(piece);
+    for await (const piece of block.read(bytes)) builder.write(piece, block.rescale);
   }
   const volume = builder.finish();
+  if (scan.resampled) return { ...scan.resampled.apply(volume), resampled: scan.resampled.what };
   if (!scan.fortranOrder) return volume;
   const [x, y, z] = volume.size;
   return { ...volume, voxels: inCOrder(volume.voxels, [z, y, x]) };
 }
+
+/** Whether a path is a scan, by its ending, by how it names a series, or as DICOM. @throws UserError when it cannot be read */
+export const isScan = async (path: string): Promise<boolean> =>
+  scanExtension(path) !== undefined ||
+  parseScanPath(path) !== null ||
+  isFolder(path) ||
+  (await openDicomFile(path)) !== null;
 
 /** All files that a scan is read from, the one that it goes by first. @throws UserError as {@link readVolume} */
 export const scanFiles = async (path: string): Promise<readonly string[]> => (await openScan(path)).files;
@@ -54,12 +69,14 @@ export const scanFiles = async (path: string): Promise<readonly string[]> => (aw
  * const { format, grid } = await readScanHeader('scan.nii.gz');
  */
 export async function readScanHeader(path: string): Promise<ScanHeader> {
-  const { format, elementType, grid, fields } = await openScan(path);
-  return { format, elementType, grid, fields };
+  const { format, elementType, grid, fields, resampled } = await openScan(path);
+  return { format, elementType, grid: resampled?.grid ?? grid, fields };
 }
 
 async function openScan(path: string): Promise<StoredScan> {
   const extension = scanExtension(path);
-  if (!extension) throw notAScan(path);
-  return OPENERS[extension](path);
+  if (extension) return OPENERS[extension](path);
+  const scan = await openDicom(path);
+  if (!scan) throw await notAScan(path);
+  return scan;
 }

@@ -1,8 +1,6 @@
+import { checkFileCount, listedNames, namesByPattern } from './data-file-names.js';
 import type { Fields } from './metaimage-header.js';
 import { unreadable } from './unreadable.js';
-
-/** More slices than any scan has; a claim of more must not keep us busy. */
-const MAX_FILES = 1 << 14;
 
 /**
  * The names of the files that hold the voxels, in their order: `ElementDataFile` is one name, `LIST [axes]` with one
@@ -20,12 +18,7 @@ export function dataFileNames(path: string, fields: Fields, rest: string): strin
   const listed = Number(list?.[1] ?? 0);
   const axes = listed >= 1 && listed < lengths.length ? listed : lengths.length - 1;
   const count = lengths.slice(axes).reduce((a, b) => a * b, 1);
-  if (count > MAX_FILES)
-    throw unreadable(path, 'the scan is spread over too many files', {
-      got: `${count} files`,
-      expected: `at most ${MAX_FILES}`,
-      fix: 'save it as one .mha file',
-    });
+  checkFileCount(path, count, 'save it as one .mha file');
   const names = list ? listedNames(rest) : numberedNames(path, value, count);
   if (names.length >= count) return names.slice(0, count);
   throw unreadable(path, 'the number of data files does not match the number of slices', {
@@ -34,30 +27,23 @@ export function dataFileNames(path: string, fields: Fields, rest: string): strin
   });
 }
 
-const listedNames = (rest: string): string[] =>
-  rest
-    .split('\n')
-    .map((line) => line.trim())
-    .filter((line) => line !== '');
-
 /** Names with numbers in the place of one `%d`; without a step, they are spread from the first to the last. */
 function numberedNames(path: string, value: string, count: number): string[] {
   const words = value.split(/\s+/);
   const given: number[] = [];
   while (given.length < 3 && /^\d+$/.test(words.at(-1)!)) given.unshift(Number(words.pop()));
   const [first = 1, last = Number.POSITIVE_INFINITY, step = spread(first, last, count)] = given;
-  const [, before, zero, width, after] = /^([^%]*)%(0?)(\d{0,2})[diu]([^%]*)$/.exec(words.join(' ')) ?? [];
-  if (before === undefined || !Number.isSafeInteger(step) || step < 1) {
-    throw unreadable(path, 'the pattern for the data files is invalid', {
-      got: `ElementDataFile = ${value}`,
-      expected:
-        'a file name with one number, then the first number, the last and the step: slice%03d.raw 1 100 1',
-    });
-  }
-  const numbers = Array.from({ length: count }, (_, i) => first + i * step).filter(
-    (number) => number <= last,
-  );
-  return numbers.map((number) => before + String(number).padStart(Number(width), zero ? '0' : ' ') + after);
+  const numbers =
+    Number.isSafeInteger(step) && step >= 1
+      ? Array.from({ length: count }, (_, i) => first + i * step).filter((number) => number <= last)
+      : null;
+  const names = numbers && namesByPattern(words.join(' '), numbers);
+  if (names) return names;
+  throw unreadable(path, 'the pattern for the data files is invalid', {
+    got: `ElementDataFile = ${value}`,
+    expected:
+      'a file name with one number, then the first number, the last and the step: slice%03d.raw 1 100 1',
+  });
 }
 
 const spread = (first: number, last: number, count: number): number =>

@@ -1,7 +1,7 @@
 import type { ElementType } from './elements.js';
-import { checkedGrid, firstThree } from './scan.js';
+import { checkedGrid, checkOrthonormal, firstThree } from './scan.js';
 import { unreadable } from './unreadable.js';
-import type { Grid, XYZ } from './volume.js';
+import type { Grid } from './volume.js';
 
 /** MetaIO's names; its "long" has 4 bytes on every system. */
 export const ELEMENT_TYPES: ReadonlyMap<string, ElementType> = new Map([
@@ -102,7 +102,7 @@ export function parseGrid(path: string, fields: Fields): Grid {
   const identity = Array.from({ length: dimensions ** 2 }, (_, i) => (i % (dimensions + 1) === 0 ? 1 : 0));
   const matrix = numbers(['TransformMatrix', 'Rotation', 'Orientation'], dimensions ** 2, identity);
   const axes = [0, 1, 2].map((i) => firstThree(matrix.slice(i * dimensions)));
-  checkOrthonormal(path, axes);
+  checkOrthonormal(path, 'TransformMatrix', axes);
   // A negative spacing turns its axis round, as ITK has it: all voxels stay where they are.
   const spacing = firstThree(numbers(['ElementSpacing', 'ElementSize'], dimensions, [1, 1, 1]));
   const sign = spacing.map((mm) => (mm < 0 ? -1 : 1));
@@ -112,22 +112,5 @@ export function parseGrid(path: string, fields: Fields): Grid {
     origin: firstThree(numbers(['Offset', 'Position', 'Origin'], dimensions, [0, 0, 0])),
     // The file has the direction of voxel axis i in row i; a grid has it in column i.
     direction: [0, 1, 2].flatMap((world) => axes.map((axis, i) => axis[world]! * sign[i]!)),
-  });
-}
-
-/** Directions are often written with few digits. */
-const ORTHONORMAL_TOLERANCE = 5e-3;
-
-/** @throws UserError when axes are scaled or sheared: other programs keep that, a grid cannot */
-function checkOrthonormal(path: string, axes: readonly XYZ[]): void {
-  const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-  const off = axes.flatMap((a, i) =>
-    axes.slice(i).map((b, j) => (j === 0 ? Math.sqrt(dot(a, a)) - 1 : dot(a, b))),
-  );
-  if (off.every((value) => Math.abs(value) <= ORTHONORMAL_TOLERANCE)) return;
-  throw unreadable(path, 'TransformMatrix scales or shears the scan', {
-    got: axes.map((axis) => axis.join(' ')).join(', '),
-    expected: 'three orthogonal axes of length 1',
-    fix: 'put the scale into ElementSpacing, or resample the scan onto a rectangular grid',
   });
 }

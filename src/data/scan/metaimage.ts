@@ -5,7 +5,7 @@ import { UserError } from '../../errors.js';
 import { AtomicFile, writeFileAtomic } from '../../files.js';
 import { dataFileOf } from './data-file.js';
 import { elementTypeOf } from './elements.js';
-import { readBytes, regularFileSize } from './file.js';
+import { fileBlock, readBytes, regularFileSize } from './file.js';
 import { dataFileNames } from './metaimage-files.js';
 import {
   ELEMENT_TYPES,
@@ -62,8 +62,9 @@ async function locateData(
       expected: 'a number of bytes, or -1 for uncompressed data at the end of the file',
     });
   }
-  if (headerSize === -1) return { path, start: Math.max(0, (await regularFileSize(path)) - bytes) };
-  return { path, start: first + headerSize, ...(compressed && { inflatedSkip: 0 }) };
+  if (headerSize === -1)
+    return fileBlock({ path, start: Math.max(0, (await regularFileSize(path)) - bytes) });
+  return fileBlock({ path, start: first + headerSize, ...(compressed && { inflatedSkip: 0 }) });
 }
 
 /**

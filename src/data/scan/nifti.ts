@@ -7,7 +7,7 @@ import { UserError } from '../../errors.js';
 import { AtomicFile } from '../../files.js';
 import { dataFileOf } from './data-file.js';
 import { type ElementType, elementBytes, elementTypeOf } from './elements.js';
-import { inflateStart, readBytes } from './file.js';
+import { fileBlock, inflateStart, readBytes } from './file.js';
 import { headerOfPair } from './find.js';
 import { checkCompression, DATA_TYPES, HEADER_BYTES, parseNiftiHeader } from './nifti-header.js';
 import { affineOfGrid, quaternionOfGrid } from './nifti-orientation.js';
@@ -26,7 +26,10 @@ export async function openNifti(path: string): Promise<StoredScan> {
   const start = await (gzip ? inflateStart(header, HEADER_BYTES) : readBytes(header, 0, HEADER_BYTES));
   const { offset, ...scan } = parseNiftiHeader(header, start, single ? 'n+' : 'ni');
   const image = single ? header : dataFileOf(header, imageOfPair);
-  const block = { path: image, ...(gzip ? { start: 0, inflatedSkip: offset } : { start: offset }) };
+  const block = fileBlock({
+    path: image,
+    ...(gzip ? { start: 0, inflatedSkip: offset } : { start: offset }),
+  });
   return { ...scan, files: single ? [header] : [header, image], blocks: [block] };
 }
 

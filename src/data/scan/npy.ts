@@ -1,6 +1,6 @@
 import { AtomicFile } from '../../files.js';
 import { type ElementArray, type ElementType, elementBytes, elementsOf, elementTypeOf } from './elements.js';
-import { readBytes } from './file.js';
+import { fileBlock, readBytes } from './file.js';
 import { checkedGrid, type StoredScan } from './scan.js';
 import { unreadable } from './unreadable.js';
 
@@ -176,7 +176,7 @@ export async function openNpy(path: string): Promise<StoredScan> {
   };
   return {
     ...{ format: 'NumPy', elementType: dtype, grid, fields, littleEndian, slope: 1, intercept: 0 },
-    ...{ files: [path], blocks: [{ path, start }], ...(fortranOrder && { fortranOrder }) },
+    ...{ files: [path], blocks: [fileBlock({ path, start })], ...(fortranOrder && { fortranOrder }) },
   };
 }
 

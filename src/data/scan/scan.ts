@@ -1,11 +1,11 @@
 import { type ElementType, elementBytes } from './elements.js';
 import { nearestOrthonormal } from './geometry.js';
 import { unreadable } from './unreadable.js';
-import type { Grid, XYZ } from './volume.js';
+import type { Grid, Volume, XYZ } from './volume.js';
 
 /** What the header of a scan file says. */
 export interface ScanHeader {
-  /** Name of the format, for people: `MetaImage`, `NIfTI-1`, `NIfTI-2`, `NumPy`. */
+  /** Name of the format, for people: `MetaImage`, `NIfTI-1`, `NIfTI-2`, `NRRD`, `NumPy`, `DICOM`. */
   readonly format: string;
   readonly elementType: ElementType;
   readonly grid: Grid;
@@ -13,21 +13,35 @@ export interface ScanHeader {
   readonly fields: Readonly<Record<string, string>>;
 }
 
-/** A header that says how voxels are to be read. */
-export interface StoredValues extends ScanHeader {
-  readonly littleEndian: boolean;
-  /** HU = element · slope + intercept. */
+/** HU = element · slope + intercept. */
+export interface Rescale {
   readonly slope: number;
   readonly intercept: number;
 }
 
-/** Where voxels lie in a file. */
+/** A header that says how voxels are to be read. */
+export interface StoredValues extends ScanHeader, Rescale {
+  readonly littleEndian: boolean;
+}
+
+/** Voxels that lie in one file, and how to get them out of it. */
 export interface Block {
+  /** The file, for messages. */
   readonly path: string;
-  /** Byte of the file at which the block, or its compressed stream, begins. */
-  readonly start: number;
-  /** Set when the stream is zlib or gzip: how many inflated bytes come before the block. */
-  readonly inflatedSkip?: number;
+  /** Of its values, where they have one of their own. */
+  readonly rescale?: Rescale;
+  /** @throws UserError when the file cannot hold as many bytes of voxels, whatever its header says: before any of them is read */
+  check(bytes: number): Promise<void>;
+  /** As many bytes of voxels, piece by piece. @throws UserError when the file is too short or broken */
+  read(bytes: number): AsyncIterable<Uint8Array>;
+}
+
+export interface Resampled {
+  /** What is done and why, for people. */
+  readonly what: string;
+  /** The grid of the result. */
+  readonly grid: Grid;
+  apply(stored: Volume): Volume;
 }
 
 /** A scan on disk, in one or many files: its header, and where its voxels lie. Every format yields this. */
@@ -38,6 +52,8 @@ export interface StoredScan extends StoredValues {
   readonly blocks: readonly Block[];
   /** Set when z is the fastest axis of the stored voxels and x the slowest. */
   readonly fortranOrder?: true;
+  /** Set when the stored voxels are on no upright grid of even spacing, and are brought onto one. */
+  readonly resampled?: Resampled;
 }
 
 /** More would not fit one typed array of float32 in every supported runtime; a large CT has a tenth of it. */
@@ -92,6 +108,27 @@ export function checkedGrid(path: string, grid: Grid): Grid {
   }
   // No −0, which would be printed as "-0".
   return { size, spacing, origin: firstThree(origin.map((mm) => mm + 0)), direction };
+}
+
+/** Directions are often written with few digits. */
+const ORTHONORMAL_TOLERANCE = 5e-3;
+
+/**
+ * @param axes the directions of the voxels' axes, of length 1
+ * @param field of the header that they are from
+ * @throws UserError when axes are scaled or sheared: other programs keep that, a grid cannot
+ */
+export function checkOrthonormal(path: string, field: string, axes: readonly XYZ[]): void {
+  const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+  const off = axes.flatMap((a, i) =>
+    axes.slice(i).map((b, j) => (j === 0 ? Math.sqrt(dot(a, a)) - 1 : dot(a, b))),
+  );
+  if (off.every((value) => Math.abs(value) <= ORTHONORMAL_TOLERANCE)) return;
+  throw unreadable(path, `${field} scales or shears the scan`, {
+    got: axes.map((axis) => axis.join(' ')).join(', '),
+    expected: 'three orthogonal axes of length 1',
+    fix: 'put the scale into the voxel spacing, or resample the scan onto a rectangular grid',
+  });
 }
 
 /** Three numbers out of a longer list. */

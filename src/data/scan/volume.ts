@@ -23,6 +23,8 @@ export interface Volume extends Grid {
   readonly nonFinite?: number;
   /** Voxels of `voxels` that int16 could only hold saturated; absent when there are none. */
   readonly beyondInt16?: number;
+  /** How it was brought onto an upright grid of even spacing; absent when its file has it on one. */
+  readonly resampled?: string;
 }
 
 /** A mask or segmentation: one label a voxel, 0 is background. */

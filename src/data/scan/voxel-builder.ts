@@ -1,5 +1,5 @@
 import { type BigIntArray, type ElementArray, elementsOf, type NumberArray } from './elements.js';
-import { type StoredValues, voxelBytes, voxelCount } from './scan.js';
+import { type Rescale, type StoredValues, voxelBytes, voxelCount } from './scan.js';
 import { unreadable } from './unreadable.js';
 import type { Volume, Voxels } from './volume.js';
 
@@ -23,6 +23,7 @@ export class VoxelBuilder {
   #done = 0;
   #nonFinite = 0;
   #beyondInt16 = 0;
+  #rescale: Rescale;
 
   /** @throws UserError, naming `path`, when the voxels do not fit into memory */
   constructor(
@@ -31,11 +32,19 @@ export class VoxelBuilder {
   ) {
     // The system hands out zeroed memory page by page as it is written to, so a file that ends early takes little.
     this.#voxels = allocate(path, Int16Array, voxelCount(scan.grid.size));
+    this.#rescale = scan;
     this.#slab = new Uint8Array(Math.min(SLAB_BYTES, voxelBytes(scan)));
   }
 
-  /** Takes the next bytes of any number, and leaves them alone; what comes after the last voxel is passed over. */
-  write(bytes: Uint8Array): void {
+  /**
+   * Takes the next bytes of any number, and leaves them alone; what comes after the last voxel is passed over.
+   * @param rescale of these, which begin with a whole element, and the following ones
+   */
+  write(bytes: Uint8Array, rescale: Rescale = this.scan): void {
+    if (rescale.slope !== this.#rescale.slope || rescale.intercept !== this.#rescale.intercept) {
+      if (this.#slabFilled > 0) this.#convertSlab();
+      this.#rescale = rescale;
+    }
     for (let from = 0; from < bytes.length && this.#done < this.#voxels.length; ) {
       const piece = bytes.subarray(from, from + this.#slab.length - this.#slabFilled);
       this.#slab.set(piece, this.#slabFilled);
@@ -66,7 +75,8 @@ export class VoxelBuilder {
   }
 
   #convertSlab(): void {
-    const { elementType, littleEndian, slope, intercept } = this.scan;
+    const { elementType, littleEndian } = this.scan;
+    const { slope, intercept } = this.#rescale;
     const filled = this.#slab.subarray(0, this.#slabFilled);
     this.#slabFilled = 0;
     const elements = elementsOf(filled, elementType, littleEndian);
@@ -77,6 +87,8 @@ export class VoxelBuilder {
       this.#voxels.set(elements, start);
       return;
     }
+    if (this.#voxels instanceof Int16Array && isSmall(elements))
+      if (storeIntegers(elements, slope, intercept, this.#voxels.subarray(start, this.#done))) return;
     const numbers = isBigInt(elements) ? toNumbers(elements) : elements;
     const { nonFinite, beyondInt16, int16 } = survey(numbers, slope, intercept);
     this.#nonFinite += nonFinite;
@@ -102,6 +114,26 @@ function allocate<T>(path: string, type: new (length: number) => T, length: numb
 
 function fitsInt16(elements: ElementArray): elements is Int8Array | Uint8Array | Int16Array {
   return elements instanceof Int16Array || elements instanceof Int8Array || elements instanceof Uint8Array;
+}
+
+/** Integers of up to 16 bits, of which an integral multiple is exact. */
+function isSmall(elements: ElementArray): elements is Int8Array | Uint8Array | Int16Array | Uint16Array {
+  return fitsInt16(elements) || elements instanceof Uint16Array;
+}
+
+/** What most scans need, in one go. @returns false at the first value that is not int16 */
+function storeIntegers(
+  elements: Int8Array | Uint8Array | Int16Array | Uint16Array,
+  slope: number,
+  intercept: number,
+  voxels: Int16Array,
+): boolean {
+  for (let i = 0; i < elements.length; i++) {
+    const value = elements[i]! * slope + intercept;
+    if (value !== (value << 16) >> 16) return false;
+    voxels[i] = value;
+  }
+  return true;
 }
 
 function isBigInt(elements: ElementArray): elements is BigIntArray {

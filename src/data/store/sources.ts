@@ -2,19 +2,23 @@
 import { statSync } from 'node:fs';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import { fromSystemError } from '../../errors.js';
+import { parseScanPath } from '../scan/dicom/scan-path.js';
 import { scanExtension } from '../scan/find.js';
-import { scanFiles } from '../scan/index.js';
+import { isScan, scanFiles } from '../scan/index.js';
 import type { SourceFile } from './writer.js';
 
 /**
  * Gives each scan a name of its own: its file's, without extension, or where several have the same, its path from
- * the folder that all scans have in common. The first of these that no other scan could have is taken.
+ * the folder that all scans have in common. The first of these that no other scan could have is taken. A DICOM series
+ * has its own name, and a segmentation that of the series that it was drawn on.
  * @returns paths by name, in the order given
  */
 export function identifyScans(paths: readonly string[]): Map<string, string> {
   const common = commonFolder(paths);
   const candidates = paths.map((path) => {
     const whole = relative(common, resolve(path)).split(sep).join('/');
+    const series = parseScanPath(path)?.name.replace('-seg', '');
+    if (series !== undefined) return [series, whole];
     const bare = whole.slice(0, whole.length - (scanExtension(path)?.length ?? 0));
     return [...new Set([basename(bare), bare, whole])];
   });
@@ -30,10 +34,13 @@ function commonFolder(paths: readonly string[]): string {
   return (differing < 0 ? first : first.slice(0, differing)).join(sep) || sep;
 }
 
-/** The files that a scan lies in, or the one that holds other data, as they are now. */
+/**
+ * The files that a scan lies in, or the one that holds other data, as they are now. Those of a DICOM series count as one:
+ * they are many, and may be called after the patient.
+ */
 export async function sourceFiles(path: string): Promise<SourceFile[]> {
-  const files = scanExtension(path) ? await scanFiles(path) : [path];
-  return files.map((file) => {
+  const scan = await isScan(path);
+  const files = (scan ? await scanFiles(path) : [path]).map((file) => {
     try {
       const { size, mtimeMs } = statSync(file);
       return { name: basename(file), bytes: size, modifiedMs: mtimeMs };
@@ -41,4 +48,12 @@ export async function sourceFiles(path: string): Promise<SourceFile[]> {
       throw fromSystemError(error, file);
     }
   });
+  if (!scan || scanExtension(path)) return files;
+  return [
+    {
+      name: parseScanPath(path)?.name ?? 'DICOM',
+      bytes: files.reduce((sum, { bytes }) => sum + bytes, 0),
+      modifiedMs: Math.max(...files.map(({ modifiedMs }) => modifiedMs)),
+    },
+  ];
 }

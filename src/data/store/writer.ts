@@ -56,9 +56,13 @@ export function writeScan(folder: string, scan: ScanToTile, tileSize: XYZ): Tile
   }
   const tile = new Int16Array(tileSize[0] * tileSize[1] * tileSize[2]);
   writeArray(folder, shardOf(folder, { shard, tiles: origins }, tileSize), cut(tile));
-  const { size, spacing, origin, direction, nonFinite, beyondInt16: clamped } = volume;
+  const { size, spacing, origin, direction, nonFinite, beyondInt16: clamped, resampled } = volume;
   const sourceBytes = files.reduce((sum, { bytes }) => sum + bytes, 0);
-  const flaws = { ...(nonFinite && { nonFinite }), ...(clamped && { clamped }) };
+  const flaws = {
+    ...(nonFinite && { nonFinite }),
+    ...(clamped && { clamped }),
+    ...(resampled && { resampled }),
+  };
   const grid = { size, spacing, origin, direction, ...flaws };
   const tiled = { id, source: files[0]!.name, sourceBytes, ...grid, shard, tiles };
   writeRecord(folder, id, { files, scan: tiled });

@@ -1,0 +1,113 @@
+/** The series in a folder, or around a file: what they consist of, and what was passed over. */
+import { createHash } from 'node:crypto';
+import { basename, dirname } from 'node:path';
+import { isPresentFolder } from '../../../files.js';
+import { filesBelow, filesIn } from '../walk.js';
+import { openDicomFile } from './file.js';
+import { type Instance, instanceOf, type Slice } from './instance.js';
+import { scanPath } from './scan-path.js';
+import { type Sorted, sortSlices } from './sort.js';
+import type { Misfit, Stack } from './stack.js';
+
+export interface DicomScan {
+  /** Made of the identifier of its series, which it does not show. */
+  readonly name: string;
+  readonly seriesUid: string;
+  readonly modality: string;
+  /** What it is read from. */
+  readonly files: readonly Instance[];
+  /** Null for a segmentation. */
+  readonly stack: Stack | Misfit | null;
+}
+
+export interface Catalogue {
+  readonly scans: readonly DicomScan[];
+  /** What is no scan, a line each. */
+  readonly passedOver: readonly string[];
+}
+
+/** Files that are looked at, at once: on a network each of them is waited for. */
+const AT_ONCE = 16;
+
+/**
+ * Looks at all files of a folder and below it, or of a file's folder.
+ * @param scope a folder or a file; slices of the latter win over others at their place, and it need not be one of many
+ * @throws UserError when a folder cannot be read
+ */
+export async function readCatalogue(scope: string): Promise<Catalogue> {
+  const folder = isPresentFolder(scope);
+  const files = folder
+    ? filesBelow(scope)
+    : filesIn(dirname(scope)).map((path) => (basename(path) === basename(scope) ? scope : path));
+  const instances = await readInstances(
+    files.filter((path) => !/\.(nii|nii\.gz|mha|mhd|npy|nrrd|nhdr)$/i.test(path)),
+  );
+  const series = new Map<string, Instance[]>();
+  for (const instance of instances) {
+    const own = series.get(instance.seriesUid);
+    if (own) own.push(instance);
+    else series.set(instance.seriesUid, [instance]);
+  }
+  const sorted = [...series].map(([uid, members]) => sortSeries(uid, members, scope, folder));
+  return {
+    scans: sorted.flatMap(({ scans }) => scans).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    passedOver: sorted.flatMap(({ passedOver }) => passedOver),
+  };
+}
+
+async function readInstances(paths: readonly string[]): Promise<Instance[]> {
+  const found: (Instance | null)[] = [];
+  const queue = paths.entries();
+  const work = async () => {
+    for (const [i, path] of queue) {
+      // A file that cannot be opened is none of a series; where it is, its slice is missing.
+      const file = await openDicomFile(path).catch(() => null);
+      found[i] = file && instanceOf(file);
+    }
+  };
+  await Promise.all(Array.from({ length: AT_ONCE }, work));
+  return found.filter((instance) => instance !== null);
+}
+
+/** Of a name that is made of an identifier. */
+export const NAME_DIGITS = 12;
+const nameOf = (uid: string) => createHash('sha256').update(uid).digest('hex').slice(0, NAME_DIGITS);
+
+function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Catalogue {
+  const { modality } = members[0]!;
+  const stacks = sortSlices(
+    members.flatMap(({ content }) => (content.kind === 'slices' ? content.slices : [])),
+    folder ? undefined : scope,
+  );
+  const byPath = new Map(members.map((instance) => [instance.path, instance]));
+  const isScan = (stack: Sorted) => slicesOf(stack).length > 1 || slicesOf(stack)[0]!.path === scope;
+  const whole = stacks.filter(isScan);
+  const images = whole.map(({ members, ...stack }, i): DicomScan => {
+    const paths = [...new Set(slicesOf({ ...stack, members }).map(({ path }) => path))];
+    return {
+      name: nameOf(uid) + (whole.length > 1 ? `-${i + 1}` : ''),
+      ...{ seriesUid: uid, modality, stack, files: paths.map((path) => byPath.get(path)!) },
+    };
+  });
+  const masks = members.filter(({ content }) => content.kind === 'segmentation');
+  const segmentations = masks.map((instance, i): DicomScan => {
+    const { referencedSeriesUid } = instance.content as { referencedSeriesUid: string };
+    const name = `${nameOf(referencedSeriesUid || uid)}-seg${masks.length > 1 ? `-${i + 1}` : ''}`;
+    return { name, seriesUid: uid, modality, files: [instance], stack: null };
+  });
+  const single = stacks.length - whole.length;
+  const others = members.flatMap(({ content }) => (content.kind === 'other' ? [content.what] : []));
+  const passed = [...others, ...new Array<string>(single).fill('a single image')];
+  const reasons = [...new Set(passed)].map((what) => {
+    const count = passed.filter((other) => other === what).length;
+    return what + (count > 1 ? ` (${count} files)` : '');
+  });
+  return {
+    scans: [...images, ...segmentations],
+    passedOver:
+      reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : [],
+  };
+}
+
+/** The slices of a stack; of slices that make none, all. */
+const slicesOf = (sorted: Sorted): readonly Slice[] => ('slices' in sorted ? sorted.slices : sorted.members);

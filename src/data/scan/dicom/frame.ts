@@ -1,0 +1,152 @@
+/** Reading the frames of DICOM files. */
+import { inflateRawSync } from 'node:zlib';
+import type { NumberArray } from '../elements.js';
+import { readBytes, regularFileSize } from '../file.js';
+import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../unreadable.js';
+import { decodeFrame } from './codecs.js';
+import { ITEM } from './dataset.js';
+import type { PixelFormat } from './pixels.js';
+
+/** More pixels than any slice has: what a small compressed file may claim. */
+const MAX_FRAME_PIXELS = 1 << 24;
+
+const frameBytes = ({ columns, rows, bitsAllocated }: PixelFormat) => (columns * rows * bitsAllocated) / 8;
+
+/** @throws UserError when a file cannot hold a frame, whatever its header says: before it is read */
+export async function checkFrame(path: string, format: PixelFormat, frame: number): Promise<void> {
+  const { syntax, start, columns, rows } = format;
+  const size = await regularFileSize(path);
+  if (columns * rows > MAX_FRAME_PIXELS)
+    throw unreadable(path, 'the image is too large', {
+      got: `${columns}×${rows} pixels`,
+      expected: `at most ${MAX_FRAME_PIXELS} pixels`,
+    });
+  const end = start + (frame + 1) * frameBytes(format);
+  if (syntax.codec) {
+    if (size <= start) throw tooShort(path, `${size} bytes`, start);
+  } else if (syntax.deflated ? end > size * MAX_DEFLATE_RATIO : end > size) {
+    const available = Math.max(0, size - start);
+    throw tooShort(path, `${available} bytes${syntax.deflated ? ', compressed' : ''}`, end - start);
+  }
+}
+
+/** The words of a frame, in the byte order of this machine. @throws UserError when the file is too short or broken */
+export async function readFrame(path: string, format: PixelFormat, frame: number): Promise<NumberArray> {
+  const { syntax, start, bitsAllocated, wordBytes } = format;
+  if (syntax.codec) return decodeFrame(path, await readFragments(path, format, frame), format);
+  const bytes = frameBytes(format);
+  const from = start + frame * bytes;
+  const stored = syntax.deflated
+    ? await inflated(path, format.bodyStart, from, bytes)
+    : await readBytes(path, from, bytes);
+  if (stored.length < bytes) throw tooShort(path, `${stored.length} bytes`, bytes);
+  if (!syntax.littleEndian && wordBytes > 1) swapBytes(stored, wordBytes);
+  const { buffer, byteOffset } = stored;
+  if (bitsAllocated === 8) return new Uint8Array(buffer, byteOffset, bytes);
+  return bitsAllocated === 16
+    ? new Uint16Array(buffer, byteOffset, bytes / 2)
+    : new Uint32Array(buffer, byteOffset, bytes / 4);
+}
+
+/** Turns round the bytes of each whole word. */
+function swapBytes(bytes: Buffer, wordBytes: number): void {
+  const whole = bytes.subarray(0, bytes.length - (bytes.length % wordBytes));
+  if (wordBytes === 2) whole.swap16();
+  else whole.swap32();
+}
+
+/** Bytes of a deflated data set, in memory of their own. */
+async function inflated(path: string, bodyStart: number, from: number, bytes: number): Promise<Buffer> {
+  const deflated = await readBytes(path, bodyStart, await regularFileSize(path));
+  try {
+    const options = { maxOutputLength: from + bytes + MAX_REST_BYTES };
+    return Buffer.from(
+      Uint8Array.prototype.slice.call(inflateRawSync(deflated, options), from, from + bytes).buffer,
+    );
+  } catch (cause) {
+    throw unreadable(path, 'the deflated data are corrupt or truncated', {
+      fix: 'copy or download the file again',
+      cause,
+    });
+  }
+}
+
+/** What may follow the pixels in a deflated data set. */
+const MAX_REST_BYTES = 1 << 20;
+
+/** A piece of the compressed pixels. */
+interface Fragment {
+  /** Byte of the file. */
+  readonly start: number;
+  readonly length: number;
+  /** Its first two bytes. */
+  readonly mark: number;
+}
+
+/** Where the fragments of each frame lie, by the file that they are in. */
+const tables = new WeakMap<PixelFormat, Promise<readonly (readonly Fragment[])[]>>();
+
+async function readFragments(path: string, format: PixelFormat, frame: number): Promise<Buffer> {
+  const table = tables.get(format) ?? fragmentTable(path, format);
+  tables.set(format, table);
+  const pieces: Buffer[] = [];
+  for (const { start, length } of (await table)[frame]!) pieces.push(await readBytes(path, start, length));
+  return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
+}
+
+/** The fragments of each frame. @throws UserError when they cannot be told apart */
+async function fragmentTable(path: string, format: PixelFormat): Promise<readonly (readonly Fragment[])[]> {
+  const { frames } = format;
+  const { fragments, offsets } = await listFragments(path, format);
+  if (fragments.length === 0) throw tooShort(path, '0 bytes', frameBytes(format));
+  if (frames === 1) return [fragments];
+  if (fragments.length === frames) return fragments.map((fragment) => [fragment]);
+  const first = fragments[0]!.start - ITEM_BYTES;
+  const begins = (fragment: Fragment) =>
+    offsets.length > 0
+      ? offsets.includes(fragment.start - ITEM_BYTES - first)
+      : IMAGE_MARKS.includes(fragment.mark);
+  const groups: Fragment[][] = [];
+  for (const fragment of fragments) {
+    if (begins(fragment)) groups.push([fragment]);
+    else groups.at(-1)?.push(fragment);
+  }
+  if (groups.length === frames) return groups;
+  throw unreadable(path, 'the compressed frames cannot be told apart', {
+    got: `${fragments.length} fragments`,
+    expected: `${frames} frames`,
+  });
+}
+
+/** With which a JPEG image and a JPEG 2000 one begin. */
+const IMAGE_MARKS = [0xffd8, 0xff4f];
+const ITEM_BYTES = 8;
+/** Most slices are read at once with this many bytes. */
+const WINDOW_BYTES = 1 << 16;
+
+/** The fragments behind one another, and at which of them, counted in bytes, frames begin, if that is said. */
+async function listFragments(path: string, { start, frames }: PixelFormat) {
+  const fragments: Fragment[] = [];
+  let offsets: number[] = [];
+  let window: Buffer = Buffer.alloc(0);
+  let windowStart = 0;
+  const bytesAt = async (at: number, count: number) => {
+    if (at < windowStart || at + count > windowStart + window.length) {
+      window = await readBytes(path, at, Math.max(count, WINDOW_BYTES));
+      windowStart = at;
+    }
+    return window.subarray(at - windowStart, at - windowStart + count);
+  };
+  for (let at = start, item = 0; ; item++) {
+    const head = await bytesAt(at, ITEM_BYTES + 2);
+    if (head.length < ITEM_BYTES || head.readUInt16LE(0) * 0x10000 + head.readUInt16LE(2) !== ITEM) break;
+    const length = head.readUInt32LE(4);
+    at += ITEM_BYTES;
+    if (item === 0) {
+      const table = await bytesAt(at, Math.min(length, 4 * frames));
+      offsets = Array.from({ length: Math.floor(table.length / 4) }, (_, i) => table.readUInt32LE(4 * i));
+    } else fragments.push({ start: at, length, mark: head.length < 10 ? 0 : head.readUInt16BE(ITEM_BYTES) });
+    at += length;
+  }
+  return { fragments, offsets };
+}

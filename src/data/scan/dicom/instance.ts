@@ -1,0 +1,234 @@
+/** What a DICOM file is and where its images lie, as far as series are made of it. Nothing of it tells who the patient is. */
+import { firstThree } from '../scan.js';
+import type { XYZ } from '../volume.js';
+import { type Dataset, NeedsMoreBytes, NotElements } from './dataset.js';
+import type { DicomFile } from './file.js';
+import type { PixelFormat } from './pixels.js';
+
+/** An image that lies in the patient: a file, or one frame of it. */
+export interface Slice {
+  readonly path: string;
+  readonly frame: number;
+  /** Identifies the image, wherever it is copied. */
+  readonly uid: string;
+  /** Of the centre of its first pixel, LPS mm. */
+  readonly position: XYZ;
+  readonly plane: Plane;
+  readonly pixels: PixelFormat;
+  readonly slope: number;
+  readonly intercept: number;
+  /** The stored values of what is no part of the image, the lowest and the highest. */
+  readonly padding: readonly [number, number] | null;
+  /** What may tell apart acquisitions and reconstructions that are in one series. */
+  readonly marks: readonly string[];
+}
+
+/** How the pixels of an image lie in the patient. */
+export interface Plane {
+  /** Directions along a row and along a column, of length 1. */
+  readonly alongRow: XYZ;
+  readonly alongColumn: XYZ;
+  /** Distance of pixel centres along a row and along a column, in mm. */
+  readonly spacing: readonly [number, number];
+  /** In mm; NaN where it is not said. */
+  readonly thickness: number;
+}
+
+/** A file of a series. */
+export interface Instance {
+  readonly path: string;
+  readonly bytes: number;
+  readonly modifiedMs: number;
+  readonly seriesUid: string;
+  readonly modality: string;
+  readonly content:
+    | { readonly kind: 'slices'; readonly slices: readonly Slice[] }
+    | { readonly kind: 'segmentation'; readonly referencedSeriesUid: string }
+    | { readonly kind: 'other'; readonly what: string };
+}
+
+const STORAGE = '1.2.840.10008.5.1.4.1.1';
+
+/** What is never a scan, by its class and by its modality. */
+const OTHER_CLASSES: readonly [string, string][] = [
+  ['1.2.840.10008.1.3.10', 'a DICOMDIR, the directory of a medium'],
+  [`${STORAGE}.7`, 'a secondary capture'],
+  [`${STORAGE}.481.2`, 'a radiotherapy dose'],
+  [`${STORAGE}.481.3`, 'an RTSTRUCT'],
+  [`${STORAGE}.481.5`, 'a radiotherapy plan'],
+  [`${STORAGE}.11`, 'a presentation state'],
+  [`${STORAGE}.88.67`, 'a dose report'],
+  [`${STORAGE}.88`, 'a structured report'],
+  [`${STORAGE}.104`, 'a document'],
+  [`${STORAGE}.9`, 'a waveform'],
+  [`${STORAGE}.66.4`, 'a segmentation'],
+];
+const OTHER_MODALITIES: Readonly<Record<string, string>> = {
+  SR: 'a structured report',
+  RTSTRUCT: 'an RTSTRUCT',
+  RTDOSE: 'a radiotherapy dose',
+  RTPLAN: 'a radiotherapy plan',
+  PR: 'a presentation state',
+  KO: 'a selection of key images',
+  SEG: 'a segmentation',
+};
+
+const SOP_CLASS = 0x00080016;
+const MODALITY = 0x00080060;
+const SERIES_UID = 0x0020000e;
+
+/** Sorts in a file. */
+export function instanceOf(file: DicomFile): Instance {
+  const { path, bytes, modifiedMs, dataset } = file;
+  return {
+    ...{ path, bytes, modifiedMs },
+    seriesUid: dataset.text(SERIES_UID),
+    modality: /^[A-Z]{2,16}$/.exec(dataset.text(MODALITY))?.[0] ?? '',
+    content: contentOf(file),
+  };
+}
+
+function contentOf(file: DicomFile): Instance['content'] {
+  try {
+    if (classOf(file.dataset) === 'a segmentation' && !file.flaw && file.syntax)
+      return { kind: 'segmentation', referencedSeriesUid: referencedSeries(file.dataset) };
+    const what = otherThanScan(file);
+    return what === null ? { kind: 'slices', slices: slicesOf(file) } : { kind: 'other', what };
+  } catch (error) {
+    if (error instanceof NotScan) return { kind: 'other', what: error.message };
+    if (error instanceof NeedsMoreBytes || error instanceof NotElements)
+      return { kind: 'other', what: 'a file whose sequences are broken' };
+    throw error;
+  }
+}
+
+class NotScan extends Error {}
+
+const classOf = (dataset: Dataset): string | undefined => {
+  const uid = dataset.text(SOP_CLASS);
+  const byClass = OTHER_CLASSES.find(([prefix]) => uid === prefix || uid.startsWith(`${prefix}.`));
+  return byClass?.[1] ?? OTHER_MODALITIES[dataset.text(MODALITY)];
+};
+
+const referencedSeries = (dataset: Dataset): string => dataset.item(0x00081115)?.text(SERIES_UID) ?? '';
+
+/** What a file is that holds no slice of a scan; null for one that does. */
+function otherThanScan({ dataset, syntax, syntaxUid, pixels, flaw }: DicomFile): string | null {
+  const other = classOf(dataset);
+  if (other) return other;
+  if (dataset.texts(0x00080008).some((word) => /^(LOCALIZER|SCOUT)/i.test(word))) return 'a localiser';
+  if (flaw !== null) return `a broken file: ${flaw}`;
+  if (!pixels) return 'an object without an image';
+  if (!syntax) return `an image in the transfer syntax ${syntaxUid.slice(0, 64)}, which is not supported`;
+  if ((dataset.number(0x00280002) ?? 1) !== 1 || /PALETTE/.test(dataset.text(0x00280004)))
+    return 'a colour image';
+  return null;
+}
+
+function pixelFormat(file: DicomFile): PixelFormat {
+  const { dataset, syntax, pixels } = file;
+  const bitsAllocated = dataset.number(0x00280100) ?? 0;
+  const bitsStored = dataset.number(0x00280101) ?? bitsAllocated;
+  const format: PixelFormat = {
+    columns: dataset.number(0x00280011) ?? 0,
+    rows: dataset.number(0x00280010) ?? 0,
+    frames: Number.parseInt(dataset.text(0x00280008) || '1', 10),
+    ...{ bitsAllocated, bitsStored },
+    highBit: dataset.number(0x00280102) ?? bitsStored - 1,
+    signed: dataset.number(0x00280103) === 1,
+    ...{ syntax: syntax!, start: pixels!.start, length: pixels!.length, bodyStart: file.bodyStart },
+    wordBytes: bitsAllocated === 8 && pixels!.vr === 'OW' ? 2 : bitsAllocated / 8,
+  };
+  const { highBit, columns, rows, frames } = format;
+  if (![8, 16, 32].includes(bitsAllocated))
+    throw new NotScan(`an image with ${bitsAllocated} bits per pixel, where 8, 16 or 32 are supported`);
+  if (!(bitsStored >= 1 && bitsStored <= highBit + 1 && highBit < bitsAllocated))
+    throw new NotScan(`an image whose pixels have impossible bits: ${bitsStored} up to bit ${highBit}`);
+  if (!(columns >= 1 && rows >= 1 && frames >= 1)) throw new NotScan('an image without a size');
+  return format;
+}
+
+function slicesOf(file: DicomFile): Slice[] {
+  const pixels = pixelFormat(file);
+  const { dataset } = file;
+  const perFrame = dataset.items(0x52009230);
+  if (perFrame.length > 0) {
+    if (perFrame.length !== pixels.frames)
+      throw new NotScan(
+        `a multi-frame image that describes ${perFrame.length} of its ${pixels.frames} frames`,
+      );
+    const shared = dataset.item(0x52009229);
+    return perFrame.map((frame, i) => sliceOf(file, pixels, i, groupsOf(dataset, shared, frame)));
+  }
+  if (pixels.frames > 1) throw new NotScan('a multi-frame image whose frames have no position');
+  return [sliceOf(file, pixels, 0, () => dataset)];
+}
+
+/** Finds the data set that holds a functional group: of the frame, of all frames, or the file's own. */
+type Groups = (sequence: number) => Dataset;
+
+const groupsOf =
+  (dataset: Dataset, shared: Dataset | undefined, frame: Dataset): Groups =>
+  (sequence) =>
+    frame.item(sequence) ?? shared?.item(sequence) ?? dataset;
+
+function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: Groups): Slice {
+  const { dataset, path } = file;
+  const position = groups(0x00209113).decimals(0x00200032);
+  const orientation = groups(0x00209116).decimals(0x00200037);
+  if (
+    position.length !== 3 ||
+    orientation.length !== 6 ||
+    ![...position, ...orientation].every(Number.isFinite)
+  )
+    throw new NotScan('an image without a position in the patient');
+  const measures = groups(0x00289110);
+  const [between = Number.NaN, across = Number.NaN] = measures.decimals(0x00280030);
+  if (!(between > 0 && across > 0)) throw new NotScan('an image without a pixel spacing');
+  const alongRow = unit(orientation.slice(0, 3));
+  const alongColumn = unit(orientation.slice(3));
+  const values = groups(0x00289145);
+  const [slope = 1] = values.decimals(0x00281053);
+  const [intercept = 0] = values.decimals(0x00281052);
+  if (slope === 0 || !Number.isFinite(slope) || !Number.isFinite(intercept))
+    throw new NotScan(`an image whose rescale slope and intercept are impossible: ${slope}, ${intercept}`);
+  const content = groups(0x00209111);
+  return {
+    ...{ path, frame, pixels, slope, intercept },
+    uid: dataset.text(0x00080018),
+    position: firstThree(position),
+    plane: {
+      ...{ alongRow, alongColumn },
+      spacing: [across, between],
+      thickness: Number(measures.text(0x00180088) || measures.text(0x00180050) || Number.NaN),
+    },
+    padding: paddingOf(dataset, pixels),
+    marks: [
+      content.text(0x00200012) || dataset.text(0x00200012), // acquisition number
+      content.text(0x00209128) || dataset.text(0x00200100), // temporal position
+      dataset.text(0x00080008), // image type
+      dataset.text(0x00181210), // convolution kernel
+      content.text(0x00209056), // stack
+      dataset.text(0x00180081), // echo time
+      dataset.text(0x00080032), // acquisition time
+    ],
+  };
+}
+
+function unit(vector: readonly number[]): XYZ {
+  const length = Math.hypot(...vector);
+  if (!(length > 0.5)) throw new NotScan('an image without an orientation');
+  return firstThree(vector.map((value) => value / length));
+}
+
+/** A range where a limit is given, too. Written as unsigned numbers by some programs, whatever the pixels are. */
+function paddingOf(dataset: Dataset, { signed, bitsStored }: PixelFormat): [number, number] | null {
+  const vr = signed ? 'SS' : 'US';
+  const value = dataset.number(0x00280120, vr);
+  if (value === undefined) return null;
+  const limit = dataset.number(0x00280121, vr) ?? value;
+  const asStored = (padding: number) =>
+    signed && padding >= 2 ** (bitsStored - 1) ? padding - 2 ** bitsStored : padding;
+  const range = [asStored(value), asStored(limit)];
+  return [Math.min(...range), Math.max(...range)];
+}

@@ -1,0 +1,169 @@
+/** DICOM series and segmentations as scans. */
+import { statSync } from 'node:fs';
+import { abridged, UserError } from '../../../errors.js';
+import { isPresentFolder } from '../../../files.js';
+import type { NumberArray } from '../elements.js';
+import { type Block, checkedGrid, type StoredScan } from '../scan.js';
+import { unreadable } from '../unreadable.js';
+import type { Grid } from '../volume.js';
+import { FILL_HU } from '../voxel-builder.js';
+import { type Catalogue, type DicomScan, NAME_DIGITS, readCatalogue } from './catalogue.js';
+import { openDicomFile } from './file.js';
+import { checkFrame, readFrame } from './frame.js';
+import { instanceOf, type Slice } from './instance.js';
+import { commonType, type PixelType, pixelTypeOf, pixelValues } from './pixels.js';
+import { straighten, straightGrid } from './resample.js';
+import { parseScanPath, scanPath } from './scan-path.js';
+import { openSegmentation } from './segmentation.js';
+import type { Stack } from './stack.js';
+
+/** Catalogues by the folder or file that they are of; a tree is not looked at again for each of its series. */
+const catalogues = new Map<string, Promise<Catalogue>>();
+const MOST_CATALOGUES = 32;
+
+/** Looks at a folder, or around a file, as it is now. @throws UserError when a folder cannot be read */
+export function freshCatalogue(scope: string): Promise<Catalogue> {
+  catalogues.delete(scope);
+  const catalogue = readCatalogue(scope);
+  catalogues.set(scope, catalogue);
+  if (catalogues.size > MOST_CATALOGUES) catalogues.delete(catalogues.keys().next().value!);
+  return catalogue;
+}
+
+/**
+ * Reads what the headers of a scan's files say. A folder must hold one scan, and a file stands for the series that it
+ * is of, as far as that is in the same folder; `FOLDER#NAME` names one of several.
+ * @returns null for a file that is no DICOM
+ * @throws UserError when its slices make no volume
+ */
+export async function openDicom(path: string): Promise<StoredScan | null> {
+  const named = parseScanPath(path);
+  const scope = named?.scope ?? path;
+  const file = isPresentFolder(scope) ? null : await openDicomFile(scope);
+  if (!file && !isPresentFolder(scope)) return null;
+  const wanted = ({ scans }: Catalogue) =>
+    scans.filter((scan) =>
+      named ? scan.name === named.name : !file || scan.files.some((instance) => instance.path === scope),
+    );
+  const known = await catalogues.get(scope);
+  const unchanged = known && wanted(known).length > 0 && wanted(known).every(isUnchanged);
+  const catalogue = unchanged ? known : await freshCatalogue(scope);
+  const found = wanted(catalogue);
+  const images = found.filter(({ stack }) => stack !== null);
+  const [scan, ...others] = images.length > 0 && !named && !file ? images : found;
+  if (!scan) throw noScan(path, file ? [(await otherThanScan(scope)) ?? 'no images'] : catalogue.passedOver);
+  if (others.length > 0) throw several(path, found);
+  if (scan.stack === null) return openSegmentation(path, scan, referenceOf(scan, catalogue));
+  if ('misfit' in scan.stack) throw new UserError('input', { ...scan.stack.misfit, where: path });
+  return storedSeries(path, scan, scan.stack);
+}
+
+/** The grid of the series that a segmentation was drawn on, if that is in the same catalogue. */
+function referenceOf({ name }: DicomScan, { scans }: Catalogue): Grid | undefined {
+  const series = scans.filter(({ stack }) => stack && 'slices' in stack && !stack.uneven);
+  const reference = series.find((scan) => name.startsWith(scan.name.slice(0, NAME_DIGITS)));
+  return (reference?.stack as Stack | undefined)?.grid;
+}
+
+function isUnchanged({ files }: DicomScan): boolean {
+  return files.every(({ path, bytes, modifiedMs }) => {
+    const info = statSync(path, { throwIfNoEntry: false });
+    return info?.size === bytes && info.mtimeMs === modifiedMs;
+  });
+}
+
+/** What a file is that is no part of a scan; null for one that is, or that is no DICOM. */
+export async function otherThanScan(path: string): Promise<string | null> {
+  const file = await openDicomFile(path);
+  const content = file && instanceOf(file).content;
+  return content?.kind === 'other' ? content.what : null;
+}
+
+function noScan(path: string, lines: readonly string[]): UserError {
+  const reasons = lines.map((line) => line.replace(/^.*?: passed over: /, ''));
+  return unreadable(path, 'there is no DICOM scan here', {
+    got: reasons.length > 0 ? abridged(reasons) : 'no images',
+    expected: 'slices of a CT or another scan, with their positions in the patient',
+    ...(reasons.includes('an RTSTRUCT') && {
+      fix: 'convert the contours to a mask first, for example with `plastimatch convert` or dcmrtstruct2nii',
+    }),
+  });
+}
+
+const several = (path: string, scans: readonly DicomScan[]) =>
+  new UserError('input', {
+    what: 'there are several scans here',
+    where: path,
+    got: scans.map(({ name }) => name).join(', '),
+    expected: 'one scan',
+    fix: `name one of them: ${scanPath(path, scans[0]!.name)}`,
+  });
+
+function storedSeries(path: string, scan: DicomScan, stack: Stack): StoredScan {
+  const { slices, uneven } = stack;
+  const type = commonType([...new Set(slices.map(({ pixels }) => pixelTypeOf(pixels)))]);
+  const [first] = slices;
+  return {
+    format: 'DICOM',
+    elementType: type,
+    grid: checkedGrid(path, stack.grid),
+    fields: fieldsOf(scan, stack),
+    littleEndian: true,
+    slope: first!.slope,
+    intercept: first!.intercept,
+    files: scan.files.map(({ path }) => path),
+    blocks: slices.map((slice) => sliceBlock(slice, type, scan.modality === 'CT')),
+    ...(uneven && {
+      resampled: {
+        what: uneven.what,
+        grid: checkedGrid(path, straightGrid(stack)),
+        apply: (volume) => straighten(volume, stack, path),
+      },
+    }),
+  };
+}
+
+/** What an inspection shows: nothing that could tell who the patient is. */
+function fieldsOf({ modality, files }: DicomScan, { slices, uneven }: Stack): Record<string, string> {
+  const [{ pixels, plane }] = slices as [Slice];
+  const range = (values: readonly number[]) => [...new Set(values)].slice(0, 3).join(', ');
+  return {
+    modality,
+    files: String(files.length),
+    slices: String(slices.length),
+    transferSyntax: pixels.syntax.name,
+    bitsStored: `${pixels.bitsStored} of ${pixels.bitsAllocated}${pixels.signed ? ', signed' : ''}`,
+    rescaleSlope: range(slices.map(({ slope }) => slope)),
+    rescaleIntercept: range(slices.map(({ intercept }) => intercept)),
+    ...(plane.thickness > 0 && { sliceThicknessMm: String(plane.thickness) }),
+    ...(uneven && { resampled: uneven.what }),
+  };
+}
+
+/** A slice's values; padding of a CT that would look like tissue becomes air. */
+function sliceBlock(slice: Slice, type: PixelType, isCt: boolean): Block {
+  const { path, frame, pixels, slope, intercept } = slice;
+  return {
+    path,
+    rescale: { slope, intercept },
+    check: () => checkFrame(path, pixels, frame),
+    async *read(bytes) {
+      const values = pixelValues(await readFrame(path, pixels, frame), pixels, type);
+      if (isCt) replacePadding(values, slice);
+      if (values.byteLength !== bytes) throw new RangeError(`${values.byteLength} of ${bytes} bytes`);
+      yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    },
+  };
+}
+
+/** HU of air. Padding below it does no harm, and stays. */
+const AIR_HU = -1000;
+
+function replacePadding(values: NumberArray, { padding, slope, intercept, pixels }: Slice): void {
+  if (!padding) return;
+  const [low, high] = padding;
+  if (Math.max(low * slope, high * slope) + intercept <= AIR_HU) return;
+  const stored = Math.round((FILL_HU - intercept) / slope);
+  const air = pixels.signed ? stored : Math.max(0, stored);
+  for (let i = 0; i < values.length; i++) if (values[i]! >= low && values[i]! <= high) values[i] = air;
+}

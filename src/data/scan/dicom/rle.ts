@@ -1,0 +1,35 @@
+/** DICOM's run-length encoding: a segment for each byte of the pixels, the highest first, each packed as in TIFF (PS3.5, G). */
+
+const HEADER_BYTES = 64;
+
+/**
+ * @param bytesPerPixel of one channel
+ * @returns words in little-endian order; undefined when the segments do not give as many
+ */
+export function decodeRle(encoded: Buffer, pixels: number, bytesPerPixel: number): Uint8Array | undefined {
+  if (encoded.length < HEADER_BYTES || encoded.readUInt32LE(0) !== bytesPerPixel) return undefined;
+  const words = new Uint8Array(pixels * bytesPerPixel);
+  for (let segment = 0; segment < bytesPerPixel; segment++) {
+    const start = encoded.readUInt32LE(4 + 4 * segment);
+    const next = segment + 1 < bytesPerPixel ? encoded.readUInt32LE(8 + 4 * segment) : encoded.length;
+    const bytes = encoded.subarray(start, Math.max(start, next));
+    if (!unpack(bytes, words, bytesPerPixel - 1 - segment, bytesPerPixel)) return undefined;
+  }
+  return words;
+}
+
+/** Fills every `step`th byte from `first` on; false when there is too little for that. */
+function unpack(bytes: Uint8Array, words: Uint8Array, first: number, step: number): boolean {
+  let to = first;
+  for (let at = 0; at < bytes.length && to < words.length; ) {
+    const control = bytes[at++]!;
+    if (control < 128) {
+      for (let left = control + 1; left > 0 && at < bytes.length && to < words.length; left--, to += step)
+        words[to] = bytes[at++]!;
+    } else if (control > 128) {
+      const value = bytes[at++]!;
+      for (let left = 257 - control; left > 0 && to < words.length; left--, to += step) words[to] = value;
+    }
+  }
+  return to >= words.length;
+}

@@ -1,0 +1,210 @@
+/** How the pixels of DICOM are stored. */
+import { describe, expect, it } from 'vitest';
+import { readScanHeader, readVolume } from '../../../../src/data/scan/index.js';
+import { temporaryFolder, userErrorOf } from '../samples.js';
+import { rle } from './rle.js';
+import {
+  bytesOf,
+  ctSeries,
+  ctSlice,
+  dicomBytes,
+  type Elements,
+  type FileOptions,
+  fragments,
+  SIZE,
+  slicePixels,
+  writeFiles,
+} from './writer.js';
+
+const file = temporaryFolder();
+let folders = 0;
+const read = (files: Record<string, Uint8Array>) => readVolume(writeFiles(file(`f${folders++}`), files));
+const PIXELS = SIZE[0] * SIZE[1];
+
+/** Three slices in HU. */
+const HU = Int16Array.from([0, 1, 2].flatMap((z) => [...slicePixels(z)].map((value) => value - 24)));
+
+describe('data sets', () => {
+  it.each<[string, FileOptions]>([
+    ['explicit, little endian', {}],
+    ['explicit, with delimiters', { delimited: true }],
+    ['implicit', { syntax: '1.2.840.10008.1.2' }],
+    ['implicit, with delimiters', { syntax: '1.2.840.10008.1.2', delimited: true }],
+    ['deflated', { syntax: '1.2.840.10008.1.2.1.99' }],
+    ['without a header of the file', { bare: true }],
+    ['implicit, without a header of the file', { bare: true, syntax: '1.2.840.10008.1.2' }],
+  ])('are read: %s', async (_, options) => {
+    const nested = (depth: number): Elements =>
+      depth === 0 ? { '00080100': ['SH', 'end'] } : { '00081140': ['SQ', [nested(depth - 1), {}]] };
+    const more = {
+      ...nested(6),
+      '00091010': ['UN', new Uint8Array(9)],
+      '00290010': ['LO', 'PRIVATE'],
+    } as Elements;
+    expect((await read(ctSeries(3, () => more, options))).voxels).toEqual(HU);
+  });
+
+  it('are read when big endian', async () => {
+    const swapped = (z: number): Elements => ({
+      '7fe00010': ['OW', Buffer.from(bytesOf(slicePixels(z))).swap16()],
+    });
+    expect((await read(ctSeries(3, swapped, { syntax: '1.2.840.10008.1.2.2' }))).voxels).toEqual(HU);
+  });
+
+  it('may have headers longer than what is read at first', async () => {
+    const long = { '00091010': ['OB', new Uint8Array(200_000)] } as Elements;
+    expect((await read(ctSeries(3, () => long))).voxels).toEqual(HU);
+  });
+});
+
+describe('values', () => {
+  /** Two slices whose words are as given. */
+  const stored = (words: Uint8Array | Uint16Array | Int16Array | Uint32Array, more: Elements) =>
+    read(ctSeries(2, () => ({ '00281052': ['DS', '0'], '7fe00010': ['OW', bytesOf(words)], ...more })));
+  const bits = (allocated: number, stored: number, high = stored - 1, signed = 0): Elements => ({
+    '00280100': ['US', allocated],
+    '00280101': ['US', stored],
+    '00280102': ['US', high],
+    '00280103': ['US', signed],
+  });
+  const twice = (values: number[]) => Int16Array.from([...values, ...values]);
+  const ramp = Array.from({ length: PIXELS }, (_, i) => i);
+
+  it('have the sign and the bits that are stored', async () => {
+    const unsigned = ramp.map((i) => 4095 - i);
+    expect((await stored(Uint16Array.from(unsigned), bits(16, 12))).voxels).toEqual(twice(unsigned));
+    const signed = ramp.map((i) => i - 6);
+    const twelve = Uint16Array.from(signed, (value) => value & 0xfff);
+    expect((await stored(twelve, bits(16, 12, 11, 1))).voxels).toEqual(twice(signed));
+    expect((await stored(Uint8Array.from(ramp), bits(8, 8))).voxels).toEqual(twice(ramp));
+    const words = Uint32Array.from(signed, (value) => value >>> 0);
+    expect((await stored(words, bits(32, 32, 31, 1))).voxels).toEqual(twice(signed));
+    const large = await stored(
+      Uint16Array.from(ramp, (i) => 65_000 + i),
+      bits(16, 16),
+    );
+    expect([...large.voxels.subarray(0, 2)]).toEqual([65_000, 65_001]);
+  });
+
+  it('are free of overlays in the other bits, wherever they are', async () => {
+    const above = Uint16Array.from(ramp, (i) => i | 0xf000);
+    expect((await stored(above, bits(16, 12))).voxels).toEqual(twice(ramp));
+    const below = Uint16Array.from(ramp, (i) => (i << 4) | 0xf);
+    expect((await stored(below, bits(16, 12, 15))).voxels).toEqual(twice(ramp));
+  });
+
+  it('have the slope and intercept of their own slice', async () => {
+    const slopes = [1, 2, 0.5];
+    const volume = await read(
+      ctSeries(3, (z) => ({ '00281053': ['DS', String(slopes[z])], '00281052': ['DS', String(-z)] })),
+    );
+    for (const [z, slope] of slopes.entries())
+      expect(volume.voxels[z * PIXELS + 3]).toBe(slicePixels(z)[3]! * slope - z);
+    expect(volume.voxels).toBeInstanceOf(Float32Array);
+    expect((await readScanHeader(file(`f${folders - 1}`))).fields.rescaleSlope).toBe('1, 2, 0.5');
+  });
+
+  it('of pixels with different types in one series are put together', async () => {
+    const volume = await read(
+      ctSeries(2, (z) =>
+        z === 0
+          ? {}
+          : { ...bits(16, 16), '7fe00010': ['OW', bytesOf(Uint16Array.from(ramp, (i) => 40_000 + i))] },
+      ),
+    );
+    expect([volume.voxels[0], volume.voxels[PIXELS]]).toEqual([-524, 39_976]);
+  });
+
+  it('that pad are air where they would look like tissue, and stay where they do not', async () => {
+    const padded = Int16Array.from(ramp, (i) => (i < 2 ? 3000 : i < 4 ? 2990 : i));
+    const padding: Elements = { '00280120': ['SS', 3000], '00280121': ['SS', 2990] };
+    expect([...(await stored(padded, padding)).voxels.subarray(0, 5)]).toEqual([
+      -1024, -1024, -1024, -1024, 4,
+    ]);
+    const low = Int16Array.from(ramp, (i) => (i < 2 ? -2000 : i));
+    expect((await stored(low, { '00280120': ['SS', -2000] })).voxels[0]).toBe(-2000);
+    // Unsigned pixels hold no air without an intercept.
+    const unsigned = Uint16Array.from(ramp, (i) => (i < 2 ? 65_535 : i));
+    const asUnsigned: Elements = { ...bits(16, 16), '00280120': ['US', 65_535] };
+    expect([...(await stored(unsigned, asUnsigned)).voxels.subarray(0, 3)]).toEqual([0, 0, 2]);
+    const mr: Elements = { ...asUnsigned, '00080060': ['CS', 'MR'] };
+    expect((await stored(unsigned, mr)).voxels[0]).toBe(65_535);
+  });
+
+  it.each<[string, Elements]>([
+    ['bits per pixel', { '00280100': ['US', 12] }],
+    ['impossible bits', { '00280101': ['US', 17] }],
+    ['impossible bits', { '00280102': ['US', 3] }],
+    ['rescale slope', { '00281053': ['DS', '0'] }],
+    ['rescale slope', { '00281053': ['DS', 'two'] }],
+    ['without a size', { '00280010': ['US', 0] }],
+    ['without a pixel spacing', { '00280030': ['DS', '0\\1'] }],
+    ['without a pixel spacing', { '00280030': null }],
+    ['without a position', { '00200032': null }],
+    ['without a position', { '00200037': ['DS', '1\\0\\0\\0\\1'] }],
+    ['without an orientation', { '00200037': ['DS', '0\\0\\0\\0\\0\\0'] }],
+    ['a colour image', { '00280002': ['US', 3] }],
+    ['a localiser', { '00080008': ['CS', 'ORIGINAL\\PRIMARY\\LOCALIZER'] }],
+    ['a secondary capture', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.7'] }],
+    ['a dose report', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.88.67'] }],
+    ['an RTSTRUCT', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.481.3'] }],
+    ['a DICOMDIR', { '00080016': ['UI', '1.2.840.10008.1.3.10'] }],
+    ['without an image', { '7fe00010': null }],
+  ])('are refused: %s', async (message, more) => {
+    const path = file(`bad${folders++}`, dicomBytes(ctSlice(0, more)));
+    expect((await userErrorOf(readVolume(path))).message).toContain(message);
+  });
+
+  it('are refused when there are fewer than promised', async () => {
+    const files = ctSeries(3);
+    files.IM42 = dicomBytes(ctSlice(2, { '7fe00010': ['OW', new Uint8Array(2 * PIXELS - 2)] }));
+    const error = await userErrorOf(read(files));
+    expect(error.message).toMatch(/IM42.*too short/);
+  });
+});
+
+describe('compressed pixels', () => {
+  const syntax = '1.2.840.10008.1.2.5';
+
+  it('are read as RLE, in one fragment or several', async () => {
+    const files: Record<string, Uint8Array> = {};
+    for (const z of [0, 1, 2]) {
+      const encoded = rle(slicePixels(z));
+      const pieces = z === 1 ? [encoded.subarray(0, 50), encoded.subarray(50)] : [encoded];
+      files[`${z}`] = dicomBytes(ctSlice(z), { syntax, compressed: fragments(pieces) });
+    }
+    expect((await read(files)).voxels).toEqual(HU);
+  });
+
+  it.each([
+    ['broken', rle(slicePixels(0)).subarray(0, 70)],
+    ['of another kind', Buffer.alloc(100, 1)],
+    ['empty', Buffer.alloc(0)],
+  ])('are refused: %s', async (_, encoded) => {
+    const compressed = fragments(encoded.length === 0 ? [] : [encoded]);
+    const path = file(`rle${folders++}`, dicomBytes(ctSlice(0), { syntax, compressed }));
+    expect((await userErrorOf(readVolume(path))).message).toMatch(/cannot be decoded|too short/);
+  });
+
+  it('of retired or unknown kinds are refused by name', async () => {
+    for (const uid of ['1.2.840.10008.1.2.4.53', '1.2.840.10008.1.2.4.100', '1.2.3']) {
+      const path = file(
+        `old${folders++}`,
+        dicomBytes(ctSlice(0), { syntax: uid, compressed: fragments([]) }),
+      );
+      expect((await userErrorOf(readVolume(path))).message).toContain(uid);
+    }
+  });
+
+  it.each(['50', '51', '57', '70', '80', '90', '201'])(
+    'that are no image are refused: 1.2.840.10008.1.2.4.%s',
+    async (end) => {
+      const options = {
+        syntax: `1.2.840.10008.1.2.4.${end}`,
+        compressed: fragments([Buffer.from('no image')]),
+      };
+      const path = file(`none${folders++}`, dicomBytes(ctSlice(0), options));
+      expect((await userErrorOf(readVolume(path))).message).toContain('cannot be decoded');
+    },
+  );
+});
