@@ -64,6 +64,8 @@ export {
   type TargetReportOptions,
   type TargetReportSummary,
 } from './commands/report-target.js';
+export { type ClassVolume, type SegmentOptions, type SegmentSummary, segment } from './commands/segment.js';
+export type { Failure, WholeScanOptions } from './commands/whole-scans.js';
 export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
 export type { ConfigChanges, ConfigFile, DeepPartial } from './config/layers.js';
@@ -84,6 +86,7 @@ export { writeMetaImage } from './data/scan/metaimage.js';
 export { writeNifti } from './data/scan/nifti.js';
 export { type Normalisation, normaliseVolume } from './data/scan/normalise.js';
 export type { Grid, LabelMap, Volume, Voxels, XYZ } from './data/scan/volume.js';
+export { type VolumeFormat, writeVolume } from './data/scan/write-volume.js';
 export type { Split, TileSource } from './data/store/tile-source.js';
 export { openTileStore, readTile, type TileRef, type TileStore, tilesOf } from './data/store/tiles.js';
 export { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
@@ -92,6 +95,7 @@ export { type ExperimentOptions, runExperiment } from './experiments/experiment.
 export type { Fig2Result } from './experiments/fig2.js';
 export type { ExperimentResult } from './experiments/result.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
+export type { WindowOptions } from './inference/predict-scan.js';
 export type { Progress, ProgressOptions, Reporter, Reporting } from './progress.js';
 export type { RandomStream } from './random.js';
 export type { CheckpointName } from './runs/checkpoint.js';

@@ -42,6 +42,11 @@ export const commands: readonly Listed[] = [
     load: () => import('./export.js'),
   },
   {
+    usage: 'segment',
+    describe: 'Segment whole scans: masks on their own grids, and volumes of classes',
+    load: () => import('./segment.js'),
+  },
+  {
     usage: 'embed',
     describe: 'Compute feature vectors of scans or tiles',
     load: () => import('./embed.js'),

@@ -41,7 +41,11 @@ async function* interpolated(
   grid: CropGrid,
   [width, height, depth]: XYZ,
 ): AsyncGenerator<Plane> {
-  const [x, y, z] = [neighboursOf(width, grid, 0), neighboursOf(height, grid, 1), neighboursOf(depth, grid, 2)];
+  const [x, y, z] = [
+    neighboursOf(width, grid, 0),
+    neighboursOf(height, grid, 1),
+    neighboursOf(depth, grid, 2),
+  ];
   const [w, h] = grid.size;
   const length = channels * width * height;
   const [even, odd, values] = [new Float32Array(length), new Float32Array(length), new Float32Array(length)];

@@ -40,7 +40,11 @@ function predictor(size: XYZ, [w, h, d]: XYZ): PredictWindows {
 }
 
 /** All planes of an image, [channels, D, H, W]. */
-async function collect(planes: AsyncIterable<Plane>, channels: number, [w, h, d]: XYZ): Promise<Float32Array> {
+async function collect(
+  planes: AsyncIterable<Plane>,
+  channels: number,
+  [w, h, d]: XYZ,
+): Promise<Float32Array> {
   const result = new Float32Array(channels * w * h * d).fill(Number.NaN);
   let next = 0;
   for await (const { z, values } of planes) {
@@ -89,7 +93,8 @@ describe('windows of an image', () => {
     };
     const plan = planWindows([4, 4, 12], [4, 4, 4], 0.5);
     const predictedBefore: number[] = [];
-    for await (const _ of slidingWindow({ plan, channels: 1, batch: 8 }, predict)) predictedBefore.push(predicted);
+    for await (const _ of slidingWindow({ plan, channels: 1, batch: 8 }, predict))
+      predictedBefore.push(predicted);
     expect(predictedBefore).toEqual([1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 5, 5]);
   });
 });
