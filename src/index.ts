@@ -34,6 +34,12 @@ export { type AnalyzeOptions, type AnalyzeSummary, analyze } from './commands/an
 export { type ArtifactsOptions, type ArtifactsSummary, writeArtifacts } from './commands/artifacts.js';
 export { type ImportOptions, type ImportSummary, importArtifacts } from './commands/artifacts-import.js';
 export { type AverageOptions, type AverageSummary, average } from './commands/average.js';
+export {
+  type Classified,
+  type ClassifyOptions,
+  type ClassifySummary,
+  classify,
+} from './commands/classify.js';
 export { type DemoSummary, runDemo } from './commands/demo.js';
 export { type DoctorReport, doctor } from './commands/doctor.js';
 export { type EmbedOptions, type EmbedSummary, embed } from './commands/embed.js';

@@ -47,6 +47,11 @@ export const commands: readonly Listed[] = [
     load: () => import('./segment.js'),
   },
   {
+    usage: 'classify',
+    describe: 'Classify whole scans, or every window of them',
+    load: () => import('./classify.js'),
+  },
+  {
     usage: 'embed',
     describe: 'Compute feature vectors of scans or tiles',
     load: () => import('./embed.js'),

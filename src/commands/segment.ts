@@ -5,14 +5,17 @@ import type { Grid, LabelMap } from '../data/scan/volume.js';
 import { VOLUME_FORMATS, type VolumeFormat, writeVolume } from '../data/scan/write-volume.js';
 import { UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
+import type { ModelScan } from '../inference/model-scan.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { classesOf, type Segmentation, segmentScan } from '../inference/segmentation.js';
+import { storedOrder } from '../inference/stored-order.js';
+import { greyOf, mostMarked, overlaid, scanPicture } from '../report/scan-picture.js';
 import { toCsv } from '../tables/csv.js';
 import { journalPath, withResultFolder } from './result-folder.js';
 import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface SegmentOptions extends WholeScanOptions {
-  /** Folder of the results: `masks/`, `volumes.csv`; with `probabilities`, `probabilities/CLASS/`. One that was begun goes on. */
+  /** Folder of the results: `masks/`, `pictures/`, `volumes.csv`; with `probabilities`, `probabilities/CLASS/`. One that was begun goes on. */
   readonly out: string;
   /** Of masks and maps; `nii.gz` without it. */
   readonly format?: VolumeFormat;
@@ -91,16 +94,37 @@ const folderNames = (classes: readonly string[]): string[] =>
     return isUnique ? plain : `${i + 1}_${plain}`;
   });
 
+interface Pictured extends Segmentation {
+  /** PNG. */
+  readonly picture: Uint8Array;
+}
+
+/** The mask over the scan, where most of it is. */
+function pictureOf({ volume, stored }: ModelScan, { voxels }: LabelMap): Uint8Array {
+  const { first, step } = storedOrder(volume, stored);
+  const [width, height] = volume.size;
+  const labelAt = (x: number, y: number, z: number) =>
+    voxels[first + x * step[0] + y * step[1] + z * step[2]]!;
+  const grey = greyOf(volume.voxels);
+  const centre = mostMarked(volume.size, (x, y, z) => labelAt(x, y, z) > 0);
+  return scanPicture(volume, centre, [
+    (x, y, z) => overlaid(grey(volume.voxels[x + width * (y + height * z)]!), labelAt(x, y, z)),
+  ]);
+}
+
 async function writeResults(
   { out, format = 'nii.gz' }: SegmentOptions,
   folders: readonly string[],
   name: string,
-  { mask, probabilities }: Segmentation,
+  { mask, probabilities, picture }: Pictured,
 ): Promise<Entry> {
   const volumes = [
     { file: `masks/${name}.${format}`, image: mask },
     ...probabilities.map((image, c) => ({ file: `probabilities/${folders[c]}/${name}.${format}`, image })),
   ];
+  const drawn = `pictures/${name}.png`;
+  makeFolder(dirname(join(out, drawn)), out);
+  writeFileAtomic(join(out, drawn), picture);
   // The mask comes last: what has it is complete.
   for (const { file, image } of volumes.toReversed()) {
     const path = join(out, file);
@@ -108,7 +132,7 @@ async function writeResults(
     await writeVolume(path, image, format);
   }
   return {
-    files: volumes.map(({ file }) => file),
+    files: [drawn, ...volumes.map(({ file }) => file)],
     voxels: countLabels(mask, folders.length),
     voxelMl: voxelMl(mask),
   };
@@ -151,7 +175,7 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
     return await withResultFolder(out, options.input, 'segment', async () => {
       const folders = folderNames(classes);
       const { window, overlap } = windows;
-      const { scans, kept, failures } = await forEachScan<Segmentation, Entry>(model, options, {
+      const { scans, kept, failures } = await forEachScan<Pictured, Entry>(model, options, {
         label: 'segment',
         journal: journalPath(out),
         settings: { window, overlap, format, probabilities, largestComponent, minimumVolume },
@@ -162,7 +186,7 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
           const leastVoxels = minimumVolume / voxelMl(mask);
           if (largestComponent || leastVoxels > 1)
             keepComponents(mask, { largest: largestComponent, leastVoxels });
-          return segmentation;
+          return { ...segmentation, picture: pictureOf(scan, mask) };
         },
         write: (name, segmentation) => writeResults(options, folders, name, segmentation),
       });

@@ -3,7 +3,7 @@ import type { CropGrid } from '../data/scan/crop.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { checkInteger, UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
-import type { EngineTensor } from '../runtime/engine.js';
+import type { Tensors } from '../runtime/engine.js';
 import type { ImageModel } from './image-model.js';
 import { coarserGrid, type ModelScan, partOfGrid } from './model-scan.js';
 import { resamplePlanes } from './resample-planes.js';
@@ -55,18 +55,18 @@ export function checkedWindows(model: ImageModel, options: WindowOptions, overla
 const given = (options: WindowOptions): WindowOptions =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
-/** Reads the windows that begin at some voxels of the model's grid, and runs the model on them. */
+/** A function that reads windows and runs the model on them, a batch at once. */
 export function windowRunner(
   model: ImageModel,
-  read: (origin: XYZ) => Int16Array | Float32Array,
+  read: ModelScan['read'],
   { window: [w, h, d], batch }: Windows,
-): (origins: readonly XYZ[]) => Promise<Readonly<Record<string, EngineTensor>>> {
+): (grids: readonly CropGrid[]) => Promise<Tensors> {
   const voxels = w * h * d;
   const shape = model.channels === null ? [batch, d, h, w] : [batch, 1, d, h, w];
   let values: Int16Array | Float32Array | undefined;
-  return (origins) => {
-    for (const [n, origin] of origins.entries()) {
-      const image = read(origin);
+  return (grids) => {
+    for (const [n, grid] of grids.entries()) {
+      const image = read(grid);
       // What an incomplete batch does not fill keeps what was there: a session for each number of windows would take longer.
       values ??=
         image instanceof Int16Array ? new Int16Array(batch * voxels) : new Float32Array(batch * voxels);
@@ -90,8 +90,8 @@ export interface PredictOptions {
   readonly output: string;
   /** Voxels of the model's grid that one of its output stands for, x, y, z. */
   readonly stride: XYZ;
-  /** Reads a window; as it lies in the scan without it. */
-  readonly read?: (origin: XYZ) => Int16Array | Float32Array;
+  /** Reads a window, given where it lies in the scan; what is there without it. */
+  readonly read?: ModelScan['read'];
   /** Is told how many windows are done, and how many there are. */
   readonly onWindows?: (done: number, total: number) => void;
 }
@@ -108,11 +108,12 @@ export function predictScan(model: ImageModel, scan: ModelScan, options: Predict
       what: `the model does not say how many channels its output "${output}" has`,
       where: model.path,
     });
-  const read = options.read ?? ((origin: XYZ) => scan.read(partOfGrid(scan.grid, origin, window)));
-  const run = windowRunner(model, read, windows);
+  const run = windowRunner(model, options.read ?? scan.read, windows);
   let done = 0;
   const planes = slidingWindow({ plan, channels, batch }, async (origins) => {
-    const outputs = await run(origins.map((origin) => multiplied(origin, stride)));
+    const outputs = await run(
+      origins.map((origin) => partOfGrid(scan.grid, multiplied(origin, stride), window)),
+    );
     done += origins.length;
     onWindows?.(done, windowCount(plan));
     return outputs[output]!.data as Float32Array;

@@ -9,6 +9,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
+import { decode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
 import { type SegmentOptions, segment } from '../../src/commands/segment.js';
 import { orientLPS } from '../../src/data/scan/geometry.js';
@@ -197,6 +198,13 @@ describe('options', () => {
       return volumes.map(({ voxels }) => voxels);
     };
     expect(await counts('all', {})).toEqual([197, 27]);
+    // Pictures have the mask's colours, where it is.
+    const { data, channels } = decode(readFileSync(at('all/pictures/boxes.png')));
+    const coloured = Array.from(
+      { length: data.length / channels },
+      (_, i) => data[3 * i]! !== data[3 * i + 1]!,
+    );
+    expect(coloured.filter(Boolean).length).toBeGreaterThan(10);
     expect(await counts('large', { minimumVolume: 30 * voxelMl })).toEqual([189, 0]);
     expect(await counts('largest', { largestComponent: true })).toEqual([125, 27]);
     const lines = readFileSync(at('all/volumes.csv'), 'utf8').trimEnd().split('\n');
