@@ -48,7 +48,8 @@ const KINDS: Readonly<Record<ModelKind, { name: string; command: string; gives: 
 
 /** @throws UserError for a model of another kind, or of images with several channels */
 function checkModel({ path, kind, channels }: ImageModel, wanted: ModelKind): void {
-  if (kind !== wanted)
+  // An autoencoder has the encoder's features too.
+  if (kind !== wanted && !(kind === 'autoencoder' && wanted === 'encoder'))
     throw new UserError('usage', {
       what: `${KINDS[kind].name} gives ${KINDS[kind].gives}, not ${KINDS[wanted].gives}`,
       where: path,
@@ -107,7 +108,7 @@ const isOutOfMemory = (error: unknown) =>
   error instanceof RangeError && /allocation failed|invalid.*length/i.test(error.message);
 
 /** @returns why a scan cannot be used  @throws what is a defect of ours */
-function messageOf(error: unknown, path: string): string {
+export function messageOf(error: unknown, path: string): string {
   const known = isOutOfMemory(error)
     ? new UserError('input', { what: 'the scan does not fit in memory', where: path, cause: error })
     : fromSystemError(error, path);

@@ -1,11 +1,13 @@
 /** Small models for tests of whole scans. */
 import { writeFileSync } from 'node:fs';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
-import { targetGraph } from '../../graphs/programs/inference.js';
+import { autoencoderGraph, encoderGraph, targetGraph } from '../../graphs/programs/inference.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../../src/config/finetuning.js';
+import { resolveConfig } from '../../src/config/pretraining.js';
 import { fromSettings } from '../../src/config/settings.js';
 import type { SampleFormat } from '../../src/data/samples/manifest.js';
 import { buildGraph, portableModel } from '../../src/execution/models.js';
+import { proxyWorkload } from '../../src/train/proxy.js';
 import { targetWorkload } from '../../src/train/target.js';
 import { initialize } from '../../src/weights/initialize.js';
 import { noise } from '../graphs/run.js';
@@ -30,6 +32,48 @@ export function writeThresholds(path: string, metadata: Record<string, string> =
 export const thresholds = (hu: ArrayLike<number>): Uint8Array =>
   Uint8Array.from(hu, (value) => (value >= 300 ? 2 : value >= -300 ? 1 : 0));
 
+/** Random weights, with statistics and biases that are not their first values. */
+function randomWeights(parameters: Parameters<typeof initialize>[0]): Map<string, Float32Array> {
+  const weights = initialize(parameters, 3);
+  for (const [name, values] of weights)
+    if (name.includes('norm') || name.endsWith('bias'))
+      weights.set(name, noise(values.length, name.length, 0.5, 1));
+  return weights;
+}
+
+/** An encoder or autoencoder with random weights, as pre-training would export it: for tiles of 16×16×8 voxels. */
+export function writePretrained(
+  path: string,
+  what: 'encoder' | 'autoencoder',
+  metadata: Record<string, string> = {},
+  average: readonly [number, number, number] = [1, 1, 1],
+): void {
+  const settings = fromSettings(['network.levels=2', 'network.width=4', 'whole=16x16x8'], {});
+  const config = resolveConfig({ preset: 'tiny', config: settings });
+  const weights = randomWeights(
+    buildGraph('evaluation', proxyWorkload(config, config.whole), config).parameters,
+  );
+  const { network, window } = config;
+  const options = { network, window, inputType: 'int16' } as const;
+  const build = what === 'encoder' ? encoderGraph : autoencoderGraph;
+  const own = {
+    ...{
+      normalise: 'hu',
+      window: JSON.stringify(window),
+      tile_size: average.map((f, i) => f * [16, 16, 8][i]!).join('x'),
+    },
+    ...{ size_multiple: average.map((f) => 4 * f).join('x'), average: average.join('x'), proxy: 'genesis' },
+    ...metadata,
+  };
+  writeFileSync(
+    path,
+    portableModel(build({ ...options, average: [average[2], average[1], average[0]] }, weights), {
+      documentation: 'a test',
+      metadata: own,
+    }),
+  );
+}
+
 /** A network with random weights, as fine-tuning would export it. */
 export function writeTarget(
   path: string,
@@ -44,10 +88,7 @@ export function writeTarget(
     window: { low: -1000, high: 1000 },
   };
   const { parameters } = buildGraph('evaluation', targetWorkload(config, format, null), config);
-  const weights = initialize(parameters, 3);
-  for (const [name, values] of weights)
-    if (name.includes('norm') || name.endsWith('bias'))
-      weights.set(name, noise(values.length, name.length, 0.5, 1));
+  const weights = randomWeights(parameters);
   const { network, hidden } = config;
   const { channels, window } = format;
   const shape = { kind, network, hidden, classes: classes.length, channels, window };
