@@ -64,6 +64,12 @@ export {
   prepareSamples,
 } from './commands/prepare-samples.js';
 export { type PretrainOptions, pretrain } from './commands/pretrain.js';
+export {
+  type ReconstructionErrors,
+  type ReconstructOptions,
+  type ReconstructSummary,
+  reconstruct,
+} from './commands/reconstruct.js';
 export { makeReport, type ReportOptions, type ReportSummary } from './commands/report.js';
 export {
   makeTargetReport,

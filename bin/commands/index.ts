@@ -57,6 +57,11 @@ export const commands: readonly Listed[] = [
     load: () => import('./embed.js'),
   },
   {
+    usage: 'reconstruct',
+    describe: 'Show what an autoencoder makes of whole scans',
+    load: () => import('./reconstruct.js'),
+  },
+  {
     usage: 'evaluate',
     describe: 'Evaluate masks, scores or detections from any model against a reference',
     load: () => import('./evaluate.js'),

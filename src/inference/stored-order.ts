@@ -22,7 +22,7 @@ export function storedOrder(turned: Grid, stored: Grid): StoredOrder {
 }
 
 /** Writes a plane [H, W] of a turned scan to where it lies in the file's order. */
-export function placePlane<T extends Uint8Array | Float32Array>(
+export function placePlane<T extends Uint8Array | Int16Array | Float32Array>(
   into: T,
   { first, step: [dx, dy, dz] }: StoredOrder,
   [width, height]: XYZ,
