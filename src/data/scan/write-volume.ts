@@ -15,8 +15,11 @@ const WRITERS: Readonly<Record<VolumeFormat, (path: string, image: Volume | Labe
 };
 
 /**
- * Writes a volume or a mask in a format, to a file of that ending.
- * @throws UserError of kind `disk` when it cannot be written
+ * Writes a volume or a mask, to a file of the format's ending.
+ * @throws UserError of kind `usage` for another ending, `disk` when it cannot be written
+ * @example
+ * await writeVolume('mask.nrrd', mask, 'nrrd');
  */
-export const writeVolume = (path: string, image: Volume | LabelMap, format: VolumeFormat): Promise<void> =>
-  WRITERS[format](path, image);
+export function writeVolume(path: string, image: Volume | LabelMap, format: VolumeFormat): Promise<void> {
+  return WRITERS[format](path, image);
+}
