@@ -5,7 +5,7 @@ import { orientLPS } from '../data/scan/geometry.js';
 import { checkHounsfield, unlikeHounsfield } from '../data/scan/hounsfield.js';
 import { readVolume } from '../data/scan/index.js';
 import { normaliseVolume } from '../data/scan/normalise.js';
-import type { Grid, Volume, XYZ } from '../data/scan/volume.js';
+import type { Grid, Volume, Voxels, XYZ } from '../data/scan/volume.js';
 import type { ImageModel } from './image-model.js';
 
 /** A scan in memory, ready for a model. */
@@ -64,8 +64,40 @@ export function placeOfGrid(scan: Grid, { size, first, step }: CropGrid): Grid {
   };
 }
 
+/** Values of a scan on a grid of its own voxels, as `cropImage` gives them but ten times as fast. */
+function cutBox(
+  { voxels, size }: Volume,
+  { size: [w, h, d], first }: CropGrid,
+  outside: number | null,
+): Voxels {
+  const box = voxels instanceof Int16Array ? new Int16Array(w * h * d) : new Float32Array(w * h * d);
+  if (outside !== null) box.fill(outside);
+  const [left, right] = [Math.max(0, -first[0]), Math.min(w, size[0] - first[0])];
+  for (let k = 0; k < d; k++)
+    for (let j = 0; j < h; j++) {
+      const [y, z] = [first[1] + j, first[2] + k];
+      const isInside = y >= 0 && y < size[1] && z >= 0 && z < size[2];
+      if (outside !== null && !isInside) continue;
+      const row = size[0] * (clamped(y, size[1]) + size[1] * clamped(z, size[2]));
+      const to = w * (j + h * k);
+      if (left < right) box.set(voxels.subarray(row + first[0] + left, row + first[0] + right), to + left);
+      if (outside !== null) continue;
+      box.fill(voxels[row]!, to, to + Math.min(left, w));
+      box.fill(voxels[row + size[0] - 1]!, to + Math.max(right, 0), to + w);
+    }
+  return box;
+}
+
+const clamped = (at: number, length: number) => Math.min(Math.max(at, 0), length - 1);
+
+/** Values of a scan on any grid. @param outside where the scan ends; null repeats its last voxels */
+const valuesOn = (volume: Volume, grid: CropGrid, outside: number | null): Voxels =>
+  grid.step.every((step) => step === 1) && grid.first.every(Number.isInteger)
+    ? cutBox(volume, grid, outside)
+    : cropImage(volume, grid, outside);
+
 /** A function that gives values as a model takes them. Outside of a scan there is air, or its border is repeated: as in training. */
-function readerOf(
+export function readerOf(
   volume: Volume,
   { normalise, channels }: Pick<ImageModel, 'normalise' | 'channels'>,
   where: string,
@@ -74,10 +106,10 @@ function readerOf(
   // Encoders take what tiles hold, networks of target tasks what samples do.
   if (channels === null && normalise !== 'hu') {
     const values = normaliseVolume(volume, normalise, where);
-    return (grid) => cropImage(values, grid, null);
+    return (grid) => valuesOn(values, grid, null);
   }
   const toValues = normaliser(volume, normalise);
-  return (grid) => toValues(cropImage(volume, grid, outside));
+  return (grid) => toValues(valuesOn(volume, grid, outside));
 }
 
 /**

@@ -7,11 +7,12 @@ import type { SampleVoxels } from './store.js';
 /** Values outside of a scan: air where they are HU. Other values repeat those at the scan's border. */
 export const OUTSIDE_HU = -1000;
 
+const toInt16 = (hu: number) => Math.min(Math.max(Math.round(hu), -32768), 32767);
+
 /** Brings crops of a scan to the values of samples. Statistics are the whole scan's, so that all crops of it are normalised alike. */
 export function normaliser(volume: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {
   if (normalise === 'hu')
-    return (values) =>
-      Int16Array.from(values, (value) => Math.min(Math.max(Math.round(value), -32768), 32767));
+    return (values) => (values instanceof Int16Array ? values : Int16Array.from(values, toInt16));
   const { shift, scale } = intensityScale(volume, normalise);
   return (values) => Float32Array.from(values, (value) => (value - shift) / scale);
 }
