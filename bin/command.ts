@@ -141,6 +141,34 @@ export const deviceOption = {
   describe: `${DEVICES}; auto is the CPU`,
 } as const satisfies Options;
 
+/** The options of all commands that run a model on whole scans. */
+export const wholeScanOptions = (model: string) =>
+  ({
+    model: { string: true, demandOption: true, describe: model },
+    input: { string: true, array: true, demandOption: true, describe: 'scans, or folders of scans' },
+    window: {
+      string: true,
+      describe: 'voxels of a window, x×y×z; default: the size the model was trained on',
+    },
+    batch: { number: true, default: 1, describe: 'windows that are computed at once' },
+    device: deviceOption,
+    threads: { number: true, default: 0, describe: 'threads of ONNX Runtime; 0 is one a core' },
+  }) as const satisfies Record<string, Options>;
+
+/** {@link wholeScanOptions} as functions take them. */
+export const wholeScans = (
+  args: InferredOptionTypes<ReturnType<typeof wholeScanOptions>>,
+  reporter: Reporter,
+) => ({
+  reporter,
+  model: args.model,
+  input: args.input,
+  batch: args.batch,
+  threads: args.threads,
+  ...(args.window ? { window: parseSize(args.window, '--window') } : {}),
+  ...(args.device ? { device: args.device } : {}),
+});
+
 /** What runs it there. */
 export const engineOption = {
   choices: ENGINES,

@@ -34,6 +34,12 @@ export { type AnalyzeOptions, type AnalyzeSummary, analyze } from './commands/an
 export { type ArtifactsOptions, type ArtifactsSummary, writeArtifacts } from './commands/artifacts.js';
 export { type ImportOptions, type ImportSummary, importArtifacts } from './commands/artifacts-import.js';
 export { type AverageOptions, type AverageSummary, average } from './commands/average.js';
+export {
+  type Classified,
+  type ClassifyOptions,
+  type ClassifySummary,
+  classify,
+} from './commands/classify.js';
 export { type DemoSummary, runDemo } from './commands/demo.js';
 export { type DoctorReport, doctor } from './commands/doctor.js';
 export { type EmbedOptions, type EmbedSummary, embed } from './commands/embed.js';
@@ -58,13 +64,21 @@ export {
   prepareSamples,
 } from './commands/prepare-samples.js';
 export { type PretrainOptions, pretrain } from './commands/pretrain.js';
+export {
+  type ReconstructionErrors,
+  type ReconstructOptions,
+  type ReconstructSummary,
+  reconstruct,
+} from './commands/reconstruct.js';
 export { makeReport, type ReportOptions, type ReportSummary } from './commands/report.js';
 export {
   makeTargetReport,
   type TargetReportOptions,
   type TargetReportSummary,
 } from './commands/report-target.js';
+export { type ClassVolume, type SegmentOptions, type SegmentSummary, segment } from './commands/segment.js';
 export { type Verification, verify } from './commands/verify.js';
+export type { Failure, WholeScanOptions } from './commands/whole-scans.js';
 export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
 export type { ConfigChanges, ConfigFile, DeepPartial } from './config/layers.js';
@@ -91,6 +105,7 @@ export { writeMetaImage } from './data/scan/metaimage.js';
 export { writeNifti } from './data/scan/nifti.js';
 export { type Normalisation, normaliseVolume } from './data/scan/normalise.js';
 export type { Grid, LabelMap, Volume, Voxels, XYZ } from './data/scan/volume.js';
+export { type VolumeFormat, writeVolume } from './data/scan/write-volume.js';
 export type { Split, TileSource } from './data/store/tile-source.js';
 export { openTileStore, readTile, type TileRef, type TileStore, tilesOf } from './data/store/tiles.js';
 export { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
@@ -100,6 +115,7 @@ export type { Fig2Result } from './experiments/fig2.js';
 export type { ExperimentResult } from './experiments/result.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
 export type { Precision, PrecisionReport } from './inference/precision.js';
+export type { WindowOptions } from './inference/predict-scan.js';
 export type { Progress, ProgressOptions, Reporter, Reporting } from './progress.js';
 export type { RandomStream } from './random.js';
 export type { CheckpointName } from './runs/checkpoint.js';

@@ -1,51 +1,51 @@
 import { embed as run } from '../../src/commands/embed.js';
-import { command, deviceOption, parseSize } from '../command.js';
+import { command, wholeScanOptions, wholeScans } from '../command.js';
 
 export default command({
   options: {
-    model: { string: true, demandOption: true, describe: 'encoder.onnx' },
+    ...wholeScanOptions('encoder.onnx'),
     input: {
       string: true,
       array: true,
       demandOption: true,
       describe: 'scans, folders of scans, or tile stores',
     },
-    out: { string: true, demandOption: true, describe: 'FILE.npy, FILE.jsonl or FILE.parquet' },
-    per: {
-      choices: ['scan', 'tile'] as const,
-      describe: 'one vector per scan (mean over its tiles; default for scans) or per tile',
-    },
-    size: {
+    out: {
       string: true,
-      describe:
-        'size of the tiles that scans are cut into, x×y×z; default: the size the model was trained on',
+      demandOption: true,
+      describe: 'FILE.npy, FILE.jsonl or FILE.parquet; with --per map a folder',
     },
-    device: deviceOption,
-    threads: { number: true, default: 0, describe: 'threads of ONNX Runtime; 0 is one a core' },
+    per: {
+      choices: ['scan', 'window', 'map'] as const,
+      describe:
+        'one vector per scan (mean over its windows; default for scans), per window or tile (default for tiles), or the whole feature map',
+    },
+    overlap: {
+      number: true,
+      describe: 'share of a window that the next one covers again; default 0, with --per map 0.5',
+    },
   },
   examples: [
     ['$0 embed --model encoder/encoder.onnx --input scans --out features.npy', 'one vector a scan'],
     ['$0 embed --model encoder/encoder.onnx --input tiles --out features.parquet', 'one vector a tile'],
+    ['$0 embed --model encoder/encoder.onnx --input scans --out maps --per map', 'a feature map a scan'],
   ],
   run: async (args, reporter) => {
     const summary = await run({
-      reporter,
-      model: args.model,
-      input: args.input,
+      ...wholeScans(args, reporter),
       out: args.out,
-      threads: args.threads,
-      ...(args.device ? { device: args.device } : {}),
       ...(args.per ? { per: args.per } : {}),
-      ...(args.size ? { size: parseSize(args.size) } : {}),
+      ...(args.overlap === undefined ? {} : { overlap: args.overlap }),
     });
-    const failed = summary.failures.map(({ source, message }) => `failed: ${source}: ${message}`);
+    const { rows, dimensions, failures } = summary;
+    const written =
+      args.per === 'map'
+        ? `wrote ${rows} maps of ${dimensions} features to ${args.out}`
+        : `wrote ${rows} vectors of ${dimensions} features to ${summary.files.join(' and ')}`;
     return {
-      text: [
-        `wrote ${summary.rows} vectors of ${summary.dimensions} features to ${summary.files.join(' and ')}`,
-        ...failed,
-      ].join('\n'),
+      text: [written, ...failures.map(({ source, message }) => `failed: ${source}: ${message}`)].join('\n'),
       json: summary,
-      exitCode: summary.rows === 0 ? 1 : 0,
+      exitCode: rows === 0 ? 1 : 0,
     };
   },
 });

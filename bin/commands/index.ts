@@ -47,9 +47,24 @@ export const commands: readonly Listed[] = [
     load: () => import('./verify.js'),
   },
   {
+    usage: 'segment',
+    describe: 'Segment whole scans: masks on their own grids, and volumes of classes',
+    load: () => import('./segment.js'),
+  },
+  {
+    usage: 'classify',
+    describe: 'Classify whole scans, or every window of them',
+    load: () => import('./classify.js'),
+  },
+  {
     usage: 'embed',
     describe: 'Compute feature vectors of scans or tiles',
     load: () => import('./embed.js'),
+  },
+  {
+    usage: 'reconstruct',
+    describe: 'Show what an autoencoder makes of whole scans',
+    load: () => import('./reconstruct.js'),
   },
   {
     usage: 'evaluate',

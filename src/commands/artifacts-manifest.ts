@@ -8,7 +8,7 @@ import { sizeSchema } from '../config/training.js';
 import { sampleFormatSchema } from '../data/samples/manifest.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
-import type { FinetuneRunFacts, RunFacts } from '../runs/run.js';
+import { type FinetuneRunFacts, type RunFacts, spacingSchema } from '../runs/run.js';
 
 export const ARTIFACT_TASKS = ['pretrain', 'classify', 'segment'] as const;
 export type ArtifactTask = (typeof ARTIFACT_TASKS)[number];
@@ -75,12 +75,13 @@ export function readArtifactsManifest(folder: string): ArtifactsManifest {
 
 /** A run's facts, as they were written into a manifest. @throws UserError naming each wrong key */
 export function factsOf({ run, task }: ArtifactsManifest, where: string): RunFacts | FinetuneRunFacts {
-  const { data, tile, format, ...config } = run as Record<string, unknown>;
+  const { data, tile, format, spacing = null, ...config } = run as Record<string, unknown>;
   if (task === 'pretrain')
     return { data: String(data), tile: sizeSchema.parse(tile) as XYZ, config: checkConfig(config, where) };
   return {
     data: String(data),
     format: sampleFormatSchema.parse(format),
+    spacing: spacingSchema.parse(spacing),
     config: checkFinetuneConfig(config, where),
   };
 }

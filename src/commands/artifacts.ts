@@ -99,14 +99,13 @@ function newFormat(task: 'classify' | 'segment', options: ArtifactsOptions, whol
 
 function targetSource(
   task: 'classify' | 'segment',
-  config: FinetuneConfig,
-  format: SampleFormat,
-  data: string,
+  facts: FinetuneRunFacts,
   checkpoint: Checkpoint | null,
 ): Source {
+  const { config, format } = facts;
   return {
     task,
-    facts: { data, format, config },
+    facts,
     workload: targetWorkload(config, format, null),
     checkpoint,
     start: async (parameters) => (await startState(config, parameters)).state,
@@ -128,8 +127,8 @@ const newTargetOptions = ({ classes, channels, size }: ArtifactsOptions) => ({
 function fromRun(run: string, options: ArtifactsOptions): Source {
   const { task } = options;
   if (isFinetuneRun(run)) {
-    const { config, format, data } = readFinetuneRun(run);
-    const own = config.kind === 'classification' ? 'classify' : 'segment';
+    const facts = readFinetuneRun(run);
+    const own = facts.config.kind === 'classification' ? 'classify' : 'segment';
     if (task && task !== own)
       throw new UserError('usage', {
         what: 'this run was trained for a different task',
@@ -142,7 +141,7 @@ function fromRun(run: string, options: ArtifactsOptions): Source {
       '--config': options.file,
       '--set': Object.keys(options.config ?? {}).length > 0 ? options.config : undefined,
     });
-    return targetSource(own, config, format, data, resolveCheckpoint(run, 'last'));
+    return targetSource(own, facts, resolveCheckpoint(run, 'last'));
   }
   const facts = readRun(run);
   if (!task || task === 'pretrain')
@@ -167,7 +166,8 @@ function newTarget(
     file,
     config: { ...asked, init: { ...asked?.init, from } },
   });
-  return targetSource(task, config, newFormat(task, options, whole), '', null);
+  const format = newFormat(task, options, whole);
+  return targetSource(task, { data: '', format, spacing: null, config }, null);
 }
 
 function sourceOf(options: ArtifactsOptions): Source {

@@ -1,185 +1,182 @@
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { orientLPS } from '../data/scan/geometry.js';
-import { checkHounsfield, unlikeHounsfield } from '../data/scan/hounsfield.js';
-import { findScans, readVolume } from '../data/scan/index.js';
-import { type Normalisation, normaliseVolume } from '../data/scan/normalise.js';
-import type { Volume, XYZ } from '../data/scan/volume.js';
+import { voxelToWorld } from '../data/scan/geometry.js';
+import type { XYZ } from '../data/scan/volume.js';
 import { openTileStore, readTile } from '../data/store/tiles.js';
-import { cutTile, tileOrigins } from '../data/store/tiling.js';
 import { UserError } from '../errors.js';
-import { openEngine } from '../execution/open-engine.js';
 import { makeFolder } from '../files.js';
-import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
-import { memoryLimitBytes } from '../machine.js';
-import { type Progress, type Reporting, silent } from '../progress.js';
-import { checkFeaturePath, type FeatureRow, writeFeatures } from './feature-files.js';
+import { checkIntensities } from '../inference/encoder.js';
+import type { ImageModel } from '../inference/image-model.js';
+import { checkedWindows } from '../inference/predict-scan.js';
+import { type WindowVector, windowVectors } from '../inference/window-vectors.js';
+import { silent } from '../progress.js';
+import { embedMaps } from './embed-maps.js';
+import { type FeatureRow, writeFeatures } from './feature-files.js';
+import { checkResultFile, unfinishedPath } from './result-file.js';
+import { type Failure, forEachScan, messageOf, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
-export interface EmbedOptions extends Reporting {
-  /** An encoder with input `hu` [N,D,H,W] and output `features` [N,C], as `export` writes it. */
-  readonly model: string;
+export interface EmbedOptions extends WholeScanOptions {
   /** Scans, folders of scans, tile stores. */
   readonly input: readonly string[];
+  /** `.npy`, `.jsonl` or `.parquet`; with `per: 'map'` a folder. */
   readonly out: string;
-  /** A row a scan, the mean over its tiles, or a row a tile. Scans default to the first, tile stores to the second. */
-  readonly per?: 'scan' | 'tile';
-  /** Size of the tiles that scans are cut into; the model's training tiles without it. */
-  readonly size?: XYZ;
-  readonly threads?: number;
-  /** `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
-  readonly device?: string;
+  /**
+   * A vector a scan, the mean over its windows, or one a window or tile. Scans default to the first, tile stores to the
+   * second. `map` writes the feature map of each scan.
+   */
+  readonly per?: 'scan' | 'window' | 'map';
 }
 
 export interface EmbedSummary {
   readonly files: readonly string[];
+  /** Vectors, or maps. */
   readonly rows: number;
   readonly dimensions: number;
-  readonly failures: readonly { source: string; message: string }[];
+  readonly failures: readonly Failure[];
 }
 
-/** Tiles of one scan, by their offsets. */
-interface Source {
-  readonly name: string;
-  readonly size: XYZ;
-  readonly offsets: readonly XYZ[];
-  readonly tiles: Iterable<Int16Array | Float32Array>;
-}
+/** What is kept of a finished scan. */
+type Entry = readonly (Pick<WindowVector, 'offset' | 'centre'> & {
+  /** Float32, base64. */
+  readonly features: string;
+})[];
 
-async function embedSource(encoder: Encoder, source: Source, per: 'scan' | 'tile'): Promise<FeatureRow[]> {
-  const rows: FeatureRow[] = [];
-  const [x, y, z] = source.size;
-  // One by one: a batch is not faster.
-  for (const tile of source.tiles) {
-    const { features } = await encoder.encode(tile, [1, z, y, x]);
-    rows.push({ source: source.name, offset: source.offsets[rows.length]!, tiles: 1, features });
-  }
-  if (per === 'tile' || rows.length === 0) return rows;
-  const mean = rows[0]!.features.map(
-    (_, c) => rows.reduce((sum, row) => sum + row.features[c]!, 0) / rows.length,
-  );
-  return [{ source: source.name, offset: null, tiles: rows.length, features: mean }];
-}
+const toBase64 = ({ buffer, byteOffset, byteLength }: Float32Array) =>
+  Buffer.from(buffer, byteOffset, byteLength).toString('base64');
+const fromBase64 = (text: string) => new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
 
 const isStore = (path: string) => existsSync(join(path, 'manifest.json'));
 
-/** The scans of a tile store. */
-function* storeSources(path: string, encoder: Encoder, model: string): Generator<Source> {
+/** A row a window, or their mean. */
+function rowsOf(
+  source: string,
+  vectors: readonly { offset: XYZ; centre: XYZ; features: Float32Array }[],
+  per: 'scan' | 'window',
+): FeatureRow[] {
+  if (per === 'window' || vectors.length === 0)
+    return vectors.map((vector) => ({ source, windows: 1, ...vector }));
+  const features = vectors[0]!.features.map(
+    (_, c) => vectors.reduce((sum, vector) => sum + vector.features[c]!, 0) / vectors.length,
+  );
+  return [{ source, offset: null, centre: null, windows: vectors.length, features }];
+}
+
+/** Rows of the scans of a tile store. */
+async function storeRows(path: string, model: ImageModel, per: 'scan' | 'window'): Promise<FeatureRow[]> {
   const store = openTileStore(path);
-  checkIntensities(encoder, model, store);
+  checkIntensities(model, model.path, store);
+  const [x, y, z] = store.size;
+  const rows: FeatureRow[] = [];
   for (const scan of store.manifest.scans) {
-    yield {
-      name: scan.id,
-      size: store.size,
-      offsets: scan.tiles.map(({ offset }) => offset),
-      tiles: (function* () {
-        for (const index of scan.tiles.keys()) yield readTile(store, { scan, index });
-      })(),
-    };
+    const vectors = [];
+    for (const [index, { offset }] of scan.tiles.entries()) {
+      const { features } = await model.run(readTile(store, { scan, index }), [1, z, y, x]);
+      const middle = offset.map((first, i) => first + (store.size[i]! - 1) / 2) as unknown as XYZ;
+      vectors.push({ offset, centre: voxelToWorld(scan, middle), features: features!.data as Float32Array });
+    }
+    rows.push(...rowsOf(scan.id, vectors, per));
   }
+  return rows;
 }
 
-/** A scan in LPS orientation, in the values that an encoder takes. */
-async function readScan(path: string, normalise: Normalisation, progress: Progress): Promise<Volume> {
-  const stored = await readVolume(path);
-  if (stored.resampled) progress.log(`${path}: ${stored.resampled}`);
-  if (normalise === 'hu') {
-    checkHounsfield(stored, path, true);
-    const look = unlikeHounsfield(stored);
-    if (look !== null)
-      progress.log(`${path}: the encoder takes HU, but these values do not look like HU: ${look}`);
+/** Rows of all tile stores. */
+async function embedStores(paths: readonly string[], model: ImageModel, options: EmbedOptions) {
+  const { per = 'window', reporter = silent } = options;
+  const rows: FeatureRow[] = [];
+  const failures: Failure[] = [];
+  if (paths.length === 0) return { rows, failures };
+  const progress = reporter.start({ label: 'embed', total: paths.length, unit: 'stores' });
+  try {
+    for (const [done, path] of paths.entries()) {
+      progress.update(done);
+      try {
+        rows.push(...(await storeRows(path, model, per as 'scan' | 'window')));
+      } catch (error) {
+        const message = messageOf(error, path);
+        failures.push({ source: path, message });
+        progress.log(message);
+      }
+    }
+    progress.update(paths.length);
+  } finally {
+    progress.stop();
   }
-  return normaliseVolume(orientLPS(stored), normalise, path);
+  return { rows, failures };
 }
 
-function scanSource(path: string, volume: Volume, size: XYZ): Source {
-  const offsets = tileOrigins(volume.size, { size, zBorder: 0, xyBorder: 0, reject: 'none' });
-  if (offsets.length === 0)
-    throw new UserError('input', {
-      what: 'the scan is smaller than one tile',
-      where: path,
-      got: volume.size.join('×'),
-      expected: `at least ${size.join('×')} voxels`,
-    });
-  return {
-    name: path,
-    size,
-    offsets,
-    tiles: (function* () {
-      for (const offset of offsets) yield cutTile(volume, offset, size);
-    })(),
-  };
-}
-
-/** Encodes an empty tile: what the model says against its size is said once, before any scan is read. */
-async function tryTile(encoder: Encoder, [x, y, z]: XYZ): Promise<void> {
-  const bytes = x * y * z * (Int16Array.BYTES_PER_ELEMENT + Float32Array.BYTES_PER_ELEMENT);
-  if (bytes > memoryLimitBytes())
-    throw new UserError('usage', {
-      what: 'a tile of this size does not fit in memory',
-      where: '--size',
-      got: `${x}×${y}×${z} voxels`,
-    });
-  await encoder.encode(new Int16Array(x * y * z), [1, z, y, x]);
+/** Rows of all scans. */
+async function embedScans(input: readonly string[], model: ImageModel, options: EmbedOptions) {
+  if (input.length === 0) return { rows: [], failures: [] };
+  const { per = 'scan' } = options;
+  const windows = checkedWindows(model, options, 0);
+  makeFolder(dirname(options.out));
+  const { window, overlap } = windows;
+  const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(
+    model,
+    { ...options, input },
+    {
+      label: 'embed',
+      journal: unfinishedPath(options.out),
+      settings: { window, overlap },
+      isThere: () => true,
+      compute: (scan, onWindows) => windowVectors(model, scan, windows, 'features', onWindows),
+      write: async (_, vectors) =>
+        vectors.map(({ values, ...place }) => ({ ...place, features: toBase64(values) })),
+    },
+  );
+  const rows = scans.flatMap(({ name, entry }) => {
+    const vectors = entry.map((vector) => ({ ...vector, features: fromBase64(vector.features) }));
+    return rowsOf(name, vectors, per as 'scan' | 'window');
+  });
+  return { rows, failures };
 }
 
 /**
- * Feature vectors of scans and tiles. Scans are brought into LPS orientation, normalised as the model says, and cut into
- * the tiles that it was trained on. A scan that cannot be read is reported and does not stop the others.
- * @throws UserError when the model is no encoder, the device is not to be had, the size of the tiles does not suit the model, an input does not exist, or the result cannot be written
+ * Feature vectors of scans and tiles, or feature maps of scans. Scans are brought into LPS orientation, normalised as the model says, and
+ * gone through in windows of the size that it was trained on. A scan that cannot be used is reported and does not stop the
+ * others. Run again after a kill, it goes on behind the last finished scan.
+ * @throws UserError when the model is no encoder, the device is not to be had, the windows do not suit the model, an input does not exist, or the result cannot be written
  * @example
  * await embed({ model: 'encoder/encoder.onnx', input: ['scans'], out: 'features.npy' });
  */
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
-  checkFeaturePath(options.out);
-  const encoder = openEncoder(options.model, await openEngine(options.device ?? 'auto'), options.threads);
-  const { reporter = silent } = options;
-  const stores = options.input.filter(isStore);
-  const others = options.input.filter((path) => !isStore(path));
-  const scans =
-    others.length > 0 ? await findScans(others, { passedOver: (line) => reporter.log(line) }) : [];
-  const size = options.size ?? encoder.tile;
-  if (scans.length > 0 && !size)
+  const { input, out } = options;
+  const stores = input.filter(isStore);
+  if (options.per === 'map') {
+    if (stores.length === 0) return embedMaps(options);
     throw new UserError('usage', {
-      what: 'the model does not record the image size it was trained on',
-      where: options.model,
-      fix: 'give --size',
+      what: 'feature maps are made of scans, not of tiles',
+      where: stores[0]!,
+      expected: 'scans, or folders of scans',
     });
-
-  const rows: FeatureRow[] = [];
-  const failures: { source: string; message: string }[] = [];
-  const progress = reporter.start({ label: 'embed', total: scans.length + stores.length, unit: 'inputs' });
-  try {
-    if (scans.length > 0) await tryTile(encoder, size!);
-    makeFolder(dirname(options.out));
-    for (const [done, path] of [...stores, ...scans].entries()) {
-      try {
-        const sources =
-          done < stores.length
-            ? storeSources(path, encoder, options.model)
-            : [scanSource(path, await readScan(path, encoder.normalise, progress), size!)];
-        for (const source of sources)
-          rows.push(
-            ...(await embedSource(encoder, source, options.per ?? (done < stores.length ? 'tile' : 'scan'))),
-          );
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        failures.push({ source: path, message: error.message });
-        progress.log(error.message);
-      }
-      progress.update(done + 1);
-    }
-  } finally {
-    progress.stop();
-    await encoder.release();
   }
-  if (rows.length === 0)
-    throw new UserError('input', {
-      what:
-        failures.length > 0
-          ? 'none of the inputs could be embedded (see above)'
-          : 'there are no scans to embed',
-      where: options.input.join(', '),
-    });
-  const files = await writeFeatures(options.out, rows);
-  return { files, rows: rows.length, dimensions: rows[0]!.features.length, failures };
+  await checkResultFile(
+    out,
+    ['npy', 'jsonl', 'parquet'],
+    input.filter((path) => !isStore(path)),
+  );
+  const model = await openScanModel(options, 'encoder');
+  try {
+    const scans = await embedScans(
+      input.filter((path) => !isStore(path)),
+      model,
+      options,
+    );
+    const tiles = await embedStores(stores, model, options);
+    const rows = [...tiles.rows, ...scans.rows];
+    const failures = [...tiles.failures, ...scans.failures];
+    if (rows.length === 0)
+      throw new UserError('input', {
+        what:
+          failures.length > 0
+            ? 'none of the inputs could be embedded (see above)'
+            : 'there are no scans to embed',
+        where: input.join(', '),
+      });
+    const files = await writeFeatures(out, rows);
+    rmSync(unfinishedPath(out), { force: true });
+    return { files, rows: rows.length, dimensions: rows[0]!.features.length, failures };
+  } finally {
+    await model.release();
+  }
 }

@@ -1,6 +1,7 @@
 import { targetGraph } from '../../graphs/programs/inference.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
+import { normalisationOf } from '../data/samples/values.js';
 import { sha256 } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, portableModel } from '../execution/models.js';
@@ -8,7 +9,7 @@ import { isExternalEncoder } from '../inference/external-encoder.js';
 import type { PrecisionReport } from '../inference/precision.js';
 import { randomStream } from '../random.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
-import { readFinetuneRun, runHash } from '../runs/run.js';
+import { type FinetuneRunFacts, readFinetuneRun, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { targetWorkload } from '../train/target.js';
@@ -45,7 +46,7 @@ function preprocessingOf({ type, window }: SampleFormat): string {
 
 function metadataOf(
   { network, kind, seed }: FinetuneConfig,
-  format: SampleFormat,
+  { format, spacing }: Pick<FinetuneRunFacts, 'format' | 'spacing'>,
   { state }: Checkpoint,
   license: string,
 ): Record<string, string> {
@@ -59,11 +60,14 @@ function metadataOf(
     seed: String(seed),
     input: `image: ${format.channels} channels, [N, C, D, H, W]`,
     axes: 'D = z (towards the head), H = y (towards the back), W = x (towards the left): LPS, x fastest',
+    normalise: normalisationOf(format),
+    ...(format.window ? { window: JSON.stringify(format.window) } : {}),
     preprocessing: preprocessingOf(format),
     size_multiple: Array(3)
       .fill(2 ** network.levels)
       .join('x'),
     sample_size: format.size.join('x'),
+    ...(spacing ? { spacing: spacing.join('x') } : {}),
     license,
     intended_use: 'research; not a medical device',
   };
@@ -94,7 +98,7 @@ function card(
 | \`probabilities\` | float32 [N, ${format.classes.length}${isClassifier ? '' : ', D, H, W'}] | of classes ${classes} |
 
 Preprocessing is ${metadata.preprocessing}. BatchNorm is folded into the convolutions. It was trained on samples of
-${format.size.join('×')} voxels (x×y×z).
+${format.size.join('×')} voxels (x×y×z)${metadata.spacing ? ` of ${metadata.spacing.replaceAll('x', '×')} mm` : ''}.
 
 ## Training
 
@@ -200,7 +204,8 @@ async function probabilitiesOf(
  * await exportTarget({ run: 'runs/target/trial-01', out: 'model' });
  */
 export async function exportTarget(options: ExportOptions): Promise<TargetExportSummary> {
-  const { config, format } = readFinetuneRun(options.run);
+  const facts = readFinetuneRun(options.run);
+  const { config, format } = facts;
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
   if (isExternalEncoder(config.init.from))
     throw new UserError('config', {
@@ -234,7 +239,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
     weightsOf(checkpoint),
   );
   const license = options.license ?? 'not stated';
-  const metadata = { ...metadataOf(config, format, checkpoint, license), run_sha256: run };
+  const metadata = { ...metadataOf(config, facts, checkpoint, license), run_sha256: run };
   const documentation = 'A fine-tuned 3D network. For research use only; not a medical device.';
   const float32 = portableModel(graph, { documentation, metadata });
   const trained = noise(format, config.seed);

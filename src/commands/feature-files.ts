@@ -2,40 +2,43 @@ import { dirname } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { writeNpy } from '../data/scan/npy.js';
 import type { XYZ } from '../data/scan/volume.js';
-import { UserError } from '../errors.js';
-import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 
 /** One feature vector, and what it describes. */
 export interface FeatureRow {
-  /** Scan file, or tile store and scan. */
+  /** Name of the scan. */
   readonly source: string;
-  /** First voxel of the tile in its scan, x, y, z; null for a whole scan. */
+  /** First voxel of the window or tile in its scan, x, y, z; null for a whole scan. */
   readonly offset: XYZ | null;
-  /** Tiles that were averaged. */
-  readonly tiles: number;
+  /** Its middle in LPS mm. */
+  readonly centre: XYZ | null;
+  /** Windows or tiles that were averaged. */
+  readonly windows: number;
   readonly features: Float32Array;
 }
 
-const required = (name: string, type: 'INT32' | 'FLOAT') => ({
+const AXES = ['x', 'y', 'z'];
+const column = (
+  name: string,
+  type: 'INT32' | 'FLOAT' | 'DOUBLE',
+  repetition_type: 'REQUIRED' | 'OPTIONAL',
+) => ({
   name,
   type,
-  repetition_type: 'REQUIRED' as const,
+  repetition_type,
 });
 /** `features` is a list, so that one column holds a vector whatever its length. */
 const SCHEMA = [
-  { name: 'root', num_children: 6 },
+  { name: 'root', num_children: 9 },
   {
     name: 'source',
     type: 'BYTE_ARRAY' as const,
     converted_type: 'UTF8' as const,
     repetition_type: 'REQUIRED' as const,
   },
-  ...['x', 'y', 'z'].map((axis) => ({
-    name: axis,
-    type: 'INT32' as const,
-    repetition_type: 'OPTIONAL' as const,
-  })),
-  required('tiles', 'INT32'),
+  ...AXES.map((axis) => column(axis, 'INT32', 'OPTIONAL')),
+  ...AXES.map((axis) => column(`${axis}_mm`, 'DOUBLE', 'OPTIONAL')),
+  column('windows', 'INT32', 'REQUIRED'),
   {
     name: 'features',
     num_children: 1,
@@ -43,20 +46,22 @@ const SCHEMA = [
     repetition_type: 'REQUIRED' as const,
   },
   { name: 'list', num_children: 1, repetition_type: 'REPEATED' as const },
-  required('element', 'FLOAT'),
+  column('element', 'FLOAT', 'REQUIRED'),
 ];
 
 function toParquet(rows: readonly FeatureRow[]): Uint8Array {
-  const offsets = ['x', 'y', 'z'].map((name, i) => ({
-    name,
-    data: rows.map((row) => row.offset?.[i] ?? null),
+  const offsets = AXES.map((name, i) => ({ name, data: rows.map((row) => row.offset?.[i] ?? null) }));
+  const centres = AXES.map((axis, i) => ({
+    name: `${axis}_mm`,
+    data: rows.map((row) => row.centre?.[i] ?? null),
   }));
   const buffer = parquetWriteBuffer({
     schema: SCHEMA,
     columnData: [
       { name: 'source', data: rows.map((row) => row.source) },
       ...offsets,
-      { name: 'tiles', data: rows.map((row) => row.tiles) },
+      ...centres,
+      { name: 'windows', data: rows.map((row) => row.windows) },
       { name: 'features', data: rows.map((row) => Array.from(row.features)) },
     ],
   });
@@ -69,21 +74,8 @@ const toJsonl = (rows: readonly FeatureRow[]): string =>
 /** What each row of an array describes, for a format that holds numbers only. */
 const rowsPath = (path: string) => path.replace(/\.npy$/, '.rows.jsonl');
 
-/** Throws a UserError now, not after hours of work, when the name has no known ending or is a folder's. */
-export function checkFeaturePath(path: string): void {
-  if (isFolder(path)) throw new UserError('usage', { what: 'this is a folder, not a file', where: path });
-  if (!/\.(npy|jsonl|parquet)$/.test(path))
-    throw new UserError('usage', {
-      what: 'the file extension sets the format of the features',
-      where: '--out',
-      got: path,
-      expected: '.npy, .jsonl or .parquet',
-    });
-}
-
 /** Writes all rows atomically; `.npy` gets `<name>.rows.jsonl` beside it. @returns the files written */
 export async function writeFeatures(path: string, rows: readonly FeatureRow[]): Promise<string[]> {
-  checkFeaturePath(path);
   makeFolder(dirname(path));
   if (path.endsWith('.jsonl')) writeFileAtomic(path, toJsonl(rows));
   if (path.endsWith('.parquet')) writeFileAtomic(path, toParquet(rows));

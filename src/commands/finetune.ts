@@ -18,7 +18,7 @@ import {
   type SampleManifest,
   type SampleSplit,
 } from '../data/samples/manifest.js';
-import { openSampleStore, type SampleStore } from '../data/samples/store.js';
+import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkInteger, UserError } from '../errors.js';
 import { checkMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
@@ -178,7 +178,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
-    writeRun(run, { data: options.data, format, config });
+    writeRun(run, { data: options.data, format, spacing: commonSpacing(manifest.samples), config });
     if (begin?.report) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
       reporter.log(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);

@@ -31,22 +31,31 @@ function otherContent(folder: string, wanted: StoreKind): string | null {
 }
 
 /**
+ * @param what is to be written to `out`
+ * @param inputs files and folders, which exist
+ * @throws UserError of kind `usage` for a folder among the inputs or around them
+ */
+export function checkApart(what: string, out: string, inputs: readonly string[]): void {
+  for (const input of inputs) {
+    const relation = relationOf(out, input);
+    if (relation)
+      throw new UserError('usage', {
+        what: `the ${what} would be ${relation}`,
+        where: out,
+        got: `input ${input}`,
+        expected: 'a separate folder',
+        fix: `choose another folder for the ${what}`,
+      });
+  }
+}
+
+/**
  * Looks at what a store would be made of and in, before anything is written.
  * @param inputs files and folders that it is made from, which exist
  * @throws UserError of kind `usage` for a place among the inputs or around them, and for a folder that holds something else
  */
 export function checkStoreFolder(out: string, inputs: readonly string[], wanted: StoreKind): void {
-  for (const input of inputs) {
-    const relation = relationOf(out, input);
-    if (relation)
-      throw new UserError('usage', {
-        what: `the store would be ${relation}`,
-        where: out,
-        got: `input ${input}`,
-        expected: 'a separate folder',
-        fix: 'choose another folder for the store',
-      });
-  }
+  checkApart('store', out, inputs);
   let content: string | null;
   try {
     content = existsSync(out) ? otherContent(out, wanted) : null;

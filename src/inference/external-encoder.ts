@@ -2,6 +2,7 @@
 import { formatShape, type Model } from '../../graphs/onnx/types.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore, type SampleVoxels } from '../data/samples/store.js';
+import { normalisationOf } from '../data/samples/values.js';
 import { abridged, UserError } from '../errors.js';
 import { readModelFile } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
@@ -40,9 +41,9 @@ function interfaceOf(path: string, { graph }: Model) {
  * thousandths of what samples hold.
  * @throws UserError when the samples were normalised in another way than the encoder was trained on
  */
-function sampleScale({ type, window }: SampleFormat, path: string, { metadata }: Model): number {
+function sampleScale(format: SampleFormat, path: string, { metadata }: Model): number {
   const { normalise } = intensitiesOf(metadata, path);
-  const found = type === 'int16' ? 'hu' : window === null ? 'minmax' : 'zscore';
+  const found = normalisationOf(format);
   if (found === normalise) return normalise === 'hu' ? 1 : 1000;
   throw new UserError('input', {
     what: 'the samples are normalised differently from what this encoder takes',

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import * as z from 'zod';
 import { checkFinetuneConfig, type FinetuneConfig } from '../config/finetuning.js';
 import { type Config, checkConfig } from '../config/pretraining.js';
 import { sizeSchema } from '../config/training.js';
@@ -24,8 +25,14 @@ export interface FinetuneRunFacts {
   readonly data: string;
   /** What its samples are. */
   readonly format: SampleFormat;
+  /** Spacing in mm that all its samples have; null where they differ, or for a run of an earlier version. */
+  readonly spacing: XYZ | null;
   readonly config: FinetuneConfig;
 }
+
+const millimetres = z.number().positive();
+/** The spacing that a run's samples have in common. */
+export const spacingSchema = z.tuple([millimetres, millimetres, millimetres]).readonly().nullable();
 
 export const configPath = (run: string): string => join(run, 'config.json');
 
@@ -81,17 +88,17 @@ export function readRun(run: string): RunFacts {
 
 /** What a fine-tuning run was started with. @throws UserError as {@link readRun} */
 export function readFinetuneRun(run: string): FinetuneRunFacts {
-  const { data, format, ...config } = readJson(run);
+  const { data, format, spacing = null, ...config } = readJson(run);
+  const mm = spacingSchema.safeParse(spacing);
   const samples = sampleFormatSchema.safeParse(format);
-  if (!samples.success)
-    throw new UserError('run', {
-      what: 'the configuration of the run is damaged',
-      where: configPath(run),
-      got: `format: ${samples.error.issues[0]?.message}`,
-    });
+  const damaged = (got: string) =>
+    new UserError('run', { what: 'the configuration of the run is damaged', where: configPath(run), got });
+  if (!samples.success) throw damaged(`format: ${samples.error.issues[0]?.message}`);
+  if (!mm.success) throw damaged(`spacing: ${JSON.stringify(spacing)}`);
   return {
     data: String(data),
     format: samples.data,
+    spacing: mm.data,
     config: checkFinetuneConfig(config, configPath(run)),
   };
 }

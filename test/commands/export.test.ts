@@ -254,7 +254,7 @@ describe('embed', () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(lines[1]).toMatchObject({ source: 'scan0', offset: [16, 0, 0], tiles: 1 });
+    expect(lines[1]).toMatchObject({ source: 'scan0', offset: [16, 0, 0], windows: 1 });
     const bytes = readFileSync(npy);
     const array = new Float32Array(
       bytes.buffer.slice(bytes.byteOffset + bytes.length - 24 * 16 * 4, bytes.byteOffset + bytes.length),
@@ -264,7 +264,7 @@ describe('embed', () => {
     const rows = await parquetReadObjects({
       file: file.buffer.slice(file.byteOffset, file.byteOffset + file.length),
     });
-    expect(rows[1]).toMatchObject({ source: 'scan0', x: 16, y: 0, z: 0, tiles: 1 });
+    expect(rows[1]).toMatchObject({ source: 'scan0', x: 16, y: 0, z: 0, windows: 1 });
     expect(Array.from(rows[1]!.features as number[])).toEqual(lines[1].features);
   });
 
@@ -277,7 +277,7 @@ describe('embed', () => {
       .trimEnd()
       .split('\n')
       .map((line) => JSON.parse(line));
-    expect(lines.map((line) => [line.source, line.tiles, line.offset])).toEqual([
+    expect(lines.map((line) => [line.source, line.windows, line.offset])).toEqual([
       ['scan0', 12, null],
       ['scan1', 12, null],
     ]);
@@ -299,23 +299,23 @@ describe('embed', () => {
     const features = join(folder, 'sized.npy');
     const said = vi.spyOn(process.stderr, 'write').mockReturnValue(true);
     try {
-      await expect(embed({ ...options, size: [18, 8, 8], out: features })).rejects.toThrow(
+      await expect(embed({ ...options, window: [18, 8, 8], out: features })).rejects.toThrow(
         /poolings[\s\S]*18×8×8[\s\S]*multiples of 4, 4, 4/,
       );
-      await expect(embed({ ...options, size: [8e5, 8e5, 8e5], out: features })).rejects.toThrow(/memory/);
+      await expect(embed({ ...options, window: [8e5, 8e5, 8e5], out: features })).rejects.toThrow(/memory/);
       expect(said).not.toHaveBeenCalled();
     } finally {
       said.mockRestore();
     }
     mkdirSync(join(folder, 'folder.npy'));
     await expect(embed({ ...options, out: join(folder, 'folder.npy') })).rejects.toThrow(/is a folder/);
-    expect(await embed({ ...options, size: [16, 8, 8], out: features })).toMatchObject({ rows: 2 });
+    expect(await embed({ ...options, window: [16, 8, 8], out: features })).toMatchObject({ rows: 2 });
   });
 
   test('scans are turned to LPS and cut like tiles, those of air too', async () => {
     const rowsOf = async (input: string, more: Partial<EmbedOptions> = {}) => {
       const file = join(folder, 'of-scan.jsonl');
-      await embed({ model: join(out, 'encoder.onnx'), input: [input], out: file, per: 'tile', ...more });
+      await embed({ model: join(out, 'encoder.onnx'), input: [input], out: file, per: 'window', ...more });
       const lines = readFileSync(file, 'utf8').trimEnd().split('\n');
       return lines.map((line): { source: string; offset: number[]; features: number[] } => JSON.parse(line));
     };
@@ -338,13 +338,13 @@ describe('embed', () => {
     const air = join(folder, 'air.nii');
     await writeNifti(air, { ...volume, voxels: volume.voxels.map(() => -1000) });
     expect(await rowsOf(air)).toHaveLength(12);
-    expect((await rowsOf(air, { size: [32, 24, 16] })).map(({ offset }) => offset)).toEqual([[0, 0, 0]]);
+    expect((await rowsOf(air, { window: [32, 24, 16] })).map(({ offset }) => offset)).toEqual([[0, 0, 0]]);
   });
 
   test('refuses a file of an unknown kind, and a model that is no encoder, in words', async () => {
     await expect(
       embed({ model: join(out, 'encoder.onnx'), input: [data], out: join(folder, 'x.csv') }),
-    ).rejects.toThrow(/\.npy, \.jsonl or \.parquet/);
+    ).rejects.toThrow(/\.npy, \.jsonl, \.parquet/);
     await expect(
       embed({ model: join(out, 'model-card.md'), input: [data], out: join(folder, 'x.npy') }),
     ).rejects.toThrow(/not an ONNX model/);

@@ -156,7 +156,7 @@ describe('other modalities', () => {
   test('a scan gets the features of its tiles, and tiles of CT are refused', async () => {
     const features = async (input: string) => {
       const out = at('features.jsonl');
-      await embed({ model, input: [input], out, per: 'tile', threads: 1 });
+      await embed({ model, input: [input], out, per: 'window', threads: 1 });
       const rows = readFileSync(out, 'utf8').trimEnd().split('\n');
       return rows.map((row) => JSON.parse(row) as { source: string; features: number[] });
     };

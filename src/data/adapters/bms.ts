@@ -3,11 +3,12 @@ import { basename, join } from 'node:path';
 import { fromSystemError, UserError } from '../../errors.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
+import { valuesOf } from '../samples/values.js';
 import { cropAround } from '../scan/crop.js';
 import { gridsAgree } from '../scan/geometry.js';
 import type { LabelMap, XYZ } from '../scan/volume.js';
 import type { Adapter } from './adapter.js';
-import { cropChannels, cropLabels, readImage, readMask, spacingOf, valuesOf } from './images.js';
+import { cropChannels, cropLabels, readImage, readMask, spacingOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 /** Voxels of the crop around the tumour, which becomes SIZE. */

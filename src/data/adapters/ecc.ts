@@ -2,10 +2,10 @@ import { UserError } from '../../errors.js';
 import { binaryIn, type Row } from '../../tables/table.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
+import { valuesOf } from '../samples/values.js';
 import type { XYZ } from '../scan/volume.js';
 import type { Adapter } from './adapter.js';
 import { absentScans, byScan, cropPlaces, placeOf, scansBelow, tableIn } from './candidates.js';
-import { valuesOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 64];
 const COLUMNS = ['volume', 'coordX', 'coordY', 'coordZ', 'label'];

@@ -1,16 +1,13 @@
 /** Reading what a sample is made of: images and masks on one grid, cropped and normalised. */
 import { UserError } from '../../errors.js';
-import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleVoxels } from '../samples/store.js';
+import { normaliser, OUTSIDE_HU } from '../samples/values.js';
 import { type CropGrid, cropImage, cropMask } from '../scan/crop.js';
 import { gridsAgree, orientLPS, voxelToWorld, worldToVoxel } from '../scan/geometry.js';
 import { checkHounsfield } from '../scan/hounsfield.js';
 import { readVolume } from '../scan/index.js';
-import { INTENSITIES, intensityScale, type Normalisation } from '../scan/normalise.js';
+import type { Normalisation } from '../scan/normalise.js';
 import type { LabelMap, Volume, Voxels, XYZ } from '../scan/volume.js';
-
-/** Values outside of a scan: air where they are HU. */
-const OUTSIDE_HU = -1000;
 
 /** A scan with its axes along left, posterior, superior. @throws UserError */
 export const readImage = async (path: string): Promise<Volume> => orientLPS(await readVolume(path));
@@ -75,15 +72,6 @@ export async function readMask(path: string, image: Volume, classes: number): Pr
   return { ...mask, voxels: Uint8Array.from(mask.voxels) };
 }
 
-/** Statistics of a whole scan, so that all crops of it are normalised alike. */
-function normaliser(volume: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {
-  if (normalise === 'hu')
-    return (values) =>
-      Int16Array.from(values, (value) => Math.min(Math.max(Math.round(value), -32768), 32767));
-  const { shift, scale } = intensityScale(volume, normalise);
-  return (values) => Float32Array.from(values, (value) => (value - shift) / scale);
-}
-
 /** Crops of the channels of one scan, one behind the other: [C, D, H, W]. */
 export function cropChannels(
   channels: readonly Volume[],
@@ -101,13 +89,6 @@ export function cropChannels(
       : new Float32Array(crops.length * first!.length);
   for (const [i, crop] of crops.entries()) joined.set(crop, i * crop.length);
   return joined;
-}
-
-/** What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training. */
-export function valuesOf(normalise: Normalisation = 'hu'): Pick<SampleFormat, 'type' | 'window'> {
-  const { low, high } = INTENSITIES[normalise].window;
-  if (normalise === 'hu') return { type: 'int16', window: { low, high } };
-  return { type: 'float32', window: normalise === 'minmax' ? null : { low: low / 1000, high: high / 1000 } };
 }
 
 /** A mask's crop. */

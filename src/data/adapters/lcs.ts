@@ -1,11 +1,12 @@
 import { UserError } from '../../errors.js';
 import type { SampleFormat, SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
+import { valuesOf } from '../samples/values.js';
 import type { XYZ } from '../scan/volume.js';
 import { tileOrigins } from '../store/tiling.js';
 import type { Adapter } from './adapter.js';
 import { scansBelow } from './candidates.js';
-import { cropChannels, cropLabels, readMask, readScan, valuesOf } from './images.js';
+import { cropChannels, cropLabels, readMask, readScan } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 /** Liver and lesions in LiTS; both are liver here. */

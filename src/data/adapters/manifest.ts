@@ -5,12 +5,13 @@ import { readTable } from '../../tables/read.js';
 import type { Row, Table } from '../../tables/table.js';
 import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
+import { valuesOf } from '../samples/values.js';
 import { cropAround, middleOf } from '../scan/crop.js';
 import { findScans } from '../scan/index.js';
 import type { XYZ } from '../scan/volume.js';
 import { identifyScans } from '../store/sources.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
-import { cropChannels, cropLabels, readMask, readScan, spacingOf, valuesOf } from './images.js';
+import { cropChannels, cropLabels, readMask, readScan, spacingOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 const MASK_FOLDERS = ['labels', 'masks', 'labelsTr', 'nodule_mask', 'mask'];

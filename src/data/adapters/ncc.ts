@@ -2,10 +2,10 @@ import { permutation, randomStream } from '../../random.js';
 import { binaryIn, type Row } from '../../tables/table.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
+import { valuesOf } from '../samples/values.js';
 import type { XYZ } from '../scan/volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
-import { valuesOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 const TABLES = ['candidates_V2.csv', 'candidates.csv'];

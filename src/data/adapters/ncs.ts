@@ -3,12 +3,12 @@ import { join } from 'node:path';
 import { numberIn } from '../../tables/table.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { LabelledData, SampleSource } from '../samples/source.js';
+import { valuesOf } from '../samples/values.js';
 import type { CropGrid } from '../scan/crop.js';
 import { worldToVoxel } from '../scan/geometry.js';
 import type { Volume, XYZ } from '../scan/volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
-import { valuesOf } from './images.js';
 import { manifestAdapter } from './manifest.js';
 
 const SIZE: XYZ = [64, 64, 32];

@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { UserError } from '../../errors.js';
+import type { XYZ } from '../scan/volume.js';
 import { checkArray, readItem, type StoredArray, sha256 } from '../store/arrays.js';
 import {
   damagedSamples,
@@ -124,4 +125,16 @@ export function readSample({ folder, manifest, counts }: SampleStore, sample: Sa
     where: images!.path,
     fix: PREPARE_SAMPLES_AGAIN,
   });
+}
+
+/** Share by which spacings that count as the same may differ. */
+const SPACING_TOLERANCE = 0.01;
+
+/** The spacing of all samples in mm; null where they differ. */
+export function commonSpacing(samples: readonly Pick<SampleEntry, 'spacing'>[]): XYZ | null {
+  const [first] = samples;
+  const isCommon = samples.every(({ spacing }) =>
+    spacing.every((mm, i) => Math.abs(mm / first!.spacing[i]! - 1) <= SPACING_TOLERANCE),
+  );
+  return first && isCommon ? first.spacing : null;
 }

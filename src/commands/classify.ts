@@ -1,0 +1,111 @@
+import { rmSync } from 'node:fs';
+import { dirname } from 'node:path';
+import type { XYZ } from '../data/scan/volume.js';
+import { UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
+import { checkedWindows } from '../inference/predict-scan.js';
+import { classesOf } from '../inference/segmentation.js';
+import { middleVector, type WindowVector, windowVectors } from '../inference/window-vectors.js';
+import { toCsv } from '../tables/csv.js';
+import { checkResultFile, unfinishedPath } from './result-file.js';
+import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+
+export interface ClassifyOptions extends WholeScanOptions {
+  /** `.csv` or `.jsonl`. */
+  readonly out: string;
+  /**
+   * A row a scan, for its middle, cropped or padded as samples are in training; or a row for each window of it, with its
+   * place. `scan` without it.
+   */
+  readonly per?: 'scan' | 'window';
+}
+
+/** What a classifier says of a scan or a window. */
+export interface Classified {
+  readonly scan: string;
+  /** Middle of the window in LPS mm. */
+  readonly centre: XYZ;
+  /** The most probable one. */
+  readonly class: string;
+  /** By class. */
+  readonly probabilities: Readonly<Record<string, number>>;
+}
+
+export interface ClassifySummary {
+  readonly out: string;
+  readonly scans: number;
+  readonly rows: number;
+  readonly failures: readonly Failure[];
+}
+
+const OVERLAP = 0.5;
+
+/** What is kept of a finished scan: where windows lie, and what they are. */
+type Entry = readonly { readonly centre: XYZ; readonly values: readonly number[] }[];
+
+const mostProbable = (values: readonly number[]) => values.indexOf(Math.max(...values));
+
+function toTable(rows: readonly Classified[], classes: readonly string[]): string {
+  return toCsv(
+    ['scan', 'x_mm', 'y_mm', 'z_mm', 'class', ...classes.map((name) => `p_${name}`)],
+    rows.map(({ scan, centre, class: most, probabilities }) => [
+      scan,
+      ...centre,
+      most,
+      ...classes.map((name) => probabilities[name]!),
+    ]),
+  );
+}
+
+/**
+ * Classifies whole scans. A scan that cannot be used is reported and does not stop the others. Run again after a kill, it goes on behind
+ * the last finished scan.
+ * @throws UserError when the model is no classifier of one channel, the windows do not suit it, or the result cannot be written
+ * @example
+ * await classify({ model: 'model/classifier.onnx', input: ['scans'], out: 'classes.csv' });
+ */
+export async function classify(options: ClassifyOptions): Promise<ClassifySummary> {
+  const { out, per = 'scan' } = options;
+  if (per === 'scan' && options.overlap !== undefined)
+    throw new UserError('usage', {
+      what: 'only windows overlap: a scan is classified by its middle',
+      where: '--overlap',
+      expected: '--per window',
+    });
+  await checkResultFile(out, ['csv', 'jsonl'], options.input);
+  const model = await openScanModel(options, 'classifier');
+  try {
+    const windows = checkedWindows(model, options, OVERLAP);
+    const classes = classesOf(model);
+    makeFolder(dirname(out));
+    const journal = unfinishedPath(out);
+    const { window, overlap } = windows;
+    const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(model, options, {
+      label: 'classify',
+      journal,
+      settings: { per, window, ...(per === 'window' && { overlap }) },
+      isThere: () => true,
+      compute: async (scan, onWindows) =>
+        per === 'scan'
+          ? [await middleVector(model, scan, windows, 'probabilities')]
+          : windowVectors(model, scan, windows, 'probabilities', onWindows),
+      write: async (_, vectors) => vectors.map(({ centre, values }) => ({ centre, values: [...values] })),
+    });
+    const rows = scans.flatMap(({ name, entry }) =>
+      entry.map(
+        ({ centre, values }): Classified => ({
+          ...{ scan: name, centre, class: classes[mostProbable(values)]! },
+          probabilities: Object.fromEntries(classes.map((className, c) => [className, values[c]!])),
+        }),
+      ),
+    );
+    const text = out.endsWith('.csv')
+      ? toTable(rows, classes)
+      : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+    writeFileAtomic(out, text);
+    rmSync(journal, { force: true });
+    return { out, scans: scans.length, rows: rows.length, failures };
+  } finally {
+    await model.release();
+  }
+}

@@ -1,0 +1,38 @@
+/** The one file that results of many scans are written to, at the end. */
+import { existsSync } from 'node:fs';
+import { scanExtension } from '../data/scan/find.js';
+import { findScans } from '../data/scan/index.js';
+import { UserError } from '../errors.js';
+import { isFolder, isSame } from '../files.js';
+
+/** The journal of scans that are finished, until the file itself is written. */
+export const unfinishedPath = (out: string): string => `${out}.unfinished`;
+
+/**
+ * @param endings that the file may have, without a dot
+ * @param inputs scans and folders
+ * @throws UserError for a file of another kind, a folder, or a file that a scan is read from
+ */
+export async function checkResultFile(
+  out: string,
+  endings: readonly string[],
+  inputs: readonly string[],
+): Promise<void> {
+  if (isFolder(out)) throw new UserError('usage', { what: 'this is a folder, not a file', where: out });
+  if (!endings.some((ending) => out.endsWith(`.${ending}`)))
+    throw new UserError('usage', {
+      what: 'the file extension sets the format of the results',
+      where: '--out',
+      got: out,
+      expected: endings.map((ending) => `.${ending}`).join(', '),
+    });
+  if (!existsSync(out) || !scanExtension(out)) return;
+  const overwritten = (await findScans([...inputs])).find((path) => isSame(path, out));
+  if (overwritten !== undefined)
+    throw new UserError('usage', {
+      what: 'the result would overwrite its own input',
+      where: out,
+      got: `input ${overwritten}`,
+      fix: 'choose another file for --out',
+    });
+}

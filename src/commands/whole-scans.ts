@@ -1,0 +1,167 @@
+/** What the commands that run a model on whole scans have in common. */
+import { findScans } from '../data/scan/index.js';
+import { identifyScans, sourceFiles } from '../data/store/sources.js';
+import type { SourceFile } from '../data/store/writer.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { openEngine } from '../execution/open-engine.js';
+import { type ImageModel, type ModelKind, openImageModel } from '../inference/image-model.js';
+import { type ModelScan, readModelScan } from '../inference/model-scan.js';
+import type { WindowOptions } from '../inference/predict-scan.js';
+import { type Reporting, silent } from '../progress.js';
+import { openJournal } from './journal.js';
+
+export interface WholeScanOptions extends WindowOptions, Reporting {
+  /** A model as `export` writes it. */
+  readonly model: string;
+  /** Scans, and folders of scans. */
+  readonly input: readonly string[];
+  readonly threads?: number;
+  /** `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
+  readonly device?: string;
+}
+
+/** A scan that could not be used. */
+export interface Failure {
+  readonly source: string;
+  readonly message: string;
+}
+
+/** What there is to say of each kind of model. */
+const KINDS: Readonly<Record<ModelKind, { name: string; command: string; gives: string; from: string }>> = {
+  encoder: {
+    ...{ name: 'an encoder', command: 'embed', gives: 'feature vectors' },
+    from: 'what `p2w export` makes of a pre-training run',
+  },
+  autoencoder: {
+    ...{ name: 'an autoencoder', command: 'reconstruct', gives: 'reconstructions' },
+    from: 'what `p2w export --what autoencoder` makes of a pre-training run',
+  },
+  classifier: {
+    ...{ name: 'a classifier', command: 'classify', gives: 'probabilities of classes' },
+    from: 'what `p2w export` makes of a run that was fine-tuned on classes',
+  },
+  segmenter: {
+    ...{ name: 'a segmenter', command: 'segment', gives: 'masks' },
+    from: 'what `p2w export` makes of a run that was fine-tuned on masks',
+  },
+};
+
+/** @throws UserError for a model of another kind, or of images with several channels */
+function checkModel({ path, kind, channels }: ImageModel, wanted: ModelKind): void {
+  // An autoencoder has the encoder's features too.
+  if (kind !== wanted && !(kind === 'autoencoder' && wanted === 'encoder'))
+    throw new UserError('usage', {
+      what: `${KINDS[kind].name} gives ${KINDS[kind].gives}, not ${KINDS[wanted].gives}`,
+      where: path,
+      got: KINDS[kind].name,
+      expected: `${KINDS[wanted].name}: ${KINDS[wanted].from}`,
+      fix: `use \`p2w ${KINDS[kind].command}\` with this model`,
+    });
+  if ((channels ?? 1) !== 1)
+    throw new UserError('usage', {
+      what: 'this model takes images of several channels, and a scan has one',
+      where: path,
+      got: `${channels} channels`,
+      expected: 'a model of one channel',
+      fix: 'prepare and fine-tune on one of the channels',
+    });
+}
+
+/** Opens a model for whole scans. @throws UserError when it is of no use for them, or the device is not to be had */
+export async function openScanModel(options: WholeScanOptions, wanted: ModelKind): Promise<ImageModel> {
+  const model = openImageModel(options.model, await openEngine(options.device ?? 'auto'), options.threads);
+  checkModel(model, wanted);
+  return model;
+}
+
+/** How scans are gone through. */
+interface Work<Result, Entry> {
+  readonly label: string;
+  /** File of the {@link openJournal}. */
+  readonly journal: string;
+  /** All that results depend on, apart from the model. */
+  readonly settings: Record<string, unknown>;
+  /** Whether what was written for a finished scan is still there. */
+  readonly isThere: (entry: Entry) => boolean;
+  /** What it throws is why the scan failed. */
+  readonly compute: (scan: ModelScan, onWindows: (done: number, total: number) => void) => Promise<Result>;
+  /** Writes what was computed. What it throws ends the work. @returns what is kept in the journal */
+  readonly write: (name: string, result: Result) => Promise<Entry>;
+}
+
+/** A scan that is done. */
+interface FinishedScan<Entry> {
+  readonly name: string;
+  readonly path: string;
+  readonly entry: Entry;
+}
+
+export interface Finished<Entry> {
+  readonly scans: readonly FinishedScan<Entry>[];
+  /** How many of them an earlier run had finished. */
+  readonly kept: number;
+  readonly failures: readonly Failure[];
+}
+
+/** What typed arrays throw where there is no memory for them. */
+const isOutOfMemory = (error: unknown) =>
+  error instanceof RangeError && /allocation failed|invalid.*length/i.test(error.message);
+
+/** @returns why a scan cannot be used  @throws what is a defect of ours */
+export function messageOf(error: unknown, path: string): string {
+  const known = isOutOfMemory(error)
+    ? new UserError('input', { what: 'the scan does not fit in memory', where: path, cause: error })
+    : fromSystemError(error, path);
+  if (known instanceof UserError) return known.message;
+  throw known;
+}
+
+/**
+ * Goes through scans one by one. A scan that cannot be used does not stop the others; those that an earlier run finished are kept.
+ * @throws UserError when there is no scan, results cannot be written, or those that are there were made with other settings
+ */
+export async function forEachScan<Result, Entry>(
+  model: ImageModel,
+  { input, reporter = silent }: Pick<WholeScanOptions, 'input' | 'reporter'>,
+  work: Work<Result, Entry>,
+): Promise<Finished<Entry>> {
+  const named = identifyScans(await findScans([...input], { passedOver: (line) => reporter.log(line) }));
+  const journal = openJournal<Entry>(work.journal, { model: model.sha256, ...work.settings });
+  const scans: FinishedScan<Entry>[] = [];
+  const failures: Failure[] = [];
+  let kept = 0;
+  const progress = reporter.start({ label: work.label, total: named.size, unit: 'scans' });
+  const note = (line: string) => progress.log(line);
+  try {
+    for (const [name, path] of named) {
+      const done = scans.length + failures.length;
+      progress.update(done);
+      let files: SourceFile[];
+      let result: Result;
+      try {
+        files = await sourceFiles(path);
+        const entry = journal.find(name, files);
+        if (entry !== undefined && work.isThere(entry)) {
+          scans.push({ name, path, entry });
+          kept++;
+          continue;
+        }
+        result = await work.compute(await readModelScan(path, model, note), (windows, total) =>
+          progress.update(done, { windows: `${windows}/${total}` }),
+        );
+      } catch (error) {
+        const message = messageOf(error, path);
+        failures.push({ source: path, message });
+        note(message);
+        continue;
+      }
+      const entry = await work.write(name, result);
+      journal.add(name, files, entry);
+      scans.push({ name, path, entry });
+    }
+    progress.update(named.size);
+  } finally {
+    progress.stop();
+  }
+  return { scans, kept, failures };
+}

@@ -1,0 +1,31 @@
+/** What the values of samples are: HU, or what a normalisation makes of them. */
+import { INTENSITIES, intensityScale, type Normalisation } from '../scan/normalise.js';
+import type { Volume, Voxels } from '../scan/volume.js';
+import type { SampleFormat } from './manifest.js';
+import type { SampleVoxels } from './store.js';
+
+/** Values outside of a scan: air where they are HU. Other values repeat those at the scan's border. */
+export const OUTSIDE_HU = -1000;
+
+const toInt16 = (hu: number) => Math.min(Math.max(Math.round(hu), -32768), 32767);
+
+/** Brings crops of a scan to the values of samples. Statistics are the whole scan's, so that all crops of it are normalised alike. */
+export function normaliser(volume: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {
+  if (normalise === 'hu')
+    return (values) => (values instanceof Int16Array ? values : Int16Array.from(values, toInt16));
+  const { shift, scale } = intensityScale(volume, normalise);
+  return (values) => Float32Array.from(values, (value) => (value - shift) / scale);
+}
+
+/** What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training. */
+export function valuesOf(normalise: Normalisation = 'hu'): Pick<SampleFormat, 'type' | 'window'> {
+  const { low, high } = INTENSITIES[normalise].window;
+  if (normalise === 'hu') return { type: 'int16', window: { low, high } };
+  return { type: 'float32', window: normalise === 'minmax' ? null : { low: low / 1000, high: high / 1000 } };
+}
+
+/** The normalisation that gives a format; the inverse of {@link valuesOf}. */
+export function normalisationOf({ type, window }: Pick<SampleFormat, 'type' | 'window'>): Normalisation {
+  if (type === 'int16') return 'hu';
+  return window === null ? 'minmax' : 'zscore';
+}

@@ -1,0 +1,129 @@
+/** A network's values for a whole scan, window by window. */
+import type { CropGrid } from '../data/scan/crop.js';
+import type { XYZ } from '../data/scan/volume.js';
+import { checkInteger, UserError } from '../errors.js';
+import { memoryLimitBytes } from '../machine.js';
+import type { Tensors } from '../runtime/engine.js';
+import type { ImageModel } from './image-model.js';
+import { coarserGrid, type ModelScan, partOfGrid } from './model-scan.js';
+import { resamplePlanes } from './resample-planes.js';
+import { type Plane, slidingWindow } from './sliding-window.js';
+import { checkOverlap, planWindows, windowCount } from './windows.js';
+
+/** How a scan is gone through, as callers say it. */
+export interface WindowOptions {
+  /** Voxels of a window, x, y, z, at the model's spacing; those that the model was trained on without it. */
+  readonly window?: XYZ;
+  /** Share of a window that the next one covers again. */
+  readonly overlap?: number;
+  /** Windows that the network computes at once; 1 without it, which is fastest on a CPU. */
+  readonly batch?: number;
+}
+
+/** The same, complete. */
+export type Windows = Required<WindowOptions>;
+
+/** @throws UserError for windows that the model cannot take, or that do not fit in memory */
+export function checkedWindows(model: ImageModel, options: WindowOptions, overlap: number): Windows {
+  const windows = { overlap, batch: 1, ...given(options), window: options.window ?? model.size };
+  const { window, batch } = windows;
+  if (window === null)
+    throw new UserError('usage', {
+      what: 'the model does not record the image size it was trained on',
+      where: model.path,
+      fix: 'give --window',
+    });
+  checkOverlap(windows.overlap);
+  checkInteger('--batch', batch, 1);
+  if (window.some((length, i) => length % model.multiples[i]! !== 0))
+    throw new UserError('usage', {
+      what: 'windows of this size cannot be divided by the poolings of the model',
+      where: '--window',
+      got: window.join('×'),
+      expected: `multiples of ${model.multiples.join(', ')}`,
+    });
+  const bytes = 2 * batch * window[0] * window[1] * window[2] * Float32Array.BYTES_PER_ELEMENT;
+  if (bytes > memoryLimitBytes())
+    throw new UserError('usage', {
+      what: 'a batch of windows of this size does not fit in memory',
+      where: '--window, --batch',
+      got: `${batch} of ${window.join('×')} voxels`,
+    });
+  return { ...windows, window };
+}
+
+const given = (options: WindowOptions): WindowOptions =>
+  Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
+
+/** A function that reads windows and runs the model on them, a batch at once. */
+export function windowRunner(
+  model: ImageModel,
+  read: ModelScan['read'],
+  { window: [w, h, d], batch }: Windows,
+): (grids: readonly CropGrid[]) => Promise<Tensors> {
+  const voxels = w * h * d;
+  const shape = model.channels === null ? [batch, d, h, w] : [batch, 1, d, h, w];
+  let values: Int16Array | Float32Array | undefined;
+  return (grids) => {
+    for (const [n, grid] of grids.entries()) {
+      const image = read(grid);
+      // What an incomplete batch does not fill keeps what was there: a session for each number of windows would take longer.
+      values ??=
+        image instanceof Int16Array ? new Int16Array(batch * voxels) : new Float32Array(batch * voxels);
+      values.set(image, n * voxels);
+    }
+    return model.run(values!, shape);
+  };
+}
+
+/** Values of an output at all voxels of a grid. */
+export interface Predicted {
+  readonly channels: number;
+  /** The grid, in voxels of the scan. */
+  readonly grid: CropGrid;
+  readonly planes: AsyncIterable<Plane>;
+}
+
+export interface PredictOptions {
+  readonly windows: Windows;
+  /** Name of an output [N,C,D,H,W]. */
+  readonly output: string;
+  /** Voxels of the model's grid that one of its output stands for, x, y, z. */
+  readonly stride: XYZ;
+  /** Reads a window, given where it lies in the scan; what is there without it. */
+  readonly read?: ModelScan['read'];
+  /** Is told how many windows are done, and how many there are. */
+  readonly onWindows?: (done: number, total: number) => void;
+}
+
+/** Runs a model on the windows of a scan. Work is done as the planes are asked for. */
+export function predictScan(model: ImageModel, scan: ModelScan, options: PredictOptions): Predicted {
+  const { windows, output, stride, onWindows } = options;
+  const { window, overlap, batch } = windows;
+  const grid = coarserGrid(scan.grid, stride);
+  const plan = planWindows(grid.size, divided(window, stride), overlap);
+  const channels = model.outputs.get(output)![1];
+  if (typeof channels !== 'number')
+    throw new UserError('input', {
+      what: `the model does not say how many channels its output "${output}" has`,
+      where: model.path,
+    });
+  const run = windowRunner(model, options.read ?? scan.read, windows);
+  let done = 0;
+  const planes = slidingWindow({ plan, channels, batch }, async (origins) => {
+    const outputs = await run(
+      origins.map((origin) => partOfGrid(scan.grid, multiplied(origin, stride), window)),
+    );
+    done += origins.length;
+    onWindows?.(done, windowCount(plan));
+    return outputs[output]!.data as Float32Array;
+  });
+  return { channels, grid, planes };
+}
+
+/** The same values at the voxels of the scan. */
+export const onScan = ({ planes, channels, grid }: Predicted, { volume }: ModelScan): AsyncIterable<Plane> =>
+  resamplePlanes(planes, channels, grid, volume.size);
+
+const divided = (a: XYZ, b: XYZ) => a.map((value, i) => value / b[i]!) as unknown as XYZ;
+const multiplied = (a: XYZ, b: XYZ) => a.map((value, i) => value * b[i]!) as unknown as XYZ;

@@ -1,0 +1,74 @@
+/** Vectors that a model has for windows of a scan: features, or probabilities of classes. */
+import { type CropGrid, cropAround, middleOf } from '../data/scan/crop.js';
+import { voxelToWorld } from '../data/scan/geometry.js';
+import type { XYZ } from '../data/scan/volume.js';
+import type { ImageModel } from './image-model.js';
+import { type ModelScan, partOfGrid } from './model-scan.js';
+import { type Windows, windowRunner } from './predict-scan.js';
+import { planWindows } from './windows.js';
+
+export interface WindowVector {
+  /** First voxel of the window, x, y, z, in voxels of the scan with its axes along left, posterior, superior; rounded where the scan is resampled. */
+  readonly offset: XYZ;
+  /** Middle of the window in LPS mm. */
+  readonly centre: XYZ;
+  readonly values: Float32Array;
+}
+
+/** Runs a model on windows of a scan. @param output its name; [N,C] */
+async function vectorsOf(
+  model: ImageModel,
+  { volume, read }: ModelScan,
+  grids: readonly CropGrid[],
+  windows: Windows,
+  output: string,
+  onWindows?: (done: number, total: number) => void,
+): Promise<WindowVector[]> {
+  const run = windowRunner(model, read, windows);
+  const vectors: WindowVector[] = [];
+  for (let first = 0; first < grids.length; first += windows.batch) {
+    const some = grids.slice(first, first + windows.batch);
+    const { data, shape } = (await run(some))[output]!;
+    const length = shape[1]!;
+    for (const [n, grid] of some.entries()) {
+      const middle = grid.first.map((place, i) => place + ((grid.size[i]! - 1) / 2) * grid.step[i]!);
+      vectors.push({
+        offset: grid.first.map(Math.round) as unknown as XYZ,
+        centre: voxelToWorld(volume, middle as unknown as XYZ),
+        values: (data as Float32Array).slice(n * length, (n + 1) * length),
+      });
+    }
+    onWindows?.(vectors.length, grids.length);
+  }
+  return vectors;
+}
+
+/** A vector for each window of a scan, x fastest. */
+export function windowVectors(
+  model: ImageModel,
+  scan: ModelScan,
+  windows: Windows,
+  output: string,
+  onWindows?: (done: number, total: number) => void,
+): Promise<WindowVector[]> {
+  const { window, overlap } = windows;
+  const [xs, ys, zs] = planWindows(scan.grid.size, window, overlap).starts;
+  const origins = zs.flatMap((z) => ys.flatMap((y) => xs.map((x): XYZ => [x, y, z])));
+  const grids = origins.map((origin) => partOfGrid(scan.grid, origin, window));
+  return vectorsOf(model, scan, grids, windows, output, onWindows);
+}
+
+/** The vector of the one window in the middle of a scan, which is cut as samples of target tasks are. */
+export async function middleVector(
+  model: ImageModel,
+  scan: ModelScan,
+  windows: Windows,
+  output: string,
+): Promise<WindowVector> {
+  const { volume, grid } = scan;
+  const isResampled = grid.step.some((step) => step !== 1);
+  const spacing = volume.spacing.map((mm, i) => mm * grid.step[i]!) as unknown as XYZ;
+  const middle = cropAround(volume, middleOf(volume), windows.window, isResampled ? spacing : undefined);
+  const [vector] = await vectorsOf(model, scan, [middle], { ...windows, batch: 1 }, output);
+  return vector!;
+}

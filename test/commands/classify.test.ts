@@ -1,0 +1,132 @@
+import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type Classified, type ClassifyOptions, classify } from '../../src/commands/classify.js';
+import { cropAround, cropImage, middleOf } from '../../src/data/scan/crop.js';
+import { orientLPS } from '../../src/data/scan/geometry.js';
+import { readVolume } from '../../src/data/scan/index.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
+import type { XYZ } from '../../src/data/scan/volume.js';
+import type { Progress } from '../../src/progress.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
+import { writeTarget } from '../inference/models.js';
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const model = at('classifier.onnx');
+writeTarget(model, 'classification', ['no', 'yes', 'maybe']);
+
+const scans = at('scans');
+mkdirSync(scans);
+/** Right, anterior, superior, as many files have it; one larger than a window, one smaller. */
+const RAS = [-1, 0, 0, 0, -1, 0, 0, 0, 1];
+const scanOf = (size: XYZ, seed: number) => ({
+  ...noiseVolume(size, seed),
+  ...{ spacing: [0.5, 1, 2] as const, origin: [10, 20, 30] as const, direction: RAS },
+});
+await writeNifti(join(scans, 'large.nii.gz'), scanOf([29, 21, 15], 1));
+await writeNifti(join(scans, 'small.nii.gz'), scanOf([9, 12, 5], 2));
+
+const run = (options: Partial<ClassifyOptions> & Pick<ClassifyOptions, 'out'>) =>
+  classify({ model, input: [scans], threads: 1, ...options });
+const rowsOf = (path: string): Classified[] =>
+  readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+
+/** What the file as it is says of the middle of a scan, cut as a training sample. */
+async function expectedOf(name: string): Promise<number[]> {
+  const volume = orientLPS(await readVolume(join(scans, name)));
+  const data = cropImage(volume, cropAround(volume, middleOf(volume), [16, 16, 8]), -1000) as Int16Array;
+  const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
+  const { probabilities } = await session.run({ image: { type: 'int16', shape: [1, 1, 8, 16, 16], data } });
+  await session.release();
+  return [...(probabilities!.data as Float32Array)];
+}
+
+describe('classify', () => {
+  test('gives each scan the probabilities of its middle, as a sample has them, as JSONL and as CSV', async () => {
+    const [jsonl, csv] = [at('classes.jsonl'), at('classes.csv')];
+    expect(await run({ out: jsonl })).toMatchObject({ scans: 2, rows: 2, failures: [] });
+    const rows = rowsOf(jsonl);
+    expect(rows.map(({ scan }) => scan)).toEqual(['large', 'small']);
+    for (const [i, name] of ['large.nii.gz', 'small.nii.gz'].entries()) {
+      const expected = await expectedOf(name);
+      const { probabilities, class: most } = rows[i]!;
+      for (const [c, value] of Object.values(probabilities).entries())
+        expect(value).toBeCloseTo(expected[c]!, 5);
+      expect(most).toBe(['no', 'yes', 'maybe'][expected.indexOf(Math.max(...expected))]);
+    }
+    // The middle of 9×12×5 voxels that run to the right and to the front, to half a voxel.
+    for (const [axis, mm] of [10 - 0.5 * 4, 20 - 1 * 5.5, 30 + 2 * 2].entries())
+      expect(Math.abs(rows[1]!.centre[axis]! - mm)).toBeLessThanOrEqual([0.5, 1, 2][axis]! / 2);
+
+    await run({ out: csv });
+    const [columns, large] = readFileSync(csv, 'utf8').split('\n');
+    expect(columns).toBe('scan,x_mm,y_mm,z_mm,class,p_no,p_yes,p_maybe');
+    expect(large!.split(',').slice(5).map(Number)).toEqual(Object.values(rows[0]!.probabilities));
+    expect(existsSync(`${csv}.unfinished`)).toBe(false);
+  });
+
+  test('gives each window its place', async () => {
+    const out = at('windows.jsonl');
+    const { rows } = await run({ out, per: 'window', batch: 4 });
+    // 29 voxels take windows at 0, 8 and 13, 21 take 0 and 5, 15 take 0, 4 and 7; the small scan takes one.
+    expect(rows).toBe(3 * 2 * 3 + 1);
+    const [first, second] = rowsOf(out);
+    expect(second!.centre[0] - first!.centre[0]).toBeCloseTo(8 * 0.5, 6);
+    const alone = at('alone.jsonl');
+    await run({ out: alone, per: 'window', batch: 1 });
+    for (const [i, row] of rowsOf(alone).entries())
+      for (const [name, p] of Object.entries(row.probabilities))
+        expect(rowsOf(out)[i]!.probabilities[name]).toBeCloseTo(p, 5);
+  });
+
+  test('keeps what is finished when it is killed, and goes on; a scan that fails is left out', async () => {
+    const out = at('again.jsonl');
+    await run({ out });
+    const whole = readFileSync(out, 'utf8');
+    rmSync(out);
+    const killed: Progress = {
+      update: (done) => {
+        if (done === 1) throw new Error('killed');
+      },
+      log: () => {},
+      stop: () => {},
+    };
+    await expect(run({ out, reporter: { log: () => {}, start: () => killed } })).rejects.toThrow('killed');
+    expect(existsSync(out)).toBe(false);
+    const journal = `${out}.unfinished`;
+    const lines = readFileSync(journal, 'utf8').trimEnd().split('\n');
+    expect(lines).toHaveLength(2);
+    writeFileSync(join(scans, 'zz.nii.gz'), 'no scan');
+    const { failures } = await run({ out });
+    expect(failures).toHaveLength(1);
+    expect(readFileSync(out, 'utf8')).toBe(whole);
+    rmSync(join(scans, 'zz.nii.gz'));
+
+    // It is what the journal says that is written, and nothing computed again.
+    const entry = JSON.parse(lines[1]!);
+    entry.entry[0].values = [0.25, 0.25, 0.5];
+    writeFileSync(journal, `${lines[0]}\n${JSON.stringify(entry)}\n`);
+    await run({ out });
+    expect(rowsOf(out)[0]).toMatchObject({ scan: 'large', class: 'maybe', probabilities: { maybe: 0.5 } });
+    writeFileSync(journal, `${lines[0]}\n`);
+    await expect(run({ out, per: 'window' })).rejects.toThrow(
+      /other options[\s\S]*per "window" instead of "scan"/,
+    );
+    rmSync(journal);
+  });
+
+  test('refuses what has no meaning', async () => {
+    await expect(run({ out: at('x.txt') })).rejects.toThrow(/\.csv, \.jsonl/);
+    await expect(run({ out: folder })).rejects.toThrow(/is a folder/);
+    await expect(run({ out: at('x.csv'), overlap: 0.5 })).rejects.toThrow(/--per window/);
+    writeTarget(at('segmenter.onnx'), 'segmentation', ['a']);
+    await expect(run({ out: at('x.csv'), model: at('segmenter.onnx') })).rejects.toThrow(
+      /a segmenter gives masks, not probabilities of classes[\s\S]*p2w segment/,
+    );
+  });
+});

@@ -1,0 +1,149 @@
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { describe, expect, test } from 'vitest';
+import { type EmbedOptions, embed } from '../../src/commands/embed.js';
+import { cropImage } from '../../src/data/scan/crop.js';
+import { orientLPS, voxelToWorld } from '../../src/data/scan/geometry.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
+import { parseNpy } from '../../src/data/scan/npy.js';
+import type { Grid, Volume, XYZ } from '../../src/data/scan/volume.js';
+import type { Tensors } from '../../src/runtime/engine.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { relativeError } from '../graphs/run.js';
+import { writePretrained, writeTarget } from '../inference/models.js';
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const model = at('encoder.onnx');
+writePretrained(model, 'encoder');
+
+const scans = at('scans');
+mkdirSync(scans);
+/** Right, anterior, superior, as many files have it. */
+const scanOf = (size: XYZ, seed: number): Volume => ({
+  ...noiseVolume(size, seed),
+  ...{ spacing: [0.5, 1, 2], origin: [10, 20, 30], direction: [-1, 0, 0, 0, -1, 0, 0, 0, 1] },
+});
+const large = scanOf([40, 21, 13], 1);
+const small = scanOf([9, 12, 5], 2);
+await writeNifti(join(scans, 'large.nii.gz'), large);
+await writeNifti(join(scans, 'small.nii.gz'), small);
+
+interface Row {
+  readonly source: string;
+  readonly offset: XYZ | null;
+  readonly centre: XYZ | null;
+  readonly windows: number;
+  readonly features: readonly number[];
+}
+const rowsOf = (path: string): Row[] =>
+  readFileSync(path, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+const run = (options: Partial<EmbedOptions> & Pick<EmbedOptions, 'out'>) =>
+  embed({ model, input: [scans], threads: 1, ...options });
+
+/** What the file as it is makes of a box of a scan, with air outside. */
+async function outputsOf(volume: Volume, first: XYZ, size: XYZ): Promise<Tensors> {
+  const data = cropImage(orientLPS(volume), { size, first, step: [1, 1, 1] }, -1000) as Int16Array;
+  const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
+  const outputs = await session.run({ hu: { type: 'int16', shape: [1, ...size.toReversed()], data } });
+  await session.release();
+  return outputs;
+}
+
+describe('embed', () => {
+  test('covers whole scans with windows, those at the end moved back, and scans smaller than one padded', async () => {
+    const out = at('windows.jsonl');
+    expect(await run({ out, per: 'window', batch: 4 })).toMatchObject({
+      rows: 3 * 2 * 2 + 1,
+      dimensions: 32,
+    });
+    const rows = rowsOf(out);
+    expect(rows.map(({ offset }) => offset![0]).slice(0, 3)).toEqual([0, 16, 24]);
+    expect(rows.at(-1)).toMatchObject({ source: 'small', offset: [-3, -2, -1], windows: 1 });
+    for (const { source, offset, centre, features } of rows) {
+      const volume = source === 'large' ? large : small;
+      const { features: expected } = await outputsOf(volume, offset!, [16, 16, 8]);
+      expect(relativeError(features, expected!.data as Float32Array)).toBeLessThan(1e-5);
+      const middle = offset!.map((first, i) => first + ([16, 16, 8][i]! - 1) / 2) as unknown as XYZ;
+      for (const [i, mm] of voxelToWorld(orientLPS(volume), middle).entries())
+        expect(centre![i]).toBeCloseTo(mm, 4);
+    }
+    const means = at('scans.jsonl');
+    await run({ out: means });
+    const [first] = rowsOf(means);
+    expect(first).toMatchObject({ source: 'large', offset: null, centre: null, windows: 12 });
+    const own = rows.filter(({ source }) => source === 'large');
+    for (const [c, value] of first!.features.entries())
+      expect(value).toBeCloseTo(own.reduce((sum, { features }) => sum + features[c]!, 0) / 12, 4);
+  });
+
+  test('knows the place of the tiles of a store', async () => {
+    await sampleStore(at('tiles'));
+    const out = at('tiles.jsonl');
+    await run({ input: [at('tiles')], out });
+    expect(rowsOf(out)[1]).toMatchObject({ source: 'scan0', offset: [16, 0, 0], centre: [23.5, 3.5, 3.5] });
+  });
+
+  test('gives the same rows after a kill, with scans that were finished before', async () => {
+    const out = at('killed.jsonl');
+    await run({ out, per: 'window' });
+    const whole = readFileSync(out);
+    rmSync(out);
+    const stop = () => {};
+    const update = (done: number) => {
+      if (done === 1) throw new Error('killed');
+    };
+    const reporter = { log: stop, start: () => ({ update, log: stop, stop }) };
+    await expect(run({ out, per: 'window', reporter })).rejects.toThrow('killed');
+    expect(readFileSync(`${out}.unfinished`, 'utf8').split('\n')).toHaveLength(3);
+    await run({ out, per: 'window' });
+    expect(readFileSync(out).equals(whole)).toBe(true);
+    expect(readdirSync(folder).filter((name) => name.includes('unfinished'))).toEqual([]);
+  });
+
+  test('writes feature maps that know where they lie', async () => {
+    const out = at('maps');
+    const input = [join(scans, 'large.nii.gz'), join(scans, 'small.nii.gz')];
+    expect(await run({ input, out, per: 'map' })).toMatchObject({ rows: 2, dimensions: 32 });
+    const map = (name: string) => parseNpy(name, readFileSync(join(out, `${name}.npy`)));
+    const place = (name: string): Grid => JSON.parse(readFileSync(join(out, `${name}.json`), 'utf8'));
+    // 40×21×13 voxels in blocks of 4.
+    expect(map('large').shape).toEqual([32, 4, 6, 10]);
+    expect(place('large')).toMatchObject({ size: [10, 6, 4], spacing: [2, 4, 8] });
+    const lps = orientLPS(large);
+    for (const [i, mm] of voxelToWorld(lps, [1.5, 1.5, 1.5]).entries())
+      expect(place('large').origin[i]).toBeCloseTo(mm, 4);
+    // A scan within one window has the map of that window, without what is beyond the scan: 3×3×2 of 4×4×2 blocks.
+    const { feature_map: padded } = await outputsOf(small, [0, 0, 0], [16, 16, 8]);
+    const { data, shape } = map('small');
+    expect(shape).toEqual([32, 2, 3, 3]);
+    const expected = Array.from(data as Float32Array, (_, i) => {
+      const [x, y, rest] = [i % 3, Math.floor(i / 3) % 3, Math.floor(i / 9)];
+      return (padded!.data as Float32Array)[x + 4 * (y + 4 * rest)]!;
+    });
+    expect(relativeError(data as Float32Array, expected)).toBeLessThan(1e-5);
+    await writeNifti(at('whole.nii'), scanOf([16, 16, 8], 4));
+    await run({ input: [at('whole.nii')], out: at('one'), per: 'map' });
+    const { feature_map } = await outputsOf(scanOf([16, 16, 8], 4), [0, 0, 0], [16, 16, 8]);
+    const got = parseNpy('whole', readFileSync(at('one/whole.npy'))).data as Float32Array;
+    expect(relativeError(got, feature_map!.data as Float32Array)).toBeLessThan(1e-5);
+  });
+
+  test('refuses what has no meaning', async () => {
+    await expect(run({ input: [at('tiles')], out: at('m'), per: 'map' })).rejects.toThrow(/made of scans/);
+    writeTarget(at('segmenter.onnx'), 'segmentation', ['a']);
+    await expect(run({ model: at('segmenter.onnx'), out: at('x.npy') })).rejects.toThrow(/p2w segment/);
+    writePretrained(at('autoencoder.onnx'), 'autoencoder');
+    await expect(run({ model: at('autoencoder.onnx'), out: at('m'), per: 'map' })).rejects.toThrow(
+      /feature_map/,
+    );
+    expect(await run({ model: at('autoencoder.onnx'), out: at('auto.npy') })).toMatchObject({ rows: 2 });
+    writeFileSync(join(scans, 'features.npy'), readFileSync(at('auto.npy')));
+    await expect(run({ out: join(scans, 'features.npy') })).rejects.toThrow(/overwrite its own input/);
+    rmSync(join(scans, 'features.npy'));
+  });
+});

@@ -1,0 +1,110 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decode } from 'fast-png';
+import { describe, expect, test } from 'vitest';
+import { type ReconstructOptions, reconstruct } from '../../src/commands/reconstruct.js';
+import { resizedPart } from '../../src/data/proxies/parts2whole/resized-part.js';
+import { cropImage } from '../../src/data/scan/crop.js';
+import { orientLPS } from '../../src/data/scan/geometry.js';
+import { readScanHeader, readVolume } from '../../src/data/scan/index.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
+import type { Volume, XYZ } from '../../src/data/scan/volume.js';
+import { middlePart } from '../../src/inference/reconstruction.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
+import { writePretrained } from '../inference/models.js';
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const scanOf = (size: XYZ, seed: number): Volume => ({
+  ...noiseVolume(size, seed),
+  ...{ spacing: [0.5, 1, 2], origin: [10, 20, 30], direction: [-1, 0, 0, 0, -1, 0, 0, 0, 1] },
+});
+const run = (options: Pick<ReconstructOptions, 'model' | 'input' | 'out'>) =>
+  reconstruct({ threads: 1, format: 'nii', ...options });
+
+/** What a model as it is says of one image [D,H,W]. */
+async function reconstructionOf(model: string, data: Int16Array, [x, y, z]: XYZ): Promise<Float32Array> {
+  const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
+  const { reconstruction } = await session.run({ hu: { type: 'int16', shape: [1, z, y, x], data } });
+  await session.release();
+  return reconstruction!.data as Float32Array;
+}
+
+describe('reconstruct', () => {
+  test('gives a scan of one window what the model makes of it, on its own grid, with the error at each voxel', async () => {
+    const model = at('genesis.onnx');
+    writePretrained(model, 'autoencoder');
+    const volume = scanOf([16, 16, 8], 1);
+    await writeNifti(at('one.nii'), volume);
+    const { errors } = await run({ model, input: [at('one.nii')], out: at('one') });
+    const lps = orientLPS(volume);
+    const expected = await reconstructionOf(model, lps.voxels as Int16Array, [16, 16, 8]);
+    const image = await readVolume(at('one/reconstructions/one.nii'));
+    expect((await readScanHeader(at('one/reconstructions/one.nii'))).grid).toEqual(
+      (await readScanHeader(at('one.nii'))).grid,
+    );
+    const got = orientLPS(image).voxels;
+    const error = orientLPS(await readVolume(at('one/errors/one.nii'))).voxels;
+    let sum = 0;
+    for (const [i, value] of expected.entries()) {
+      expect(Math.abs(got[i]! - (2000 * value - 1000))).toBeLessThan(0.51);
+      const own = Math.abs(value - (lps.voxels[i]! + 1000) / 2000);
+      expect(error[i]).toBeCloseTo(own, 4);
+      sum += own;
+    }
+    expect(errors[0]!.meanAbsoluteError).toBeCloseTo(sum / expected.length, 5);
+    expect(readFileSync(at('one/errors.csv'), 'utf8')).toMatch(
+      /^scan,mean_absolute_error,mean_squared_error\none,0\.\d+,/,
+    );
+    const { width, height } = decode(readFileSync(at('one/pictures/one.png')));
+    expect(height).toBeGreaterThan(width / 3);
+  });
+
+  test('brings averaged reconstructions back to the voxels of the scan, whatever its size', async () => {
+    const model = at('averaged.onnx');
+    writePretrained(model, 'autoencoder', {}, [2, 2, 1]);
+    await writeNifti(at('odd.nii'), scanOf([41, 33, 9], 2));
+    const { failures } = await run({ model, input: [at('odd.nii')], out: at('odd') });
+    expect(failures).toEqual([]);
+    const { voxels, size } = await readVolume(at('odd/errors/odd.nii'));
+    expect(size).toEqual([41, 33, 9]);
+    expect(voxels.every((error) => error >= 0 && error <= 1)).toBe(true);
+  });
+
+  test('a model of parts is given parts, cut and resized as in training', async () => {
+    const volume = noiseVolume([16, 16, 8], 3);
+    const whole = { size: volume.size, first: [0, 0, 0], step: [1, 1, 1] } as const;
+    const box = { start: [4, 4, 2], size: [8, 8, 4] } as const;
+    const expected = resizedPart(volume, box, volume.size, { low: -32768, high: 32767 });
+    const voxels = Float32Array.from(volume.voxels);
+    // At the border of its part, training repeats values where the scan goes on.
+    const got = cropImage({ ...volume, voxels }, middlePart(whole, 0.5), null);
+    const inner = (i: number) => {
+      const [x, y, z] = [i % 16, Math.floor(i / 16) % 16, Math.floor(i / 256)];
+      return x > 0 && x < 15 && y > 0 && y < 15 && z > 0 && z < 7;
+    };
+    for (const [i, value] of expected.entries()) if (inner(i)) expect(got[i]).toBeCloseTo(value, 2);
+
+    const model = at('parts.onnx');
+    const part = JSON.stringify({ scale: [1 / 8, 1 / 8], ratio: [1, 1], isotropic: true });
+    writePretrained(model, 'autoencoder', { proxy: 'parts2whole', part });
+    await writeNifti(at('parts.nii'), volume);
+    await run({ model, input: [at('parts.nii')], out: at('parts') });
+    const values = await reconstructionOf(model, Int16Array.from(got, Math.round), [16, 16, 8]);
+    const image = await readVolume(at('parts/reconstructions/parts.nii'));
+    for (const [i, value] of values.entries())
+      expect(Math.abs(image.voxels[i]! - (2000 * value - 1000))).toBeLessThan(1);
+  });
+
+  test('refuses a model that reconstructs nothing, or says nonsense of its parts', async () => {
+    writePretrained(at('encoder.onnx'), 'encoder');
+    const input = [at('one.nii')];
+    await expect(run({ model: at('encoder.onnx'), input, out: at('x') })).rejects.toThrow(
+      /an encoder gives feature vectors, not reconstructions[\s\S]*p2w export --what autoencoder[\s\S]*p2w embed/,
+    );
+    writePretrained(at('nonsense.onnx'), 'autoencoder', { part: '{"scale":[2,3]}' });
+    const { failures } = await run({ model: at('nonsense.onnx'), input, out: at('y') });
+    expect(failures[0]!.message).toMatch(/damaged: part/);
+  });
+});
