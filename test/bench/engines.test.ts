@@ -1,13 +1,19 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runPage } from '../../src/bench/engines/browser.js';
 import type { TrainingWorkload } from '../../src/bench/engines/curves.js';
 import { compareRunners, formatEngines, type Runner } from '../../src/bench/engines.js';
 import { UserError } from '../../src/errors.js';
 import { machineFacts } from '../../src/machine.js';
+import { ROOT } from '../docs/document.js';
 import { expectAgreement } from './engines.js';
 
-test('every engine trains the same network to the same losses', () =>
-  expectAgreement(3, ['network.width=2']));
+test('every engine trains the same network to the same losses: the command of docs/runtimes.md', async () => {
+  const line = 'bench engines --steps 3 --set network.width=2';
+  expect(readFileSync(join(ROOT, 'docs/runtimes.md'), 'utf8')).toContain(`\np2w ${line}\n`);
+  await expectAgreement(line, 3);
+});
 
 test('a browser that is none has ended before it said anything', () =>
   expect(runPage(process.execPath, '/x.js', { folders: {}, contents: {} }, 60)).rejects.toThrow(

@@ -3,12 +3,14 @@ import { findBrowser } from '../../src/bench/engines/browser.js';
 import type { EnginesResult } from '../../src/bench/engines.js';
 import { lastJson, p2w } from '../commands/cli.js';
 
-/** Trains on every engine, and expects the same losses of all; only a browser may be missing. */
-export async function expectAgreement(steps: number, settings: readonly string[] = []): Promise<void> {
+/**
+ * Trains on every engine, and expects the same losses of all; only a browser may be missing.
+ * @param line of `p2w bench engines`
+ */
+export async function expectAgreement(line: string, steps: number): Promise<void> {
   const browser = findBrowser();
   const done = await p2w([
-    ...['bench', 'engines', '--batch', '4', '--steps', `${steps}`, '--threads', '1', '--json'],
-    ...settings.flatMap((setting) => ['--set', setting]),
+    ...[...line.split(' '), '--threads', '1', '--json'],
     ...(browser ? [] : ['--browser', process.execPath]), // none
   ]);
   expect(done.code, done.stderr).toBe(0);
