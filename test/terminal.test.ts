@@ -47,7 +47,14 @@ describe('what a file holds never reaches the terminal raw', () => {
 
   beforeAll(async () => {
     await sampleStore(at('tiles'));
-    const settings = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'];
+    const settings = [
+      'whole=16x8x8',
+      'network.levels=2',
+      'network.width=2',
+      'batch=4',
+      'threads=1',
+      'workers=0',
+    ];
     await pretrain({ data: at('tiles'), out: at('run'), config: fromSettings(settings, { steps: 1 }) });
     for (const run of ['run-metrics', 'run-state', 'run-tensor'])
       cpSync(at('run'), at(run), { recursive: true });
