@@ -12,7 +12,10 @@ const isEndToEnd = (file: string) =>
   );
 
 const project = (name: string, timeout: number, include: string[]) => ({
-  test: { name, include, testTimeout: timeout, hookTimeout: timeout, pool: 'forks' as const },
+  test: {
+    ...{ name, include, testTimeout: timeout, hookTimeout: timeout, pool: 'forks' as const },
+    setupFiles: ['test/same-bytes.ts'],
+  },
 });
 
 export default defineConfig({
