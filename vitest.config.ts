@@ -7,12 +7,15 @@ const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts') && !name.endsWith('.long.test.ts'));
 /** What starts the built command line, Chromium or another process; the rest is fast. */
 const isEndToEnd = (file: string) =>
-  /from '(\S+\/cli\.js|\.\/document\.js|node:child_process|playwright-core)'/.test(
+  /from '(\S+\/cli\.js|\.\/document\.js|\.\/engines\.js|node:child_process|playwright-core)'/.test(
     readFileSync(file, 'utf8'),
   );
 
 const project = (name: string, timeout: number, include: string[]) => ({
-  test: { name, include, testTimeout: timeout, hookTimeout: timeout, pool: 'forks' as const },
+  test: {
+    ...{ name, include, testTimeout: timeout, hookTimeout: timeout, pool: 'forks' as const },
+    setupFiles: ['test/same-bytes.ts'],
+  },
 });
 
 export default defineConfig({

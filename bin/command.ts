@@ -1,5 +1,5 @@
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
-import { hideBin, Parser } from 'yargs/helpers';
+import { Parser } from 'yargs/helpers';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
 import { TASK_ALIASES } from '../src/data/adapters/aliases.js';
 import { PROXIES } from '../src/data/proxies/names.js';
@@ -31,7 +31,8 @@ interface Specification<O extends Record<string, Options>, P extends Positionals
 /** A command that has been loaded, as yargs takes it. */
 export interface Loaded {
   builder(args: Argv): Argv;
-  handler(args: ArgumentsCamelCase): Promise<void>;
+  /** @param line what was typed */
+  handler(args: ArgumentsCamelCase, line: readonly string[]): Promise<void>;
 }
 
 /** One subcommand: options, examples, and the one place where results are printed. */
@@ -46,8 +47,8 @@ export function command<
       for (const [name, positional] of Object.entries(positionals)) args.positional(name, positional);
       return args.example(spec.examples.map(([line, says]): [string, string] => [line, says]));
     },
-    handler: async (args) => {
-      refuseMisread(spec.options);
+    handler: async (args, line) => {
+      refuseMisread(line, spec.options);
       const output = await spec.run(args as never, terminalReporter);
       if (args.json) say(JSON.stringify(output.json));
       else if (output.text) say(output.text);
@@ -57,19 +58,19 @@ export function command<
 }
 
 /** What was typed for each option, before yargs took it for a number or a switch. */
-function typedOptions(options: Record<string, Options>): Map<string, unknown[]> {
+function typedOptions(line: readonly string[], options: Record<string, Options>): Map<string, unknown[]> {
   const names = Object.keys(options);
   const keys = names.flatMap((name) => [name, Parser.camelCase(name)]);
   const array = keys.filter((key) => options[key]?.array);
-  const texts = Parser(hideBin(process.argv), { string: keys, array });
+  const texts = Parser([...line], { string: keys, array });
   const valueFor = (name: string): unknown => texts[name] ?? texts[Parser.camelCase(name)];
   const given = names.filter((name) => valueFor(name) !== undefined);
   return new Map(given.map((name) => [name, [valueFor(name)].flat()]));
 }
 
 /** @throws UserError for an option without a value, with several where it takes one, or with another kind of value */
-function refuseMisread(options: Record<string, Options>): void {
-  for (const [name, values] of typedOptions(options)) {
+function refuseMisread(line: readonly string[], options: Record<string, Options>): void {
+  for (const [name, values] of typedOptions(line, options)) {
     const { array, number, boolean: isSwitch } = options[name]!;
     const got = values
       .map((value) => (typeof value === 'object' ? JSON.stringify(value) : value))

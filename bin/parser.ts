@@ -1,34 +1,37 @@
 import yargs, { type CommandModule } from 'yargs';
-import { hideBin } from 'yargs/helpers';
 import { UserError } from '../src/errors.js';
 import { version } from '../src/version.js';
 import { commands } from './commands/index.js';
 
-/** The command line of p2w, not parsed yet. */
-export const parser = yargs(hideBin(process.argv))
-  .scriptName('p2w')
-  .usage('$0 <command>\n\nPre-trains, exports and runs 3D medical-image encoders on ONNX Runtime.')
-  .command(
-    commands.map(
-      ({ usage, describe, load }): CommandModule => ({
-        command: usage,
-        describe,
-        builder: async (args) => (await load()).default.builder(args),
-        handler: async (args) => (await load()).default.handler(args),
-      }),
-    ),
-  )
-  .option('json', {
-    boolean: true,
-    default: false,
-    describe: 'print one JSON object as the last line of stdout',
-  })
-  .demandCommand(1, 'give a command; `p2w --help` lists them')
-  .strict()
-  .wrap(Math.min(110, process.stdout.columns ?? 110))
-  .version(version)
-  .epilogue('For research use only. Not a medical device.')
-  .exitProcess(false)
-  .fail((message, error) => {
-    throw error ?? new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' });
-  });
+/** Parses a command line, and does what it says. */
+export const parse = (line: readonly string[]) =>
+  yargs(line)
+    .scriptName('p2w')
+    .usage('$0 <command>\n\nPre-trains, exports and runs 3D medical-image encoders on ONNX Runtime.')
+    .command(
+      commands.map(
+        ({ usage, describe, load }): CommandModule => ({
+          command: usage,
+          describe,
+          builder: async (args) => (await load()).default.builder(args),
+          handler: async (args) => (await load()).default.handler(args, line),
+        }),
+      ),
+    )
+    .option('json', {
+      boolean: true,
+      default: false,
+      describe: 'print one JSON object as the last line of stdout',
+    })
+    .demandCommand(1, 'give a command; `p2w --help` lists them')
+    .strict()
+    .wrap(Math.min(110, process.stdout.columns ?? 110))
+    .version(version)
+    .epilogue('For research use only. Not a medical device.')
+    .exitProcess(false)
+    .fail((message, error) => {
+      throw (
+        error ?? new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' })
+      );
+    })
+    .parseAsync();

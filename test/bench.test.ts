@@ -6,6 +6,7 @@ import type { FormsBench } from '../src/bench/forms.js';
 import { spreadOf } from '../src/bench/spread.js';
 import { writePhantoms } from '../src/commands/phantom.js';
 import { lastJson, p2w } from './commands/cli.js';
+import { p2wHere } from './commands/here.js';
 import { temporaryFolder } from './data/store/tiles-sample.js';
 
 /** A runner that is introduced as `detail` and says that every round took `seconds`, or ends after `rounds`. */
@@ -121,7 +122,7 @@ test.each([
   ['engines', '--out chart.svg', 'step, encoder, data, prepare'],
   ['data', '--steps 3', 'engines'],
 ])('p2w bench %s refuses %s, which it would not heed', async (workload, option, others) => {
-  const { code, stderr } = await p2w(['bench', workload, ...option.split(' ')]);
+  const { code, stderr } = await p2wHere(['bench', workload, ...option.split(' ')]);
   expect(code).toBe(2);
   const [name, value] = option.split(' ');
   expect(stderr).toBe(
@@ -130,7 +131,7 @@ test.each([
 });
 
 test('p2w bench refuses rounds that make no sense', async () => {
-  const { code, stderr } = await p2w(['bench', 'step', '--rounds', '0']);
+  const { code, stderr } = await p2wHere(['bench', 'step', '--rounds', '0']);
   expect(code).toBe(2);
   expect(stderr).toContain('--rounds: this must be an integer of at least 1');
 });

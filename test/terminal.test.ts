@@ -1,4 +1,4 @@
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zipSync } from 'fflate';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -11,7 +11,8 @@ import { npyHeader } from '../src/data/scan/npy.js';
 import { saveCheckpoint } from '../src/runs/checkpoint.js';
 import { visible } from '../src/terminal.js';
 import { writeSafetensors } from '../src/weights/safetensors-file.js';
-import { lastJson, p2w } from './commands/cli.js';
+import { lastJson } from './commands/cli.js';
+import { p2wHere } from './commands/here.js';
 import { sampleStore, temporaryFolder } from './data/store/tiles-sample.js';
 
 /** Turns text red and clears the screen; the same by a single character; and writes backwards. */
@@ -46,9 +47,17 @@ describe('what a file holds never reaches the terminal raw', () => {
 
   beforeAll(async () => {
     await sampleStore(at('tiles'));
-    const settings = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'];
-    for (const run of ['run', 'run-metrics', 'run-state', 'run-tensor'])
-      await pretrain({ data: at('tiles'), out: at(run), config: fromSettings(settings, { steps: 1 }) });
+    const settings = [
+      'whole=16x8x8',
+      'network.levels=2',
+      'network.width=2',
+      'batch=4',
+      'threads=1',
+      'workers=0',
+    ];
+    await pretrain({ data: at('tiles'), out: at('run'), config: fromSettings(settings, { steps: 1 }) });
+    for (const run of ['run-metrics', 'run-state', 'run-tensor'])
+      cpSync(at('run'), at(run), { recursive: true });
     writeFileSync(at('run-metrics/metrics.jsonl'), `{"step": 1, ${TRICK}\n`);
     const best = at('run-state/checkpoints/best.safetensors');
     const metadata = { format: 'parts2whole-checkpoint', version: '1', state: `{"${TRICK}": 1}` };
@@ -104,7 +113,7 @@ describe('what a file holds never reaches the terminal raw', () => {
     ['an option that there is not', `graph --${TRICK}`],
   ])('%s', async (_, line, unseen = 'spelt out') => {
     for (const more of [[], ['--json']]) {
-      const result = await p2w([...line.split(' '), ...more], folder);
+      const result = await p2wHere([...line.split(' '), ...more], folder);
       expect(result.stdout + result.stderr).not.toMatch(RAW);
       // What is not shown at all cannot do harm either.
       if (unseen !== 'unseen') expect(result.stdout + result.stderr).toContain('\\u001b[31m');

@@ -68,7 +68,7 @@ export interface EnginesResult {
 }
 
 /** One way to train; throws where it cannot be had. */
-interface Runner {
+export interface Runner {
   readonly name: string;
   readonly place: string;
   train(workload: TrainingWorkload): Promise<Curve>;
@@ -231,21 +231,17 @@ const runners = (browser: string | undefined): readonly Runner[] => [
 ];
 
 /**
- * Trains the same network from the same weights on the same batches, on every engine in turn.
- * @param log what happens, line by line
- * @throws UserError when steps or batch make no sense, or onnxruntime-node itself cannot do it
+ * Trains with each runner in turn, and compares it with the first.
+ * @throws what the first runner throws, and what is no {@link UserError}: the others may be unavailable
  */
-export async function benchEngines(
-  options: EnginesOptions,
+export async function compareRunners(
+  compared: readonly Runner[],
+  workload: TrainingWorkload,
   log: (line: string) => void,
-): Promise<EnginesResult> {
-  const { preset, batch, steps, browser } = options;
-  const settings = [...(preset ? [`preset=${preset}`] : GENTLE), ...(options.settings ?? [])];
-  checkInteger('--steps', steps, 2); // two points make a curve
-  const workload = makeWorkload(settings, options);
+): Promise<Pick<EnginesResult, 'rows' | 'unavailable'>> {
   const rows: EngineRow[] = [];
   const unavailable: { name: string; place: string; unavailable: string }[] = [];
-  for (const { name, place, train } of runners(browser)) {
+  for (const { name, place, train } of compared) {
     let curve: Curve;
     try {
       curve = await train(workload);
@@ -267,7 +263,23 @@ export async function benchEngines(
     });
     log(`${name} in ${place}: ${seconds.median.toPrecision(3)} s/step`);
   }
-  return { settings, batch, steps, machine: machineFacts(), rows, unavailable };
+  return { rows, unavailable };
+}
+
+/**
+ * Trains the same network from the same weights on the same batches, on every engine in turn.
+ * @param log what happens, line by line
+ * @throws UserError when steps or batch make no sense, or onnxruntime-node itself cannot do it
+ */
+export async function benchEngines(
+  options: EnginesOptions,
+  log: (line: string) => void,
+): Promise<EnginesResult> {
+  const { preset, batch, steps, browser } = options;
+  const settings = [...(preset ? [`preset=${preset}`] : GENTLE), ...(options.settings ?? [])];
+  checkInteger('--steps', steps, 2); // two points make a curve
+  const found = await compareRunners(runners(browser), makeWorkload(settings, options), log);
+  return { settings, batch, steps, machine: machineFacts(), ...found };
 }
 
 /** The result for people. */

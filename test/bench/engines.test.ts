@@ -1,15 +1,49 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { p2w } from '../commands/cli.js';
+import { runPage } from '../../src/bench/engines/browser.js';
+import type { TrainingWorkload } from '../../src/bench/engines/curves.js';
+import { compareRunners, formatEngines, type Runner } from '../../src/bench/engines.js';
+import { UserError } from '../../src/errors.js';
+import { machineFacts } from '../../src/machine.js';
+import { ROOT } from '../docs/document.js';
 import { expectAgreement } from './engines.js';
 
-test('every engine trains the same network to the same losses', { timeout: 300_000 }, () =>
-  expectAgreement(3, ['network.width=2']),
-);
+test('every engine trains the same network to the same losses: the command of docs/runtimes.md', async () => {
+  const line = 'bench engines --steps 3 --set network.width=2';
+  expect(readFileSync(join(ROOT, 'docs/runtimes.md'), 'utf8')).toContain(`\np2w ${line}\n`);
+  await expectAgreement(line, 3);
+});
 
-test('a browser that is none is said in the table, and the others are compared', async () => {
-  const bench = ['bench', 'engines', '--steps', '2', '--set', 'network.width=2'];
-  const { code, stdout } = await p2w([...bench, '--browser', process.execPath]);
-  expect(code).toBe(0);
-  expect(stdout).toContain('onnxruntime-node, CPU');
-  expect(stdout).toMatch(/onnxruntime-web, WebGPU in Chromium is unavailable: .*browser has ended/s);
+test('a browser that is none has ended before it said anything', () =>
+  expect(runPage(process.execPath, '/x.js', { folders: {}, contents: {} }, 60)).rejects.toThrow(
+    /the browser has ended/,
+  ));
+
+const none = {} as TrainingWorkload;
+const runner = (name: string, train: Runner['train']): Runner => ({ name, place: 'here', train });
+const first = runner('first', async () => ({ losses: [3, 1], seconds: [9, 2] }));
+const slower = runner('slower', async () => ({ losses: [3, 1.5], seconds: [9, 4] }));
+const unavailable = runner('missing', async () => {
+  throw new UserError('runtime', { what: 'it is not installed' });
+});
+
+test('an engine that is unavailable is said in the table, and the others are compared with the first', async () => {
+  const said: string[] = [];
+  const found = await compareRunners([first, unavailable, slower], none, (line) => said.push(line));
+  expect(found.rows).toMatchObject([
+    { losses: [3, 1], difference: 0, ratio: 1 },
+    { losses: [3, 1.5], difference: 0.5, ratio: 2 },
+  ]);
+  const missing = 'missing in here is unavailable: it is not installed';
+  expect(said).toContain(missing);
+  const table = formatEngines({ settings: [], batch: 4, steps: 2, machine: machineFacts(), ...found });
+  expect(table.split('\n')).toContain(missing);
+  expect(table).toMatch(/first +here +1\.000000 +0\.0e\+0/);
+});
+
+test('without onnxruntime-node there is nothing to compare with, and a defect is not an engine that is missing', async () => {
+  await expect(compareRunners([unavailable, first], none, () => {})).rejects.toThrow('it is not installed');
+  const defect = runner('defect', () => Promise.reject(new TypeError('a defect')));
+  await expect(compareRunners([first, defect], none, () => {})).rejects.toThrow('a defect');
 });

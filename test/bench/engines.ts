@@ -1,17 +1,27 @@
 import { expect } from 'vitest';
 import { findBrowser } from '../../src/bench/engines/browser.js';
-import { benchEngines } from '../../src/bench/engines.js';
+import type { EnginesResult } from '../../src/bench/engines.js';
+import { lastJson, p2w } from '../commands/cli.js';
 
-/** Trains on every engine, and expects the same losses of all; only a browser may be missing. */
-export async function expectAgreement(steps: number, settings: readonly string[] = []): Promise<void> {
-  const { rows, unavailable } = await benchEngines({ settings, batch: 4, steps, threads: 1 }, () => {});
+/**
+ * Trains on every engine, and expects the same losses of all; only a browser may be missing.
+ * @param line of `p2w bench engines`
+ */
+export async function expectAgreement(line: string, steps: number): Promise<void> {
+  const browser = findBrowser();
+  const done = await p2w([
+    ...[...line.split(' '), '--threads', '1', '--json'],
+    ...(browser ? [] : ['--browser', process.execPath]), // none
+  ]);
+  expect(done.code, done.stderr).toBe(0);
+  const { rows, unavailable } = lastJson(done) as EnginesResult;
   const places = rows.map(({ name, place }) => `${name}, ${place}`);
   expect(places).toEqual([
     'onnxruntime-node, CPU, Node.js',
     'onnxruntime-web, WebAssembly, Node.js',
     'onnxruntime-training-web, WebAssembly, Node.js',
     'onnxruntime-training-web, training interface, Node.js',
-    ...(findBrowser()
+    ...(browser
       ? [
           'onnxruntime-training-web, training interface, Chromium',
           'onnxruntime-web, WebAssembly, Chromium',
@@ -19,7 +29,8 @@ export async function expectAgreement(steps: number, settings: readonly string[]
         ]
       : []),
   ]);
-  expect(unavailable).toHaveLength(findBrowser() ? 0 : 3);
+  expect(unavailable).toHaveLength(browser ? 0 : 3);
+  for (const { unavailable: reason } of unavailable) expect(reason).toContain('the browser has ended');
   for (const { losses, difference } of rows) {
     expect(losses).toHaveLength(steps);
     expect(losses.at(-1)).toBeLessThan(losses[0]!);

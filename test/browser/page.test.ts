@@ -123,7 +123,7 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
     const small = await openPretraining({
       engine: nodeEngine,
       scan: makePhantom({ seed: 1, index: 0, size: [64, 64, 48], spacing: [5, 5, 5] }).volume,
-      config: { network: { width: 2, levels: 2 }, whole: [16, 16, 8], batch: 2 },
+      config: { network: { width: 2, levels: 1 }, whole: [8, 8, 8], batch: 2 },
     });
     await page.setInputFiles('#weights', {
       name: 'weights.safetensors',

@@ -23,6 +23,7 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { createFeatureExtractor } from '../../src/train/evaluator.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -66,7 +67,14 @@ describe('maps of features', () => {
 });
 
 describe('analyze', () => {
-  const SETTINGS = ['network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'window.high=400'];
+  const SETTINGS = [
+    'network.levels=2',
+    'network.width=2',
+    'batch=4',
+    'threads=1',
+    'workers=0',
+    'window.high=400',
+  ];
 
   beforeAll(async () => {
     await sampleStore(at('tiles'));
@@ -140,7 +148,7 @@ describe('analyze', () => {
     expect(points).toHaveLength(1 + 2 * 3 * 13);
     expect(existsSync(at('out/tsne-half.svg'))).toBe(true);
 
-    await p2w(['analyze', ...models, '--data', at('tiles'), '--out', at('again'), ...args]);
+    await p2wHere(['analyze', ...models, '--data', at('tiles'), '--out', at('again'), ...args]);
     expect(readFileSync(at('again/points.csv'), 'utf8')).toBe(readFileSync(files.points, 'utf8'));
   });
 
@@ -186,7 +194,7 @@ describe('analyze', () => {
   });
 
   test('what cannot be compared is refused', async () => {
-    const run = (...args: string[]) => p2w(['analyze', '--data', at('tiles'), '--out', at('x'), ...args]);
+    const run = (...args: string[]) => p2wHere(['analyze', '--data', at('tiles'), '--out', at('x'), ...args]);
     const model = at('same/encoder.onnx');
     expect((await run('--model', model, model)).stderr).toContain('two models have the same name');
     expect((await run('--model', model, '--wholes', '1')).stderr).toContain(

@@ -17,7 +17,7 @@ import { noise } from '../graphs/run.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const SETTINGS = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'];
+const SETTINGS = ['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'workers=0'];
 const manifestOf = (name: string) =>
   JSON.parse(readFileSync(at(`${name}/manifest.json`), 'utf8')) as ArtifactsManifest;
 const file = (name: string) => new Uint8Array(readFileSync(at(name)));

@@ -15,11 +15,12 @@ import {
 } from '../../src/runs/checkpoint.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
 const SETTINGS = [
-  ...['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1'],
+  ...['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'workers=0'],
   ...['validation.every=5', 'network.norm.momentum=0.5'],
 ];
 const train = (name: string, flags: Record<string, unknown>, settings: readonly string[] = []) =>
@@ -105,7 +106,9 @@ describe('the average of two runs', () => {
     expect(code).toBe(0);
     expect(stdout).toContain('25.0 %');
     expect(last('by-cli').tensors).toEqual(last('round-1').tensors);
-    const json = lastJson(await p2w(['average', at('north'), at('south'), '--out', at('json'), '--json']));
+    const json = lastJson(
+      await p2wHere(['average', at('north'), at('south'), '--out', at('json'), '--json']),
+    );
     expect(json).toMatchObject({ run: at('json'), sites: [{ share: 0.5 }, { share: 0.5 }] });
   });
 });
@@ -126,7 +129,7 @@ describe('is refused', () => {
   test('for weights that are none', async () => {
     for (const weights of [[1], [1, 0], [1, -1], [1, Number.NaN], [1, Number.POSITIVE_INFINITY]])
       await refused({ weights }, 'every run needs a positive weight');
-    const { code, stderr } = await p2w([
+    const { code, stderr } = await p2wHere([
       ...['average', at('north'), at('south'), '--weights', '1,much', '--out', at('refused')],
     ]);
     expect(code).toBe(2);

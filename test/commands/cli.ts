@@ -35,5 +35,5 @@ export const p2w = (args: readonly string[], cwd?: string): Promise<Finished> =>
 
 /** The object that `--json` prints as the last line. */
 // biome-ignore lint/suspicious/noExplicitAny: each command prints an object of its own
-export const lastJson = ({ stdout }: Finished): Record<string, any> =>
+export const lastJson = ({ stdout }: Pick<Finished, 'stdout'>): Record<string, any> =>
   JSON.parse(stdout.trimEnd().split('\n').at(-1)!);

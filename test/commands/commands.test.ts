@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const ROOT = join(import.meta.dirname, '../..');
@@ -52,7 +53,7 @@ describe('p2w', () => {
   });
 
   test.each(COMMANDS)('%s --help shows options and examples', async (name) => {
-    const { code, stdout } = await p2w([name, '--help']);
+    const { code, stdout } = await p2wHere([name, '--help']);
     expect(code).toBe(0);
     expect(stdout).toContain('--json');
     expect(stdout).toContain('Examples:');
@@ -65,7 +66,9 @@ describe('p2w', () => {
     ['experiment', 'name'],
     ['artifacts', 'action'],
   ])('%s --help describes what it takes without a flag', async (name, positional) => {
-    expect((await p2w([name, '--help'])).stdout).toMatch(new RegExp(`Positionals:\n +${positional} +\\w`));
+    expect((await p2wHere([name, '--help'])).stdout).toMatch(
+      new RegExp(`Positionals:\n +${positional} +\\w`),
+    );
   });
 
   test.each([
@@ -171,7 +174,7 @@ describe('p2w', () => {
     ],
     ['a run that is not there', ['export', '--run', '/no/such/run', '--out', 'x'], /does not contain a run/],
   ])('%s is one clear message on stderr, and an exit code', async (_, args, message) => {
-    const { code, stdout, stderr } = await p2w(args, folder);
+    const { code, stdout, stderr } = await p2wHere(args, folder);
     expect([1, 2]).toContain(code);
     expect(stdout).toBe('');
     expect(stderr).toMatch(message);
@@ -179,15 +182,16 @@ describe('p2w', () => {
     expect(existsSync(join(folder, 'x'))).toBe(false);
   });
 
-  test('--json gives errors as an object too', async () => {
+  test('an error ends the built command line with its code; --json gives it as an object too', async () => {
     const result = await p2w(['export', '--run', '/no/such/run', '--out', 'x', '--json'], folder);
+    expect(result).toMatchObject({ code: 1, stderr: expect.stringContaining('does not contain a run') });
     expect(lastJson(result).error).toMatchObject({ kind: 'run', where: '/no/such/run' });
   });
 });
 
 describe('p2w graph', () => {
   test('prints layers, parameters, FLOPs and activation bytes', async () => {
-    const { code, stdout } = await p2w([
+    const { code, stdout } = await p2wHere([
       'graph',
       '--preset',
       'paper',
@@ -204,18 +208,18 @@ describe('p2w graph', () => {
   });
 
   test('switches all faster forms off when asked to', async () => {
-    const result = await p2w(['graph', '--set', 'forms=plain', '--json']);
+    const result = await p2wHere(['graph', '--set', 'forms=plain', '--json']);
     expect(lastJson(result).forms).toMatchObject({ Conv: { plain: 12 }, UpsampleConv: { plain: 3 } });
   });
 
   test('counts the work of the paper’s network as the method does: 743.9 GMAC forward', async () => {
-    const result = await p2w(['graph', '--preset', 'paper', '--what', 'eval', '--json']);
+    const result = await p2wHere(['graph', '--preset', 'paper', '--what', 'eval', '--json']);
     expect(lastJson(result).summary.flops / 2e9).toBeCloseTo(744.7, 0);
   });
 
   test('writes a gradient model that takes every parameter and returns every gradient', async () => {
     const out = join(folder, 'gradient.onnx');
-    const result = await p2w(['graph', '--preset', 'tiny', '--what', 'gradient', '--out', out, '--json']);
+    const result = await p2wHere(['graph', '--preset', 'tiny', '--what', 'gradient', '--out', out, '--json']);
     expect(result.code).toBe(0);
     const { graph } = decodeModel(readFileSync(out));
     // Whatever this machine would use, the file runs everywhere.
@@ -232,7 +236,7 @@ describe('p2w graph', () => {
 test('p2w prepare fails when no scan could be used, and says why for each', async () => {
   const scan = join(folder, 'broken.nii');
   writeFileSync(scan, 'no scan');
-  const { code, stdout } = await p2w([
+  const { code, stdout } = await p2wHere([
     'prepare',
     '--input',
     scan,
@@ -257,8 +261,8 @@ test('p2w doctor proves the CPU by running a model', async () => {
 describe('p2w inspect', () => {
   test('shows a model', async () => {
     const out = join(folder, 'encoder.onnx');
-    await p2w(['graph', '--what', 'encoder', '--out', out]);
-    const { stdout } = await p2w(['inspect', out]);
+    await p2wHere(['graph', '--what', 'encoder', '--out', out]);
+    const { stdout } = await p2wHere(['inspect', out]);
     expect(stdout).toContain('hu: float32 [N,D,H,W]');
     expect(stdout).toContain('features: float32 [N,128]');
   });
@@ -267,7 +271,7 @@ describe('p2w inspect', () => {
     'refuses a damaged %s in words',
     async (name) => {
       writeFileSync(join(folder, name), 'not what the name says');
-      const { code, stderr } = await p2w(['inspect', join(folder, name)]);
+      const { code, stderr } = await p2wHere(['inspect', join(folder, name)]);
       expect(code).toBe(1);
       expect(stderr).not.toContain('internal error');
     },

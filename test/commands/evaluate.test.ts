@@ -7,7 +7,8 @@ import { writeNifti } from '../../src/data/scan/nifti.js';
 import { writeNpy } from '../../src/data/scan/npy.js';
 import type { Grid, Volume } from '../../src/data/scan/volume.js';
 import { temporaryFolder, userErrorOf } from '../data/scan/samples.js';
-import { lastJson, p2w } from './cli.js';
+import { lastJson } from './cli.js';
+import { p2wHere } from './here.js';
 
 const file = temporaryFolder();
 const GRID: Grid = {
@@ -35,7 +36,7 @@ describe('masks', () => {
     const prediction = await scan('shifted.mha', slab(2, 4));
     const reference = await scan('truth.nii.gz', slab(1, 3));
     const args = ['evaluate', '--prediction', prediction, '--reference', reference];
-    const json = lastJson(await p2w([...args, '--json']));
+    const json = lastJson(await p2wHere([...args, '--json']));
     expect(json).toMatchObject({
       kind: 'masks',
       'iou_fg@0.5': 0.5,
@@ -47,7 +48,7 @@ describe('masks', () => {
       notes: [],
     });
     expect(json.hausdorff95_mm).toBeCloseTo(0.7, 6);
-    const { stdout, code } = await p2w([...args, '--tolerance', '0.5']);
+    const { stdout, code } = await p2wHere([...args, '--tolerance', '0.5']);
     expect(code).toBe(0);
     expect(stdout).toMatch(/dice@0\.5 +0\.6667/);
     // 28 of the 54 surface voxels of each are surface voxels of the other.
@@ -86,7 +87,7 @@ describe('masks', () => {
   test('a class that is in neither mask: every measure of overlap is null, and said in words', async () => {
     const labels = await scan('two-classes.nii', slab(1, 3, 2));
     const args = ['--prediction', labels, '--reference', labels, '--label', '7'];
-    const found = lastJson(await p2w(['evaluate', ...args, '--json']));
+    const found = lastJson(await p2wHere(['evaluate', ...args, '--json']));
     for (const name of ['miou_genesis', 'iou_fg@0.5', 'iou2@0.5', 'dice@0.5', 'soft_dice', 'hausdorff95_mm'])
       expect(found[name], name).toBeNull();
     expect(found.notes[0]).toMatch(
@@ -113,7 +114,14 @@ describe('masks', () => {
   test('an empty mask: what is not defined is null, and said in words', async () => {
     const prediction = await scan('empty.nii', slab(9, 9));
     const reference = await scan('full.nii', slab(0, 2));
-    const result = await p2w(['evaluate', '--prediction', prediction, '--reference', reference, '--json']);
+    const result = await p2wHere([
+      'evaluate',
+      '--prediction',
+      prediction,
+      '--reference',
+      reference,
+      '--json',
+    ]);
     expect(lastJson(result)).toMatchObject({ 'dice@0.5': 0, surface_dice: 0, hausdorff95_mm: null });
     expect(lastJson(result).notes[0]).toMatch(
       /hausdorff95_mm undefined because the prediction has no foreground/,
@@ -192,7 +200,9 @@ describe('scores', () => {
 
   test('AUC and average precision with intervals, whatever the order of the lines', async () => {
     const scores = table('scores.tsv', 'id\tscore', 'd\t0.1', 'c\t0.3', 'b\t0.7', 'a\t0.9');
-    const json = lastJson(await p2w(['evaluate', '--prediction', scores, '--reference', labels(), '--json']));
+    const json = lastJson(
+      await p2wHere(['evaluate', '--prediction', scores, '--reference', labels(), '--json']),
+    );
     expect(json).toMatchObject({ kind: 'scores', samples: 4, positives: 2, auc: 0.75 });
     expect(json.average_precision).toBeCloseTo((1 + 2 / 3) / 2, 12);
     expect(json.intervals.auc[0]).toBeLessThan(0.75);
@@ -220,7 +230,7 @@ describe('scores', () => {
     const scores = table('two.csv', 'id,score', 'a,1', 'b,2');
     const all = async (label: number) => {
       const reference = table(`only${label}.csv`, 'id,label', `a,${label}`, `b,${label}`);
-      return p2w(['evaluate', '--prediction', scores, '--reference', reference, '--json']);
+      return p2wHere(['evaluate', '--prediction', scores, '--reference', reference, '--json']);
     };
     expect(lastJson(await all(1))).toMatchObject({
       auc: null,
@@ -261,7 +271,7 @@ describe('detections', () => {
     const scans = table('scans.csv', 'seriesuid', 's1', 's2', 's3', 's4');
     const excluded = table('excluded.csv', `${head},diameter_mm`, 's1,52,0,0,-1');
     const paths = ['--prediction', submission(), '--reference', annotations(), '--scans', scans];
-    const json = lastJson(await p2w(['evaluate', ...paths, '--excluded', excluded, '--json']));
+    const json = lastJson(await p2wHere(['evaluate', ...paths, '--excluded', excluded, '--json']));
     expect(json).toMatchObject({
       kind: 'detections',
       scans: 4,
@@ -322,7 +332,7 @@ test.each([
   ],
   ['a file that is not there', ['--prediction', 'a.nii', '--reference', 'b.nii'], /no such file/],
 ])('%s is refused in words', async (_, args, message) => {
-  const { code, stderr, stdout } = await p2w(['evaluate', ...args]);
+  const { code, stderr, stdout } = await p2wHere(['evaluate', ...args]);
   expect(code).toBeGreaterThan(0);
   expect(code).toBeLessThan(3);
   expect(stderr).toMatch(message);

@@ -31,6 +31,7 @@ const SETTINGS = [
   'network.width=2',
   'batch=4',
   'threads=1',
+  'workers=0',
   'validation.every=10',
 ];
 

@@ -25,7 +25,7 @@ test('a folder that vanishes between two trials is not made again: the first one
   const [input, data] = [join(folder, 'raw'), join(folder, 'samples')];
   await writeBalls(input, { patients: 16, each: 1, size: [16, 16, 8] });
   await prepareSamples({ task: 'manifest', input, out: data, size: [16, 16, 8] });
-  const config = { network: { levels: 2, width: 2 }, batch: 2, threads: 1, steps: 1 };
+  const config = { network: { levels: 2, width: 2 }, batch: 2, threads: 1, workers: 0, steps: 1 };
   await expect(finetune({ data, out, trials: 2, config })).rejects.toThrow(
     /this does not exist: it never did, or it was deleted or moved/,
   );

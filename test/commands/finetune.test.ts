@@ -34,6 +34,7 @@ const SETTINGS = [
   'network.norm.momentum=0.5',
   'batch=6',
   'threads=1',
+  'workers=0',
   'hidden=8',
   'validation.every=10',
   'checkpoints.every=7',
@@ -69,7 +70,14 @@ beforeAll(async () => {
   await pretrain({
     data: at('tiles'),
     out: at('pretrained'),
-    config: { whole: [16, 8, 8], network: { levels: 2, width: 4 }, batch: 4, threads: 1, steps: 4 },
+    config: {
+      whole: [16, 8, 8],
+      network: { levels: 2, width: 4 },
+      batch: 4,
+      threads: 1,
+      workers: 0,
+      steps: 4,
+    },
   });
 });
 
@@ -114,10 +122,11 @@ describe('finetune', () => {
   test('a trial that was interrupted ends with the same bytes', async () => {
     await finetune(options('whole'));
     let asked = 0;
-    const halted = await finetune(options('halted', { interrupted: () => ++asked > 11 }));
+    const config = { workers: 1 }; // a thread that has read ahead
+    const halted = await finetune(options('halted', { config, interrupted: () => ++asked > 11 }));
     expect(halted.interrupted).toBe(true);
     expect(existsSync(at('halted/trial-01/scores.json'))).toBe(false);
-    const resumed = await finetune(options('halted', { resume: true }));
+    const resumed = await finetune(options('halted', { config, resume: true }));
     expect(resumed.interrupted).toBe(false);
     expect(resultOf(at('halted/trial-01'))).toEqual(resultOf(at('whole/trial-01')));
   });
@@ -141,7 +150,7 @@ describe('finetune', () => {
     const { trials } = await finetune({
       ...options('probe'),
       config: {
-        ...{ batch: 6, threads: 1, validation: { every: 10 }, balance: 'weights' },
+        ...{ batch: 6, threads: 1, workers: 0, validation: { every: 10 }, balance: 'weights' },
         ...{ steps: 10, frozenEncoder: true, hidden: null, init: { from: at('pretrained') }, seed: 7 },
       },
     });
@@ -159,7 +168,7 @@ describe('finetune', () => {
 
   test('any ONNX encoder gives features for a classifier: as good as the same encoder frozen', async () => {
     const { model } = await exportModel({ run: at('pretrained'), out: at('encoder') });
-    const config = { batch: 6, threads: 1, validation: { every: 5 }, hidden: null, steps: 10 };
+    const config = { batch: 6, threads: 1, workers: 0, validation: { every: 5 }, hidden: null, steps: 10 };
     const external = await finetune({ ...options('external', { init: model }), config });
     const frozen = { ...config, frozenEncoder: true };
     await finetune({ ...options('frozen', { init: at('pretrained') }), config: frozen });
@@ -208,7 +217,7 @@ describe('finetune', () => {
   test('a decoder with skip connections does not fit one without, unless that is asked for', async () => {
     const init = { parts: ['encoder', 'decoder'] } as const;
     const from = { init: at('pretrained') };
-    const config = { batch: 4, threads: 1, steps: 2, init };
+    const config = { batch: 4, threads: 1, workers: 0, steps: 2, init };
     await expect(finetune({ ...segment('partial', from), config })).rejects.toThrow(
       /only some of these weights fit the network[\s\S]*decoder\.\d\.conv1\.weight/,
     );

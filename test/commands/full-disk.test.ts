@@ -20,7 +20,15 @@ const [data, disk, reference] = ['tiles', 'disk', 'reference'].map((name) => joi
   string,
 ];
 const SETTINGS = [
-  ...['whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=4', 'threads=1', 'validation.every=10'],
+  ...[
+    'whole=16x8x8',
+    'network.levels=2',
+    'network.width=2',
+    'batch=4',
+    'threads=1',
+    'workers=0',
+    'validation.every=10',
+  ],
   ...['checkpoints.every=5', 'checkpoints.keepLogSpaced=5'],
 ];
 const options = { data, config: fromSettings(SETTINGS, { steps: 20 }) };

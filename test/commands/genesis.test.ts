@@ -22,6 +22,7 @@ const SETTINGS = [
   'network.width=2',
   'batch=4',
   'threads=1',
+  'workers=0',
   'validation.every=10',
   'checkpoints.every=5',
   'checkpoints.keepLogSpaced=3',
@@ -143,7 +144,7 @@ test('a segmenter takes encoder and decoder of a run of Models Genesis', async (
     data: run('masked'),
     out: run('segmenter'),
     init: run('reference'),
-    config: { batch: 2, threads: 1, steps: 2, init: { parts: ['encoder', 'decoder'] } },
+    config: { batch: 2, threads: 1, workers: 0, steps: 2, init: { parts: ['encoder', 'decoder'] } },
   });
   const report = JSON.parse(readFileSync(join(run('segmenter'), 'trial-01/loaded.json'), 'utf8'));
   expect(report).toMatchObject({ missing: [], mismatched: [], unexpected: [] });

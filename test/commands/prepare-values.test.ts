@@ -95,7 +95,14 @@ describe('other modalities', () => {
     await pretrain({
       data: store,
       out: at('run'),
-      config: { whole: [16, 8, 8], network: { levels: 2, width: 2 }, batch: 4, threads: 1, steps: 2 },
+      config: {
+        whole: [16, 8, 8],
+        network: { levels: 2, width: 2 },
+        batch: 4,
+        threads: 1,
+        workers: 0,
+        steps: 2,
+      },
     });
     await exportModel({ run: at('run'), out: at('encoder') });
     mkdirSync(at('ct'));

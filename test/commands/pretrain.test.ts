@@ -21,8 +21,12 @@ import { readMetrics } from '../../src/runs/metrics.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w, startP2w } from './cli.js';
 
-/** A network of a few thousand weights on noise: steps take milliseconds. */
+/**
+ * A network of a few thousand weights on noise: steps take milliseconds. To start a thread from its sources takes longer than
+ * the steps do: the tests of threads ask for them, and the built command line has one.
+ */
 const SETTINGS = [
+  'workers=0',
   'whole=16x8x8',
   'network.levels=2',
   'network.width=2',
@@ -32,6 +36,7 @@ const SETTINGS = [
   'checkpoints.every=5',
   'checkpoints.keepLogSpaced=5',
 ];
+const BUILT = [...SETTINGS, 'workers=1'].flatMap((setting) => ['--set', setting]);
 const folder = temporaryFolder();
 const data = join(folder, 'tiles');
 const run = (name: string) => join(folder, name);
@@ -203,7 +208,7 @@ describe('pretrain', () => {
     await pretrain(options('unkilled', steps));
     const args = [
       ...['pretrain', '--data', data, '--out', run('killed'), '--resume', '--steps', '150'],
-      ...SETTINGS.flatMap((setting) => ['--set', setting]),
+      ...BUILT,
     ];
     const random = randomStream(1, 'kills');
     let killed = 0;
@@ -239,7 +244,7 @@ describe('pretrain', () => {
       '--steps',
       '100000',
       '--json',
-      ...SETTINGS.flatMap((s) => ['--set', s]),
+      ...BUILT,
     ];
     const { process: child, finished } = startP2w(args);
     while (!existsSync(checkpointPath(run('ctrl-c'), 'last'))) await sleep(20);
@@ -289,16 +294,7 @@ describe('pretrain refuses, in words,', () => {
     ));
 
   test('a run that another process is using', async () => {
-    const args = [
-      'pretrain',
-      '--data',
-      data,
-      '--out',
-      run('busy'),
-      '--steps',
-      '100000',
-      ...SETTINGS.flatMap((s) => ['--set', s]),
-    ];
+    const args = ['pretrain', '--data', data, '--out', run('busy'), '--steps', '100000', ...BUILT];
     const { process: child, finished } = startP2w(args);
     while (!existsSync(checkpointPath(run('busy'), 'last'))) await sleep(20);
     await refused(

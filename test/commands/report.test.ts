@@ -31,6 +31,7 @@ beforeAll(async () => {
     'network.width=2',
     'batch=4',
     'threads=1',
+    'workers=0',
     'validation.every=10',
     'checkpoints.keepLogSpaced=4',
   ];

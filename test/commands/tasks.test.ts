@@ -5,7 +5,8 @@ import { taskOption } from '../../bin/command.js';
 import { TASK_ALIASES } from '../../src/data/adapters/aliases.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
-import { lastJson, p2w } from './cli.js';
+import { lastJson } from './cli.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -24,14 +25,14 @@ test('tasks have the names of their data sets, too, in help and guide', () => {
 test('a task by the name of its data set is that task, in stores and results', async () => {
   const luna16 = ['--task', 'luna16', '--json'];
   const size = ['--size', '32x32x24'];
-  const phantoms = await p2w(['phantom', ...luna16, '--out', at('luna16'), '--scans', '10', ...size]);
+  const phantoms = await p2wHere(['phantom', ...luna16, '--out', at('luna16'), '--scans', '10', ...size]);
   expect(lastJson(phantoms)).toMatchObject({ task: 'ncc' });
   const input = ['--input', at('luna16'), '--out', at('samples'), '--size', '8x8x8'];
-  expect(lastJson(await p2w(['prepare', ...luna16, ...input]))).toMatchObject({ task: 'ncc' });
+  expect(lastJson(await p2wHere(['prepare', ...luna16, ...input]))).toMatchObject({ task: 'ncc' });
   expect(JSON.parse(readFileSync(at('samples/manifest.json'), 'utf8'))).toMatchObject({ task: 'ncc' });
 });
 
 test.each(['luna', 'constructor'])('%s is no task', async (task) => {
-  const { code, stderr } = await p2w(['phantom', '--task', task, '--out', at('none'), '--scans', '1']);
+  const { code, stderr } = await p2wHere(['phantom', '--task', task, '--out', at('none'), '--scans', '1']);
   expect([code, stderr]).toEqual([2, expect.stringMatching(/task[\s\S]*ncc/)]);
 });

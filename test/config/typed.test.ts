@@ -25,7 +25,14 @@ test('pretrain takes some keys of the configuration, at any depth', async () => 
     data: at('tiles'),
     out: at('run'),
     preset: 'tiny',
-    config: { network: { width: 2, levels: 2 }, whole: [16, 8, 8], batch: 4, threads: 1, steps: 2 },
+    config: {
+      network: { width: 2, levels: 2 },
+      whole: [16, 8, 8],
+      batch: 4,
+      threads: 1,
+      workers: 0,
+      steps: 2,
+    },
   });
   expect(summary.step).toBe(2);
   const { config } = readRun(at('run'));

@@ -1,3 +1,3 @@
 import { testDocument } from './document.js';
 
-testDocument('docs/runtimes.md', 7);
+testDocument('docs/runtimes.md', 6);

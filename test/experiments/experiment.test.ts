@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
@@ -147,7 +147,9 @@ describe('p2w experiment', () => {
     const { code, stderr } = await promptly(run('table1', 'one-fails'));
     expect(code).toBe(1);
     expect(stderr).toContain('failed: balls-random');
-    acquireLock(join(folder, 'one-fails/runs/pretrain-parts2whole'), 'a test').release();
+    const training = join(folder, 'one-fails/runs/pretrain-parts2whole');
+    mkdirSync(training, { recursive: true }); // it may have ended before it made its folder
+    acquireLock(training, 'a test').release();
   });
 
   test('a training that fails is named, with its log', async () => {

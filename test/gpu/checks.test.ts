@@ -8,7 +8,7 @@ import { checkGradients } from './checks.js';
 
 test('the gradients that a GPU will be asked for agree with PyTorch’s when a CPU computes them', async () => {
   // Named as a GPU, the CPU gets the graphs of one.
-  const comparisons = await checkGradients({ ...nodeEngine, provider: 'cuda:0' });
+  const comparisons = await checkGradients({ ...nodeEngine, provider: 'cuda:0' }, 1);
   expect(comparisons).toHaveLength(8);
   expectAll(comparisons);
 });

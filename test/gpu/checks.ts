@@ -16,9 +16,6 @@ import { compareNetwork, GOLDEN_NETWORKS } from '../graphs/models/golden-network
 const offBy = ({ error, tolerance }: Comparison) =>
   Number.isNaN(error) ? Number.POSITIVE_INFINITY : error / tolerance;
 
-/** Sessions that each network is compared in. */
-const SESSIONS = 3;
-
 /** The middle one of several comparisons of the same thing. */
 const median = (comparisons: readonly Comparison[]): Comparison =>
   comparisons.toSorted((a, b) => offBy(a) - offBy(b))[(comparisons.length - 1) / 2]!;
@@ -27,8 +24,9 @@ const median = (comparisons: readonly Comparison[]): Comparison =>
  * Gradients of whole networks against PyTorch's, in both kinds of forms: the largest error of each. cuDNN chooses its
  * algorithms anew for each session, by time, and now and then takes one that is off by 1e-5, which turns a ReLU: a gradient is
  * wrong where it is wrong in most sessions.
+ * @param count of sessions, odd; one is enough where algorithms are not chosen by time
  */
-export async function checkGradients(engine: Engine): Promise<Comparison[]> {
+export async function checkGradients(engine: Engine, count = 3): Promise<Comparison[]> {
   const worst: Comparison[] = [];
   for (const name of GOLDEN_NETWORKS) {
     for (const [forms, choose] of [
@@ -36,7 +34,7 @@ export async function checkGradients(engine: Engine): Promise<Comparison[]> {
       ['GPU', gpuForms],
     ] as const) {
       const sessions: Comparison[][] = [];
-      while (sessions.length < SESSIONS) sessions.push(await compareNetwork(name, engine, choose));
+      while (sessions.length < count) sessions.push(await compareNetwork(name, engine, choose));
       const all = sessions[0]!.map((_, i) => median(sessions.map((session) => session[i]!)));
       const farthest = all.reduce((a, b) => (offBy(b) > offBy(a) ? b : a));
       worst.push({ ...farthest, what: `gradients of ${name}, ${forms} forms: ${farthest.what}` });

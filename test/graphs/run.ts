@@ -8,24 +8,33 @@ import { blockedLayout } from '../../src/execution/blocked-layout.js';
 import type { Engine, Tensors } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 
-/** Lowers, encodes and runs a graph once. */
-export async function runGraph(
+/** Lowers, encodes and loads a graph once, and runs it on each of several inputs. */
+export async function runOnEach(
   graph: Graph,
-  feeds: Tensors,
+  inputs: readonly Tensors[],
   choose: ChooseForm = plainForms,
   blocked?: BlockedLayout | null,
   engine: Engine = nodeEngine,
-): Promise<Tensors> {
+): Promise<Tensors[]> {
   const session = await engine.load(
     encodeModel(toModel(lower(graph, { choose, blocked: blocked ?? (await blockedLayout(engine)) }))),
     { threads: 1 },
   );
   try {
-    return await session.run(feeds);
+    const results: Tensors[] = [];
+    for (const feeds of inputs) results.push(await session.run(feeds));
+    return results;
   } finally {
     await session.release();
   }
 }
+
+/** Lowers, encodes and runs a graph once. */
+export const runGraph = async (
+  graph: Graph,
+  feeds: Tensors,
+  ...how: [ChooseForm?, (BlockedLayout | null)?, Engine?]
+): Promise<Tensors> => (await runOnEach(graph, [feeds], ...how))[0]!;
 
 /** The hash noise of `golden/make_golden.py`: values in [offset − scale, offset + scale). */
 export function noise(count: number, seed: number, scale = 1, offset = 0): Float32Array {
@@ -48,3 +57,15 @@ export function relativeError(got: ArrayLike<number>, expected: ArrayLike<number
   }
   return got.length === expected.length ? difference / Math.max(size, 1e-30) : Number.POSITIVE_INFINITY;
 }
+
+/** How far results are from the expected ones, for each of several inputs, smallest first. */
+export const errorsOf = (results: readonly Tensors[], expected: readonly Tensors[]): number[] =>
+  expected
+    .map((tensors, i) =>
+      Math.max(
+        ...Object.entries(tensors).map(([name, { data }]) =>
+          relativeError(results[i]![name]!.data as Float32Array, data as Float32Array),
+        ),
+      ),
+    )
+    .sort((a, b) => a - b);

@@ -10,7 +10,7 @@ import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
 import { gradientGraph } from '../../../graphs/programs/training.js';
 import type { EngineTensor } from '../../../src/runtime/engine.js';
 import { needBlockedLayout } from '../blocked.js';
-import { noise, relativeError, runGraph } from '../run.js';
+import { errorsOf, noise, relativeError, runGraph, runOnEach } from '../run.js';
 import { expectAll } from './expect-all.js';
 import { compareGradients, type Golden, parameterFeeds, readGolden } from './golden.js';
 
@@ -148,19 +148,13 @@ describe('networks whose channels fill blocks', () => {
         used.push(fastForms(operator, call));
         return used.at(-1)!;
       };
-      const errors: number[] = [];
-      for (const seed of [5, 6, 7]) {
-        const feeds = { ...feedsOf(given, seed), ...parameterFeeds(built.parameters, built.graph.inputs) };
-        const expected = await runGraph(built.graph, feeds);
-        const got = await runGraph(built.graph, feeds, counted, { ...blocked, chunk: 200 });
-        const each = Object.entries(expected).map(([name, { data }]) =>
-          relativeError(got[name]!.data as Float32Array, data as Float32Array),
-        );
-        errors.push(Math.max(...each));
-      }
+      const parameters = parameterFeeds(built.parameters, built.graph.inputs);
+      const inputs = [5, 6, 7].map((seed) => ({ ...feedsOf(given, seed), ...parameters }));
+      const expected = await runOnEach(built.graph, inputs);
+      const got = await runOnEach(built.graph, inputs, counted, { ...blocked, chunk: 200 });
       expect(used).toContain('blocked');
       // A value within rounding of zero may fall on the other side of a ReLU, which moves gradients: rarely, and little.
-      const [, median, largest] = errors.sort((a, b) => a - b);
+      const [, median, largest] = errorsOf(got, expected);
       expect(median).toBeLessThan(1e-5);
       expect(largest).toBeLessThan(0.05);
     }
