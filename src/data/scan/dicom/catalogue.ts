@@ -96,7 +96,10 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
     return { name, seriesUid: uid, modality, files: [instance], stack: null };
   });
   const single = stacks.length - whole.length;
-  const others = members.flatMap(({ content }) => (content.kind === 'other' ? [content.what] : []));
+  const isBroken = ({ content }: Instance) => content.kind === 'other' && /broken/.test(content.what);
+  const others = members.flatMap((instance) =>
+    instance.content.kind === 'other' && !isBroken(instance) ? [instance.content.what] : [],
+  );
   const passed = [...others, ...new Array<string>(single).fill('a single image')];
   const reasons = [...new Set(passed)].map((what) => {
     const count = passed.filter((other) => other === what).length;
@@ -104,8 +107,12 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
   });
   return {
     scans: [...images, ...segmentations],
-    passedOver:
-      reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : [],
+    passedOver: [
+      ...(reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : []),
+      ...members
+        .filter(isBroken)
+        .map(({ path, content }) => `${path}: passed over: ${(content as { what: string }).what}`),
+    ],
   };
 }
 
