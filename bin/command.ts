@@ -135,6 +135,12 @@ export const taskOption = <const Name extends string>(names: readonly Name[], de
     describe: `${describe}; ${[...TASK_ALIASES].map(([alias, name]) => `${alias} is ${name}`).join(', ')}`,
   }) as const satisfies Options;
 
+export const keepUidsOption = {
+  boolean: true,
+  default: false,
+  describe: 'name DICOM series by their UIDs, which may lead to the patient, instead of by hashes of them',
+} as const;
+
 /** Where to run. */
 export const deviceOption = {
   string: true,

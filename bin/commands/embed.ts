@@ -1,5 +1,5 @@
 import { embed as run } from '../../src/commands/embed.js';
-import { command, deviceOption, parseSize } from '../command.js';
+import { command, deviceOption, keepUidsOption, parseSize } from '../command.js';
 
 export default command({
   options: {
@@ -20,6 +20,7 @@ export default command({
       describe:
         'size of the tiles that scans are cut into, x×y×z; default: the size the model was trained on',
     },
+    'keep-uids': keepUidsOption,
     device: deviceOption,
     threads: { number: true, default: 0, describe: 'threads of ONNX Runtime; 0 is one a core' },
   },
@@ -34,6 +35,7 @@ export default command({
       input: args.input,
       out: args.out,
       threads: args.threads,
+      keepUids: args['keep-uids'],
       ...(args.device ? { device: args.device } : {}),
       ...(args.per ? { per: args.per } : {}),
       ...(args.size ? { size: parseSize(args.size) } : {}),

@@ -26,6 +26,8 @@ export interface EmbedOptions extends Reporting {
   /** Size of the tiles that scans are cut into; the model's training tiles without it. */
   readonly size?: XYZ;
   readonly threads?: number;
+  /** Whether DICOM series go by their own identifier (UID), which may lead to the patient; default false. */
+  readonly keepUids?: boolean;
   /** `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
   readonly device?: string;
 }
@@ -132,11 +134,11 @@ async function tryTile(encoder: Encoder, [x, y, z]: XYZ): Promise<void> {
 export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   checkFeaturePath(options.out);
   const encoder = openEncoder(options.model, await openEngine(options.device ?? 'auto'), options.threads);
-  const { reporter = silent } = options;
+  const { reporter = silent, keepUids = false } = options;
   const stores = options.input.filter(isStore);
   const others = options.input.filter((path) => !isStore(path));
   const scans =
-    others.length > 0 ? await findScans(others, { passedOver: (line) => reporter.log(line) }) : [];
+    others.length > 0 ? await findScans(others, { keepUids, passedOver: (line) => reporter.log(line) }) : [];
   const size = options.size ?? encoder.tile;
   if (scans.length > 0 && !size)
     throw new UserError('usage', {

@@ -113,6 +113,13 @@ describe('prepare', () => {
     expect(textOf(at('tiles'))).not.toContain('st1');
   });
 
+  test('keeps identifiers only where it is told to', async () => {
+    const { scans } = await run('kept', { keepUids: true });
+    expect(scans.map(({ id }) => id)).toEqual([`${ROOT}.3.1`, `${ROOT}.3.2`]);
+    const files = textOf(at('kept'));
+    for (const planted of PLANTED) if (planted !== ROOT) expect(files).not.toContain(planted);
+  });
+
   test('goes on where it was, and does not depend on its threads', async () => {
     const { hash } = openTileStore(at('tiles'));
     expect((await run('tiles')).hash).toBe(hash);

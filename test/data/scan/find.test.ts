@@ -68,7 +68,9 @@ describe('findScans', () => {
   it('refuses what does not exist, folders without scans and other files', async () => {
     expect((await userErrorOf(find('nothing'))).message).toContain('no such file');
     expect((await userErrorOf(find('scans', 'empty'))).message).toContain('no scans in this folder');
-    expect((await userErrorOf(find('scans/x.txt'))).facts.expected).toBe(`${SCAN_EXTENSIONS.join(', ')}, or DICOM`);
+    expect((await userErrorOf(find('scans/x.txt'))).facts.expected).toBe(
+      `${SCAN_EXTENSIONS.join(', ')}, or DICOM`,
+    );
     expect((await userErrorOf(find('scans/b.raw'))).facts.fix).toContain('.mhd');
   });
 });
