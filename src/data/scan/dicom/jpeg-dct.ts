@@ -1,5 +1,5 @@
 /** JPEG by cosine transform (T.81, annexes F and A), rounded as the transform "islow" that most programs decode with. */
-import { BitReader, type JpegScan } from './jpeg.js';
+import { BitReader, type JpegScan } from './jpeg-stream.js';
 
 /** Where the coefficients of the coded order are in a block. */
 const ZIGZAG = Uint8Array.from([

@@ -1,5 +1,5 @@
 /** Lossless JPEG (T.81, annex H): each sample is predicted from its neighbours, and the difference is coded. */
-import { BitReader, type JpegScan } from './jpeg.js';
+import { BitReader, type JpegScan } from './jpeg-stream.js';
 
 export function decodeLossless(scan: JpegScan): Uint16Array {
   const { columns, rows, precision, dc, predictor, pointTransform, restartInterval, segments } = scan;
