@@ -7,6 +7,7 @@ import type { XYZ } from '../src/data/scan/volume.js';
 import { UserError } from '../src/errors.js';
 import type { Reporter } from '../src/progress.js';
 import { DEVICES, ENGINES } from '../src/runtime/device.js';
+import { parseShard, type Shard } from '../src/shard.js';
 import { say, tell } from '../src/terminal.js';
 import { terminalReporter } from '../src/terminal-progress.js';
 
@@ -136,10 +137,24 @@ export const taskOption = <const Name extends string>(names: readonly Name[], de
     describe: `${describe}; ${[...TASK_ALIASES].map(([alias, name]) => `${alias} is ${name}`).join(', ')}`,
   }) as const satisfies Options;
 
+export const keepUidsOption = {
+  boolean: true,
+  default: false,
+  describe: 'name DICOM series by their UIDs, which may lead to the patient, instead of by hashes of them',
+} as const;
+
 /** Where to run. */
 export const deviceOption = {
   string: true,
   describe: `${DEVICES}; auto is the CPU`,
+} as const satisfies Options;
+
+/** Which share of the scans to do. */
+export const shardOption = {
+  string: true,
+  coerce: (text: string | undefined): Shard | undefined =>
+    text === undefined ? undefined : parseShard(text),
+  describe: 'do only part i of N of the scans, as i/N; the command without it, run last, joins the parts',
 } as const satisfies Options;
 
 /** The options of all commands that run a model on whole scans. */
@@ -154,6 +169,8 @@ export const wholeScanOptions = (model: string) =>
     batch: { number: true, default: 1, describe: 'windows that are computed at once' },
     device: deviceOption,
     threads: { number: true, default: 0, describe: 'threads of ONNX Runtime; 0 is one a core' },
+    'keep-uids': keepUidsOption,
+    shard: shardOption,
   }) as const satisfies Record<string, Options>;
 
 /** {@link wholeScanOptions} as functions take them. */
@@ -166,6 +183,8 @@ export const wholeScans = (
   input: args.input,
   batch: args.batch,
   threads: args.threads,
+  keepUids: args['keep-uids'],
+  ...(args.shard ? { shard: args.shard } : {}),
   ...(args.window ? { window: parseSize(args.window, '--window') } : {}),
   ...(args.device ? { device: args.device } : {}),
 });

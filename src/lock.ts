@@ -1,8 +1,9 @@
-import { closeSync, openSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { fromSystemError, UserError } from './errors.js';
+import { isShardOf, type Shard, shardEnding } from './shard.js';
 
 /** Keeps other processes out of a folder until it is released. */
 export interface Lock {
@@ -131,14 +132,25 @@ function take(folder: string, path: string, holder: Holder): void {
   }
 }
 
+const LOCK = '.lock';
+
+/** @throws UserError when a living process, or one of another host, holds one of these locks of a folder */
+function refuseHeld(folder: string, names: readonly string[]): void {
+  for (const path of names.map((name) => join(folder, name))) {
+    const other = holderOf(path);
+    if (typeof other === 'object' || other === 'starting') throw inUse(folder, path, other);
+  }
+}
+
 /**
  * Takes the folder for this process, by a file `.lock` in it. The lock of a process that has died is taken over.
  * Released at the latest when the process exits.
  * @param purpose what others are told that the folder is used for
+ * @param shard takes a lock that only keeps out the same shard, and those who want the whole folder
  * @throws UserError of kind `run` when a living process, or one of another host, holds it
  */
-export function acquireLock(folder: string, purpose: string): Lock {
-  const path = join(folder, '.lock');
+export function acquireLock(folder: string, purpose: string, shard?: Shard): Lock {
+  const path = join(folder, shard ? `${LOCK}${shardEnding(shard)}` : LOCK);
   const holder: Holder = {
     pid: process.pid,
     host: hostname(),
@@ -162,5 +174,13 @@ export function acquireLock(folder: string, purpose: string): Lock {
       rmSync(path, { force: true });
   };
   process.on('exit', release);
+  try {
+    // Both take their own lock first, and then look for the other's: so not both can go on.
+    const shards = readdirSync(folder).filter((name) => isShardOf(LOCK, name));
+    refuseHeld(folder, shard ? [LOCK] : shards);
+  } catch (error) {
+    release();
+    throw fromSystemError(error, folder);
+  }
   return { release };
 }

@@ -6,6 +6,7 @@ import { REJECTIONS } from '../../src/data/store/tiling.js';
 import { UserError } from '../../src/errors.js';
 import {
   command,
+  keepUidsOption,
   type Output,
   parseNames,
   parsePairs,
@@ -76,7 +77,7 @@ export default command({
       string: true,
       array: true,
       demandOption: true,
-      describe: 'scans and folders: .mhd .mha .nii .nii.gz .hdr .npy',
+      describe: 'scans and folders: DICOM, .nii .nii.gz .hdr .mhd .mha .nrrd .nhdr .npy',
     },
     out: {
       string: true,
@@ -95,6 +96,7 @@ export default command({
       describe: 'fraction of the scans, or with --task of the patients, to use for validation',
     },
     seed: { number: true, default: 1, describe: 'seed of the split and of the draw by --negatives' },
+    'keep-uids': keepUidsOption,
     ...taskOptions,
   },
   examples: [
@@ -111,6 +113,7 @@ export default command({
       out: args.out,
       valFraction: args['val-fraction'],
       seed: args.seed,
+      keepUids: args['keep-uids'],
       ...(args.size ? { size: parseSize(args.size) } : {}),
       reporter,
     };

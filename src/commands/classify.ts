@@ -102,8 +102,10 @@ export async function classify(options: ClassifyOptions): Promise<ClassifySummar
     const text = out.endsWith('.csv')
       ? toTable(rows, classes)
       : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-    writeFileAtomic(out, text);
-    rmSync(journal, { force: true });
+    if (!options.shard) {
+      writeFileAtomic(out, text);
+      rmSync(journal, { force: true });
+    }
     return { out, scans: scans.length, rows: rows.length, failures };
   } finally {
     await model.release();

@@ -87,7 +87,7 @@ export async function embedMaps(options: MapsOptions): Promise<MapsSummary> {
   try {
     checkMapped(model);
     const windows = checkedWindows(model, options, OVERLAP);
-    return await withResultFolder(out, input, 'embed', async () => {
+    return await withResultFolder(out, input, 'embed', options.shard, async () => {
       const { window, overlap } = windows;
       const { scans, failures } = await forEachScan<FeatureMap, readonly string[]>(model, options, {
         label: 'embed',

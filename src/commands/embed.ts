@@ -150,6 +150,13 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
       expected: 'scans, or folders of scans',
     });
   }
+  if (options.shard && stores.length > 0)
+    throw new UserError('usage', {
+      what: 'scans are divided into shards, not the tiles of a store',
+      where: '--shard',
+      got: stores[0]!,
+      expected: 'scans, or folders of scans',
+    });
   await checkResultFile(
     out,
     ['npy', 'jsonl', 'parquet'],
@@ -165,6 +172,8 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
     const tiles = await embedStores(stores, model, options);
     const rows = [...tiles.rows, ...scans.rows];
     const failures = [...tiles.failures, ...scans.failures];
+    if (options.shard)
+      return { files: [], rows: rows.length, dimensions: rows[0]?.features.length ?? 0, failures };
     if (rows.length === 0)
       throw new UserError('input', {
         what:

@@ -1,9 +1,20 @@
 /** What a command has finished, scan by scan: after a kill, it goes on behind the last of them. */
-import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  fsyncSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeSync,
+} from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { SourceFile } from '../data/store/writer.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { truncateFile } from '../files.js';
+import { truncateFile, writeFileAtomic } from '../files.js';
+import { isShardOf, type Shard, shardEnding } from '../shard.js';
 
 /** A file with a line for the settings, and one for each finished scan. */
 export interface Journal<Entry> {
@@ -11,6 +22,8 @@ export interface Journal<Entry> {
   find(scan: string, files: readonly SourceFile[]): Entry | undefined;
   /** Keeps what came of a scan. @throws UserError of kind `disk` */
   add(scan: string, files: readonly SourceFile[], entry: Entry): void;
+  /** Makes one journal of those of all shards. @throws UserError of kind `disk` */
+  join(): void;
 }
 
 interface Line<Entry> {
@@ -19,12 +32,20 @@ interface Line<Entry> {
   readonly entry: Entry;
 }
 
-/** All whole lines; what a kill left of a last one is cut off. */
-function wholeLines(path: string): string[] {
+/** All whole lines. @param own cuts off what a kill left of a last one; of another process, it may be on its way */
+function wholeLines(path: string, own: boolean): string[] {
+  if (!existsSync(path)) return [];
   const text = readFileSync(path);
   const end = text.lastIndexOf('\n') + 1;
-  if (end < text.length) truncateFile(path, end);
+  if (own && end < text.length) truncateFile(path, end);
   return text.toString('utf8', 0, end).split('\n').slice(0, -1);
+}
+
+/** Journals of shards beside one of all. */
+function shardsOf(path: string): string[] {
+  const folder = dirname(path);
+  const names = existsSync(folder) ? readdirSync(folder) : [];
+  return names.filter((name) => isShardOf(basename(path), name)).map((name) => join(folder, name));
 }
 
 function append(path: string, line: object): void {
@@ -60,39 +81,57 @@ function checkSettings(
 }
 
 /**
- * Opens a journal, or begins one.
+ * Opens a journal, or begins one. What other shards have finished is known, too.
+ * @param path of the journal of all scans; a shard has one of its own beside it
  * @param settings all that results depend on
- * @throws UserError when it was begun with others, cannot be read, or is damaged
+ * @throws UserError when one was begun with others, cannot be read, or is damaged
  */
-export function openJournal<Entry>(path: string, settings: Record<string, unknown>): Journal<Entry> {
+export function openJournal<Entry>(
+  path: string,
+  settings: Record<string, unknown>,
+  shard?: Shard,
+): Journal<Entry> {
+  const own = shard ? `${path}${shardEnding(shard)}` : path;
   const known = new Map<string, Line<Entry>>();
-  try {
-    const [first, ...lines] = existsSync(path) ? wholeLines(path) : [];
-    if (first === undefined) append(path, settings);
-    else {
-      checkSettings(path, JSON.parse(first), settings);
+  const read = (from: string) => {
+    try {
+      const [first, ...lines] = wholeLines(from, from === own);
+      if (first === undefined) return false;
+      checkSettings(from, JSON.parse(first), settings);
       for (const text of lines) {
         const line: Line<Entry> = JSON.parse(text);
         known.set(line.scan, line);
       }
+      return true;
+    } catch (error) {
+      if (!(error instanceof SyntaxError)) throw fromSystemError(error, from);
+      throw new UserError('data', {
+        what: 'the record of finished scans is damaged',
+        where: from,
+        got: error.message,
+        fix: 'delete it: its scans are then computed again',
+      });
     }
-  } catch (error) {
-    if (!(error instanceof SyntaxError)) throw fromSystemError(error, path);
-    throw new UserError('data', {
-      what: 'the record of finished scans is damaged',
-      where: path,
-      got: error.message,
-      fix: 'delete it: all scans are then computed again',
-    });
-  }
+  };
+  for (const other of new Set([path, ...shardsOf(path)])) if (other !== own) read(other);
+  if (!read(own)) append(own, settings);
   return {
+    join() {
+      const shards = shardsOf(path);
+      if (shards.length === 0) return;
+      writeFileAtomic(
+        path,
+        [settings, ...known.values()].map((line) => `${JSON.stringify(line)}\n`).join(''),
+      );
+      for (const file of shards) rmSync(file, { force: true });
+    },
     find: (scan, files) => {
       const line = known.get(scan);
       return line && isDeepStrictEqual(line.files, files) ? line.entry : undefined;
     },
     add: (scan, files, entry) => {
       const line = { scan, files, entry };
-      append(path, line);
+      append(own, line);
       known.set(scan, line);
     },
   };

@@ -48,6 +48,8 @@ export interface PrepareOptions extends Reporting {
   readonly valFraction?: number;
   /** A file that says which scan is for what, instead of `valFraction`: see {@link readSplit}. */
   readonly split?: string;
+  /** Whether DICOM series go by their own identifier (UID), which may lead to the patient; default false. */
+  readonly keepUids?: boolean;
   /** Of the split; default 1. */
   readonly seed?: number;
   /** Threads that read and tile, at most as many as there are scans, and four a core; by default one more than there are cores. The result does not depend on it. */
@@ -97,9 +99,10 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   const { out } = options;
   const storeOptions = checkedOptions(options);
   if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
-  checkStoreFolder(out, options.input, 'tiles');
+  checkStoreFolder(out, options.input.map(scopeOf), 'tiles');
   const { reporter = silent } = options;
-  const found = await findScans(options.input, { passedOver: (line) => reporter.log(line) });
+  const { keepUids = false } = options;
+  const found = await findScans(options.input, { keepUids, passedOver: (line) => reporter.log(line) });
   checkStoreFolder(out, found.map(scopeOf), 'tiles'); // a link may lead into it
   const sources = identifyScans(found);
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);

@@ -108,7 +108,7 @@ export async function reconstruct(options: ReconstructOptions): Promise<Reconstr
   const model = await openScanModel(options, 'autoencoder');
   try {
     const windows = checkedWindows(model, options, OVERLAP);
-    return await withResultFolder(out, options.input, 'reconstruct', async () => {
+    return await withResultFolder(out, options.input, 'reconstruct', options.shard, async () => {
       const { window, overlap } = windows;
       const { scans, failures } = await forEachScan<Pictured, Entry>(model, options, {
         label: 'reconstruct',
@@ -130,7 +130,7 @@ export async function reconstruct(options: ReconstructOptions): Promise<Reconstr
           meanSquaredError,
         ]),
       );
-      writeFileAtomic(join(out, 'errors.csv'), csv);
+      if (!options.shard) writeFileAtomic(join(out, 'errors.csv'), csv);
       return { out, scans: scans.length, errors, failures };
     });
   } finally {

@@ -172,7 +172,7 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
   try {
     const windows = checkedWindows(model, options, OVERLAP);
     const classes = classesOf(model);
-    return await withResultFolder(out, options.input, 'segment', async () => {
+    return await withResultFolder(out, options.input, 'segment', options.shard, async () => {
       const folders = folderNames(classes);
       const { window, overlap } = windows;
       const { scans, kept, failures } = await forEachScan<Pictured, Entry>(model, options, {
@@ -196,7 +196,7 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
           ml: voxels * entry.voxelMl,
         })),
       );
-      writeFileAtomic(join(out, 'volumes.csv'), volumesToCsv(volumes));
+      if (!options.shard) writeFileAtomic(join(out, 'volumes.csv'), volumesToCsv(volumes));
       return { out, scans: scans.length, kept, volumes, failures };
     });
   } finally {

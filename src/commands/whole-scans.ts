@@ -8,6 +8,7 @@ import { type ImageModel, type ModelKind, openImageModel } from '../inference/im
 import { type ModelScan, readModelScan } from '../inference/model-scan.js';
 import type { WindowOptions } from '../inference/predict-scan.js';
 import { type Reporting, silent } from '../progress.js';
+import { checkShard, type Shard, shardOf } from '../shard.js';
 import { openJournal } from './journal.js';
 
 export interface WholeScanOptions extends WindowOptions, Reporting {
@@ -16,6 +17,13 @@ export interface WholeScanOptions extends WindowOptions, Reporting {
   /** Scans, and folders of scans. */
   readonly input: readonly string[];
   readonly threads?: number;
+  /** Whether DICOM series go by their own identifier (UID), which may lead to the patient; default false. */
+  readonly keepUids?: boolean;
+  /**
+   * Computes only this share of the scans, and keeps what is finished beside the results, which the same call without a shard
+   * makes of that of all shards.
+   */
+  readonly shard?: Shard;
   /** `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
   readonly device?: string;
 }
@@ -69,6 +77,7 @@ function checkModel({ path, kind, channels }: ImageModel, wanted: ModelKind): vo
 
 /** Opens a model for whole scans. @throws UserError when it is of no use for them, or the device is not to be had */
 export async function openScanModel(options: WholeScanOptions, wanted: ModelKind): Promise<ImageModel> {
+  if (options.shard) checkShard(options.shard);
   const model = openImageModel(options.model, await openEngine(options.device ?? 'auto'), options.threads);
   checkModel(model, wanted);
   return model;
@@ -122,18 +131,21 @@ export function messageOf(error: unknown, path: string): string {
  */
 export async function forEachScan<Result, Entry>(
   model: ImageModel,
-  { input, reporter = silent }: Pick<WholeScanOptions, 'input' | 'reporter'>,
+  { input, shard, keepUids = false, reporter = silent }: Omit<WholeScanOptions, 'model'>,
   work: Work<Result, Entry>,
 ): Promise<Finished<Entry>> {
-  const named = identifyScans(await findScans([...input], { passedOver: (line) => reporter.log(line) }));
-  const journal = openJournal<Entry>(work.journal, { model: model.sha256, ...work.settings });
+  const named = identifyScans(
+    await findScans([...input], { keepUids, passedOver: (line) => reporter.log(line) }),
+  );
+  const own = shard ? shardOf([...named], shard) : [...named];
+  const journal = openJournal<Entry>(work.journal, { model: model.sha256, ...work.settings }, shard);
   const scans: FinishedScan<Entry>[] = [];
   const failures: Failure[] = [];
   let kept = 0;
-  const progress = reporter.start({ label: work.label, total: named.size, unit: 'scans' });
+  const progress = reporter.start({ label: work.label, total: own.length, unit: 'scans' });
   const note = (line: string) => progress.log(line);
   try {
-    for (const [name, path] of named) {
+    for (const [name, path] of own) {
       const done = scans.length + failures.length;
       progress.update(done);
       let files: SourceFile[];
@@ -159,7 +171,8 @@ export async function forEachScan<Result, Entry>(
       journal.add(name, files, entry);
       scans.push({ name, path, entry });
     }
-    progress.update(named.size);
+    progress.update(own.length);
+    if (!shard) journal.join();
   } finally {
     progress.stop();
   }

@@ -15,6 +15,8 @@ export interface AdapterOptions {
   readonly columns?: Readonly<Record<string, string>>;
   /** Of candidates that are no nodule, how many are kept for training for each that is one; `Infinity` for all. */
   readonly negatives?: number;
+  /** Whether DICOM series go by their own identifier (UID), by which tables name them; default false. */
+  readonly keepUids?: boolean;
   /** Of whatever is drawn; default 1. */
   readonly seed?: number;
 }

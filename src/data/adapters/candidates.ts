@@ -21,8 +21,10 @@ export interface Place {
 }
 
 /** Scans below a folder by name; LUNA16's are series UIDs. */
-export const scansBelow = async (input: string): Promise<Map<string, string>> =>
-  identifyScans(await findScans([input]));
+export const scansBelow = async (
+  input: string,
+  { keepUids = false }: AdapterOptions,
+): Promise<Map<string, string>> => identifyScans(await findScans([input], { keepUids }));
 
 /** Reads the first of some tables that is in a folder or its `CSVFILES`. @throws UserError naming what is expected */
 export function tableIn(input: string, names: readonly string[], columns: readonly string[]): Table {

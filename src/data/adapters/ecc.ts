@@ -29,7 +29,7 @@ export const eccAdapter: Adapter = {
   describe:
     'CTPA volumes and candidates.csv: volume, coordX, coordY, coordZ, label, and patient or split if known',
   async open(input, options) {
-    const scans = await scansBelow(input);
+    const scans = await scansBelow(input, options);
     const table = tableIn(input, ['candidates.csv'], COLUMNS);
     const rows = byScan(table, 'volume');
     const format: SampleFormat = {

@@ -24,7 +24,7 @@ function splitOf(number: number, all: readonly number[]): SampleSplit | null {
 export const lcsAdapter: Adapter = {
   describe: 'LiTS: volume-N.nii and segmentation-N.nii',
   async open(input, options) {
-    const scans = await scansBelow(input);
+    const scans = await scansBelow(input, options);
     const volumes = [...scans].flatMap(([id, path]) => {
       const number = /(?:^|\/)volume-(\d+)$/.exec(id)?.[1];
       return number === undefined

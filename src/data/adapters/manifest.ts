@@ -112,7 +112,7 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
 }
 
 /** A folder with one of images and one of masks, whose files have the same names. */
-async function itemsOfFolders(input: string): Promise<Item[]> {
+async function itemsOfFolders(input: string, { keepUids = false }: AdapterOptions): Promise<Item[]> {
   const [images, masks] = [IMAGE_FOLDERS, MASK_FOLDERS].map((names) =>
     names.map((name) => join(input, name)).find(isFolder),
   );
@@ -123,8 +123,8 @@ async function itemsOfFolders(input: string): Promise<Item[]> {
       expected: `folders such as ${IMAGE_FOLDERS[0]} and ${MASK_FOLDERS[0]}, or a table of images`,
       fix: 'use a CSV with the columns image and mask or label',
     });
-  const byName = identifyScans(await findScans([masks], { segmentations: true }));
-  return [...identifyScans(await findScans([images]))].map(([id, image]) => ({
+  const byName = identifyScans(await findScans([masks], { segmentations: true, keepUids }));
+  return [...identifyScans(await findScans([images], { keepUids }))].map(([id, image]) => ({
     where: image,
     id,
     patient: id,
@@ -201,7 +201,7 @@ async function readItem(
 export const manifestAdapter: Adapter = {
   describe: 'a CSV, TSV or JSON of images with labels or masks, or a folder with images/ and labels/',
   async open(input, options): Promise<LabelledData> {
-    const items = isFolder(input) ? await itemsOfFolders(input) : itemsOfTable(input, options);
+    const items = isFolder(input) ? await itemsOfFolders(input, options) : itemsOfTable(input, options);
     const kind =
       items.some(({ label }) => label !== null) && !options.columns?.mask ? 'classification' : 'segmentation';
     const mark = kind === 'classification' ? 'label' : 'mask';

@@ -36,7 +36,7 @@ function thinned(
 export const nccAdapter: Adapter = {
   describe: 'LUNA16: subset*/*.mhd and candidates_V2.csv',
   async open(input, options) {
-    const scans = await scansBelow(input);
+    const scans = await scansBelow(input, options);
     const table = tableIn(input, TABLES, COLUMNS);
     const rows = byScan(table, 'seriesuid');
     const splits = lunaSplits(scans);

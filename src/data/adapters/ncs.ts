@@ -63,7 +63,7 @@ const openCrops = async (input: string, options: AdapterOptions): Promise<Labell
 
 /** LUNA16's scans with balls of the annotated diameters: an approximation where no masks are at hand. */
 async function openAnnotations(input: string, options: AdapterOptions): Promise<LabelledData> {
-  const scans = await scansBelow(input);
+  const scans = await scansBelow(input, options);
   const table = tableIn(input, ['annotations.csv'], COLUMNS);
   const rows = byScan(table, 'seriesuid');
   const splits = lunaSplits(scans);

@@ -48,6 +48,8 @@ export async function notAScan(path: string): Promise<UserError> {
 export interface FindOptions {
   /** Whether DICOM segmentations are listed, instead of images, as they are masks; default false. */
   readonly segmentations?: boolean;
+  /** Whether DICOM series go by their own identifier (UID), which may lead to the patient; default false. */
+  readonly keepUids?: boolean;
   /** Is told of DICOM that is no scan, such as localisers, reports and single images: a line each. */
   readonly passedOver?: (line: string) => void;
 }
@@ -107,7 +109,9 @@ async function scansInFolder(folder: string, options: FindOptions): Promise<stri
   const files = filesBelow(folder).filter((path) => scanExtension(path) && !/\.img$/i.test(path));
   const { scans, passedOver } = await freshCatalogue(folder);
   for (const line of passedOver) options.passedOver?.(line);
-  const series = scans.filter((scan) => isWanted(scan, options)).map(({ name }) => scanPath(folder, name));
+  const series = scans
+    .filter((scan) => isWanted(scan, options))
+    .map((scan) => scanPath(folder, nameOf(scan, options)));
   if (files.length + series.length > 0) return [...files, ...series];
   throw new UserError('input', {
     what: 'there are no scans in this folder',
@@ -121,6 +125,9 @@ async function scansInFolder(folder: string, options: FindOptions): Promise<stri
 
 const isWanted = ({ stack }: DicomScan, { segmentations = false }: FindOptions) =>
   (stack === null) === segmentations;
+
+const nameOf = ({ name, uidName }: DicomScan, { keepUids = false }: FindOptions) =>
+  keepUids ? uidName : name;
 
 /** The scans that files of one folder are of, all by the first of the files: so the folder is looked at only once. */
 async function scansOfFiles(files: readonly string[], options: FindOptions): Promise<string[]> {
@@ -136,7 +143,7 @@ async function scansOfFiles(files: readonly string[], options: FindOptions): Pro
     const { scans } = await freshCatalogue(first);
     for (const scan of scans) {
       const given = scan.files.filter(({ path }) => left.delete(path));
-      if (given.length > 0 && isWanted(scan, options)) found.push(scanPath(first, scan.name));
+      if (given.length > 0 && isWanted(scan, options)) found.push(scanPath(first, nameOf(scan, options)));
     }
   }
   return found;

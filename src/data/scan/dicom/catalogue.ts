@@ -12,7 +12,8 @@ import type { Misfit, Stack } from './stack.js';
 export interface DicomScan {
   /** Made of the identifier of its series, which it does not show. */
   readonly name: string;
-  readonly seriesUid: string;
+  /** The same with the identifier itself. */
+  readonly uidName: string;
   readonly modality: string;
   /** What it is read from. */
   readonly files: readonly Instance[];
@@ -73,6 +74,9 @@ async function readInstances(paths: readonly string[]): Promise<Instance[]> {
 export const NAME_DIGITS = 12;
 const nameOf = (uid: string) => createHash('sha256').update(uid).digest('hex').slice(0, NAME_DIGITS);
 
+/** Names of a scan by an identifier, and what tells it from others with the same one. */
+const namesOf = (uid: string, suffix: string) => ({ name: nameOf(uid) + suffix, uidName: uid + suffix });
+
 function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Catalogue {
   const { modality } = members[0]!;
   const stacks = sortSlices(
@@ -85,18 +89,21 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
   const images = whole.map(({ members, ...stack }, i): DicomScan => {
     const paths = [...new Set(slicesOf({ ...stack, members }).map(({ path }) => path))];
     return {
-      name: nameOf(uid) + (whole.length > 1 ? `-${i + 1}` : ''),
-      ...{ seriesUid: uid, modality, stack, files: paths.map((path) => byPath.get(path)!) },
+      ...namesOf(uid, whole.length > 1 ? `-${i + 1}` : ''),
+      ...{ modality, stack, files: paths.map((path) => byPath.get(path)!) },
     };
   });
   const masks = members.filter(({ content }) => content.kind === 'segmentation');
   const segmentations = masks.map((instance, i): DicomScan => {
     const { referencedSeriesUid } = instance.content as { referencedSeriesUid: string };
-    const name = `${nameOf(referencedSeriesUid || uid)}-seg${masks.length > 1 ? `-${i + 1}` : ''}`;
-    return { name, seriesUid: uid, modality, files: [instance], stack: null };
+    const names = namesOf(referencedSeriesUid || uid, `-seg${masks.length > 1 ? `-${i + 1}` : ''}`);
+    return { ...names, modality, files: [instance], stack: null };
   });
   const single = stacks.length - whole.length;
-  const others = members.flatMap(({ content }) => (content.kind === 'other' ? [content.what] : []));
+  const isBroken = ({ content }: Instance) => content.kind === 'other' && /broken/.test(content.what);
+  const others = members.flatMap((instance) =>
+    instance.content.kind === 'other' && !isBroken(instance) ? [instance.content.what] : [],
+  );
   const passed = [...others, ...new Array<string>(single).fill('a single image')];
   const reasons = [...new Set(passed)].map((what) => {
     const count = passed.filter((other) => other === what).length;
@@ -104,8 +111,12 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
   });
   return {
     scans: [...images, ...segmentations],
-    passedOver:
-      reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : [],
+    passedOver: [
+      ...(reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : []),
+      ...members
+        .filter(isBroken)
+        .map(({ path, content }) => `${path}: passed over: ${(content as { what: string }).what}`),
+    ],
   };
 }
 

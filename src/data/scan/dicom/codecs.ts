@@ -1,7 +1,8 @@
-/** Decoding compressed frames, by packages that are loaded when a file needs them. */
+/** Decoding compressed frames; JPEG-LS and JPEG 2000 by packages that are loaded when a file needs them. */
 import { UserError } from '../../../errors.js';
 import type { NumberArray } from '../elements.js';
 import { unreadable } from '../unreadable.js';
+import { decodeJpeg } from './jpeg.js';
 import type { PixelFormat } from './pixels.js';
 import { decodeRle } from './rle.js';
 import type { Codec } from './syntax.js';
@@ -22,15 +23,10 @@ interface FrameInfo {
   readonly componentCount: number;
 }
 
-type Package = Exclude<Codec, 'rle' | 'jpeg-lossless'>;
+type Package = Exclude<Codec, 'rle' | 'jpeg' | 'jpeg-lossless'>;
 
 /** The module of each package, what its decoder is called, and the name to install. */
 const PACKAGES: Readonly<Record<Package, { install: string; module: string; decoder: string }>> = {
-  jpeg: {
-    install: '@cornerstonejs/codec-libjpeg-turbo-8bit',
-    module: '@cornerstonejs/codec-libjpeg-turbo-8bit/decodewasmjs',
-    decoder: 'JPEGDecoder',
-  },
   'jpeg-ls': {
     install: '@cornerstonejs/codec-charls',
     module: '@cornerstonejs/codec-charls/decodewasmjs',
@@ -107,21 +103,15 @@ export async function decodeFrame(path: string, encoded: Buffer, format: PixelFo
     throw broken(
       stated ? `${stated.columns}×${stated.rows} pixels of ${stated.channels} channels` : 'no such image',
     );
-  if (codec === 'jpeg' && stated.bits > 8) throw twelveBits(path, name, stated.bits);
   try {
-    if (codec === 'jpeg-lossless') return await decodeLossless(encoded);
-    return await decodeWithPackage(codec!, encoded, pixels);
+    return codec === 'jpeg' || codec === 'jpeg-lossless'
+      ? decodeJpeg(encoded)
+      : await decodeWithPackage(codec!, encoded, pixels);
   } catch (error) {
     if (error instanceof UserError) throw error;
     throw broken(error instanceof Error ? error.message : 'damaged data', error);
   }
 }
-
-const twelveBits = (path: string, name: string, bits: number) =>
-  unreadable(path, `${name} of more than 8 bits is not supported`, {
-    got: `${bits} bits`,
-    fix: 'decompress the file with another program first: gdcmconv --raw, or dcmdjpeg',
-  });
 
 /**
  * Bytes a pixel that follow the image, as many as any code has: at the end of a truncated one, CharLS takes half a
@@ -151,16 +141,6 @@ async function decodeWithPackage(codec: Package, encoded: Buffer, pixels: number
   }
 }
 
-const LOSSLESS = 'jpeg-lossless-decoder-js';
-
-async function decodeLossless(encoded: Buffer): Promise<NumberArray> {
-  const { Decoder } = await import(LOSSLESS).catch((error) => {
-    throw missing(LOSSLESS, error);
-  });
-  const own = Uint8Array.from(encoded).buffer;
-  return new Decoder().decode(own, 0, own.byteLength);
-}
-
 function wordsOf({ buffer, byteLength }: Uint8Array, bytes: number): NumberArray {
   if (bytes === 1) return new Uint8Array(buffer, 0, byteLength);
   return bytes === 2
@@ -172,7 +152,6 @@ function wordsOf({ buffer, byteLength }: Uint8Array, bytes: number): NumberArray
 interface Stated {
   readonly columns: number;
   readonly rows: number;
-  readonly bits: number;
   readonly channels: number;
 }
 
@@ -189,8 +168,11 @@ function sizeOfJpeg(bytes: Buffer): Stated | undefined {
     const isFrame =
       marker === 0xf7 || (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker));
     if (isFrame) {
-      const [bits, rows, columns] = [bytes[at + 4]!, bytes.readUInt16BE(at + 5), bytes.readUInt16BE(at + 7)];
-      return { bits, rows, columns, channels: bytes[at + 9]! };
+      return {
+        columns: bytes.readUInt16BE(at + 7),
+        rows: bytes.readUInt16BE(at + 5),
+        channels: bytes[at + 9]!,
+      };
     }
     at += 2 + bytes.readUInt16BE(at + 2);
   }
@@ -208,7 +190,6 @@ function sizeOfJpeg2000(bytes: Buffer): Stated | undefined {
   return {
     columns: word(0) - word(2),
     rows: word(1) - word(3),
-    bits: (bytes[at + 38]! & 0x7f) + 1,
     channels,
   };
 }

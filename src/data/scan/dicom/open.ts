@@ -43,7 +43,9 @@ export async function openDicom(path: string): Promise<StoredScan | null> {
   if (!file && !isPresentFolder(scope)) return null;
   const wanted = ({ scans }: Catalogue) =>
     scans.filter((scan) =>
-      named ? scan.name === named.name : !file || scan.files.some((instance) => instance.path === scope),
+      named
+        ? [scan.name, scan.uidName].includes(named.name)
+        : !file || scan.files.some((instance) => instance.path === scope),
     );
   const known = await catalogues.get(scope);
   const unchanged = known && wanted(known).length > 0 && wanted(known).every(isUnchanged);

@@ -1,7 +1,7 @@
 /** How a DICOM scan is named among paths: `FOLDER#NAME`, the folder or the file that it was found by and its name. */
 
-/** Twelve digits, and which one it is where there are several. */
-const NAMED = /^(.+)#([0-9a-f]{12}(?:-seg)?(?:-\d+)?)$/;
+/** Twelve digits, or the identifier of the series itself, and which one it is where there are several. */
+const NAMED = /^(.+)#((?:[0-9a-f]{12}|\d+(?:\.\d+)+)(?:-seg)?(?:-\d+)?)$/;
 
 export const scanPath = (scope: string, name: string): string => `${scope.replace(/(?<=.)\/+$/, '')}#${name}`;
 

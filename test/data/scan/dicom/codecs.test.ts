@@ -1,0 +1,135 @@
+/** Compressions that packages decode; their own encoders make the images. */
+import { execFileSync } from 'node:child_process';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { describe, expect, it } from 'vitest';
+import { readVolume } from '../../../../src/data/scan/index.js';
+import { temporaryFolder, userErrorOf } from '../samples.js';
+import { bytesOf, ctSlice, dicomBytes, type Elements, fragments, writeFiles } from './writer.js';
+
+const require = createRequire(import.meta.url);
+const file = temporaryFolder();
+const [COLUMNS, ROWS] = [64, 48];
+
+interface Encoder {
+  getDecodedBuffer(info: object): Uint8Array;
+  getEncodedBuffer(): Uint8Array;
+  encode(): void;
+  setNearLossless?(near: number): void;
+  setQuality?(reversible: boolean, quality: number): void;
+}
+
+const CODECS = [
+  { syntax: '80', name: 'JPEG-LS', module: '@cornerstonejs/codec-charls/wasmjs', encoder: 'JpegLSEncoder' },
+  { syntax: '90', name: 'JPEG 2000', module: '@cornerstonejs/codec-openjpeg/wasmjs', encoder: 'J2KEncoder' },
+  { syntax: '201', name: 'HTJ2K', module: '@cornerstonejs/codec-openjph', encoder: 'HTJ2KEncoder' },
+] as const;
+
+/** Null where the package, which is optional, is not installed. */
+async function encoderOf({ module, encoder }: (typeof CODECS)[number]): Promise<Encoder | null> {
+  try {
+    const started = await require(module)({ print: () => {}, printErr: () => {} });
+    return new started[encoder]();
+  } catch {
+    return null;
+  }
+}
+
+async function encoded(
+  codec: (typeof CODECS)[number],
+  pixels: Int16Array | Uint16Array,
+): Promise<Uint8Array | null> {
+  const encoder = await encoderOf(codec);
+  if (!encoder) return null;
+  const isSigned = pixels instanceof Int16Array;
+  const info = {
+    width: COLUMNS,
+    height: ROWS,
+    bitsPerSample: 16,
+    componentCount: 1,
+    isSigned,
+    isUsingColorTransform: false,
+  };
+  encoder.getDecodedBuffer(info).set(bytesOf(pixels));
+  encoder.setNearLossless?.(0);
+  encoder.setQuality?.(true, 0);
+  encoder.encode();
+  return Uint8Array.from(encoder.getEncodedBuffer());
+}
+
+const shape: Elements = { '00280010': ['US', ROWS], '00280011': ['US', COLUMNS] };
+const signed = (z: number) =>
+  Int16Array.from({ length: COLUMNS * ROWS }, (_, i) => ((i * 37) % 3000) - 1000 - z);
+const unsigned = (z: number) =>
+  Uint16Array.from({ length: COLUMNS * ROWS }, (_, i) => ((i * 37) % 30_000) + z);
+
+describe.each(CODECS)('$name', (codec) => {
+  const syntax = `1.2.840.10008.1.2.4.${codec.syntax}`;
+
+  it.each([
+    ['signed', signed],
+    ['unsigned', unsigned],
+  ] as const)('%s images come back as they were', async (name, pixels) => {
+    const files: Record<string, Uint8Array> = {};
+    for (const z of [0, 1, 2]) {
+      const image = await encoded(codec, pixels(z));
+      if (!image) return;
+      const more: Elements = {
+        ...shape,
+        '00280103': ['US', name === 'signed' ? 1 : 0],
+        '00281052': ['DS', '0'],
+      };
+      const pieces = z === 1 ? [image.subarray(0, 64), image.subarray(64)] : [image];
+      files[z] = dicomBytes(ctSlice(z, more), { syntax, compressed: fragments(pieces) });
+    }
+    const { voxels } = await readVolume(writeFiles(file(`${codec.syntax}${name}`), files));
+    expect([...voxels]).toEqual([0, 1, 2].flatMap((z) => [...pixels(z)]));
+  });
+
+  it('images that are cut off are refused at once, and the next one is read', async () => {
+    const image = await encoded(codec, signed(0));
+    if (!image) return;
+    const start = process.cpuUsage();
+    for (const length of [100, 200, image.length - 40]) {
+      const compressed = fragments([image.subarray(0, length)]);
+      const path = file(`cut${codec.syntax}${length}`, dicomBytes(ctSlice(0, shape), { syntax, compressed }));
+      const result = await readVolume(path).catch(String);
+      // JPEG 2000 may show a part of an image, of lower quality.
+      if (codec.syntax === '80') expect(result).toContain('cannot be decoded');
+    }
+    const { user, system } = process.cpuUsage(start);
+    expect((user + system) / 1000).toBeLessThan(3000);
+    const whole = dicomBytes(ctSlice(0, shape), { syntax, compressed: fragments([image]) });
+    expect((await readVolume(file(`whole${codec.syntax}`, whole))).voxels[5]).toBe(signed(0)[5]! - 24);
+  });
+
+  it('images of another size than their file says are refused', async () => {
+    const image = await encoded(codec, signed(0));
+    if (!image) return;
+    const path = file(
+      `other${codec.syntax}`,
+      dicomBytes(ctSlice(0), { syntax, compressed: fragments([image]) }),
+    );
+    expect((await userErrorOf(readVolume(path))).message).toContain('64×48 pixels');
+  });
+});
+
+/** Hooks of Node that hide the packages. */
+const HIDING = `export function resolve(name, context, next) {
+  if (name.startsWith('@cornerstonejs')) throw Object.assign(new Error(name), { code: 'ERR_MODULE_NOT_FOUND' });
+  return next(name, context);
+}`;
+
+it('a package that is not installed is named', () => {
+  const dataUrl = (code: string) => `data:text/javascript,${encodeURIComponent(code)}`;
+  const hook = dataUrl(
+    `import { register } from 'node:module'; register(${JSON.stringify(dataUrl(HIDING))});`,
+  );
+  const image = Buffer.from([0xff, 0xd8, 0xff, 0xf7, 0, 11, 16, 0, 3, 0, 4, 1, 1, 0x11, 0]);
+  const options = { syntax: '1.2.840.10008.1.2.4.80', compressed: fragments([image]) };
+  const path = file('hidden', dicomBytes(ctSlice(0), options));
+  const script = join(import.meta.dirname, '../peak-memory.ts');
+  const args = ['--import', 'tsx', '--import', hook, script, path];
+  const { outcome } = JSON.parse(execFileSync(process.execPath, args, { encoding: 'utf8' }));
+  expect(outcome).toContain('npm install @cornerstonejs/codec-charls');
+});

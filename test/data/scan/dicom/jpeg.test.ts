@@ -1,0 +1,262 @@
+/** JPEG, against an encoder and a cosine transform that are written out here. */
+import { describe, expect, it } from 'vitest';
+import { decodeJpeg } from '../../../../src/data/scan/dicom/jpeg.js';
+import { readVolume } from '../../../../src/data/scan/index.js';
+import { randomStream } from '../../../../src/random.js';
+import { temporaryFolder } from '../samples.js';
+import { bytesOf, ctSlice, dicomBytes, type Elements, fragments, SIZE, slicePixels } from './writer.js';
+
+/** Bits, with the zeros behind 0xff that JPEG wants. */
+class Bits {
+  readonly bytes: number[] = [];
+  #bits = '';
+
+  put(value: number, count: number): void {
+    this.#bits += count === 0 ? '' : value.toString(2).padStart(count, '0').slice(-count);
+    while (this.#bits.length >= 8) this.#byte(this.#bits.slice(0, 8));
+  }
+
+  /** A symbol of a table in which the code of each symbol is the symbol itself, then the bits of its difference. */
+  difference(run: number, value: number): void {
+    const length = value === 0 ? 0 : Math.floor(Math.log2(Math.abs(value))) + 1;
+    this.put((run << 4) | length, 8);
+    if (length < 16) this.put(value < 0 ? value + (1 << length) - 1 : value, length);
+  }
+
+  end(): void {
+    if (this.#bits.length > 0) this.#byte(this.#bits.padEnd(8, '1'));
+  }
+
+  mark(marker: number): void {
+    this.end();
+    this.bytes.push(0xff, marker);
+  }
+
+  #byte(text: string): void {
+    this.bytes.push(Number.parseInt(text, 2));
+    if (this.bytes.at(-1) === 0xff) this.bytes.push(0);
+    this.#bits = this.#bits.slice(8);
+  }
+}
+
+const segment = (marker: number, body: number[]) => [
+  0xff,
+  marker,
+  (body.length + 2) >> 8,
+  (body.length + 2) & 0xff,
+  ...body,
+];
+const word = (value: number) => [value >> 8, value & 0xff];
+const codes = (id: number) => [
+  id,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  0,
+  256 - 1,
+  ...new Array<number>(8).fill(0),
+  ...Array(255).keys(),
+];
+
+interface Shape {
+  readonly frame: number;
+  readonly precision: number;
+  readonly columns: number;
+  readonly rows: number;
+  /** Three bytes at the end of the scan's header. */
+  readonly scan: readonly number[];
+  readonly restarts?: number;
+  readonly quantisation?: readonly number[];
+}
+
+function jpeg(
+  { frame, precision, columns, rows, scan, restarts = 0, quantisation = [] }: Shape,
+  bits: Bits,
+): Buffer {
+  bits.end();
+  return Buffer.from([
+    ...[0xff, 0xd8],
+    ...segment(0xfe, [1, 2, 3]),
+    ...(quantisation.length > 0 ? segment(0xdb, [0, ...quantisation]) : []),
+    ...segment(0xc4, [...codes(0), ...codes(0x10)]),
+    ...(restarts > 0 ? segment(0xdd, word(restarts)) : []),
+    ...[0xff, ...segment(frame, [precision, ...word(rows), ...word(columns), 1, 1, 0x11, 0])],
+    ...segment(0xda, [1, 1, 0, ...scan]),
+    ...bits.bytes,
+    ...[0xff, 0xd9],
+  ]);
+}
+
+const predictions: Record<number, (a: number, b: number, c: number) => number> = {
+  1: (a) => a,
+  2: (_, b) => b,
+  3: (_, __, c) => c,
+  4: (a, b, c) => a + b - c,
+  5: (a, b, c) => a + Math.floor((b - c) / 2),
+  6: (a, b, c) => b + Math.floor((a - c) / 2),
+  7: (a, b) => Math.floor((a + b) / 2),
+};
+
+/** Codes samples without loss; rows between two restarts. */
+function lossless(
+  samples: Uint16Array,
+  columns: number,
+  predictor: number,
+  precision: number,
+  transform = 0,
+  restartRows = 0,
+): Buffer {
+  const rows = samples.length / columns;
+  const bits = new Bits();
+  const at = (x: number, y: number) => samples[y * columns + x]! >> transform;
+  for (let y = 0; y < rows; y++) {
+    if (restartRows > 0 && y > 0 && y % restartRows === 0) bits.mark(0xd0 + ((y / restartRows - 1) % 8));
+    const first = restartRows > 0 ? y % restartRows === 0 : y === 0;
+    for (let x = 0; x < columns; x++) {
+      const start = x === 0 ? 1 << (precision - transform - 1) : at(x - 1, y);
+      const inside = () => predictions[predictor]!(at(x - 1, y), at(x, y - 1), at(x - 1, y - 1));
+      const prediction = first ? start : x === 0 ? at(0, y - 1) : inside();
+      const difference = (at(x, y) - prediction) & 0xffff;
+      bits.difference(0, difference > 0x8000 ? difference - 0x10000 : difference);
+    }
+  }
+  const scan = [predictor, 0, transform];
+  return jpeg({ frame: 0xc3, precision, columns, rows, scan, restarts: restartRows * columns }, bits);
+}
+
+const noise = (count: number, limit: number) => {
+  const random = randomStream(5, 'jpeg', limit);
+  return Uint16Array.from({ length: count }, () => random.integer(limit));
+};
+
+describe('lossless', () => {
+  it.each([1, 2, 3, 4, 5, 6, 7])('samples of 16 bits come back with predictor %i', (predictor) => {
+    const samples = noise(63, 65_536);
+    samples.set([0, 32_768, 0, 32_768], 20); // differences of 16 bits
+    expect(decodeJpeg(lossless(samples, 7, predictor, 16))).toEqual(samples);
+  });
+
+  it('samples of 8 and 12 bits come back, also with restarts and without their lowest bits', () => {
+    expect(decodeJpeg(lossless(noise(60, 256), 6, 1, 8))).toEqual(noise(60, 256));
+    expect(decodeJpeg(lossless(noise(60, 4096), 6, 4, 12, 0, 2))).toEqual(noise(60, 4096));
+    const shifted = noise(60, 4096).map((value) => value & ~3);
+    expect(decodeJpeg(lossless(shifted, 6, 1, 12, 2))).toEqual(shifted);
+  });
+
+  it('is read in a DICOM file', async () => {
+    const file = temporaryFolder();
+    const signed = slicePixels(0);
+    const encoded = lossless(Uint16Array.from(signed), SIZE[0], 1, 16);
+    const options = { syntax: '1.2.840.10008.1.2.4.70', compressed: fragments([encoded]) };
+    const { voxels } = await readVolume(file('slice', dicomBytes(ctSlice(0), options)));
+    expect(voxels).toEqual(signed.map((value) => value - 24));
+  });
+});
+
+const ZIGZAG = (() => {
+  const order: number[] = [];
+  for (let sum = 0; sum < 15; sum++)
+    for (let i = 0; i <= sum; i++) {
+      const [y, x] = sum % 2 === 0 ? [sum - i, i] : [i, sum - i];
+      if (x < 8 && y < 8) order.push(8 * y + x);
+    }
+  return order;
+})();
+
+/** The sample at (x, y) of a block of coefficients, by the definition of the transform. */
+function sampleOf(coefficients: readonly number[], x: number, y: number, precision: number): number {
+  const c = (i: number) => (i === 0 ? Math.SQRT1_2 : 1);
+  let sum = 0;
+  for (let v = 0; v < 8; v++)
+    for (let u = 0; u < 8; u++)
+      sum +=
+        c(u) *
+        c(v) *
+        coefficients[8 * v + u]! *
+        Math.cos(((2 * x + 1) * u * Math.PI) / 16) *
+        Math.cos(((2 * y + 1) * v * Math.PI) / 16);
+  return Math.min(Math.max(sum / 4 + 2 ** (precision - 1), 0), 2 ** precision - 1);
+}
+
+describe('by cosine transform', () => {
+  it.each([
+    [8, 0xc0, 0],
+    [8, 0xc1, 2],
+    [12, 0xc1, 0],
+    [12, 0xc1, 1],
+  ])(
+    'samples of %i bits are what the transform says (frame %i, %i blocks between restarts)',
+    (precision, frame, restarts) => {
+      const [columns, rows] = [21, 13];
+      const random = randomStream(6, 'dct', precision);
+      const quantisation = Array.from({ length: 64 }, (_, k) => 1 + k);
+      const blocks = Array.from({ length: 6 }, () =>
+        Array.from({ length: 64 }, (_, k) =>
+          k < 20 && random.integer(3) === 0 ? random.integer(41) - 20 : 0,
+        ),
+      );
+      const bits = new Bits();
+      let last = 0;
+      for (const [i, block] of blocks.entries()) {
+        if (restarts > 0 && i > 0 && i % restarts === 0) {
+          bits.mark(0xd0 + ((i / restarts - 1) % 8));
+          last = 0;
+        }
+        bits.difference(0, block[0]! - last);
+        last = block[0]!;
+        let run = 0;
+        for (let k = 1; k < 64; k++) {
+          if (block[k] === 0) run++;
+          else {
+            for (; run > 15; run -= 16) bits.put(0xf0, 8);
+            bits.difference(run, block[k]!);
+            run = 0;
+          }
+        }
+        if (run > 0) bits.put(0, 8);
+      }
+      const decoded = decodeJpeg(
+        jpeg({ frame, precision, columns, rows, scan: [0, 63, 0], restarts, quantisation }, bits),
+      );
+      for (let y = 0; y < rows; y++)
+        for (let x = 0; x < columns; x++) {
+          const block = blocks[3 * (y >> 3) + (x >> 3)]!;
+          const coefficients = new Array<number>(64).fill(0);
+          for (const [k, value] of block.entries()) coefficients[ZIGZAG[k]!] = value * quantisation[k]!;
+          const expected = sampleOf(coefficients, x & 7, y & 7, precision);
+          expect(Math.abs(decoded[y * columns + x]! - expected), `${x}, ${y}`).toBeLessThanOrEqual(1);
+        }
+    },
+  );
+});
+
+describe('is refused', () => {
+  const good = lossless(noise(60, 4096), 6, 1, 12);
+  it.each<[string, Buffer]>([
+    ['truncated', good.subarray(0, good.length - 30)],
+    ['kind ffc2', Buffer.from(good.toString('latin1').replace('\xff\xc3', '\xff\xc2'), 'latin1')],
+    [
+      'predictor 0',
+      lossless(noise(60, 4096), 6, 1, 12).fill(
+        0,
+        good.lastIndexOf(Buffer.from([0xff, 0xda])) + 7,
+        good.lastIndexOf(Buffer.from([0xff, 0xda])) + 8,
+      ),
+    ],
+    ['a Huffman table is broken', good.subarray(0, 40)],
+    ['no marker', Buffer.from([0xff, 0xd8, 1, 2, 3, 4])],
+  ])('%s', (message, bytes) => {
+    expect(() => decodeJpeg(bytes)).toThrow(message);
+  });
+
+  it('with its file, when it is of another size', async () => {
+    const file = temporaryFolder();
+    const more: Elements = { '7fe00010': ['OW', bytesOf(slicePixels(0))] };
+    const options = { syntax: '1.2.840.10008.1.2.4.57', compressed: fragments([good]) };
+    const error = await readVolume(file('other', dicomBytes(ctSlice(0, more), options))).catch(String);
+    expect(error).toMatch(/cannot be decoded[\s\S]*6×10 pixels/);
+  });
+});
