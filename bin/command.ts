@@ -157,6 +157,21 @@ export const shardOption = {
   describe: 'do only part i of N of the scans, as i/N; the command without it, run last, joins the parts',
 } as const satisfies Options;
 
+/** What is said of one shard's part. @param scans that are done */
+export function shardOutput(
+  { index, count }: Shard,
+  scans: number,
+  summary: object & { readonly failures: readonly { readonly source: string; readonly message: string }[] },
+): Output {
+  const { failures } = summary;
+  const text = [
+    ...failures.map(({ source, message }) => `failed: ${source}: ${message}`),
+    `shard ${index} of ${count}: ${scans} scans done; when all shards are, run the command without --shard`,
+  ];
+  // A shard without any scan is none that failed.
+  return { text: text.join('\n'), json: summary, exitCode: scans === 0 && failures.length > 0 ? 1 : 0 };
+}
+
 /** The options of all commands that run a model on whole scans. */
 export const wholeScanOptions = (model: string) =>
   ({

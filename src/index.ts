@@ -57,11 +57,18 @@ export {
   type TaskPhantomSummary,
   writeTaskPhantoms,
 } from './commands/phantom-task.js';
-export { type PrepareOptions, type PrepareSummary, prepare } from './commands/prepare.js';
+export {
+  type PrepareOptions,
+  type PrepareSummary,
+  prepare,
+  prepareShard,
+  type ShardSummary,
+} from './commands/prepare.js';
 export {
   type PrepareSamplesOptions,
   type PrepareSamplesSummary,
   prepareSamples,
+  prepareSamplesShard,
 } from './commands/prepare-samples.js';
 export { type PretrainOptions, pretrain } from './commands/pretrain.js';
 export {
@@ -122,6 +129,7 @@ export type { CheckpointName } from './runs/checkpoint.js';
 export type { EngineName } from './runtime/device.js';
 export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
+export type { Shard } from './shard.js';
 export { terminalReporter } from './terminal-progress.js';
 export type { TrainingSummary } from './train/train-run.js';
 export {

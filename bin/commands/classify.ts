@@ -1,5 +1,5 @@
 import { classify as run } from '../../src/commands/classify.js';
-import { command, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
 
 export default command({
   options: {
@@ -22,7 +22,7 @@ export default command({
       'a row for each window, with its place in mm',
     ],
   ],
-  run: async (args, reporter) => {
+  run: async (args, reporter): Promise<Output> => {
     const summary = await run({
       ...wholeScans(args, reporter),
       out: args.out,
@@ -30,6 +30,7 @@ export default command({
       ...(args.overlap === undefined ? {} : { overlap: args.overlap }),
     });
     const { out, scans, rows, failures } = summary;
+    if (args.shard) return shardOutput(args.shard, scans, summary);
     return {
       text: [
         ...failures.map(({ source }) => `${source}: failed (see above)`),

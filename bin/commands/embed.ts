@@ -1,5 +1,5 @@
 import { embed as run } from '../../src/commands/embed.js';
-import { command, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
 
 export default command({
   options: {
@@ -30,7 +30,7 @@ export default command({
     ['$0 embed --model encoder/encoder.onnx --input tiles --out features.parquet', 'one vector a tile'],
     ['$0 embed --model encoder/encoder.onnx --input scans --out maps --per map', 'a feature map a scan'],
   ],
-  run: async (args, reporter) => {
+  run: async (args, reporter): Promise<Output> => {
     const summary = await run({
       ...wholeScans(args, reporter),
       out: args.out,
@@ -38,6 +38,7 @@ export default command({
       ...(args.overlap === undefined ? {} : { overlap: args.overlap }),
     });
     const { rows, dimensions, failures } = summary;
+    if (args.shard) return shardOutput(args.shard, rows, summary);
     const written =
       args.per === 'map'
         ? `wrote ${rows} maps of ${dimensions} features to ${args.out}`

@@ -1,5 +1,9 @@
-import { formatPrepare, prepare as prepareTiles } from '../../src/commands/prepare.js';
-import { formatPrepareSamples, prepareSamples } from '../../src/commands/prepare-samples.js';
+import { formatPrepare, prepareShard, prepare as prepareTiles } from '../../src/commands/prepare.js';
+import {
+  formatPrepareSamples,
+  prepareSamples,
+  prepareSamplesShard,
+} from '../../src/commands/prepare-samples.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { NORMALISATIONS } from '../../src/data/scan/normalise.js';
 import { REJECTIONS } from '../../src/data/store/tiling.js';
@@ -12,6 +16,8 @@ import {
   parsePairs,
   parseSize,
   parseTriple,
+  shardOption,
+  shardOutput,
   taskOption,
 } from '../command.js';
 
@@ -97,6 +103,7 @@ export default command({
     },
     seed: { number: true, default: 1, describe: 'seed of the split and of the draw by --negatives' },
     'keep-uids': keepUidsOption,
+    shard: shardOption,
     ...taskOptions,
   },
   examples: [
@@ -125,7 +132,7 @@ export default command({
           where: '--input',
           got: args.input.join(' '),
         });
-      const summary = await prepareSamples({
+      const options = {
         ...common,
         task: args.task,
         input: input!,
@@ -135,12 +142,17 @@ export default command({
         ...(args.classes ? { classes: parseNames(args.classes) } : {}),
         ...(args.negatives ? { negatives: parseNegatives(args.negatives) } : {}),
         columns: parsePairs('--column', args.column),
-      });
+      };
+      if (args.shard) {
+        const part = await prepareSamplesShard(options, args.shard);
+        return shardOutput(args.shard, part.scans, part);
+      }
+      const summary = await prepareSamples(options);
       const samples = Object.values(summary.splits).reduce((sum, split) => sum + split.samples, 0);
       return { text: formatPrepareSamples(summary), json: summary, exitCode: samples === 0 ? 1 : 0 };
     }
     const { valFraction, ...shared } = common;
-    const summary = await prepareTiles({
+    const options = {
       ...shared,
       input: args.input,
       zBorder: args['z-border'],
@@ -150,7 +162,12 @@ export default command({
       ...(args.normalise ? { normalise: args.normalise } : {}),
       ...(args.split ? { split: args.split } : { valFraction }),
       ...(args.workers ? { workers: args.workers } : {}),
-    });
+    };
+    if (args.shard) {
+      const part = await prepareShard(options, args.shard);
+      return shardOutput(args.shard, part.scans, part);
+    }
+    const summary = await prepareTiles(options);
     // Some broken scans are reported; none that works is a failure.
     return { text: formatPrepare(summary), json: summary, exitCode: summary.scans.length === 0 ? 1 : 0 };
   },

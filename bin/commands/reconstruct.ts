@@ -1,6 +1,6 @@
 import { reconstruct as run } from '../../src/commands/reconstruct.js';
 import { VOLUME_FORMATS } from '../../src/data/scan/write-volume.js';
-import { command, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
 
 export default command({
   options: {
@@ -19,7 +19,7 @@ export default command({
       'what the model knows of each scan',
     ],
   ],
-  run: async (args, reporter) => {
+  run: async (args, reporter): Promise<Output> => {
     const summary = await run({
       ...wholeScans(args, reporter),
       out: args.out,
@@ -27,6 +27,7 @@ export default command({
       format: args.format,
     });
     const { out, scans, errors, failures } = summary;
+    if (args.shard) return shardOutput(args.shard, scans, summary);
     return {
       text: [
         ...errors.map(

@@ -1,6 +1,6 @@
 import { segment as run } from '../../src/commands/segment.js';
 import { VOLUME_FORMATS } from '../../src/data/scan/write-volume.js';
-import { command, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
 
 export default command({
   options: {
@@ -23,7 +23,7 @@ export default command({
       'without what is not connected',
     ],
   ],
-  run: async (args, reporter) => {
+  run: async (args, reporter): Promise<Output> => {
     const summary = await run({
       ...wholeScans(args, reporter),
       out: args.out,
@@ -34,6 +34,7 @@ export default command({
       minimumVolume: args['minimum-volume'],
     });
     const { out, scans, kept, volumes, failures } = summary;
+    if (args.shard) return shardOutput(args.shard, scans, summary);
     return {
       text: [
         ...volumes.map(({ scan, class: name, ml }) => `${scan}: ${name} ${ml.toFixed(1)} ml`),

@@ -19,8 +19,10 @@ import {
 } from '../data/samples/writer.js';
 import { UserError } from '../errors.js';
 import { type Reporter, type Reporting, silent } from '../progress.js';
+import { checkShard, type Shard, shardOf } from '../shard.js';
 import { version } from '../version.js';
-import { checkStoreFolder, writeStore } from './store-folder.js';
+import type { ShardSummary } from './prepare.js';
+import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
   readonly task: TaskName;
@@ -82,21 +84,8 @@ function checkShares(valFraction: number, testFraction: number): void {
  * await prepareSamples({ task: 'ncc', input: 'luna16', out: 'candidates', size: [16, 16, 16] });
  */
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
-  const { task, input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
-  checkShares(valFraction, testFraction);
-  if (options.negatives !== undefined && task !== 'ncc')
-    throw new UserError('usage', {
-      what: 'only nodule candidates can be subsampled',
-      where: '--negatives',
-      got: `--task ${task}`,
-      expected: '--task ncc',
-    });
-  const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
-  const format = checkSampleFormat(described);
-  if (sources.length + problems.length === 0)
-    throw new UserError('input', { what: 'there is nothing to prepare', where: input });
-  checkSourceIds(sources, input);
-  checkStoreFolder(out, [input], 'samples');
+  const { input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
+  const { format, sources, problems } = await examine(options);
   await writeStore(out, async () => {
     const { written, failures } = await writeSources(out, format, sources, options.reporter);
     const undecided = written.filter(({ source }) => source.split === null);
@@ -119,6 +108,46 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     return { manifest, scans, arrays: storedArrays(out, format, samples) };
   });
   return summarise(out);
+}
+
+/**
+ * Cuts one shard's share of the scans into samples, while other processes do theirs, on this machine or on others with the same
+ * folder. {@link prepareSamples} with the same options then finds them done, and makes the store.
+ * @throws UserError as {@link prepareSamples}
+ * @example
+ * await prepareSamplesShard({ task: 'ncc', input: 'luna16', out: 'candidates' }, { index: 2, count: 8 });
+ */
+export async function prepareSamplesShard(
+  options: PrepareSamplesOptions,
+  shard: Shard,
+): Promise<ShardSummary> {
+  checkShard(shard);
+  const { out } = options;
+  const { format, sources } = await examine(options);
+  return writeShard(out, shard, async () => {
+    const { written, failures } = await writeSources(out, format, shardOf(sources, shard), options.reporter);
+    return { out, scans: written.length, failures };
+  });
+}
+
+/** What is to be cut into samples. @throws UserError for bad options, and what is no such data set */
+async function examine(options: PrepareSamplesOptions) {
+  const { task, input, out, valFraction = 0.15, testFraction = 0.25 } = options;
+  checkShares(valFraction, testFraction);
+  if (options.negatives !== undefined && task !== 'ncc')
+    throw new UserError('usage', {
+      what: 'only nodule candidates can be subsampled',
+      where: '--negatives',
+      got: `--task ${task}`,
+      expected: '--task ncc',
+    });
+  const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
+  const format = checkSampleFormat(described);
+  if (sources.length + problems.length === 0)
+    throw new UserError('input', { what: 'there is nothing to prepare', where: input });
+  checkSourceIds(sources, input);
+  checkStoreFolder(out, [input], 'samples');
+  return { format, sources, problems };
 }
 
 interface WrittenSource {

@@ -19,9 +19,10 @@ import { claimFolder } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
 import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
+import { checkShard, type Shard, shardOf as scansOfShard } from '../shard.js';
 import { version } from '../version.js';
 import { startThreads } from '../worker.js';
-import { checkStoreFolder, writeStore } from './store-folder.js';
+import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
 import { type Problem, type ScanJob, tileScan } from './tile-scan.js';
 
 export interface PrepareOptions extends Reporting {
@@ -97,14 +98,7 @@ const SIZE_FACTOR = 8;
  */
 export async function prepare(options: PrepareOptions): Promise<PrepareSummary> {
   const { out } = options;
-  const storeOptions = checkedOptions(options);
-  if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
-  checkStoreFolder(out, options.input.map(scopeOf), 'tiles');
-  const { reporter = silent } = options;
-  const { keepUids = false } = options;
-  const found = await findScans(options.input, { keepUids, passedOver: (line) => reporter.log(line) });
-  checkStoreFolder(out, found.map(scopeOf), 'tiles'); // a link may lead into it
-  const sources = identifyScans(found);
+  const { sources, storeOptions } = await examine(options);
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   await writeStore(out, async () => {
     claimFolder(out, storeOptions);
@@ -121,6 +115,44 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
     return { manifest, scans: ids, arrays: scans.map((scan) => shardOf(out, scan, storeOptions.size)) };
   });
   return summarise(out);
+}
+
+/** What one shard has done. */
+export interface ShardSummary {
+  readonly out: string;
+  /** Scans that are done, also by an earlier run. */
+  readonly scans: number;
+  readonly failures: readonly Failure[];
+}
+
+/**
+ * Tiles one shard's share of the scans, while other processes do theirs, on this machine or on others with the same folder.
+ * {@link prepare} with the same options then finds them done, and makes the store.
+ * @throws UserError as {@link prepare}
+ * @example
+ * await prepareShard({ input: ['scans'], out: 'tiles' }, { index: 2, count: 8 });
+ */
+export async function prepareShard(options: PrepareOptions, shard: Shard): Promise<ShardSummary> {
+  checkShard(shard);
+  const { out } = options;
+  const { sources, storeOptions } = await examine(options);
+  const own = new Map(scansOfShard([...sources], shard));
+  return writeShard(out, shard, async () => {
+    claimFolder(out, storeOptions);
+    const { scans, failures } = await tileScans(out, own, storeOptions, options);
+    return { out, scans: scans.length, failures };
+  });
+}
+
+/** What is to be tiled, and how. @throws UserError for bad options, and a folder among the scans or with something else in it */
+async function examine(options: PrepareOptions) {
+  const { out, keepUids = false, reporter = silent } = options;
+  const storeOptions = checkedOptions(options);
+  if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
+  checkStoreFolder(out, options.input, 'tiles');
+  const found = await findScans(options.input, { keepUids, passedOver: (line) => reporter.log(line) });
+  checkStoreFolder(out, found.map(scopeOf), 'tiles'); // a link may lead into it
+  return { sources: identifyScans(found), storeOptions };
 }
 
 function checkedOptions(options: PrepareOptions): StoreOptions {

@@ -6,6 +6,7 @@ import { removeLeftovers, removeOthers, type StoredArray } from '../data/store/a
 import { abridged, fromSystemError, UserError } from '../errors.js';
 import { isInside, isPresentFolder, isSame, makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
+import type { Shard } from '../shard.js';
 
 type StoreKind = 'tiles' | 'samples';
 
@@ -86,6 +87,24 @@ interface StoreContent {
   readonly scans: readonly string[];
   /** All that the manifest names. */
   readonly arrays: readonly StoredArray[];
+}
+
+/**
+ * Does one shard's part of a store, while other shards may do theirs: arrays and records, which {@link writeStore} finds.
+ * @throws UserError for a folder in use, and when the disk is full
+ */
+export async function writeShard<T>(folder: string, shard: Shard, write: () => Promise<T>): Promise<T> {
+  try {
+    makeFolder(folder);
+    const lock = acquireLock(folder, 'prepare', shard);
+    try {
+      return await write();
+    } finally {
+      lock.release();
+    }
+  } catch (error) {
+    throw fromSystemError(error, folder);
+  }
 }
 
 /**
