@@ -91,7 +91,14 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
       got: `--task ${task}`,
       expected: '--task ncc',
     });
-  const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
+  const {
+    format: described,
+    sources,
+    problems,
+  } = await ADAPTERS[task].open(input, {
+    passedOver: (line) => options.reporter?.log(line),
+    ...options,
+  });
   const format = checkSampleFormat(described);
   if (sources.length + problems.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
