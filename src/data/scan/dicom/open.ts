@@ -87,7 +87,7 @@ function isUnchanged({ files }: DicomScan): boolean {
 export async function otherThanScan(path: string): Promise<string | null> {
   const file = await openDicomFile(path);
   const content = file && instanceOf(file).content;
-  return content?.kind === 'other' ? content.what : null;
+  return content && 'what' in content ? content.what : null;
 }
 
 function noScan(path: string, lines: readonly string[]): UserError {
