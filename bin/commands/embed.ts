@@ -38,7 +38,7 @@ export default command({
       ...(args.overlap === undefined ? {} : { overlap: args.overlap }),
     });
     const { rows, dimensions, failures } = summary;
-    if (args.shard) return shardOutput(args.shard, rows, summary);
+    if (args.shard) return shardOutput(args.shard, summary.scans, summary);
     const written =
       args.per === 'map'
         ? `wrote ${rows} maps of ${dimensions} features to ${args.out}`

@@ -18,7 +18,8 @@ interface MapsOptions extends WholeScanOptions {
 
 interface MapsSummary {
   readonly files: readonly string[];
-  /** How many maps there are. */
+  readonly scans: number;
+  /** How many maps there are: one a scan. */
   readonly rows: number;
   /** Channels of a map. */
   readonly dimensions: number;
@@ -99,6 +100,7 @@ export async function embedMaps(options: MapsOptions): Promise<MapsSummary> {
       });
       return {
         files: scans.flatMap(({ entry }) => entry.map((file) => join(out, file))),
+        scans: scans.length,
         rows: scans.length,
         dimensions: model.outputs.get('feature_map')![1] as number,
         failures,

@@ -29,6 +29,7 @@ export interface EmbedOptions extends WholeScanOptions {
 
 export interface EmbedSummary {
   readonly files: readonly string[];
+  readonly scans: number;
   /** Vectors, or maps. */
   readonly rows: number;
   readonly dimensions: number;
@@ -172,8 +173,13 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
     const tiles = await embedStores(stores, model, options);
     const rows = [...tiles.rows, ...scans.rows];
     const failures = [...tiles.failures, ...scans.failures];
-    if (options.shard)
-      return { files: [], rows: rows.length, dimensions: rows[0]?.features.length ?? 0, failures };
+    const summary = {
+      scans: new Set(rows.map(({ source }) => source)).size,
+      rows: rows.length,
+      dimensions: rows[0]?.features.length ?? 0,
+      failures,
+    };
+    if (options.shard) return { files: [], ...summary };
     if (rows.length === 0)
       throw new UserError('input', {
         what:
@@ -184,7 +190,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
       });
     const files = await writeFeatures(out, rows);
     rmSync(unfinishedPath(out), { force: true });
-    return { files, rows: rows.length, dimensions: rows[0]!.features.length, failures };
+    return { files, ...summary };
   } finally {
     await model.release();
   }

@@ -141,7 +141,14 @@ async function examine(options: PrepareSamplesOptions) {
       got: `--task ${task}`,
       expected: '--task ncc',
     });
-  const { format: described, sources, problems } = await ADAPTERS[task].open(input, options);
+  const {
+    format: described,
+    sources,
+    problems,
+  } = await ADAPTERS[task].open(input, {
+    passedOver: (line) => options.reporter?.log(line),
+    ...options,
+  });
   const format = checkSampleFormat(described);
   if (sources.length + problems.length === 0)
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { checkAgainst } from '../config/problems.js';
+import { knownCatalogues } from '../data/scan/dicom/open.js';
 import { scopeOf } from '../data/scan/dicom/scan-path.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
@@ -203,7 +204,7 @@ async function tileScans(
       ? startThreads<ScanJob, TiledScan | Problem>(
           import.meta.url,
           './prepare.worker',
-          null,
+          knownCatalogues(),
           count,
           ({ path }) => path,
         )

@@ -1,9 +1,10 @@
 import type { LabelledData } from '../samples/source.js';
+import type { FindOptions } from '../scan/index.js';
 import type { Normalisation } from '../scan/normalise.js';
 import type { XYZ } from '../scan/volume.js';
 
 /** What may be asked of an adapter; each has defaults of its own. */
-export interface AdapterOptions {
+export interface AdapterOptions extends Pick<FindOptions, 'keepUids' | 'passedOver'> {
   /** Voxels of a sample. */
   readonly size?: XYZ;
   /** mm between the voxels of a sample; the scans' own without it. */
@@ -15,8 +16,6 @@ export interface AdapterOptions {
   readonly columns?: Readonly<Record<string, string>>;
   /** Of candidates that are no nodule, how many are kept for training for each that is one; `Infinity` for all. */
   readonly negatives?: number;
-  /** Whether DICOM series go by their own identifier (UID), by which tables name them; default false. */
-  readonly keepUids?: boolean;
   /** Of whatever is drawn; default 1. */
   readonly seed?: number;
 }

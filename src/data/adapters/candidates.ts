@@ -8,7 +8,7 @@ import type { SampleSplit } from '../samples/manifest.js';
 import type { LabelledData, RawSample } from '../samples/source.js';
 import { type CropGrid, cropAround } from '../scan/crop.js';
 import { worldToVoxel } from '../scan/geometry.js';
-import { findScans } from '../scan/index.js';
+import { type FindOptions, findScans } from '../scan/index.js';
 import type { Volume, XYZ } from '../scan/volume.js';
 import { identifyScans } from '../store/sources.js';
 import type { AdapterOptions } from './adapter.js';
@@ -21,10 +21,14 @@ export interface Place {
 }
 
 /** Scans below a folder by name; LUNA16's are series UIDs. */
-export const scansBelow = async (
-  input: string,
-  { keepUids = false }: AdapterOptions,
-): Promise<Map<string, string>> => identifyScans(await findScans([input], { keepUids }));
+export const scansBelow = async (input: string, options: AdapterOptions): Promise<Map<string, string>> =>
+  identifyScans(await findScans([input], findOptions(options)));
+
+/** Those of an adapter's options that say how scans are found. */
+export const findOptions = ({ keepUids = false, passedOver = () => {} }: AdapterOptions): FindOptions => ({
+  keepUids,
+  passedOver,
+});
 
 /** Reads the first of some tables that is in a folder or its `CSVFILES`. @throws UserError naming what is expected */
 export function tableIn(input: string, names: readonly string[], columns: readonly string[]): Table {

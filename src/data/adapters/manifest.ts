@@ -11,6 +11,7 @@ import { findScans } from '../scan/index.js';
 import type { XYZ } from '../scan/volume.js';
 import { identifyScans } from '../store/sources.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
+import { findOptions } from './candidates.js';
 import { cropChannels, cropLabels, readMask, readScan, spacingOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
@@ -112,7 +113,7 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
 }
 
 /** A folder with one of images and one of masks, whose files have the same names. */
-async function itemsOfFolders(input: string, { keepUids = false }: AdapterOptions): Promise<Item[]> {
+async function itemsOfFolders(input: string, options: AdapterOptions): Promise<Item[]> {
   const [images, masks] = [IMAGE_FOLDERS, MASK_FOLDERS].map((names) =>
     names.map((name) => join(input, name)).find(isFolder),
   );
@@ -123,8 +124,8 @@ async function itemsOfFolders(input: string, { keepUids = false }: AdapterOption
       expected: `folders such as ${IMAGE_FOLDERS[0]} and ${MASK_FOLDERS[0]}, or a table of images`,
       fix: 'use a CSV with the columns image and mask or label',
     });
-  const byName = identifyScans(await findScans([masks], { segmentations: true, keepUids }));
-  return [...identifyScans(await findScans([images], { keepUids }))].map(([id, image]) => ({
+  const byName = identifyScans(await findScans([masks], { ...findOptions(options), segmentations: true }));
+  return [...identifyScans(await findScans([images], findOptions(options)))].map(([id, image]) => ({
     where: image,
     id,
     patient: id,

@@ -107,7 +107,12 @@ function identityOf(path: string): string {
 async function scansInFolder(folder: string, options: FindOptions): Promise<string[]> {
   // An .img without its .hdr is some other image. A scan that cannot be read is listed: reading it says why.
   const files = filesBelow(folder).filter((path) => scanExtension(path) && !/\.img$/i.test(path));
-  const { scans, passedOver } = await freshCatalogue(folder);
+  const { scans, passedOver: others } = await freshCatalogue(folder);
+  const masks = options.segmentations ? [] : scans.filter(({ stack }) => stack === null);
+  const passedOver = [
+    ...others,
+    ...masks.map((scan) => `${scanPath(folder, nameOf(scan, options))}: passed over: a segmentation`),
+  ];
   for (const line of passedOver) options.passedOver?.(line);
   const series = scans
     .filter((scan) => isWanted(scan, options))

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { deflateSync, gzipSync } from 'node:zlib';
 import { describe, expect, it } from 'vitest';
 import { randomStream } from '../../../src/random.js';
+import { ctSeries, ctSlice, dicomBytes, type Elements, fragments, writeFiles } from './dicom/writer.js';
 import { concat, niftiHeader, temporaryFolder } from './samples.js';
 
 const file = temporaryFolder();
@@ -49,6 +50,41 @@ describe('reading takes the memory of the voxels, not of what is stored or claim
       },
       'Int16Array of 512×512×64',
       32,
+    ],
+    [
+      'a DICOM series of 64 files',
+      () => {
+        const pixels = new Uint8Array(512 * 512 * 2);
+        const size: Elements = {
+          '00280010': ['US', 512],
+          '00280011': ['US', 512],
+          '7fe00010': ['OW', pixels],
+        };
+        return writeFiles(
+          file('series'),
+          ctSeries(64, () => size),
+        );
+      },
+      'Int16Array of 512×512×64',
+      32,
+    ],
+    [
+      'a DICOM file of 1 KiB that claims two gigabytes',
+      () => {
+        const claim: Elements = {
+          '00280010': ['US', 4096],
+          '00280011': ['US', 4096],
+          '00280008': ['IS', '60'],
+        };
+        const frame = (z: number): Elements => ({
+          '00209113': ['SQ', [{ '00200032': ['DS', `0\\0\\${z}`] }]],
+        });
+        const frames: Elements = { '52009230': ['SQ', Array.from({ length: 60 }, (_, z) => frame(z))] };
+        const options = { syntax: '1.2.840.10008.1.2.5', compressed: fragments([new Uint8Array(64)]) };
+        return file('claim', dicomBytes(ctSlice(0, { ...claim, ...frames }), options));
+      },
+      'cannot be told apart',
+      0,
     ],
     [
       '512 MiB behind the voxels',

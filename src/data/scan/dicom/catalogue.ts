@@ -1,6 +1,7 @@
 /** The series in a folder, or around a file: what they consist of, and what was passed over. */
 import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
+import { UserError } from '../../../errors.js';
 import { isPresentFolder } from '../../../files.js';
 import { filesBelow, filesIn } from '../walk.js';
 import { openDicomFile } from './file.js';
@@ -40,7 +41,7 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
   const files = folder
     ? filesBelow(scope)
     : filesIn(dirname(scope)).map((path) => (basename(path) === basename(scope) ? scope : path));
-  const instances = await readInstances(
+  const { instances, unread } = await readInstances(
     files.filter((path) => !/\.(nii|nii\.gz|mha|mhd|npy|nrrd|nhdr)$/i.test(path)),
   );
   const series = new Map<string, Instance[]>();
@@ -52,22 +53,28 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
   const sorted = [...series].map(([uid, members]) => sortSeries(uid, members, scope, folder));
   return {
     scans: sorted.flatMap(({ scans }) => scans).sort((a, b) => (a.name < b.name ? -1 : 1)),
-    passedOver: sorted.flatMap(({ passedOver }) => passedOver),
+    passedOver: [...sorted.flatMap(({ passedOver }) => passedOver), ...unread],
   };
 }
 
-async function readInstances(paths: readonly string[]): Promise<Instance[]> {
+/** The DICOM files among others, and a line for each file that cannot be read: a slice may be missing for it. */
+async function readInstances(paths: readonly string[]): Promise<{ instances: Instance[]; unread: string[] }> {
   const found: (Instance | null)[] = [];
+  const unread: string[] = [];
   const queue = paths.entries();
   const work = async () => {
     for (const [i, path] of queue) {
-      // A file that cannot be opened is none of a series; where it is, its slice is missing.
-      const file = await openDicomFile(path).catch(() => null);
-      found[i] = file && instanceOf(file);
+      try {
+        const file = await openDicomFile(path);
+        found[i] = file && instanceOf(file);
+      } catch (error) {
+        if (!(error instanceof UserError)) throw error;
+        unread.push(`${path}: passed over: ${error.facts.what}`);
+      }
     }
   };
   await Promise.all(Array.from({ length: AT_ONCE }, work));
-  return found.filter((instance) => instance !== null);
+  return { instances: found.filter((instance) => instance !== null && instance !== undefined), unread };
 }
 
 /** Of a name that is made of an identifier. */
@@ -100,10 +107,7 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
     return { ...names, modality, files: [instance], stack: null };
   });
   const single = stacks.length - whole.length;
-  const isBroken = ({ content }: Instance) => content.kind === 'other' && /broken/.test(content.what);
-  const others = members.flatMap((instance) =>
-    instance.content.kind === 'other' && !isBroken(instance) ? [instance.content.what] : [],
-  );
+  const others = members.flatMap(({ content }) => (content.kind === 'other' ? [content.what] : []));
   const passed = [...others, ...new Array<string>(single).fill('a single image')];
   const reasons = [...new Set(passed)].map((what) => {
     const count = passed.filter((other) => other === what).length;
@@ -113,9 +117,9 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
     scans: [...images, ...segmentations],
     passedOver: [
       ...(reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : []),
-      ...members
-        .filter(isBroken)
-        .map(({ path, content }) => `${path}: passed over: ${(content as { what: string }).what}`),
+      ...members.flatMap(({ path, content }) =>
+        content.kind === 'broken' ? [`${path}: passed over: ${content.what}`] : [],
+      ),
     ],
   };
 }

@@ -44,7 +44,8 @@ export interface Instance {
   readonly content:
     | { readonly kind: 'slices'; readonly slices: readonly Slice[] }
     | { readonly kind: 'segmentation'; readonly referencedSeriesUid: string }
-    | { readonly kind: 'other'; readonly what: string };
+    /** What it is instead, or what is broken about it. */
+    | { readonly kind: 'other' | 'broken'; readonly what: string };
 }
 
 const STORAGE = '1.2.840.10008.5.1.4.1.1';
@@ -92,12 +93,15 @@ function contentOf(file: DicomFile): Instance['content'] {
   try {
     if (classOf(file.dataset) === 'a segmentation' && !file.flaw && file.syntax)
       return { kind: 'segmentation', referencedSeriesUid: referencedSeries(file.dataset) };
-    const what = otherThanScan(file);
-    return what === null ? { kind: 'slices', slices: slicesOf(file) } : { kind: 'other', what };
+    const other = classOf(file.dataset);
+    if (other) return { kind: 'other', what: other };
+    if (file.flaw !== null) return { kind: 'broken', what: `a broken file: ${file.flaw}` };
+    checkImage(file);
+    return { kind: 'slices', slices: slicesOf(file) };
   } catch (error) {
     if (error instanceof NotScan) return { kind: 'other', what: error.message };
     if (error instanceof NeedsMoreBytes || error instanceof NotElements)
-      return { kind: 'other', what: 'a file whose sequences are broken' };
+      return { kind: 'broken', what: 'a broken file: its sequences cannot be read' };
     throw error;
   }
 }
@@ -112,17 +116,17 @@ const classOf = (dataset: Dataset): string | undefined => {
 
 const referencedSeries = (dataset: Dataset): string => dataset.item(0x00081115)?.text(SERIES_UID) ?? '';
 
-/** What a file is that holds no slice of a scan; null for one that does. */
-function otherThanScan({ dataset, syntax, syntaxUid, pixels, flaw }: DicomFile): string | null {
-  const other = classOf(dataset);
-  if (other) return other;
-  if (dataset.texts(0x00080008).some((word) => /^(LOCALIZER|SCOUT)/i.test(word))) return 'a localiser';
-  if (flaw !== null) return `a broken file: ${flaw}`;
-  if (!pixels) return 'an object without an image';
-  if (!syntax) return `an image in the transfer syntax ${syntaxUid.slice(0, 64)}, which is not supported`;
+/** @throws NotScan for what is no image in shades of grey */
+function checkImage({ dataset, syntax, syntaxUid, pixels }: DicomFile): void {
+  if (dataset.texts(0x00080008).some((word) => /^(LOCALIZER|SCOUT)/i.test(word)))
+    throw new NotScan('a localiser');
+  if (!pixels) throw new NotScan('an object without an image');
+  if (!syntax) {
+    const uid = /^[\d.]{1,64}$/.exec(syntaxUid)?.[0] ?? 'that the file does not name';
+    throw new NotScan(`an image in the transfer syntax ${uid}, which is not supported`);
+  }
   if ((dataset.number(0x00280002) ?? 1) !== 1 || /PALETTE/.test(dataset.text(0x00280004)))
-    return 'a colour image';
-  return null;
+    throw new NotScan('a colour image');
 }
 
 function pixelFormat(file: DicomFile): PixelFormat {

@@ -18,16 +18,25 @@ import { openSegmentation } from './segmentation.js';
 import type { Stack } from './stack.js';
 
 /** Catalogues by the folder or file that they are of; a tree is not looked at again for each of its series. */
-const catalogues = new Map<string, Promise<Catalogue>>();
+const catalogues = new Map<string, Catalogue>();
 const MOST_CATALOGUES = 32;
 
 /** Looks at a folder, or around a file, as it is now. @throws UserError when a folder cannot be read */
-export function freshCatalogue(scope: string): Promise<Catalogue> {
+export async function freshCatalogue(scope: string): Promise<Catalogue> {
+  const catalogue = await readCatalogue(scope);
   catalogues.delete(scope);
-  const catalogue = readCatalogue(scope);
   catalogues.set(scope, catalogue);
   if (catalogues.size > MOST_CATALOGUES) catalogues.delete(catalogues.keys().next().value!);
   return catalogue;
+}
+
+/** What is known of folders, for threads that read what is in them: plain data. */
+export type KnownCatalogues = ReadonlyMap<string, Catalogue>;
+export const knownCatalogues = (): KnownCatalogues => catalogues;
+
+/** Takes over what another thread knows. */
+export function learnCatalogues(known: KnownCatalogues): void {
+  for (const [scope, catalogue] of known) catalogues.set(scope, catalogue);
 }
 
 /**
@@ -47,7 +56,7 @@ export async function openDicom(path: string): Promise<StoredScan | null> {
         ? [scan.name, scan.uidName].includes(named.name)
         : !file || scan.files.some((instance) => instance.path === scope),
     );
-  const known = await catalogues.get(scope);
+  const known = catalogues.get(scope);
   const unchanged = known && wanted(known).length > 0 && wanted(known).every(isUnchanged);
   const catalogue = unchanged ? known : await freshCatalogue(scope);
   const found = wanted(catalogue);
@@ -78,7 +87,7 @@ function isUnchanged({ files }: DicomScan): boolean {
 export async function otherThanScan(path: string): Promise<string | null> {
   const file = await openDicomFile(path);
   const content = file && instanceOf(file).content;
-  return content?.kind === 'other' ? content.what : null;
+  return content && 'what' in content ? content.what : null;
 }
 
 function noScan(path: string, lines: readonly string[]): UserError {
