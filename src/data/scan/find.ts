@@ -5,32 +5,12 @@ import type { DicomScan } from './dicom/catalogue.js';
 import { openDicomFile } from './dicom/file.js';
 import { freshCatalogue, otherThanScan } from './dicom/open.js';
 import { parseScanPath, scanPath } from './dicom/scan-path.js';
+import { SCAN_EXTENSIONS, scanExtension } from './extensions.js';
 import { readBytes } from './file.js';
 import { filesBelow, realPath } from './walk.js';
 
-/** The endings of the files that {@link readVolume} reads, besides DICOM, which is known by its content. */
-export const SCAN_EXTENSIONS = [
-  '.mhd',
-  '.mha',
-  '.nii',
-  '.nii.gz',
-  '.hdr',
-  '.img',
-  '.nrrd',
-  '.nhdr',
-  '.npy',
-] as const;
-
-export type ScanExtension = (typeof SCAN_EXTENSIONS)[number];
-
 /** What may be given as a scan, for messages. */
 export const SCAN_KINDS = `${SCAN_EXTENSIONS.join(', ')}, or DICOM`;
-
-/** The scan extension of a path, in lower case, or undefined. */
-export function scanExtension(path: string): ScanExtension | undefined {
-  const name = path.toLowerCase();
-  return SCAN_EXTENSIONS.find((extension) => name.endsWith(extension));
-}
 
 /** The error for a file that is no scan, neither by its name nor as DICOM. */
 export async function notAScan(path: string): Promise<UserError> {
