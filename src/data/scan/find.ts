@@ -86,7 +86,8 @@ function identityOf(path: string): string {
 
 async function scansInFolder(folder: string, options: FindOptions): Promise<string[]> {
   // An .img without its .hdr is some other image. A scan that cannot be read is listed: reading it says why.
-  const files = filesBelow(folder).filter((path) => scanExtension(path) && !/\.img$/i.test(path));
+  const all = filesBelow(folder);
+  const files = all.filter((path) => scanExtension(path) && !/\.img$/i.test(path));
   const { scans, passedOver: others } = await freshCatalogue(folder);
   const masks = options.segmentations ? [] : scans.filter(({ stack }) => stack === null);
   const passedOver = [
@@ -105,6 +106,7 @@ async function scansInFolder(folder: string, options: FindOptions): Promise<stri
       got: `${passedOver.length} series that are no scans, such as ${passedOver[0]!.replace(/^.*?: passed over: /, '')}`,
     }),
     expected: SCAN_KINDS,
+    ...(all.some((path) => /\.zip$/i.test(path)) && { fix: 'unpack the zip archives in it' }),
   });
 }
 
