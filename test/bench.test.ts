@@ -5,9 +5,11 @@ import { benchmark } from '../src/bench/benchmark.js';
 import type { FormsBench } from '../src/bench/forms.js';
 import { spreadOf } from '../src/bench/spread.js';
 import { writePhantoms } from '../src/commands/phantom.js';
+import { writeNifti } from '../src/data/scan/nifti.js';
 import { lastJson, p2w } from './commands/cli.js';
 import { p2wHere } from './commands/here.js';
-import { temporaryFolder } from './data/store/tiles-sample.js';
+import { ctSeries, writeFiles } from './data/scan/dicom/writer.js';
+import { noiseVolume, temporaryFolder } from './data/store/tiles-sample.js';
 
 /** A runner that is introduced as `detail` and says that every round took `seconds`, or ends after `rounds`. */
 const fake = (name: string, detail: string, seconds: number, rounds = 1_000) => ({
@@ -99,12 +101,16 @@ test.each([
   ['encoder', ['--baseline', 'onnxruntime-plain', '--batch', '2'], ['parts2whole', 'onnxruntime-plain'], []],
   ['data', [], ['parts2whole'], ['torch', 'scipy', 'monai']],
   ['prepare', ['--input', 'scans'], ['parts2whole'], ['nibabel', 'simpleitk']],
+  ['segment', ['--batch', '1', '--input', 'scan.nii'], ['parts2whole'], ['monai', 'openvino']],
+  ['dicom', ['--input', 'series'], ['parts2whole'], ['simpleitk']],
 ])(
   'p2w bench %s times our runner, and says which baselines are unavailable',
   async (workload, args, there, missing) => {
     const folder = temporaryFolder();
     if (workload === 'prepare')
       await writePhantoms({ out: folder, scans: 1, size: [128, 128, 64], seed: 1, format: 'mhd' });
+    if (workload === 'segment') await writeNifti(join(folder, 'scan.nii'), noiseVolume([40, 32, 16], 1));
+    if (workload === 'dicom') writeFiles(join(folder, 'series'), ctSeries(5));
     const common = ['--preset', 'tiny', '--rounds', '1', '--json', '--python', '/no/such/python'];
     const done = await p2w(['bench', workload, ...args, ...common], folder);
     expect(done.code, done.stderr).toBe(0);
@@ -117,9 +123,9 @@ test.each([
 
 test.each([
   ['step', '--set network.width=4', 'engines'],
-  ['encoder', '--input scans', 'prepare'],
-  ['forms', '--baseline torch', 'step, encoder, data, prepare'],
-  ['engines', '--out chart.svg', 'step, encoder, data, prepare'],
+  ['encoder', '--input scans', 'prepare, segment, dicom'],
+  ['forms', '--baseline torch', 'step, encoder, data, prepare, segment, dicom'],
+  ['engines', '--out chart.svg', 'step, encoder, data, prepare, segment, dicom'],
   ['data', '--steps 3', 'engines'],
 ])('p2w bench %s refuses %s, which it would not heed', async (workload, option, others) => {
   const { code, stderr } = await p2wHere(['bench', workload, ...option.split(' ')]);
@@ -128,6 +134,15 @@ test.each([
   expect(stderr).toBe(
     `p2w: ${name}: this is an option of bench ${others} only\n  got:      ${value} for ${workload}\n`,
   );
+});
+
+test('p2w bench dicom needs series to read, and segment one scan', async () => {
+  const bare = await p2wHere(['bench', 'dicom']);
+  expect(bare.code).toBe(2);
+  expect(bare.stderr).toContain('--input: there are no DICOM series to read');
+  const two = await p2wHere(['bench', 'segment', '--input', 'a.nii', 'b.nii']);
+  expect(two.code).toBe(2);
+  expect(two.stderr).toContain('--input: one scan is segmented');
 });
 
 test('p2w bench refuses rounds that make no sense', async () => {

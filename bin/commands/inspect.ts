@@ -8,6 +8,7 @@ export default command({
   options: {},
   examples: [
     ['$0 inspect scan.nii.gz', 'size, spacing, orientation'],
+    ['$0 inspect scans', 'the scans in a folder, DICOM series included'],
     ['$0 inspect runs/first/checkpoints/last.safetensors', 'tensors and training state'],
   ],
   run: async ({ file }) => {

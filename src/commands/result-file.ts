@@ -1,6 +1,6 @@
 /** The one file that results of many scans are written to, at the end. */
 import { existsSync } from 'node:fs';
-import { scanExtension } from '../data/scan/find.js';
+import { scanExtension } from '../data/scan/extensions.js';
 import { findScans } from '../data/scan/index.js';
 import { UserError } from '../errors.js';
 import { isFolder, isSame } from '../files.js';

@@ -1,6 +1,8 @@
 import { dataWorkload } from './data.js';
+import { dicomWorkload } from './dicom.js';
 import { encoderWorkload } from './encoder.js';
 import { prepareWorkload } from './prepare.js';
+import { segmentWorkload } from './segment.js';
 import { stepWorkload } from './step.js';
 import type { Workload, WorkloadOptions } from './workload.js';
 
@@ -21,6 +23,8 @@ export const WORKLOADS = {
   encoder: kind(encoderWorkload, ['torch', 'openvino', 'onnxruntime-plain']),
   data: kind(dataWorkload, ['torch', 'scipy', 'monai']),
   prepare: kind(prepareWorkload, ['nibabel', 'simpleitk']),
+  segment: kind(segmentWorkload, ['monai', 'openvino']),
+  dicom: kind(dicomWorkload, ['simpleitk']),
 };
 
 export type WorkloadName = keyof typeof WORKLOADS;

@@ -24,7 +24,7 @@ export interface WorkloadOptions {
   readonly device: Device;
   /** Python interpreter of the baselines that need one. */
   readonly python: string;
-  /** Scans to prepare; none makes phantoms. */
+  /** Scans to prepare, a scan to segment, or folders of DICOM series; without them scans are made, but for DICOM. */
   readonly input: readonly string[];
 }
 

@@ -5,32 +5,12 @@ import type { DicomScan } from './dicom/catalogue.js';
 import { openDicomFile } from './dicom/file.js';
 import { freshCatalogue, otherThanScan } from './dicom/open.js';
 import { parseScanPath, scanPath } from './dicom/scan-path.js';
+import { SCAN_EXTENSIONS, scanExtension } from './extensions.js';
 import { readBytes } from './file.js';
 import { filesBelow, realPath } from './walk.js';
 
-/** The endings of the files that {@link readVolume} reads, besides DICOM, which is known by its content. */
-export const SCAN_EXTENSIONS = [
-  '.mhd',
-  '.mha',
-  '.nii',
-  '.nii.gz',
-  '.hdr',
-  '.img',
-  '.nrrd',
-  '.nhdr',
-  '.npy',
-] as const;
-
-export type ScanExtension = (typeof SCAN_EXTENSIONS)[number];
-
 /** What may be given as a scan, for messages. */
 export const SCAN_KINDS = `${SCAN_EXTENSIONS.join(', ')}, or DICOM`;
-
-/** The scan extension of a path, in lower case, or undefined. */
-export function scanExtension(path: string): ScanExtension | undefined {
-  const name = path.toLowerCase();
-  return SCAN_EXTENSIONS.find((extension) => name.endsWith(extension));
-}
 
 /** The error for a file that is no scan, neither by its name nor as DICOM. */
 export async function notAScan(path: string): Promise<UserError> {
@@ -106,7 +86,8 @@ function identityOf(path: string): string {
 
 async function scansInFolder(folder: string, options: FindOptions): Promise<string[]> {
   // An .img without its .hdr is some other image. A scan that cannot be read is listed: reading it says why.
-  const files = filesBelow(folder).filter((path) => scanExtension(path) && !/\.img$/i.test(path));
+  const all = filesBelow(folder);
+  const files = all.filter((path) => scanExtension(path) && !/\.img$/i.test(path));
   const { scans, passedOver: others } = await freshCatalogue(folder);
   const masks = options.segmentations ? [] : scans.filter(({ stack }) => stack === null);
   const passedOver = [
@@ -125,6 +106,7 @@ async function scansInFolder(folder: string, options: FindOptions): Promise<stri
       got: `${passedOver.length} series that are no scans, such as ${passedOver[0]!.replace(/^.*?: passed over: /, '')}`,
     }),
     expected: SCAN_KINDS,
+    ...(all.some((path) => /\.zip$/i.test(path)) && { fix: 'unpack the zip archives in it' }),
   });
 }
 

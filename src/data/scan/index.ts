@@ -2,7 +2,8 @@ import { isFolder } from '../../files.js';
 import { openDicomFile } from './dicom/file.js';
 import { openDicom } from './dicom/open.js';
 import { parseScanPath } from './dicom/scan-path.js';
-import { notAScan, type ScanExtension, scanExtension } from './find.js';
+import { type ScanExtension, scanExtension } from './extensions.js';
+import { notAScan } from './find.js';
 import { openMetaImage } from './metaimage.js';
 import { openNifti } from './nifti.js';
 import { inCOrder, openNpy } from './npy.js';
@@ -11,7 +12,8 @@ import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
 import type { Volume } from './volume.js';
 import { VoxelBuilder } from './voxel-builder.js';
 
-export { type FindOptions, findScans, SCAN_EXTENSIONS } from './find.js';
+export { SCAN_EXTENSIONS } from './extensions.js';
+export { type FindOptions, findScans } from './find.js';
 export type { ScanHeader } from './scan.js';
 
 /** One row a format: a new one needs a function that finds out where and how its voxels are stored. */

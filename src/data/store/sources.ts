@@ -3,7 +3,7 @@ import { statSync } from 'node:fs';
 import { basename, dirname, relative, resolve, sep } from 'node:path';
 import { fromSystemError } from '../../errors.js';
 import { parseScanPath } from '../scan/dicom/scan-path.js';
-import { scanExtension } from '../scan/find.js';
+import { scanExtension } from '../scan/extensions.js';
 import { isScan, scanFiles } from '../scan/index.js';
 import type { SourceFile } from './writer.js';
 

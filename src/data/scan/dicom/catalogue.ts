@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import { UserError } from '../../../errors.js';
 import { isPresentFolder } from '../../../files.js';
+import { scanExtension } from '../extensions.js';
 import { filesBelow, filesIn } from '../walk.js';
 import { openDicomFile } from './file.js';
 import { type Instance, instanceOf, type Slice } from './instance.js';
@@ -41,9 +42,7 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
   const files = folder
     ? filesBelow(scope)
     : filesIn(dirname(scope)).map((path) => (basename(path) === basename(scope) ? scope : path));
-  const { instances, unread } = await readInstances(
-    files.filter((path) => !/\.(nii|nii\.gz|mha|mhd|npy|nrrd|nhdr)$/i.test(path)),
-  );
+  const { instances, unread } = await readInstances(files.filter(mayBeDicom));
   const series = new Map<string, Instance[]>();
   for (const instance of instances) {
     const own = series.get(instance.seriesUid);
@@ -56,6 +55,9 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
     passedOver: [...sorted.flatMap(({ passedOver }) => passedOver), ...unread],
   };
 }
+
+/** Files of other formats are not looked at, but for those whose ending several formats have. */
+const mayBeDicom = (path: string) => scanExtension(path) === undefined || /\.(img|hdr)$/i.test(path);
 
 /** The DICOM files among others, and a line for each file that cannot be read: a slice may be missing for it. */
 async function readInstances(paths: readonly string[]): Promise<{ instances: Instance[]; unread: string[] }> {

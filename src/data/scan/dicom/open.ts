@@ -174,7 +174,12 @@ function replacePadding(values: NumberArray, { padding, slope, intercept, pixels
   if (!padding) return;
   const [low, high] = padding;
   if (Math.max(low * slope, high * slope) + intercept <= AIR_HU) return;
+  const isPadding = (value: number) => value >= low && value <= high;
+  // Padding is around the image. Where no corner has it, the header is wrong, and the value may be that of tissue.
+  const { columns, rows } = pixels;
+  const corners = [0, columns - 1, columns * (rows - 1), columns * rows - 1];
+  if (!corners.some((corner) => isPadding(values[corner]!))) return;
   const stored = Math.round((FILL_HU - intercept) / slope);
   const air = pixels.signed ? stored : Math.max(0, stored);
-  for (let i = 0; i < values.length; i++) if (values[i]! >= low && values[i]! <= high) values[i] = air;
+  for (let i = 0; i < values.length; i++) if (isPadding(values[i]!)) values[i] = air;
 }

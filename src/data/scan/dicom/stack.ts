@@ -68,40 +68,62 @@ export function stackSlices(slices: readonly Slice[], preferred?: string): Stack
   const doubles = single.filter(({ height }, i) => i > 0 && height - single[i - 1]!.height < SAME_PLACE);
   if (doubles.length > 0) return { misfit: duplicates(doubles, single.length) };
   const ordered = single.map(({ slice }) => slice);
-  const [first, last] = [ordered[0]!, ordered.at(-1)!];
   const heights = single.map(({ height }) => height - single[0]!.height);
-  const count = ordered.length;
-  const mean = count > 1 ? heights.at(-1)! / (count - 1) : thickness > 0 ? thickness : 1;
   const irregular = gapsBeyond(heights, single[0]!.height);
   if (irregular) return { misfit: irregular };
+  const [first] = ordered as [Slice];
+  const steps = ordered.length - 1;
+  const mean = steps > 0 ? heights[steps]! / steps : thickness > 0 ? thickness : 1;
   const grid: Grid = {
-    size: [first.pixels.columns, first.pixels.rows, count],
+    size: [first.pixels.columns, first.pixels.rows, ordered.length],
     spacing: [...spacing, mean],
     origin: first.position,
     direction: [0, 1, 2].flatMap((world) => [alongRow[world]!, alongColumn[world]!, normal[world]!]),
   };
-  const along = minus(last.position, first.position);
-  const steps = Math.max(1, count - 1);
-  const shift = [dot(along, alongRow) / steps, dot(along, alongColumn) / steps] as const;
-  const off = ordered.findIndex((slice, i) => {
-    const offset = minus(slice.position, first.position);
-    const share = heights[i]! / (mean * steps || 1);
-    return [alongRow, alongColumn].some(
-      (axis, a) => Math.abs(dot(offset, axis) - shift[a]! * steps * share) > LINE_TOLERANCE * spacing[a]!,
-    );
-  });
-  const tilt = (Math.atan2(Math.hypot(...shift), mean) * 180) / Math.PI;
-  if (off >= 0 || tilt > MAX_TILT_DEGREES) return { misfit: offLine(off >= 0 ? ordered[off]! : last) };
-  const tilted = shift.some((mm, a) => Math.abs(mm * steps) > SHIFT_TOLERANCE * spacing[a]!);
+  const shift = steps > 0 ? shiftOf(ordered, heights, mean) : ([0, 0] as const);
+  if ('misfit' in shift) return shift;
+  const what = unevenness(heights, mean, shift);
+  return { slices: ordered, grid, uneven: what === '' ? null : { heights, shift, what } };
+}
+
+/** How far each slice is shifted against the one before, in mm; 0 where that is nothing over all of them. */
+function shiftOf(
+  slices: readonly Slice[],
+  heights: readonly number[],
+  mean: number,
+): readonly [number, number] | Misfit {
+  const [first, last] = [slices[0]!, slices.at(-1)!];
+  const { alongRow, alongColumn, spacing } = first.plane;
+  const inPlane = ({ position }: Slice) => {
+    const offset = minus(position, first.position);
+    return [dot(offset, alongRow), dot(offset, alongColumn)] as const;
+  };
+  const total = inPlane(last);
+  const off = slices.find((slice, i) =>
+    inPlane(slice).some(
+      (mm, axis) =>
+        Math.abs(mm - total[axis]! * (heights[i]! / heights.at(-1)!)) > LINE_TOLERANCE * spacing[axis]!,
+    ),
+  );
+  if (off) return { misfit: offLine(off) };
+  if (!total.some((mm, axis) => Math.abs(mm) > SHIFT_TOLERANCE * spacing[axis]!)) return [0, 0];
+  const shift = total.map((mm) => mm / (slices.length - 1)) as [number, number];
+  return tiltOf(shift, mean) > MAX_TILT_DEGREES ? { misfit: offLine(last) } : shift;
+}
+
+const tiltOf = (shift: readonly [number, number], mean: number) =>
+  (Math.atan2(Math.hypot(...shift), mean) * 180) / Math.PI;
+
+/** What must be done to slices, for people; nothing where they lie on their grid. */
+function unevenness(heights: readonly number[], mean: number, shift: readonly [number, number]): string {
   const even = heights.every((height, i) => Math.abs(height - i * mean) <= EVEN_TOLERANCE * mean);
-  const what = [
-    ...(tilted ? [`straightened: the gantry was tilted by ${tilt.toFixed(1)}°`] : []),
+  const tilted = shift[0] !== 0 || shift[1] !== 0;
+  return [
+    ...(tilted ? [`straightened: the gantry was tilted by ${tiltOf(shift, mean).toFixed(1)}°`] : []),
     ...(even
       ? []
       : [`interpolated to ${mean.toFixed(3)} mm: the slices are ${rangeOfGaps(heights)} mm apart`]),
   ].join('; ');
-  const uneven = what === '' ? null : { heights, shift: tilted ? shift : ([0, 0] as const), what };
-  return { slices: ordered, grid, uneven };
 }
 
 /** Copies of an image count once, and slices of a preferred file win over others at their place. */
@@ -111,8 +133,9 @@ function withoutCopies(placed: readonly Placed[], preferred: string | undefined)
     slice.path !== preferred && own.some((other) => Math.abs(other.height - height) < SAME_PLACE);
   const seen = new Set<string>();
   return placed.filter((candidate) => {
-    const { uid, frame } = candidate.slice;
-    const image = `${uid} ${frame}`;
+    const { uid, frame, position } = candidate.slice;
+    // Also by its place: some programs give all slices of a series the same identifier.
+    const image = `${uid} ${frame} ${position}`;
     if (rivals(candidate) || (uid !== '' && seen.has(image))) return false;
     seen.add(image);
     return true;

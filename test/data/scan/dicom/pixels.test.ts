@@ -123,6 +123,9 @@ describe('values', () => {
     ]);
     const low = Int16Array.from(ramp, (i) => (i < 2 ? -2000 : i));
     expect((await stored(low, { '00280120': ['SS', -2000] })).voxels[0]).toBe(-2000);
+    // The padding of a header that is wrong is found within the image only.
+    const tissue = Int16Array.from(ramp, (i) => (i === 5 ? 0 : -1000));
+    expect((await stored(tissue, { '00280120': ['SS', 0] })).voxels[5]).toBe(0);
     // Unsigned pixels hold no air without an intercept.
     const unsigned = Uint16Array.from(ramp, (i) => (i < 2 ? 65_535 : i));
     const asUnsigned: Elements = { ...bits(16, 16), '00280120': ['US', 65_535] };

@@ -113,6 +113,11 @@ describe('a series', () => {
     expect(volume.resampled).toBeUndefined();
   });
 
+  it('is whole even if all its images have the same identifier', async () => {
+    const volume = await read(ctSeries(4, () => ({ '00080018': ['UI', `${ROOT}.1`] })));
+    expect(volume.voxels).toEqual(hu([0, 1, 2, 3]));
+  });
+
   it('that is an image of many frames is sorted alike', async () => {
     const order = [3, 0, 2, 1];
     const words = concat(...order.map((z) => bytesOf(slicePixels(z))));
@@ -366,6 +371,8 @@ describe('findScans', () => {
   it('says what it is given instead of a scan', async () => {
     const zip = file('scans.zip', Buffer.from('PK\x03\x04rest of it'));
     expect((await userErrorOf(findScans([zip]))).message).toMatch(/zip archive[\s\S]*unpack/);
+    const zips = write({ 'a.zip': Buffer.from('PK') });
+    expect((await userErrorOf(findScans([zips]))).facts.fix).toContain('unpack');
     const directory = { '00080016': ['UI', '1.2.840.10008.1.3.10'] } as Elements;
     expect((await userErrorOf(findScans([file('DICOMDIR', dicomBytes(directory))]))).message).toContain(
       'a DICOMDIR',
