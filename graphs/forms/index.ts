@@ -11,7 +11,6 @@
  * Here is the table of all forms, and what is known of their speed.
  */
 import type { HighLevelName, OperatorName } from '../onnx/ops/index.js';
-import { addBlocked } from './blocked/add.js';
 import { batchNormBlocked, batchNormGradBlocked, channelAffineBlocked } from './blocked/batch-norm.js';
 import {
   convBlocked,
@@ -25,6 +24,7 @@ import {
   convWeightGradBlocked,
   convWeightGradFirstBlocked,
 } from './blocked/convolution.js';
+import { addBlocked, reluBlocked } from './blocked/elementwise.js';
 import { maxPoolBlocked, maxPoolGradBlocked } from './blocked/max-pool.js';
 import {
   pointwiseBlocked,
@@ -65,13 +65,14 @@ import {
 } from './reference/upsample-convolution.js';
 
 /** Operators that have forms: those that must be lowered, and ONNX operators with faster equivalents. */
-export type FormedName = HighLevelName | 'Add' | 'Conv' | 'MaxPool';
+export type FormedName = HighLevelName | 'Add' | 'Conv' | 'MaxPool' | 'Relu';
 
 /** Every form of every operator, by its name. */
 export const forms: {
   readonly [K in FormedName]: Readonly<Record<'plain', Form<K>> & Record<string, Form<K>>>;
 } = {
   Add: { plain: asItIs('Add'), blocked: addBlocked },
+  Relu: { plain: asItIs('Relu'), blocked: reluBlocked },
   Conv: {
     plain: asItIs('Conv'),
     blocked: convBlocked,
@@ -144,6 +145,7 @@ type Preferences = Readonly<Partial<Record<FormedName, readonly string[]>>>;
 /** On processors. */
 const PREFERRED: Preferences = {
   Add: ['blocked'],
+  Relu: ['blocked'],
   Conv: ['blockedFirst', 'blocked', 'blockedLast'],
   ConvRelu: ['blockedFirst', 'blockedF43', 'blocked'],
   ConvInputGrad: ['blocked', 'blockedLast'],

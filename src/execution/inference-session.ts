@@ -5,6 +5,7 @@ import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Model } from '../../graphs/onnx/types.js';
 import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
+import { fuseUpsampleConv } from '../../graphs/passes/fuse-upsample-conv.js';
 import type { Engine, Session } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
 
@@ -26,6 +27,6 @@ export async function loadForSizes(
   if (!blocked) return engine.load(bytes, { threads });
   // In chunks of one pair of slices, which need no copies of their neighbours.
   const lowering = { choose: fastForms, blocked: { ...blocked, chunk: 1 } };
-  const lowered = lower(fuseConvRelu(bindSizes(graph, shapes)), lowering);
+  const lowered = lower(fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes))), lowering);
   return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
 }

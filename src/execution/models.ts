@@ -74,7 +74,7 @@ export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine:
 export const encodeGraph = ({ graph }: BuiltGraph, lowering: Lowering): Uint8Array =>
   encodeModel(toModel(lower(graph, lowering)));
 
-/** How often each form of each operator occurs in a lowered graph. Additions of vectors, which have no other form, do not count. */
+/** How often each form of each operator occurs in a lowered graph. Sums and ReLUs that have no other form do not count. */
 export function countForms(
   graph: Graph,
   { choose, blocked }: Lowering,
@@ -84,7 +84,7 @@ export function countForms(
     blocked: blocked ?? null,
     choose: (operator, call) => {
       const form = choose(operator, call);
-      if (operator === 'Add' && form === 'plain') return form;
+      if ((operator === 'Add' || operator === 'Relu') && form === 'plain') return form;
       counts[operator] ??= {};
       counts[operator][form] = (counts[operator][form] ?? 0) + 1;
       return form;

@@ -31,6 +31,9 @@ const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) 
       g.add('Conv', [add(`x${i}`, [n, c, d, h, w]), add(`w${i}`, [k, c, 3, 3, 3])], SAME);
     return [g.add('Add', [map(0), map(1)])];
   },
+  Relu: (g, add, { n, c, k, d, h, w }) => [
+    g.add('Relu', [g.add('Conv', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3])], SAME)]),
+  ],
   Conv: (g, add, { n, c, k, d, h, w }) => [
     g.add('Conv', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3]), add('b', [k])], SAME),
   ],

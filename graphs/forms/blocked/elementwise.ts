@@ -26,3 +26,11 @@ export const addBlocked: BlockedForm<'Add'> = {
     mapHalves([operands.slicePairs(0), operands.slicePairs(1)], (a, b) => g.add('Add', [a, b])),
   ],
 };
+
+/** ReLU of a feature map that comes from an operator that may make slice pairs. */
+export const reluBlocked: BlockedForm<'Relu'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [x], madeBy, blocked }) =>
+    fitsSlicePairs(x!.shape, blocked) && (madeBy?.every(makesSlicePairs) ?? false),
+  build: (g, _, operands) => [mapHalves([operands.slicePairs(0)], (half) => g.add('Relu', [half]))],
+};
