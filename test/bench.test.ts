@@ -6,6 +6,7 @@ import type { FormsBench } from '../src/bench/forms.js';
 import { spreadOf } from '../src/bench/spread.js';
 import { writePhantoms } from '../src/commands/phantom.js';
 import { lastJson, p2w } from './commands/cli.js';
+import { ctSeries, writeFiles } from './data/scan/dicom/writer.js';
 import { temporaryFolder } from './data/store/tiles-sample.js';
 
 /** A runner that is introduced as `detail` and says that every round took `seconds`, or ends after `rounds`. */
@@ -98,12 +99,14 @@ test.each([
   ['encoder', ['--baseline', 'onnxruntime-plain', '--batch', '2'], ['parts2whole', 'onnxruntime-plain'], []],
   ['data', [], ['parts2whole'], ['torch', 'scipy', 'monai']],
   ['prepare', ['--input', 'scans'], ['parts2whole'], ['nibabel', 'simpleitk']],
+  ['dicom', ['--input', 'series'], ['parts2whole'], ['simpleitk']],
 ])(
   'p2w bench %s times our runner, and says which baselines are unavailable',
   async (workload, args, there, missing) => {
     const folder = temporaryFolder();
     if (workload === 'prepare')
       await writePhantoms({ out: folder, scans: 1, size: [128, 128, 64], seed: 1, format: 'mhd' });
+    if (workload === 'dicom') writeFiles(join(folder, 'series'), ctSeries(3));
     const common = ['--preset', 'tiny', '--rounds', '1', '--json', '--python', '/no/such/python'];
     const done = await p2w(['bench', workload, ...args, ...common], folder);
     expect(done.code, done.stderr).toBe(0);
@@ -116,9 +119,9 @@ test.each([
 
 test.each([
   ['step', '--set network.width=4', 'engines'],
-  ['encoder', '--input scans', 'prepare'],
-  ['forms', '--baseline torch', 'step, encoder, data, prepare'],
-  ['engines', '--out chart.svg', 'step, encoder, data, prepare'],
+  ['encoder', '--input scans', 'prepare, dicom'],
+  ['forms', '--baseline torch', 'step, encoder, data, prepare, dicom'],
+  ['engines', '--out chart.svg', 'step, encoder, data, prepare, dicom'],
   ['data', '--steps 3', 'engines'],
 ])('p2w bench %s refuses %s, which it would not heed', async (workload, option, others) => {
   const { code, stderr } = await p2w(['bench', workload, ...option.split(' ')]);

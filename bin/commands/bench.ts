@@ -17,7 +17,7 @@ const STEPS = 50;
 const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
   baseline: COMPARED,
   out: COMPARED,
-  input: ['prepare'],
+  input: ['prepare', 'dicom'],
   set: ['engines'],
   steps: ['engines'],
   browser: ['engines'],
@@ -47,7 +47,7 @@ export default command({
       choices: WORKLOAD_NAMES,
       demandOption: true,
       describe:
-        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; forms: every form of a step’s operators, compared with the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium',
+        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; dicom: reading DICOM series; forms: every form of a step’s operators, compared with the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium',
     },
   },
   options: {
@@ -68,7 +68,11 @@ export default command({
     browser: { string: true, describe: 'engines: Chromium executable; by default the one on the PATH' },
     set: configOptions.set,
     python: { string: true, default: 'python3', describe: 'Python interpreter with the baselines’ packages' },
-    input: { string: true, array: true, describe: 'scans for prepare; phantoms by default' },
+    input: {
+      string: true,
+      array: true,
+      describe: 'scans for prepare, phantoms by default; folders of one series each for dicom',
+    },
     out: { string: true, describe: 'write a bar chart to this SVG file' },
   },
   examples: [
@@ -78,6 +82,7 @@ export default command({
       'an exported encoder compared with PyTorch, OpenVINO and its plain form',
     ],
     ['$0 bench prepare --input scans --python ~/venv/bin/python', 'compared with nibabel and SimpleITK'],
+    ['$0 bench dicom --input series --python ~/venv/bin/python', 'compared with SimpleITK'],
     ['$0 bench step --baseline torch --python ~/venv/bin/python --json', 'machine-readable output'],
     ['$0 bench engines', 'do all runtimes give the same results, and how fast?'],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],

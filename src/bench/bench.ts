@@ -16,7 +16,7 @@ export interface BenchOptions extends Omit<WorkloadOptions, 'threads' | 'input' 
   readonly rounds: number;
   /** Threads of every runner; 0 is one a core. */
   readonly threads?: number;
-  /** Scans to prepare; phantoms without it. */
+  /** Scans to prepare, phantoms without it; or folders of DICOM series to read. */
   readonly input?: readonly string[];
   /** Where every runner runs: `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
   readonly device?: string;

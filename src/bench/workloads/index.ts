@@ -1,4 +1,5 @@
 import { dataWorkload } from './data.js';
+import { dicomWorkload } from './dicom.js';
 import { encoderWorkload } from './encoder.js';
 import { prepareWorkload } from './prepare.js';
 import { stepWorkload } from './step.js';
@@ -21,6 +22,7 @@ export const WORKLOADS = {
   encoder: kind(encoderWorkload, ['torch', 'openvino', 'onnxruntime-plain']),
   data: kind(dataWorkload, ['torch', 'scipy', 'monai']),
   prepare: kind(prepareWorkload, ['nibabel', 'simpleitk']),
+  dicom: kind(dicomWorkload, ['simpleitk']),
 };
 
 export type WorkloadName = keyof typeof WORKLOADS;

@@ -24,7 +24,7 @@ export interface WorkloadOptions {
   readonly device: Device;
   /** Python interpreter of the baselines that need one. */
   readonly python: string;
-  /** Scans to prepare; none makes phantoms. */
+  /** Scans to prepare, where none makes phantoms, or DICOM series to read. */
   readonly input: readonly string[];
 }
 
