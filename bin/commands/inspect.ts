@@ -3,7 +3,11 @@ import { command } from '../command.js';
 
 export default command({
   positionals: {
-    file: { type: 'string', demandOption: true, describe: 'file, tile folder or run folder' },
+    file: {
+      type: 'string',
+      demandOption: true,
+      describe: 'file, folder of scans, tile folder or run folder',
+    },
   },
   options: {},
   examples: [

@@ -36,6 +36,9 @@ export interface DicomFile {
 
 /** Most headers are shorter; those with more are read again, eight times as far. */
 const FIRST_BYTES = 1 << 14;
+/** By then an image has said its size; documents and films are not read any further. */
+const MOST_BEFORE_IMAGE = 1 << 23;
+const ROWS: Tag = 0x00280010;
 /** Longer than any header, also of thousands of frames. */
 const MAX_HEADER_BYTES = 1 << 28;
 
@@ -96,7 +99,8 @@ function parseStart(bytes: Buffer, whole: boolean): Parsed | 'more' | 'not DICOM
       ...parseBody(body, start, encoding, whole),
       ...{ syntaxUid: meta.uid, syntax, bodyStart: meta.end },
     };
-    if (parsed.flaw === 'more') return 'more';
+    const image = parsed.dataset.has(ROWS) || bytes.length < MOST_BEFORE_IMAGE;
+    if (parsed.flaw === 'more') return image ? 'more' : { ...parsed, flaw: null };
     const recognised = marked || bare || parsed.dataset.has(0x00080016) || parsed.dataset.has(0x00080060);
     return recognised ? (parsed as Parsed) : 'not DICOM';
   } catch (error) {

@@ -1,5 +1,5 @@
 /** How the pixels of DICOM are stored. */
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, vi } from 'vitest';
 import { readScanHeader, readVolume } from '../../../../src/data/scan/index.js';
 import { temporaryFolder, userErrorOf } from '../samples.js';
 import { rle } from './rle.js';
@@ -55,6 +55,18 @@ describe('data sets', () => {
     const long = { '00091010': ['OB', new Uint8Array(200_000)] } as Elements;
     expect((await read(ctSeries(3, () => long))).voxels).toEqual(HU);
   });
+});
+
+it('documents are told apart without being read to their end', async () => {
+  const pdf: Elements = {
+    '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.104.1'],
+    '00420011': ['OB', new Uint8Array(20 << 20)],
+  };
+  const path = file('document', dicomBytes(pdf));
+  const allocate = vi.spyOn(Buffer, 'allocUnsafeSlow');
+  expect((await userErrorOf(readVolume(path))).facts.got).toBe('a document');
+  expect(Math.max(...allocate.mock.calls.map(([bytes]) => bytes))).toBeLessThanOrEqual(8 << 20);
+  allocate.mockRestore();
 });
 
 describe('values', () => {
