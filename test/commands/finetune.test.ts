@@ -4,6 +4,7 @@ import { beforeAll, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
+import { type Classified, classify } from '../../src/commands/classify.js';
 import { exportModel } from '../../src/commands/export.js';
 import { exportTarget } from '../../src/commands/export-target.js';
 import { type FinetuneOptions, finetune } from '../../src/commands/finetune.js';
@@ -252,7 +253,22 @@ describe('finetune', () => {
     await session.release();
     const card = readFileSync(summary.card, 'utf8');
     expect(card).toContain('of classes 0 none, 1 ball');
-    expect(await inspect(summary.model)).toMatchObject({ kind: 'model' });
+    // All samples have this spacing.
+    const metadata = { normalise: 'hu', spacing: '1x1x1', sample_size: '16x16x8' };
+    expect(await inspect(summary.model)).toMatchObject({ kind: 'model', facts: { metadata } });
+
+    // The files that samples were made of are classified as the samples were.
+    const whole = { model: summary.model, input: [at('raw/images')], out: at('whole.jsonl'), threads: 1 };
+    expect(await classify(whole)).toMatchObject({ scans: 32, failures: [] });
+    const rows = readFileSync(at('whole.jsonl'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .map((row): Classified => JSON.parse(row));
+    for (const line of lines) {
+      const [id, , , none] = line.split(',');
+      const found = rows.find(({ scan }) => scan === id)!;
+      expect(found.probabilities.none).toBeCloseTo(Number(none), 4);
+    }
 
     const options = {
       run: at('segment/trial-01'),

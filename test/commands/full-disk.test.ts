@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { exportModel } from '../../src/commands/export.js';
@@ -8,10 +8,13 @@ import { writeTaskPhantoms } from '../../src/commands/phantom-task.js';
 import { prepare } from '../../src/commands/prepare.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { segment } from '../../src/commands/segment.js';
 import { fromSettings } from '../../src/config/settings.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
-import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { writeThresholds } from '../inference/models.js';
 
 const folder = temporaryFolder();
 const [data, disk, reference] = ['tiles', 'disk', 'reference'].map((name) => join(folder, name)) as [
@@ -81,6 +84,38 @@ test('a disk that is full while exporting leaves no model under its name', async
   await expect(exportModel({ run: reference, out })).rejects.toThrow(/the disk is full/);
   expect(existsSync(join(out, 'encoder.onnx'))).toBe(false);
   expect(readdirSync(out).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+test('a disk that is full in the middle of a mask leaves no half of it; the command goes on', async (context) => {
+  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  emptied();
+  const [model, scans, out] = [join(folder, 'thresholds.onnx'), join(folder, 'masked'), join(disk, 'masks')];
+  writeThresholds(model);
+  mkdirSync(scans);
+  for (const name of ['a', 'b'])
+    await writeNifti(join(scans, `${name}.nii`), noiseVolume([96, 96, 64], name.charCodeAt(0)));
+  const options = { model, input: [scans], out, format: 'nii', threads: 1 } as const;
+  resize('8m');
+  await segment(options);
+  const whole = readFileSync(join(out, 'masks/b.nii'));
+  const pictures = ['a', 'b'].reduce(
+    (sum, name) => sum + statSync(join(out, `pictures/${name}.png`)).size,
+    0,
+  );
+  const journal = readFileSync(join(out, 'finished.jsonl'), 'utf8').split('\n');
+  emptied();
+  // Room for the first mask, and for half of the second one.
+  resize(`${Math.ceil((1.5 * whole.length + pictures) / 1024) + 64}k`);
+  const error = await segment(options).catch((reason: unknown) => reason);
+  expect((error as Error).message).toMatch(/the disk is full[\s\S]*run the same command again/);
+  expect(
+    readdirSync(disk, { recursive: true, encoding: 'utf8' }).filter((name) => /tmp$/.test(name)),
+  ).toEqual([]);
+  expect(existsSync(join(out, 'masks/b.nii'))).toBe(false);
+  resize('8m');
+  expect(await segment(options)).toMatchObject({ scans: 2, kept: 1 });
+  expect(readFileSync(join(out, 'masks/b.nii')).equals(whole)).toBe(true);
+  expect(readFileSync(join(out, 'finished.jsonl'), 'utf8').split('\n')).toEqual(journal);
 });
 
 test('a disk that is full while phantoms are written is said to be full', async (context) => {

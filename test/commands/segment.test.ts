@@ -81,7 +81,7 @@ describe('the mask of a scan', () => {
     expect({ size, spacing, origin, direction: axes }).toEqual(grid);
   });
 
-  test.each(['nii', 'nii.gz', 'mha'] as const)('is the same as %s', async (format) => {
+  test.each(['nii', 'nii.gz', 'mha', 'nrrd'] as const)('is the same as %s', async (format) => {
     const scan = at(`as-${format}.mha`);
     const volume = scanOf([9, 30, 11], 2);
     await writeMetaImage(scan, volume);
