@@ -33,22 +33,43 @@ interface ConvBlock {
 const inputChannels = (x: Value, { skip }: ConvBlock): number =>
   (x.shape[1] as number) + ((skip?.shape[1] ?? 0) as number);
 
+/** Kernels of x, and of the skip where there is one. */
+type Kernels = readonly [own: Value, skipped?: Value];
+
 /** A convolution of joined channels is the sum of one convolution each, so nothing has to be joined. */
 function convolution(
   g: GraphBuilder,
   x: Value,
-  weight: Value,
+  [own, skipped]: Kernels,
   bias: Value | null,
   { upsample, skip }: ConvBlock,
 ): Value {
-  const convolve = (w: Value) => {
-    const operands = bias ? [x, w, bias] : [x, w];
-    return upsample ? g.add('UpsampleConv', operands) : g.add('Conv', operands, SAME_3);
-  };
-  if (!skip) return convolve(weight);
+  const operands = bias ? [x, own, bias] : [x, own];
+  const convolved = upsample ? g.add('UpsampleConv', operands) : g.add('Conv', operands, SAME_3);
+  return skip ? g.add('Add', [convolved, g.add('Conv', [skip, skipped!], SAME_3)]) : convolved;
+}
+
+/** The kernels in a weight of joined channels. */
+function kernelsOf(g: GraphBuilder, x: Value, weight: Value, { skip }: ConvBlock): Kernels {
+  if (!skip) return [weight];
   const sizes = g.integers([x.shape[1] as number, skip.shape[1] as number]);
-  const [own, skipped] = g.addMany('Split', [weight, sizes], { axis: 1 }, 2);
-  return g.add('Add', [convolve(own!), g.add('Conv', [skip, skipped!], SAME_3)]);
+  return g.addMany('Split', [weight, sizes], { axis: 1 }, 2) as unknown as Kernels;
+}
+
+/** Stored kernels: input channels `from` to `to` of a weight [K,C,3,3,3]. */
+function storedKernels(
+  net: NetworkBuilder,
+  name: string,
+  weight: Float32Array,
+  [channels, inputs]: readonly [channels: number, inputs: number],
+  [from, to]: readonly [from: number, to: number],
+): Value {
+  const taps = 27;
+  const values = weight.filter((_, i) => {
+    const input = Math.floor(i / taps) % inputs;
+    return input >= from && input < to;
+  });
+  return net.stored(name, [channels, to - from, 3, 3, 3], values);
 }
 
 /**
@@ -74,7 +95,8 @@ export function convNormRelu(
     const bias = net.parameter(`${path}.conv${index}.bias`, [channels], constant(0));
     // Batch statistics take the bias out again: it only shifts the mean, and its gradient is exactly zero.
     const batch = net.purpose === 'training' || norm.evalStatistics === 'batch';
-    const convolved = convolution(net.g, x, weight, batch ? null : bias, block);
+    const kernels = kernelsOf(net.g, x, weight, block);
+    const convolved = convolution(net.g, x, kernels, batch ? null : bias, block);
     return normRelu(net, `${path}.norm${index}`, convolved, norm, batch ? bias : null);
   });
 }
@@ -97,14 +119,13 @@ function foldedConv(net: NetworkBuilder, path: string, index: number, x: Value, 
   const taps = inputs * 27;
   const weight = of(`conv${index}.weight`).map((w, i) => w * slope[Math.floor(i / taps)]!);
   const bias = of(`conv${index}.bias`).map((b, k) => slope[k]! * (b - mean[k]!) + offset[k]!);
-  const shape = [channels, inputs, 3, 3, 3];
-  return convolution(
-    net.g,
-    x,
-    net.stored(`${path}.conv${index}.weight`, shape, weight),
-    net.stored(`${path}.conv${index}.bias`, [channels], bias),
-    block,
-  );
+  const name = `${path}.conv${index}`;
+  const own = x.shape[1] as number;
+  const part = (as: string, from: number, to: number) =>
+    storedKernels(net, as, weight, [channels, inputs], [from, to]);
+  const first = part(`${name}.weight`, 0, own);
+  const kernels: Kernels = block.skip ? [first, part(`${name}.weight.skip`, own, inputs)] : [first];
+  return convolution(net.g, x, kernels, net.stored(`${name}.bias`, [channels], bias), block);
 }
 
 /** @param shift what the layer before left out of x: a bias that normalisation would remove */
