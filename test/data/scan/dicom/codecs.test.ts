@@ -25,22 +25,25 @@ const CODECS = [
   { syntax: '201', name: 'HTJ2K', module: '@cornerstonejs/codec-openjph', encoder: 'HTJ2KEncoder' },
 ] as const;
 
-/** Null where the package, which is optional, is not installed. */
-async function encoderOf({ module, encoder }: (typeof CODECS)[number]): Promise<Encoder | null> {
+/** The packages are optional. */
+function isInstalled({ module }: (typeof CODECS)[number]): boolean {
   try {
-    const started = await require(module)({ print: () => {}, printErr: () => {} });
-    return new started[encoder]();
+    return require.resolve(module) !== '';
   } catch {
-    return null;
+    return false;
   }
+}
+
+async function encoderOf({ module, encoder }: (typeof CODECS)[number]): Promise<Encoder> {
+  const started = await require(module)({ print: () => {}, printErr: () => {} });
+  return new started[encoder]();
 }
 
 async function encoded(
   codec: (typeof CODECS)[number],
   pixels: Int16Array | Uint16Array,
-): Promise<Uint8Array | null> {
+): Promise<Uint8Array> {
   const encoder = await encoderOf(codec);
-  if (!encoder) return null;
   const isSigned = pixels instanceof Int16Array;
   const info = {
     width: COLUMNS,
@@ -63,7 +66,11 @@ const signed = (z: number) =>
 const unsigned = (z: number) =>
   Uint16Array.from({ length: COLUMNS * ROWS }, (_, i) => ((i * 37) % 30_000) + z);
 
-describe.each(CODECS)('$name', (codec) => {
+describe.each(CODECS.filter((codec) => !isInstalled(codec)))('$name', ({ module }) => {
+  it.skip(`cannot be tested: ${module} is not installed`, () => {});
+});
+
+describe.each(CODECS.filter(isInstalled))('$name', (codec) => {
   const syntax = `1.2.840.10008.1.2.4.${codec.syntax}`;
 
   it.each([
@@ -73,7 +80,6 @@ describe.each(CODECS)('$name', (codec) => {
     const files: Record<string, Uint8Array> = {};
     for (const z of [0, 1, 2]) {
       const image = await encoded(codec, pixels(z));
-      if (!image) return;
       const more: Elements = {
         ...shape,
         '00280103': ['US', name === 'signed' ? 1 : 0],
@@ -88,7 +94,6 @@ describe.each(CODECS)('$name', (codec) => {
 
   it('images that are cut off are refused at once, and the next one is read', async () => {
     const image = await encoded(codec, signed(0));
-    if (!image) return;
     const start = process.cpuUsage();
     for (const length of [100, 200, image.length - 40]) {
       const compressed = fragments([image.subarray(0, length)]);
@@ -105,7 +110,6 @@ describe.each(CODECS)('$name', (codec) => {
 
   it('images of another size than their file says are refused', async () => {
     const image = await encoded(codec, signed(0));
-    if (!image) return;
     const path = file(
       `other${codec.syntax}`,
       dicomBytes(ctSlice(0), { syntax, compressed: fragments([image]) }),
