@@ -5,7 +5,6 @@
 import { main } from '../../dist/bin/main.js';
 
 for (const line of JSON.parse(process.argv[2])) {
-  process.argv = [process.argv[0], 'p2w', ...line];
   process.exitCode = undefined;
   const code = (await main(line)) ?? process.exitCode ?? 0;
   if (code === 0) continue;
