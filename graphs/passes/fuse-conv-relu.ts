@@ -8,14 +8,13 @@
 import { INTERNAL_DOMAIN } from '../onnx/operator.js';
 import { findOperator } from '../onnx/registry.js';
 import type { Graph, Node } from '../onnx/types.js';
-import { readsOf } from './needed.js';
+import { useCounts } from './needed.js';
 
 /** Each Relu of a Conv with a bias that nothing else reads, and that Conv. */
-function fusible({ nodes, outputs }: Graph): ReadonlyMap<Node, Node> {
+function fusible(graph: Graph): ReadonlyMap<Node, Node> {
+  const { nodes } = graph;
   const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  const uses = new Map<string, number>();
-  for (const name of [...nodes.flatMap(readsOf), ...outputs.map((v) => v.name)])
-    uses.set(name, (uses.get(name) ?? 0) + 1);
+  const uses = useCounts(graph);
   const pairs = nodes.flatMap((relu) => {
     const conv = findOperator(relu) === 'Relu' ? makers.get(relu.inputs[0]!) : undefined;
     const alone = conv && findOperator(conv) === 'Conv' && uses.get(conv.outputs[0]!) === 1;

@@ -8,7 +8,7 @@
 import { INTERNAL_DOMAIN } from '../onnx/operator.js';
 import { findOperator } from '../onnx/registry.js';
 import type { Attribute, Graph, Node } from '../onnx/types.js';
-import { readsOf } from './needed.js';
+import { useCounts } from './needed.js';
 
 const text = (attribute: Attribute | undefined) => (attribute?.kind === 'string' ? attribute.value : '');
 const numbers = (attribute: Attribute | undefined) =>
@@ -35,10 +35,8 @@ const keepsSize = ({ attributes: { kernel_shape, strides, pads, dilations, group
   (group?.kind !== 'int' || group.value === 1);
 
 export function fuseUpsampleConv(graph: Graph): Graph {
-  const { nodes, outputs } = graph;
-  const uses = new Map<string, number>();
-  for (const name of [...nodes.flatMap(readsOf), ...outputs.map((v) => v.name)])
-    uses.set(name, (uses.get(name) ?? 0) + 1);
+  const { nodes } = graph;
+  const uses = useCounts(graph);
   const larger = new Map(
     nodes
       .filter((node) => findOperator(node) === 'Resize' && doubles(node, graph))

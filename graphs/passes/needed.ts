@@ -34,3 +34,11 @@ export function needed(graph: Graph): Node[] {
   });
   return kept.reverse();
 }
+
+/** How often each value is read, by nodes, in bodies, and as an output of the graph. */
+export function useCounts({ nodes, outputs }: Graph): Map<string, number> {
+  const uses = new Map<string, number>();
+  for (const name of [...nodes.flatMap(readsOf), ...outputs.map((v) => v.name)])
+    uses.set(name, (uses.get(name) ?? 0) + 1);
+  return uses;
+}

@@ -7,7 +7,8 @@ import type { State } from '../runs/state.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { initialize } from '../weights/initialize.js';
 
-const float = (
+/** A tensor of float32; zeros without data. */
+export const floatTensor = (
   shape: readonly number[],
   data: Float32Array = new Float32Array(sizeOf(shape)),
 ): EngineTensor => ({
@@ -22,9 +23,11 @@ export function freshState(
   config: TrainingConfig,
   values: ReadonlyMap<string, Float32Array> = initialize(parameters, config.seed),
 ): State {
-  const state: State = new Map(parameters.map(({ name, shape }) => [name, float(shape, values.get(name))]));
+  const state: State = new Map(
+    parameters.map(({ name, shape }) => [name, floatTensor(shape, values.get(name))]),
+  );
   for (const { name, shape } of parameters.filter((p) => p.trainable)) {
-    for (const slot of optimizerSlots(config.optimizer)) state.set(slotName(slot, name), float(shape));
+    for (const slot of optimizerSlots(config.optimizer)) state.set(slotName(slot, name), floatTensor(shape));
   }
   return state;
 }

@@ -1,21 +1,12 @@
-import { sizeOf } from '../../graphs/onnx/types.js';
 import { gradientName, nextName } from '../../graphs/programs/built.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import type { State } from '../runs/state.js';
-import type { Engine, EngineTensor, Session, Tensors } from '../runtime/engine.js';
-import { freshState } from './fresh-state.js';
+import type { Engine, Session, Tensors } from '../runtime/engine.js';
+import { floatTensor, freshState } from './fresh-state.js';
 import type { Stepper, StepperOptions, StepResult } from './stepper.js';
 
-const float = (
-  shape: readonly number[],
-  data: Float32Array = new Float32Array(sizeOf(shape)),
-): EngineTensor => ({
-  type: 'float32',
-  shape,
-  data,
-});
-const scalar = (value: number) => float([], Float32Array.of(value));
+const scalar = (value: number) => floatTensor([], Float32Array.of(value));
 
 /**
  * Two buffers for everything that runs return anew: one is read while the other is written, so no step allocates
@@ -25,7 +16,7 @@ class DoubleBuffer {
   #spare: Tensors;
 
   constructor(readonly current: State) {
-    this.#spare = Object.fromEntries([...current].map(([name, t]) => [name, float(t.shape)]));
+    this.#spare = Object.fromEntries([...current].map(([name, t]) => [name, floatTensor(t.shape)]));
   }
 
   /** Runs a model on the current values, and makes the outputs that are new values of them current. */
@@ -67,7 +58,7 @@ export async function createHostStepper(
 
   /** Sums of gradients live in a buffer of their own: a checkpoint never sees them. */
   const summed = second ? trainable : [];
-  const sums = new DoubleBuffer(new Map(summed.map((p) => [gradientName(p.name), float(p.shape)])));
+  const sums = new DoubleBuffer(new Map(summed.map((p) => [gradientName(p.name), floatTensor(p.shape)])));
   const accumulate = async (batches: readonly Tensors[]): Promise<{ sums: State; loss: number }> => {
     for (const { data } of sums.current.values()) (data as Float32Array).fill(0);
     let total = 0;
@@ -76,7 +67,7 @@ export async function createHostStepper(
       const statistics = first.parameters.filter(
         (p) => !p.trainable && first.session.outputs.includes(nextName(p.name)),
       );
-      const fresh = Object.fromEntries(statistics.map((p) => [nextName(p.name), float(p.shape)]));
+      const fresh = Object.fromEntries(statistics.map((p) => [nextName(p.name), floatTensor(p.shape)]));
       const wanted = Object.fromEntries(
         first.session.inputs.filter((name) => name in feeds).map((name) => [name, feeds[name]!]),
       );
