@@ -2,12 +2,29 @@ import { fastForms } from '../../graphs/forms/index.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
-import type { Model } from '../../graphs/onnx/types.js';
+import type { Graph, Model } from '../../graphs/onnx/types.js';
 import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import { fuseUpsampleConv } from '../../graphs/passes/fuse-upsample-conv.js';
+import { padChannels } from '../../graphs/passes/pad-channels.js';
+import { splitConstants } from '../../graphs/passes/split-constants.js';
 import type { Engine, Session } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
+
+/**
+ * Loads a graph of which much depends on stored tensors alone, such as weights in the order that a form wants. That is computed
+ * once, here, and handed to every run: tensors inside a model would be copied, and copied again while it is loaded, which takes
+ * several times their size.
+ */
+async function loadSplit(graph: Graph, engine: Engine, threads: number): Promise<Session> {
+  const { constants, stored, rest } = splitConstants(graph);
+  const options = { threads, rewrite: 'nothing' } as const;
+  const arrange = await engine.load(encodeModel(toModel(constants)), options);
+  const arranged = await arrange.run(Object.fromEntries(stored));
+  await arrange.release();
+  const session = await engine.load(encodeModel(toModel(rest)), options);
+  return { ...session, run: (feeds, into) => session.run({ ...arranged, ...feeds }, into) };
+}
 
 /**
  * A stored model for inputs of known sizes on one engine: in the fastest forms where it is one of ours, in float32, and the engine
@@ -27,6 +44,7 @@ export async function loadForSizes(
   if (!blocked) return engine.load(bytes, { threads });
   // In chunks of one pair of slices, which need no copies of their neighbours.
   const lowering = { choose: fastForms, blocked: { ...blocked, chunk: 1 } };
-  const lowered = lower(fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes))), lowering);
-  return engine.load(encodeModel(toModel(lowered)), { threads, rewrite: 'constants' });
+  const fused = fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes)));
+  const lowered = lower(padChannels(fused, blocked.block), lowering);
+  return loadSplit(lowered, engine, threads);
 }

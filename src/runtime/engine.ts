@@ -12,10 +12,10 @@ export interface SessionOptions {
   /** Threads that one run may use; 0 leaves it to the engine. */
   readonly threads: number;
   /**
-   * What the engine may do to the graph to make it faster: `all`, the default; compute what depends on `constants`
-   * only, once; or `nothing`, with which large graphs load sooner.
+   * What the engine may do to the graph to make it faster: `all`, the default, or `nothing`, with which large graphs load
+   * sooner.
    */
-  readonly rewrite?: 'all' | 'constants' | 'nothing';
+  readonly rewrite?: 'all' | 'nothing';
 }
 
 /** A loaded model. */

@@ -33,7 +33,7 @@ export const mapTensors = <A, B>(
 ): Record<string, B> =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, change(tensor)]));
 
-const LEVELS = { all: 'all', constants: 'basic', nothing: 'disabled' } as const;
+const LEVELS = { all: 'all', nothing: 'disabled' } as const;
 
 /** Options that every package understands. */
 export const commonOptions = ({ rewrite = 'all' }: SessionOptions) =>
