@@ -1,4 +1,5 @@
 import { embed as run } from '../../src/commands/embed.js';
+import { MAP_FORMATS } from '../../src/commands/embed-maps.js';
 import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
 
 export default command({
@@ -24,6 +25,7 @@ export default command({
       number: true,
       describe: 'share of a window that the next one covers again; default 0, with --per map 0.5',
     },
+    format: { choices: MAP_FORMATS, describe: 'with --per map: format of the maps; default npy' },
   },
   examples: [
     ['$0 embed --model encoder/encoder.onnx --input scans --out features.npy', 'one vector a scan'],
@@ -34,6 +36,7 @@ export default command({
     const summary = await run({
       ...wholeScans(args, reporter),
       out: args.out,
+      ...(args.format ? { format: args.format } : {}),
       ...(args.per ? { per: args.per } : {}),
       ...(args.overlap === undefined ? {} : { overlap: args.overlap }),
     });

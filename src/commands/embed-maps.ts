@@ -1,8 +1,9 @@
 /** Feature maps of whole scans. */
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { writeNifti } from '../data/scan/nifti.js';
 import { writeNpy } from '../data/scan/npy.js';
-import type { Grid, XYZ } from '../data/scan/volume.js';
+import type { Grid } from '../data/scan/volume.js';
 import { UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import type { ImageModel } from '../inference/image-model.js';
@@ -11,9 +12,14 @@ import { checkedWindows, predictScan, type Windows } from '../inference/predict-
 import { journalPath, withResultFolder } from './result-folder.js';
 import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
+/** Formats of feature maps, by the ending of their files. */
+export const MAP_FORMATS = ['npy', 'nii.gz', 'nii'] as const;
+export type MapFormat = (typeof MAP_FORMATS)[number];
+
 interface MapsOptions extends WholeScanOptions {
   /** Folder. */
   readonly out: string;
+  readonly format?: MapFormat;
 }
 
 interface MapsSummary {
@@ -63,27 +69,29 @@ async function featureMap(
   return { channels, values, grid: placeOfGrid(scan.volume, grid) };
 }
 
-/** A `.npy` of each scan, [C, D, H, W], and beside it a `.json` that says where its voxels lie. */
+/** A `.npy`, [C, D, H, W], and beside it a `.json` that says where its voxels lie; or a NIfTI, [W, H, D, C], which says so itself. */
 async function writeMap(
   out: string,
   name: string,
+  format: MapFormat,
   { channels, values, grid }: FeatureMap,
 ): Promise<string[]> {
-  const files = [`${name}.json`, `${name}.npy`] as const;
-  const [place, array] = files.map((file) => join(out, file)) as [string, string];
-  const [x, y, z]: XYZ = grid.size;
-  makeFolder(dirname(array), out);
-  writeFileAtomic(
-    place,
-    `${JSON.stringify({ axes: 'LPS, [channels, z, y, x]', channels, ...grid }, null, 2)}\n`,
-  );
-  writeNpy(array, values, [channels, z, y, x]);
-  return [...files];
+  const file = `${name}.${format}`;
+  const path = join(out, file);
+  makeFolder(dirname(path), out);
+  if (format !== 'npy') {
+    await writeNifti(path, { ...grid, voxels: values }, channels);
+    return [file];
+  }
+  const place = { axes: 'LPS, [channels, z, y, x]', channels, ...grid };
+  writeFileAtomic(join(out, `${name}.json`), `${JSON.stringify(place, null, 2)}\n`);
+  writeNpy(path, values, [channels, ...grid.size.toReversed()]);
+  return [`${name}.json`, file];
 }
 
 /** What `embed` does with `per: 'map'`. */
 export async function embedMaps(options: MapsOptions): Promise<MapsSummary> {
-  const { out, input } = options;
+  const { out, input, format = 'npy' } = options;
   const model = await openScanModel(options, 'encoder');
   try {
     checkMapped(model);
@@ -93,10 +101,10 @@ export async function embedMaps(options: MapsOptions): Promise<MapsSummary> {
       const { scans, failures } = await forEachScan<FeatureMap, readonly string[]>(model, options, {
         label: 'embed',
         journal: journalPath(out),
-        settings: { window, overlap },
+        settings: { window, overlap, format },
         isThere: (files) => files.every((file) => existsSync(join(out, file))),
         compute: (scan, onWindows) => featureMap(model, scan, windows, onWindows),
-        write: (name, map) => writeMap(out, name, map),
+        write: (name, map) => writeMap(out, name, format, map),
       });
       return {
         files: scans.flatMap(({ entry }) => entry.map((file) => join(out, file))),

@@ -10,7 +10,7 @@ import type { ImageModel } from '../inference/image-model.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { type WindowVector, windowVectors } from '../inference/window-vectors.js';
 import { silent } from '../progress.js';
-import { embedMaps } from './embed-maps.js';
+import { embedMaps, type MapFormat } from './embed-maps.js';
 import { type FeatureRow, writeFeatures } from './feature-files.js';
 import { checkResultFile, unfinishedPath } from './result-file.js';
 import { type Failure, forEachScan, messageOf, openScanModel, type WholeScanOptions } from './whole-scans.js';
@@ -25,6 +25,8 @@ export interface EmbedOptions extends WholeScanOptions {
    * second. `map` writes the feature map of each scan.
    */
   readonly per?: 'scan' | 'window' | 'map';
+  /** Of maps; `npy` by default. */
+  readonly format?: MapFormat;
 }
 
 export interface EmbedSummary {
@@ -151,6 +153,13 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
       expected: 'scans, or folders of scans',
     });
   }
+  if (options.format)
+    throw new UserError('usage', {
+      what: 'only feature maps have a choice of formats',
+      where: '--format',
+      got: `${options.format}, without --per map`,
+      fix: 'add --per map, or leave --format out: the ending of --out decides',
+    });
   if (options.shard && stores.length > 0)
     throw new UserError('usage', {
       what: 'scans are divided into shards, not the tiles of a store',

@@ -4,6 +4,7 @@ import { describe, expect, test } from 'vitest';
 import { type EmbedOptions, embed } from '../../src/commands/embed.js';
 import { cropImage } from '../../src/data/scan/crop.js';
 import { orientLPS, voxelToWorld } from '../../src/data/scan/geometry.js';
+import { readVolume } from '../../src/data/scan/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { parseNpy } from '../../src/data/scan/npy.js';
 import type { Grid, Volume, XYZ } from '../../src/data/scan/volume.js';
@@ -133,7 +134,33 @@ describe('embed', () => {
     expect(relativeError(got, feature_map!.data as Float32Array)).toBeLessThan(1e-5);
   });
 
+  test('writes feature maps as NIfTI, one volume a feature', async () => {
+    const input = [join(scans, 'large.nii.gz')];
+    await run({ input, out: at('arrays'), per: 'map' });
+    await run({ input, out: at('images'), per: 'map', format: 'nii' });
+    expect(readdirSync(at('images'))).toEqual(['finished.jsonl', 'large.nii']);
+    const image = readFileSync(at('images/large.nii'));
+    expect([0, 1, 2, 3, 4].map((i) => image.readInt16LE(40 + 2 * i))).toEqual([4, 10, 6, 4, 32]);
+    const { data } = parseNpy('large', readFileSync(at('arrays/large.npy')));
+    expect(
+      image
+        .subarray(352)
+        .equals(
+          Buffer.from((data as Float32Array).buffer, (data as Float32Array).byteOffset, data.byteLength),
+        ),
+    ).toBe(true);
+    // The first volume, read as a scan, lies where the map does.
+    image.writeInt16LE(3, 40);
+    image.writeInt16LE(1, 48);
+    writeFileSync(at('first.nii'), image.subarray(0, 352 + 4 * 10 * 6 * 4));
+    const first = await readVolume(at('first.nii'));
+    const place: Grid = JSON.parse(readFileSync(at('arrays/large.json'), 'utf8'));
+    expect(first.size).toEqual(place.size);
+    for (const [i, mm] of place.origin.entries()) expect(first.origin[i]).toBeCloseTo(mm, 3);
+  });
+
   test('refuses what has no meaning', async () => {
+    await expect(run({ out: at('x.npy'), format: 'nii' })).rejects.toThrow(/only feature maps/);
     await expect(run({ input: [at('tiles')], out: at('m'), per: 'map' })).rejects.toThrow(/made of scans/);
     writeTarget(at('segmenter.onnx'), 'segmentation', ['a']);
     await expect(run({ model: at('segmenter.onnx'), out: at('x.npy') })).rejects.toThrow(/p2w segment/);

@@ -40,17 +40,18 @@ function imageOfPair(header: string): string {
 
 /**
  * Writes NIfTI-1: `.nii`, or `.nii.gz` compressed. sform and qform are the same and say "scanner anatomical".
- * @throws UserError of kind `usage` for another extension or a side over 32,767, `disk` when it cannot be written
+ * @param channels values of each voxel, one volume after the other: the file is then [x, y, z, channels]
+ * @throws UserError of kind `usage` for another extension or a length over 32,767, `disk` when it cannot be written
  * @example
  * await writeNifti('scan.nii.gz', await readVolume('scan.mha'));
  */
-export async function writeNifti(path: string, image: Volume | LabelMap): Promise<void> {
+export async function writeNifti(path: string, image: Volume | LabelMap, channels = 1): Promise<void> {
   if (!/\.nii(\.gz)?$/.test(path)) {
     throw new UserError('usage', { what: 'a NIfTI file must be named .nii or .nii.gz', where: path });
   }
   const { buffer, byteOffset, byteLength } = image.voxels;
   const parts = [
-    headerBytes(path, image, elementTypeOf(image.voxels)),
+    headerBytes(path, image, channels, elementTypeOf(image.voxels)),
     Buffer.from(buffer, byteOffset, byteLength),
   ];
   const file = new AtomicFile(path);
@@ -65,8 +66,8 @@ export async function writeNifti(path: string, image: Volume | LabelMap): Promis
   }
 }
 
-function headerBytes(path: string, grid: Grid, elementType: ElementType): Buffer {
-  if (Math.max(...grid.size) > 0x7fff) {
+function headerBytes(path: string, grid: Grid, channels: number, elementType: ElementType): Buffer {
+  if (Math.max(...grid.size, channels) > 0x7fff) {
     throw new UserError('usage', {
       what: 'the scan is too large for NIfTI-1',
       where: path,
@@ -79,7 +80,7 @@ function headerBytes(path: string, grid: Grid, elementType: ElementType): Buffer
   const affine = affineOfGrid(grid);
   const header = Object.assign(new NIFTI1(), {
     littleEndian: true,
-    dims: [3, ...grid.size, 1, 1, 1, 1],
+    dims: [channels === 1 ? 3 : 4, ...grid.size, channels, 1, 1, 1],
     datatypeCode: [...DATA_TYPES].find(([, type]) => type === elementType)![0],
     numBitsPerVoxel: 8 * elementBytes(elementType),
     pixDims: [qfac, ...grid.spacing, 1, 1, 1, 1],
