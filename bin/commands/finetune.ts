@@ -37,6 +37,7 @@ export default command({
       describe:
         'fraction of the training samples to use; a patient’s samples are used together or not at all',
     },
+    patients: { number: true, describe: 'number of training patients to use, instead of a fraction' },
     trials: { number: true, default: 1, describe: 'number of training runs, each with the next seed' },
     config: configOptions.config,
     set: configOptions.set,
@@ -45,7 +46,10 @@ export default command({
     device: deviceOption,
     engine: engineOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
-    seed: { number: true, describe: 'seed of the first trial, for weights, order and --fraction; default 1' },
+    seed: {
+      number: true,
+      describe: 'seed of the first trial, for weights, order and the choice of patients; default 1',
+    },
     resume: { boolean: true, default: false, describe: 'resume the trials in --out' },
   },
   examples: [
@@ -74,6 +78,7 @@ export default command({
         ...(args['linear-probe'] ? { hidden: null } : {}),
         balance: args.balance,
         fraction: args.fraction,
+        patients: args.patients,
         steps: args.steps,
         batch: args.batch,
         device: args.device,

@@ -159,7 +159,7 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
   return withRunLock(run, 'finetune', async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
     if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
-    const samples = trainingSamples(manifest, asked.fraction, asked.seed);
+    const samples = trainingSamples(manifest, asked);
     checkSplit(samples, 'train', store);
     const weights = classWeightsFor(asked, manifest, samples);
     const workload = external
@@ -289,11 +289,11 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     if (!trial) break;
     finished.push(trial);
   }
-  const { fraction, init, seed } = first!.config;
+  const { config } = first!;
   const summary: FinetuneSummary = {
     out,
-    init: init.from,
-    trainingSamples: trainingSamples(data.store.manifest, fraction, seed).length,
+    init: config.init.from,
+    trainingSamples: trainingSamples(data.store.manifest, config).length,
     testSamples: data.splits.test.length,
     trials: finished,
     interrupted: finished.length < trials,

@@ -30,6 +30,8 @@ export const finetuneSchema = z.strictObject({
   }),
   /** Share of the training samples that is used, all of a patient’s samples or none. */
   fraction: z.number().positive().max(1),
+  /** Instead of a share: the number of training patients whose samples are used. */
+  patients: z.int().positive().nullable().default(null),
   init: z.strictObject({
     /** `random`, a run's folder, or a file of weights. */
     from: z.string().min(1),
@@ -64,6 +66,7 @@ const COMMON = {
   balance: 'none',
   augmentation: { flips: false, rotationDegrees: 0, intensity: 0 },
   fraction: 1,
+  patients: null,
   init: { from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
   network: NETWORK,
   steps: 2_000,
@@ -87,7 +90,7 @@ export function checkFinetuneConfig(
 ): FinetuneConfig {
   const fix = 'see the config.json of any fine-tuning run for the keys';
   const config = parseConfig(finetuneSchema, value, where, fix);
-  const { kind, loss, balance } = config;
+  const { kind, loss, balance, fraction, patients } = config;
   const wrong = (what: string, at: string, got: string, expected: string) =>
     new UserError('config', { what, where: at, got, expected });
   if ((kind === 'classification') !== (loss === 'crossEntropy'))
@@ -99,6 +102,13 @@ export function checkFinetuneConfig(
     );
   if (kind === 'segmentation' && balance === 'sampling')
     throw wrong('balanced sampling needs samples with one class each', 'balance', balance, 'none or weights');
+  if (patients !== null && fraction !== 1)
+    throw wrong(
+      'training samples are chosen by a fraction or by a number of patients, not by both',
+      'patients',
+      `${patients}, with fraction ${fraction}`,
+      'one of them',
+    );
   return config;
 }
 

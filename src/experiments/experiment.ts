@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { pearson } from '../analysis/statistics.js';
+import { mean, pearson } from '../analysis/statistics.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
-import { readSampleManifest } from '../data/samples/manifest.js';
+import { patientsOf, trainingSamples } from '../data/samples/batches.js';
+import { readSampleManifest, type SampleManifest } from '../data/samples/manifest.js';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
@@ -16,6 +17,7 @@ import {
   type Job,
   type Plan,
   planTrials,
+  pretrainedAs,
   pretrainJob,
   runFolder,
   SOURCES,
@@ -30,7 +32,7 @@ import {
   type Source,
   type Target,
 } from './schema.js';
-import { compareAll, type Group, groupOf } from './statistics.js';
+import { compareAll, type Group, groupOf, nameOf } from './statistics.js';
 
 export interface ExperimentOptions extends Reporting {
   readonly name: ExperimentName;
@@ -78,7 +80,7 @@ function planExperiment(
   const steps = name === 'fig3' ? checkpointSteps(config) : null;
   const extra = steps ? fig3Settings(steps) : [];
   const pretraining: Job[] = sources
-    .filter(({ pretrain }) => pretrain !== null)
+    .filter((source) => source.pretrain !== null && pretrainedAs(source, sources) === source)
     .map((source) => pretrainJob(config, source, out, extra));
   const { jobs, trials } = planTrials(config, sources, out, kindOf, steps ?? [null]);
   return { jobs: [...pretraining, ...jobs], trials };
@@ -97,6 +99,12 @@ function scoreOf(result: JobResult, metric: string, { job }: Trial): number {
   });
 }
 
+/** How many patients a trial was trained with. */
+function patientsFor(manifest: SampleManifest, { amount, seed }: Trial): number {
+  const choice = { fraction: 1, patients: null, seed, ...amount };
+  return patientsOf(trainingSamples(manifest, choice)).length;
+}
+
 /** The values of all trials that differ in their seeds only. */
 function grouped(
   config: ExperimentConfig,
@@ -104,16 +112,18 @@ function grouped(
   results: ReadonlyMap<string, JobResult>,
 ): (Group & { readonly step: number | null })[] {
   const metrics = new Map(config.targets.map((target) => [target.name, metricOf(target)]));
+  const manifests = new Map(config.targets.map(({ name, data }) => [name, readSampleManifest(data)]));
   const cells = new Map<string, Trial[]>();
   for (const trial of trials) {
-    const key = [trial.target, trial.fraction, trial.source, trial.step].join('\n');
+    const key = [nameOf(trial), trial.source, trial.step].join('\n');
     cells.set(key, [...(cells.get(key) ?? []), trial]);
   }
   return [...cells.values()].map((cell) => {
-    const { target, fraction, source, step } = cell[0]!;
+    const { target, amount, source, step } = cell[0]!;
     const metric = metrics.get(target)!;
     const values = cell.map((trial) => scoreOf(results.get(trial.job)!, metric, trial));
-    return { ...groupOf({ target, fraction, source, metric, values }), step };
+    const trainingPatients = mean(cell.map((trial) => patientsFor(manifests.get(target)!, trial)));
+    return { ...groupOf({ target, amount, trainingPatients, source, metric, values }), step };
   });
 }
 
@@ -141,10 +151,13 @@ function alongTraining(groups: ReturnType<typeof grouped>, run: string): Checkpo
 
 /** One line a trial. */
 function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>): string {
-  const rows = groups.flatMap(({ target, fraction, source, step, metric, values }) =>
-    values.map((value, i) => [target, fraction, source, step ?? '', config.seed + i, metric, value]),
-  );
-  return toCsv(['target', 'fraction', 'source', 'step', 'seed', 'metric', 'value'], rows);
+  const rows = groups.flatMap(({ target, amount, source, step, metric, values }) => {
+    const { fraction = '', patients = '' } = amount as { fraction?: number; patients?: number };
+    return values.map((value, i) => [
+      ...[target, fraction, patients, source, step ?? '', config.seed + i, metric, value],
+    ]);
+  });
+  return toCsv(['target', 'fraction', 'patients', 'source', 'step', 'seed', 'metric', 'value'], rows);
 }
 
 /**
@@ -224,13 +237,13 @@ export function formatExperiment(result: ExperimentResult | Fig2Result): string 
   if (result.name === 'fig2') return formatFig2(result);
   const { groups, comparisons, correlations, files } = result;
   const means = groups.map(
-    ({ target, fraction, source, metric, mean, deviation, values }) =>
-      `${target}${fraction === 1 ? '' : `, ${100 * fraction} %`}: ${source} ${metric} ${percent(mean)}` +
+    ({ source, metric, mean, deviation, values, ...of }) =>
+      `${nameOf(of)}: ${source} ${metric} ${percent(mean)}` +
       `${deviation === null ? '' : ` ± ${percent(deviation)}`} (${values.length})`,
   );
   const tests = comparisons.map(
-    ({ target, fraction, source, against, difference, paired }) =>
-      `${target}${fraction === 1 ? '' : `, ${100 * fraction} %`}: ${source} − ${against} ${percent(difference)}` +
+    ({ source, against, difference, paired, ...of }) =>
+      `${nameOf(of)}: ${source} − ${against} ${percent(difference)}` +
       `, p = ${paired === null ? 'not defined' : paired.toPrecision(2)}`,
   );
   const found = Object.entries(correlations).map(

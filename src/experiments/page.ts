@@ -1,4 +1,5 @@
 /** An experiment as one HTML page and one SVG file: our figures beside the paper's. */
+import type { Point } from '../report/axes.js';
 import { lineChart, scatter } from '../report/charts.js';
 import { type Content, Html, html } from '../report/html.js';
 import { probability } from '../report/numbers.js';
@@ -7,7 +8,7 @@ import { WORDING } from '../report/wording.js';
 import { PAPER_CORRELATIONS, PAPER_TABLE_1, PAPER_TABLE_2, type PaperScore } from './paper.js';
 import type { ExperimentResult, TrialsName } from './result.js';
 import type { ExperimentConfig } from './schema.js';
-import type { Comparison, Group } from './statistics.js';
+import { type Comparison, type Group, nameOf } from './statistics.js';
 
 const TITLES: Readonly<Record<TrialsName, string>> = {
   table1: 'The benefit of pre-training',
@@ -38,11 +39,8 @@ function paperScore(
   return task ? table[group.source]?.[task] : undefined;
 }
 
-const nameOf = ({ target, fraction }: Pick<Group, 'target' | 'fraction'>) =>
-  fraction === 1 ? target : `${target}, ${100 * fraction} % of the training data`;
-
 /** Groups in the order of their targets. */
-function byTarget<T extends Pick<Group, 'target' | 'fraction'>>(items: readonly T[]): Map<string, T[]> {
+function byTarget<T extends Pick<Group, 'target' | 'amount'>>(items: readonly T[]): Map<string, T[]> {
   const found = new Map<string, T[]>();
   for (const item of items) found.set(nameOf(item), [...(found.get(nameOf(item)) ?? []), item]);
   return found;
@@ -75,6 +73,40 @@ function scoresSection(result: ExperimentResult, config: ExperimentConfig): Html
 ${new Html(trialsDrawing(groups, name))}
 ${table(heads, rows)}
 ${comparisonTable(tests)}</section>`;
+  });
+}
+
+/** Looks of curves in the order of the sources; more than these share the last. */
+const LOOKS = ['reference', 'first', 'second', 'third', 'fourth'] as const;
+const lookOf = (i: number) => LOOKS[Math.min(i, LOOKS.length - 1)]!;
+
+/** Scores against the number of training patients, for each target with several of them. */
+export function labelCurves({ groups }: Pick<ExperimentResult, 'groups'>): Html[] {
+  return [...new Set(groups.map(({ target }) => target))].flatMap((target) => {
+    const own = groups.filter((group) => group.target === target);
+    if (new Set(own.map(({ trainingPatients }) => trainingPatients)).size < 2) return [];
+    const series = [...new Set(own.map(({ source }) => source))].map((source, i) => {
+      const of = own
+        .filter((group) => group.source === source)
+        .sort((a, b) => a.trainingPatients - b.trainingPatients);
+      return {
+        name: source,
+        look: lookOf(i),
+        points: of.map((group): Point => [group.trainingPatients, 100 * group.mean]),
+        intervals: of.flatMap(({ trainingPatients: x, interval }) =>
+          interval ? [{ x, low: 100 * interval[0], high: 100 * interval[1] }] : [],
+        ),
+      };
+    });
+    return [
+      html`<section><h2>${target}: how many labels?</h2><p>Mean over the trials against the number of training patients, with 95 % bootstrap intervals of the mean.</p>
+<figure><div class="drawing">${lineChart({
+        title: `Scores of ${target} against the number of training patients`,
+        x: { label: 'Training patients', scale: 'log' },
+        y: { label: `${own[0]!.metric}, %`, scale: 'linear' },
+        series,
+      })}</div></figure></section>`,
+    ];
   });
 }
 
@@ -153,7 +185,10 @@ export function renderExperiment(result: ExperimentResult, config: ExperimentCon
     lead: `${LEADS[name]} Preset ${config.preset}${
       config.pretrain.length > 0 ? `, ${config.pretrain.join(', ')}` : ''
     }. The paper’s figures are for its own data and a larger network, so only the order can be compared.`,
-    main: name === 'fig3' ? checkpointSections(result, config) : scoresSection(result, config),
+    main:
+      name === 'fig3'
+        ? checkpointSections(result, config)
+        : [...labelCurves(result), ...scoresSection(result, config)],
     source: WORDING.parts2whole.source,
   });
 }

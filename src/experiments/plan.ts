@@ -3,7 +3,14 @@ import { join } from 'node:path';
 import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
-import type { ExperimentConfig, ExperimentName, Source, Target } from './schema.js';
+import {
+  type Amount,
+  amountsOf,
+  type ExperimentConfig,
+  type ExperimentName,
+  type Source,
+  type Target,
+} from './schema.js';
 
 /** One command of `p2w`. */
 export interface Job {
@@ -19,9 +26,9 @@ export interface Trial {
   readonly job: string;
   readonly target: string;
   readonly source: string;
-  readonly fraction: number;
+  readonly amount: Amount;
   readonly seed: number;
-  /** Of the pre-training; null for its best checkpoint. */
+  /** Of the pre-training; null for the source's checkpoint. */
   readonly step: number | null;
 }
 
@@ -35,14 +42,15 @@ const BOTH = { classification: 'encoder', segmentation: 'encoder,decoder' };
 
 /** Table 1: what pre-training is worth. Models Genesis hands on its decoder too. */
 const METHODS: readonly Source[] = [
-  { name: 'random', pretrain: null, load: ENCODER },
-  { name: 'genesis', pretrain: ['proxy=genesis', 'network.skip=true'], load: BOTH },
-  { name: 'parts2whole', pretrain: [], load: ENCODER },
+  { name: 'random', pretrain: null, checkpoint: 'best', load: ENCODER },
+  { name: 'genesis', pretrain: ['proxy=genesis', 'network.skip=true'], checkpoint: 'best', load: BOTH },
+  { name: 'parts2whole', pretrain: [], checkpoint: 'best', load: ENCODER },
 ];
 
 const scale = (name: string, low: number, high: number, more: readonly string[] = []): Source => ({
   name,
   pretrain: [`part.scale=[${low},${high}]`, ...more],
+  checkpoint: 'best',
   load: more.length > 0 ? BOTH : ENCODER,
 });
 
@@ -58,8 +66,13 @@ const SETTINGS: readonly Source[] = [
 
 /** What the paper leaves to the future, in its best setting: rows of their own below Table 2. */
 const BEYOND: readonly Source[] = [
-  { name: 'with changed intensities', pretrain: ['intensity=0.2'], load: ENCODER },
-  { name: 'with a contrastive term', pretrain: ['contrastive.weight=0.01'], load: ENCODER },
+  { name: 'with changed intensities', pretrain: ['intensity=0.2'], checkpoint: 'best', load: ENCODER },
+  {
+    name: 'with a contrastive term',
+    pretrain: ['contrastive.weight=0.01'],
+    checkpoint: 'best',
+    load: ENCODER,
+  },
 ];
 
 const PARTS2WHOLE = METHODS.filter(({ name }) => name === 'parts2whole');
@@ -82,6 +95,12 @@ export const pretrainJobId = ({ name }: Pick<Source, 'name'>): string => `pretra
 export const runFolder = (out: string, source: Pick<Source, 'name'>): string =>
   join(out, 'runs', pretrainJobId(source));
 
+/** The first of the sources that are pre-trained alike: its run is theirs. */
+export function pretrainedAs(source: Source, sources: readonly Source[]): Source {
+  const key = ({ pretrain, tiles }: Source) => JSON.stringify([pretrain, tiles]);
+  return sources.find((other) => key(other) === key(source)) ?? source;
+}
+
 /** All settings of a source's pre-training. */
 const pretrainSettings = (config: ExperimentConfig, { pretrain }: Source, extra: readonly string[]) => [
   ...config.pretrain,
@@ -95,7 +114,8 @@ export function pretrainJob(
   out: string,
   extra: readonly string[] = [],
 ): Job {
-  const { tiles, preset, threads, seed } = config;
+  const { preset, threads, seed } = config;
+  const tiles = source.tiles ?? config.tiles;
   return {
     id: pretrainJobId(source),
     args: [
@@ -125,31 +145,39 @@ interface TrialOptions extends Omit<Trial, 'job' | 'target' | 'source'> {
   readonly target: Target;
   readonly kind: TaskKind;
   readonly source: Source;
+  /** The source whose pre-training it is. */
+  readonly run: Source;
 }
 
+/** The option of `finetune` that says how much of the data is used, and its value. */
+const amountOption = (amount: Amount): readonly [option: string, value: string] =>
+  'patients' in amount ? ['patients', String(amount.patients)] : ['fraction', String(amount.fraction)];
+
 function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): Job {
-  const { target, source, fraction, seed, step, kind } = trial;
-  const place = [slug(target.name), slug(source.name), `fraction-${fraction}`];
+  const { target, source, run, amount, seed, step, kind } = trial;
+  const [option, value] = amountOption(amount);
+  const place = [slug(target.name), slug(source.name), `${option}-${value}`];
   const id = [...place, ...(step === null ? [] : [`step-${step}`]), `seed-${seed}`].join('-');
+  const checkpoint = step ?? source.checkpoint;
   const from =
     source.pretrain === null
       ? ['--init', 'random', ...set(networkSettings(config))]
       : [
-          ...['--init', runFolder(out, source), '--load', source.load[kind]],
-          ...(step === null ? [] : ['--checkpoint', String(step)]),
+          ...['--init', runFolder(out, run), '--load', source.load[kind]],
+          ...(checkpoint === 'best' ? [] : ['--checkpoint', String(checkpoint)]),
         ];
   return {
     id,
     args: [
       ...['finetune', '--data', target.data, '--out', join(out, 'runs', id), '--resume', ...from],
-      ...['--seed', String(seed), '--fraction', String(fraction), '--threads', String(config.threads)],
+      ...['--seed', String(seed), `--${option}`, value, '--threads', String(config.threads)],
       ...set(target.settings),
     ],
-    after: source.pretrain === null ? [] : [pretrainJobId(source)],
+    after: source.pretrain === null ? [] : [pretrainJobId(run)],
   };
 }
 
-/** Every seed of every fraction of every target from every source. */
+/** Every seed of every amount of every target from every source. */
 export function planTrials(
   config: ExperimentConfig,
   sources: readonly Source[],
@@ -161,16 +189,17 @@ export function planTrials(
   const trials: Trial[] = [];
   for (let t = 0; t < config.trials; t++)
     for (const target of config.targets)
-      for (const fraction of target.fractions)
+      for (const amount of amountsOf(target))
         for (const source of sources)
           for (const step of steps) {
             const seed = config.seed + t;
             const job = trialJob(config, out, {
-              ...{ target, source, fraction, seed, step },
+              ...{ target, source, amount, seed, step },
               kind: kindOf(target),
+              run: pretrainedAs(source, sources),
             });
             jobs.push(job);
-            trials.push({ job: job.id, target: target.name, source: source.name, fraction, seed, step });
+            trials.push({ job: job.id, target: target.name, source: source.name, amount, seed, step });
           }
   return { jobs, trials };
 }

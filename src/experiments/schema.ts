@@ -15,8 +15,12 @@ const names = z.string().regex(/^[^/\\]+$/, 'a name without slashes');
 /** Where a network's first weights come from. */
 const sourceSchema = z.strictObject({
   name: names,
-  /** Settings of a pre-training on the tiles; null begins at random. */
+  /** Settings of a pre-training; null begins at random. Sources with the same tiles and settings share one. */
   pretrain: settings.nullable(),
+  /** Pre-trained on these tiles instead of the experiment's. */
+  tiles: z.string().optional(),
+  /** Which checkpoint of the pre-training: a step that it keeps, `best` or `last`. */
+  checkpoint: z.union([z.int().min(0), z.enum(['best', 'last'])]).default('best'),
   /** Parts that are loaded into classifiers and segmenters. */
   load: z.strictObject({
     classification: z.string().default('encoder'),
@@ -24,6 +28,9 @@ const sourceSchema = z.strictObject({
   }),
 });
 export type Source = z.infer<typeof sourceSchema>;
+
+/** How much of the training data is used: a share of the samples, or the samples of a number of patients. */
+export type Amount = { readonly fraction: number } | { readonly patients: number };
 
 const targetSchema = z.strictObject({
   name: names,
@@ -33,12 +40,23 @@ const targetSchema = z.strictObject({
   data: z.string(),
   /** Of scores.json; `auc` or `iou_fg@0.5` without it. */
   metric: z.string().optional(),
-  /** Shares of the training samples. */
-  fractions: z.array(z.number().positive().max(1)).min(1).default([1]),
+  /** Shares of the training samples; all of them where neither these nor patients are given. */
+  fractions: z.array(z.number().positive().max(1)).default([]),
+  /** Numbers of training patients. */
+  patients: z.array(z.int().positive()).default([]),
   /** Of the fine-tuning. */
   settings,
 });
 export type Target = z.infer<typeof targetSchema>;
+
+/** What a target is trained with, from few to many labels as far as it can be told. */
+export const amountsOf = ({ fractions, patients }: Target): readonly Amount[] => {
+  const asked = [
+    ...patients.map((count) => ({ patients: count })),
+    ...fractions.map((f) => ({ fraction: f })),
+  ];
+  return asked.length > 0 ? asked : [{ fraction: 1 }];
+};
 
 const experimentSchema = z.strictObject({
   /** A tile store of `p2w prepare`, to pre-train on. */

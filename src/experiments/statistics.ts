@@ -2,11 +2,32 @@
 import { bootstrapIntervals, type Interval } from '../analysis/bootstrap.js';
 import { holm, pairedTTest, welchTTest, wilcoxonSignedRank } from '../analysis/significance.js';
 import { mean, standardDeviation } from '../analysis/statistics.js';
+import type { Amount } from './schema.js';
+
+/** A target, and how much of its training data is used. */
+export function nameOf({ target, amount }: { readonly target: string; readonly amount: Amount }): string {
+  if ('patients' in amount) return `${target}, ${amount.patients} training patients`;
+  return amount.fraction === 1 ? target : `${target}, ${100 * amount.fraction} % of the training data`;
+}
+
+const RESAMPLES = 10_000;
+
+function intervalOfMean(values: readonly number[]): Interval | null {
+  const meanOf = (draws: Uint32Array) =>
+    values.reduce((sum, value, i) => sum + value * draws[i]!, 0) / draws.reduce((n, d) => n + d, 0);
+  const [interval] = bootstrapIntervals(values.length, (draws) => [meanOf(draws)], {
+    resamples: RESAMPLES,
+    seed: 1,
+  });
+  return interval ?? null;
+}
 
 /** The scores of one source on one target, seed by seed. */
 export interface Group {
   readonly target: string;
-  readonly fraction: number;
+  readonly amount: Amount;
+  /** Training patients, the mean over the seeds. */
+  readonly trainingPatients: number;
   readonly source: string;
   /** Measure that the values are of. */
   readonly metric: string;
@@ -15,17 +36,24 @@ export interface Group {
   readonly mean: number;
   /** ddof 1; null for one value. */
   readonly deviation: number | null;
+  /** 95 % bootstrap interval of the mean; null for one value. */
+  readonly interval: Interval | null;
 }
 
-export const groupOf = (of: Omit<Group, 'mean' | 'deviation'>): Group => {
+export const groupOf = (of: Omit<Group, 'mean' | 'deviation' | 'interval'>): Group => {
   const deviation = standardDeviation(of.values);
-  return { ...of, mean: mean(of.values), deviation: Number.isNaN(deviation) ? null : deviation };
+  return {
+    ...of,
+    mean: mean(of.values),
+    deviation: Number.isNaN(deviation) ? null : deviation,
+    interval: of.values.length > 1 ? intervalOfMean(of.values) : null,
+  };
 };
 
 /** Two sources on one target; pairs have the same seed, and so the same samples. */
 export interface Comparison {
   readonly target: string;
-  readonly fraction: number;
+  readonly amount: Amount;
   readonly source: string;
   readonly against: string;
   /** Mean of source − against. */
@@ -40,24 +68,15 @@ export interface Comparison {
   readonly wilcoxon: number | null;
 }
 
-const RESAMPLES = 10_000;
-
 function compare(a: Group, b: Group): Omit<Comparison, 'holm'> {
   const differences = a.values.map((value, i) => value - b.values[i]!);
-  const [interval] = bootstrapIntervals(
-    differences.length,
-    (draws) => [
-      differences.reduce((sum, value, i) => sum + value * draws[i]!, 0) / draws.reduce((n, d) => n + d, 0),
-    ],
-    { resamples: RESAMPLES, seed: 1 },
-  );
   return {
     target: a.target,
-    fraction: a.fraction,
+    amount: a.amount,
     source: a.source,
     against: b.source,
     difference: mean(differences),
-    interval: interval ?? null,
+    interval: intervalOfMean(differences),
     paired: pairedTTest(a.values, b.values)?.p ?? null,
     welch: welchTTest(a.values, b.values)?.p ?? null,
     wilcoxon: wilcoxonSignedRank(a.values, b.values)?.p ?? null,
@@ -68,7 +87,7 @@ function compare(a: Group, b: Group): Omit<Comparison, 'holm'> {
 export function compareAll(groups: readonly Group[]): Comparison[] {
   const cells = new Map<string, Group[]>();
   for (const group of groups) {
-    const key = `${group.target} ${group.fraction}`;
+    const key = nameOf(group);
     cells.set(key, [...(cells.get(key) ?? []), group]);
   }
   return [...cells.values()].flatMap((cell) => {

@@ -4,7 +4,7 @@ import { type Axis, frame, isDrawable, type Point, px, SIZE } from './axes.js';
 import { type Content, type Html, html } from './html.js';
 
 /** How a series is drawn; colour never is the only difference. Styles: see `style.ts`. */
-export type Look = 'first' | 'second' | 'faint' | 'reference';
+export type Look = 'first' | 'second' | 'third' | 'fourth' | 'faint' | 'reference';
 
 export interface Series {
   readonly name: string;
@@ -12,6 +12,8 @@ export interface Series {
   readonly points: readonly Point[];
   /** Holds each value up to the next point, as a learning rate does. */
   readonly steps?: boolean;
+  /** Of each point, what lies beside it: a vertical line from low to high. */
+  readonly intervals?: readonly { readonly x: number; readonly low: number; readonly high: number }[];
 }
 
 /** A constant to compare with, drawn as a dashed line. */
@@ -41,16 +43,26 @@ export function lineChart(options: {
   const references = (options.references ?? [])
     .map(({ name, y: value }) => ({ name, look: 'reference' as const, point: [firstX, value] as const }))
     .filter(({ point }) => isDrawable(point, x, y));
-  const axes = frame(x, y, [...all, ...references.map(({ point }) => point)]);
+  const ends = series.flatMap(({ intervals = [] }) =>
+    intervals.flatMap(({ x: at, low, high }): Point[] => [
+      [at, low],
+      [at, high],
+    ]),
+  );
+  const axes = frame(x, y, [...all, ...references.map(({ point }) => point), ...ends]);
   const marks = [
     references.map(({ look, point }) => {
       const across = `M${SIZE.left} ${px(axes.at(point)[1])}H${SIZE.width - SIZE.right}`;
       return html`<path class="mark ${look}" d="${across}"/>`;
     }),
-    series.map(({ points, look, steps }) => {
+    series.map(({ points, look, steps, intervals = [] }) => {
       const places = points.map(axes.at);
       const dots = places.length <= MOST_DOTS ? places.map((place) => dot(place, look)) : null;
-      return html`<path class="mark ${look}" d="${pathThrough(places, steps)}"/>${dots}`;
+      const bars = intervals.map(({ x: at, low, high }) => {
+        const [[across, from], [, to]] = [axes.at([at, low]), axes.at([at, high])];
+        return html`<path class="mark ${look} interval" d="M${px(across)} ${px(from)}V${px(to)}"/>`;
+      });
+      return html`${bars}<path class="mark ${look}" d="${pathThrough(places, steps)}"/>${dots}`;
     }),
   ];
   return html`${legend([...series, ...references])}${drawing(title, axes.drawing, marks)}`;

@@ -5,13 +5,13 @@
 export const STYLE = `
 :root {
   --paper: #ffffff; --panel: #f6f7f8; --ink: #1a1e23; --soft: #59636e; --rule: #dfe3e7;
-  --first: #0a66a8; --second: #c4560a; --reference: #4a545e;
+  --first: #0a66a8; --second: #c4560a; --third: #2e7d32; --fourth: #8e3a9d; --reference: #4a545e;
 }
 @media screen { :root { color-scheme: light dark; } }
 @media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #14171b; --panel: #1d2126; --ink: #e8eaed; --soft: #a3adb8; --rule: #353b42;
-    --first: #6db9f0; --second: #f2994a; --reference: #b4bec8;
+    --first: #6db9f0; --second: #f2994a; --third: #81c995; --fourth: #d79be3; --reference: #b4bec8;
   }
 }
 * { box-sizing: border-box; }
@@ -57,11 +57,16 @@ figcaption { font-size: .875rem; line-height: 1.5; color: var(--soft); margin-to
 .mark { fill: none; stroke-width: 1.8; stroke-linejoin: round; stroke-linecap: round; }
 .mark.first { stroke: var(--first); }
 .mark.second { stroke: var(--second); }
+.mark.third { stroke: var(--third); stroke-dasharray: 7 3; }
+.mark.fourth { stroke: var(--fourth); stroke-dasharray: 2 3; }
+.mark.interval { stroke-width: 1.2; stroke-opacity: .5; stroke-dasharray: none; }
 .mark.faint { stroke: var(--second); stroke-opacity: .32; stroke-width: 1; }
 .mark.reference { stroke: var(--reference); stroke-width: 1.4; stroke-dasharray: 6 4; stroke-linecap: butt; }
 .mark.trail { stroke: var(--reference); stroke-width: 1.4; stroke-dasharray: .1 4; }
 circle.mark.first { fill: var(--first); stroke: var(--paper); stroke-width: 1; }
 circle.mark.second { fill: var(--second); stroke: var(--paper); stroke-width: 1; }
+circle.mark.third { fill: var(--third); stroke: var(--paper); stroke-width: 1; }
+circle.mark.fourth { fill: var(--fourth); stroke: var(--paper); stroke-width: 1; }
 .filled { fill-opacity: .22; stroke-width: 1.4; }
 .filled.first { fill: var(--first); }
 .filled.second { fill: var(--second); stroke-dasharray: 4 2.5; }

@@ -58,14 +58,14 @@ describe('p2w experiment', () => {
     expect(done.code, done.stderr).toBe(0);
     const { groups, comparisons, files } = lastJson(done) as ExperimentResult;
     expect(groups).toMatchObject([
-      { target: 'balls', source: 'random', fraction: 0.5, metric: 'auc' },
-      { target: 'balls', source: 'parts2whole', fraction: 0.5, metric: 'auc' },
+      { target: 'balls', source: 'random', amount: { fraction: 0.5 }, metric: 'auc' },
+      { target: 'balls', source: 'parts2whole', amount: { fraction: 0.5 }, metric: 'auc' },
     ]);
     for (const { values } of groups) expect(values).toHaveLength(2);
     expect(comparisons).toMatchObject([{ source: 'parts2whole', against: 'random' }]);
     const csv = readFileSync(join(folder, files.csv), 'utf8').trimEnd().split('\n');
     expect(csv).toHaveLength(5);
-    expect(csv[1]).toMatch(/^balls,0\.5,random,,1,auc,[\d.]+$/);
+    expect(csv[1]).toMatch(/^balls,0\.5,,random,,1,auc,[\d.]+$/);
     const page = readFileSync(join(folder, files.page), 'utf8');
     expect(page).toContain('98.67 ± 0.23');
     expect(readFileSync(join(folder, files.chart), 'utf8')).toMatch(/^<svg [\s\S]*<\/svg>\n$/);
@@ -74,6 +74,37 @@ describe('p2w experiment', () => {
     const again = await run('table1', 'out');
     expect(again.stderr.match(/starting \S+/g)).toEqual(['starting balls-random-fraction-0.5-seed-2']);
     expect(lastJson(again).groups).toEqual(groups);
+  });
+
+  test('scores against numbers of patients; sources that are pre-trained alike share a run; seeds can be added', async () => {
+    const curves = {
+      ...STUDY,
+      targets: [{ ...STUDY.targets[0], fractions: [], patients: [4, 5] }],
+      sources: [
+        { name: 'untrained', pretrain: [], checkpoint: 0, load: {} },
+        { name: 'parts2whole', pretrain: [], load: {} },
+      ],
+    };
+    study({ ...curves, trials: 1 });
+    const first = await run('table1', 'curves');
+    expect(first.code, first.stderr).toBe(0);
+    const started = ({ stderr }: typeof first) => stderr.match(/starting \S+/g)!.sort();
+    expect(started(first)).toEqual([
+      'starting balls-parts2whole-patients-4-seed-1',
+      'starting balls-parts2whole-patients-5-seed-1',
+      'starting balls-untrained-patients-4-seed-1',
+      'starting balls-untrained-patients-5-seed-1',
+      'starting pretrain-untrained',
+    ]);
+    study({ ...curves, trials: 2 });
+    const second = await run('table1', 'curves');
+    expect(started(second).every((job) => job.endsWith('seed-2'))).toBe(true);
+    const { groups, files } = lastJson(second) as ExperimentResult;
+    expect(groups.map(({ amount, trainingPatients }) => [amount, trainingPatients])).toEqual(
+      [4, 4, 5, 5].map((patients) => [{ patients }, patients]),
+    );
+    expect(readFileSync(join(folder, files.page), 'utf8')).toContain('balls: how many labels?');
+    expect(readFileSync(join(folder, files.csv), 'utf8')).toMatch(/^balls,,4,untrained,,1,auc,/m);
   });
 
   test('fig3 fine-tunes checkpoints along the pre-training', async () => {
@@ -169,7 +200,7 @@ describe('p2w experiment', () => {
 
 test('comparisons are paired by seed, and corrected for their number', () => {
   const group = (source: string, values: number[]) =>
-    groupOf({ target: 't', fraction: 1, metric: 'auc', source, values });
+    groupOf({ target: 't', amount: { fraction: 1 }, trainingPatients: 9, metric: 'auc', source, values });
   const base = [0.8, 0.7, 0.9, 0.75, 0.85];
   const found = compareAll([
     group('random', base),

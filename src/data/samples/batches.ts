@@ -1,4 +1,5 @@
 /** Which samples a fine-tuning sees, in which order. */
+import { UserError } from '../../errors.js';
 import { permutation, randomStream } from '../../random.js';
 import { type Augmentation, augmented } from './augment.js';
 import type { SampleEntry, SampleManifest } from './manifest.js';
@@ -18,18 +19,37 @@ export interface SampleBatch {
   readonly mask: Uint8Array | null;
 }
 
+/** Which training samples are used: a share of them, or those of a number of patients. */
+export interface SampleChoice {
+  readonly fraction: number;
+  readonly patients: number | null;
+  readonly seed: number;
+}
+
+export const patientsOf = (samples: readonly SampleEntry[]): string[] => [
+  ...new Set(samples.map(({ patient }) => patient)),
+];
+
 /**
  * The training samples that a run uses: all, or those of some patients, drawn at random, that make up a share of the
- * samples. Every class that there is stays.
+ * samples or are as many as asked for. Every class that there is stays, for which more patients may be needed. The
+ * patients of a smaller choice with the same seed are among those of a larger one.
+ * @throws UserError when there are fewer patients
  */
 export function trainingSamples(
   { samples, kind, classes }: SampleManifest,
-  fraction: number,
-  seed: number,
+  { fraction, patients: wanted, seed }: SampleChoice,
 ): SampleEntry[] {
   const all = samples.filter(({ split }) => split === 'train');
-  if (fraction === 1) return all;
-  const patients = [...new Set(all.map(({ patient }) => patient))];
+  if (wanted === null && fraction === 1) return all;
+  const patients = patientsOf(all);
+  if (wanted !== null && wanted > patients.length)
+    throw new UserError('config', {
+      what: 'there are fewer training patients',
+      where: 'patients',
+      got: String(wanted),
+      expected: `at most ${patients.length}`,
+    });
   const order = permutation(randomStream(seed, 'fraction'), patients.length);
   const taken = new Set<string>();
   const count = (of: (sample: SampleEntry) => boolean) => all.filter(of).length;
@@ -40,8 +60,9 @@ export function trainingSamples(
       const ofClass = ({ label: found }: SampleEntry) => found === label;
       return count(ofClass) > 0 && count((sample) => ofClass(sample) && isTaken(sample)) === 0;
     });
+  const enough = () => (wanted === null ? count(isTaken) >= fraction * all.length : taken.size >= wanted);
   for (const i of order) {
-    if (count(isTaken) >= fraction * all.length && !lacking()) break;
+    if (enough() && !lacking()) break;
     taken.add(patients[i]!);
   }
   return all.filter(isTaken);

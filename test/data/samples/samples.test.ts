@@ -16,6 +16,7 @@ import { prepareSamples } from '../../../src/commands/prepare-samples.js';
 import { augmented } from '../../../src/data/samples/augment.js';
 import {
   evaluationBatches,
+  patientsOf,
   type SamplePlan,
   trainingBatch,
   trainingSamples,
@@ -471,15 +472,26 @@ describe('batches', () => {
 
   test('a fraction is made of whole patients, and keeps every class', () => {
     const { manifest } = openSampleStore(classified);
-    const all = trainingSamples(manifest, 1, 1);
+    const all = trainingSamples(manifest, { fraction: 1, patients: null, seed: 1 });
+    const third = (seed: number) => trainingSamples(manifest, { fraction: 0.3, patients: null, seed });
     for (let seed = 1; seed < 20; seed++) {
-      const some = trainingSamples(manifest, 0.3, seed);
+      const some = third(seed);
       expect(some.length).toBeLessThan(all.length);
       expect(new Set(some.map(({ label }) => label)).size).toBe(2);
       const patients = new Set(some.map(({ patient }) => patient));
       expect(some).toEqual(all.filter(({ patient }) => patients.has(patient)));
     }
-    expect(trainingSamples(manifest, 0.3, 1)).not.toEqual(trainingSamples(manifest, 0.3, 2));
+    expect(third(1)).not.toEqual(third(2));
+  });
+
+  test('patients are counted, fewer of them are among more, and no more can be had than there are', () => {
+    const { manifest } = openSampleStore(classified);
+    const choose = (patients: number) => trainingSamples(manifest, { fraction: 1, patients, seed: 1 });
+    const all = patientsOf(manifest.samples.filter(({ split }) => split === 'train'));
+    expect(patientsOf(choose(4))).toHaveLength(4);
+    expect(patientsOf(choose(all.length)).sort()).toEqual([...all].sort());
+    expect(patientsOf(choose(5))).toEqual(expect.arrayContaining(patientsOf(choose(4))));
+    expect(() => choose(all.length + 1)).toThrow(/fewer training patients/);
   });
 
   test('a split is drawn by patients, and hardly moves when one is added', () => {
