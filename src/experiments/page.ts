@@ -78,6 +78,7 @@ ${comparisonTable(tests)}</section>`;
 
 /** Looks of curves in the order of the sources; more than these share the last. */
 const LOOKS = ['reference', 'first', 'second', 'third', 'fourth'] as const;
+const APART = 1.03;
 const lookOf = (i: number) => LOOKS[Math.min(i, LOOKS.length - 1)]!;
 
 /** Scores against the number of training patients, for each target with several of them. */
@@ -85,16 +86,19 @@ export function labelCurves({ groups }: Pick<ExperimentResult, 'groups'>): Html[
   return [...new Set(groups.map(({ target }) => target))].flatMap((target) => {
     const own = groups.filter((group) => group.target === target);
     if (new Set(own.map(({ trainingPatients }) => trainingPatients)).size < 2) return [];
-    const series = [...new Set(own.map(({ source }) => source))].map((source, i) => {
+    const sources = [...new Set(own.map(({ source }) => source))];
+    const series = sources.map((source, i) => {
+      // A little beside each other, so that their intervals can be told apart.
+      const shift = APART ** (i - (sources.length - 1) / 2);
       const of = own
         .filter((group) => group.source === source)
         .sort((a, b) => a.trainingPatients - b.trainingPatients);
       return {
         name: source,
         look: lookOf(i),
-        points: of.map((group): Point => [group.trainingPatients, 100 * group.mean]),
-        intervals: of.flatMap(({ trainingPatients: x, interval }) =>
-          interval ? [{ x, low: 100 * interval[0], high: 100 * interval[1] }] : [],
+        points: of.map((group): Point => [shift * group.trainingPatients, 100 * group.mean]),
+        intervals: of.flatMap(({ trainingPatients, interval }) =>
+          interval ? [{ x: shift * trainingPatients, low: 100 * interval[0], high: 100 * interval[1] }] : [],
         ),
       };
     });

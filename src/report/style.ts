@@ -59,12 +59,13 @@ figcaption { font-size: .875rem; line-height: 1.5; color: var(--soft); margin-to
 .mark.second { stroke: var(--second); }
 .mark.third { stroke: var(--third); stroke-dasharray: 7 3; }
 .mark.fourth { stroke: var(--fourth); stroke-dasharray: 2 3; }
-.mark.interval { stroke-width: 1.2; stroke-opacity: .5; stroke-dasharray: none; }
+path.mark.interval { stroke-width: 1.2; stroke-opacity: .5; stroke-dasharray: none; }
 .mark.faint { stroke: var(--second); stroke-opacity: .32; stroke-width: 1; }
 .mark.reference { stroke: var(--reference); stroke-width: 1.4; stroke-dasharray: 6 4; stroke-linecap: butt; }
 .mark.trail { stroke: var(--reference); stroke-width: 1.4; stroke-dasharray: .1 4; }
 circle.mark.first { fill: var(--first); stroke: var(--paper); stroke-width: 1; }
 circle.mark.second { fill: var(--second); stroke: var(--paper); stroke-width: 1; }
+circle.mark.reference { fill: var(--reference); stroke: var(--paper); stroke-width: 1; stroke-dasharray: none; }
 circle.mark.third { fill: var(--third); stroke: var(--paper); stroke-width: 1; }
 circle.mark.fourth { fill: var(--fourth); stroke: var(--paper); stroke-width: 1; }
 .filled { fill-opacity: .22; stroke-width: 1.4; }
