@@ -7,9 +7,24 @@ import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import { fuseUpsampleConv } from '../../graphs/passes/fuse-upsample-conv.js';
 import { padChannels } from '../../graphs/passes/pad-channels.js';
-import { splitConstants } from '../../graphs/passes/split-constants.js';
-import type { Engine, Session } from '../runtime/engine.js';
+import { type SplitGraph, splitConstants } from '../../graphs/passes/split-constants.js';
+import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
+
+/** What is computed of stored tensors alone. */
+async function computed(
+  { constants, stored }: SplitGraph,
+  engine: Engine,
+  threads: number,
+): Promise<Tensors> {
+  if (constants.outputs.length === 0) return {};
+  const session = await engine.load(encodeModel(toModel(constants)), { threads, rewrite: 'nothing' });
+  try {
+    return await session.run(Object.fromEntries(stored));
+  } finally {
+    await session.release();
+  }
+}
 
 /**
  * Loads a graph of which much depends on stored tensors alone, such as weights in the order that a form wants. That is computed
@@ -17,13 +32,10 @@ import { blockedLayout } from './blocked-layout.js';
  * several times their size.
  */
 async function loadSplit(graph: Graph, engine: Engine, threads: number): Promise<Session> {
-  const { constants, stored, rest } = splitConstants(graph);
-  const options = { threads, rewrite: 'nothing' } as const;
-  const arrange = await engine.load(encodeModel(toModel(constants)), options);
-  const arranged = await arrange.run(Object.fromEntries(stored));
-  await arrange.release();
-  const session = await engine.load(encodeModel(toModel(rest)), options);
-  return { ...session, run: (feeds, into) => session.run({ ...arranged, ...feeds }, into) };
+  const split = splitConstants(graph);
+  const constants = await computed(split, engine, threads);
+  const session = await engine.load(encodeModel(toModel(split.rest)), { threads, rewrite: 'nothing' });
+  return { ...session, run: (feeds, into) => session.run({ ...constants, ...feeds }, into) };
 }
 
 /**
