@@ -10,7 +10,7 @@ export interface Encoding {
 /** Group and element in one number: (0028,0010) is 0x00280010. */
 export type Tag = number;
 
-interface Element {
+export interface Element {
   readonly tag: Tag;
   /** Representation of the value: two letters, or none where it is not written. */
   readonly vr: string;

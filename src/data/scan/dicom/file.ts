@@ -4,6 +4,7 @@ import { constants, inflateRawSync } from 'node:zlib';
 import { fromSystemError } from '../../../errors.js';
 import {
   Dataset,
+  type Element,
   type Encoding,
   NeedsMoreBytes,
   NotElements,
@@ -24,6 +25,8 @@ export interface DicomFile {
   readonly syntax: Syntax | undefined;
   /** Where the value of the pixel data lies in the file, or in what it inflates to; null without any. */
   readonly pixels: {
+    /** Whether they are floating-point numbers, single or double. */
+    readonly float: boolean;
     readonly vr: string;
     readonly start: number;
     readonly length: number | undefined;
@@ -81,8 +84,9 @@ type Parsed = Omit<DicomFile, 'path' | 'bytes' | 'modifiedMs'>;
 
 const META: Syntax = { name: 'file meta information', explicit: true, littleEndian: true };
 const TRANSFER_SYNTAX_UID: Tag = 0x00020010;
-/** Pixels as integers, floats or doubles. */
-const isPixelData = (tag: Tag) => tag === 0x7fe00010 || tag === 0x7fe00008 || tag === 0x7fe00009;
+const PIXEL_DATA: Tag = 0x7fe00010;
+const FLOAT_PIXEL_DATA: readonly Tag[] = [0x7fe00008, 0x7fe00009];
+const isPixelData = (tag: Tag) => tag === PIXEL_DATA || FLOAT_PIXEL_DATA.includes(tag);
 
 /** @param whole whether there is no more to be read */
 function parseStart(bytes: Buffer, whole: boolean): Parsed | 'more' | 'not DICOM' {
@@ -134,8 +138,7 @@ function parseBody(bytes: Buffer, start: number, encoding: Encoding, whole: bool
   try {
     const last = dataset.parse(start, bytes.length, isPixelData);
     if (!last && !whole) return { dataset, pixels: null, flaw: 'more' };
-    const length = last?.length === UNDEFINED_LENGTH ? undefined : last?.length;
-    return { dataset, pixels: last ? { vr: last.vr, start: last.start, length } : null, flaw: null };
+    return { dataset, pixels: last ? pixelsAt(last) : null, flaw: null };
   } catch (error) {
     if (error instanceof NeedsMoreBytes)
       return { dataset, pixels: null, flaw: whole ? 'the file ends within its header' : 'more' };
@@ -143,6 +146,11 @@ function parseBody(bytes: Buffer, start: number, encoding: Encoding, whole: bool
     throw error;
   }
 }
+
+const pixelsAt = ({ tag, vr, start, length }: Element) => ({
+  ...{ float: tag !== PIXEL_DATA, vr, start },
+  length: length === UNDEFINED_LENGTH ? undefined : length,
+});
 
 /** As much as a part of a deflated data set gives; of a broken one, nothing. */
 function inflateStart(bytes: Buffer): Buffer {

@@ -1,9 +1,11 @@
 /** What a DICOM file is and where its images lie, as far as series are made of it. Nothing of it tells who the patient is. */
-import { firstThree } from '../scan.js';
 import type { XYZ } from '../volume.js';
 import { type Dataset, NeedsMoreBytes, NotElements } from './dataset.js';
 import type { DicomFile } from './file.js';
+import { type FunctionalGroups, functionalGroups } from './functional-groups.js';
+import { NotScan } from './not-scan.js';
 import type { PixelFormat } from './pixels.js';
+import { type Plane, placeOf } from './plane.js';
 
 /** An image that lies in the patient: a file, or one frame of it. */
 export interface Slice {
@@ -20,18 +22,7 @@ export interface Slice {
   /** The stored values of what is no part of the image, the lowest and the highest. */
   readonly padding: readonly [number, number] | null;
   /** What may tell apart acquisitions and reconstructions that are in one series. */
-  readonly marks: readonly string[];
-}
-
-/** How the pixels of an image lie in the patient. */
-export interface Plane {
-  /** Directions along a row and along a column, of length 1. */
-  readonly alongRow: XYZ;
-  readonly alongColumn: XYZ;
-  /** Distance of pixel centres along a row and along a column, in mm. */
-  readonly spacing: readonly [number, number];
-  /** In mm; NaN where it is not said. */
-  readonly thickness: number;
+  readonly marks: readonly (string | number | undefined)[];
 }
 
 /** A file of a series. */
@@ -52,7 +43,6 @@ const STORAGE = '1.2.840.10008.5.1.4.1.1';
 
 /** What is never a scan, by its class and by its modality. */
 const OTHER_CLASSES: readonly [string, string][] = [
-  ['1.2.840.10008.1.3.10', 'a DICOMDIR, the directory of a medium'],
   [`${STORAGE}.7`, 'a secondary capture'],
   [`${STORAGE}.481.2`, 'a radiotherapy dose'],
   [`${STORAGE}.481.3`, 'an RTSTRUCT'],
@@ -62,7 +52,9 @@ const OTHER_CLASSES: readonly [string, string][] = [
   [`${STORAGE}.88`, 'a structured report'],
   [`${STORAGE}.104`, 'a document'],
   [`${STORAGE}.9`, 'a waveform'],
+  [`${STORAGE}.30`, 'a parametric map'],
   [`${STORAGE}.66.4`, 'a segmentation'],
+  [`${STORAGE}.66.5`, 'a surface segmentation'],
 ];
 const OTHER_MODALITIES: Readonly<Record<string, string>> = {
   SR: 'a structured report',
@@ -74,6 +66,8 @@ const OTHER_MODALITIES: Readonly<Record<string, string>> = {
   SEG: 'a segmentation',
 };
 
+/** What only the directory of a medium has. */
+const DIRECTORY_RECORDS = 0x00041220;
 const SOP_CLASS = 0x00080016;
 const MODALITY = 0x00080060;
 const SERIES_UID = 0x0020000e;
@@ -106,9 +100,8 @@ function contentOf(file: DicomFile): Instance['content'] {
   }
 }
 
-class NotScan extends Error {}
-
 const classOf = (dataset: Dataset): string | undefined => {
+  if (dataset.has(DIRECTORY_RECORDS)) return 'a DICOMDIR, the directory of a medium';
   const uid = dataset.text(SOP_CLASS);
   const byClass = OTHER_CLASSES.find(([prefix]) => uid === prefix || uid.startsWith(`${prefix}.`));
   return byClass?.[1] ?? OTHER_MODALITIES[dataset.text(MODALITY)];
@@ -116,20 +109,29 @@ const classOf = (dataset: Dataset): string | undefined => {
 
 const referencedSeries = (dataset: Dataset): string => dataset.item(0x00081115)?.text(SERIES_UID) ?? '';
 
+const MODALITY_LUT = 0x00283000;
+
 /** @throws NotScan for what is no image in shades of grey */
 function checkImage({ dataset, syntax, syntaxUid, pixels }: DicomFile): void {
   if (dataset.texts(0x00080008).some((word) => /^(LOCALIZER|SCOUT)/i.test(word)))
     throw new NotScan('a localiser');
   if (!pixels) throw new NotScan('an object without an image');
   if (!syntax) {
-    const uid = /^[\d.]{1,64}$/.exec(syntaxUid)?.[0] ?? 'that the file does not name';
-    throw new NotScan(`an image in the transfer syntax ${uid}, which is not supported`);
+    const uid = /^[\d.]{1,64}$/.exec(syntaxUid)?.[0];
+    throw new NotScan(
+      uid
+        ? `an image in the transfer syntax ${uid}, which is not supported`
+        : 'an image whose transfer syntax the file does not name',
+    );
   }
+  if (pixels.float) throw new NotScan('an image of floating-point numbers');
+  if (dataset.has(MODALITY_LUT)) throw new NotScan('an image whose values are in a lookup table');
   if ((dataset.number(0x00280002) ?? 1) !== 1 || /PALETTE/.test(dataset.text(0x00280004)))
     throw new NotScan('a colour image');
 }
 
-function pixelFormat(file: DicomFile): PixelFormat {
+/** @throws NotScan when pixels are stored in a way that is impossible or not supported */
+export function pixelFormat(file: DicomFile): PixelFormat {
   const { dataset, syntax, pixels } = file;
   const bitsAllocated = dataset.number(0x00280100) ?? 0;
   const bitsStored = dataset.number(0x00280101) ?? bitsAllocated;
@@ -155,42 +157,18 @@ function pixelFormat(file: DicomFile): PixelFormat {
 function slicesOf(file: DicomFile): Slice[] {
   const pixels = pixelFormat(file);
   const { dataset } = file;
-  const perFrame = dataset.items(0x52009230);
-  if (perFrame.length > 0) {
-    if (perFrame.length !== pixels.frames)
-      throw new NotScan(
-        `a multi-frame image that describes ${perFrame.length} of its ${pixels.frames} frames`,
-      );
-    const shared = dataset.item(0x52009229);
-    return perFrame.map((frame, i) => sliceOf(file, pixels, i, groupsOf(dataset, shared, frame)));
+  const frames = functionalGroups(dataset);
+  if (frames.length > 0) {
+    if (frames.length !== pixels.frames)
+      throw new NotScan(`a multi-frame image that describes ${frames.length} of its ${pixels.frames} frames`);
+    return frames.map((groups, i) => sliceOf(file, pixels, i, groups));
   }
   if (pixels.frames > 1) throw new NotScan('a multi-frame image whose frames have no position');
   return [sliceOf(file, pixels, 0, () => dataset)];
 }
 
-/** Finds the data set that holds a functional group: of the frame, of all frames, or the file's own. */
-type Groups = (sequence: number) => Dataset;
-
-const groupsOf =
-  (dataset: Dataset, shared: Dataset | undefined, frame: Dataset): Groups =>
-  (sequence) =>
-    frame.item(sequence) ?? shared?.item(sequence) ?? dataset;
-
-function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: Groups): Slice {
+function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: FunctionalGroups): Slice {
   const { dataset, path } = file;
-  const position = groups(0x00209113).decimals(0x00200032);
-  const orientation = groups(0x00209116).decimals(0x00200037);
-  if (
-    position.length !== 3 ||
-    orientation.length !== 6 ||
-    ![...position, ...orientation].every(Number.isFinite)
-  )
-    throw new NotScan('an image without a position in the patient');
-  const measures = groups(0x00289110);
-  const [between = Number.NaN, across = Number.NaN] = measures.decimals(0x00280030);
-  if (!(between > 0 && across > 0)) throw new NotScan('an image without a pixel spacing');
-  const alongRow = unit(orientation.slice(0, 3));
-  const alongColumn = unit(orientation.slice(3));
   const values = groups(0x00289145);
   const [slope = 1] = values.decimals(0x00281053);
   const [intercept = 0] = values.decimals(0x00281052);
@@ -200,29 +178,18 @@ function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: Gr
   return {
     ...{ path, frame, pixels, slope, intercept },
     uid: dataset.text(0x00080018),
-    position: firstThree(position),
-    plane: {
-      ...{ alongRow, alongColumn },
-      spacing: [across, between],
-      thickness: Number(measures.text(0x00180088) || measures.text(0x00180050) || Number.NaN),
-    },
+    ...placeOf(groups),
     padding: paddingOf(dataset, pixels),
     marks: [
-      content.text(0x00200012) || dataset.text(0x00200012), // acquisition number
-      content.text(0x00209128) || dataset.text(0x00200100), // temporal position
+      content.number(0x00209156) ?? dataset.text(0x00200012), // acquisition number
+      content.number(0x00209128) ?? dataset.text(0x00200100), // temporal position
       dataset.text(0x00080008), // image type
-      dataset.text(0x00181210), // convolution kernel
+      groups(0x00189314).text(0x00181210), // convolution kernel
       content.text(0x00209056), // stack
-      dataset.text(0x00180081), // echo time
+      groups(0x00189114).number(0x00189082, 'FD') ?? dataset.text(0x00180081), // echo time
       dataset.text(0x00080032), // acquisition time
     ],
   };
-}
-
-function unit(vector: readonly number[]): XYZ {
-  const length = Math.hypot(...vector);
-  if (!(length > 0.5)) throw new NotScan('an image without an orientation');
-  return firstThree(vector.map((value) => value / length));
 }
 
 /** A range where a limit is given, too. Written as unsigned numbers by some programs, whatever the pixels are. */

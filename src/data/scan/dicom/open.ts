@@ -90,16 +90,31 @@ export async function otherThanScan(path: string): Promise<string | null> {
   return content && 'what' in content ? content.what : null;
 }
 
-function noScan(path: string, lines: readonly string[]): UserError {
-  const reasons = lines.map((line) => line.replace(/^.*?: passed over: /, ''));
-  return unreadable(path, 'there is no DICOM scan here', {
-    got: reasons.length > 0 ? abridged(reasons) : 'no images',
-    expected: 'slices of a CT or another scan, with their positions in the patient',
-    ...(reasons.includes('an RTSTRUCT') && {
-      fix: 'convert the contours to a mask first, for example with `plastimatch convert` or dcmrtstruct2nii',
-    }),
-  });
+/** What to do about a file that is no scan, by what it is. */
+const WAYS: readonly (readonly [what: RegExp, fix: string])[] = [
+  [
+    /^an RTSTRUCT/,
+    'convert the contours to a mask first, for example with `plastimatch convert` or dcmrtstruct2nii',
+  ],
+  [/^a DICOMDIR/, 'give the folder that it is in'],
+  [
+    /transfer syntax [\d.]+, which is not supported/,
+    'decompress it with another program, such as gdcmconv --raw or dcmdjpeg',
+  ],
+];
+
+/** What was found instead of a scan, and what to do about it, for an error. @param lines of a catalogue, or what a file is */
+export function insteadOfScan(lines: readonly string[]): { got: string; fix?: string } {
+  const found = lines.map((line) => line.replace(/^.*?: passed over: /, ''));
+  const way = WAYS.find(([what]) => found.some((other) => what.test(other)));
+  return { got: found.length > 0 ? abridged(found) : 'no images', ...(way && { fix: way[1] }) };
 }
+
+const noScan = (path: string, lines: readonly string[]) =>
+  unreadable(path, 'there is no DICOM scan here', {
+    expected: 'slices of a CT or another scan, with their positions in the patient',
+    ...insteadOfScan(lines),
+  });
 
 const several = (path: string, scans: readonly DicomScan[]) =>
   new UserError('input', {

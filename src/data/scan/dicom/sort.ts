@@ -1,12 +1,7 @@
 /** Which slices of a series belong together. */
-import type { XYZ } from '../volume.js';
 import type { Slice } from './instance.js';
+import { dot, isParallel, normalOf } from './plane.js';
 import { type Misfit, type Stack, stackSlices } from './stack.js';
-
-/** Directions and relative spacings within which planes are the same. */
-const SAME_PLANE = 1e-3;
-/** More are no acquisitions, but the rotations of one. */
-const MOST_ACQUISITIONS = 4;
 
 export type Sorted = (Stack | Misfit) & { readonly members: readonly Slice[] };
 
@@ -33,12 +28,7 @@ function belongTogether(a: Slice, b: Slice): boolean {
   // A file of several frames is a stack of its own.
   if ((a.pixels.frames > 1 || b.pixels.frames > 1) && a.path !== b.path) return false;
   if (a.pixels.columns !== b.pixels.columns || a.pixels.rows !== b.pixels.rows) return false;
-  const near = (p: XYZ, q: XYZ) => p.every((value, i) => Math.abs(value - q[i]!) <= SAME_PLANE);
-  return (
-    near(a.plane.alongRow, b.plane.alongRow) &&
-    near(a.plane.alongColumn, b.plane.alongColumn) &&
-    a.plane.spacing.every((mm, i) => Math.abs(mm / b.plane.spacing[i]! - 1) <= SAME_PLANE)
-  );
+  return isParallel(a.plane, b.plane);
 }
 
 function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sorted[] {
@@ -49,10 +39,18 @@ function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sort
     const parts = [...new Set(slices.map(({ marks }) => marks[mark]))].map((value) =>
       slices.filter(({ marks }) => marks[mark] === value),
     );
-    if (parts.length < 2 || parts.length > MOST_ACQUISITIONS || parts.some((part) => part.length < 2))
-      continue;
+    if (parts.length < 2 || parts.some((part) => part.length < 2)) continue;
     const stacks = parts.map(stack);
-    if (stacks.every((part) => !('misfit' in part))) return stacks;
+    if (stacks.every((part) => !('misfit' in part)) && overlap(parts)) return stacks;
   }
   return [whole];
+}
+
+/** Whether there is a place that all parts cover. Rotations of one acquisition lie one behind the other. */
+function overlap(parts: readonly (readonly Slice[])[]): boolean {
+  const normal = normalOf(parts[0]![0]!.plane);
+  const heights = parts.map((part) => part.map(({ position }) => dot(position, normal)));
+  const first = Math.max(...heights.map((part) => Math.min(...part)));
+  const last = Math.min(...heights.map((part) => Math.max(...part)));
+  return first < last;
 }

@@ -2,6 +2,7 @@
 import { abridged, type ErrorFacts } from '../../../errors.js';
 import type { Grid, XYZ } from '../volume.js';
 import type { Slice } from './instance.js';
+import { dot, normalOf } from './plane.js';
 
 /** Slices that make a volume. */
 export interface Stack {
@@ -41,12 +42,6 @@ const LINE_TOLERANCE = 0.5;
 /** A gantry tilts less; what is shifted more is no tilted stack. */
 const MAX_TILT_DEGREES = 45;
 
-const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-const cross = (a: XYZ, b: XYZ): XYZ => [
-  a[1] * b[2] - a[2] * b[1],
-  a[2] * b[0] - a[0] * b[2],
-  a[0] * b[1] - a[1] * b[0],
-];
 const minus = (a: XYZ, b: XYZ): XYZ => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 
 interface Placed {
@@ -59,8 +54,9 @@ interface Placed {
  * @param preferred path of a file whose slices win over others at their place
  */
 export function stackSlices(slices: readonly Slice[], preferred?: string): Stack | Misfit {
-  const { alongRow, alongColumn, spacing, thickness } = slices[0]!.plane;
-  const normal = cross(alongRow, alongColumn);
+  const { plane } = slices[0]!;
+  const { alongRow, alongColumn, spacing, thickness } = plane;
+  const normal = normalOf(plane);
   const placed = slices
     .map((slice): Placed => ({ slice, height: dot(slice.position, normal) }))
     .sort((a, b) => a.height - b.height || (a.slice.path < b.slice.path ? -1 : 1));
@@ -142,11 +138,9 @@ function withoutCopies(placed: readonly Placed[], preferred: string | undefined)
   });
 }
 
-const listed = (heights: readonly string[]) => abridged(heights);
-
 const duplicates = (doubles: readonly Placed[], count: number): Misfit['misfit'] => ({
   what: 'several different slices are at the same position',
-  got: `${doubles.length} of ${count} slices, along the normal at ${listed(doubles.map(({ height }) => `${height.toFixed(2)} mm`))}`,
+  got: `${doubles.length} of ${count} slices, along the normal at ${abridged([...new Set(doubles.map(({ height }) => `${height.toFixed(2)} mm`))])}`,
   expected: 'one slice for each position',
   fix: 'separate the acquisitions or phases that this series mixes into folders of their own',
 });
@@ -174,7 +168,7 @@ function gapsBeyond(heights: readonly number[], first: number): Misfit['misfit']
   const missing = beyond.every((i) => gaps[i]! > 1.5 * usual);
   return {
     what: missing ? 'slices are missing from the series' : 'the slices are unevenly spaced',
-    got: `gaps ${listed(
+    got: `gaps ${abridged(
       beyond.map(
         (i) =>
           `of ${gaps[i]!.toFixed(2)} mm between ${(first + heights[i]!).toFixed(2)} and ${(first + heights[i + 1]!).toFixed(2)} mm along the normal`,

@@ -163,11 +163,35 @@ describe('values', () => {
     ['a secondary capture', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.7'] }],
     ['a dose report', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.88.67'] }],
     ['an RTSTRUCT', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.481.3'] }],
-    ['a DICOMDIR', { '00080016': ['UI', '1.2.840.10008.1.3.10'] }],
+    ['a surface segmentation', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.66.5'] }],
+    ['a parametric map', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.30'] }],
+    [
+      'floating-point numbers',
+      {
+        '00280100': ['US', 32],
+        '00280101': null,
+        '00280102': null,
+        '7fe00008': ['OF', new Uint8Array(4 * PIXELS)],
+        '7fe00010': null,
+      },
+    ],
+    ['a lookup table', { '00283000': ['SQ', [{ '00283002': ['US', [4, 0, 16]] }]] }],
     ['without an image', { '7fe00010': null }],
   ])('are refused: %s', async (message, more) => {
     const path = file(`bad${folders++}`, dicomBytes(ctSlice(0, more)));
     expect((await userErrorOf(readVolume(path))).message).toContain(message);
+  });
+
+  it('are not in the directory of a medium: it leads to them', async () => {
+    const record: Elements = { '00041430': ['CS', 'IMAGE'], '00041500': ['CS', 'DICOM\\IM1'] };
+    const directory = dicomBytes({ '00041130': ['CS', 'DISC'], '00041220': ['SQ', [record]] });
+    const files = { ...ctSeries(3), DICOMDIR: directory };
+    expect((await read(files)).voxels).toEqual(HU);
+    const error = await userErrorOf(readVolume(file(`f${folders - 1}/DICOMDIR`)));
+    expect(error.facts).toMatchObject({
+      got: 'a DICOMDIR, the directory of a medium',
+      fix: 'give the folder that it is in',
+    });
   });
 
   it('are refused when there are fewer than promised', async () => {
@@ -207,8 +231,17 @@ describe('compressed pixels', () => {
         `old${folders++}`,
         dicomBytes(ctSlice(0), { syntax: uid, compressed: fragments([]) }),
       );
-      expect((await userErrorOf(readVolume(path))).message).toContain(uid);
+      const { facts } = await userErrorOf(readVolume(path));
+      expect(facts.got).toContain(uid);
+      expect(facts.fix).toContain('decompress it with another program');
     }
+    const unnamed = dicomBytes({
+      '00091010': ['OB', new Uint8Array(9)],
+      ...ctSlice(0, { '00080008': null }),
+    });
+    const at = unnamed.indexOf('1.2.840.10008.1.2.1');
+    unnamed.fill(0, at, at + 20);
+    expect((await userErrorOf(readVolume(file(`old${folders++}`, unnamed)))).facts.got).toBe('');
   });
 
   it.each(['50', '51', '57', '70', '80', '90', '201'])(

@@ -260,6 +260,50 @@ describe('several volumes in one series', () => {
     }
   });
 
+  it('are told apart however many they are, as the time points of a perfusion study', async () => {
+    const files: Record<string, Uint8Array> = {};
+    for (let phase = 0; phase < 6; phase++)
+      for (const z of [0, 1]) {
+        const own: Elements = { '00200100': ['IS', `${phase}`], '00080018': ['UI', `${ROOT}.${phase}.${z}`] };
+        files[`${z}${phase}`] = dicomBytes(ctSlice(z, own));
+      }
+    expect(await findScans([write(files)])).toHaveLength(6);
+  });
+
+  it('in one image of many frames are told apart by what its frames say', async () => {
+    for (const [sequence, tag] of [
+      ['00209111', '00209156'],
+      ['00209111', '00209128'],
+      ['00189314', '00181210'],
+    ] as const) {
+      // Numbers that are white space when they are taken for text, and kernels.
+      const frames = [9, 10].flatMap((value) =>
+        [0, 1].map((z): Elements => {
+          const own: Elements = { [tag]: tag === '00181210' ? ['SH', `B${value}f`] : ['US', value] };
+          return { '00209113': ['SQ', [at(-10, 20, 2 * z)]], [sequence]: ['SQ', [own]] };
+        }),
+      );
+      const words = concat(...[0, 1, 2, 3].map((z) => bytesOf(slicePixels(z))));
+      const image = dicomBytes({
+        ...ctSlice(0, { '00280008': ['IS', '4'], '52009230': ['SQ', frames] }),
+        '7fe00010': ['OW', words],
+      });
+      const found = await findScans([write({ image })]);
+      const volumes = await Promise.all(found.map(readVolume));
+      expect(volumes.map(({ voxels }) => voxels)).toEqual([hu([0, 1]), hu([2, 3])]);
+    }
+  });
+
+  it('are not seen where a slice is missing between two rotations', async () => {
+    const rotation = (z: number): Elements => ({
+      ...at(-10, 20, 2 * (z > 2 ? z + 1 : z)),
+      '00200012': ['IS', z > 2 ? '2' : '1'],
+    });
+    const error = await userErrorOf(read(ctSeries(6, rotation)));
+    expect(error.message).toContain('slices are missing');
+    expect(error.facts.got).toContain('between 4.00 and 8.00 mm');
+  });
+
   it('are told apart by orientation, size and spacing', async () => {
     const others: Elements[] = [
       { '00200037': ['DS', '0\\1\\0\\0\\0\\-1'] },
@@ -373,13 +417,14 @@ describe('findScans', () => {
     expect((await userErrorOf(findScans([zip]))).message).toMatch(/zip archive[\s\S]*unpack/);
     const zips = write({ 'a.zip': Buffer.from('PK') });
     expect((await userErrorOf(findScans([zips]))).facts.fix).toContain('unpack');
-    const directory = { '00080016': ['UI', '1.2.840.10008.1.3.10'] } as Elements;
-    expect((await userErrorOf(findScans([file('DICOMDIR', dicomBytes(directory))]))).message).toContain(
-      'a DICOMDIR',
-    );
+    const directory = dicomBytes({ '00041220': ['SQ', [{ '00041430': ['CS', 'IMAGE'] }]] });
+    expect((await userErrorOf(findScans([file('DICOMDIR', directory)]))).facts).toMatchObject({
+      got: 'a DICOMDIR, the directory of a medium',
+      fix: 'give the folder that it is in',
+    });
     const folder = write({ struct: dicomBytes({ '00080060': ['CS', 'RTSTRUCT'] }) });
-    expect((await userErrorOf(findScans([folder]))).message).toContain('an RTSTRUCT');
-    expect((await userErrorOf(readVolume(`${folder}/struct`))).message).toContain('plastimatch');
+    for (const use of [findScans([folder]), findScans([`${folder}/struct`]), readVolume(`${folder}/struct`)])
+      expect((await userErrorOf(use)).message).toMatch(/an RTSTRUCT[\s\S]*plastimatch/);
     mkdirSync(file('nothing'));
     expect((await userErrorOf(readVolume(file('nothing')))).message).toContain('no DICOM scan');
     expect((await userErrorOf(readVolume(`${folder}#0123456789ab`))).message).toContain('no DICOM scan');
@@ -456,6 +501,53 @@ describe('a segmentation', () => {
     expect((await readVolume(mask[0]!)).voxels).toEqual(volume.voxels);
   });
 
+  /** Path of a segmentation in a folder of its own: beside it is no series that it could be on the grid of. */
+  const alone = (bytes: Uint8Array) => `${write({ bytes })}/bytes`;
+  /** Two slices of 12 pixels. */
+  const whole = (words: Uint8Array, type: string, more: Elements = {}) =>
+    seg(
+      [
+        [1, 3],
+        [2, 3],
+      ],
+      words,
+      {
+        '00280100': ['US', 8],
+        '00280101': ['US', 8],
+        '00280102': ['US', 7],
+        '00620001': ['CS', type],
+        ...more,
+      },
+    );
+
+  it('may be fractional, if each voxel is in a segment or not', async () => {
+    const words = Uint8Array.from({ length: 24 }, (_, i) => (i % 5 === 0 ? 200 : 0));
+    const most: Elements = { '0062000e': ['US', 200] };
+    const { voxels } = await readVolume(alone(whole(words, 'FRACTIONAL', most)));
+    expect([...voxels]).toEqual([...words].map((value) => (value > 0 ? 3 : 0)));
+    words[7] = 120;
+    const error = await userErrorOf(readVolume(alone(whole(words, 'FRACTIONAL', most))));
+    expect(error.message).toMatch(/holds probabilities[\s\S]*120 of 200[\s\S]*>= 0\.5/);
+  });
+
+  it('may be a label map, of 8 or 16 bits', async () => {
+    const labels = Uint8Array.from({ length: 24 }, (_, i) => i % 4);
+    const map: Elements = { '52009230': ['SQ', [1, 2].map((z) => ({ ...plane(z, 0), '0062000a': null }))] };
+    const { voxels } = await readVolume(alone(whole(labels, 'LABELMAP', map)));
+    expect([...voxels]).toEqual([...labels]);
+    const wide: Elements = {
+      ...map,
+      '00280100': ['US', 16],
+      '00280101': ['US', 16],
+      '00280102': ['US', 15],
+    };
+    const words = Uint16Array.from(labels);
+    const wideMap = () => readVolume(alone(whole(bytesOf(words), 'LABELMAP', wide)));
+    expect([...(await wideMap()).voxels]).toEqual([...labels]);
+    words[3] = 256;
+    expect((await userErrorOf(wideMap())).message).toMatch(/not supported[\s\S]*segment 256/);
+  });
+
   it.each<[string, Uint8Array]>([
     [
       'segments overlap',
@@ -472,7 +564,32 @@ describe('a segmentation', () => {
     ['too short', seg(PLANES, BITS.subarray(0, 4))],
     ['broken', seg(PLANES, BITS, { '7fe00010': null })],
     ['no frames', seg([], BITS)],
-    ['of no segment', seg([[1, 0]], BITS)],
+    ['positions of 3 frames', seg(PLANES, BITS, { '00280008': ['IS', '1'] })],
+    ['segment 0', seg([[1, 0]], BITS)],
+    ['too short', whole(new Uint8Array(20), 'LABELMAP')],
+    ['impossible bits', whole(new Uint8Array(24), 'FRACTIONAL', { '00280101': ['US', 9] })],
+    [
+      'do not lie behind each other',
+      seg(PLANES, BITS, {
+        '52009230': [
+          'SQ',
+          [plane(4, 1), plane(1, 1), { ...plane(2, 1), '00209113': ['SQ', [at(-9, 20, -26)]] }],
+        ],
+      }),
+    ],
+    [
+      'do not lie behind each other',
+      seg(PLANES, BITS, {
+        '52009230': [
+          'SQ',
+          [
+            plane(4, 1),
+            plane(1, 1),
+            { ...plane(2, 1), '00209116': ['SQ', [{ '00200037': ['DS', '0\\1\\0\\1\\0\\0'] }]] },
+          ],
+        ],
+      }),
+    ],
     [
       'unevenly spaced',
       seg(
