@@ -1,5 +1,7 @@
 /** What a multi-frame image says of its frames (PS3.3, C.7.6.16). */
+
 import type { Dataset } from './dataset.js';
+import { TAGS } from './tags.js';
 
 /** The data set in which a functional group is found, by the tag of its sequence. */
 export type FunctionalGroups = (sequence: number) => Dataset;
@@ -10,8 +12,8 @@ export type FunctionalGroups = (sequence: number) => Dataset;
  * @throws NotElements, NeedsMoreBytes
  */
 export function functionalGroups(dataset: Dataset): FunctionalGroups[] {
-  const shared = dataset.item(0x52009229);
+  const shared = dataset.item(TAGS.SharedFunctionalGroupsSequence);
   return dataset
-    .items(0x52009230)
+    .items(TAGS.PerFrameFunctionalGroupsSequence)
     .map((frame) => (sequence) => frame.item(sequence) ?? shared?.item(sequence) ?? dataset);
 }

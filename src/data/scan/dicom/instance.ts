@@ -1,4 +1,5 @@
-/** What a DICOM file is and where its images lie, as far as series are made of it. Nothing of it tells who the patient is. */
+/** What series are made of: the kind of each file, and the positions and properties of its images. No patient data. */
+
 import type { XYZ } from '../volume.js';
 import { type Dataset, NeedsMoreBytes, NotElements } from './dataset.js';
 import type { DicomFile } from './file.js';
@@ -6,22 +7,23 @@ import { type FunctionalGroups, functionalGroups } from './functional-groups.js'
 import { NotScan } from './not-scan.js';
 import type { PixelFormat } from './pixels.js';
 import { type Plane, placeOf } from './plane.js';
+import { TAGS } from './tags.js';
 
-/** An image that lies in the patient: a file, or one frame of it. */
+/** An image with a position in the patient: a file, or one frame of a file. */
 export interface Slice {
   readonly path: string;
   readonly frame: number;
-  /** Identifies the image, wherever it is copied. */
+  /** SOPInstanceUID, which copies of an image share. */
   readonly uid: string;
-  /** Of the centre of its first pixel, LPS mm. */
+  /** Centre of its first pixel, LPS mm. */
   readonly position: XYZ;
   readonly plane: Plane;
   readonly pixels: PixelFormat;
   readonly slope: number;
   readonly intercept: number;
-  /** The stored values of what is no part of the image, the lowest and the highest. */
+  /** Lowest and highest stored value of padding; null without any. */
   readonly padding: readonly [number, number] | null;
-  /** What may tell apart acquisitions and reconstructions that are in one series. */
+  /** Values by which acquisitions and reconstructions in one series may differ. */
   readonly marks: readonly (string | number | undefined)[];
 }
 
@@ -35,13 +37,13 @@ export interface Instance {
   readonly content:
     | { readonly kind: 'slices'; readonly slices: readonly Slice[] }
     | { readonly kind: 'segmentation'; readonly referencedSeriesUid: string }
-    /** What it is instead, or what is broken about it. */
+    /** What it is instead of a scan, or what is broken. */
     | { readonly kind: 'other' | 'broken'; readonly what: string };
 }
 
 const STORAGE = '1.2.840.10008.5.1.4.1.1';
 
-/** What is never a scan, by its class and by its modality. */
+/** What is never a scan, by SOP class and by modality. */
 const OTHER_CLASSES: readonly [string, string][] = [
   [`${STORAGE}.7`, 'a secondary capture'],
   [`${STORAGE}.481.2`, 'a radiotherapy dose'],
@@ -66,19 +68,13 @@ const OTHER_MODALITIES: Readonly<Record<string, string>> = {
   SEG: 'a segmentation',
 };
 
-/** What only the directory of a medium has. */
-const DIRECTORY_RECORDS = 0x00041220;
-const SOP_CLASS = 0x00080016;
-const MODALITY = 0x00080060;
-const SERIES_UID = 0x0020000e;
-
-/** Sorts in a file. */
+/** Reads what series need to know of a file. */
 export function instanceOf(file: DicomFile): Instance {
   const { path, bytes, modifiedMs, dataset } = file;
   return {
     ...{ path, bytes, modifiedMs },
-    seriesUid: dataset.text(SERIES_UID),
-    modality: /^[A-Z]{2,16}$/.exec(dataset.text(MODALITY))?.[0] ?? '',
+    seriesUid: dataset.text(TAGS.SeriesInstanceUID),
+    modality: /^[A-Z]{2,16}$/.exec(dataset.text(TAGS.Modality))?.[0] ?? '',
     content: contentOf(file),
   };
 }
@@ -101,19 +97,18 @@ function contentOf(file: DicomFile): Instance['content'] {
 }
 
 const classOf = (dataset: Dataset): string | undefined => {
-  if (dataset.has(DIRECTORY_RECORDS)) return 'a DICOMDIR, the directory of a medium';
-  const uid = dataset.text(SOP_CLASS);
+  if (dataset.has(TAGS.DirectoryRecordSequence)) return 'a DICOMDIR, the directory of a medium';
+  const uid = dataset.text(TAGS.SOPClassUID);
   const byClass = OTHER_CLASSES.find(([prefix]) => uid === prefix || uid.startsWith(`${prefix}.`));
-  return byClass?.[1] ?? OTHER_MODALITIES[dataset.text(MODALITY)];
+  return byClass?.[1] ?? OTHER_MODALITIES[dataset.text(TAGS.Modality)];
 };
 
-const referencedSeries = (dataset: Dataset): string => dataset.item(0x00081115)?.text(SERIES_UID) ?? '';
+const referencedSeries = (dataset: Dataset): string =>
+  dataset.item(TAGS.ReferencedSeriesSequence)?.text(TAGS.SeriesInstanceUID) ?? '';
 
-const MODALITY_LUT = 0x00283000;
-
-/** @throws NotScan for what is no image in shades of grey */
+/** @throws NotScan for what is not a monochrome image of integers */
 function checkImage({ dataset, syntax, syntaxUid, pixels }: DicomFile): void {
-  if (dataset.texts(0x00080008).some((word) => /^(LOCALIZER|SCOUT)/i.test(word)))
+  if (dataset.texts(TAGS.ImageType).some((word) => /^(LOCALIZER|SCOUT)/i.test(word)))
     throw new NotScan('a localiser');
   if (!pixels) throw new NotScan('an object without an image');
   if (!syntax) {
@@ -125,23 +120,26 @@ function checkImage({ dataset, syntax, syntaxUid, pixels }: DicomFile): void {
     );
   }
   if (pixels.float) throw new NotScan('an image of floating-point numbers');
-  if (dataset.has(MODALITY_LUT)) throw new NotScan('an image whose values are in a lookup table');
-  if ((dataset.number(0x00280002) ?? 1) !== 1 || /PALETTE/.test(dataset.text(0x00280004)))
+  if (dataset.has(TAGS.ModalityLUTSequence)) throw new NotScan('an image whose values are in a lookup table');
+  if (
+    (dataset.number(TAGS.SamplesPerPixel) ?? 1) !== 1 ||
+    /PALETTE/.test(dataset.text(TAGS.PhotometricInterpretation))
+  )
     throw new NotScan('a colour image');
 }
 
 /** @throws NotScan when pixels are stored in a way that is impossible or not supported */
 export function pixelFormat(file: DicomFile): PixelFormat {
   const { dataset, syntax, pixels } = file;
-  const bitsAllocated = dataset.number(0x00280100) ?? 0;
-  const bitsStored = dataset.number(0x00280101) ?? bitsAllocated;
+  const bitsAllocated = dataset.number(TAGS.BitsAllocated) ?? 0;
+  const bitsStored = dataset.number(TAGS.BitsStored) ?? bitsAllocated;
   const format: PixelFormat = {
-    columns: dataset.number(0x00280011) ?? 0,
-    rows: dataset.number(0x00280010) ?? 0,
-    frames: Number.parseInt(dataset.text(0x00280008) || '1', 10),
+    columns: dataset.number(TAGS.Columns) ?? 0,
+    rows: dataset.number(TAGS.Rows) ?? 0,
+    frames: Number.parseInt(dataset.text(TAGS.NumberOfFrames) || '1', 10),
     ...{ bitsAllocated, bitsStored },
-    highBit: dataset.number(0x00280102) ?? bitsStored - 1,
-    signed: dataset.number(0x00280103) === 1,
+    highBit: dataset.number(TAGS.HighBit) ?? bitsStored - 1,
+    signed: dataset.number(TAGS.PixelRepresentation) === 1,
     ...{ syntax: syntax!, start: pixels!.start, length: pixels!.length, bodyStart: file.bodyStart },
     wordBytes: bitsAllocated === 8 && pixels!.vr === 'OW' ? 2 : bitsAllocated / 8,
   };
@@ -169,35 +167,35 @@ function slicesOf(file: DicomFile): Slice[] {
 
 function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: FunctionalGroups): Slice {
   const { dataset, path } = file;
-  const values = groups(0x00289145);
-  const [slope = 1] = values.decimals(0x00281053);
-  const [intercept = 0] = values.decimals(0x00281052);
+  const values = groups(TAGS.PixelValueTransformationSequence);
+  const [slope = 1] = values.decimals(TAGS.RescaleSlope);
+  const [intercept = 0] = values.decimals(TAGS.RescaleIntercept);
   if (slope === 0 || !Number.isFinite(slope) || !Number.isFinite(intercept))
     throw new NotScan(`an image whose rescale slope and intercept are impossible: ${slope}, ${intercept}`);
-  const content = groups(0x00209111);
+  const content = groups(TAGS.FrameContentSequence);
   return {
     ...{ path, frame, pixels, slope, intercept },
-    uid: dataset.text(0x00080018),
+    uid: dataset.text(TAGS.SOPInstanceUID),
     ...placeOf(groups),
     padding: paddingOf(dataset, pixels),
     marks: [
-      content.number(0x00209156) ?? dataset.text(0x00200012), // acquisition number
-      content.number(0x00209128) ?? dataset.text(0x00200100), // temporal position
-      dataset.text(0x00080008), // image type
-      groups(0x00189314).text(0x00181210), // convolution kernel
-      content.text(0x00209056), // stack
-      groups(0x00189114).number(0x00189082, 'FD') ?? dataset.text(0x00180081), // echo time
-      dataset.text(0x00080032), // acquisition time
+      content.number(TAGS.FrameAcquisitionNumber) ?? dataset.text(TAGS.AcquisitionNumber),
+      content.number(TAGS.TemporalPositionIndex) ?? dataset.text(TAGS.TemporalPositionIdentifier),
+      dataset.text(TAGS.ImageType),
+      groups(TAGS.CTReconstructionSequence).text(TAGS.ConvolutionKernel),
+      content.text(TAGS.StackID),
+      groups(TAGS.MREchoSequence).number(TAGS.EffectiveEchoTime, 'FD') ?? dataset.text(TAGS.EchoTime),
+      dataset.text(TAGS.AcquisitionTime),
     ],
   };
 }
 
-/** A range where a limit is given, too. Written as unsigned numbers by some programs, whatever the pixels are. */
+/** The value, or a range with PixelPaddingRangeLimit. Some programs write them as unsigned numbers for signed pixels. */
 function paddingOf(dataset: Dataset, { signed, bitsStored }: PixelFormat): [number, number] | null {
   const vr = signed ? 'SS' : 'US';
-  const value = dataset.number(0x00280120, vr);
+  const value = dataset.number(TAGS.PixelPaddingValue, vr);
   if (value === undefined) return null;
-  const limit = dataset.number(0x00280121, vr) ?? value;
+  const limit = dataset.number(TAGS.PixelPaddingRangeLimit, vr) ?? value;
   const asStored = (padding: number) =>
     signed && padding >= 2 ** (bitsStored - 1) ? padding - 2 ** bitsStored : padding;
   const range = [asStored(value), asStored(limit)];

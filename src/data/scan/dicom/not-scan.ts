@@ -1,2 +1,2 @@
-/** What a file is that is no image, or an image that makes no scan: for people, after "passed over". */
+/** A file that is not an image, or not one that a scan can be made of. The message says what it is: "a localiser". */
 export class NotScan extends Error {}

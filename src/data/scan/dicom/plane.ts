@@ -1,8 +1,10 @@
 /** Where images lie in the patient. */
+
 import { firstThree } from '../scan.js';
 import type { XYZ } from '../volume.js';
 import type { FunctionalGroups } from './functional-groups.js';
 import { NotScan } from './not-scan.js';
+import { TAGS } from './tags.js';
 
 /** How the pixels of an image lie in the patient. */
 export interface Plane {
@@ -41,13 +43,13 @@ export function isParallel(a: Plane, b: Plane): boolean {
  * @throws NotScan when the file does not give them; NotElements, NeedsMoreBytes
  */
 export function placeOf(groups: FunctionalGroups): { position: XYZ; plane: Plane } {
-  const position = groups(0x00209113).decimals(0x00200032);
-  const orientation = groups(0x00209116).decimals(0x00200037);
+  const position = groups(TAGS.PlanePositionSequence).decimals(TAGS.ImagePositionPatient);
+  const orientation = groups(TAGS.PlaneOrientationSequence).decimals(TAGS.ImageOrientationPatient);
   const numbers = [...position, ...orientation];
   if (position.length !== 3 || orientation.length !== 6 || !numbers.every(Number.isFinite))
     throw new NotScan('an image without a position in the patient');
-  const measures = groups(0x00289110);
-  const [betweenRows = Number.NaN, betweenColumns = Number.NaN] = measures.decimals(0x00280030);
+  const measures = groups(TAGS.PixelMeasuresSequence);
+  const [betweenRows = Number.NaN, betweenColumns = Number.NaN] = measures.decimals(TAGS.PixelSpacing);
   if (!(betweenRows > 0 && betweenColumns > 0)) throw new NotScan('an image without a pixel spacing');
   return {
     position: firstThree(position),
@@ -55,7 +57,9 @@ export function placeOf(groups: FunctionalGroups): { position: XYZ; plane: Plane
       alongRow: unit(orientation.slice(0, 3)),
       alongColumn: unit(orientation.slice(3)),
       spacing: [betweenColumns, betweenRows],
-      thickness: Number(measures.text(0x00180088) || measures.text(0x00180050) || Number.NaN),
+      thickness: Number(
+        measures.text(TAGS.SpacingBetweenSlices) || measures.text(TAGS.SliceThickness) || Number.NaN,
+      ),
     },
   };
 }

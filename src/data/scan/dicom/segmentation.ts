@@ -1,4 +1,5 @@
-/** DICOM segmentations as masks: the number of its segment in each voxel. */
+/** DICOM segmentations as masks: each voxel has the number of its segment, or 0. */
+
 import { readBytes, regularFileSize } from '../file.js';
 import { checkedGrid, firstThree, type StoredScan } from '../scan.js';
 import { tooShort, unreadable } from '../unreadable.js';
@@ -11,6 +12,7 @@ import { functionalGroups } from './functional-groups.js';
 import { pixelFormat } from './instance.js';
 import { NotScan } from './not-scan.js';
 import { dot, isParallel, normalOf, type Plane, placeOf } from './plane.js';
+import { TAGS } from './tags.js';
 
 /** A plane of one segment, or of several in a label map. */
 interface Frame {
@@ -40,7 +42,7 @@ export async function openSegmentation(
 ): Promise<StoredScan> {
   const file = (await openDicomFile(files[0]!.path))!;
   const { dataset } = file;
-  const [columns, rows] = [dataset.number(0x00280011) ?? 0, dataset.number(0x00280010) ?? 0];
+  const [columns, rows] = [dataset.number(TAGS.Columns) ?? 0, dataset.number(TAGS.Rows) ?? 0];
   const labels = labelsOf(path, file, columns * rows);
   const frames = framesOf(path, dataset);
   const own = gridOf(path, frames, columns, rows);
@@ -69,15 +71,16 @@ export async function openSegmentation(
   };
 }
 
-const typeOf = (dataset: Dataset) => /^[A-Z]{1,16}$/.exec(dataset.text(0x00620001))?.[0] ?? 'BINARY';
+const typeOf = (dataset: Dataset) =>
+  /^[A-Z]{1,16}$/.exec(dataset.text(TAGS.SegmentationType))?.[0] ?? 'BINARY';
 
 /** @throws UserError */
 function labelsOf(path: string, file: DicomFile, pixels: number): Labels {
   const { dataset, syntax, flaw } = file;
   const type = typeOf(dataset);
-  const bits = dataset.number(0x00280100) ?? 0;
+  const bits = dataset.number(TAGS.BitsAllocated) ?? 0;
   if (flaw !== null || !file.pixels) throw broken(path, flaw ?? 'no pixels');
-  // Bits in words of another byte order would have to be turned round: no program is known to write them.
+  // Big-endian words of bits would have to be swapped; no program is known to write them.
   const plainBits = !syntax?.codec && !syntax?.deflated && (syntax?.littleEndian || file.pixels.vr !== 'OW');
   if (type === 'BINARY' && bits === 1 && plainBits) return binaryLabels(file.path, file.pixels.start, pixels);
   if (type === 'FRACTIONAL' && bits === 8) return fractionalLabels(path, file);
@@ -106,9 +109,9 @@ const binaryLabels = (path: string, start: number, pixels: number): Labels => ({
   },
 });
 
-/** A share for each pixel. Those of a mask are none or all; where others would be cut off is for people to say. */
+/** A fraction for each pixel. It must be 0 or 1, as in highdicom: choosing a threshold is up to the user. */
 function fractionalLabels(path: string, file: DicomFile): Labels {
-  const whole = file.dataset.number(0x0062000e) ?? 255;
+  const whole = file.dataset.number(TAGS.MaximumFractionalValue) ?? 255;
   const label = (value: number, segment: number) => {
     if (value !== 0 && value !== whole)
       throw unreadable(path, 'the segmentation holds probabilities', {
@@ -154,12 +157,12 @@ const unsupportedSegment = (path: string, segment: number) =>
 const segmentsOf = (path: string, dataset: Dataset): number[] =>
   described(path, () =>
     dataset
-      .items(0x00620002)
-      .map((segment) => segment.number(0x00620004) ?? 0)
+      .items(TAGS.SegmentSequence)
+      .map((segment) => segment.number(TAGS.SegmentNumber) ?? 0)
       .filter((segment) => segment > 0),
   );
 
-/** What a header says. @throws UserError when it is broken */
+/** What a header says. @throws UserError when the header is broken */
 function described<T>(path: string, read: () => T): T {
   try {
     return read();
@@ -178,21 +181,23 @@ function framesOf(path: string, dataset: Dataset): Frame[] {
   const isLabelMap = typeOf(dataset) === 'LABELMAP';
   const frames = described(path, () =>
     functionalGroups(dataset).map((groups): Frame => {
-      const segment = isLabelMap ? null : (groups(0x0062000a).number(0x0062000b) ?? 0);
+      const segment = isLabelMap
+        ? null
+        : (groups(TAGS.SegmentIdentificationSequence).number(TAGS.ReferencedSegmentNumber) ?? 0);
       if (segment !== null && (segment < 1 || segment > 255)) throw unsupportedSegment(path, segment);
       return { segment, ...placeOf(groups) };
     }),
   );
-  const count = Number.parseInt(dataset.text(0x00280008) || '1', 10);
+  const count = Number.parseInt(dataset.text(TAGS.NumberOfFrames) || '1', 10);
   if (frames.length === 0) throw unreadable(path, 'the segmentation has no frames');
   if (frames.length !== count) throw broken(path, `positions of ${frames.length} frames`, `of ${count}`);
   return frames;
 }
 
-/** Share of the spacing by which frames may be off the grid. */
+/** Fraction of the spacing by which frames may be off the grid. */
 const TOLERANCE = 0.1;
 
-/** The grid of the frames: planes without a segment, which files leave out, are in it. */
+/** The grid of the frames, including empty planes, which files omit. */
 function gridOf(path: string, frames: readonly Frame[], columns: number, rows: number): Grid {
   const { plane } = frames[0]!;
   const { alongRow, alongColumn, thickness } = plane;

@@ -1,4 +1,4 @@
-/** Which slices of a series belong together. */
+/** Divides the slices of a series into volumes. */
 import type { Slice } from './instance.js';
 import { dot, isParallel, normalOf } from './plane.js';
 import { type Misfit, type Stack, stackSlices } from './stack.js';
@@ -6,9 +6,9 @@ import { type Misfit, type Stack, stackSlices } from './stack.js';
 export type Sorted = (Stack | Misfit) & { readonly members: readonly Slice[] };
 
 /**
- * Makes stacks of a series: one for each size, spacing and orientation, and for each acquisition where several are at
- * the same place. In an order that does not depend on the names of files.
- * @param preferred path of a file whose slices win over others at their place
+ * Divides a series into stacks of one size, spacing and orientation, and further into acquisitions, phases or
+ * reconstructions where several cover the same place. Their order does not depend on file names.
+ * @param preferred path of a file whose slices are preferred to others at their position
  */
 export function sortSlices(slices: readonly Slice[], preferred?: string): Sorted[] {
   const groups: Slice[][] = [];
@@ -25,7 +25,7 @@ export function sortSlices(slices: readonly Slice[], preferred?: string): Sorted
 }
 
 function belongTogether(a: Slice, b: Slice): boolean {
-  // A file of several frames is a stack of its own.
+  // A multi-frame image is a stack of its own.
   if ((a.pixels.frames > 1 || b.pixels.frames > 1) && a.path !== b.path) return false;
   if (a.pixels.columns !== b.pixels.columns || a.pixels.rows !== b.pixels.rows) return false;
   return isParallel(a.plane, b.plane);
@@ -46,7 +46,7 @@ function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sort
   return [whole];
 }
 
-/** Whether there is a place that all parts cover. Rotations of one acquisition lie one behind the other. */
+/** Whether all parts cover a common place. Rotations of one acquisition follow one another instead. */
 function overlap(parts: readonly (readonly Slice[])[]): boolean {
   const normal = normalOf(parts[0]![0]!.plane);
   const heights = parts.map((part) => part.map(({ position }) => dot(position, normal)));
