@@ -39,7 +39,6 @@ function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sort
     const parts = [...new Set(slices.map(({ marks }) => marks[mark]))].map((value) =>
       slices.filter(({ marks }) => marks[mark] === value),
     );
-    if (parts.length < 2 || parts.some((part) => part.length < 2)) continue;
     const stacks = parts.map(stack);
     if (stacks.every((part) => !('misfit' in part)) && overlap(parts)) return stacks;
   }

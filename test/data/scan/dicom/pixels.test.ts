@@ -39,6 +39,8 @@ describe('data sets', () => {
     const more = {
       ...nested(6),
       '00091010': ['UN', new Uint8Array(9)],
+      // Its length is two letters, like an explicit VR.
+      '00091020': ['UN', new Uint8Array(Buffer.from('PN').readUInt16LE())],
       '00290010': ['LO', 'PRIVATE'],
     } as Elements;
     expect((await read(ctSeries(3, () => more, options))).voxels).toEqual(HU);
@@ -48,7 +50,19 @@ describe('data sets', () => {
     const swapped = (z: number): Elements => ({
       '7fe00010': ['OW', Buffer.from(bytesOf(slicePixels(z))).swap16()],
     });
-    expect((await read(ctSeries(3, swapped, { syntax: '1.2.840.10008.1.2.2' }))).voxels).toEqual(HU);
+    for (const bare of [false, true])
+      expect((await read(ctSeries(3, swapped, { syntax: '1.2.840.10008.1.2.2', bare }))).voxels).toEqual(HU);
+    // Pixels of a byte lie in words, too.
+    const bytes = Uint8Array.from({ length: PIXELS }, (_, i) => i);
+    const small = (): Elements => ({
+      '00280100': ['US', 8],
+      '00280101': ['US', 8],
+      '00280102': ['US', 7],
+      '00280103': ['US', 0],
+      '7fe00010': ['OW', Buffer.from(bytes).swap16()],
+    });
+    const { voxels } = await read(ctSeries(2, small, { syntax: '1.2.840.10008.1.2.2' }));
+    expect([...voxels.subarray(0, PIXELS)]).toEqual([...bytes].map((value) => value - 24));
   });
 
   it('may have headers longer than what is read at first', async () => {
@@ -135,6 +149,9 @@ describe('values', () => {
     ]);
     const low = Int16Array.from(ramp, (i) => (i < 2 ? -2000 : i));
     expect((await stored(low, { '00280120': ['SS', -2000] })).voxels[0]).toBe(-2000);
+    // In one corner only, and written as an unsigned number.
+    const last = Int16Array.from(ramp, (i) => (i === PIXELS - 1 ? -1 : i));
+    expect((await stored(last, { '00280120': ['US', 65_535] })).voxels[PIXELS - 1]).toBe(-1024);
     // The padding of a header that is wrong is found within the image only.
     const tissue = Int16Array.from(ramp, (i) => (i === 5 ? 0 : -1000));
     expect((await stored(tissue, { '00280120': ['SS', 0] })).voxels[5]).toBe(0);

@@ -1,5 +1,5 @@
 /** Which slices make a volume, and where it lies. */
-import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findScans, readScanHeader, readVolume, scanFiles } from '../../../../src/data/scan/index.js';
@@ -60,6 +60,13 @@ describe('a series', () => {
     const folder = write({ ...ctSeries(3), 'deep/er/IM9': dicomBytes(ctSlice(3)) });
     expect((await readVolume(`${folder}/IM42`)).voxels).toEqual(hu([0, 1, 2]));
     expect((await readVolume(folder)).voxels).toEqual(hu([0, 1, 2, 3]));
+  });
+
+  it('of one slice is as thick as that', async () => {
+    expect(await readVolume(file('single', dicomBytes(ctSlice(0, series(44)))))).toMatchObject({
+      size: [4, 3, 1],
+      spacing: [0.5, 0.75, 2],
+    });
   });
 
   it('keeps the frame of coronal, sagittal, oblique and upside-down slices', async () => {
@@ -205,6 +212,17 @@ describe('slices that are not on one grid', () => {
     for (const value of hu([0, 1, 2])) expect(values.has(value), String(value)).toBe(true);
   });
 
+  it('tilted sideways by half a pixel a slice are interpolated along the rows', async () => {
+    const volume = await read(ctSeries(3, (z) => at(-10 + 0.25 * z, 20, 2 * z)));
+    expect(volume).toMatchObject({ size: [5, 3, 3], origin: [-10, 20, 0] });
+    const row = (z: number) => [...volume.voxels.subarray(15 * z, 15 * z + 5)];
+    const first = (z: number) => slicePixels(z)[0]! - 24;
+    const air = -524;
+    expect(row(0)).toEqual([0, 7, 14, 21, 0].map((step, x) => (x < 4 ? first(0) + step : air)));
+    expect(row(1)).toEqual([0, 4, 11, 18, 21].map((step) => first(1) + step));
+    expect(row(2)).toEqual([0, 0, 7, 14, 21].map((step, x) => (x > 0 ? first(2) + step : air)));
+  });
+
   it('of a little uneven spacing are interpolated, and that is said', async () => {
     const heights = [0, 2, 4.8, 6, 8];
     const volume = await read(ctSeries(5, (z) => at(-10, 20, heights[z]!)));
@@ -220,7 +238,11 @@ describe('slices that are not on one grid', () => {
       'slices are missing from the series.*between -28.00 and -24.00 mm',
       (z) => at(-10, 20, -30 + 2 * (z > 1 ? z + 1 : z)),
     ],
-    ['unevenly spaced', 'unevenly spaced.*of 0.50 mm between', (z) => at(-10, 20, z === 2 ? 2.5 : 2 * z)],
+    [
+      'unevenly spaced',
+      'unevenly spaced.*of 0.50 mm between.*give or take 50 %',
+      (z) => at(-10, 20, z === 2 ? 2.5 : 2 * z),
+    ],
     [
       'at one place',
       'several different slices.*1 of 6 slices.*-26.00 mm',
@@ -292,6 +314,18 @@ describe('several volumes in one series', () => {
       const volumes = await Promise.all(found.map(readVolume));
       expect(volumes.map(({ voxels }) => voxels)).toEqual([hu([0, 1]), hu([2, 3])]);
     }
+  });
+
+  it('are an image of many frames and slices beside it', async () => {
+    const frames = [0, 1].map((z): Elements => ({ '00209113': ['SQ', [at(-10, 20, 2 * z)]] }));
+    const words = concat(...[0, 1].map((z) => bytesOf(slicePixels(z))));
+    const image = dicomBytes({
+      ...ctSlice(0, { '00280008': ['IS', '2'], '52009230': ['SQ', frames] }),
+      '7fe00010': ['OW', words],
+    });
+    const found = await findScans([write({ image, ...ctSeries(3, (z) => at(-10, 20, 4 + 2 * z)) })]);
+    const depths = await Promise.all(found.map(async (path) => (await readVolume(path)).size[2]));
+    expect(depths.sort()).toEqual([2, 3]);
   });
 
   it('are not seen where a slice is missing between two rotations', async () => {
@@ -404,10 +438,13 @@ describe('findScans', () => {
   it('sees what has changed since', async () => {
     const folder = write(ctSeries(3));
     const [path] = await findScans([folder]);
-    copyFileSync(`${folder}/IM42`, `${folder}/later`);
     writeFiles(folder, {
-      IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '0'] })),
+      IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '-25'] })), // of the same size
+    });
+    expect((await readVolume(path!)).voxels[2 * PIXELS]).toBe(-500 + 200 - 25);
+    writeFiles(folder, {
       later: dicomBytes(ctSlice(3)),
+      IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '0'] })),
     });
     expect((await readVolume(path!)).size[2]).toBe(4);
   });
@@ -495,7 +532,7 @@ describe('a segmentation', () => {
     const volume = await readVolume(`${folder}/seg`);
     expect(volume).toMatchObject({ ...GRID, size: [4, 3, 6] });
     expect([volume.voxels[PIXELS], volume.voxels[4 * PIXELS]]).toEqual([1, 2]);
-    expect((await readVolume(folder)).size).toEqual([4, 3, 6]);
+    expect((await readVolume(folder)).voxels).toEqual(hu([0, 1, 2, 3, 4, 5]));
     const [image, mask] = [await findScans([folder]), await findScans([folder], { segmentations: true })];
     expect(mask).toEqual([`${image[0]}-seg`]);
     expect((await readVolume(mask[0]!)).voxels).toEqual(volume.voxels);
@@ -507,8 +544,8 @@ describe('a segmentation', () => {
   const whole = (words: Uint8Array, type: string, more: Elements = {}) =>
     seg(
       [
-        [1, 3],
-        [2, 3],
+        [1, 255],
+        [2, 255],
       ],
       words,
       {
@@ -520,11 +557,27 @@ describe('a segmentation', () => {
       },
     );
 
+  it('has the spacing of its closest planes where it does not say any', async () => {
+    const shared: Elements = {
+      '00209116': ['SQ', [{ '00200037': ['DS', '1\\0\\0\\0\\1\\0'] }]],
+      '00289110': ['SQ', [{ '00280030': ['DS', '0.75\\0.5'] }]],
+    };
+    const volume = await readVolume(alone(seg(PLANES, BITS, { '52009229': ['SQ', [shared]] })));
+    expect(volume).toMatchObject({ size: [4, 3, 2], spacing: [0.5, 0.75, 6] });
+    const planes = [
+      [1, 1],
+      [4, 1],
+      [2, 1],
+    ] as const;
+    const { size } = await readVolume(alone(seg(planes, BITS, { '52009229': ['SQ', [shared]] })));
+    expect(size).toEqual([4, 3, 4]);
+  });
+
   it('may be fractional, if each voxel is in a segment or not', async () => {
     const words = Uint8Array.from({ length: 24 }, (_, i) => (i % 5 === 0 ? 200 : 0));
     const most: Elements = { '0062000e': ['US', 200] };
     const { voxels } = await readVolume(alone(whole(words, 'FRACTIONAL', most)));
-    expect([...voxels]).toEqual([...words].map((value) => (value > 0 ? 3 : 0)));
+    expect([...voxels]).toEqual([...words].map((value) => (value > 0 ? 255 : 0)));
     words[7] = 120;
     const error = await userErrorOf(readVolume(alone(whole(words, 'FRACTIONAL', most))));
     expect(error.message).toMatch(/holds probabilities[\s\S]*120 of 200[\s\S]*>= 0\.5/);
@@ -532,9 +585,14 @@ describe('a segmentation', () => {
 
   it('may be a label map, of 8 or 16 bits', async () => {
     const labels = Uint8Array.from({ length: 24 }, (_, i) => i % 4);
-    const map: Elements = { '52009230': ['SQ', [1, 2].map((z) => ({ ...plane(z, 0), '0062000a': null }))] };
-    const { voxels } = await readVolume(alone(whole(labels, 'LABELMAP', map)));
-    expect([...voxels]).toEqual([...labels]);
+    const map: Elements = {
+      '52009230': ['SQ', [1, 2].map((z) => ({ ...plane(z, 0), '0062000a': null }))],
+      // The background may be listed among the segments.
+      '00620002': ['SQ', [0, 1, 2, 3].map((number): Elements => ({ '00620004': ['US', number] }))],
+    };
+    const path = alone(whole(labels, 'LABELMAP', map));
+    expect([...(await readVolume(path)).voxels]).toEqual([...labels]);
+    expect((await readScanHeader(path)).fields).toMatchObject({ type: 'LABELMAP', segments: '1, 2, 3' });
     const wide: Elements = {
       ...map,
       '00280100': ['US', 16],
