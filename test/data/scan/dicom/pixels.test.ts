@@ -40,7 +40,7 @@ describe('data sets', () => {
       ...nested(6),
       '00091010': ['UN', new Uint8Array(9)],
       // Its length is two letters, like an explicit VR.
-      '00091020': ['UN', new Uint8Array(Buffer.from('PN').readUInt16LE())],
+      '00091020': ['UN', new Uint8Array(Buffer.from('PN').readUInt16LE()).fill(1)],
       '00290010': ['LO', 'PRIVATE'],
     } as Elements;
     expect((await read(ctSeries(3, () => more, options))).voxels).toEqual(HU);
