@@ -103,6 +103,8 @@ describe('values', () => {
     const twelve = Uint16Array.from(signed, (value) => value & 0xfff);
     expect((await stored(twelve, bits(16, 12, 11, 1))).voxels).toEqual(twice(signed));
     expect((await stored(Uint8Array.from(ramp), bits(8, 8))).voxels).toEqual(twice(ramp));
+    const withoutHighBit: Elements = { ...bits(16, 12, 11, 1), '00280102': null };
+    expect((await stored(twelve, withoutHighBit)).voxels).toEqual(twice(signed));
     const words = Uint32Array.from(signed, (value) => value >>> 0);
     expect((await stored(words, bits(32, 32, 31, 1))).voxels).toEqual(twice(signed));
     const large = await stored(
@@ -150,8 +152,20 @@ describe('values', () => {
     const low = Int16Array.from(ramp, (i) => (i < 2 ? -2000 : i));
     expect((await stored(low, { '00280120': ['SS', -2000] })).voxels[0]).toBe(-2000);
     // In one corner only, and written as an unsigned number.
-    const last = Int16Array.from(ramp, (i) => (i === PIXELS - 1 ? -1 : i));
-    expect((await stored(last, { '00280120': ['US', 65_535] })).voxels[PIXELS - 1]).toBe(-1024);
+    for (const corner of [0, SIZE[0] - 1, PIXELS - SIZE[0], PIXELS - 1]) {
+      const cornered = Int16Array.from(ramp, (i) => (i === corner ? -1 : i));
+      expect((await stored(cornered, { '00280120': ['US', 65_535] })).voxels[corner]).toBe(-1024);
+    }
+    // What counts is HU, not what is stored.
+    const offset: Elements = { '00280120': ['SS', 10], '00281052': ['DS', '-1024'] };
+    expect(
+      (
+        await stored(
+          Int16Array.from(ramp, () => 10),
+          offset,
+        )
+      ).voxels[0],
+    ).toBe(-1014);
     // The padding of a header that is wrong is found within the image only.
     const tissue = Int16Array.from(ramp, (i) => (i === 5 ? 0 : -1000));
     expect((await stored(tissue, { '00280120': ['SS', 0] })).voxels[5]).toBe(0);

@@ -12,6 +12,7 @@ import {
   ctSlice,
   dicomBytes,
   type Elements,
+  type FileOptions,
   fragments,
   PLANTED,
   SIZE,
@@ -221,6 +222,8 @@ describe('slices that are not on one grid', () => {
     expect(row(0)).toEqual([0, 7, 14, 21, 0].map((step, x) => (x < 4 ? first(0) + step : air)));
     expect(row(1)).toEqual([0, 4, 11, 18, 21].map((step) => first(1) + step));
     expect(row(2)).toEqual([0, 0, 7, 14, 21].map((step, x) => (x > 0 ? first(2) + step : air)));
+    const back = await read(ctSeries(3, (z) => at(-10 - 0.25 * z, 20, 2 * z)));
+    expect(back).toMatchObject({ size: [5, 3, 3], origin: [-10.5, 20, 0] });
   });
 
   it('of a little uneven spacing are interpolated, and that is said', async () => {
@@ -478,34 +481,40 @@ describe('a segmentation', () => {
     planes: readonly (readonly [z: number, segment: number])[],
     bits: Uint8Array,
     more: Elements = {},
+    options: FileOptions = {},
   ) =>
-    dicomBytes({
-      '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.66.4'],
-      '00080060': ['CS', 'SEG'],
-      '00081115': ['SQ', [{ '0020000e': ['UI', `${ROOT}.3`] }]],
-      '0020000e': ['UI', `${ROOT}.77`],
-      '00280002': ['US', 1],
-      '00280008': ['IS', String(planes.length)],
-      '00280010': ['US', SIZE[1]],
-      '00280011': ['US', SIZE[0]],
-      '00280100': ['US', 1],
-      '00280101': ['US', 1],
-      '00280102': ['US', 0],
-      '00280103': ['US', 0],
-      '00620001': ['CS', 'BINARY'],
-      '52009229': [
-        'SQ',
-        [
-          {
-            '00209116': ['SQ', [{ '00200037': ['DS', '1\\0\\0\\0\\1\\0'] }]],
-            '00289110': ['SQ', [{ '00280030': ['DS', '0.75\\0.5'], '00180088': ['DS', '2'] }]],
-          },
+    dicomBytes(
+      {
+        '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.66.4'],
+        '00080060': ['CS', 'SEG'],
+        '00081115': ['SQ', [{ '0020000e': ['UI', `${ROOT}.3`] }]],
+        '0020000e': ['UI', `${ROOT}.77`],
+        '00280002': ['US', 1],
+        '00280008': ['IS', String(planes.length)],
+        '00280010': ['US', SIZE[1]],
+        '00280011': ['US', SIZE[0]],
+        '00280100': ['US', 1],
+        '00280101': ['US', 1],
+        '00280102': ['US', 0],
+        '00280103': ['US', 0],
+        '00620001': ['CS', 'BINARY'],
+        '52009229': [
+          'SQ',
+          [
+            {
+              '00209116': ['SQ', [{ '00200037': ['DS', '1\\0\\0\\0\\1\\0'] }]],
+              '00289110': ['SQ', [{ '00280030': ['DS', '0.75\\0.5'], '00180088': ['DS', '2'] }]],
+            },
+          ],
         ],
-      ],
-      '52009230': ['SQ', planes.map(([z, segment]) => plane(z, segment))],
-      '7fe00010': ['OB', bits],
-      ...more,
-    });
+        '52009230': ['SQ', planes.map(([z, segment]) => plane(z, segment))],
+        '7fe00010': ['OB', bits],
+        ...more,
+      },
+      options,
+    );
+  /** Path of a segmentation in a folder of its own: beside it is no series that it could be on the grid of. */
+  const alone = (bytes: Uint8Array) => `${write({ bytes })}/bytes`;
   /** Three planes of 12 bits: segment 2 at slice 4, segment 1 at slices 1 and 4. */
   const PLANES = [
     [4, 2],
@@ -527,6 +536,18 @@ describe('a segmentation', () => {
     ]);
   });
 
+  it('is read when big endian, but not deflated, nor in words whose bytes are swapped', async () => {
+    const path = alone(seg(PLANES, BITS, {}, { syntax: '1.2.840.10008.1.2.2' }));
+    expect((await readVolume(path)).voxels[36]).toBe(2);
+    for (const [syntax, vr] of [
+      ['1.2.840.10008.1.2.2', 'OW'],
+      ['1.2.840.10008.1.2.1.99', 'OB'],
+    ] as const) {
+      const bytes = seg(PLANES, BITS, { '7fe00010': [vr, BITS] }, { syntax });
+      expect((await userErrorOf(readVolume(alone(bytes)))).message).toContain('not supported');
+    }
+  });
+
   it('is on the grid of the series that it was drawn on, where that is beside it', async () => {
     const folder = write({ ...ctSeries(6), seg: seg(PLANES, BITS) });
     const volume = await readVolume(`${folder}/seg`);
@@ -538,8 +559,6 @@ describe('a segmentation', () => {
     expect((await readVolume(mask[0]!)).voxels).toEqual(volume.voxels);
   });
 
-  /** Path of a segmentation in a folder of its own: beside it is no series that it could be on the grid of. */
-  const alone = (bytes: Uint8Array) => `${write({ bytes })}/bytes`;
   /** Two slices of 12 pixels. */
   const whole = (words: Uint8Array, type: string, more: Elements = {}) =>
     seg(
