@@ -75,10 +75,11 @@ describe('what a file holds never reaches the terminal raw', () => {
     write('names.onnx', encodeModel(named));
     write('table.csv', `id,${TRICK}\n${TRICK},x\n`);
     write('labels.csv', `id,label\n${TRICK},${TRICK}\n`);
+    write('split.csv', `${TRICK},${TRICK}\n`);
     write('config.json', JSON.stringify({ [TRICK]: 1, batch: TRICK }));
     write('study.json', JSON.stringify({ tiles: TRICK, [TRICK]: TRICK }));
     write('broken.json', `{"a": ${TRICK}}`);
-    const header = `ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nComment = ${TRICK}\n`;
+    const header = `ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nComment = ${TRICK}\n${TRICK} = 1\n`;
     write('scan.mhd', `${header}ElementType = MET_SHORT\nElementDataFile = scan.raw\n`);
     write('typeless.mhd', `${header}ElementType = ${TRICK}\nElementDataFile = scan.raw\n`);
     write(`${TRICK}.nii`, 'no scan');
@@ -97,6 +98,7 @@ describe('what a file holds never reaches the terminal raw', () => {
     ['a table', 'evaluate --prediction table.csv --reference labels.csv', 'unseen'],
     ['labels', 'evaluate --prediction labels.csv --reference labels.csv', 'unseen'],
     ['a table of samples', 'prepare --task manifest --input table.csv --out x', 'unseen'],
+    ['a split', 'prepare --input scan.mhd --out x --split split.csv'],
     ['an archive of samples', 'prepare --task medmnist --input names.npz --out x'],
     ['a configuration', 'graph --config config.json'],
     ['a study', 'experiment table1 --config study.json --out x'],

@@ -3,7 +3,7 @@ import { abridged, UserError } from '../../errors.js';
 import { isPresentFolder } from '../../files.js';
 import type { DicomScan } from './dicom/catalogue.js';
 import { openDicomFile } from './dicom/file.js';
-import { freshCatalogue, otherThanScan } from './dicom/open.js';
+import { freshCatalogue, insteadOfScan, otherThanScan } from './dicom/open.js';
 import { parseScanPath, scanPath } from './dicom/scan-path.js';
 import { SCAN_EXTENSIONS, scanExtension } from './extensions.js';
 import { readBytes } from './file.js';
@@ -59,12 +59,10 @@ export async function findScans(paths: string[], options: FindOptions = {}): Pro
   for (const files of dicomFiles.values()) found.push(...(await scansOfFiles(files, options)));
   if (found.length === 0 && paths.length > 0)
     throw new UserError('input', {
-      what: paths.length === 1 ? 'this DICOM file is no scan' : 'none of these DICOM files is a scan',
+      what: paths.length === 1 ? 'this DICOM file is not a scan' : 'none of these DICOM files is a scan',
       where: abridged(paths),
-      got: abridged(
-        await Promise.all(paths.slice(0, 1).map(async (path) => (await otherThanScan(path)) ?? 'a mask')),
-      ),
       expected: SCAN_KINDS,
+      ...insteadOfScan([(await otherThanScan(paths[0]!)) ?? 'a mask']),
     });
   const firstByFile = new Map<string, string>();
   for (const path of found.map(headerOfPair).sort()) {
@@ -102,10 +100,8 @@ async function scansInFolder(folder: string, options: FindOptions): Promise<stri
   throw new UserError('input', {
     what: 'there are no scans in this folder',
     where: folder,
-    ...(passedOver.length > 0 && {
-      got: `${passedOver.length} series that are no scans, such as ${passedOver[0]!.replace(/^.*?: passed over: /, '')}`,
-    }),
     expected: SCAN_KINDS,
+    ...(passedOver.length > 0 && insteadOfScan(passedOver)),
     ...(all.some((path) => /\.zip$/i.test(path)) && { fix: 'unpack the zip archives in it' }),
   });
 }

@@ -1,4 +1,4 @@
-/** The series in a folder, or around a file: what they consist of, and what was passed over. */
+/** The DICOM series in a folder, or in the folder of a file. */
 import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import { UserError } from '../../../errors.js';
@@ -12,12 +12,12 @@ import { type Sorted, sortSlices } from './sort.js';
 import type { Misfit, Stack } from './stack.js';
 
 export interface DicomScan {
-  /** Made of the identifier of its series, which it does not show. */
+  /** A hash of its SeriesInstanceUID. */
   readonly name: string;
-  /** The same with the identifier itself. */
+  /** The same with the SeriesInstanceUID itself. */
   readonly uidName: string;
   readonly modality: string;
-  /** What it is read from. */
+  /** The files that it is read from. */
   readonly files: readonly Instance[];
   /** Null for a segmentation. */
   readonly stack: Stack | Misfit | null;
@@ -25,16 +25,16 @@ export interface DicomScan {
 
 export interface Catalogue {
   readonly scans: readonly DicomScan[];
-  /** What is no scan, a line each. */
+  /** What is not a scan, one line each. */
   readonly passedOver: readonly string[];
 }
 
-/** Files that are looked at, at once: on a network each of them is waited for. */
+/** Number of files opened at a time: on a network drive, each one is waited for. */
 const AT_ONCE = 16;
 
 /**
- * Looks at all files of a folder and below it, or of a file's folder.
- * @param scope a folder or a file; slices of the latter win over others at their place, and it need not be one of many
+ * Reads the headers of all files in a folder and below it, or of those beside a file.
+ * @param scope a folder or a file. Slices of that file are preferred to others at their position, and it may be a single image.
  * @throws UserError when a folder cannot be read
  */
 export async function readCatalogue(scope: string): Promise<Catalogue> {
@@ -56,10 +56,10 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
   };
 }
 
-/** Files of other formats are not looked at, but for those whose ending several formats have. */
+/** Files with the extension of another format are skipped, except for extensions that DICOM files also have. */
 const mayBeDicom = (path: string) => scanExtension(path) === undefined || /\.(img|hdr)$/i.test(path);
 
-/** The DICOM files among others, and a line for each file that cannot be read: a slice may be missing for it. */
+/** The DICOM files among others, and a line for each file that cannot be read, since it may be a missing slice. */
 async function readInstances(paths: readonly string[]): Promise<{ instances: Instance[]; unread: string[] }> {
   const found: (Instance | null)[] = [];
   const unread: string[] = [];
@@ -79,11 +79,11 @@ async function readInstances(paths: readonly string[]): Promise<{ instances: Ins
   return { instances: found.filter((instance) => instance !== null && instance !== undefined), unread };
 }
 
-/** Of a name that is made of an identifier. */
+/** Hexadecimal digits of a name. */
 export const NAME_DIGITS = 12;
 const nameOf = (uid: string) => createHash('sha256').update(uid).digest('hex').slice(0, NAME_DIGITS);
 
-/** Names of a scan by an identifier, and what tells it from others with the same one. */
+/** The names of a scan, with a suffix where a series holds several. */
 const namesOf = (uid: string, suffix: string) => ({ name: nameOf(uid) + suffix, uidName: uid + suffix });
 
 function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Catalogue {
@@ -126,5 +126,5 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
   };
 }
 
-/** The slices of a stack; of slices that make none, all. */
+/** The slices of a stack, or all slices where they do not form one. */
 const slicesOf = (sorted: Sorted): readonly Slice[] => ('slices' in sorted ? sorted.slices : sorted.members);

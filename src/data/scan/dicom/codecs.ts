@@ -1,4 +1,4 @@
-/** Decoding compressed frames; JPEG-LS and JPEG 2000 by packages that are loaded when a file needs them. */
+/** Decoding compressed frames. The packages for JPEG-LS, JPEG 2000 and HTJ2K are loaded when a file needs them. */
 import { UserError } from '../../../errors.js';
 import type { NumberArray } from '../elements.js';
 import { unreadable } from '../unreadable.js';
@@ -7,7 +7,7 @@ import type { PixelFormat } from './pixels.js';
 import { decodeRle } from './rle.js';
 import type { Codec } from './syntax.js';
 
-/** What a decoder in WebAssembly looks like: `@cornerstonejs/codec-*`. */
+/** The decoder of a `@cornerstonejs/codec-*` package. */
 interface WasmDecoder {
   getEncodedBuffer(length: number): Uint8Array;
   getDecodedBuffer(): Uint8Array;
@@ -25,7 +25,7 @@ interface FrameInfo {
 
 type Package = Exclude<Codec, 'rle' | 'jpeg' | 'jpeg-lossless'>;
 
-/** The module of each package, what its decoder is called, and the name to install. */
+/** The package to install for each codec, its module and the name of its decoder. */
 const PACKAGES: Readonly<Record<Package, { install: string; module: string; decoder: string }>> = {
   'jpeg-ls': {
     install: '@cornerstonejs/codec-charls',
@@ -44,20 +44,20 @@ const PACKAGES: Readonly<Record<Package, { install: string; module: string; deco
   },
 };
 
-/** Packages that are loaded, and how to make a decoder; one that failed is loaded anew. */
+/** Constructors of the decoders that are loaded; one that has failed is loaded again. */
 const loaded = new Map<Package, Promise<new () => WasmDecoder>>();
 
 async function load(codec: Package): Promise<new () => WasmDecoder> {
   const { module, decoder } = PACKAGES[codec];
   const { default: start } = (await import(module)) as {
-    // What it would print, which is the library's, says nothing that the result does not.
+    // Its messages add nothing to its result.
     default: (options: object) => Promise<Record<string, new () => WasmDecoder>>;
   };
   const silent = () => {};
   return (await start({ print: silent, printErr: silent }))[decoder]!;
 }
 
-/** @throws UserError naming the package to install, where it is not there */
+/** @throws UserError naming the package to install, if it is missing */
 async function decoderOf(codec: Package): Promise<WasmDecoder> {
   const loading = loaded.get(codec) ?? load(codec);
   loaded.set(codec, loading);
@@ -80,9 +80,9 @@ function missing(install: string, error: unknown): unknown {
 }
 
 /**
- * A frame's words, as many as it has pixels, in the byte order of this machine.
+ * The stored values of a frame, one word per pixel, in the byte order of this machine.
  * @param path for messages
- * @throws UserError when the frame is broken or is not of its format, or a package is missing
+ * @throws UserError when the frame is broken or has another size than its header says, or a package is missing
  */
 export async function decodeFrame(path: string, encoded: Buffer, format: PixelFormat): Promise<NumberArray> {
   const { codec, name } = format.syntax;
@@ -109,13 +109,14 @@ export async function decodeFrame(path: string, encoded: Buffer, format: PixelFo
       : await decodeWithPackage(codec!, encoded, pixels);
   } catch (error) {
     if (error instanceof UserError) throw error;
+    if (error instanceof RangeError) throw broken('the image is truncated', error);
     throw broken(error instanceof Error ? error.message : 'damaged data', error);
   }
 }
 
 /**
- * Bytes a pixel that follow the image, as many as any code has: at the end of a truncated one, CharLS takes half a
- * minute to find that there is nothing left.
+ * Zero bytes per pixel that are appended to an image, as many as any code has: without them, CharLS takes half a minute
+ * to find the end of a truncated one.
  */
 const JPEG_LS_PADDING = 8;
 
@@ -148,14 +149,14 @@ function wordsOf({ buffer, byteLength }: Uint8Array, bytes: number): NumberArray
     : new Uint32Array(buffer, 0, byteLength / 4);
 }
 
-/** What a compressed image says of its size. */
+/** Size of a compressed image, from its own header. */
 interface Stated {
   readonly columns: number;
   readonly rows: number;
   readonly channels: number;
 }
 
-/** Of JPEG, JPEG lossless and JPEG-LS, from the header of the frame. */
+/** Size of a JPEG, JPEG lossless or JPEG-LS image, from its frame header (SOF). */
 function sizeOfJpeg(bytes: Buffer): Stated | undefined {
   for (let at = 2; at + 10 <= bytes.length; ) {
     if (bytes[at] !== 0xff) return undefined;
@@ -164,7 +165,7 @@ function sizeOfJpeg(bytes: Buffer): Stated | undefined {
       at++;
       continue;
     }
-    // Frames are C0 to CF, other than tables (C4), extensions (C8) and arithmetic conditions (CC); F7 is JPEG-LS.
+    // SOF0 to SOF15 are C0 to CF, without DHT (C4), JPG (C8) and DAC (CC). F7 is JPEG-LS.
     const isFrame =
       marker === 0xf7 || (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker));
     if (isFrame) {
@@ -181,7 +182,7 @@ function sizeOfJpeg(bytes: Buffer): Stated | undefined {
 
 const SIZ = Buffer.from([0xff, 0x4f, 0xff, 0x51]);
 
-/** Of JPEG 2000, from its SIZ marker, which a file format may be wrapped around. */
+/** Size of a JPEG 2000 image, from its SIZ marker segment; the codestream may be in a JP2 file. */
 function sizeOfJpeg2000(bytes: Buffer): Stated | undefined {
   const at = bytes.subarray(0, 1 << 12).indexOf(SIZ) + 4;
   if (at < 4 || at + 39 > bytes.length) return undefined;

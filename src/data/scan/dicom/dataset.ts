@@ -1,28 +1,27 @@
-/** The elements of a DICOM data set that lies in memory, whole or its beginning. See DICOM PS3.5, sections 7 and A. */
+/** The data elements of a DICOM data set, or of the beginning of one. See DICOM PS3.5, sections 7 and A. */
 
-/** How elements are written. */
+import type { Tag } from './tags.js';
+
+/** How data elements are encoded. */
 export interface Encoding {
-  /** Whether elements name the representation of their value. */
+  /** Whether the value representation (VR) is explicit. */
   readonly explicit: boolean;
   readonly littleEndian: boolean;
 }
 
-/** Group and element in one number: (0028,0010) is 0x00280010. */
-export type Tag = number;
-
-interface Element {
+export interface Element {
   readonly tag: Tag;
-  /** Representation of the value: two letters, or none where it is not written. */
+  /** Value representation: two letters, or empty where it is implicit. */
   readonly vr: string;
-  /** Byte at which the value begins. */
+  /** Offset of the value in bytes. */
   readonly start: number;
-  /** Of the value, in bytes; {@link UNDEFINED_LENGTH} where it ends with a delimiter. */
+  /** Value length in bytes; {@link UNDEFINED_LENGTH} where it ends with a delimiter. */
   readonly length: number;
 }
 
-/** Elements go on behind the bytes that are there. */
+/** The data set continues beyond the bytes at hand. */
 export class NeedsMoreBytes extends Error {}
-/** Bytes are no elements. */
+/** These bytes are not data elements. */
 export class NotElements extends Error {}
 
 export const UNDEFINED_LENGTH = 0xffffffff;
@@ -30,10 +29,10 @@ export const ITEM: Tag = 0xfffee000;
 const ITEM_END: Tag = 0xfffee00d;
 const SEQUENCE_END: Tag = 0xfffee0dd;
 
-/** Deeper than any real sequence. */
+/** Nesting of sequences, deeper than in any real file. */
 const MAX_DEPTH = 32;
 
-/** Representations whose length has four bytes, behind two that are reserved. */
+/** VRs with two reserved bytes and a length of four bytes. */
 const LONG_VRS = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV']);
 
 const uint16 = (bytes: Buffer, at: number, littleEndian: boolean) =>
@@ -41,12 +40,12 @@ const uint16 = (bytes: Buffer, at: number, littleEndian: boolean) =>
 const uint32 = (bytes: Buffer, at: number, littleEndian: boolean) =>
   littleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
 
-/** An element without its value. @throws NeedsMoreBytes */
+/** The header of a data element. @throws NeedsMoreBytes */
 export function readElement(bytes: Buffer, at: number, { explicit, littleEndian }: Encoding): Element {
   if (at + 8 > bytes.length) throw new NeedsMoreBytes();
   const tag = uint16(bytes, at, littleEndian) * 0x10000 + uint16(bytes, at + 2, littleEndian);
   const vr = explicit && tag < ITEM ? bytes.toString('latin1', at + 4, at + 6) : '';
-  // Items have no representation, and some programs leave it out of single elements.
+  // Items have no VR, and some programs omit that of single elements.
   if (!/^[A-Z]{2}$/.test(vr)) {
     return { tag, vr: '', start: at + 8, length: uint32(bytes, at + 4, littleEndian) };
   }
@@ -55,10 +54,10 @@ export function readElement(bytes: Buffer, at: number, { explicit, littleEndian 
   return { tag, vr, start: at + 12, length: uint32(bytes, at + 8, littleEndian) };
 }
 
-/** What is written as unknown and of undefined length is a sequence of this kind (PS3.5, 6.2.2). */
+/** Encoding of a sequence with VR UN and undefined length (PS3.5, 6.2.2). */
 const IMPLICIT: Encoding = { explicit: false, littleEndian: true };
 
-/** The byte behind the value of an element. */
+/** Offset of the end of a value. */
 function endOf(bytes: Buffer, element: Element, encoding: Encoding, depth: number): number {
   if (element.length !== UNDEFINED_LENGTH) return element.start + element.length;
   if (depth > MAX_DEPTH) throw new NotElements('sequences are nested too deeply');
@@ -75,7 +74,7 @@ function endOf(bytes: Buffer, element: Element, encoding: Encoding, depth: numbe
   }
 }
 
-/** The byte behind the delimiter of an item. */
+/** Offset of the end of an item of undefined length, its delimiter included. */
 function endOfItem(bytes: Buffer, start: number, encoding: Encoding, depth: number): number {
   let at = start;
   for (;;) {
@@ -85,7 +84,7 @@ function endOfItem(bytes: Buffer, start: number, encoding: Encoding, depth: numb
   }
 }
 
-/** The elements of a data set, or of an item of a sequence. Values are read when they are asked for. */
+/** The data elements of a data set, or of an item of a sequence. Values are decoded when they are asked for. */
 export class Dataset {
   readonly #elements = new Map<Tag, Element>();
 
@@ -95,9 +94,9 @@ export class Dataset {
   ) {}
 
   /**
-   * Takes in elements up to a byte, the end of an item, or the first one that `isLast` says is the last one.
-   * What was taken in before an error stays.
-   * @returns the last element
+   * Reads element headers up to an offset, the end of the item, or the first element for which `isLast` is true.
+   * Elements that were read before an error are kept.
+   * @returns the element that ended it, if one did
    * @throws NeedsMoreBytes, NotElements
    */
   parse(start: number, end: number, isLast: (tag: Tag) => boolean = () => false): Element | undefined {
@@ -116,27 +115,27 @@ export class Dataset {
     return this.#elements.has(tag);
   }
 
-  /** Text of a code, an identifier or a number, without what fills it up; empty without the element. */
+  /** A text value (CS, UI, DS, …) without padding; empty without the element. */
   text(tag: Tag): string {
     const element = this.#elements.get(tag);
     if (!element || element.length === UNDEFINED_LENGTH) return '';
-    // No such text is longer: of one that is, the beginning shows that it is none.
+    // No such text is longer.
     const end = element.start + Math.min(element.length, 1 << 16);
     return this.bytes.toString('latin1', element.start, end).replaceAll('\0', ' ').trim();
   }
 
-  /** Several texts in one. */
+  /** The values of a text element of several values. */
   texts(tag: Tag): string[] {
     const text = this.text(tag);
     return text === '' ? [] : text.split('\\').map((word) => word.trim());
   }
 
-  /** Numbers that are written as text (DS, IS). */
+  /** Numbers in text form (DS, IS). */
   decimals(tag: Tag): number[] {
     return this.texts(tag).map((word) => (word === '' ? Number.NaN : Number(word)));
   }
 
-  /** Numbers that are stored as binary ones. @param vr of the element where it does not name it itself */
+  /** Numbers in binary form. @param vr of the element, where it is implicit */
   numbers(tag: Tag, vr: keyof typeof NUMBER_READERS): number[] {
     const element = this.#elements.get(tag);
     if (!element || element.length === UNDEFINED_LENGTH) return [];
@@ -154,7 +153,7 @@ export class Dataset {
     return this.numbers(tag, vr)[0];
   }
 
-  /** Items of a sequence; none where there is no such sequence. @throws NotElements, NeedsMoreBytes */
+  /** The items of a sequence; none without the element. @throws NotElements, NeedsMoreBytes */
   items(tag: Tag): Dataset[] {
     const sequence = this.#elements.get(tag);
     if (!sequence) return [];

@@ -1,49 +1,51 @@
-/** Opening a DICOM file: its data set up to the pixels, and where those lie. */
+/** Opening a DICOM file: its data set up to the pixel data, and where that is. */
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { constants, inflateRawSync } from 'node:zlib';
 import { fromSystemError } from '../../../errors.js';
 import {
   Dataset,
+  type Element,
   type Encoding,
   NeedsMoreBytes,
   NotElements,
   readElement,
-  type Tag,
   UNDEFINED_LENGTH,
 } from './dataset.js';
 import { guessSyntax, type Syntax, syntaxOf } from './syntax.js';
+import { TAGS, type Tag } from './tags.js';
 
 export interface DicomFile {
   readonly path: string;
   readonly bytes: number;
   readonly modifiedMs: number;
-  /** Without those for pixels and what follows. */
+  /** Up to the pixel data. */
   readonly dataset: Dataset;
   readonly syntaxUid: string;
   /** Undefined when it is not supported. */
   readonly syntax: Syntax | undefined;
-  /** Where the value of the pixel data lies in the file, or in what it inflates to; null without any. */
+  /** Where the pixel data is in the file, or in the inflated data set; null without any. */
   readonly pixels: {
+    /** Whether it is Float Pixel Data or Double Float Pixel Data. */
+    readonly float: boolean;
     readonly vr: string;
     readonly start: number;
     readonly length: number | undefined;
   } | null;
-  /** Byte at which the data set begins, behind the file's own header. */
+  /** Offset of the data set, after the file meta information. */
   readonly bodyStart: number;
-  /** Why its elements could not be read to their end. */
+  /** Why the data set could not be read to its end; null if it could. */
   readonly flaw: string | null;
 }
 
-/** Most headers are shorter; those with more are read again, eight times as far. */
+/** Bytes that are read first: most headers are shorter. For longer ones, eight times as many are read. */
 const FIRST_BYTES = 1 << 14;
-/** By then an image has said its size; documents and films are not read any further. */
+/** Bytes within which an image has its size; documents and videos are not read further. */
 const MOST_BEFORE_IMAGE = 1 << 23;
-const ROWS: Tag = 0x00280010;
-/** Longer than any header, also of thousands of frames. */
+/** Longer than any header, even of thousands of frames. */
 const MAX_HEADER_BYTES = 1 << 28;
 
 /**
- * @returns null for a file that is no DICOM by its content
+ * @returns null for a file whose content is not DICOM
  * @throws UserError when it cannot be read
  */
 export async function openDicomFile(path: string): Promise<DicomFile | null> {
@@ -80,11 +82,10 @@ async function readStart(handle: FileHandle, length: number): Promise<Buffer> {
 type Parsed = Omit<DicomFile, 'path' | 'bytes' | 'modifiedMs'>;
 
 const META: Syntax = { name: 'file meta information', explicit: true, littleEndian: true };
-const TRANSFER_SYNTAX_UID: Tag = 0x00020010;
-/** Pixels as integers, floats or doubles. */
-const isPixelData = (tag: Tag) => tag === 0x7fe00010 || tag === 0x7fe00008 || tag === 0x7fe00009;
+const PIXEL_DATA: readonly Tag[] = [TAGS.PixelData, TAGS.FloatPixelData, TAGS.DoubleFloatPixelData];
+const isPixelData = (tag: Tag) => PIXEL_DATA.includes(tag);
 
-/** @param whole whether there is no more to be read */
+/** @param whole whether these are all bytes of the file */
 function parseStart(bytes: Buffer, whole: boolean): Parsed | 'more' | 'not DICOM' {
   const marked = bytes.toString('latin1', 128, 132) === 'DICM';
   const bare = bytes[0] === 2 && bytes[1] === 0 && /^[A-Z]{2}$/.test(bytes.toString('latin1', 4, 6));
@@ -92,16 +93,17 @@ function parseStart(bytes: Buffer, whole: boolean): Parsed | 'more' | 'not DICOM
     const meta = marked || bare ? readMeta(bytes, marked ? 132 : 0) : { uid: '', end: 0 };
     const syntax = meta.uid === '' ? guessSyntax(bytes, meta.end) : syntaxOf(meta.uid);
     if (!syntax && meta.uid === '' && !marked) return 'not DICOM';
-    // All that are not known have explicit elements; it is pixels that they write in their own ways.
+    // Other transfer syntaxes differ in their pixel data only: all of them have explicit VR, little endian.
     const encoding = syntax ?? META;
     const [body, start] = syntax?.deflated ? [inflateStart(bytes.subarray(meta.end)), 0] : [bytes, meta.end];
     const parsed = {
       ...parseBody(body, start, encoding, whole),
       ...{ syntaxUid: meta.uid, syntax, bodyStart: meta.end },
     };
-    const image = parsed.dataset.has(ROWS) || bytes.length < MOST_BEFORE_IMAGE;
+    const image = parsed.dataset.has(TAGS.Rows) || bytes.length < MOST_BEFORE_IMAGE;
     if (parsed.flaw === 'more') return image ? 'more' : { ...parsed, flaw: null };
-    const recognised = marked || bare || parsed.dataset.has(0x00080016) || parsed.dataset.has(0x00080060);
+    const recognised =
+      marked || bare || parsed.dataset.has(TAGS.SOPClassUID) || parsed.dataset.has(TAGS.Modality);
     return recognised ? (parsed as Parsed) : 'not DICOM';
   } catch (error) {
     if (!(error instanceof NeedsMoreBytes || error instanceof NotElements)) throw error;
@@ -115,18 +117,18 @@ function parseStart(bytes: Buffer, whole: boolean): Parsed | 'more' | 'not DICOM
   }
 }
 
-/** The transfer syntax, and where the data set begins. */
+/** The transfer syntax UID, and the offset of the data set. */
 function readMeta(bytes: Buffer, start: number): { uid: string; end: number } {
   const meta = new Dataset(bytes, META);
   let end = start;
-  // Its length, which it begins with, is often wrong: it ends where its group does.
+  // The group length is often wrong, so that the end of group 2 is looked for.
   while (end + 8 <= bytes.length && bytes.readUInt16LE(end) === 2) {
     const { start: value, length } = readElement(bytes, end, META);
     if (value + length > bytes.length) throw new NeedsMoreBytes();
     meta.parse(end, value + length);
     end = value + length;
   }
-  return { uid: meta.text(TRANSFER_SYNTAX_UID), end };
+  return { uid: meta.text(TAGS.TransferSyntaxUID), end };
 }
 
 function parseBody(bytes: Buffer, start: number, encoding: Encoding, whole: boolean) {
@@ -134,8 +136,7 @@ function parseBody(bytes: Buffer, start: number, encoding: Encoding, whole: bool
   try {
     const last = dataset.parse(start, bytes.length, isPixelData);
     if (!last && !whole) return { dataset, pixels: null, flaw: 'more' };
-    const length = last?.length === UNDEFINED_LENGTH ? undefined : last?.length;
-    return { dataset, pixels: last ? { vr: last.vr, start: last.start, length } : null, flaw: null };
+    return { dataset, pixels: last ? pixelsAt(last) : null, flaw: null };
   } catch (error) {
     if (error instanceof NeedsMoreBytes)
       return { dataset, pixels: null, flaw: whole ? 'the file ends within its header' : 'more' };
@@ -144,7 +145,12 @@ function parseBody(bytes: Buffer, start: number, encoding: Encoding, whole: bool
   }
 }
 
-/** As much as a part of a deflated data set gives; of a broken one, nothing. */
+const pixelsAt = ({ tag, vr, start, length }: Element) => ({
+  ...{ float: tag !== TAGS.PixelData, vr, start },
+  length: length === UNDEFINED_LENGTH ? undefined : length,
+});
+
+/** What the beginning of a deflated data set inflates to; empty if it is corrupt. */
 function inflateStart(bytes: Buffer): Buffer {
   try {
     return inflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MAX_HEADER_BYTES });

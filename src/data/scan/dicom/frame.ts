@@ -7,12 +7,12 @@ import { decodeFrame } from './codecs.js';
 import { ITEM } from './dataset.js';
 import type { PixelFormat } from './pixels.js';
 
-/** More pixels than any slice has: what a small compressed file may claim. */
+/** More pixels than any slice has: a small compressed file can claim more. */
 const MAX_FRAME_PIXELS = 1 << 24;
 
 const frameBytes = ({ columns, rows, bitsAllocated }: PixelFormat) => (columns * rows * bitsAllocated) / 8;
 
-/** @throws UserError when a file cannot hold a frame, whatever its header says: before it is read */
+/** Checks before it is read whether a file can hold a frame. @throws UserError when it cannot */
 export async function checkFrame(path: string, format: PixelFormat, frame: number): Promise<void> {
   const { syntax, start, columns, rows } = format;
   const size = await regularFileSize(path);
@@ -30,7 +30,7 @@ export async function checkFrame(path: string, format: PixelFormat, frame: numbe
   }
 }
 
-/** The words of a frame, in the byte order of this machine. @throws UserError when the file is too short or broken */
+/** The stored values of a frame, in the byte order of this machine. @throws UserError when the file is too short or broken */
 export async function readFrame(path: string, format: PixelFormat, frame: number): Promise<NumberArray> {
   const { syntax, start, bitsAllocated, wordBytes } = format;
   if (syntax.codec) return decodeFrame(path, await readFragments(path, format, frame), format);
@@ -48,14 +48,14 @@ export async function readFrame(path: string, format: PixelFormat, frame: number
     : new Uint32Array(buffer, byteOffset, bytes / 4);
 }
 
-/** Turns round the bytes of each whole word. */
+/** Swaps the bytes of each word. */
 function swapBytes(bytes: Buffer, wordBytes: number): void {
   const whole = bytes.subarray(0, bytes.length - (bytes.length % wordBytes));
   if (wordBytes === 2) whole.swap16();
   else whole.swap32();
 }
 
-/** Bytes of a deflated data set, in memory of their own. */
+/** A copy of some bytes of a deflated data set. */
 async function inflated(path: string, bodyStart: number, from: number, bytes: number): Promise<Buffer> {
   const deflated = await readBytes(path, bodyStart, await regularFileSize(path));
   try {
@@ -71,19 +71,19 @@ async function inflated(path: string, bodyStart: number, from: number, bytes: nu
   }
 }
 
-/** What may follow the pixels in a deflated data set. */
+/** Bytes that may follow the pixel data in a deflated data set. */
 const MAX_REST_BYTES = 1 << 20;
 
-/** A piece of the compressed pixels. */
+/** A fragment of encapsulated pixel data. */
 interface Fragment {
-  /** Byte of the file. */
+  /** Offset in the file. */
   readonly start: number;
   readonly length: number;
   /** Its first two bytes. */
   readonly mark: number;
 }
 
-/** Where the fragments of each frame lie, by the file that they are in. */
+/** The fragments of each frame, by file. */
 const tables = new WeakMap<PixelFormat, Promise<readonly (readonly Fragment[])[]>>();
 
 async function readFragments(path: string, format: PixelFormat, frame: number): Promise<Buffer> {
@@ -94,7 +94,7 @@ async function readFragments(path: string, format: PixelFormat, frame: number): 
   return pieces.length === 1 ? pieces[0]! : Buffer.concat(pieces);
 }
 
-/** The fragments of each frame. @throws UserError when they cannot be told apart */
+/** The fragments of each frame. @throws UserError when the frames cannot be told apart */
 async function fragmentTable(path: string, format: PixelFormat): Promise<readonly (readonly Fragment[])[]> {
   const { frames } = format;
   const { fragments, offsets } = await listFragments(path, format);
@@ -118,13 +118,13 @@ async function fragmentTable(path: string, format: PixelFormat): Promise<readonl
   });
 }
 
-/** With which a JPEG image and a JPEG 2000 one begin. */
+/** Start markers of JPEG images (SOI) and of JPEG 2000 codestreams (SOC). */
 const IMAGE_MARKS = [0xffd8, 0xff4f];
 const ITEM_BYTES = 8;
-/** Most slices are read at once with this many bytes. */
+/** Bytes that are read at a time; most slices have no more. */
 const WINDOW_BYTES = 1 << 16;
 
-/** The fragments behind one another, and at which of them, counted in bytes, frames begin, if that is said. */
+/** All fragments in order, and the basic offset table, which may be empty. */
 async function listFragments(path: string, { start, frames }: PixelFormat) {
   const fragments: Fragment[] = [];
   let offsets: number[] = [];

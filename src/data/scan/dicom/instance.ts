@@ -1,37 +1,30 @@
-/** What a DICOM file is and where its images lie, as far as series are made of it. Nothing of it tells who the patient is. */
-import { firstThree } from '../scan.js';
+/** What series are made of: the kind of each file, and the positions and properties of its images. No patient data. */
+
 import type { XYZ } from '../volume.js';
 import { type Dataset, NeedsMoreBytes, NotElements } from './dataset.js';
 import type { DicomFile } from './file.js';
+import { type FunctionalGroups, functionalGroups } from './functional-groups.js';
+import { NotScan } from './not-scan.js';
 import type { PixelFormat } from './pixels.js';
+import { type Plane, placeOf } from './plane.js';
+import { TAGS } from './tags.js';
 
-/** An image that lies in the patient: a file, or one frame of it. */
+/** An image with a position in the patient: a file, or one frame of a file. */
 export interface Slice {
   readonly path: string;
   readonly frame: number;
-  /** Identifies the image, wherever it is copied. */
+  /** SOPInstanceUID, which copies of an image share. */
   readonly uid: string;
-  /** Of the centre of its first pixel, LPS mm. */
+  /** Centre of its first pixel, LPS mm. */
   readonly position: XYZ;
   readonly plane: Plane;
   readonly pixels: PixelFormat;
   readonly slope: number;
   readonly intercept: number;
-  /** The stored values of what is no part of the image, the lowest and the highest. */
+  /** Lowest and highest stored value of padding; null without any. */
   readonly padding: readonly [number, number] | null;
-  /** What may tell apart acquisitions and reconstructions that are in one series. */
-  readonly marks: readonly string[];
-}
-
-/** How the pixels of an image lie in the patient. */
-export interface Plane {
-  /** Directions along a row and along a column, of length 1. */
-  readonly alongRow: XYZ;
-  readonly alongColumn: XYZ;
-  /** Distance of pixel centres along a row and along a column, in mm. */
-  readonly spacing: readonly [number, number];
-  /** In mm; NaN where it is not said. */
-  readonly thickness: number;
+  /** Values by which acquisitions and reconstructions in one series may differ. */
+  readonly marks: readonly (string | number | undefined)[];
 }
 
 /** A file of a series. */
@@ -44,15 +37,14 @@ export interface Instance {
   readonly content:
     | { readonly kind: 'slices'; readonly slices: readonly Slice[] }
     | { readonly kind: 'segmentation'; readonly referencedSeriesUid: string }
-    /** What it is instead, or what is broken about it. */
+    /** What it is instead of a scan, or what is broken. */
     | { readonly kind: 'other' | 'broken'; readonly what: string };
 }
 
 const STORAGE = '1.2.840.10008.5.1.4.1.1';
 
-/** What is never a scan, by its class and by its modality. */
+/** What is never a scan, by SOP class and by modality. */
 const OTHER_CLASSES: readonly [string, string][] = [
-  ['1.2.840.10008.1.3.10', 'a DICOMDIR, the directory of a medium'],
   [`${STORAGE}.7`, 'a secondary capture'],
   [`${STORAGE}.481.2`, 'a radiotherapy dose'],
   [`${STORAGE}.481.3`, 'an RTSTRUCT'],
@@ -62,7 +54,9 @@ const OTHER_CLASSES: readonly [string, string][] = [
   [`${STORAGE}.88`, 'a structured report'],
   [`${STORAGE}.104`, 'a document'],
   [`${STORAGE}.9`, 'a waveform'],
+  [`${STORAGE}.30`, 'a parametric map'],
   [`${STORAGE}.66.4`, 'a segmentation'],
+  [`${STORAGE}.66.5`, 'a surface segmentation'],
 ];
 const OTHER_MODALITIES: Readonly<Record<string, string>> = {
   SR: 'a structured report',
@@ -74,17 +68,13 @@ const OTHER_MODALITIES: Readonly<Record<string, string>> = {
   SEG: 'a segmentation',
 };
 
-const SOP_CLASS = 0x00080016;
-const MODALITY = 0x00080060;
-const SERIES_UID = 0x0020000e;
-
-/** Sorts in a file. */
+/** Reads what series need to know of a file. */
 export function instanceOf(file: DicomFile): Instance {
   const { path, bytes, modifiedMs, dataset } = file;
   return {
     ...{ path, bytes, modifiedMs },
-    seriesUid: dataset.text(SERIES_UID),
-    modality: /^[A-Z]{2,16}$/.exec(dataset.text(MODALITY))?.[0] ?? '',
+    seriesUid: dataset.text(TAGS.SeriesInstanceUID),
+    modality: /^[A-Z]{2,16}$/.exec(dataset.text(TAGS.Modality))?.[0] ?? '',
     content: contentOf(file),
   };
 }
@@ -106,40 +96,50 @@ function contentOf(file: DicomFile): Instance['content'] {
   }
 }
 
-class NotScan extends Error {}
-
 const classOf = (dataset: Dataset): string | undefined => {
-  const uid = dataset.text(SOP_CLASS);
+  if (dataset.has(TAGS.DirectoryRecordSequence)) return 'a DICOMDIR, the directory of a medium';
+  const uid = dataset.text(TAGS.SOPClassUID);
   const byClass = OTHER_CLASSES.find(([prefix]) => uid === prefix || uid.startsWith(`${prefix}.`));
-  return byClass?.[1] ?? OTHER_MODALITIES[dataset.text(MODALITY)];
+  return byClass?.[1] ?? OTHER_MODALITIES[dataset.text(TAGS.Modality)];
 };
 
-const referencedSeries = (dataset: Dataset): string => dataset.item(0x00081115)?.text(SERIES_UID) ?? '';
+const referencedSeries = (dataset: Dataset): string =>
+  dataset.item(TAGS.ReferencedSeriesSequence)?.text(TAGS.SeriesInstanceUID) ?? '';
 
-/** @throws NotScan for what is no image in shades of grey */
+/** @throws NotScan for what is not a monochrome image of integers */
 function checkImage({ dataset, syntax, syntaxUid, pixels }: DicomFile): void {
-  if (dataset.texts(0x00080008).some((word) => /^(LOCALIZER|SCOUT)/i.test(word)))
+  if (dataset.texts(TAGS.ImageType).some((word) => /^(LOCALIZER|SCOUT)/i.test(word)))
     throw new NotScan('a localiser');
   if (!pixels) throw new NotScan('an object without an image');
   if (!syntax) {
-    const uid = /^[\d.]{1,64}$/.exec(syntaxUid)?.[0] ?? 'that the file does not name';
-    throw new NotScan(`an image in the transfer syntax ${uid}, which is not supported`);
+    const uid = /^[\d.]{1,64}$/.exec(syntaxUid)?.[0];
+    throw new NotScan(
+      uid
+        ? `an image in the transfer syntax ${uid}, which is not supported`
+        : 'an image whose transfer syntax the file does not name',
+    );
   }
-  if ((dataset.number(0x00280002) ?? 1) !== 1 || /PALETTE/.test(dataset.text(0x00280004)))
+  if (pixels.float) throw new NotScan('an image of floating-point numbers');
+  if (dataset.has(TAGS.ModalityLUTSequence)) throw new NotScan('an image whose values are in a lookup table');
+  if (
+    (dataset.number(TAGS.SamplesPerPixel) ?? 1) !== 1 ||
+    /PALETTE/.test(dataset.text(TAGS.PhotometricInterpretation))
+  )
     throw new NotScan('a colour image');
 }
 
-function pixelFormat(file: DicomFile): PixelFormat {
+/** @throws NotScan when pixels are stored in a way that is impossible or not supported */
+export function pixelFormat(file: DicomFile): PixelFormat {
   const { dataset, syntax, pixels } = file;
-  const bitsAllocated = dataset.number(0x00280100) ?? 0;
-  const bitsStored = dataset.number(0x00280101) ?? bitsAllocated;
+  const bitsAllocated = dataset.number(TAGS.BitsAllocated) ?? 0;
+  const bitsStored = dataset.number(TAGS.BitsStored) ?? bitsAllocated;
   const format: PixelFormat = {
-    columns: dataset.number(0x00280011) ?? 0,
-    rows: dataset.number(0x00280010) ?? 0,
-    frames: Number.parseInt(dataset.text(0x00280008) || '1', 10),
+    columns: dataset.number(TAGS.Columns) ?? 0,
+    rows: dataset.number(TAGS.Rows) ?? 0,
+    frames: Number.parseInt(dataset.text(TAGS.NumberOfFrames) || '1', 10),
     ...{ bitsAllocated, bitsStored },
-    highBit: dataset.number(0x00280102) ?? bitsStored - 1,
-    signed: dataset.number(0x00280103) === 1,
+    highBit: dataset.number(TAGS.HighBit) ?? bitsStored - 1,
+    signed: dataset.number(TAGS.PixelRepresentation) === 1,
     ...{ syntax: syntax!, start: pixels!.start, length: pixels!.length, bodyStart: file.bodyStart },
     wordBytes: bitsAllocated === 8 && pixels!.vr === 'OW' ? 2 : bitsAllocated / 8,
   };
@@ -155,82 +155,47 @@ function pixelFormat(file: DicomFile): PixelFormat {
 function slicesOf(file: DicomFile): Slice[] {
   const pixels = pixelFormat(file);
   const { dataset } = file;
-  const perFrame = dataset.items(0x52009230);
-  if (perFrame.length > 0) {
-    if (perFrame.length !== pixels.frames)
-      throw new NotScan(
-        `a multi-frame image that describes ${perFrame.length} of its ${pixels.frames} frames`,
-      );
-    const shared = dataset.item(0x52009229);
-    return perFrame.map((frame, i) => sliceOf(file, pixels, i, groupsOf(dataset, shared, frame)));
+  const frames = functionalGroups(dataset);
+  if (frames.length > 0) {
+    if (frames.length !== pixels.frames)
+      throw new NotScan(`a multi-frame image that describes ${frames.length} of its ${pixels.frames} frames`);
+    return frames.map((groups, i) => sliceOf(file, pixels, i, groups));
   }
   if (pixels.frames > 1) throw new NotScan('a multi-frame image whose frames have no position');
   return [sliceOf(file, pixels, 0, () => dataset)];
 }
 
-/** Finds the data set that holds a functional group: of the frame, of all frames, or the file's own. */
-type Groups = (sequence: number) => Dataset;
-
-const groupsOf =
-  (dataset: Dataset, shared: Dataset | undefined, frame: Dataset): Groups =>
-  (sequence) =>
-    frame.item(sequence) ?? shared?.item(sequence) ?? dataset;
-
-function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: Groups): Slice {
+function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: FunctionalGroups): Slice {
   const { dataset, path } = file;
-  const position = groups(0x00209113).decimals(0x00200032);
-  const orientation = groups(0x00209116).decimals(0x00200037);
-  if (
-    position.length !== 3 ||
-    orientation.length !== 6 ||
-    ![...position, ...orientation].every(Number.isFinite)
-  )
-    throw new NotScan('an image without a position in the patient');
-  const measures = groups(0x00289110);
-  const [between = Number.NaN, across = Number.NaN] = measures.decimals(0x00280030);
-  if (!(between > 0 && across > 0)) throw new NotScan('an image without a pixel spacing');
-  const alongRow = unit(orientation.slice(0, 3));
-  const alongColumn = unit(orientation.slice(3));
-  const values = groups(0x00289145);
-  const [slope = 1] = values.decimals(0x00281053);
-  const [intercept = 0] = values.decimals(0x00281052);
+  const values = groups(TAGS.PixelValueTransformationSequence);
+  const [slope = 1] = values.decimals(TAGS.RescaleSlope);
+  const [intercept = 0] = values.decimals(TAGS.RescaleIntercept);
   if (slope === 0 || !Number.isFinite(slope) || !Number.isFinite(intercept))
     throw new NotScan(`an image whose rescale slope and intercept are impossible: ${slope}, ${intercept}`);
-  const content = groups(0x00209111);
+  const content = groups(TAGS.FrameContentSequence);
   return {
     ...{ path, frame, pixels, slope, intercept },
-    uid: dataset.text(0x00080018),
-    position: firstThree(position),
-    plane: {
-      ...{ alongRow, alongColumn },
-      spacing: [across, between],
-      thickness: Number(measures.text(0x00180088) || measures.text(0x00180050) || Number.NaN),
-    },
+    uid: dataset.text(TAGS.SOPInstanceUID),
+    ...placeOf(groups),
     padding: paddingOf(dataset, pixels),
     marks: [
-      content.text(0x00200012) || dataset.text(0x00200012), // acquisition number
-      content.text(0x00209128) || dataset.text(0x00200100), // temporal position
-      dataset.text(0x00080008), // image type
-      dataset.text(0x00181210), // convolution kernel
-      content.text(0x00209056), // stack
-      dataset.text(0x00180081), // echo time
-      dataset.text(0x00080032), // acquisition time
+      content.number(TAGS.FrameAcquisitionNumber) ?? dataset.text(TAGS.AcquisitionNumber),
+      content.number(TAGS.TemporalPositionIndex) ?? dataset.text(TAGS.TemporalPositionIdentifier),
+      dataset.text(TAGS.ImageType),
+      groups(TAGS.CTReconstructionSequence).text(TAGS.ConvolutionKernel),
+      content.text(TAGS.StackID),
+      groups(TAGS.MREchoSequence).number(TAGS.EffectiveEchoTime, 'FD') ?? dataset.text(TAGS.EchoTime),
+      dataset.text(TAGS.AcquisitionTime),
     ],
   };
 }
 
-function unit(vector: readonly number[]): XYZ {
-  const length = Math.hypot(...vector);
-  if (!(length > 0.5)) throw new NotScan('an image without an orientation');
-  return firstThree(vector.map((value) => value / length));
-}
-
-/** A range where a limit is given, too. Written as unsigned numbers by some programs, whatever the pixels are. */
+/** The value, or a range with PixelPaddingRangeLimit. Some programs write them as unsigned numbers for signed pixels. */
 function paddingOf(dataset: Dataset, { signed, bitsStored }: PixelFormat): [number, number] | null {
   const vr = signed ? 'SS' : 'US';
-  const value = dataset.number(0x00280120, vr);
+  const value = dataset.number(TAGS.PixelPaddingValue, vr);
   if (value === undefined) return null;
-  const limit = dataset.number(0x00280121, vr) ?? value;
+  const limit = dataset.number(TAGS.PixelPaddingRangeLimit, vr) ?? value;
   const asStored = (padding: number) =>
     signed && padding >= 2 ** (bitsStored - 1) ? padding - 2 ** bitsStored : padding;
   const range = [asStored(value), asStored(limit)];

@@ -1,7 +1,7 @@
-/** JPEG by cosine transform (T.81, annexes F and A), rounded as the transform "islow" that most programs decode with. */
+/** DCT-based JPEG (T.81, annexes A and F), rounded as in the Independent JPEG Group's "islow", which most programs use. */
 import { BitReader, type JpegScan } from './jpeg-stream.js';
 
-/** Where the coefficients of the coded order are in a block. */
+/** Index in a block of each coefficient in zigzag order. */
 const ZIGZAG = Uint8Array.from([
   0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7,
   14, 21, 28, 35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46,
@@ -32,7 +32,7 @@ export function decodeDct(scan: JpegScan): Uint16Array {
   return samples;
 }
 
-/** Fills a block with its coefficients, and returns the first one before it is scaled. */
+/** Decodes and dequantises the coefficients of a block. @returns its DC value, which predicts the next one */
 function readBlock(
   { dc, ac, quantisation }: JpegScan,
   bits: BitReader,
@@ -58,12 +58,12 @@ function readBlock(
   return first;
 }
 
-/** Bits behind the point of the constants. */
+/** Fractional bits of the constants. */
 const CONSTANT_BITS = 13;
 
-/** The inverse cosine transform of a block in place, to samples from 0 on: of columns, then of rows. */
+/** Inverse DCT of a block in place, columns first, and level shift to unsigned samples. */
 function transform(block: Int32Array, precision: number): void {
-  // Of 12 bits, fewer are kept in between, so that 32 are enough.
+  // With 12 bits a sample, fewer fractional bits are kept between the passes, so that 32 bits are enough.
   const extra = precision === 8 ? 2 : 1;
   for (let x = 0; x < 8; x++) transformLine(block, x, 8, CONSTANT_BITS - extra);
   for (let y = 0; y < 8; y++) transformLine(block, 8 * y, 1, CONSTANT_BITS + extra + 3);
@@ -71,7 +71,7 @@ function transform(block: Int32Array, precision: number): void {
   for (let i = 0; i < 64; i++) block[i] = Math.min(Math.max(block[i]! + centre, 0), most);
 }
 
-/** Eight values, by Loeffler, Ligtenberg and Moschytz (1989); the results are rounded and `shift` bits smaller. */
+/** Inverse DCT of eight values (Loeffler, Ligtenberg and Moschytz, 1989); results are rounded and scaled by 2^−`shift`. */
 function transformLine(block: Int32Array, start: number, step: number, shift: number): void {
   const at = (i: number) => block[start + i * step]!;
   const even = (at(2) + at(6)) * 4433;

@@ -25,7 +25,7 @@ export function decodeLossless(scan: JpegScan): Uint16Array {
             samples[at - columns - 1]!,
           );
         const length = bits.symbol(dc);
-        // 16 bits are the one difference that has no sign, and no bits follow it.
+        // Category 16 is the difference 32768, without further bits.
         if (length > 16) throw new Error('an invalid difference');
         samples[at] = prediction + (length === 16 ? 1 << 15 : bits.difference(length));
       }

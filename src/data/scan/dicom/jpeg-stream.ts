@@ -1,6 +1,6 @@
-/** What a JPEG image consists of: its tables, and the bits of its one scan. See ITU-T T.81, annexes B and C. */
+/** The tables of a JPEG image, and the entropy-coded data of its scan. See ITU-T T.81, annexes B and C. */
 
-/** For each 16 bits that codes may begin with, the length of the code and its symbol; 0 for none. */
+/** For each 16 bits of input, the length of the code that they begin with (upper byte) and its symbol; 0 for none. */
 export type HuffmanTable = Uint16Array;
 
 export interface JpegScan {
@@ -8,16 +8,16 @@ export interface JpegScan {
   readonly columns: number;
   readonly rows: number;
   readonly precision: number;
-  /** Symbols of DC differences, or of lossless ones. */
+  /** For DC differences, or lossless ones. */
   readonly dc: HuffmanTable;
   readonly ac: HuffmanTable | undefined;
   /** In zigzag order. */
   readonly quantisation: Uint16Array | undefined;
   readonly predictor: number;
   readonly pointTransform: number;
-  /** Units between two restarts; 0 for none. */
+  /** Number of MCUs between restart markers; 0 without any. */
   readonly restartInterval: number;
-  /** The coded bits between two restarts. */
+  /** The entropy-coded data between restart markers. */
   readonly segments: readonly Uint8Array[];
 }
 
@@ -29,7 +29,7 @@ interface Frame {
   readonly quantisation: number;
 }
 
-/** @throws Error for what is broken or of another kind */
+/** @throws Error for a broken image, or one of another kind */
 export function parseJpeg(bytes: Buffer): JpegScan {
   const tables = new Map<number, HuffmanTable>();
   const quantisations = new Map<number, Uint16Array>();
@@ -114,7 +114,7 @@ function readQuantisation(body: Buffer, tables: Map<number, Uint16Array>): void 
   }
 }
 
-/** The coded bytes up to the next marker that is no restart, without the zeros behind 0xff. */
+/** The entropy-coded data up to the next marker other than a restart, without the zeros stuffed after 0xff. */
 function segmentsOf(bytes: Buffer): Uint8Array[] {
   const segments: Uint8Array[] = [];
   const coded = new Uint8Array(bytes.length);
@@ -138,7 +138,7 @@ function segmentsOf(bytes: Buffer): Uint8Array[] {
   return segments;
 }
 
-/** Reads the bits of a segment; behind its end there are zeros. */
+/** Reads the bits of a segment; zeros follow its end. */
 export class BitReader {
   #at = 0;
   #bits = 0;
@@ -155,7 +155,7 @@ export class BitReader {
     return entry & 0xff;
   }
 
-  /** A difference whose symbol says that it has so many bits, up to 15. */
+  /** A difference of a category from 0 to 15 (T.81, EXTEND). */
   difference(length: number): number {
     if (length === 0) return 0;
     this.#fill();

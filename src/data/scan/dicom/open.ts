@@ -17,11 +17,11 @@ import { parseScanPath, scanPath } from './scan-path.js';
 import { openSegmentation } from './segmentation.js';
 import type { Stack } from './stack.js';
 
-/** Catalogues by the folder or file that they are of; a tree is not looked at again for each of its series. */
+/** Catalogues by folder or file, so that a tree is not read again for each of its series. */
 const catalogues = new Map<string, Catalogue>();
 const MOST_CATALOGUES = 32;
 
-/** Looks at a folder, or around a file, as it is now. @throws UserError when a folder cannot be read */
+/** Reads the catalogue of a folder or file anew. @throws UserError when a folder cannot be read */
 export async function freshCatalogue(scope: string): Promise<Catalogue> {
   const catalogue = await readCatalogue(scope);
   catalogues.delete(scope);
@@ -30,20 +30,20 @@ export async function freshCatalogue(scope: string): Promise<Catalogue> {
   return catalogue;
 }
 
-/** What is known of folders, for threads that read what is in them: plain data. */
+/** The catalogues that were read, as plain data for other threads. */
 export type KnownCatalogues = ReadonlyMap<string, Catalogue>;
 export const knownCatalogues = (): KnownCatalogues => catalogues;
 
-/** Takes over what another thread knows. */
+/** Takes over the catalogues of another thread. */
 export function learnCatalogues(known: KnownCatalogues): void {
   for (const [scope, catalogue] of known) catalogues.set(scope, catalogue);
 }
 
 /**
- * Reads what the headers of a scan's files say. A folder must hold one scan, and a file stands for the series that it
- * is of, as far as that is in the same folder; `FOLDER#NAME` names one of several.
- * @returns null for a file that is no DICOM
- * @throws UserError when its slices make no volume
+ * Opens a series or segmentation. A folder must hold one scan; a file stands for its series, as far as that is in the
+ * same folder; `FOLDER#NAME` names one of several.
+ * @returns null for a file that is not DICOM
+ * @throws UserError when the slices do not form a volume
  */
 export async function openDicom(path: string): Promise<StoredScan | null> {
   const named = parseScanPath(path);
@@ -83,23 +83,38 @@ function isUnchanged({ files }: DicomScan): boolean {
   });
 }
 
-/** What a file is that is no part of a scan; null for one that is, or that is no DICOM. */
+/** What a DICOM file is if it is not part of a scan; null if it is, or if it is not DICOM. */
 export async function otherThanScan(path: string): Promise<string | null> {
   const file = await openDicomFile(path);
   const content = file && instanceOf(file).content;
   return content && 'what' in content ? content.what : null;
 }
 
-function noScan(path: string, lines: readonly string[]): UserError {
-  const reasons = lines.map((line) => line.replace(/^.*?: passed over: /, ''));
-  return unreadable(path, 'there is no DICOM scan here', {
-    got: reasons.length > 0 ? abridged(reasons) : 'no images',
-    expected: 'slices of a CT or another scan, with their positions in the patient',
-    ...(reasons.includes('an RTSTRUCT') && {
-      fix: 'convert the contours to a mask first, for example with `plastimatch convert` or dcmrtstruct2nii',
-    }),
-  });
+/** What users can do about files that are not scans. */
+const WAYS: readonly (readonly [what: RegExp, fix: string])[] = [
+  [
+    /^an RTSTRUCT/,
+    'convert the contours to a mask first, for example with `plastimatch convert` or dcmrtstruct2nii',
+  ],
+  [/^a DICOMDIR/, 'give the folder that it is in'],
+  [
+    /transfer syntax [\d.]+, which is not supported/,
+    'decompress it with another program, such as gdcmconv --raw or dcmdjpeg',
+  ],
+];
+
+/** What was found instead of a scan, and what users can do about it. @param lines of a catalogue, or what a file is */
+export function insteadOfScan(lines: readonly string[]): { got: string; fix?: string } {
+  const found = lines.map((line) => line.replace(/^.*?: passed over: /, ''));
+  const way = WAYS.find(([what]) => found.some((other) => what.test(other)));
+  return { got: found.length > 0 ? abridged(found) : 'no images', ...(way && { fix: way[1] }) };
 }
+
+const noScan = (path: string, lines: readonly string[]) =>
+  unreadable(path, 'there is no DICOM scan here', {
+    expected: 'slices of a CT or another scan, with their positions in the patient',
+    ...insteadOfScan(lines),
+  });
 
 const several = (path: string, scans: readonly DicomScan[]) =>
   new UserError('input', {
@@ -134,7 +149,7 @@ function storedSeries(path: string, scan: DicomScan, stack: Stack): StoredScan {
   };
 }
 
-/** What an inspection shows: nothing that could tell who the patient is. */
+/** Header fields for `p2w inspect`, without patient data. */
 function fieldsOf({ modality, files }: DicomScan, { slices, uneven }: Stack): Record<string, string> {
   const [{ pixels, plane }] = slices as [Slice];
   const range = (values: readonly number[]) => [...new Set(values)].slice(0, 3).join(', ');
@@ -151,7 +166,7 @@ function fieldsOf({ modality, files }: DicomScan, { slices, uneven }: Stack): Re
   };
 }
 
-/** A slice's values; padding of a CT that would look like tissue becomes air. */
+/** The values of a slice. Padding of a CT that would look like tissue becomes air. */
 function sliceBlock(slice: Slice, type: PixelType, isCt: boolean): Block {
   const { path, frame, pixels, slope, intercept } = slice;
   return {
@@ -167,7 +182,7 @@ function sliceBlock(slice: Slice, type: PixelType, isCt: boolean): Block {
   };
 }
 
-/** HU of air. Padding below it does no harm, and stays. */
+/** HU of air. Padding at or below it does no harm and stays. */
 const AIR_HU = -1000;
 
 function replacePadding(values: NumberArray, { padding, slope, intercept, pixels }: Slice): void {
@@ -175,7 +190,7 @@ function replacePadding(values: NumberArray, { padding, slope, intercept, pixels
   const [low, high] = padding;
   if (Math.max(low * slope, high * slope) + intercept <= AIR_HU) return;
   const isPadding = (value: number) => value >= low && value <= high;
-  // Padding is around the image. Where no corner has it, the header is wrong, and the value may be that of tissue.
+  // Padding surrounds the image. If no corner has it, the header is wrong, and the value may be tissue.
   const { columns, rows } = pixels;
   const corners = [0, columns - 1, columns * (rows - 1), columns * rows - 1];
   if (!corners.some((corner) => isPadding(values[corner]!))) return;

@@ -1,4 +1,4 @@
-/** How the pixels of a DICOM file are stored, and getting them out as whole numbers. */
+/** How pixels are stored in a DICOM file, and their values as integers. */
 import type { NumberArray } from '../elements.js';
 import type { Syntax } from './syntax.js';
 
@@ -6,33 +6,33 @@ export interface PixelFormat {
   readonly columns: number;
   readonly rows: number;
   readonly frames: number;
-  /** Of a pixel in the file, and those of them that hold its value, up to bit `highBit`. */
+  /** Bits per pixel in the file, of which the `bitsStored` up to bit `highBit` hold its value. */
   readonly bitsAllocated: number;
   readonly bitsStored: number;
   readonly highBit: number;
   readonly signed: boolean;
   readonly syntax: Syntax;
-  /** Byte at which they begin in the file, or in what it inflates to. */
+  /** Offset in the file, or in the inflated data set. */
   readonly start: number;
-  /** In bytes; undefined where they are in fragments. */
+  /** In bytes; undefined for encapsulated pixel data. */
   readonly length: number | undefined;
-  /** Byte at which the data set begins, behind the file's own header. */
+  /** Offset of the data set, after the file meta information. */
   readonly bodyStart: number;
-  /** Bytes of the words that the byte order is that of. */
+  /** Size of the words to which the byte order applies, in bytes. */
   readonly wordBytes: number;
 }
 
-/** Types that hold a pixel's value. */
+/** Types of pixel values. */
 export type PixelType = 'uint8' | 'int16' | 'uint16' | 'int32' | 'uint32';
 
-/** The smallest type for what pixels may be. */
+/** The smallest type for the values that pixels can have. */
 export function pixelTypeOf({ bitsStored, signed }: PixelFormat): PixelType {
   if (bitsStored > 16) return signed ? 'int32' : 'uint32';
   if (signed) return 'int16';
   return bitsStored > 8 ? 'uint16' : 'uint8';
 }
 
-/** A type that holds the values of all. */
+/** A type for the values of all. */
 export function commonType(types: readonly PixelType[]): PixelType {
   const [first, ...others] = [...new Set(types)];
   return others.length === 0 ? first! : 'int32';
@@ -47,13 +47,13 @@ const ARRAYS = {
 } as const;
 
 /**
- * The values of pixels out of the words that they lie in: without the bits of overlays and with their sign.
- * @param words of `bitsAllocated`, in the byte order of this machine
+ * The values of stored pixels: without other bits, such as overlays, and with their sign.
+ * @param words of `bitsAllocated` bits, in the byte order of this machine
  */
 export function pixelValues(words: NumberArray, format: PixelFormat, type: PixelType): NumberArray {
   const { bitsStored, highBit, signed } = format;
   const Values = ARRAYS[type];
-  // Left until the highest bit is that of 32, then right until the lowest one is that of the value.
+  // Shifted left until the high bit is bit 31, then right until the value starts at bit 0.
   const [left, right] = [31 - highBit, 32 - bitsStored];
   const asStored = highBit === bitsStored - 1 && bitsStored === format.bitsAllocated;
   if (asStored && words.BYTES_PER_ELEMENT === Values.BYTES_PER_ELEMENT)

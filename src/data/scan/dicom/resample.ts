@@ -1,10 +1,10 @@
-/** Putting slices of a tilted gantry, or at uneven distances, onto an upright and even grid. */
+/** Resampling of slices with gantry tilt or uneven spacing onto a regular grid. */
 import { UserError } from '../../../errors.js';
 import type { Grid, Volume, Voxels } from '../volume.js';
 import { FILL_HU } from '../voxel-builder.js';
 import type { Stack } from './stack.js';
 
-/** Voxels by which a tilted stack grows along x and along y, and by how many its first slice is moved. */
+/** Voxels by which a tilted stack grows along x and y, and by which its first slice is moved. */
 interface Margin {
   readonly more: readonly [number, number];
   readonly first: readonly [number, number];
@@ -17,7 +17,7 @@ function marginOf({ grid, uneven }: Stack): Margin {
   return { more: [more[0]!, more[1]!], first: [first[0]!, first[1]!] };
 }
 
-/** The grid that a stack is on after {@link straighten}: as far as any of its slices reaches. */
+/** The grid of a stack after {@link straighten}, which covers all of its slices. */
 export function straightGrid(stack: Stack): Grid {
   const { grid, uneven } = stack;
   if (!uneven) return grid;
@@ -34,8 +34,8 @@ export function straightGrid(stack: Stack): Grid {
 
 /**
  * Interpolates linearly along each axis.
- * @param volume the slices as they are, one behind the other
- * @throws UserError when the result does not fit into memory
+ * @param volume the slices as they are stored
+ * @throws UserError when the result does not fit in memory
  */
 export function straighten(volume: Volume, stack: Stack, path: string): Volume {
   const { heights, shift } = stack.uneven!;
@@ -93,7 +93,7 @@ function leastOf(voxels: Voxels): number {
   return least;
 }
 
-/** Adds a slice to a plane, moved by parts of voxels; `inside` gets its weights. */
+/** Adds a slice to a plane, moved by a fraction of voxels, and its weights to `inside`. */
 function addShifted(
   { voxels, size }: Volume,
   slice: number,
@@ -108,7 +108,7 @@ function addShifted(
 ): void {
   const [columns, rows] = size;
   const from = slice * columns * rows;
-  // Each voxel of the slice goes to the four around its new place, with the same weights everywhere.
+  // Each voxel is distributed among the four around its new position, with the same weights everywhere.
   const [kx, ky] = [Math.ceil(dx), Math.ceil(dy)];
   const [u, v] = [kx - dx, ky - dy];
   for (const [a, b] of [

@@ -1,10 +1,10 @@
-/** DICOM's run-length encoding: a segment for each byte of the pixels, the highest first, each packed as in TIFF (PS3.5, G). */
+/** RLE lossless (PS3.5, annex G): a PackBits segment for each byte of the pixels, the most significant one first. */
 
 const HEADER_BYTES = 64;
 
 /**
  * @param bytesPerPixel of one channel
- * @returns words in little-endian order; undefined when the segments do not give as many
+ * @returns little-endian words; undefined when the segments do not hold all pixels
  */
 export function decodeRle(encoded: Buffer, pixels: number, bytesPerPixel: number): Uint8Array | undefined {
   if (encoded.length < HEADER_BYTES || encoded.readUInt32LE(0) !== bytesPerPixel) return undefined;
@@ -18,7 +18,7 @@ export function decodeRle(encoded: Buffer, pixels: number, bytesPerPixel: number
   return words;
 }
 
-/** Fills every `step`th byte from `first` on; false when there is too little for that. */
+/** Fills every `step`th byte from `first` on. @returns false when the data ends too soon */
 function unpack(bytes: Uint8Array, words: Uint8Array, first: number, step: number): boolean {
   let to = first;
   for (let at = 0; at < bytes.length && to < words.length; ) {

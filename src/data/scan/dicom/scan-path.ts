@@ -1,6 +1,6 @@
-/** How a DICOM scan is named among paths: `FOLDER#NAME`, the folder or the file that it was found by and its name. */
+/** Paths of DICOM scans: `FOLDER#NAME`, the folder or file that a scan was found by, and its name. */
 
-/** Twelve digits, or the identifier of the series itself, and which one it is where there are several. */
+/** The name is a hash of twelve digits or a SeriesInstanceUID, with a suffix where a series holds several scans. */
 const NAMED = /^(.+)#((?:[0-9a-f]{12}|\d+(?:\.\d+)+)(?:-seg)?(?:-\d+)?)$/;
 
 export const scanPath = (scope: string, name: string): string => `${scope.replace(/(?<=.)\/+$/, '')}#${name}`;
@@ -11,5 +11,5 @@ export function parseScanPath(path: string): { scope: string; name: string } | n
   return scope === undefined ? null : { scope, name: name! };
 }
 
-/** The file or the folder that a scan of any kind is found by. */
+/** The file or folder that a scan of any format is found by. */
 export const scopeOf = (path: string): string => parseScanPath(path)?.scope ?? path;

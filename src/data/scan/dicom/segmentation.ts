@@ -1,4 +1,5 @@
-/** DICOM segmentations as masks: the number of its segment in each voxel. */
+/** DICOM segmentations as masks: each voxel has the number of its segment, or 0. */
+
 import { readBytes, regularFileSize } from '../file.js';
 import { checkedGrid, firstThree, type StoredScan } from '../scan.js';
 import { tooShort, unreadable } from '../unreadable.js';
@@ -6,24 +7,33 @@ import type { Grid, XYZ } from '../volume.js';
 import type { DicomScan } from './catalogue.js';
 import { type Dataset, NeedsMoreBytes, NotElements } from './dataset.js';
 import { type DicomFile, openDicomFile } from './file.js';
+import { checkFrame, readFrame } from './frame.js';
+import { functionalGroups } from './functional-groups.js';
+import { pixelFormat } from './instance.js';
+import { NotScan } from './not-scan.js';
+import { dot, isParallel, normalOf, type Plane, placeOf } from './plane.js';
+import { TAGS } from './tags.js';
 
-/** A plane of one segment. */
+/** A plane of one segment, or of several in a label map. */
 interface Frame {
-  readonly segment: number;
+  /** Null in a label map, whose pixels are numbers of segments. */
+  readonly segment: number | null;
   readonly position: XYZ;
-  readonly alongRow: XYZ;
-  readonly alongColumn: XYZ;
-  readonly spacing: readonly [number, number];
-  /** Between planes, in mm; NaN where it is not said. */
-  readonly between: number;
+  readonly plane: Plane;
 }
 
-const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
+/** How the pixels of a segmentation are stored. */
+interface Labels {
+  /** @throws UserError when the file cannot hold so many frames */
+  check(frames: number): Promise<void>;
+  /** The number of its segment for each pixel of a frame, 0 for none. */
+  read(frame: number, segment: number | null): Promise<Uint8Array>;
+}
 
 /**
- * Reads the header of a segmentation.
+ * Reads the header of a segmentation: binary, fractional with nothing between none and all, or a label map.
  * @param reference grid of the series that it was drawn on, where that is at hand: it is put onto that grid
- * @throws UserError when its segments overlap, or are no binary masks
+ * @throws UserError when it is broken, or stored in another way
  */
 export async function openSegmentation(
   path: string,
@@ -32,120 +42,195 @@ export async function openSegmentation(
 ): Promise<StoredScan> {
   const file = (await openDicomFile(files[0]!.path))!;
   const { dataset } = file;
-  const [columns, rows] = [dataset.number(0x00280011) ?? 0, dataset.number(0x00280010) ?? 0];
-  checkKind(path, file);
+  const [columns, rows] = [dataset.number(TAGS.Columns) ?? 0, dataset.number(TAGS.Rows) ?? 0];
+  const labels = labelsOf(path, file, columns * rows);
   const frames = framesOf(path, dataset);
   const own = gridOf(path, frames, columns, rows);
   const grid = reference && liesOn(own, reference) ? reference : own;
-  const start = file.pixels!.start;
   return {
     format: 'DICOM segmentation',
     elementType: 'uint8',
     grid,
     fields: {
+      type: typeOf(dataset),
       frames: String(frames.length),
-      segments: [...new Set(frames.map(({ segment }) => segment))].sort((a, b) => a - b).join(', '),
+      segments: segmentsOf(path, dataset).join(', '),
     },
     ...{ littleEndian: true, slope: 1, intercept: 0 },
     files: files.map((instance) => instance.path),
     blocks: [
       {
         path: file.path,
-        async check() {
-          const bytes = Math.ceil((frames.length * columns * rows) / 8);
-          const available = (await regularFileSize(file.path)) - start;
-          if (available < bytes) throw tooShort(file.path, `${Math.max(0, available)} bytes`, bytes);
-        },
+        check: () => labels.check(frames.length),
         async *read() {
           for (const plane of planesOf(frames, grid))
-            yield await readPlane(file.path, start, plane, columns * rows);
+            yield await readPlane(path, plane, columns * rows, labels);
         },
       },
     ],
   };
 }
 
-function checkKind(path: string, { dataset, syntax, pixels, flaw }: DicomFile): void {
-  const type = dataset.text(0x00620001) || 'BINARY';
-  const bits = dataset.number(0x00280100);
-  const expected = 'binary segments of one bit a voxel, not compressed';
-  const fix = 'convert it to NIfTI or NRRD with another program, for example segimage2itkimage of dcmqi';
-  if (flaw !== null || !pixels)
-    throw unreadable(path, 'the segmentation is broken', { got: flaw ?? 'no pixels' });
-  if (type !== 'BINARY' || bits !== 1 || syntax?.codec || syntax?.deflated)
-    throw unreadable(path, 'segmentations of this kind are not supported', {
-      got: `${type.slice(0, 20)}, ${bits} bits, ${syntax?.name}`,
-      ...{ expected, fix },
-    });
+const typeOf = (dataset: Dataset) =>
+  /^[A-Z]{1,16}$/.exec(dataset.text(TAGS.SegmentationType))?.[0] ?? 'BINARY';
+
+/** @throws UserError */
+function labelsOf(path: string, file: DicomFile, pixels: number): Labels {
+  const { dataset, syntax, flaw } = file;
+  const type = typeOf(dataset);
+  const bits = dataset.number(TAGS.BitsAllocated) ?? 0;
+  if (flaw !== null || !file.pixels) throw broken(path, flaw ?? 'no pixels');
+  // Big-endian words of bits would have to be swapped; no program is known to write them.
+  const plainBits = !syntax?.codec && !syntax?.deflated && (syntax?.littleEndian || file.pixels.vr !== 'OW');
+  if (type === 'BINARY' && bits === 1 && plainBits) return binaryLabels(file.path, file.pixels.start, pixels);
+  if (type === 'FRACTIONAL' && bits === 8) return fractionalLabels(path, file);
+  if (type === 'LABELMAP' && (bits === 8 || bits === 16)) return labelMap(path, file);
+  throw unreadable(path, 'segmentations of this kind are not supported', {
+    got: `${type}, ${bits} bits, ${syntax?.name}`,
+    expected: 'BINARY of 1 bit, not compressed; FRACTIONAL of 8 bits; or LABELMAP of 8 or 16 bits',
+    fix: 'convert it to NIfTI or NRRD with another program, for example segimage2itkimage of dcmqi',
+  });
 }
 
-function framesOf(path: string, dataset: Dataset): Frame[] {
+/** A bit for each pixel. Frames follow one another bit by bit: only some begin at a byte. */
+const binaryLabels = (path: string, start: number, pixels: number): Labels => ({
+  async check(frames) {
+    const bytes = Math.ceil((frames * pixels) / 8);
+    const available = (await regularFileSize(path)) - start;
+    if (available < bytes) throw tooShort(path, `${Math.max(0, available)} bytes`, bytes);
+  },
+  async read(frame, segment) {
+    const firstBit = frame * pixels;
+    const bytes = await readBytes(path, start + Math.floor(firstBit / 8), Math.ceil(pixels / 8) + 1);
+    const labels = new Uint8Array(pixels);
+    for (let i = 0, bit = firstBit % 8; i < pixels; i++, bit++)
+      if ((bytes[bit >> 3]! >> (bit & 7)) & 1) labels[i] = segment!;
+    return labels;
+  },
+});
+
+/** A fraction for each pixel. It must be 0 or 1, as in highdicom: choosing a threshold is up to the user. */
+function fractionalLabels(path: string, file: DicomFile): Labels {
+  const whole = file.dataset.number(TAGS.MaximumFractionalValue) ?? 255;
+  const label = (value: number, segment: number) => {
+    if (value !== 0 && value !== whole)
+      throw unreadable(path, 'the segmentation holds probabilities', {
+        got: `${value} of ${whole}`,
+        expected: `a mask: 0 or ${whole} in each voxel`,
+        fix: 'make a mask of it first, for example in Python with highdicom: segread(FILE).get_volume().array >= 0.5',
+      });
+    return value === 0 ? 0 : segment;
+  };
+  return storedLabels(path, file, label);
+}
+
+/** The number of a segment for each pixel. */
+function labelMap(path: string, file: DicomFile): Labels {
+  return storedLabels(path, file, (value) => {
+    if (value > 255) throw unsupportedSegment(path, value);
+    return value;
+  });
+}
+
+function storedLabels(
+  path: string,
+  file: DicomFile,
+  label: (value: number, segment: number) => number,
+): Labels {
+  const format = described(path, () => pixelFormat(file));
+  return {
+    check: (frames) => checkFrame(file.path, format, frames - 1),
+    async read(frame, segment) {
+      const values = await readFrame(file.path, format, frame);
+      return Uint8Array.from(values, (value) => label(value, segment ?? 0));
+    },
+  };
+}
+
+const unsupportedSegment = (path: string, segment: number) =>
+  unreadable(path, 'the segmentation has segments that are not supported', {
+    got: `segment ${segment}`,
+    expected: 'numbers from 1 to 255',
+  });
+
+/** The numbers of the segments that it says it has; a label map may list the background. */
+const segmentsOf = (path: string, dataset: Dataset): number[] =>
+  described(path, () =>
+    dataset
+      .items(TAGS.SegmentSequence)
+      .map((segment) => segment.number(TAGS.SegmentNumber) ?? 0)
+      .filter((segment) => segment > 0),
+  );
+
+/** What a header says. @throws UserError when the header is broken */
+function described<T>(path: string, read: () => T): T {
   try {
-    const shared = dataset.item(0x52009229);
-    return dataset.items(0x52009230).map((frame) => {
-      const group = (sequence: number) => frame.item(sequence) ?? shared?.item(sequence) ?? dataset;
-      const position = group(0x00209113).decimals(0x00200032);
-      const orientation = group(0x00209116).decimals(0x00200037);
-      const measures = group(0x00289110);
-      const [betweenRows, betweenColumns] = measures.decimals(0x00280030);
-      const numbers = [...position, ...orientation, betweenRows ?? Number.NaN, betweenColumns ?? Number.NaN];
-      if (numbers.length !== 11 || !numbers.every(Number.isFinite))
-        throw unreadable(path, 'a frame of the segmentation has no position, orientation or pixel spacing');
-      return {
-        segment: group(0x0062000a).number(0x0062000b) ?? 0,
-        position: firstThree(position),
-        alongRow: firstThree(orientation),
-        alongColumn: firstThree(orientation.slice(3)),
-        spacing: [betweenColumns!, betweenRows!],
-        between: Number(measures.text(0x00180088) || measures.text(0x00180050) || Number.NaN),
-      };
-    });
+    return read();
   } catch (error) {
-    if (!(error instanceof NeedsMoreBytes || error instanceof NotElements)) throw error;
-    throw unreadable(path, 'the sequences of the segmentation are broken');
+    if (error instanceof NotScan) throw broken(path, error.message);
+    if (error instanceof NeedsMoreBytes || error instanceof NotElements)
+      throw broken(path, 'sequences that cannot be read');
+    throw error;
   }
 }
 
-const normalOf = ({ alongRow: a, alongColumn: b }: Frame): XYZ => [
-  a[1] * b[2] - a[2] * b[1],
-  a[2] * b[0] - a[0] * b[2],
-  a[0] * b[1] - a[1] * b[0],
-];
+const broken = (path: string, got: string, expected?: string) =>
+  unreadable(path, 'the segmentation is broken', { got, ...(expected && { expected }) });
 
-/** Share of the spacing by which frames may be off the grid. */
+function framesOf(path: string, dataset: Dataset): Frame[] {
+  const isLabelMap = typeOf(dataset) === 'LABELMAP';
+  const frames = described(path, () =>
+    functionalGroups(dataset).map((groups): Frame => {
+      const segment = isLabelMap
+        ? null
+        : (groups(TAGS.SegmentIdentificationSequence).number(TAGS.ReferencedSegmentNumber) ?? 0);
+      if (segment !== null && (segment < 1 || segment > 255)) throw unsupportedSegment(path, segment);
+      return { segment, ...placeOf(groups) };
+    }),
+  );
+  const count = Number.parseInt(dataset.text(TAGS.NumberOfFrames) || '1', 10);
+  if (frames.length === 0) throw unreadable(path, 'the segmentation has no frames');
+  if (frames.length !== count) throw broken(path, `positions of ${frames.length} frames`, `of ${count}`);
+  return frames;
+}
+
+/** Fraction of the spacing by which frames may be off the grid. */
 const TOLERANCE = 0.1;
 
-/** The grid of the frames: planes without a segment, which files leave out, are in it. */
+/** The grid of the frames, including empty planes, which files omit. */
 function gridOf(path: string, frames: readonly Frame[], columns: number, rows: number): Grid {
-  const [first] = frames;
-  if (!first) throw unreadable(path, 'the segmentation has no frames');
-  if (frames.some(({ segment }) => segment < 1 || segment > 255))
-    throw unreadable(path, 'a frame is of no segment from 1 to 255');
-  const normal = normalOf(first);
+  const { plane } = frames[0]!;
+  const { alongRow, alongColumn, thickness } = plane;
+  const normal = normalOf(plane);
   const sorted = [...frames].sort((a, b) => dot(a.position, normal) - dot(b.position, normal));
   const heights = sorted.map(({ position }) => dot(position, normal));
   const gaps = heights
     .slice(1)
     .flatMap((height, i) => (height - heights[i]! > 1e-3 ? [height - heights[i]!] : []));
   const least = Math.min(...gaps);
-  const stated = first.between;
-  const isStated = stated > 0 && gaps.every((gap) => isMultiple(gap, stated));
-  const spacing = gaps.length === 0 || isStated ? (stated > 0 ? stated : 1) : least;
+  const isStated = thickness > 0 && gaps.every((gap) => isMultiple(gap, thickness));
+  const spacing = gaps.length === 0 || isStated ? (thickness > 0 ? thickness : 1) : least;
   if (!gaps.every((gap) => isMultiple(gap, spacing)))
     throw unreadable(path, 'the frames of the segmentation are unevenly spaced', {
       got: `gaps of ${[...new Set(gaps.map((gap) => gap.toFixed(2)))].slice(0, 5).join(', ')} mm`,
     });
   const depth = Math.round((heights.at(-1)! - heights[0]!) / spacing) + 1;
-  return checkedGrid(path, {
+  const grid = checkedGrid(path, {
     size: [columns, rows, depth],
-    spacing: [...first.spacing, depth > 1 ? (heights.at(-1)! - heights[0]!) / (depth - 1) : spacing],
+    spacing: [...plane.spacing, depth > 1 ? (heights.at(-1)! - heights[0]!) / (depth - 1) : spacing],
     origin: sorted[0]!.position,
-    direction: [0, 1, 2].flatMap((world) => [
-      first.alongRow[world]!,
-      first.alongColumn[world]!,
-      normal[world]!,
-    ]),
+    direction: [0, 1, 2].flatMap((world) => [alongRow[world]!, alongColumn[world]!, normal[world]!]),
   });
+  const off = frames.find((frame) => {
+    const [x, y] = firstVoxel({ ...grid, origin: frame.position }, grid);
+    return !isParallel(frame.plane, plane) || Math.max(Math.abs(x), Math.abs(y)) > TOLERANCE;
+  });
+  if (off)
+    throw unreadable(path, 'the frames of the segmentation do not lie behind each other', {
+      got: `a frame at ${off.position.map((mm) => mm.toFixed(2)).join(', ')} mm`,
+      expected: 'frames of one size and orientation, as those of a scan',
+    });
+  return grid;
 }
 
 const isMultiple = (gap: number, spacing: number) =>
@@ -172,43 +257,41 @@ function liesOn(own: Grid, reference: Grid): boolean {
 }
 
 interface Layer {
-  readonly segment: number;
+  readonly segment: number | null;
   /** Of the frame in the file. */
-  readonly index: number;
+  readonly frame: number;
 }
 
 /** The frames of each plane of a grid. */
 function planesOf(frames: readonly Frame[], grid: Grid): Layer[][] {
   const planes: Layer[][] = Array.from({ length: grid.size[2] }, () => []);
-  frames.forEach(({ segment, position }, index) => {
+  frames.forEach(({ segment, position }, frame) => {
     const z = Math.round(firstVoxel({ ...grid, origin: position }, grid)[2]);
-    planes[z]?.push({ segment, index });
+    planes[z]?.push({ segment, frame });
   });
   return planes;
 }
 
-/** A plane of labels. */
+/** A plane of labels. @throws UserError where segments overlap */
 async function readPlane(
   path: string,
-  start: number,
   layers: readonly Layer[],
   pixels: number,
+  labels: Labels,
 ): Promise<Uint8Array> {
-  const labels = new Uint8Array(pixels);
-  for (const { segment, index } of layers) {
-    // Frames follow one another bit by bit: only some begin at a byte.
-    const firstBit = index * pixels;
-    const bytes = await readBytes(path, start + Math.floor(firstBit / 8), Math.ceil(pixels / 8) + 1);
-    for (let i = 0, bit = firstBit % 8; i < pixels; i++, bit++) {
-      if (((bytes[bit >> 3]! >> (bit & 7)) & 1) === 0) continue;
-      if (labels[i] !== 0 && labels[i] !== segment)
+  const plane = new Uint8Array(pixels);
+  for (const { segment, frame } of layers) {
+    const own = await labels.read(frame, segment);
+    for (let i = 0; i < pixels; i++) {
+      if (own[i] === 0) continue;
+      if (plane[i] !== 0 && plane[i] !== own[i])
         throw unreadable(path, 'segments overlap', {
-          got: `segments ${labels[i]} and ${segment}`,
+          got: `segments ${plane[i]} and ${own[i]}`,
           expected: 'at most one segment in each voxel',
           fix: 'save each of them as a segmentation of its own',
         });
-      labels[i] = segment;
+      plane[i] = own[i]!;
     }
   }
-  return labels;
+  return plane;
 }

@@ -1,19 +1,14 @@
-/** Which slices of a series belong together. */
-import type { XYZ } from '../volume.js';
+/** Divides the slices of a series into volumes. */
 import type { Slice } from './instance.js';
+import { dot, isParallel, normalOf } from './plane.js';
 import { type Misfit, type Stack, stackSlices } from './stack.js';
-
-/** Directions and relative spacings within which planes are the same. */
-const SAME_PLANE = 1e-3;
-/** More are no acquisitions, but the rotations of one. */
-const MOST_ACQUISITIONS = 4;
 
 export type Sorted = (Stack | Misfit) & { readonly members: readonly Slice[] };
 
 /**
- * Makes stacks of a series: one for each size, spacing and orientation, and for each acquisition where several are at
- * the same place. In an order that does not depend on the names of files.
- * @param preferred path of a file whose slices win over others at their place
+ * Divides a series into stacks of one size, spacing and orientation, and further into acquisitions, phases or
+ * reconstructions where several cover the same place. Their order does not depend on file names.
+ * @param preferred path of a file whose slices are preferred to others at their position
  */
 export function sortSlices(slices: readonly Slice[], preferred?: string): Sorted[] {
   const groups: Slice[][] = [];
@@ -30,15 +25,10 @@ export function sortSlices(slices: readonly Slice[], preferred?: string): Sorted
 }
 
 function belongTogether(a: Slice, b: Slice): boolean {
-  // A file of several frames is a stack of its own.
+  // A multi-frame image is a stack of its own.
   if ((a.pixels.frames > 1 || b.pixels.frames > 1) && a.path !== b.path) return false;
   if (a.pixels.columns !== b.pixels.columns || a.pixels.rows !== b.pixels.rows) return false;
-  const near = (p: XYZ, q: XYZ) => p.every((value, i) => Math.abs(value - q[i]!) <= SAME_PLANE);
-  return (
-    near(a.plane.alongRow, b.plane.alongRow) &&
-    near(a.plane.alongColumn, b.plane.alongColumn) &&
-    a.plane.spacing.every((mm, i) => Math.abs(mm / b.plane.spacing[i]! - 1) <= SAME_PLANE)
-  );
+  return isParallel(a.plane, b.plane);
 }
 
 function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sorted[] {
@@ -49,10 +39,17 @@ function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sort
     const parts = [...new Set(slices.map(({ marks }) => marks[mark]))].map((value) =>
       slices.filter(({ marks }) => marks[mark] === value),
     );
-    if (parts.length < 2 || parts.length > MOST_ACQUISITIONS || parts.some((part) => part.length < 2))
-      continue;
     const stacks = parts.map(stack);
-    if (stacks.every((part) => !('misfit' in part))) return stacks;
+    if (stacks.every((part) => !('misfit' in part)) && overlap(parts)) return stacks;
   }
   return [whole];
+}
+
+/** Whether all parts cover a common place. Rotations of one acquisition follow one another instead. */
+function overlap(parts: readonly (readonly Slice[])[]): boolean {
+  const normal = normalOf(parts[0]![0]!.plane);
+  const heights = parts.map((part) => part.map(({ position }) => dot(position, normal)));
+  const first = Math.max(...heights.map((part) => Math.min(...part)));
+  const last = Math.min(...heights.map((part) => Math.max(...part)));
+  return first < last;
 }

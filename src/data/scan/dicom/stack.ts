@@ -1,52 +1,47 @@
-/** Slices as a stack: their order, whether they are evenly spaced and upright, and what is wrong where they are not. */
+/** Ordering of slices by position, and checks of spacing and gantry tilt. */
 import { abridged, type ErrorFacts } from '../../../errors.js';
 import type { Grid, XYZ } from '../volume.js';
 import type { Slice } from './instance.js';
+import { dot, normalOf } from './plane.js';
 
-/** Slices that make a volume. */
+/** Slices that form a volume. */
 export interface Stack {
-  /** In their order along the normal of their planes. */
+  /** Sorted along the normal of their planes. */
   readonly slices: readonly Slice[];
-  /** The grid of the slices; z is spaced evenly, and along the normal. */
+  /** Regular grid, with z along the normal. */
   readonly grid: Grid;
-  /** What must be done to put them onto the grid; null when they lie on it. */
+  /** How the slices deviate from the grid; null where they lie on it. */
   readonly uneven: Uneven | null;
 }
 
-/** How slices lie other than on their grid. */
+/** Deviation of slices from a regular grid. */
 export interface Uneven {
-  /** Where they are along the normal, in mm from the first one. */
+  /** Positions along the normal, in mm from the first slice. */
   readonly heights: readonly number[];
-  /** How far one slice is shifted against the one before along a row and along a column, in mm: a tilted gantry. */
+  /** In-plane shift from one slice to the next due to gantry tilt, along a row and along a column, in mm. */
   readonly shift: readonly [number, number];
-  /** For people. */
+  /** What is done about it, for messages. */
   readonly what: string;
 }
 
-/** Why slices make no volume. */
+/** Why slices do not form a volume. */
 export interface Misfit {
   readonly misfit: Pick<ErrorFacts, 'what' | 'got' | 'expected' | 'fix'>;
 }
 
-/** Share of the spacing by which a slice may be off its place on an even grid: positions are often rounded. */
+/** Fraction of the spacing by which slices may be off a regular grid: positions are often rounded. */
 const EVEN_TOLERANCE = 0.1;
-/** Share of the spacing by which gaps may differ from it for slices to be interpolated. */
+/** Fraction of the spacing by which gaps may differ from it; slices are interpolated then. */
 const UNEVEN_TOLERANCE = 0.5;
-/** Millimetres within which slices are at one place. */
+/** Distance in mm within which slices are at the same position. */
 const SAME_PLACE = 1e-3;
-/** Pixels by which the last slice may be shifted against the first one without being straightened. */
+/** Total in-plane shift in pixels that is ignored. */
 const SHIFT_TOLERANCE = 0.25;
-/** Pixels by which slices may be off a common line. */
+/** Pixels by which slice positions may be off a straight line. */
 const LINE_TOLERANCE = 0.5;
-/** A gantry tilts less; what is shifted more is no tilted stack. */
+/** No gantry is tilted further. */
 const MAX_TILT_DEGREES = 45;
 
-const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
-const cross = (a: XYZ, b: XYZ): XYZ => [
-  a[1] * b[2] - a[2] * b[1],
-  a[2] * b[0] - a[0] * b[2],
-  a[0] * b[1] - a[1] * b[0],
-];
 const minus = (a: XYZ, b: XYZ): XYZ => [a[0] - b[0], a[1] - b[1], a[2] - b[2]];
 
 interface Placed {
@@ -56,11 +51,12 @@ interface Placed {
 
 /**
  * @param slices of one size, spacing and orientation; copies of one image count once
- * @param preferred path of a file whose slices win over others at their place
+ * @param preferred path of a file whose slices are preferred to others at their position
  */
 export function stackSlices(slices: readonly Slice[], preferred?: string): Stack | Misfit {
-  const { alongRow, alongColumn, spacing, thickness } = slices[0]!.plane;
-  const normal = cross(alongRow, alongColumn);
+  const { plane } = slices[0]!;
+  const { alongRow, alongColumn, spacing, thickness } = plane;
+  const normal = normalOf(plane);
   const placed = slices
     .map((slice): Placed => ({ slice, height: dot(slice.position, normal) }))
     .sort((a, b) => a.height - b.height || (a.slice.path < b.slice.path ? -1 : 1));
@@ -86,7 +82,7 @@ export function stackSlices(slices: readonly Slice[], preferred?: string): Stack
   return { slices: ordered, grid, uneven: what === '' ? null : { heights, shift, what } };
 }
 
-/** How far each slice is shifted against the one before, in mm; 0 where that is nothing over all of them. */
+/** In-plane shift from one slice to the next in mm; 0 where the total is negligible. */
 function shiftOf(
   slices: readonly Slice[],
   heights: readonly number[],
@@ -114,7 +110,7 @@ function shiftOf(
 const tiltOf = (shift: readonly [number, number], mean: number) =>
   (Math.atan2(Math.hypot(...shift), mean) * 180) / Math.PI;
 
-/** What must be done to slices, for people; nothing where they lie on their grid. */
+/** What is done about tilt and uneven spacing, for messages; empty where slices lie on their grid. */
 function unevenness(heights: readonly number[], mean: number, shift: readonly [number, number]): string {
   const even = heights.every((height, i) => Math.abs(height - i * mean) <= EVEN_TOLERANCE * mean);
   const tilted = shift[0] !== 0 || shift[1] !== 0;
@@ -126,7 +122,7 @@ function unevenness(heights: readonly number[], mean: number, shift: readonly [n
   ].join('; ');
 }
 
-/** Copies of an image count once, and slices of a preferred file win over others at their place. */
+/** Counts copies of an image once, and keeps slices of the preferred file where others are at their position. */
 function withoutCopies(placed: readonly Placed[], preferred: string | undefined): Placed[] {
   const own = placed.filter(({ slice }) => slice.path === preferred);
   const rivals = ({ height, slice }: Placed) =>
@@ -134,7 +130,7 @@ function withoutCopies(placed: readonly Placed[], preferred: string | undefined)
   const seen = new Set<string>();
   return placed.filter((candidate) => {
     const { uid, frame, position } = candidate.slice;
-    // Also by its place: some programs give all slices of a series the same identifier.
+    // Also by position: some programs give all slices of a series the same SOPInstanceUID.
     const image = `${uid} ${frame} ${position}`;
     if (rivals(candidate) || (uid !== '' && seen.has(image))) return false;
     seen.add(image);
@@ -142,11 +138,9 @@ function withoutCopies(placed: readonly Placed[], preferred: string | undefined)
   });
 }
 
-const listed = (heights: readonly string[]) => abridged(heights);
-
 const duplicates = (doubles: readonly Placed[], count: number): Misfit['misfit'] => ({
   what: 'several different slices are at the same position',
-  got: `${doubles.length} of ${count} slices, along the normal at ${listed(doubles.map(({ height }) => `${height.toFixed(2)} mm`))}`,
+  got: `${doubles.length} of ${count} slices, along the normal at ${abridged([...new Set(doubles.map(({ height }) => `${height.toFixed(2)} mm`))])}`,
   expected: 'one slice for each position',
   fix: 'separate the acquisitions or phases that this series mixes into folders of their own',
 });
@@ -165,7 +159,7 @@ const rangeOfGaps = (heights: readonly number[]) => {
   return `${Math.min(...gaps).toFixed(2)} to ${Math.max(...gaps).toFixed(2)}`;
 };
 
-/** What is said of gaps that are too uneven to be interpolated; null without any. @param first height of the first slice */
+/** Describes gaps that are too uneven to be interpolated; null without any. @param first position of the first slice */
 function gapsBeyond(heights: readonly number[], first: number): Misfit['misfit'] | null {
   const gaps = gapsOf(heights);
   const usual = [...gaps].sort((a, b) => a - b)[Math.floor(gaps.length / 2)]!;
@@ -174,7 +168,7 @@ function gapsBeyond(heights: readonly number[], first: number): Misfit['misfit']
   const missing = beyond.every((i) => gaps[i]! > 1.5 * usual);
   return {
     what: missing ? 'slices are missing from the series' : 'the slices are unevenly spaced',
-    got: `gaps ${listed(
+    got: `gaps ${abridged(
       beyond.map(
         (i) =>
           `of ${gaps[i]!.toFixed(2)} mm between ${(first + heights[i]!).toFixed(2)} and ${(first + heights[i + 1]!).toFixed(2)} mm along the normal`,

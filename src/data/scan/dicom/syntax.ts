@@ -1,12 +1,12 @@
-/** Transfer syntaxes: how a data set and its pixels are written. See DICOM PS3.5, section 10, and PS3.6, table A-1. */
+/** Transfer syntaxes: the encoding of data set and pixels. See DICOM PS3.5, section 10, and PS3.6, table A-1. */
 import type { Encoding } from './dataset.js';
 
-/** What pixels are compressed with. */
+/** Compression of pixel data. */
 export type Codec = 'rle' | 'jpeg' | 'jpeg-lossless' | 'jpeg-ls' | 'jpeg-2000' | 'htj2k';
 
 export interface Syntax extends Encoding {
   readonly name: string;
-  /** Whether the data set behind the file's own header is deflated. */
+  /** Whether the data set is deflated. */
   readonly deflated?: true;
   readonly codec?: Codec;
 }
@@ -33,10 +33,10 @@ const SYNTAXES: Readonly<Record<string, Syntax>> = {
   [`${BASE}.4.203`]: { name: 'HTJ2K', ...LITTLE, codec: 'htj2k' },
 };
 
-/** Undefined for a syntax that is not supported. */
+/** Undefined for a transfer syntax that is not supported. */
 export const syntaxOf = (uid: string): Syntax | undefined => SYNTAXES[uid];
 
-/** The syntax of a data set whose file does not name it, from how its first element looks; undefined when it is none. */
+/** The transfer syntax of a file that does not name it, guessed from its first data element; undefined if it has none. */
 export function guessSyntax(bytes: Buffer, at: number): Syntax | undefined {
   if (at + 8 > bytes.length) return undefined;
   const big = bytes[at] === 0 && bytes[at + 1] === 8;

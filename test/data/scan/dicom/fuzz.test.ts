@@ -33,6 +33,15 @@ const segmentation: Elements = {
   '52009229': ['SQ', [{ '0062000a': ['SQ', [{ '0062000b': ['US', 1] }]] }]],
   '7fe00010': ['OB', Uint8Array.from([1, 2, 3, 4, 5])],
 };
+/** A label map of 16 bits: the label of each pixel is in its lower byte. */
+const labelMap: Elements = {
+  ...enhanced,
+  '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.66.4'],
+  '00620001': ['CS', 'LABELMAP'],
+  '00280103': ['US', 0],
+};
+const labels = Int16Array.from({ length: 12 }, (_, i) => i % 3);
+const compressedMap = fragments([0, 1, 2].map(() => rle(labels)));
 
 const SEEDS: Record<string, Uint8Array> = {
   explicit: dicomBytes(slice),
@@ -43,6 +52,7 @@ const SEEDS: Record<string, Uint8Array> = {
   frames: dicomBytes(enhanced, { delimited: true }),
   rle: dicomBytes(enhanced, { syntax: '1.2.840.10008.1.2.5', compressed }),
   segmentation: dicomBytes(segmentation),
+  'label map': dicomBytes(labelMap, { syntax: '1.2.840.10008.1.2.5', compressed: compressedMap }),
 };
 const VALUES = [0, 1, 0x7f, 0x80, 0xfe, 0xff];
 

@@ -39,6 +39,8 @@ describe('data sets', () => {
     const more = {
       ...nested(6),
       '00091010': ['UN', new Uint8Array(9)],
+      // Its length is two letters, like an explicit VR.
+      '00091020': ['UN', new Uint8Array(Buffer.from('PN').readUInt16LE()).fill(1)],
       '00290010': ['LO', 'PRIVATE'],
     } as Elements;
     expect((await read(ctSeries(3, () => more, options))).voxels).toEqual(HU);
@@ -48,7 +50,19 @@ describe('data sets', () => {
     const swapped = (z: number): Elements => ({
       '7fe00010': ['OW', Buffer.from(bytesOf(slicePixels(z))).swap16()],
     });
-    expect((await read(ctSeries(3, swapped, { syntax: '1.2.840.10008.1.2.2' }))).voxels).toEqual(HU);
+    for (const bare of [false, true])
+      expect((await read(ctSeries(3, swapped, { syntax: '1.2.840.10008.1.2.2', bare }))).voxels).toEqual(HU);
+    // Pixels of a byte lie in words, too.
+    const bytes = Uint8Array.from({ length: PIXELS }, (_, i) => i);
+    const small = (): Elements => ({
+      '00280100': ['US', 8],
+      '00280101': ['US', 8],
+      '00280102': ['US', 7],
+      '00280103': ['US', 0],
+      '7fe00010': ['OW', Buffer.from(bytes).swap16()],
+    });
+    const { voxels } = await read(ctSeries(2, small, { syntax: '1.2.840.10008.1.2.2' }));
+    expect([...voxels.subarray(0, PIXELS)]).toEqual([...bytes].map((value) => value - 24));
   });
 
   it('may have headers longer than what is read at first', async () => {
@@ -89,6 +103,8 @@ describe('values', () => {
     const twelve = Uint16Array.from(signed, (value) => value & 0xfff);
     expect((await stored(twelve, bits(16, 12, 11, 1))).voxels).toEqual(twice(signed));
     expect((await stored(Uint8Array.from(ramp), bits(8, 8))).voxels).toEqual(twice(ramp));
+    const withoutHighBit: Elements = { ...bits(16, 12, 11, 1), '00280102': null };
+    expect((await stored(twelve, withoutHighBit)).voxels).toEqual(twice(signed));
     const words = Uint32Array.from(signed, (value) => value >>> 0);
     expect((await stored(words, bits(32, 32, 31, 1))).voxels).toEqual(twice(signed));
     const large = await stored(
@@ -135,6 +151,21 @@ describe('values', () => {
     ]);
     const low = Int16Array.from(ramp, (i) => (i < 2 ? -2000 : i));
     expect((await stored(low, { '00280120': ['SS', -2000] })).voxels[0]).toBe(-2000);
+    // In one corner only, and written as an unsigned number.
+    for (const corner of [0, SIZE[0] - 1, PIXELS - SIZE[0], PIXELS - 1]) {
+      const cornered = Int16Array.from(ramp, (i) => (i === corner ? -1 : i));
+      expect((await stored(cornered, { '00280120': ['US', 65_535] })).voxels[corner]).toBe(-1024);
+    }
+    // What counts is HU, not what is stored.
+    const offset: Elements = { '00280120': ['SS', 10], '00281052': ['DS', '-1024'] };
+    expect(
+      (
+        await stored(
+          Int16Array.from(ramp, () => 10),
+          offset,
+        )
+      ).voxels[0],
+    ).toBe(-1014);
     // The padding of a header that is wrong is found within the image only.
     const tissue = Int16Array.from(ramp, (i) => (i === 5 ? 0 : -1000));
     expect((await stored(tissue, { '00280120': ['SS', 0] })).voxels[5]).toBe(0);
@@ -163,11 +194,35 @@ describe('values', () => {
     ['a secondary capture', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.7'] }],
     ['a dose report', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.88.67'] }],
     ['an RTSTRUCT', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.481.3'] }],
-    ['a DICOMDIR', { '00080016': ['UI', '1.2.840.10008.1.3.10'] }],
+    ['a surface segmentation', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.66.5'] }],
+    ['a parametric map', { '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.30'] }],
+    [
+      'floating-point numbers',
+      {
+        '00280100': ['US', 32],
+        '00280101': null,
+        '00280102': null,
+        '7fe00008': ['OF', new Uint8Array(4 * PIXELS)],
+        '7fe00010': null,
+      },
+    ],
+    ['a lookup table', { '00283000': ['SQ', [{ '00283002': ['US', [4, 0, 16]] }]] }],
     ['without an image', { '7fe00010': null }],
   ])('are refused: %s', async (message, more) => {
     const path = file(`bad${folders++}`, dicomBytes(ctSlice(0, more)));
     expect((await userErrorOf(readVolume(path))).message).toContain(message);
+  });
+
+  it('are not in the directory of a medium: it leads to them', async () => {
+    const record: Elements = { '00041430': ['CS', 'IMAGE'], '00041500': ['CS', 'DICOM\\IM1'] };
+    const directory = dicomBytes({ '00041130': ['CS', 'DISC'], '00041220': ['SQ', [record]] });
+    const files = { ...ctSeries(3), DICOMDIR: directory };
+    expect((await read(files)).voxels).toEqual(HU);
+    const error = await userErrorOf(readVolume(file(`f${folders - 1}/DICOMDIR`)));
+    expect(error.facts).toMatchObject({
+      got: 'a DICOMDIR, the directory of a medium',
+      fix: 'give the folder that it is in',
+    });
   });
 
   it('are refused when there are fewer than promised', async () => {
@@ -207,8 +262,14 @@ describe('compressed pixels', () => {
         `old${folders++}`,
         dicomBytes(ctSlice(0), { syntax: uid, compressed: fragments([]) }),
       );
-      expect((await userErrorOf(readVolume(path))).message).toContain(uid);
+      const { facts } = await userErrorOf(readVolume(path));
+      expect(facts.got).toContain(uid);
+      expect(facts.fix).toContain('decompress it with another program');
     }
+    const unnamed = dicomBytes(ctSlice(0, { '00011010': ['OB', new Uint8Array(9)] }), { syntax: '' });
+    expect((await userErrorOf(readVolume(file(`old${folders++}`, unnamed)))).facts.got).toBe(
+      'an image whose transfer syntax the file does not name',
+    );
   });
 
   it.each(['50', '51', '57', '70', '80', '90', '201'])(

@@ -1,5 +1,5 @@
 /** Which slices make a volume, and where it lies. */
-import { copyFileSync, mkdirSync, symlinkSync } from 'node:fs';
+import { mkdirSync, symlinkSync } from 'node:fs';
 import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findScans, readScanHeader, readVolume, scanFiles } from '../../../../src/data/scan/index.js';
@@ -12,6 +12,7 @@ import {
   ctSlice,
   dicomBytes,
   type Elements,
+  type FileOptions,
   fragments,
   PLANTED,
   SIZE,
@@ -60,6 +61,13 @@ describe('a series', () => {
     const folder = write({ ...ctSeries(3), 'deep/er/IM9': dicomBytes(ctSlice(3)) });
     expect((await readVolume(`${folder}/IM42`)).voxels).toEqual(hu([0, 1, 2]));
     expect((await readVolume(folder)).voxels).toEqual(hu([0, 1, 2, 3]));
+  });
+
+  it('of one slice is as thick as that', async () => {
+    expect(await readVolume(file('single', dicomBytes(ctSlice(0, series(44)))))).toMatchObject({
+      size: [4, 3, 1],
+      spacing: [0.5, 0.75, 2],
+    });
   });
 
   it('keeps the frame of coronal, sagittal, oblique and upside-down slices', async () => {
@@ -205,6 +213,19 @@ describe('slices that are not on one grid', () => {
     for (const value of hu([0, 1, 2])) expect(values.has(value), String(value)).toBe(true);
   });
 
+  it('tilted sideways by half a pixel a slice are interpolated along the rows', async () => {
+    const volume = await read(ctSeries(3, (z) => at(-10 + 0.25 * z, 20, 2 * z)));
+    expect(volume).toMatchObject({ size: [5, 3, 3], origin: [-10, 20, 0] });
+    const row = (z: number) => [...volume.voxels.subarray(15 * z, 15 * z + 5)];
+    const first = (z: number) => slicePixels(z)[0]! - 24;
+    const air = -524;
+    expect(row(0)).toEqual([0, 7, 14, 21, 0].map((step, x) => (x < 4 ? first(0) + step : air)));
+    expect(row(1)).toEqual([0, 4, 11, 18, 21].map((step) => first(1) + step));
+    expect(row(2)).toEqual([0, 0, 7, 14, 21].map((step, x) => (x > 0 ? first(2) + step : air)));
+    const back = await read(ctSeries(3, (z) => at(-10 - 0.25 * z, 20, 2 * z)));
+    expect(back).toMatchObject({ size: [5, 3, 3], origin: [-10.5, 20, 0] });
+  });
+
   it('of a little uneven spacing are interpolated, and that is said', async () => {
     const heights = [0, 2, 4.8, 6, 8];
     const volume = await read(ctSeries(5, (z) => at(-10, 20, heights[z]!)));
@@ -220,7 +241,11 @@ describe('slices that are not on one grid', () => {
       'slices are missing from the series.*between -28.00 and -24.00 mm',
       (z) => at(-10, 20, -30 + 2 * (z > 1 ? z + 1 : z)),
     ],
-    ['unevenly spaced', 'unevenly spaced.*of 0.50 mm between', (z) => at(-10, 20, z === 2 ? 2.5 : 2 * z)],
+    [
+      'unevenly spaced',
+      'unevenly spaced.*of 0.50 mm between.*give or take 50 %',
+      (z) => at(-10, 20, z === 2 ? 2.5 : 2 * z),
+    ],
     [
       'at one place',
       'several different slices.*1 of 6 slices.*-26.00 mm',
@@ -258,6 +283,62 @@ describe('several volumes in one series', () => {
       ]);
       expect((await userErrorOf(readVolume(folder))).message).toContain('several scans');
     }
+  });
+
+  it('are told apart however many they are, as the time points of a perfusion study', async () => {
+    const files: Record<string, Uint8Array> = {};
+    for (let phase = 0; phase < 6; phase++)
+      for (const z of [0, 1]) {
+        const own: Elements = { '00200100': ['IS', `${phase}`], '00080018': ['UI', `${ROOT}.${phase}.${z}`] };
+        files[`${z}${phase}`] = dicomBytes(ctSlice(z, own));
+      }
+    expect(await findScans([write(files)])).toHaveLength(6);
+  });
+
+  it('in one image of many frames are told apart by what its frames say', async () => {
+    for (const [sequence, tag] of [
+      ['00209111', '00209156'],
+      ['00209111', '00209128'],
+      ['00189314', '00181210'],
+    ] as const) {
+      // Numbers that are white space when they are taken for text, and kernels.
+      const frames = [9, 10].flatMap((value) =>
+        [0, 1].map((z): Elements => {
+          const own: Elements = { [tag]: tag === '00181210' ? ['SH', `B${value}f`] : ['US', value] };
+          return { '00209113': ['SQ', [at(-10, 20, 2 * z)]], [sequence]: ['SQ', [own]] };
+        }),
+      );
+      const words = concat(...[0, 1, 2, 3].map((z) => bytesOf(slicePixels(z))));
+      const image = dicomBytes({
+        ...ctSlice(0, { '00280008': ['IS', '4'], '52009230': ['SQ', frames] }),
+        '7fe00010': ['OW', words],
+      });
+      const found = await findScans([write({ image })]);
+      const volumes = await Promise.all(found.map(readVolume));
+      expect(volumes.map(({ voxels }) => voxels)).toEqual([hu([0, 1]), hu([2, 3])]);
+    }
+  });
+
+  it('are an image of many frames and slices beside it', async () => {
+    const frames = [0, 1].map((z): Elements => ({ '00209113': ['SQ', [at(-10, 20, 2 * z)]] }));
+    const words = concat(...[0, 1].map((z) => bytesOf(slicePixels(z))));
+    const image = dicomBytes({
+      ...ctSlice(0, { '00280008': ['IS', '2'], '52009230': ['SQ', frames] }),
+      '7fe00010': ['OW', words],
+    });
+    const found = await findScans([write({ image, ...ctSeries(3, (z) => at(-10, 20, 4 + 2 * z)) })]);
+    const depths = await Promise.all(found.map(async (path) => (await readVolume(path)).size[2]));
+    expect(depths.sort()).toEqual([2, 3]);
+  });
+
+  it('are not seen where a slice is missing between two rotations', async () => {
+    const rotation = (z: number): Elements => ({
+      ...at(-10, 20, 2 * (z > 2 ? z + 1 : z)),
+      '00200012': ['IS', z > 2 ? '2' : '1'],
+    });
+    const error = await userErrorOf(read(ctSeries(6, rotation)));
+    expect(error.message).toContain('slices are missing');
+    expect(error.facts.got).toContain('between 4.00 and 8.00 mm');
   });
 
   it('are told apart by orientation, size and spacing', async () => {
@@ -360,10 +441,13 @@ describe('findScans', () => {
   it('sees what has changed since', async () => {
     const folder = write(ctSeries(3));
     const [path] = await findScans([folder]);
-    copyFileSync(`${folder}/IM42`, `${folder}/later`);
     writeFiles(folder, {
-      IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '0'] })),
+      IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '-25'] })), // of the same size
+    });
+    expect((await readVolume(path!)).voxels[2 * PIXELS]).toBe(-500 + 200 - 25);
+    writeFiles(folder, {
       later: dicomBytes(ctSlice(3)),
+      IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '0'] })),
     });
     expect((await readVolume(path!)).size[2]).toBe(4);
   });
@@ -373,13 +457,14 @@ describe('findScans', () => {
     expect((await userErrorOf(findScans([zip]))).message).toMatch(/zip archive[\s\S]*unpack/);
     const zips = write({ 'a.zip': Buffer.from('PK') });
     expect((await userErrorOf(findScans([zips]))).facts.fix).toContain('unpack');
-    const directory = { '00080016': ['UI', '1.2.840.10008.1.3.10'] } as Elements;
-    expect((await userErrorOf(findScans([file('DICOMDIR', dicomBytes(directory))]))).message).toContain(
-      'a DICOMDIR',
-    );
+    const directory = dicomBytes({ '00041220': ['SQ', [{ '00041430': ['CS', 'IMAGE'] }]] });
+    expect((await userErrorOf(findScans([file('DICOMDIR', directory)]))).facts).toMatchObject({
+      got: 'a DICOMDIR, the directory of a medium',
+      fix: 'give the folder that it is in',
+    });
     const folder = write({ struct: dicomBytes({ '00080060': ['CS', 'RTSTRUCT'] }) });
-    expect((await userErrorOf(findScans([folder]))).message).toContain('an RTSTRUCT');
-    expect((await userErrorOf(readVolume(`${folder}/struct`))).message).toContain('plastimatch');
+    for (const use of [findScans([folder]), findScans([`${folder}/struct`]), readVolume(`${folder}/struct`)])
+      expect((await userErrorOf(use)).message).toMatch(/an RTSTRUCT[\s\S]*plastimatch/);
     mkdirSync(file('nothing'));
     expect((await userErrorOf(readVolume(file('nothing')))).message).toContain('no DICOM scan');
     expect((await userErrorOf(readVolume(`${folder}#0123456789ab`))).message).toContain('no DICOM scan');
@@ -396,34 +481,40 @@ describe('a segmentation', () => {
     planes: readonly (readonly [z: number, segment: number])[],
     bits: Uint8Array,
     more: Elements = {},
+    options: FileOptions = {},
   ) =>
-    dicomBytes({
-      '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.66.4'],
-      '00080060': ['CS', 'SEG'],
-      '00081115': ['SQ', [{ '0020000e': ['UI', `${ROOT}.3`] }]],
-      '0020000e': ['UI', `${ROOT}.77`],
-      '00280002': ['US', 1],
-      '00280008': ['IS', String(planes.length)],
-      '00280010': ['US', SIZE[1]],
-      '00280011': ['US', SIZE[0]],
-      '00280100': ['US', 1],
-      '00280101': ['US', 1],
-      '00280102': ['US', 0],
-      '00280103': ['US', 0],
-      '00620001': ['CS', 'BINARY'],
-      '52009229': [
-        'SQ',
-        [
-          {
-            '00209116': ['SQ', [{ '00200037': ['DS', '1\\0\\0\\0\\1\\0'] }]],
-            '00289110': ['SQ', [{ '00280030': ['DS', '0.75\\0.5'], '00180088': ['DS', '2'] }]],
-          },
+    dicomBytes(
+      {
+        '00080016': ['UI', '1.2.840.10008.5.1.4.1.1.66.4'],
+        '00080060': ['CS', 'SEG'],
+        '00081115': ['SQ', [{ '0020000e': ['UI', `${ROOT}.3`] }]],
+        '0020000e': ['UI', `${ROOT}.77`],
+        '00280002': ['US', 1],
+        '00280008': ['IS', String(planes.length)],
+        '00280010': ['US', SIZE[1]],
+        '00280011': ['US', SIZE[0]],
+        '00280100': ['US', 1],
+        '00280101': ['US', 1],
+        '00280102': ['US', 0],
+        '00280103': ['US', 0],
+        '00620001': ['CS', 'BINARY'],
+        '52009229': [
+          'SQ',
+          [
+            {
+              '00209116': ['SQ', [{ '00200037': ['DS', '1\\0\\0\\0\\1\\0'] }]],
+              '00289110': ['SQ', [{ '00280030': ['DS', '0.75\\0.5'], '00180088': ['DS', '2'] }]],
+            },
+          ],
         ],
-      ],
-      '52009230': ['SQ', planes.map(([z, segment]) => plane(z, segment))],
-      '7fe00010': ['OB', bits],
-      ...more,
-    });
+        '52009230': ['SQ', planes.map(([z, segment]) => plane(z, segment))],
+        '7fe00010': ['OB', bits],
+        ...more,
+      },
+      options,
+    );
+  /** Path of a segmentation in a folder of its own: beside it is no series that it could be on the grid of. */
+  const alone = (bytes: Uint8Array) => `${write({ bytes })}/bytes`;
   /** Three planes of 12 bits: segment 2 at slice 4, segment 1 at slices 1 and 4. */
   const PLANES = [
     [4, 2],
@@ -445,15 +536,93 @@ describe('a segmentation', () => {
     ]);
   });
 
+  it('is read when big endian, but not deflated, nor in words whose bytes are swapped', async () => {
+    const path = alone(seg(PLANES, BITS, {}, { syntax: '1.2.840.10008.1.2.2' }));
+    expect((await readVolume(path)).voxels[36]).toBe(2);
+    for (const [syntax, vr] of [
+      ['1.2.840.10008.1.2.2', 'OW'],
+      ['1.2.840.10008.1.2.1.99', 'OB'],
+    ] as const) {
+      const bytes = seg(PLANES, BITS, { '7fe00010': [vr, BITS] }, { syntax });
+      expect((await userErrorOf(readVolume(alone(bytes)))).message).toContain('not supported');
+    }
+  });
+
   it('is on the grid of the series that it was drawn on, where that is beside it', async () => {
     const folder = write({ ...ctSeries(6), seg: seg(PLANES, BITS) });
     const volume = await readVolume(`${folder}/seg`);
     expect(volume).toMatchObject({ ...GRID, size: [4, 3, 6] });
     expect([volume.voxels[PIXELS], volume.voxels[4 * PIXELS]]).toEqual([1, 2]);
-    expect((await readVolume(folder)).size).toEqual([4, 3, 6]);
+    expect((await readVolume(folder)).voxels).toEqual(hu([0, 1, 2, 3, 4, 5]));
     const [image, mask] = [await findScans([folder]), await findScans([folder], { segmentations: true })];
     expect(mask).toEqual([`${image[0]}-seg`]);
     expect((await readVolume(mask[0]!)).voxels).toEqual(volume.voxels);
+  });
+
+  /** Two slices of 12 pixels. */
+  const whole = (words: Uint8Array, type: string, more: Elements = {}) =>
+    seg(
+      [
+        [1, 255],
+        [2, 255],
+      ],
+      words,
+      {
+        '00280100': ['US', 8],
+        '00280101': ['US', 8],
+        '00280102': ['US', 7],
+        '00620001': ['CS', type],
+        ...more,
+      },
+    );
+
+  it('has the spacing of its closest planes where it does not say any', async () => {
+    const shared: Elements = {
+      '00209116': ['SQ', [{ '00200037': ['DS', '1\\0\\0\\0\\1\\0'] }]],
+      '00289110': ['SQ', [{ '00280030': ['DS', '0.75\\0.5'] }]],
+    };
+    const volume = await readVolume(alone(seg(PLANES, BITS, { '52009229': ['SQ', [shared]] })));
+    expect(volume).toMatchObject({ size: [4, 3, 2], spacing: [0.5, 0.75, 6] });
+    const planes = [
+      [1, 1],
+      [4, 1],
+      [2, 1],
+    ] as const;
+    const { size } = await readVolume(alone(seg(planes, BITS, { '52009229': ['SQ', [shared]] })));
+    expect(size).toEqual([4, 3, 4]);
+  });
+
+  it('may be fractional, if each voxel is in a segment or not', async () => {
+    const words = Uint8Array.from({ length: 24 }, (_, i) => (i % 5 === 0 ? 200 : 0));
+    const most: Elements = { '0062000e': ['US', 200] };
+    const { voxels } = await readVolume(alone(whole(words, 'FRACTIONAL', most)));
+    expect([...voxels]).toEqual([...words].map((value) => (value > 0 ? 255 : 0)));
+    words[7] = 120;
+    const error = await userErrorOf(readVolume(alone(whole(words, 'FRACTIONAL', most))));
+    expect(error.message).toMatch(/holds probabilities[\s\S]*120 of 200[\s\S]*>= 0\.5/);
+  });
+
+  it('may be a label map, of 8 or 16 bits', async () => {
+    const labels = Uint8Array.from({ length: 24 }, (_, i) => i % 4);
+    const map: Elements = {
+      '52009230': ['SQ', [1, 2].map((z) => ({ ...plane(z, 0), '0062000a': null }))],
+      // The background may be listed among the segments.
+      '00620002': ['SQ', [0, 1, 2, 3].map((number): Elements => ({ '00620004': ['US', number] }))],
+    };
+    const path = alone(whole(labels, 'LABELMAP', map));
+    expect([...(await readVolume(path)).voxels]).toEqual([...labels]);
+    expect((await readScanHeader(path)).fields).toMatchObject({ type: 'LABELMAP', segments: '1, 2, 3' });
+    const wide: Elements = {
+      ...map,
+      '00280100': ['US', 16],
+      '00280101': ['US', 16],
+      '00280102': ['US', 15],
+    };
+    const words = Uint16Array.from(labels);
+    const wideMap = () => readVolume(alone(whole(bytesOf(words), 'LABELMAP', wide)));
+    expect([...(await wideMap()).voxels]).toEqual([...labels]);
+    words[3] = 256;
+    expect((await userErrorOf(wideMap())).message).toMatch(/not supported[\s\S]*segment 256/);
   });
 
   it.each<[string, Uint8Array]>([
@@ -472,7 +641,32 @@ describe('a segmentation', () => {
     ['too short', seg(PLANES, BITS.subarray(0, 4))],
     ['broken', seg(PLANES, BITS, { '7fe00010': null })],
     ['no frames', seg([], BITS)],
-    ['of no segment', seg([[1, 0]], BITS)],
+    ['positions of 3 frames', seg(PLANES, BITS, { '00280008': ['IS', '1'] })],
+    ['segment 0', seg([[1, 0]], BITS)],
+    ['too short', whole(new Uint8Array(20), 'LABELMAP')],
+    ['impossible bits', whole(new Uint8Array(24), 'FRACTIONAL', { '00280101': ['US', 9] })],
+    [
+      'do not lie behind each other',
+      seg(PLANES, BITS, {
+        '52009230': [
+          'SQ',
+          [plane(4, 1), plane(1, 1), { ...plane(2, 1), '00209113': ['SQ', [at(-9, 20, -26)]] }],
+        ],
+      }),
+    ],
+    [
+      'do not lie behind each other',
+      seg(PLANES, BITS, {
+        '52009230': [
+          'SQ',
+          [
+            plane(4, 1),
+            plane(1, 1),
+            { ...plane(2, 1), '00209116': ['SQ', [{ '00200037': ['DS', '0\\1\\0\\1\\0\\0'] }]] },
+          ],
+        ],
+      }),
+    ],
     [
       'unevenly spaced',
       seg(
