@@ -90,38 +90,43 @@ export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary
   const model = await openScanModel({ ...options, input }, 'encoder');
   try {
     const windows = checkedWindows(model, options, 0);
-    const given = features === undefined ? input : [...input, features];
-    return await withResultFolder(out, given, 'index', undefined, async () => {
-      const journal = journalPath(out);
-      // Features that are given leave nothing to keep, but mark the folder as ours.
-      if (features !== undefined) openJournal(journal, { model: model.sha256, features: resolve(features) });
-      const { rows, failures } =
-        features === undefined
-          ? await embedScans(model, { ...options, input }, per, journal)
-          : { rows: await featuresOf(features, model), failures: [] };
-      const found = input.length === 0 ? [] : await findScans([...input], { keepUids });
-      const paths = new Map([...identifyScans(found)].map(([name, path]) => [name, resolve(path)]));
-      const index = await buildIndex(
-        out,
-        rows,
-        {
-          model: { path: resolve(options.model), sha256: model.sha256 },
-          window: windows.window,
-          ...{ paths, recall, threads: options.threads ?? 0 },
-        },
-        nodeEngine,
-      );
-      return {
-        out,
-        scans: index.sources.length,
-        rows: index.rows,
-        dimensions: index.dimensions,
-        lists: index.lists.length,
-        probes: index.probes,
-        recall: index.recall,
-        failures,
-      };
-    });
+    const given = features === undefined ? null : await featuresOf(features, model);
+    return await withResultFolder(
+      out,
+      features === undefined ? input : [...input, features],
+      'index',
+      undefined,
+      async () => {
+        const journal = journalPath(out);
+        // Features that are given leave nothing to keep, but mark the folder as ours.
+        if (given) openJournal(journal, { model: model.sha256, features: 'given' });
+        const { rows, failures } = given
+          ? { rows: given, failures: [] }
+          : await embedScans(model, { ...options, input }, per, journal);
+        const found = input.length === 0 ? [] : await findScans([...input], { keepUids });
+        const paths = new Map([...identifyScans(found)].map(([name, path]) => [name, resolve(path)]));
+        const index = await buildIndex(
+          out,
+          rows,
+          {
+            model: { path: resolve(options.model), sha256: model.sha256 },
+            window: windows.window,
+            ...{ paths, recall, threads: options.threads ?? 0 },
+          },
+          nodeEngine,
+        );
+        return {
+          out,
+          scans: index.sources.length,
+          rows: index.rows,
+          dimensions: index.dimensions,
+          lists: index.lists.length,
+          probes: index.probes,
+          recall: index.recall,
+          failures,
+        };
+      },
+    );
   } finally {
     await model.release();
   }

@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { basename, dirname, resolve } from 'node:path';
 import type { CropGrid } from '../data/scan/crop.js';
 import { findScans } from '../data/scan/index.js';
 import type { XYZ } from '../data/scan/volume.js';
@@ -123,7 +123,7 @@ export async function queryScan(options: QueryScanOptions): Promise<QuerySummary
     const page = renderHits({
       createdAt: new Date().toISOString(),
       index: index.manifest,
-      query: { title: path, picture: pictureOfGrid(scan.volume, grid) },
+      query: { title: basename(path), picture: pictureOfGrid(scan.volume, grid) },
       hits: await picturesOfHits(hits, index.manifest, model, scan),
       box: query.box,
     });

@@ -50,9 +50,9 @@ export function renderHits({ createdAt, index, box, query, hits }: HitsPageData)
     title: query.title,
     createdAt,
     lead: `${what} was looked for among ${index.rows.toLocaleString('en')} vectors. ${found}`,
-    main: html`<section><h2>Query</h2><div class="pair"><figure>${drawing(query)}</figure></div></section>
-<section><h2>Most similar</h2><p>Similarity is the cosine of two feature vectors, each less the mean of the index; 1 is the same direction. Planes are
-axial, coronal and sagittal through the middle.</p><div class="pair">${hits.map(hitFigure)}</div></section>`,
+    main: html`<section><h2>Most similar</h2><p>Similarity is the cosine of two feature vectors, each less the mean of the index; 1 is the same
+direction. Planes are axial, coronal and sagittal through the middle.</p><div class="pair">
+<figure><h3>Query</h3><div class="drawing">${drawing(query)}</div><figcaption>${query.title}</figcaption></figure>${hits.map(hitFigure)}</div></section>`,
     source: WORDING.parts2whole.source,
   });
 }

@@ -99,6 +99,19 @@ function probedLists({ folder, manifest }: SearchIndex, query: Float32Array): re
   return nearestLists(query, { dimensions, values }, probes);
 }
 
+/**
+ * The rows of an index that are most like a vector, best first.
+ * @param query of length 1, less the mean of the index: what its own vectors are
+ */
+export function similarRows(index: SearchIndex, query: Float32Array, count: number): readonly Scored[] {
+  const found = best(Math.min(index.manifest.rows, count));
+  for (const list of probedLists(index, query)) {
+    const { first, vectors } = index.readList(list);
+    compare(query, vectors, first, found);
+  }
+  return found.taken();
+}
+
 /** Rows of a scan, by its name. */
 const rowsOf = (sources: readonly IndexedSource[], name: string | undefined) =>
   sources.find((source) => source.name === name)?.rows ?? 0;
@@ -114,14 +127,9 @@ export function queryIndex(
   { k = 10, without }: QueryOptions = {},
 ): Hit[] {
   checkInteger('k', k, 1);
-  const { manifest, mean } = index;
-  const query = toUnit(vector, mean, 'the query');
+  const query = toUnit(vector, index.mean, 'the query');
   // As many more as may have to be left out.
-  const found = best(Math.min(manifest.rows, k + rowsOf(manifest.sources, without)));
-  for (const list of probedLists(index, query)) {
-    const { first, vectors } = index.readList(list);
-    compare(query, vectors, first, found);
-  }
-  const hits = found.taken().map(({ row, score }: Scored) => ({ score, ...index.placeOf(row) }));
+  const rows = similarRows(index, query, k + rowsOf(index.manifest.sources, without));
+  const hits = rows.map(({ row, score }) => ({ score, ...index.placeOf(row) }));
   return hits.filter(({ source }) => source !== without).slice(0, k);
 }
