@@ -9,9 +9,10 @@ import { type IndexManifest, indexArrays, indexManifestPath, indexManifestText }
 import { meanOf, rowOf, toUnit, type Vectors } from './vectors.js';
 
 /**
- * Up to this many values, 100,000 vectors of 512 and a few more, all are compared, which takes less than a tenth of a second: an
- * approximate store would be no gain that anybody feels. Of the stores for Node.js, LanceDB brings 160 MB and wants Node.js 22,
- * as does usearch; the others are built or fetched at installation, or are for browsers. See docs/search.md.
+ * Up to this many values, 131,072 vectors of 512, all are compared, which takes about a tenth of a second. An embedded store would
+ * not be felt below that, and would cost more than it gains: LanceDB brings 163 MB, and its current version needs Node.js 22, as does
+ * usearch; the others compile or download at installation, or are for browsers. Above it, the lists of `lists.ts` find as
+ * much in about the time that LanceDB takes. docs/search.md has the figures.
  */
 export const EXACT_VALUES = 2 ** 26;
 
@@ -67,6 +68,8 @@ async function listsOf(
 /**
  * Writes an index of feature vectors into a folder, over one that is there.
  * @throws UserError when there are no vectors, they do not belong together, or the folder cannot be written to
+ * @example
+ * await buildIndex('index', rows, { model, window: [64, 64, 32], recall: 0.99 }, nodeEngine);
  */
 export async function buildIndex(
   folder: string,

@@ -120,6 +120,8 @@ const rowsOf = (sources: readonly IndexedSource[], name: string | undefined) =>
  * The vectors of an index that are most like a given one, best first.
  * @param vector features, as long as those of the index
  * @throws UserError for a vector of another length or with values that are not finite, and for a `k` below 1
+ * @example
+ * const hits = queryIndex(index, features, { k: 5, without: 'phantom-0000' });
  */
 export function queryIndex(
   index: SearchIndex,
