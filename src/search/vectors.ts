@@ -80,7 +80,10 @@ export function compare(
 ): void {
   for (let start = 0, row = first; start < values.length; start += dimensions, row++) {
     // Four sums, which the processor adds side by side: twice as fast as one.
-    let [a, b, c, d] = [0, 0, 0, 0];
+    let a = 0;
+    let b = 0;
+    let c = 0;
+    let d = 0;
     let i = 0;
     for (; i + 3 < dimensions; i += 4) {
       a += query[i]! * values[start + i]!;
