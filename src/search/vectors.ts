@@ -56,18 +56,29 @@ export interface Best {
   taken(): readonly Scored[];
 }
 
-/** Keeps the `count` rows with the highest scores. */
+/** Rows that are collected beyond those that are kept, before the worst are thrown away. */
+const SLACK = 64;
+
+/** Keeps the `count` rows with the highest scores; takes as long as sorting them, however many there are. */
 export function best(count: number): Best {
   const kept: Scored[] = [];
+  let least = Number.NEGATIVE_INFINITY;
+  const settle = () => {
+    kept.sort((a, b) => b.score - a.score);
+    if (kept.length < count) return;
+    kept.length = count;
+    least = kept[count - 1]!.score;
+  };
   return {
     offer(row, score) {
-      if (kept.length === count && !(score > kept[count - 1]!.score)) return;
-      if (kept.length === count) kept.pop();
-      let at = kept.length;
-      while (at > 0 && score > kept[at - 1]!.score) at--;
-      kept.splice(at, 0, { row, score });
+      if (score <= least) return;
+      kept.push({ row, score });
+      if (kept.length === 2 * count + SLACK) settle();
     },
-    taken: () => kept,
+    taken: () => {
+      settle();
+      return kept;
+    },
   };
 }
 

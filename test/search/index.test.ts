@@ -62,9 +62,10 @@ describe('a small index', () => {
   test('gives the rows with the highest cosines, and all that is known of them', async () => {
     const index = await build('exact', rows, { paths: new Map([['scan 0', '/scans/0.nii']]) });
     expect(index.manifest).toMatchObject({ lists: [200], probes: 1, recall: 1 });
-    for (const { features } of rows.slice(0, 20)) {
-      const expected = nearestByDefinition(rows, features, 5);
-      const hits = queryIndex(index, features, { k: 5 });
+    for (const [i, { features }] of rows.slice(0, 20).entries()) {
+      const k = [1, 5, 150][i % 3]!;
+      const expected = nearestByDefinition(rows, features, k);
+      const hits = queryIndex(index, features, { k });
       expect(offsetsOf(hits)).toEqual(offsetsOf(expected.map(({ row }) => row)));
       for (const [i, { score }] of hits.entries()) expect(score).toBeCloseTo(expected[i]!.score, 4);
     }
