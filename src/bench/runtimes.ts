@@ -40,7 +40,21 @@ function checkOptions({ model, preset, mode, sizes }: RuntimesOptions): void {
 }
 
 /** One line of what went wrong. */
-const reasonOf = (message: string): string => message.replace(/\s*\n\s*/g, '; ');
+const reasonOf = ({ facts }: UserError): string =>
+  [facts.what, facts.got]
+    .filter((text) => text !== undefined)
+    .join(': ')
+    .replace(/\s*\n\s*/g, '; ');
+
+/** @throws UserError when even the first way fails, with which all others are compared */
+function refuseWithoutReference(reason: string, { model, preset }: RuntimesOptions): never {
+  throw new UserError('runtime', {
+    what: 'onnxruntime-node cannot run this model',
+    where: model ?? `--preset ${preset}`,
+    got: reason,
+    ...(model && { fix: 'if its inputs are too small, give their lengths with --sizes NAME=LENGTH' }),
+  });
+}
 
 /**
  * Runs a model on every runtime in turn, each in a process of its own, and compares outputs with those of the first.
@@ -52,42 +66,32 @@ export async function benchRuntimes(
   log: (line: string) => void,
 ): Promise<RuntimesResult> {
   checkOptions(options);
-  checkInteger('--rounds', options.rounds, 1);
-  checkInteger('--batch', options.batch, 1);
-  const most = options.threads || availableParallelism();
-  const subject = options.model
-    ? await subjectOfFile(options.model, options.sizes ?? {})
-    : await subjectOfPreset(options);
+  const { model, sizes = {}, rounds, batch, threads, browser } = options;
+  checkInteger('--rounds', rounds, 1);
+  checkInteger('--batch', batch, 1);
+  const subject = model ? await subjectOfFile(model, sizes) : await subjectOfPreset(options);
   const folder = mkdtempSync(join(tmpdir(), 'p2w-runtimes-'));
   const rows: RuntimeRow[] = [];
   const absent: AbsentRuntime[] = [];
   try {
     const missing = await writeSubject(folder, subject);
-    const patience = { rounds: options.rounds, seconds: SECONDS };
-    for (const { measure, ...way } of waysOf(subject, folder, most, options.browser)) {
-      const { name, place, precision, threads } = way;
-      const title = `${name} in ${place}, ${precision}, ${threads} threads`;
+    const ways = waysOf(subject, folder, threads || availableParallelism(), browser);
+    for (const { measure, ...way } of ways) {
+      const { name, place, precision } = way;
       // What is absent in float32 is so in all precisions.
       if (absent.some((one) => one.name === name && one.place === place && one.precision === 'float32'))
         continue;
+      const title = `${name} in ${place}, ${precision}, threads ${way.threads}`;
       try {
         const reason = missing.get(precision);
         if (reason !== undefined) throw unavailableError(reason);
-        const row: RuntimeRow = { ...way, ...(await measure(patience)) };
+        const row: RuntimeRow = { ...way, ...(await measure({ rounds, seconds: SECONDS })) };
         rows.push(row);
         log(`${title}: ${(1000 * row.seconds.p50).toPrecision(3)} ms`);
       } catch (error) {
         if (!(error instanceof UserError)) throw error;
-        const reason = reasonOf([error.facts.what, error.facts.got].filter(Boolean).join(': '));
-        if (rows.length === 0)
-          throw new UserError('runtime', {
-            what: 'onnxruntime-node cannot run this model',
-            where: subject.title,
-            got: reason,
-            ...(options.model
-              ? { fix: 'if its inputs are too small, give their dimensions with --sizes NAME=LENGTH' }
-              : {}),
-          });
+        const reason = reasonOf(error);
+        if (rows.length === 0) refuseWithoutReference(reason, options);
         absent.push({ name, place, precision, reason });
         log(`${title}: ${reason}`);
       }
@@ -96,12 +100,6 @@ export async function benchRuntimes(
     rmSync(folder, { recursive: true, force: true });
   }
   const inputs = mapTensors(subject.inputs, ({ type, shape }) => `${type} [${shape.join(',')}]`);
-  return {
-    title: subject.title,
-    inputs,
-    modelBytes: subject.bytes.length,
-    machine: machineFacts(),
-    rows,
-    absent,
-  };
+  const { title, bytes } = subject;
+  return { title, inputs, modelBytes: bytes.length, machine: machineFacts(), rows, absent };
 }
