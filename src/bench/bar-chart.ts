@@ -10,7 +10,7 @@ export interface Bar {
 
 const [WIDTH, ROW, LEAST_LEFT, RIGHT, TOP] = [720, 36, 180, 90, 44];
 /** Pixels of a letter, on average. */
-const LETTER = 7.2;
+const LETTER = 7.8;
 /** A bar that is so many times as long as the shortest is cut off: the others could not be told apart beside it. */
 const LONGEST = 12;
 

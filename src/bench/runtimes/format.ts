@@ -11,12 +11,15 @@ const HEADS = [
 /** Columns of words; the others are of numbers. */
 const WORDS = 3;
 
+/** More than the values themselves is no rounding. */
+const errorText = (error: number) => (error === 0 ? '0' : error > 1 ? 'differs' : error.toExponential(1));
+
 const cellsOf = ({ name, place, precision, threads, ...row }: RuntimeRow): string[] => [
   ...[name, place, precision, `${threads}`, milliseconds(row.loadSeconds)],
   ...[row.seconds.p50, row.seconds.p90, row.seconds.p99].map(milliseconds),
   row.throughput.toPrecision(3),
   row.peakBytes === null ? '–' : `${(row.peakBytes / 1e6).toFixed(0)} MB`,
-  row.error === 0 ? '0' : row.error.toExponential(1),
+  errorText(row.error),
 ];
 
 /** Columns of one width, which Markdown ignores and people read. */

@@ -18,15 +18,19 @@ export interface Loaded extends Opened {
 const floatsOf = ({ type, data }: EngineTensor): Float32Array | null =>
   type === 'float32' || type === 'float64' ? (data as Float32Array) : null;
 
-/** ‖got − expected‖ / ‖expected‖. */
+/** What cannot be compared, or is not finite; a number, since JSON knows no infinity. */
+export const DIFFERENT = Number.MAX_VALUE;
+
+/** ‖got − expected‖ / ‖expected‖; the difference itself where zeros are expected. */
 function relativeDifference(expected: Float32Array, got: Float32Array): number {
-  if (expected.length !== got.length) return Number.POSITIVE_INFINITY;
+  if (expected.length !== got.length) return DIFFERENT;
   let [difference, size] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
     difference += (got[i]! - expected[i]!) ** 2;
     size += expected[i]! ** 2;
   }
-  return Math.sqrt(difference / Math.max(size, Number.MIN_VALUE));
+  const error = Math.sqrt(difference / (size || 1));
+  return Number.isFinite(error) ? error : DIFFERENT;
 }
 
 /** The largest difference of an output that both have; other than floats must be equal. */
@@ -39,10 +43,9 @@ export function errorOf(expected: Tensors, got: Tensors): number {
     const isEqual =
       reference.data.length === other.data.length &&
       Array.from(reference.data as Int32Array).every((value, i) => value === other.data[i]);
-    return [isEqual ? 0 : Number.POSITIVE_INFINITY];
+    return [isEqual ? 0 : DIFFERENT];
   });
-  const largest = Math.max(0, ...differences);
-  return Number.isNaN(largest) ? Number.POSITIVE_INFINITY : largest;
+  return Math.max(0, ...differences);
 }
 
 const secondsSince = (began: number) => (performance.now() - began) / 1000;
