@@ -9,7 +9,7 @@ import { type IndexManifest, indexArrays, indexManifestPath, indexManifestText }
 import { meanOf, rowOf, toUnit, type Vectors } from './vectors.js';
 
 /**
- * Up to this many values, 131,072 vectors of 512, all are compared, which takes about a tenth of a second. An embedded store would
+ * Up to this many values, 131,072 vectors of 512, all are compared, which takes less than a tenth of a second. An embedded store would
  * not be felt below that, and would cost more than it gains: LanceDB brings 163 MB, and its current version needs Node.js 22, as does
  * usearch; the others compile or download at installation, or are for browsers. Above it, the lists of `lists.ts` find as
  * much in about the time that LanceDB takes. docs/search.md has the figures.
