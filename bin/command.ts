@@ -115,6 +115,19 @@ export function parseSize(text: string, where = '--size'): XYZ {
   return sizes as unknown as XYZ;
 }
 
+/** `x,y,z,x,y,z` as the first and the last voxel of a box. @throws UserError when it is none */
+export function parseBox(text: string, where = '--box'): readonly [XYZ, XYZ] {
+  const values = text.split(',').map(Number);
+  if (values.length !== 6 || values.some((value) => !Number.isSafeInteger(value)))
+    throw new UserError('usage', {
+      what: 'a box must be six integers: its first and its last voxel',
+      where,
+      got: text,
+      expected: 'for example 40,60,20,79,99,39',
+    });
+  return [values.slice(0, 3), values.slice(3)] as unknown as readonly [XYZ, XYZ];
+}
+
 /** `a,b` as names. */
 export const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim());
 

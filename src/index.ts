@@ -51,6 +51,7 @@ export { type FinetuneOptions, finetune } from './commands/finetune.js';
 export type { FinetuneSummary, TrialSummary } from './commands/finetune-summary.js';
 export { type GraphOptions, type GraphReport, makeGraph } from './commands/graph.js';
 export { type Inspection, inspect } from './commands/inspect.js';
+export { type IndexSummary, type MakeIndexOptions, makeIndex } from './commands/make-index.js';
 export { type PhantomsSummary, type WritePhantomsOptions, writePhantoms } from './commands/phantom.js';
 export {
   type TaskPhantomOptions,
@@ -71,6 +72,7 @@ export {
   prepareSamplesShard,
 } from './commands/prepare-samples.js';
 export { type PretrainOptions, pretrain } from './commands/pretrain.js';
+export { type QueryScanOptions, type QuerySummary, queryScan, type VoxelBox } from './commands/query.js';
 export {
   type ReconstructionErrors,
   type ReconstructOptions,
@@ -129,6 +131,10 @@ export type { CheckpointName } from './runs/checkpoint.js';
 export type { EngineName } from './runtime/device.js';
 export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
+export { buildIndex, type IndexOptions } from './search/build-index.js';
+export type { FeatureRow } from './search/feature-row.js';
+export type { IndexManifest } from './search/manifest.js';
+export { type Hit, openIndex, type QueryOptions, queryIndex, type SearchIndex } from './search/open-index.js';
 export type { Shard } from './shard.js';
 export { terminalReporter } from './terminal-progress.js';
 export type { TrainingSummary } from './train/train-run.js';

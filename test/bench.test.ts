@@ -125,8 +125,9 @@ test.each([
   ['step', '--set network.width=4', 'engines'],
   ['encoder', '--input scans', 'prepare, segment, dicom'],
   ['forms', '--baseline torch', 'step, encoder, data, prepare, segment, dicom'],
-  ['engines', '--out chart.svg', 'step, encoder, data, prepare, segment, dicom'],
+  ['engines', '--out chart.svg', 'step, encoder, data, prepare, segment, dicom, runtimes'],
   ['data', '--steps 3', 'engines'],
+  ['engines', '--model x.onnx', 'runtimes'],
 ])('p2w bench %s refuses %s, which it would not heed', async (workload, option, others) => {
   const { code, stderr } = await p2wHere(['bench', workload, ...option.split(' ')]);
   expect(code).toBe(2);

@@ -66,6 +66,7 @@ const SOURCE_LAYERS: Record<string, readonly string[]> = {
     ...['config', 'data/scan', 'data/proxies', 'data/loading', 'data/samples'],
     ...['execution', 'runs', 'runtime', 'weights'],
   ],
+  search: ['data/scan', 'data/store', 'runtime'],
   report: ['analysis', 'data/scan', 'data/proxies'],
   experiments: ['analysis', 'config', 'data/samples', 'report', 'runs', 'tables'],
 };

@@ -1,26 +1,37 @@
 import { checkDevice, formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
+import { writeRuntimes } from '../../src/bench/runtimes/files.js';
+import { formatRuntimes } from '../../src/bench/runtimes/format.js';
+import { parseSizes } from '../../src/bench/runtimes/signature.js';
+import { benchRuntimes } from '../../src/bench/runtimes.js';
 import { WORKLOADS, type WorkloadName } from '../../src/bench/workloads/index.js';
 import { UserError } from '../../src/errors.js';
 import { checkThreads } from '../../src/machine.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
 const COMPARED = Object.keys(WORKLOADS) as WorkloadName[];
-const WORKLOAD_NAMES = [...COMPARED, 'forms', 'engines'] as const;
+const WORKLOAD_NAMES = [...COMPARED, 'forms', 'engines', 'runtimes'] as const;
 type AnyWorkload = (typeof WORKLOAD_NAMES)[number];
 
 /** Of training, on every engine. */
 const STEPS = 50;
 
+/** Of a workload that is compared with baselines; of a model on a runtime, whose percentiles are wanted. */
+const ROUNDS = 7;
+const RUNTIME_ROUNDS = 50;
+
 /** Options that mean something to some workloads only. */
 const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
   baseline: COMPARED,
-  out: COMPARED,
+  out: [...COMPARED, 'runtimes'],
   input: ['prepare', 'segment', 'dicom'],
   set: ['engines'],
   steps: ['engines'],
-  browser: ['engines'],
+  browser: ['engines', 'runtimes'],
+  model: ['runtimes'],
+  mode: ['runtimes'],
+  sizes: ['runtimes'],
 };
 
 /** @throws UserError for an option that the workload would not heed */
@@ -47,7 +58,7 @@ export default command({
       choices: WORKLOAD_NAMES,
       demandOption: true,
       describe:
-        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; segment: a scan by sliding windows; dicom: reading series; forms: every form of a step’s operators, compared with the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium',
+        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; segment: a scan by sliding windows; dicom: reading series; forms: every form of a step’s operators, compared with the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium; runtimes: any model on every ONNX Runtime',
     },
   },
   options: {
@@ -61,11 +72,28 @@ export default command({
       string: true,
       describe: `what to compare with, by default all: ${BASELINES}; onnxruntime-plain is ours without faster forms`,
     },
-    rounds: { number: true, default: 7, describe: 'number of repetitions for each' },
+    rounds: {
+      number: true,
+      defaultDescription: `${ROUNDS}, for runtimes ${RUNTIME_ROUNDS}`,
+      describe: 'number of repetitions for each',
+    },
     device: { ...deviceOption, default: 'auto' },
     threads: { number: true, default: 0, describe: 'threads for each; 0 means one per core' },
     steps: { number: true, defaultDescription: `${STEPS}`, describe: 'engines: number of training steps' },
-    browser: { string: true, describe: 'engines: Chromium executable; by default the one on the PATH' },
+    browser: {
+      string: true,
+      describe: 'engines, runtimes: Chromium executable; by default the one on the PATH',
+    },
+    model: { string: true, describe: 'runtimes: any ONNX model in one file, instead of --preset' },
+    mode: {
+      choices: ['inference', 'training'] as const,
+      describe: 'runtimes: an encoder (default) or a training step of --preset',
+    },
+    sizes: {
+      string: true,
+      array: true,
+      describe: 'runtimes: lengths of the model’s named dimensions, such as N=1 sequence=128; default 1',
+    },
     set: configOptions.set,
     python: { string: true, default: 'python3', describe: 'Python interpreter with the baselines’ packages' },
     input: {
@@ -73,7 +101,10 @@ export default command({
       array: true,
       describe: 'scans for prepare, a scan for segment (made by default), folders of series for dicom',
     },
-    out: { string: true, describe: 'write a bar chart to this SVG file' },
+    out: {
+      string: true,
+      describe: 'write a bar chart to this SVG file; runtimes: folder for a table, a chart and JSON',
+    },
   },
   examples: [
     ['$0 bench step --preset small --batch 4', 'compared with PyTorch and plain ONNX Runtime'],
@@ -85,10 +116,14 @@ export default command({
     ['$0 bench segment --preset genesis --batch 1', 'compared with MONAI, on PyTorch and on OpenVINO'],
     ['$0 bench step --baseline torch --python ~/venv/bin/python --json', 'machine-readable output'],
     ['$0 bench engines', 'do all runtimes give the same results, and how fast?'],
+    [
+      '$0 bench runtimes --model model.onnx --sizes N=1 --out runtimes',
+      'latency, memory and error everywhere',
+    ],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
   run: async (args, reporter) => {
-    const { batch, rounds, threads } = args;
+    const { batch, threads, rounds = args.workload === 'runtimes' ? RUNTIME_ROUNDS : ROUNDS } = args;
     checkThreads('threads', threads, 0);
     checkOptions(args.workload, args);
     const preset = args.preset ?? 'tiny';
@@ -107,6 +142,21 @@ export default command({
         reporter.log,
       );
       return { text: formatEngines(result), json: result };
+    }
+    if (args.workload === 'runtimes') {
+      const { model, mode, browser, out } = args;
+      const result = await benchRuntimes(
+        {
+          ...{ batch, rounds, threads, sizes: parseSizes(args.sizes ?? []) },
+          ...(model === undefined ? {} : { model }),
+          ...(args.preset === undefined ? {} : { preset: args.preset }),
+          ...(mode === undefined ? {} : { mode }),
+          ...(browser === undefined ? {} : { browser }),
+        },
+        reporter.log,
+      );
+      if (out !== undefined) writeRuntimes(out, result);
+      return { text: formatRuntimes(result), json: result };
     }
     const result = await run(
       {

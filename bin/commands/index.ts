@@ -62,6 +62,16 @@ export const commands: readonly Listed[] = [
     load: () => import('./embed.js'),
   },
   {
+    usage: 'index',
+    describe: 'Make an index of feature vectors, to find similar scans or regions',
+    load: () => import('./make-index.js'),
+  },
+  {
+    usage: 'query',
+    describe: 'Find the scans or regions of an index that are most like a scan or a box of it',
+    load: () => import('./query.js'),
+  },
+  {
     usage: 'reconstruct',
     describe: 'Show what an autoencoder makes of whole scans',
     load: () => import('./reconstruct.js'),

@@ -8,21 +8,36 @@ export interface Bar {
   readonly max: number;
 }
 
-const [WIDTH, ROW, LEFT, RIGHT, TOP] = [720, 36, 180, 90, 44];
+const [WIDTH, ROW, LEAST_LEFT, RIGHT, TOP] = [720, 36, 180, 90, 44];
+/** Pixels of a letter, on average. */
+const LETTER = 7.8;
+/** A bar that is so many times as long as the shortest is cut off: the others could not be told apart beside it. */
+const LONGEST = 12;
+
+/** Seconds as people read them. */
+const timeOf = (seconds: number) =>
+  seconds < 0.1 ? `${(1000 * seconds).toPrecision(3)} ms` : `${seconds.toPrecision(3)} s`;
 
 /** Times as horizontal bars, the range as a line over each: an SVG file of its own. */
 export function barChart(title: string, bars: readonly Bar[]): string {
-  const scale = (WIDTH - LEFT - RIGHT) / Math.max(...bars.map((bar) => bar.max));
+  const left = Math.max(LEAST_LEFT, 20 + LETTER * Math.max(...bars.map(({ name }) => name.length)));
+  const width = WIDTH - LEAST_LEFT + left;
+  const end = Math.min(
+    Math.max(...bars.map((bar) => bar.max)),
+    LONGEST * Math.min(...bars.map((bar) => bar.median)),
+  );
+  const scale = (WIDTH - LEAST_LEFT - RIGHT) / end;
   const height = TOP + ROW * bars.length + 12;
   const rows = bars.map(({ name, median, min, max }, i) => {
     const y = TOP + ROW * i;
-    const x = (seconds: number) => (LEFT + seconds * scale).toFixed(1);
-    return html`<text x="${LEFT - 10}" y="${y + 19}" text-anchor="end">${name}</text>
-<rect x="${LEFT}" y="${y + 4}" width="${(median * scale).toFixed(1)}" height="${ROW - 14}" fill="${i === 0 ? '#0b6e99' : '#9aa5ad'}"/>
-<path d="M${x(min)} ${y + 15}H${x(max)}" stroke="#222" stroke-width="2"/>
-<text x="${(Number(x(max)) + 8).toFixed(1)}" y="${y + 19}">${median.toPrecision(3)} s</text>`;
+    const x = (seconds: number) => (left + Math.min(seconds, end) * scale).toFixed(1);
+    const isCut = median > end;
+    return html`<text x="${left - 10}" y="${y + 19}" text-anchor="end">${name}</text>
+<rect x="${left}" y="${y + 4}" width="${(Math.min(median, end) * scale).toFixed(1)}" height="${ROW - 14}" fill="${i === 0 ? '#0b6e99' : '#9aa5ad'}"/>
+${isCut ? html`<path d="M${Number(x(end)) - 14} ${y + ROW - 10}l6 -${ROW - 14}h5l-6 ${ROW - 14}z" fill="#fff"/>` : html`<path d="M${x(min)} ${y + 15}H${x(max)}" stroke="#222" stroke-width="2"/>`}
+<text x="${(Number(x(max)) + 8).toFixed(1)}" y="${y + 19}">${timeOf(median)}</text>`;
   });
-  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="14">
+  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="14">
 <rect width="100%" height="100%" fill="#fff"/>
 <text x="12" y="26" font-size="16" font-weight="600">${title}: median of all rounds, and their range</text>
 ${rows}

@@ -89,9 +89,9 @@ const asFloat = ({ shape, data }: EngineTensor): EngineTensor => ({
 });
 
 /** Graph, state and batches; all engines get the same bytes, of standard operators. */
-function makeWorkload(
+export function makeWorkload(
   settings: readonly string[],
-  { preset, batch, steps, threads }: EnginesOptions,
+  { preset, batch, steps, threads }: Pick<EnginesOptions, 'preset' | 'batch' | 'steps' | 'threads'>,
 ): TrainingWorkload {
   const config = resolveConfig({
     preset: preset ?? 'tiny',

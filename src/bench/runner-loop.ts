@@ -12,17 +12,18 @@ export function unavailable(reason: string): never {
 /**
  * What a runner in TypeScript does: warms up, says that it is ready, then does its job once for every line on
  * standard input. See runner.ts for what it says.
- * @param jobs how often a run does the job
+ * @param options.jobs how often a run does the job; once without it
+ * @param options.facts what else is known before the first round
  */
 export async function serveRounds(
   run: () => Promise<unknown>,
   detail: string,
   threads: number,
-  jobs = 1,
+  { jobs = 1, facts }: { jobs?: number; facts?: Readonly<Record<string, number>> } = {},
 ): Promise<void> {
   await run();
   await run();
-  say({ ready: true, detail, threads });
+  say({ ready: true, detail, threads, facts });
   for await (const _ of createInterface({ input: process.stdin })) {
     const start = performance.now();
     await run();

@@ -17,6 +17,8 @@ const infoSchema = z.object({
   /** Library, version, and how it was configured. */
   detail: z.string(),
   threads: z.number(),
+  /** What else is known before the first round. */
+  facts: z.record(z.string(), z.number()).optional(),
 });
 
 /** What a runner says about itself before the first round. */
@@ -44,7 +46,7 @@ function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> |
 
 /**
  * A program that does the same job again and again, in a process of its own: once for every line on its standard
- * input. It answers in lines of JSON: first `{ready: true, detail, threads}`, or `{unavailable}` with the reason;
+ * input. It answers in lines of JSON: first `{ready: true, detail, threads, facts}`, or `{unavailable}` with the reason;
  * then `{seconds, peakBytes}` for every round.
  */
 export class Runner {
@@ -83,8 +85,8 @@ export class Runner {
     const answer = await this.#answer(z.union([infoSchema, unavailableSchema]));
     if (answer === null) return { unavailable: this.#lastWords() };
     if ('unavailable' in answer) return answer;
-    const { detail, threads } = answer;
-    return { detail, threads };
+    const { ready: _, ...info } = answer;
+    return info;
   }
 
   /** Does the job once. @throws UserError when the process ended */

@@ -8,10 +8,11 @@ import { makeFolder } from '../files.js';
 import { checkIntensities } from '../inference/encoder.js';
 import type { ImageModel } from '../inference/image-model.js';
 import { checkedWindows } from '../inference/predict-scan.js';
-import { type WindowVector, windowVectors } from '../inference/window-vectors.js';
+import { meanVector, type WindowVector, windowVectors } from '../inference/window-vectors.js';
 import { silent } from '../progress.js';
+import type { FeatureRow } from '../search/feature-row.js';
 import { embedMaps, type MapFormat } from './embed-maps.js';
-import { type FeatureRow, writeFeatures } from './feature-files.js';
+import { writeFeatures } from './feature-files.js';
 import { checkResultFile, unfinishedPath } from './result-file.js';
 import { type Failure, forEachScan, messageOf, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
@@ -51,16 +52,10 @@ const fromBase64 = (text: string) => new Float32Array(Uint8Array.from(Buffer.fro
 const isStore = (path: string) => existsSync(join(path, 'manifest.json'));
 
 /** A row a window, or their mean. */
-function rowsOf(
-  source: string,
-  vectors: readonly { offset: XYZ; centre: XYZ; features: Float32Array }[],
-  per: 'scan' | 'window',
-): FeatureRow[] {
+function rowsOf(source: string, vectors: readonly WindowVector[], per: 'scan' | 'window'): FeatureRow[] {
   if (per === 'window' || vectors.length === 0)
-    return vectors.map((vector) => ({ source, windows: 1, ...vector }));
-  const features = vectors[0]!.features.map(
-    (_, c) => vectors.reduce((sum, vector) => sum + vector.features[c]!, 0) / vectors.length,
-  );
+    return vectors.map(({ values, ...place }) => ({ source, windows: 1, ...place, features: values }));
+  const features = meanVector(vectors);
   return [{ source, offset: null, centre: null, windows: vectors.length, features }];
 }
 
@@ -75,7 +70,7 @@ async function storeRows(path: string, model: ImageModel, per: 'scan' | 'window'
     for (const [index, { offset }] of scan.tiles.entries()) {
       const { features } = await model.run(readTile(store, { scan, index }), [1, z, y, x]);
       const middle = offset.map((first, i) => first + (store.size[i]! - 1) / 2) as unknown as XYZ;
-      vectors.push({ offset, centre: voxelToWorld(scan, middle), features: features!.data as Float32Array });
+      vectors.push({ offset, centre: voxelToWorld(scan, middle), values: features!.data as Float32Array });
     }
     rows.push(...rowsOf(scan.id, vectors, per));
   }
@@ -107,29 +102,30 @@ async function embedStores(paths: readonly string[], model: ImageModel, options:
   return { rows, failures };
 }
 
-/** Rows of all scans. */
-async function embedScans(input: readonly string[], model: ImageModel, options: EmbedOptions) {
-  if (input.length === 0) return { rows: [], failures: [] };
-  const { per = 'scan' } = options;
+/**
+ * Rows of all scans.
+ * @param journal file that keeps what is finished
+ */
+export async function embedScans(
+  model: ImageModel,
+  options: WholeScanOptions,
+  per: 'scan' | 'window',
+  journal: string,
+): Promise<{ rows: FeatureRow[]; failures: readonly Failure[] }> {
   const windows = checkedWindows(model, options, 0);
-  makeFolder(dirname(options.out));
   const { window, overlap } = windows;
-  const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(
-    model,
-    { ...options, input },
-    {
-      label: 'embed',
-      journal: unfinishedPath(options.out),
-      settings: { window, overlap },
-      isThere: () => true,
-      compute: (scan, onWindows) => windowVectors(model, scan, windows, 'features', onWindows),
-      write: async (_, vectors) =>
-        vectors.map(({ values, ...place }) => ({ ...place, features: toBase64(values) })),
-    },
-  );
+  const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(model, options, {
+    label: 'embed',
+    journal,
+    settings: { window, overlap },
+    isThere: () => true,
+    compute: (scan, onWindows) => windowVectors(model, scan, windows, 'features', onWindows),
+    write: async (_, vectors) =>
+      vectors.map(({ values, ...place }) => ({ ...place, features: toBase64(values) })),
+  });
   const rows = scans.flatMap(({ name, entry }) => {
-    const vectors = entry.map((vector) => ({ ...vector, features: fromBase64(vector.features) }));
-    return rowsOf(name, vectors, per as 'scan' | 'window');
+    const vectors = entry.map(({ features, ...place }) => ({ ...place, values: fromBase64(features) }));
+    return rowsOf(name, vectors, per);
   });
   return { rows, failures };
 }
@@ -174,11 +170,18 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   );
   const model = await openScanModel(options, 'encoder');
   try {
-    const scans = await embedScans(
-      input.filter((path) => !isStore(path)),
-      model,
-      options,
-    );
+    const { per = 'scan' } = options;
+    const paths = input.filter((path) => !isStore(path));
+    makeFolder(dirname(out));
+    const scans =
+      paths.length === 0
+        ? { rows: [], failures: [] }
+        : await embedScans(
+            model,
+            { ...options, input: paths },
+            per as 'scan' | 'window',
+            unfinishedPath(out),
+          );
     const tiles = await embedStores(stores, model, options);
     const rows = [...tiles.rows, ...scans.rows];
     const failures = [...tiles.failures, ...scans.failures];

@@ -3,13 +3,14 @@ import type { Reporting } from '../progress.js';
 import { isTablePath, readTable, TABLE_EXTENSIONS } from '../tables/read.js';
 import { DIAMETER_COLUMN, evaluateDetections } from './evaluate-detections.js';
 import { evaluateMasks } from './evaluate-masks.js';
+import { evaluateNeighbours, isIndex } from './evaluate-neighbours.js';
 import { evaluateScores } from './evaluate-scores.js';
 import type { Evaluation } from './evaluation.js';
 
 export interface EvaluateOptions extends Reporting {
-  /** A mask, probability map, or folder of them; or a table of scores or detections. */
+  /** A mask, probability map, or folder of them; a table of scores or detections; or a search index. */
   readonly prediction: string;
-  /** A mask or folder of masks; or a table of labels or lesions. */
+  /** A mask or folder of masks; or a table of labels, lesions, or what is known of indexed scans. */
   readonly reference: string;
   /** Of masks: the class that is compared. Without it they must be 0 and 1. */
   readonly label?: number;
@@ -19,6 +20,12 @@ export interface EvaluateOptions extends Reporting {
   readonly excluded?: string;
   /** Of detections: file with the name of every scan, one a line. */
   readonly scans?: string;
+  /** Of an index: columns in which neighbours are compared. */
+  readonly columns?: readonly string[];
+  /** Of an index: column of what must differ, such as the patient; scans that have it in common are no neighbours. */
+  readonly apart?: string;
+  /** Of an index: neighbours of each row; 10 without it. */
+  readonly k?: number;
   /** Resamples of the bootstrap intervals; default 1,000, 0 for none. */
   readonly resamples?: number;
   /** Of the resamples; default 1. */
@@ -27,7 +34,7 @@ export interface EvaluateOptions extends Reporting {
 
 /**
  * Compares what a model predicted with the truth: masks by overlap and distance, scores by AUC and average
- * precision, detections by their sensitivity at fixed numbers of false positives.
+ * precision, detections by their sensitivity at fixed numbers of false positives, neighbours in a search index by what they share.
  * @throws UserError when the two do not belong together, or one is broken
  * @example
  * const { metrics } = await evaluate({ prediction: 'scores.csv', reference: 'labels.csv' });
@@ -40,6 +47,9 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
     toleranceMm = 1,
     excluded,
     scans,
+    columns,
+    apart,
+    k,
     resamples = 1000,
     seed = 1,
   } = options;
@@ -52,6 +62,16 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       expected: 'mm, 0 or more',
     });
   checkInteger('--resamples', resamples, 0);
+  const resampling = { resamples, seed };
+  const ofIndex = { '--columns': columns, '--apart': apart, '--k': k };
+  if (isIndex(prediction)) {
+    refuseIdle('an index', { '--label': label, '--excluded': excluded, '--scans': scans });
+    return evaluateNeighbours(prediction, readTable(reference), {
+      ...{ ...resampling, columns: columns ?? [], k: k ?? 10 },
+      ...(apart === undefined ? {} : { apart }),
+    });
+  }
+  refuseIdle('masks and tables', ofIndex);
   const tables = [prediction, reference].filter(isTablePath);
   if (tables.length === 1) {
     throw new UserError('usage', {
@@ -60,7 +80,6 @@ export async function evaluate(options: EvaluateOptions): Promise<Evaluation> {
       expected: `two masks, two folders of masks, or two tables (${TABLE_EXTENSIONS.join(', ')})`,
     });
   }
-  const resampling = { resamples, seed };
   if (tables.length === 0) {
     refuseIdle('masks', { '--excluded': excluded, '--scans': scans });
     return evaluateMasks(prediction, reference, {

@@ -5,7 +5,7 @@ export type Metrics = Readonly<Record<string, number | null>>;
 
 /** What `evaluate` found. */
 export interface Evaluation {
-  readonly kind: 'masks' | 'scores' | 'detections';
+  readonly kind: 'masks' | 'scores' | 'detections' | 'neighbours';
   /** What was compared and how, in the order in which to read it. */
   readonly facts: Readonly<Record<string, number | string>>;
   /** Of several pairs of masks: the mean over those for which the metric is defined. */

@@ -1,21 +1,8 @@
 import { dirname } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { writeNpy } from '../data/scan/npy.js';
-import type { XYZ } from '../data/scan/volume.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-
-/** One feature vector, and what it describes. */
-export interface FeatureRow {
-  /** Name of the scan. */
-  readonly source: string;
-  /** First voxel of the window or tile in its scan, x, y, z; null for a whole scan. */
-  readonly offset: XYZ | null;
-  /** Its middle in LPS mm. */
-  readonly centre: XYZ | null;
-  /** Windows or tiles that were averaged. */
-  readonly windows: number;
-  readonly features: Float32Array;
-}
+import type { FeatureRow } from '../search/feature-row.js';
 
 const AXES = ['x', 'y', 'z'];
 const column = (
@@ -72,7 +59,7 @@ const toJsonl = (rows: readonly FeatureRow[]): string =>
   rows.map((row) => `${JSON.stringify({ ...row, features: Array.from(row.features) })}\n`).join('');
 
 /** What each row of an array describes, for a format that holds numbers only. */
-const rowsPath = (path: string) => path.replace(/\.npy$/, '.rows.jsonl');
+export const rowsPath = (path: string) => path.replace(/\.npy$/, '.rows.jsonl');
 
 /** Writes all rows atomically; `.npy` gets `<name>.rows.jsonl` beside it. @returns the files written */
 export async function writeFeatures(path: string, rows: readonly FeatureRow[]): Promise<string[]> {

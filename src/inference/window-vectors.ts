@@ -72,3 +72,10 @@ export async function middleVector(
   const [vector] = await vectorsOf(model, scan, [middle], { ...windows, batch: 1 }, output);
   return vector!;
 }
+
+/** The mean of vectors, of which there is at least one. */
+export function meanVector(vectors: readonly Pick<WindowVector, 'values'>[]): Float32Array {
+  return vectors[0]!.values.map(
+    (_, c) => vectors.reduce((sum, { values }) => sum + values[c]!, 0) / vectors.length,
+  );
+}

@@ -42,6 +42,7 @@ figure { margin: 0; min-width: 0; }
 .pair > figure { display: grid; grid-row: span 3; grid-template: subgrid / minmax(0, 1fr); row-gap: 0; align-content: start; }
 .drawing { align-self: end; }
 figcaption { font-size: .875rem; line-height: 1.5; color: var(--soft); margin-top: .5rem; max-width: 44rem; }
+.planes { display: block; width: 100%; height: auto; background: #000; border-radius: 2px; }
 .sample figcaption { font-size: 1rem; line-height: 1.35; font-weight: 700; color: var(--ink); overflow-wrap: anywhere; }
 .legend { display: flex; flex-wrap: wrap; gap: .15rem 1.1rem; list-style: none; margin: 0 0 .5rem; padding: 0; font-size: .8125rem; color: var(--soft); }
 .legend li { display: flex; align-items: center; gap: .4rem; }

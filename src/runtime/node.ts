@@ -22,7 +22,7 @@ async function loadRuntime(): Promise<typeof ort> {
  * ONNX Runtime's own build for Node.js on a device. Where the device cannot be had, loading a model fails. On a GPU, ONNX
  * Runtime gives single nodes to the CPU that have no kernel there or only compute shapes.
  */
-export const nodeEngineOn = (device: Device): Engine => ({
+export const nodeEngineOn = (device: Device | 'webgpu'): Engine => ({
   name: `onnxruntime-node ${version}`,
   provider: device,
   async load(model: Uint8Array, options: SessionOptions): Promise<Session> {
@@ -59,6 +59,32 @@ export const nodeEngineOn = (device: Device): Engine => ({
     };
   },
 });
+
+/** An input of a model. */
+export interface InputSignature {
+  readonly name: string;
+  /** Null for what is no tensor. */
+  readonly type: string | null;
+  /** A size, the name of one, or `''` where it has none. */
+  readonly shape: readonly (number | string)[];
+}
+
+/** What a model must be fed, by ONNX Runtime's account. @throws UserError of kind `runtime` with its message */
+export async function readSignature(model: Uint8Array): Promise<readonly InputSignature[]> {
+  const { InferenceSession } = await loadRuntime();
+  try {
+    const session = await InferenceSession.create(model, commonOptions({ threads: 1, rewrite: 'nothing' }));
+    const { inputMetadata } = session;
+    await session.release();
+    return inputMetadata.map((input) =>
+      input.isTensor
+        ? { name: input.name, type: input.type, shape: input.shape.map((dim) => (dim === '?' ? '' : dim)) }
+        : { name: input.name, type: null, shape: [] },
+    );
+  } catch (error) {
+    throw runtimeError('ONNX Runtime rejected the model', error);
+  }
+}
 
 /** ONNX Runtime on the CPU. */
 export const nodeEngine = nodeEngineOn('cpu');

@@ -21,7 +21,8 @@ export async function listedProviders(): Promise<string[]> {
 }
 
 /** How onnxruntime-node is told where to run. It passes nothing else on to the CUDA provider. */
-export const providerFor = (device: Device) => {
+export const providerFor = (device: Device | 'webgpu') => {
+  if (device === 'webgpu') return device;
   const gpu = gpuOf(device);
   return gpu === null ? 'cpu' : { name: 'cuda' as const, deviceId: gpu };
 };

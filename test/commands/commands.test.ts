@@ -31,6 +31,8 @@ const COMMANDS = [
   'segment',
   'classify',
   'embed',
+  'index',
+  'query',
   'reconstruct',
   'evaluate',
   'report',

@@ -26,7 +26,7 @@ export interface EncoderJob {
 }
 
 /** An untrained encoder as `p2w export` writes it. */
-function exportedEncoder(config: Config): Uint8Array {
+export function exportedEncoder(config: Config): Uint8Array {
   const { parameters } = buildGraph('evaluation', proxyWorkload(config, config.whole), config);
   const options = { network: config.network, window: config.window, inputType: 'float32' } as const;
   const graph = encoderGraph(options, initialize(parameters, config.seed));

@@ -32,5 +32,5 @@ await serveRounds(
   },
   `${engine.name}, ${engine.provider}, forms ${config.forms}${device === 'cpu' ? '' : ", TF32 off, memory: the host's"}`,
   threads,
-  jobs,
+  { jobs },
 );

@@ -28,12 +28,17 @@ export interface WorkloadOptions {
   readonly input: readonly string[];
 }
 
-/** A program of this folder, `*.runner`, from the sources as well as from the built files. */
+/** The command line of a program of this package, from the sources as well as from the built files. */
+export function nodeProgram(program: URL, job: object): string[] {
+  const path = fileURLToPath(program);
+  const loader = extname(path) === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
+  return [process.execPath, ...loader, path, JSON.stringify(job)];
+}
+
+/** A program of this folder, `*.runner`. */
 export function nodeRunner(name: string, program: string, job: object): RunnerSpec {
   const extension = extname(import.meta.url);
-  const path = fileURLToPath(new URL(`./${program}.runner${extension}`, import.meta.url));
-  const loader = extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
-  return { name, command: [process.execPath, ...loader, path, JSON.stringify(job)] };
+  return { name, command: nodeProgram(new URL(`./${program}.runner${extension}`, import.meta.url), job) };
 }
 
 /** A script of `src/bench/baselines`; they stay beside the sources, as nothing compiles them. */

@@ -62,11 +62,16 @@ export function checkArray(array: StoredArray, damaged: (path: string, got: stri
   }
 }
 
-/** Reads an item into `target`, which has its length; where the file ends too soon, the rest of it is left as it was. */
+/**
+ * Reads an item, or several that follow each other, into `target`, which has their length; where the file ends too soon, the
+ * rest of it is left as it was.
+ * @param index of the first
+ */
 export function readItem(array: StoredArray, index: number, target: NodeJS.ArrayBufferView): void {
   const bytes = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
+  const [items] = array.shape;
   try {
-    readAt(array.path, bytes, headerOf(array).length + index * bytes.length);
+    readAt(array.path, bytes, headerOf(array).length + index * (bytesOf(array) / items!));
   } catch (error) {
     throw fromSystemError(error, array.path);
   }

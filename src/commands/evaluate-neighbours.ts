@@ -1,0 +1,156 @@
+/** Do neighbours in a search index share what is known of them? */
+import { existsSync } from 'node:fs';
+import { basename } from 'node:path';
+import { scanExtension } from '../data/scan/extensions.js';
+import { abridged, checkInteger, UserError } from '../errors.js';
+import { isFolder } from '../files.js';
+import { permutation, randomStream } from '../random.js';
+import { indexManifestPath } from '../search/manifest.js';
+import { openIndex, type SearchIndex, similarRows } from '../search/open-index.js';
+import { rowOf } from '../search/vectors.js';
+import { requireColumns, type Table } from '../tables/table.js';
+import { type Evaluation, type Resampling, withIntervals } from './evaluation.js';
+
+export interface NeighbourOptions extends Resampling {
+  /** In which neighbours are compared. */
+  readonly columns: readonly string[];
+  /** Column of what must differ; neighbours are of other scans in any case. */
+  readonly apart?: string;
+  /** Neighbours of each row. */
+  readonly k: number;
+}
+
+/** Rows whose neighbours are looked for. */
+const MOST_QUERIES = 2000;
+/** A column of more different numbers is one of quantities, another of classes. */
+const CLASSES = 10;
+
+export const isIndex = (path: string): boolean => isFolder(path) && existsSync(indexManifestPath(path));
+
+/** Columns that name a scan, the first that is there. */
+const KEYS = ['id', 'scan', 'file'];
+
+const bareName = (text: string): string =>
+  basename(text.slice(0, text.length - (scanExtension(text)?.length ?? 0)));
+
+/** Cells of each scan of the index, in its order. @throws UserError when the table does not have them all */
+function cellsOf({ manifest }: SearchIndex, table: Table, columns: readonly string[]): readonly string[][] {
+  const key = KEYS.find((name) => table.columns.includes(name)) ?? KEYS[0]!;
+  requireColumns(table, [key, ...columns]);
+  const rows = new Map(table.rows.map(({ cells }) => [bareName(cells[key]!), cells]));
+  const missing = manifest.sources.filter(({ name }) => !rows.has(bareName(name)));
+  if (missing.length > 0)
+    throw new UserError('input', {
+      what: `some scans of the index have no row with their name in the column ${key}`,
+      where: table.path,
+      got: `none for ${abridged(missing.map(({ name }) => name))}`,
+    });
+  return manifest.sources.map(({ name }) => columns.map((column) => rows.get(bareName(name))![column]!));
+}
+
+/** How far apart two cells are: of quantities their difference, of classes 1 where they are the same. */
+function measureOf(values: readonly string[]): { name: string; of: (a: string, b: string) => number } {
+  const different = new Set(values);
+  const isQuantity =
+    different.size > CLASSES && [...different].every((text) => text !== '' && Number.isFinite(Number(text)));
+  return isQuantity
+    ? { name: 'difference', of: (a, b) => Math.abs(Number(a) - Number(b)) }
+    : { name: 'same', of: (a, b) => (a === b ? 1 : 0) };
+}
+
+/** A row of the index: its scan's number, and its vector. */
+interface Entry {
+  readonly scan: number;
+  readonly vector: Float32Array;
+}
+
+/** All rows of an index. */
+function entriesOf(index: SearchIndex): Entry[] {
+  const numbers = new Map(index.manifest.sources.map(({ name }, i) => [name, i]));
+  return index.manifest.lists.flatMap((rows, list) => {
+    const { first, vectors } = index.readList(list);
+    return Array.from({ length: rows }, (_, i) => ({
+      scan: numbers.get(index.placeOf(first + i).source)!,
+      vector: rowOf(vectors, i),
+    }));
+  });
+}
+
+/** Sums of one query over its neighbours and over all others, one a column, and how many there are. */
+interface Compared {
+  readonly near: readonly number[];
+  readonly all: readonly number[];
+}
+
+/**
+ * Compares rows of an index with their nearest neighbours, and with all rows that could be neighbours: chance.
+ * @throws UserError when the table lacks a column or a scan, or there is nothing to compare
+ */
+export function evaluateNeighbours(folder: string, table: Table, options: NeighbourOptions): Evaluation {
+  const { columns, apart, k, ...resampling } = options;
+  checkInteger('--k', k, 1);
+  if (columns.length === 0)
+    throw new UserError('usage', {
+      what: 'say in which columns neighbours are to be compared',
+      where: '--columns',
+      expected: table.columns.join(', ').slice(0, 200),
+    });
+  const index = openIndex(folder);
+  const cells = cellsOf(index, table, columns);
+  const groups =
+    apart === undefined ? cells.map((_, scan) => `${scan}`) : cellsOf(index, table, [apart]).flat();
+  const measures = columns.map((_, c) => measureOf(cells.map((row) => row[c]!)));
+  const entries = entriesOf(index);
+  const groupRows = new Map<string, number>();
+  for (const { scan } of entries) groupRows.set(groups[scan]!, (groupRows.get(groups[scan]!) ?? 0) + 1);
+
+  const meansOver = (scan: number, others: readonly number[]) =>
+    measures.map(
+      ({ of }, c) =>
+        others.reduce((sum, other) => sum + of(cells[scan]![c]!, cells[other]![c]!), 0) / others.length,
+    );
+  const compared = [...permutation(randomStream(1, 'queries'), entries.length).subarray(0, MOST_QUERIES)].map(
+    (row): Compared => {
+      const { scan, vector } = entries[row]!;
+      const isOther = (other: number) => groups[other] !== groups[scan];
+      const near = similarRows(index, vector, k + groupRows.get(groups[scan]!)!)
+        .map((found) => entries[found.row]!.scan)
+        .filter(isOther)
+        .slice(0, k);
+      const all = entries.map((entry) => entry.scan).filter(isOther);
+      return { near: meansOver(scan, near), all: meansOver(scan, all) };
+    },
+  );
+  const meanOver = (values: readonly number[], draws?: Uint32Array) => {
+    let [sum, count] = [0, 0];
+    for (const [i, value] of values.entries()) {
+      const times = draws?.[i] ?? 1;
+      sum += times * value;
+      count += times;
+    }
+    return sum / count;
+  };
+  const measure = (draws?: Uint32Array) =>
+    Object.fromEntries(
+      columns.flatMap((column, c) => {
+        const name = `${column}_${measures[c]!.name}`;
+        const of = (which: keyof Compared) =>
+          meanOver(
+            compared.map((query) => query[which][c]!),
+            draws,
+          );
+        return [
+          [name, of('near')],
+          [`${name}_by_chance`, of('all')],
+        ];
+      }),
+    );
+  return {
+    kind: 'neighbours',
+    facts: { rows: entries.length, queries: compared.length, neighbours: k },
+    ...withIntervals(compared.length, measure, resampling),
+    standardDeviations: {},
+    notes: [],
+    cases: [],
+  };
+}

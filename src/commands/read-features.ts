@@ -1,0 +1,88 @@
+/** Reads what `embed` writes: feature vectors, and what each describes. */
+import { readFileSync } from 'node:fs';
+import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import * as z from 'zod';
+import { parseNpy } from '../data/scan/npy.js';
+import type { XYZ } from '../data/scan/volume.js';
+import { fromSystemError, UserError } from '../errors.js';
+import type { FeatureRow } from '../search/feature-row.js';
+import { rowsPath } from './feature-files.js';
+
+const triple = z.tuple([z.number(), z.number(), z.number()]).readonly().nullable();
+const placeSchema = z.object({ source: z.string(), offset: triple, centre: triple, windows: z.number() });
+const rowSchema = placeSchema.extend({ features: z.array(z.number()).min(1) });
+
+/** Anything in a file may be wrong. */
+function checked<S extends z.ZodType>(schema: S, value: unknown, path: string, row: number): z.infer<S> {
+  const { data, error } = schema.safeParse(value);
+  if (data) return data;
+  const [issue] = error!.issues;
+  throw unreadable(path, `row ${row + 1}: ${issue?.path.join('.')}: ${issue?.message}`);
+}
+
+const unreadable = (where: string, got: string, cause?: unknown) =>
+  new UserError('input', {
+    what: 'these are not features',
+    where,
+    got,
+    expected: 'a .parquet, .jsonl or .npy file written by `p2w embed`',
+    cause,
+  });
+
+/** The lines of a file as values. */
+const readJsonl = (path: string): unknown[] =>
+  readFileSync(path, 'utf8')
+    .split('\n')
+    .filter((line) => line !== '')
+    .map((line) => JSON.parse(line));
+
+/** Three columns as one value; null where they are empty. */
+function tripleOf(row: Record<string, unknown>, names: readonly [string, string, string]): unknown {
+  const values = names.map((name) => row[name]);
+  return values.every((value) => value === null || value === undefined) ? null : values;
+}
+
+async function readParquet(path: string): Promise<FeatureRow[]> {
+  const rows = await parquetReadObjects({ file: await asyncBufferFromFile(path) });
+  return rows.map((row, i) => {
+    const offset = tripleOf(row, ['x', 'y', 'z']);
+    const centre = tripleOf(row, ['x_mm', 'y_mm', 'z_mm']);
+    return toRow(checked(rowSchema, { ...row, offset, centre }, path, i));
+  });
+}
+
+function readNpyRows(path: string): FeatureRow[] {
+  const { data, shape } = parseNpy(path, readFileSync(path));
+  const rows = readJsonl(rowsPath(path));
+  const [count, dimensions] = shape;
+  if (shape.length !== 2 || rows.length !== count)
+    throw unreadable(path, `an array of ${shape.join('×')}, with ${rows.length} rows in ${rowsPath(path)}`);
+  const values = Float32Array.from(data as Float32Array);
+  return rows.map((row, i) => ({
+    ...checked(placeSchema, row, rowsPath(path), i),
+    features: values.subarray(i * dimensions!, (i + 1) * dimensions!),
+  }));
+}
+
+const toRow = ({ features, ...place }: z.infer<typeof rowSchema>): FeatureRow => ({
+  ...(place as { source: string; offset: XYZ | null; centre: XYZ | null; windows: number }),
+  features: Float32Array.from(features),
+});
+
+/**
+ * Reads feature vectors.
+ * @param path `.parquet`, `.jsonl`, or `.npy` with its `.rows.jsonl` beside it
+ * @throws UserError when it cannot be read, or is something else
+ */
+export async function readFeatures(path: string): Promise<FeatureRow[]> {
+  try {
+    if (path.endsWith('.parquet')) return await readParquet(path);
+    if (path.endsWith('.npy')) return readNpyRows(path);
+    if (path.endsWith('.jsonl'))
+      return readJsonl(path).map((row, i) => toRow(checked(rowSchema, row, path, i)));
+  } catch (error) {
+    const known = fromSystemError(error, path);
+    throw known instanceof UserError ? known : unreadable(path, known.message, error);
+  }
+  throw unreadable(path, 'a file of another kind');
+}
