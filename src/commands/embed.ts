@@ -49,7 +49,7 @@ const fromBase64 = (text: string) => new Float32Array(Uint8Array.from(Buffer.fro
 const isStore = (path: string) => existsSync(join(path, 'manifest.json'));
 
 /** A row a window, or their mean. */
-function rowsOf(
+export function rowsOf(
   source: string,
   vectors: readonly { offset: XYZ; centre: XYZ; features: Float32Array }[],
   per: 'scan' | 'window',

@@ -1,0 +1,93 @@
+/** The routes of the service, and what is done for all of them. */
+import { randomUUID } from 'node:crypto';
+import { OpenAPIHono, z } from '@hono/zod-openapi';
+import type { Context, MiddlewareHandler } from 'hono';
+import { matchedRoutes } from 'hono/route';
+import { version } from '../version.js';
+import type { App, RequestFacts, Routes, ServiceContext } from './context.js';
+import type { Log } from './log.js';
+import { problem } from './problem.js';
+import { Refusal, refusalOf } from './refusal.js';
+import { classifyRoutes } from './routes/classify.js';
+import { embedRoutes } from './routes/embed.js';
+import { healthRoutes } from './routes/health.js';
+import { metricsRoutes } from './routes/metrics.js';
+import { modelRoutes } from './routes/models.js';
+import { reconstructRoutes } from './routes/reconstruct.js';
+import { segmentRoutes } from './routes/segment.js';
+
+/** For everybody: a new route that tells nothing of scans and models is added here. */
+const OPEN: readonly Routes[] = [healthRoutes];
+
+/** For those with a token, where one is set: a new route is added here. */
+const GUARDED: readonly Routes[] = [
+  modelRoutes,
+  embedRoutes,
+  segmentRoutes,
+  classifyRoutes,
+  reconstructRoutes,
+  metricsRoutes,
+];
+
+/** Identifiers that gateways give; others are not written into logs. */
+const REQUEST_ID = /^[\w.-]{1,64}$/;
+
+/** The status of a client that has left, in logs. */
+const LEFT = 499;
+
+/** Counts and logs every request, by its route: paths may hold anything. */
+const observed =
+  ({ metrics }: ServiceContext, log: Log): MiddlewareHandler<RequestFacts> =>
+  async (c, next) => {
+    const began = performance.now();
+    const given = c.req.header('x-request-id') ?? '';
+    const id = REQUEST_ID.test(given) ? given : randomUUID();
+    c.set('requestId', id);
+    await next();
+    c.header('X-Request-Id', id);
+    c.header('X-Content-Type-Options', 'nosniff');
+    const seconds = (performance.now() - began) / 1000;
+    const route = matchedRoutes(c).find(({ method }) => method === c.req.method)?.path ?? 'unknown';
+    const status = c.req.raw.signal.aborted ? LEFT : c.res.status;
+    metrics.requests.inc({ route, method: c.req.method, status });
+    metrics.requestSeconds.observe({ route }, seconds);
+    const [model, bytes, refusal] = [c.get('model'), c.get('uploadBytes'), c.error && refusalOf(c.error)];
+    log('request', {
+      ...{ id, method: c.req.method, route, status, ms: Math.round(1000 * seconds) },
+      ...(model !== undefined && { model }),
+      ...(bytes !== undefined && { bytes }),
+      ...(refusal && { reason: refusal.what }),
+      ...(refusal && refusal.status >= 500 && { cause: String(refusal.facts.cause ?? '').slice(0, 2000) }),
+    });
+  };
+
+/** Errors of validation as ours. */
+const defaultHook = (
+  result: { readonly success: boolean; readonly error?: unknown },
+  c: Context<RequestFacts>,
+) => {
+  if (result.success) return;
+  throw new Refusal(400, 'the options of this request are invalid', {
+    got: z.prettifyError(result.error as z.ZodError).slice(0, 500),
+    ...{ expected: `see ${new URL('/reference', c.req.url).pathname}` },
+  });
+};
+
+/**
+ * Builds the service's routes.
+ * @param guard refuses those without a token
+ */
+export function makeApp(context: ServiceContext, guard: MiddlewareHandler<RequestFacts>, log: Log): App {
+  const app: App = new OpenAPIHono<RequestFacts>({ defaultHook: defaultHook as never });
+  app.use(observed(context, log));
+  app.onError((error, c) => problem(c, refusalOf(error)));
+  app.notFound((c) => problem(c, new Refusal(404, 'there is nothing here', { expected: 'see /reference' })));
+  for (const add of OPEN) add(app, context);
+  app.use(guard);
+  for (const add of GUARDED) add(app, context);
+  app.doc31('/openapi.json', {
+    openapi: '3.1.0',
+    info: { title: 'parts2whole', version, description: 'For research only. This is not a medical device.' },
+  });
+  return app;
+}

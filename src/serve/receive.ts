@@ -1,0 +1,86 @@
+/** Receiving uploads: in pieces, to a file, and never more or slower than allowed. */
+import { open } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Refusal } from './refusal.js';
+import type { RequestFolder } from './scratch.js';
+
+export interface ReceiveLimits {
+  readonly maxBodyBytes: number;
+  /** Time that any upload has. */
+  readonly graceSeconds: number;
+  /** Beyond that, it must have been as fast as this. */
+  readonly leastBytesPerSecond: number;
+}
+
+export const NAME = 'upload';
+
+const tooLarge = (maxBodyBytes: number) =>
+  new Refusal(413, 'the upload is too large', { expected: `at most ${maxBodyBytes} bytes` });
+
+/** @throws Refusal for what cannot be received, by what its headers say */
+export function checkUpload(headers: Headers, { maxBodyBytes }: ReceiveLimits): void {
+  const type = headers.get('content-type') ?? '';
+  if (/^\s*multipart\//i.test(type))
+    throw new Refusal(415, 'forms are not taken', {
+      got: type.slice(0, 100),
+      expected: 'the file itself as the body',
+      fix: 'curl --data-binary @scan.nii.gz',
+    });
+  const encoding = headers.get('content-encoding') ?? 'identity';
+  if (encoding !== 'identity')
+    throw new Refusal(415, 'compressed bodies are not taken', {
+      got: encoding.slice(0, 100),
+      expected: 'the file as it is; .nii.gz and .zip are compressed themselves',
+    });
+  if (Number(headers.get('content-length') ?? 0) > maxBodyBytes) throw tooLarge(maxBodyBytes);
+}
+
+/** One piece, or a refusal when it does not come in time. */
+async function readInTime<T>(read: Promise<T>, deadlineMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(
+      () => reject(new Refusal(408, 'the upload is too slow')),
+      Math.max(0, deadlineMs - performance.now()),
+    );
+  });
+  try {
+    return await Promise.race([read, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+/**
+ * Writes a body to a file of a request's folder.
+ * @returns how many bytes it has
+ * @throws Refusal for one that is empty, too large or too slow; what the body throws when the client has gone
+ */
+export async function receiveUpload(
+  body: ReadableStream<Uint8Array> | null,
+  folder: RequestFolder,
+  { maxBodyBytes, graceSeconds, leastBytesPerSecond }: ReceiveLimits,
+): Promise<number> {
+  const began = performance.now();
+  const reader = body?.getReader();
+  const file = await open(join(folder.path, NAME), 'wx', 0o600);
+  let bytes = 0;
+  try {
+    while (reader) {
+      const deadline = began + 1000 * (graceSeconds + bytes / leastBytesPerSecond);
+      const { value, done } = await readInTime(reader.read(), deadline);
+      if (done) break;
+      bytes += value.length;
+      if (bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
+      folder.take(value.length);
+      await file.writeFile(value);
+    }
+  } catch (error) {
+    reader?.cancel().catch(() => {});
+    throw error;
+  } finally {
+    await file.close();
+  }
+  if (bytes === 0) throw new Refusal(400, 'the request has no body', { expected: 'a scan' });
+  return bytes;
+}

@@ -1,0 +1,109 @@
+/** A process that runs models for the service. What it cannot survive ends it, and nobody else: the service starts another. */
+import { scanError } from '../../commands/whole-scans.js';
+import { UserError } from '../../errors.js';
+import { openEngine } from '../../execution/open-engine.js';
+import { readModelScan } from '../../inference/model-scan.js';
+import { endWithParent } from '../../parent.js';
+import type { Engine } from '../../runtime/engine.js';
+import type { Answer, FromWorker, Job, Outcome, ToWorker, WorkerSettings } from '../jobs.js';
+import { infer } from './infer.js';
+import { openServedModel, type WorkingModel } from './models.js';
+import { workOnScan } from './scan-work.js';
+import { checkScanFits, openUpload } from './upload.js';
+
+/** Ends work that nobody waits for any more. */
+class Cancelled extends Error {}
+
+const send = (message: FromWorker) => process.send!(message);
+
+/** Jobs under way, and whether they are still wanted. */
+const running = new Map<number, { cancelled: boolean }>();
+let models: ReadonlyMap<string, WorkingModel> = new Map();
+let settings: WorkerSettings;
+let batches: number[] = [];
+
+async function perform({ model: name, folder, upload, work }: Job, onWindows: () => void): Promise<Answer> {
+  const model = models.get(name)!;
+  if (work.operation === 'infer')
+    return infer(model, { folder, upload, headerBytes: work.headerBytes, onWindows });
+  const path = await openUpload(folder, upload, work.series, settings.maxUnpackedBytes);
+  try {
+    await checkScanFits(path, settings.maxScanBytes);
+    onWindows();
+    const notes: string[] = [];
+    const scan = await readModelScan(path, model.image, (line) => notes.push(line.replace(`${path}: `, '')));
+    onWindows();
+    return await workOnScan({ model, scan, notes, work, output: work.output, folder, onWindows });
+  } catch (error) {
+    throw error instanceof Cancelled ? error : scanError(error, path);
+  }
+}
+
+/** Text for a client, who knows nothing of folders here. */
+const withoutFolder = (facts: UserError['facts'], folder: string) => {
+  const { cause: _, ...texts } = facts;
+  return Object.fromEntries(
+    Object.entries(texts).map(([key, text]) => [
+      key,
+      text.replaceAll(
+        new RegExp(`${folder.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}(/[\\w.]*)?`, 'g'),
+        'the upload',
+      ),
+    ]),
+  ) as typeof texts;
+};
+
+async function outcomeOf(job: Job, onWindows: () => void): Promise<Outcome> {
+  try {
+    const answer = await perform(job, onWindows);
+    return { answer, model: models.get(job.model)!.facts.sha256 };
+  } catch (error) {
+    if (error instanceof Cancelled) return { cancelled: true };
+    if (error instanceof UserError)
+      return { kind: error.kind, facts: withoutFolder(error.facts, job.folder) };
+    return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+  }
+}
+
+async function work(id: number, job: Job): Promise<void> {
+  const state = { cancelled: false };
+  running.set(id, state);
+  const outcome = await outcomeOf(job, () => {
+    if (state.cancelled) throw new Cancelled();
+  });
+  running.delete(id);
+  send({ type: 'done', id, outcome, batches, rssBytes: process.memoryUsage.rss() });
+  batches = [];
+}
+
+async function start(given: WorkerSettings): Promise<void> {
+  settings = given;
+  const engine: Engine = await openEngine(settings.device);
+  const opened: WorkingModel[] = [];
+  for (const file of settings.models) opened.push(await openServedModel(file, engine, settings.threads));
+  models = new Map(opened.map((model) => [model.facts.name, model]));
+  send({
+    type: 'ready',
+    models: opened.map(({ facts }) => facts),
+    batch: 1,
+    runtime: `${engine.name}, ${engine.provider}`,
+  });
+}
+
+endWithParent();
+process.channel!.ref(); // lives for the requests that come through it
+process.on('message', async (message: ToWorker) => {
+  if (message.type === 'job') return work(message.id, message.job);
+  if (message.type === 'cancel') {
+    const state = running.get(message.id);
+    if (state) state.cancelled = true;
+    return;
+  }
+  try {
+    await start(message.settings);
+  } catch (error) {
+    if (!(error instanceof UserError)) throw error;
+    const { cause: _, ...facts } = error.facts;
+    send({ type: 'refused', kind: error.kind, facts });
+  }
+});
