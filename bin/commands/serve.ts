@@ -39,8 +39,17 @@ export default command({
     },
     queue: { number: true, default: 64, describe: 'requests that may wait; others get status 429' },
     timeout: { number: true, default: 300, describe: 'seconds that a request may wait and be worked on' },
+    drain: {
+      number: true,
+      default: 30,
+      describe: 'seconds that requests have to finish when the service ends',
+    },
     scratch: { string: true, describe: 'folder for uploads; default: the system’s for temporary files' },
     device: deviceOption,
+    batch: {
+      number: true,
+      describe: 'windows computed at once; default: 1 on a CPU, measured on a GPU',
+    },
   },
   examples: [
     ['$0 serve --model encoder/encoder.onnx', 'features at http://127.0.0.1:8080/v1/embed'],
@@ -58,6 +67,8 @@ export default command({
       ...(args['token-file'] !== undefined && { tokenFile: args['token-file'] }),
       ...(args.workers !== undefined && { workers: args.workers }),
       ...(args.scratch !== undefined && { scratch: args.scratch }),
+      drainSeconds: args.drain,
+      ...(args.batch !== undefined && { batch: args.batch }),
       ...(args.device !== undefined && { device: args.device }),
       log: jsonLog(tell),
     });

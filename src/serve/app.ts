@@ -5,19 +5,21 @@ import type { Context, MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
 import { version } from '../version.js';
 import type { App, RequestFacts, Routes, ServiceContext } from './context.js';
+import { kserveError } from './kserve.js';
 import type { Log } from './log.js';
 import { problem } from './problem.js';
 import { Refusal, refusalOf } from './refusal.js';
 import { classifyRoutes } from './routes/classify.js';
 import { embedRoutes } from './routes/embed.js';
 import { healthRoutes } from './routes/health.js';
+import { kserveHealthRoutes, kserveRoutes } from './routes/kserve.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { modelRoutes } from './routes/models.js';
 import { reconstructRoutes } from './routes/reconstruct.js';
 import { segmentRoutes } from './routes/segment.js';
 
 /** For everybody: a new route that tells nothing of scans and models is added here. */
-const OPEN: readonly Routes[] = [healthRoutes];
+const OPEN: readonly Routes[] = [healthRoutes, kserveHealthRoutes];
 
 /** For those with a token, where one is set: a new route is added here. */
 const GUARDED: readonly Routes[] = [
@@ -26,6 +28,7 @@ const GUARDED: readonly Routes[] = [
   segmentRoutes,
   classifyRoutes,
   reconstructRoutes,
+  kserveRoutes,
   metricsRoutes,
 ];
 
@@ -80,10 +83,16 @@ const defaultHook = (
 export function makeApp(context: ServiceContext, guard: MiddlewareHandler<RequestFacts>, log: Log): App {
   const app: App = new OpenAPIHono<RequestFacts>({ defaultHook: defaultHook as never });
   app.use(observed(context, log));
-  app.onError((error, c) => problem(c, refusalOf(error)));
-  app.notFound((c) => problem(c, new Refusal(404, 'there is nothing here', { expected: 'see /reference' })));
+  const refuse = (c: Context<RequestFacts>, refusal: Refusal) =>
+    (/^\/v2(\/|$)/.test(c.req.path) ? kserveError : problem)(c, refusal);
+  app.onError((error, c) => refuse(c, refusalOf(error)));
+  app.notFound((c) => refuse(c, new Refusal(404, 'there is nothing here', { expected: 'see /reference' })));
   for (const add of OPEN) add(app, context);
   app.use(guard);
+  app.use(async (_, next) => {
+    if (!context.isOpen()) throw new Refusal(503, 'the service is shutting down', { retryAfterSeconds: 5 });
+    await next();
+  });
   for (const add of GUARDED) add(app, context);
   app.doc31('/openapi.json', {
     openapi: '3.1.0',

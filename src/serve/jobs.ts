@@ -74,6 +74,8 @@ export interface ModelFacts {
 export interface ModelFile {
   readonly name: string;
   readonly path: string;
+  /** What it must be, for those who use it; anything without it. */
+  readonly kind?: ModelKind;
 }
 
 /** What a worker is told at its start. */

@@ -42,8 +42,6 @@ export interface Pool {
    * @throws UserError when a model is refused: then nothing has changed
    */
   swap(models: readonly ModelFile[]): Promise<void>;
-  /** Resolves when nothing waits or runs. */
-  drained(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -81,7 +79,6 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
   let [runtime, batch] = ['', settings.batch];
   let meanSeconds = 1;
   let closed = false;
-  const onIdle: (() => void)[] = [];
 
   const running = () => [...members].reduce((sum, { worker }) => sum + worker.running, 0);
   const full = () => {
@@ -96,8 +93,6 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
         void perform(member, waiting.shift()!);
       if (member.retiring && member.worker.running === 0) member.worker.kill();
     }
-    if (waiting.length > 0 || running() > 0) return;
-    for (const resolve of onIdle.splice(0)) resolve();
   };
 
   const perform = async (member: Member, one: Waiting): Promise<void> => {
@@ -248,11 +243,6 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
           if (!(error instanceof WorkerDied)) throw error;
         });
     },
-    drained: () =>
-      new Promise((resolve) => {
-        onIdle.push(resolve);
-        dispatch();
-      }),
     async close() {
       closed = true;
       for (const { reject } of waiting.splice(0)) reject(new Refusal(503, 'the service is shutting down'));

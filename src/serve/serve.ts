@@ -1,12 +1,15 @@
 /** The service: models behind HTTP. */
+import type { Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { availableParallelism } from 'node:os';
-import { serve as listen, type ServerType } from '@hono/node-server';
-import { checkInteger, fromSystemError } from '../errors.js';
+import { serve as listen } from '@hono/node-server';
+import { checkInteger, UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
 import { makeApp } from './app.js';
-import type { ServiceContext } from './context.js';
+import type { App, ServiceContext } from './context.js';
 import type { Log } from './log.js';
 import { makeMetrics } from './metrics.js';
+import { parseModels, watchModels } from './model-files.js';
 import { openPool } from './pool.js';
 import { openScratch } from './scratch.js';
 import { guardBy, readToken } from './token.js';
@@ -31,6 +34,10 @@ export interface ServeOptions {
   /** Folder for uploads; the system's for temporary files without it. */
   readonly scratch?: string;
   readonly device?: string;
+  /** Windows that are computed at once; without it 1 on a CPU, and what is measured to be fastest on a GPU. */
+  readonly batch?: number;
+  /** Time that requests have to finish when the service ends; 30 s without it. */
+  readonly drainSeconds?: number;
   /** Is told what happens. */
   readonly log?: Log;
 }
@@ -42,17 +49,54 @@ export interface Service {
   close(): Promise<void>;
 }
 
+/** Time that any upload has; slower ones must have come as fast as this by then, and go on so. */
 const GRACE_SECONDS = 30;
 const LEAST_BYTES_PER_SECOND = 1 << 16;
+/** Uploads of the largest size that the scratch folder holds. */
+const UPLOADS = 4;
+/** Clients that are connected at once. */
+const MOST_CONNECTIONS = 4096;
 
-/** `NAME=FILE`, or a file that gives its name. */
-function modelFiles(models: readonly string[]) {
-  return models.map((text) => {
-    const at = text.indexOf('=');
-    const path = text.slice(at + 1);
-    const name = at > 0 ? text.slice(0, at) : path.replace(/^.*[/\\]/, '').replace(/\.onnx$/i, '');
-    return { name, path };
+const HTTP_OPTIONS = {
+  /** Who connects must say what for. */
+  headersTimeout: 10_000,
+  connectionsCheckingInterval: 1000,
+  /** Uploads have limits of their own. */
+  requestTimeout: 3_600_000,
+  /** Longer than gateways keep theirs: one that closes must not do so while a request is on its way. */
+  keepAliveTimeout: 65_000,
+};
+
+function listenAt(fetch: App['fetch'], hostname: string, port: number): Promise<Server> {
+  return new Promise((resolve, reject) => {
+    const options = { fetch, hostname, port, overrideGlobalObjects: false, serverOptions: HTTP_OPTIONS };
+    const server = listen(options, () => resolve(server)) as Server;
+    server.maxConnections = MOST_CONNECTIONS;
+    server.once('error', (error) => reject(addressError(error, `${hostname}:${port}`)));
   });
+}
+
+/** @returns an error for the user where an address cannot be listened at */
+function addressError(error: NodeJS.ErrnoException, where: string): Error {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'another program listens at this address',
+    EADDRNOTAVAIL: 'this machine does not have this address',
+    ENOTFOUND: 'this machine does not have this address',
+    EACCES: 'this port is for the system’s own services',
+  };
+  const what = reasons[error.code ?? ''];
+  return what
+    ? new UserError('usage', { what, where, fix: 'choose another --port or --host', cause: error })
+    : error;
+}
+
+/** Takes no more connections, and waits for the requests that are under way, but not for ever. */
+async function closeServer(server: Server, drainSeconds: number): Promise<void> {
+  const idle = setInterval(() => server.closeIdleConnections(), 100);
+  const late = setTimeout(() => server.closeAllConnections(), 1000 * drainSeconds);
+  await new Promise((resolve) => server.close(resolve));
+  clearInterval(idle);
+  clearTimeout(late);
 }
 
 /**
@@ -63,52 +107,57 @@ function modelFiles(models: readonly string[]) {
  * await service.close();
  */
 export async function serve(options: ServeOptions): Promise<Service> {
-  const {
-    host = '127.0.0.1',
-    port = 8080,
-    maxBodyBytes = 2 ** 31,
-    queue = 64,
-    timeoutSeconds = 300,
-  } = options;
-  const { workers = Math.ceil(availableParallelism() / 2), device = 'auto', log = () => {} } = options;
-  checkInteger('--workers', workers, 1);
-  checkInteger('--queue', queue, 1);
+  const { host = '127.0.0.1', port = 8080, device = 'auto', batch = null, log = () => {} } = options;
+  const { maxBodyBytes = 2 ** 31, queue = 64, timeoutSeconds = 300, drainSeconds = 30 } = options;
+  const cores = availableParallelism();
+  const { workers = Math.ceil(cores / 2) } = options;
+  for (const [name, value] of Object.entries({ workers, queue, batch: batch ?? 1 }))
+    checkInteger(`--${name}`, value, 1);
+  const sources = parseModels(options.models);
   const token = readToken(options.tokenFile, host);
   const metrics = makeMetrics();
-  const scratch = openScratch(4 * maxBodyBytes, options.scratch);
-  const settings = {
-    models: modelFiles(options.models),
-    ...{ device, threads: Math.max(1, Math.floor(availableParallelism() / workers)), batch: 1 },
-    maxUnpackedBytes: maxBodyBytes,
-    maxScanBytes: memoryLimitBytes() / (workers + 1),
+  const closers: (() => unknown)[] = [];
+  const closeAll = async () => {
+    for (const close of closers.splice(0).toReversed()) await close();
   };
-  const pool = await openPool({ ...{ workers, queue, timeoutSeconds, settings, metrics, log } });
-  let isOpen = true;
-  const context: ServiceContext = {
-    ...{ pool, scratch, metrics, isOpen: () => isOpen },
-    limits: { maxBodyBytes, graceSeconds: GRACE_SECONDS, leastBytesPerSecond: LEAST_BYTES_PER_SECOND },
-  };
-  const app = makeApp(context, guardBy(token), log);
-  const { server, address } = await new Promise<{ server: ServerType; address: { port: number } }>(
-    (resolve, reject) => {
-      const started = listen(
-        { fetch: app.fetch, hostname: host, port, overrideGlobalObjects: false },
-        (info) => resolve({ server: started, address: info }),
-      );
-      started.once('error', (error) => reject(fromSystemError(error, `${host}:${port}`)));
-    },
-  );
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${address.port}`;
-  log('listening', { url, workers, runtime: pool.runtime });
-  return {
-    url,
-    async close() {
-      isOpen = false;
-      const closed = new Promise((resolve) => server.close(resolve));
-      await pool.drained();
-      await closed;
-      await pool.close();
-      scratch.close();
-    },
-  };
+  try {
+    const scratch = openScratch(UPLOADS * maxBodyBytes, options.scratch);
+    closers.push(scratch.close);
+    const { pool, close: closeWatch } = await watchModels(
+      sources,
+      scratch.models,
+      { log, metrics },
+      (models) =>
+        openPool({
+          ...{ workers, queue, timeoutSeconds, metrics, log },
+          settings: {
+            ...{ models, device, batch, threads: Math.max(1, Math.floor(cores / workers)) },
+            maxUnpackedBytes: maxBodyBytes,
+            maxScanBytes: memoryLimitBytes() / (workers + 1),
+          },
+        }),
+    );
+    closers.push(pool.close, closeWatch);
+    let isOpen = true;
+    const context: ServiceContext = {
+      ...{ pool, scratch, metrics, isOpen: () => isOpen },
+      limits: { maxBodyBytes, graceSeconds: GRACE_SECONDS, leastBytesPerSecond: LEAST_BYTES_PER_SECOND },
+    };
+    const server = await listenAt(makeApp(context, guardBy(token), log).fetch, host, port);
+    const url = `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
+    log('listening', { url, workers, runtime: pool.runtime });
+    return {
+      url,
+      async close() {
+        isOpen = false;
+        log('closing', { waiting: pool.waiting, running: pool.running });
+        await closeServer(server, drainSeconds);
+        await closeAll();
+        log('closed');
+      },
+    };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
 }

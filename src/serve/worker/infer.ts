@@ -5,6 +5,7 @@ import * as z from 'zod';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import { UserError } from '../../errors.js';
 import type { Answer, TensorFacts } from '../jobs.js';
+import { DATATYPES, HEADER_LENGTH, versionOf } from '../kserve.js';
 import type { WorkingModel } from './models.js';
 
 export interface InferRequest {
@@ -14,9 +15,6 @@ export interface InferRequest {
   readonly headerBytes: number | undefined;
   readonly onWindows: () => void;
 }
-
-/** The protocol's names of types. */
-export const DATATYPES: Readonly<Record<TensorFacts['type'], string>> = { float32: 'FP32', int16: 'INT16' };
 
 const parametersSchema = z.looseObject({
   binary_data_size: z.int().nonnegative().optional(),
@@ -33,7 +31,7 @@ const requestSchema = z.looseObject({
         shape: z.array(z.int().nonnegative()).max(8),
         datatype: z.string(),
         parameters: parametersSchema.optional(),
-        data: z.unknown(),
+        data: z.unknown().optional(),
       }),
     )
     .length(1),
@@ -194,12 +192,9 @@ export async function infer(
     ? { file, type: 'application/json' }
     : {
         ...{ file, type: 'application/octet-stream' },
-        headers: { 'Inference-Header-Content-Length': String(header.length) },
+        headers: { [HEADER_LENGTH]: String(header.length) },
       };
 }
-
-/** A version of a model, by the content of its file. */
-export const versionOf = (sha256: string): string => sha256.slice(0, 12);
 
 /** @throws UserError for what JSON has no numbers for */
 function jsonValues(data: Float32Array): number[] {

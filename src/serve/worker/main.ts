@@ -80,12 +80,15 @@ async function start(given: WorkerSettings): Promise<void> {
   settings = given;
   const engine: Engine = await openEngine(settings.device);
   const opened: WorkingModel[] = [];
-  for (const file of settings.models) opened.push(await openServedModel(file, engine, settings.threads));
+  const { threads, batch } = settings;
+  const onBatch = (windows: number) => void batches.push(windows);
+  for (const file of settings.models)
+    opened.push(await openServedModel(file, { engine, threads, batch, onBatch }));
   models = new Map(opened.map((model) => [model.facts.name, model]));
   send({
     type: 'ready',
     models: opened.map(({ facts }) => facts),
-    batch: 1,
+    batch: Math.max(...opened.map((model) => model.batch)),
     runtime: `${engine.name}, ${engine.provider}`,
   });
 }

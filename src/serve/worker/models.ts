@@ -8,10 +8,23 @@ import { runSelfTest } from '../../inference/self-test.js';
 import { readModelFile } from '../../onnx-file.js';
 import type { Engine } from '../../runtime/engine.js';
 import type { ModelFacts, ModelFile, TensorFacts } from '../jobs.js';
+import { measureBatch, sharingBatches } from './batching.js';
 
 export interface WorkingModel {
   readonly facts: ModelFacts;
+  /** Takes one window at a time. */
   readonly image: ImageModel;
+  /** Windows that it computes at once. */
+  readonly batch: number;
+}
+
+export interface OpenOptions {
+  readonly engine: Engine;
+  readonly threads: number;
+  /** Windows that are computed at once; null for what is fastest. */
+  readonly batch: number | null;
+  /** Is told of each batch how many windows it had. */
+  readonly onBatch: (windows: number) => void;
 }
 
 /** @returns the largest difference to the results at export; null for a model that has no self-test  @throws UserError when it is too large */
@@ -63,17 +76,17 @@ async function checkRuns(image: ImageModel, shape: readonly number[], name: stri
  * makes it ready.
  * @throws UserError when it does not, or is of no use for scans
  */
-export async function openServedModel(
-  file: ModelFile,
-  engine: Engine,
-  threads: number,
-): Promise<WorkingModel> {
+export async function openServedModel(file: ModelFile, options: OpenOptions): Promise<WorkingModel> {
+  const { engine, threads, onBatch } = options;
   const error = await selfTestError(file, engine);
   const image = openImageModel(file.path, engine, threads);
-  checkModel(image, image.kind);
+  checkModel(image, file.kind ?? image.kind);
   const { window } = checkedWindows(image, {}, 0);
   const input = windowShape(image, window);
   await checkRuns(image, input.with(0, 1), file.name);
+  // One window takes all cores of a CPU.
+  const measured = engine.provider === 'cpu' ? 1 : null;
+  const batch = options.batch ?? measured ?? (await measureBatch(image, input.with(0, 1)));
   const { kind, sha256, spacing, normalise } = image;
   const facts: ModelFacts = {
     ...{ name: file.name, kind, sha256, window, spacing, normalise, selfTestError: error },
@@ -81,5 +94,5 @@ export async function openServedModel(
     inputs: [tensorFacts(image.input.name, image.input.type, input)],
     outputs: [...image.outputs].map(([name, shape]) => tensorFacts(name, 'float32', shape)),
   };
-  return { facts, image };
+  return { facts, batch, image: sharingBatches(image, batch, onBatch) };
 }
