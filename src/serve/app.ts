@@ -3,7 +3,6 @@ import { randomUUID } from 'node:crypto';
 import { OpenAPIHono, z } from '@hono/zod-openapi';
 import type { Context, MiddlewareHandler } from 'hono';
 import { matchedRoutes } from 'hono/route';
-import { version } from '../version.js';
 import type { App, RequestFacts, Routes, ServiceContext } from './context.js';
 import { kserveError } from './kserve.js';
 import type { Log } from './log.js';
@@ -16,10 +15,11 @@ import { kserveHealthRoutes, kserveRoutes } from './routes/kserve.js';
 import { metricsRoutes } from './routes/metrics.js';
 import { modelRoutes } from './routes/models.js';
 import { reconstructRoutes } from './routes/reconstruct.js';
+import { referenceRoutes } from './routes/reference.js';
 import { segmentRoutes } from './routes/segment.js';
 
 /** For everybody: a new route that tells nothing of scans and models is added here. */
-const OPEN: readonly Routes[] = [healthRoutes, kserveHealthRoutes];
+const OPEN: readonly Routes[] = [healthRoutes, kserveHealthRoutes, referenceRoutes];
 
 /** For those with a token, where one is set: a new route is added here. */
 const GUARDED: readonly Routes[] = [
@@ -94,9 +94,5 @@ export function makeApp(context: ServiceContext, guard: MiddlewareHandler<Reques
     await next();
   });
   for (const add of GUARDED) add(app, context);
-  app.doc31('/openapi.json', {
-    openapi: '3.1.0',
-    info: { title: 'parts2whole', version, description: 'For research only. This is not a medical device.' },
-  });
   return app;
 }

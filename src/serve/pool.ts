@@ -27,8 +27,6 @@ export interface Pool {
   readonly running: number;
   /** Memory of all workers together (resident sets). */
   readonly rssBytes: number;
-  /** Process identifiers of the workers. */
-  readonly pids: readonly number[];
   /** @throws Refusal 429 while no more jobs may wait: to be called before an upload is received, too */
   checkRoom(): void;
   /**
@@ -135,6 +133,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       for (const windows of sizes) metrics.batchWindows.observe(windows);
     });
     const member: Member = { worker, files: wanted, retiring: false };
+    log('worker-started', { pid: worker.pid });
     if (closed) worker.kill();
     else members.add(member);
     retireSurplus(wanted);
@@ -188,9 +187,6 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     },
     get rssBytes() {
       return [...members].reduce((sum, { worker }) => sum + worker.rssBytes, 0);
-    },
-    get pids() {
-      return [...members].map(({ worker }) => worker.pid);
     },
     checkRoom: () => {
       if (waiting.length >= queue) throw full();

@@ -21,14 +21,18 @@ interface ScanRoute<Query extends z.ZodRawShape> {
   readonly workOf: (query: z.output<z.ZodObject<Query>>) => ScanWork;
 }
 
-/** How much windows overlap; more would take a scan through the network a thousand times. */
-export const overlapSchema = (share: number) =>
+/** A number in a query. */
+export const numberSchema = (least: number, most: number, byDefault: number, description: string) =>
   z.coerce
     .number()
-    .min(0)
-    .max(0.75)
-    .default(share)
-    .describe('Share of a window that the next one covers again.');
+    .min(least)
+    .max(most)
+    .default(byDefault)
+    .openapi({ type: 'number', minimum: least, maximum: most, default: byDefault, description });
+
+/** How much windows overlap; more would take a scan through the network a thousand times. */
+export const overlapSchema = (share: number) =>
+  numberSchema(0, 0.75, share, 'Share of a window that the next one covers again.');
 
 export const binarySchema = (description: string) => z.string().meta({ format: 'binary', description });
 

@@ -1,5 +1,12 @@
 import { z } from '@hono/zod-openapi';
-import { aboutSchema, binarySchema, gridSchema, overlapSchema, scanRoute } from './scan-route.js';
+import {
+  aboutSchema,
+  binarySchema,
+  gridSchema,
+  numberSchema,
+  overlapSchema,
+  scanRoute,
+} from './scan-route.js';
 
 export const segmentRoutes = scanRoute({
   path: '/v1/segment',
@@ -13,12 +20,7 @@ export const segmentRoutes = scanRoute({
       .default('false')
       .transform((text) => text === 'true')
       .describe('Keep only the largest connected component of each class.'),
-    minimumVolume: z.coerce
-      .number()
-      .min(0)
-      .max(1e6)
-      .default(0)
-      .describe('Remove components that are smaller, in ml.'),
+    minimumVolume: numberSchema(0, 1e6, 0, 'Remove components that are smaller, in ml.'),
   },
   outputs: {
     json: z
