@@ -6,6 +6,7 @@ import type { Context } from 'hono';
 import type { RequestFacts, ServiceContext } from './context.js';
 import type { Answer, Job, ModelFacts } from './jobs.js';
 import { checkUpload, NAME, receiveUpload } from './receive.js';
+import { clientLeft } from './refusal.js';
 import type { RequestFolder } from './scratch.js';
 
 /** Answers of at most as many bytes are sent from memory. */
@@ -53,6 +54,6 @@ export async function answerUpload(
     return await respondWith(answer, sha256, folder);
   } catch (error) {
     await folder.remove();
-    throw error;
+    throw request.signal.aborted ? clientLeft(error) : error;
   }
 }

@@ -35,9 +35,6 @@ const GUARDED: readonly Routes[] = [
 /** Identifiers that gateways give; others are not written into logs. */
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 
-/** The status of a client that has left, in logs. */
-const LEFT = 499;
-
 /** Counts and logs every request, by its route: paths may hold anything. */
 const observed =
   ({ metrics }: ServiceContext, log: Log): MiddlewareHandler<RequestFacts> =>
@@ -51,7 +48,7 @@ const observed =
     c.header('X-Content-Type-Options', 'nosniff');
     const seconds = (performance.now() - began) / 1000;
     const route = matchedRoutes(c).find(({ method }) => method === c.req.method)?.path ?? 'unknown';
-    const status = c.req.raw.signal.aborted ? LEFT : c.res.status;
+    const { status } = c.res;
     metrics.requests.inc({ route, method: c.req.method, status });
     metrics.requestSeconds.observe({ route }, seconds);
     const [model, bytes, refusal] = [c.get('model'), c.get('uploadBytes'), c.error && refusalOf(c.error)];

@@ -22,6 +22,10 @@ export class Refusal extends Error {
   }
 }
 
+/** For the log: nobody is there to read the answer. */
+export const clientLeft = (cause: unknown) =>
+  new Refusal(499 as ContentfulStatusCode, 'the client has left', { cause });
+
 /** What is wrong with an upload is the client's doing, what is wrong with a disk is ours. */
 const STATUS: Readonly<Record<ErrorKind, ContentfulStatusCode>> = {
   usage: 400,

@@ -32,6 +32,7 @@ const COMMANDS = [
   'classify',
   'embed',
   'reconstruct',
+  'serve',
   'evaluate',
   'report',
   'graph',

@@ -10,12 +10,12 @@ const ROUNDS = 3;
 
 type Values = Float32Array | Int16Array;
 
-async function fastestMs(run: () => Promise<unknown>): Promise<number> {
+async function fastestMs(run: () => Promise<unknown>, now: () => number): Promise<number> {
   let least = Number.POSITIVE_INFINITY;
   for (let round = 0; round < ROUNDS; round++) {
-    const began = performance.now();
+    const began = now();
     await run();
-    least = Math.min(least, performance.now() - began);
+    least = Math.min(least, now() - began);
   }
   return least;
 }
@@ -23,17 +23,19 @@ async function fastestMs(run: () => Promise<unknown>): Promise<number> {
 /**
  * Measures how many windows a model should compute at once: several where each then takes less time, or one.
  * @param shape of one window, [1, …]
+ * @param now a clock, in ms
  */
 export async function measureBatch(
   model: Pick<ImageModel, 'run'>,
   shape: readonly number[],
+  now: () => number = () => performance.now(),
 ): Promise<number> {
   const length = shape.reduce((a, b) => a * b, 1);
   const timeOf = async (windows: number) => {
     const values = new Float32Array(windows * length);
     const run = () => model.run(values, shape.with(0, windows));
     await run(); // loads the model for this size
-    return (await fastestMs(run)) / windows;
+    return (await fastestMs(run, now)) / windows;
   };
   return (await timeOf(SEVERAL)) < (1 - LEAST_GAIN) * (await timeOf(1)) ? SEVERAL : 1;
 }

@@ -9,8 +9,9 @@ import { DATATYPES, HEADER_LENGTH, versionOf } from '../kserve.js';
 import type { WorkingModel } from './models.js';
 
 export interface InferRequest {
-  readonly folder: string;
   readonly upload: string;
+  /** For the answer. */
+  readonly folder: string;
   /** Bytes of the JSON before binary tensors; all without it. */
   readonly headerBytes: number | undefined;
   readonly onWindows: () => void;
@@ -148,7 +149,7 @@ export async function infer(
   model: WorkingModel,
   { folder, upload, headerBytes, onWindows }: InferRequest,
 ): Promise<Answer> {
-  const body = readFileSync(join(folder, upload));
+  const body = readFileSync(upload);
   if (headerBytes !== undefined && headerBytes > body.length)
     throw bad('the request is shorter than its JSON');
   const request = parseRequest(body.subarray(0, headerBytes));

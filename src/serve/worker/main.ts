@@ -1,4 +1,6 @@
 /** A process that runs models for the service. What it cannot survive ends it, and nobody else: the service starts another. */
+import { mkdtempSync } from 'node:fs';
+import { join } from 'node:path';
 import { scanError } from '../../commands/whole-scans.js';
 import { UserError } from '../../errors.js';
 import { openEngine } from '../../execution/open-engine.js';
@@ -24,18 +26,22 @@ let batches: number[] = [];
 
 async function perform({ model: name, folder, upload, work }: Job, onWindows: () => void): Promise<Answer> {
   const model = models.get(name)!;
+  // Another worker may have died of this job, and left files behind.
+  const own = mkdtempSync(join(folder, 'work-'));
+  const path = join(folder, upload);
   if (work.operation === 'infer')
-    return infer(model, { folder, upload, headerBytes: work.headerBytes, onWindows });
-  const path = await openUpload(folder, upload, work.series, settings.maxUnpackedBytes);
+    return infer(model, { upload: path, folder: own, headerBytes: work.headerBytes, onWindows });
+  const scanFile = await openUpload(path, own, work.series, settings.maxUnpackedBytes);
   try {
-    await checkScanFits(path, settings.maxScanBytes);
+    await checkScanFits(scanFile, settings.maxScanBytes);
     onWindows();
     const notes: string[] = [];
-    const scan = await readModelScan(path, model.image, (line) => notes.push(line.replace(`${path}: `, '')));
+    const note = (line: string) => notes.push(line.replace(`${scanFile}: `, ''));
+    const scan = await readModelScan(scanFile, model.image, note);
     onWindows();
-    return await workOnScan({ model, scan, notes, work, output: work.output, folder, onWindows });
+    return await workOnScan({ model, scan, notes, work, output: work.output, folder: own, onWindows });
   } catch (error) {
-    throw error instanceof Cancelled ? error : scanError(error, path);
+    throw error instanceof Cancelled ? error : scanError(error, scanFile);
   }
 }
 
@@ -46,7 +52,7 @@ const withoutFolder = (facts: UserError['facts'], folder: string) => {
     Object.entries(texts).map(([key, text]) => [
       key,
       text.replaceAll(
-        new RegExp(`${folder.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}(/[\\w.]*)?`, 'g'),
+        new RegExp(`${folder.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}[\\w./-]*`, 'g'),
         'the upload',
       ),
     ]),

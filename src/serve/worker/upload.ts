@@ -1,5 +1,5 @@
 /** What an upload is: recognised by its content, and given the name that readers of scans go by. */
-import { renameSync } from 'node:fs';
+import { linkSync } from 'node:fs';
 import { join } from 'node:path';
 import { openDicomFile } from '../../data/scan/dicom/file.js';
 import { scanPath } from '../../data/scan/dicom/scan-path.js';
@@ -35,31 +35,31 @@ const unknown = () =>
   new UserError('input', { what: 'this type of file is not a scan', where: 'the upload', expected: KINDS });
 
 /**
- * Makes a scan of an upload: renames the file, or unpacks the archive.
+ * Makes a scan of an upload: gives the file a second name, or unpacks the archive.
+ * @param folder for what is made of it
  * @param series which of several DICOM series
  * @returns a path that `readVolume` takes
  * @throws UserError for anything that is no scan, or would take more space than allowed
  */
 export async function openUpload(
-  folder: string,
   upload: string,
+  folder: string,
   series: string | undefined,
   maxUnpackedBytes: number,
 ): Promise<string> {
-  const path = join(folder, upload);
   const named = (name: string) => {
-    renameSync(path, join(folder, name));
+    linkSync(upload, join(folder, name));
     return join(folder, name);
   };
-  const start = await readBytes(path, 0, START_BYTES);
+  const start = await readBytes(upload, 0, START_BYTES);
   if (start.toString('latin1', 0, 2) === 'PK') {
     const unpacked = join(folder, 'series');
-    await unpackFiles(path, unpacked, maxUnpackedBytes);
+    await unpackFiles(upload, unpacked, maxUnpackedBytes);
     return series === undefined ? unpacked : scanPath(unpacked, series);
   }
-  const extension = await extensionOf(path, start);
+  const extension = await extensionOf(upload, start);
   if (extension) return named(`scan${extension}`);
-  if (await openDicomFile(path)) return named('scan.dcm');
+  if (await openDicomFile(upload)) return named('scan.dcm');
   throw unknown();
 }
 
