@@ -13,17 +13,20 @@ import { embedRoutes } from './routes/embed.js';
 import { healthRoutes } from './routes/health.js';
 import { kserveHealthRoutes, kserveRoutes } from './routes/kserve.js';
 import { metricsRoutes } from './routes/metrics.js';
+import { modelFileRoutes } from './routes/model-file.js';
 import { modelRoutes } from './routes/models.js';
+import { pageRoutes } from './routes/page.js';
 import { reconstructRoutes } from './routes/reconstruct.js';
 import { referenceRoutes } from './routes/reference.js';
 import { segmentRoutes } from './routes/segment.js';
 
 /** For everybody: a new route that tells nothing of scans and models is added here. */
-const OPEN: readonly Routes[] = [healthRoutes, kserveHealthRoutes, referenceRoutes];
+const OPEN: readonly Routes[] = [healthRoutes, kserveHealthRoutes, referenceRoutes, pageRoutes];
 
 /** For those with a token, where one is set: a new route is added here. */
 const GUARDED: readonly Routes[] = [
   modelRoutes,
+  modelFileRoutes,
   embedRoutes,
   segmentRoutes,
   classifyRoutes,

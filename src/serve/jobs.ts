@@ -62,6 +62,8 @@ export interface ModelFacts {
   /** Spacing of its images in mm; null for any. */
   readonly spacing: XYZ | null;
   readonly normalise: Normalisation;
+  /** What the file says of itself. */
+  readonly metadata: Readonly<Record<string, string>>;
   /** Of a classifier or segmenter. */
   readonly classes: readonly string[];
   readonly inputs: readonly TensorFacts[];

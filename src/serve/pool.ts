@@ -20,6 +20,8 @@ export interface PoolOptions {
 export interface Pool {
   /** The models that are served. */
   readonly models: readonly ModelFacts[];
+  /** Their files. */
+  readonly files: readonly ModelFile[];
   readonly runtime: string;
   /** Workers that are ready. */
   readonly ready: number;
@@ -172,6 +174,9 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
   return {
     get models() {
       return models;
+    },
+    get files() {
+      return files;
     },
     get runtime() {
       return runtime;

@@ -27,6 +27,7 @@ const route = createRoute({
                   window: triple.describe('Voxels of a window, x, y, z.'),
                   spacing: triple.nullable().describe('mm; null for any.'),
                   normalise: z.string(),
+                  metadata: z.record(z.string(), z.string()).describe('What the file says of itself.'),
                   classes: z.array(z.string()).readonly(),
                   inputs: z.array(tensor).readonly(),
                   outputs: z.array(tensor).readonly(),

@@ -1,7 +1,8 @@
 /** Models as a worker holds them: verified, ready to run, and shared by requests. */
 import { checkModel } from '../../commands/whole-scans.js';
 import { UserError } from '../../errors.js';
-import { type ImageModel, openImageModel } from '../../inference/image-model.js';
+import type { ImageModel } from '../../inference/image-model.js';
+import { openImageModel } from '../../inference/open-image-model.js';
 import { checkedWindows } from '../../inference/predict-scan.js';
 import { classesOf } from '../../inference/segmentation.js';
 import { runSelfTest } from '../../inference/self-test.js';
@@ -87,9 +88,9 @@ export async function openServedModel(file: ModelFile, options: OpenOptions): Pr
   // One window takes all cores of a CPU.
   const measured = engine.provider === 'cpu' ? 1 : null;
   const batch = options.batch ?? measured ?? (await measureBatch(image, input.with(0, 1)));
-  const { kind, sha256, spacing, normalise } = image;
+  const { kind, sha256, spacing, normalise, metadata } = image;
   const facts: ModelFacts = {
-    ...{ name: file.name, kind, sha256, window, spacing, normalise, selfTestError: error },
+    ...{ name: file.name, kind, sha256, window, spacing, normalise, metadata, selfTestError: error },
     classes: kind === 'classifier' || kind === 'segmenter' ? classesOf(image) : [],
     inputs: [tensorFacts(image.input.name, image.input.type, input)],
     outputs: [...image.outputs].map(([name, shape]) => tensorFacts(name, 'float32', shape)),
