@@ -7,7 +7,6 @@ export { makePhantom, type Phantom, type PhantomOptions } from '../phantom/chest
 export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from '../runtime/engine.js';
 export { type WebEngineOptions, type WebProvider, type WebRuntime, webEngine } from '../runtime/web.js';
 export type { StepResult } from '../train/stepper.js';
-export { openScanEncoder, type ScanEncoder, type ScanEncoderOptions } from './encoder.js';
 export {
   openPretraining,
   type Pretraining,

@@ -4,7 +4,7 @@ import type { TileStore } from '../data/store/tiles.js';
 import type { HuWindow } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 import type { Engine } from '../runtime/engine.js';
-import { openImageModel } from './open-image-model.js';
+import { openImageModel } from './image-model.js';
 
 /** What an encoder says of one batch. */
 export interface Encoding {

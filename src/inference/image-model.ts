@@ -1,17 +1,13 @@
 /** ONNX models that take images, as `p2w export` writes them: what they say of themselves, and running them. */
-import {
-  formatShape,
-  type Graph,
-  GraphError,
-  type Model,
-  sizeOf,
-  type Value,
-} from '../../graphs/onnx/types.js';
+import { formatShape, type Graph, GraphError, sizeOf, type Value } from '../../graphs/onnx/types.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { sha256 } from '../data/store/arrays.js';
 import type { HuWindow } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 import { loadForSizes } from '../execution/inference-session.js';
+import { checkThreads } from '../machine.js';
+import { readModelFile } from '../onnx-file.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { intensitiesOf } from './model.js';
 
@@ -94,28 +90,16 @@ function checkDescribed(path: string, metadata: ImageModel['metadata']): void {
   });
 }
 
-/** What a file with a model contains. */
-export interface ImageModelFile {
-  /** For messages. */
-  readonly path: string;
-  readonly bytes: Uint8Array;
-  /** Of the bytes, in hexadecimal. */
-  readonly sha256: string;
-  /** The same, decoded. */
-  readonly model: Model;
-}
-
-/** What is expected of a file. */
-export const EXPORTED = 'a model written by `p2w export`';
-
 /**
- * A model with an input `hu` or `image`, [N,D,H,W] or [N,C,D,H,W], and an output `features`, `reconstruction` or
- * `probabilities`. Nothing here needs Node.js: `open-image-model.ts` reads files.
+ * Opens a model with an input `hu` or `image`, [N,D,H,W] or [N,C,D,H,W], and an output `features`, `reconstruction` or
+ * `probabilities`.
  * @param threads of one run; 0 leaves it to the engine
- * @throws UserError when it is no such model
+ * @throws UserError when the file cannot be read, or is no such model
  */
-export function imageModelOf(file: ImageModelFile, engine: Engine, threads: number): ImageModel {
-  const { path, bytes, sha256, model } = file;
+export function openImageModel(path: string, engine: Engine, threads = 0): ImageModel {
+  checkThreads('threads', threads, 0);
+  const expected = 'a model written by `p2w export`';
+  const { bytes, model } = readModelFile(path, expected);
   const { graph, metadata } = model;
   const image = imageOf(graph);
   const kind = kindOf(graph);
@@ -124,7 +108,7 @@ export function imageModelOf(file: ImageModelFile, engine: Engine, threads: numb
       what: 'there is no input "hu" or "image" with an output "features", "reconstruction" or "probabilities"',
       where: path,
       got: `inputs ${valuesOf(graph.inputs)}, outputs ${valuesOf(graph.outputs)}`,
-      expected: EXPORTED,
+      expected,
     });
   checkDescribed(path, metadata);
   const type = image.type === 'int16' ? 'int16' : 'float32';
@@ -145,7 +129,7 @@ export function imageModelOf(file: ImageModelFile, engine: Engine, threads: numb
       return session;
     } catch (error) {
       if (!(error instanceof GraphError)) throw error;
-      throw new UserError('input', { what: error.message, where: path, expected: EXPORTED, cause: error });
+      throw new UserError('input', { what: error.message, where: path, expected, cause: error });
     }
   };
 
@@ -161,7 +145,7 @@ export function imageModelOf(file: ImageModelFile, engine: Engine, threads: numb
   const multiples = lengths('size_multiple') ?? [1, 1, 1];
   return {
     path,
-    sha256,
+    sha256: sha256(bytes),
     kind,
     metadata,
     channels: image.shape.length === 5 ? Number(image.shape[1]) : null,

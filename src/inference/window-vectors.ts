@@ -19,7 +19,7 @@ export interface WindowVector {
 
 /** Runs a model on windows of a scan. @param output its name; [N,C] */
 async function vectorsOf(
-  model: ImageModel,
+  model: Pick<ImageModel, 'channels' | 'run'>,
   { volume, read }: Pick<ModelScan, 'volume' | 'read'>,
   grids: readonly CropGrid[],
   windows: Windows,
@@ -47,7 +47,7 @@ async function vectorsOf(
 
 /** A vector for each window of a scan, x fastest. */
 export function windowVectors(
-  model: ImageModel,
+  model: Pick<ImageModel, 'channels' | 'run'>,
   scan: Pick<ModelScan, 'volume' | 'grid' | 'read'>,
   windows: Windows,
   output: string,

@@ -1,7 +1,7 @@
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import type { ImageModel } from '../../src/inference/image-model.js';
-import { openImageModel } from '../../src/inference/open-image-model.js';
+import { openImageModel } from '../../src/inference/image-model.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { measureBatch, sharingBatches } from '../../src/serve/worker/batching.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';

@@ -1,7 +1,6 @@
 /** The runner that segments a scan by this package. */
-
+import { openImageModel } from '../../inference/image-model.js';
 import { readModelScan } from '../../inference/model-scan.js';
-import { openImageModel } from '../../inference/open-image-model.js';
 import { checkedWindows } from '../../inference/predict-scan.js';
 import { segmentScan } from '../../inference/segmentation.js';
 import { nodeEngine } from '../../runtime/node.js';

@@ -1,8 +1,7 @@
 /** Models as a worker holds them: verified, ready to run, and shared by requests. */
 import { checkModel } from '../../commands/whole-scans.js';
 import { UserError } from '../../errors.js';
-import type { ImageModel } from '../../inference/image-model.js';
-import { openImageModel } from '../../inference/open-image-model.js';
+import { type ImageModel, openImageModel } from '../../inference/image-model.js';
 import { checkedWindows } from '../../inference/predict-scan.js';
 import { classesOf } from '../../inference/segmentation.js';
 import { runSelfTest } from '../../inference/self-test.js';

@@ -1,0 +1,155 @@
+/** The page of the service: opens scans, and hands them to its panels. */
+import type { XYZ } from '../src/data/scan/volume.js';
+import { element, make, messageOf, say } from './dom.js';
+import { featuresPanel } from './features.js';
+import { neighboursPanel } from './neighbours.js';
+import type { OpenScan, PageContext, Panel } from './panel.js';
+import { partPanel } from './part.js';
+import { phantomFile } from './phantom.js';
+import { startScanWorker } from './scan-worker.js';
+import { segmentationPanel } from './segmentation.js';
+import { indexFacts, keepToken, listModels, type ServedModel, ServiceProblem } from './service.js';
+import { type Greys, openViewer, type View } from './viewer.js';
+
+const status = element('#status');
+
+/** Asks for a token as often as the service wants another. */
+async function modelsWithToken(): Promise<readonly ServedModel[]> {
+  const dialog = element<HTMLDialogElement>('#token-dialog');
+  for (;;) {
+    try {
+      return await listModels();
+    } catch (error) {
+      if (!(error instanceof ServiceProblem && error.status === 401)) throw error;
+    }
+    dialog.showModal();
+    await new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
+    keepToken(element<HTMLInputElement>('#token').value.trim());
+  }
+}
+
+/** Grey levels of CT, in HU, as they are set for reading; null is what the scan suggests. */
+const GREYS: readonly (readonly [name: string, Greys | null])[] = [
+  ['All grey levels', null],
+  ['Lung', { low: -1350, high: 150 }],
+  ['Soft tissue', { low: -160, high: 240 }],
+  ['Bone', { low: -500, high: 1300 }],
+];
+
+async function start(): Promise<void> {
+  const overlay = element<SVGSVGElement>('#overlay');
+  let redraw = () => {};
+  const viewer = await openViewer(
+    element<HTMLCanvasElement>('#canvas'),
+    () => redraw(),
+    (text) => say(element('#place'), text),
+  );
+  const models = await modelsWithToken();
+  const context: PageContext = { models, viewer };
+  const part = partPanel(context);
+  redraw = () => part?.redraw();
+  const index = await indexFacts();
+  let ending = new AbortController();
+  let worker = startScanWorker();
+
+  const openScan = async (file: File, place: XYZ | null = null): Promise<void> => {
+    ending.abort();
+    ending = new AbortController();
+    worker.end();
+    worker = startScanWorker();
+    const { signal } = ending;
+    overlay.replaceChildren();
+    say(status, `Reading ${file.name} …`);
+    element('#viewer').classList.add('open');
+    element('#tools').hidden = false;
+    try {
+      await viewer.show(file);
+      const read = worker.call('read', { file }).catch((error: Error) => error);
+      const found = await read;
+      if (signal.aborted) return;
+      const grid = found instanceof Error ? null : found.grid;
+      const scan: OpenScan = { file, grid, worker, signal };
+      const size = grid
+        ? ` · ${grid.size.join(' × ')} · ${grid.spacing.map((mm) => mm.toFixed(1)).join(' × ')} mm`
+        : '';
+      say(status, `${file.name}${size}`);
+      if (place) viewer.goTo(place);
+      for (const panel of panels) if (!signal.aborted) await panel.open(scan);
+    } catch (error) {
+      if (!signal.aborted) say(status, `${file.name}: ${messageOf(error)}`, true);
+    }
+  };
+  const panels: readonly Panel[] = [
+    part,
+    featuresPanel(context),
+    segmentationPanel(context),
+    index && neighboursPanel(context, { index, box: () => part?.box() ?? null, openScan }),
+  ].filter((panel) => panel !== null);
+  takeScans(openScan);
+  takeControls();
+
+  function takeControls(): void {
+    const views = [...element('#views').querySelectorAll('button')];
+    const setView = (chosen: HTMLButtonElement): void => {
+      for (const view of views) view.setAttribute('aria-pressed', String(view === chosen));
+      viewer.setView(chosen.dataset.view as View);
+    };
+    for (const view of views) view.addEventListener('click', () => setView(view));
+    const greys = element<HTMLSelectElement>('#greys');
+    greys.append(...GREYS.map(([name]) => make('option', {}, name)));
+    const setGreys = () => viewer.setGreys(GREYS[greys.selectedIndex]![1]);
+    greys.addEventListener('change', setGreys);
+    const nextGreys = () => {
+      greys.selectedIndex = (greys.selectedIndex + 1) % GREYS.length;
+      setGreys();
+    };
+    const keys: Readonly<Record<string, () => void>> = {
+      o: () => element<HTMLInputElement>('#file').click(),
+      w: nextGreys,
+      b: () => part?.centre(viewer.crosshair()),
+      ...Object.fromEntries(views.map((view, i) => [String(i + 1), () => setView(view)])),
+    };
+    const steps: Readonly<Record<string, XYZ>> = {
+      ...{ ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0] },
+      ...{ PageUp: [0, 0, 1], PageDown: [0, 0, -1] },
+    };
+    document.addEventListener('keydown', (event) => {
+      const isTyping =
+        event.target instanceof HTMLElement && event.target.closest('input, select, dialog') !== null;
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
+      const step = event.target === viewer.canvas ? steps[event.key] : undefined;
+      const act = step ? () => viewer.step(step) : keys[event.key.toLowerCase()];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    });
+  }
+}
+
+/** Scans that are dropped, chosen, or made. */
+function takeScans(openScan: (file: File) => void): void {
+  const input = element<HTMLInputElement>('#file');
+  input.addEventListener('change', () => {
+    const [file] = input.files ?? [];
+    if (file) openScan(file);
+    input.value = '';
+  });
+  for (const name of ['dragover', 'dragleave', 'drop'])
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      element('#viewer').classList.toggle('over', name === 'dragover');
+    });
+  document.addEventListener('drop', ({ dataTransfer }) => {
+    const [file] = dataTransfer?.files ?? [];
+    if (file) openScan(file);
+  });
+  element('#phantom').addEventListener('click', async (event) => {
+    event.preventDefault();
+    say(status, 'Making a synthetic chest CT …');
+    await new Promise(requestAnimationFrame);
+    await new Promise((resolve) => setTimeout(resolve));
+    openScan(phantomFile());
+  });
+}
+
+start().catch((error) => say(status, messageOf(error), true));
