@@ -1,18 +1,31 @@
 /** Boxes in a scan, as numbers. */
 import type { CropGrid } from '../src/data/scan/crop.js';
-import type { XYZ } from '../src/data/scan/volume.js';
+import type { Grid, XYZ } from '../src/data/scan/volume.js';
 import type { Box } from './messages.js';
+import type { ServedModel } from './service.js';
 
 /** Voxels that a box has at least along each axis. */
 const LEAST = 4;
 
 const mapXYZ = (of: (axis: 0 | 1 | 2) => number): XYZ => [of(0), of(1), of(2)];
 
-/** A box in the middle of a scan. @param share of each side */
-export const middleBox = (size: XYZ, share: number): Box => ({
-  low: mapXYZ((i) => Math.round((size[i] * (1 - share)) / 2)),
-  high: mapXYZ((i) => Math.round((size[i] * (1 + share)) / 2)),
-});
+/** Share of a whole's sides that a part has, as the mean in training; 1 where a network saw no parts. */
+function sideOf(part: string | undefined): number {
+  if (part === undefined) return 1;
+  const { scale } = JSON.parse(part) as { scale: [number, number] };
+  return Math.cbrt((scale[0] + scale[1]) / 2);
+}
+
+/** A part in the middle of a scan, as large as those that a network saw in training. */
+export function firstBox({ size, spacing }: Grid, model: ServedModel): Box {
+  const side = sideOf(model.metadata.part);
+  const length = mapXYZ((i) => {
+    const voxels = model.window[i] * (model.spacing ? model.spacing[i] / spacing[i] : 1);
+    return Math.min(size[i], Math.max(LEAST, Math.round(voxels * side)));
+  });
+  const low = mapXYZ((i) => Math.floor((size[i] - length[i]) / 2));
+  return { low, high: mapXYZ((i) => low[i] + length[i]) };
+}
 
 /** The box with one face moved, no further than the scan and the face opposite allow. */
 export function withFace(box: Box, size: XYZ, axis: 0 | 1 | 2, face: 'low' | 'high', to: number): Box {
@@ -40,8 +53,7 @@ export function gridOfBox({ low, high }: Box, size: XYZ): CropGrid {
 
 /** The box around a part whose share of it is the mean in training; the part itself where there were no parts. */
 export function wholeAround({ low, high }: Box, part: string | undefined): Box {
-  const [least, most] = part === undefined ? [1, 1] : (JSON.parse(part) as { scale: [number, number] }).scale;
-  const side = Math.cbrt((least + most) / 2);
+  const side = sideOf(part);
   const middle = mapXYZ((i) => (low[i] + high[i]) / 2);
   const half = mapXYZ((i) => (high[i] - low[i]) / 2 / side);
   return { low: mapXYZ((i) => middle[i] - half[i]), high: mapXYZ((i) => middle[i] + half[i]) };

@@ -36,7 +36,8 @@ const GREYS: readonly (readonly [name: string, Greys | null])[] = [
   ['Bone', { low: -500, high: 1300 }],
 ];
 
-async function start(): Promise<void> {
+/** @returns what opens a scan */
+async function start(): Promise<(file: File) => Promise<void>> {
   const overlay = element<SVGSVGElement>('#overlay');
   let redraw = () => {};
   const viewer = await openViewer(
@@ -85,8 +86,8 @@ async function start(): Promise<void> {
     segmentationPanel(context),
     index && neighboursPanel(context, { index, box: () => part?.box() ?? null, openScan }),
   ].filter((panel) => panel !== null);
-  takeScans(openScan);
   takeControls();
+  return openScan;
 
   function takeControls(): void {
     const views = [...element('#views').querySelectorAll('button')];
@@ -152,4 +153,6 @@ function takeScans(openScan: (file: File) => void): void {
   });
 }
 
-start().catch((error) => say(status, messageOf(error), true));
+const started = start();
+takeScans((file) => void started.then((openScan) => openScan(file)).catch(() => {}));
+started.catch((error) => say(status, messageOf(error), true));

@@ -1,6 +1,6 @@
 /** What the network makes of a part of the scan. */
 import type { Grid, XYZ } from '../src/data/scan/volume.js';
-import { middleBox, moved, wholeAround } from './box.js';
+import { firstBox, moved, wholeAround } from './box.js';
 import { type BoxOverlay, boxOverlay } from './box-overlay.js';
 import { element, isAbort, make, messageOf, say, seconds } from './dom.js';
 import type { Box, Cut, Picture } from './messages.js';
@@ -8,9 +8,6 @@ import { modelChoice, type OpenScan, type PageContext, type Panel } from './pane
 import { infer } from './service.js';
 import { makeSliders, type Sliders } from './sliders.js';
 import { type Greys, PLANE_AXES, type PlaneName } from './viewer.js';
-
-/** A share of the scan's sides that is about what parts are of wholes in training. */
-const FIRST_SHARE = 0.4;
 
 /** Dragging goes on for a moment before the network is asked. */
 const PAUSE_MS = 120;
@@ -60,6 +57,7 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
   if (able.length === 0) return null;
   const section = element('#part');
   const status = element('.status', section);
+  const isShown = element<HTMLInputElement>('#box-shown');
   const isOver = element<HTMLInputElement>('#drawn');
   const opacity = element<HTMLInputElement>('#drawn-opacity');
   const canvases = new Map(
@@ -95,7 +93,10 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
     const values = Int16Array.from(voxels, (value) => low + value * (high - low));
     await viewer.overlay(DRAWN, { ...cut.grid, voxels: values }, { low, high }, opacity.valueAsNumber);
   };
-  const redraw = () => open?.overlay.draw(box, box && wholeAround(box, model().metadata.part));
+  const redraw = () => {
+    const seen = isShown.checked ? box : null;
+    open?.overlay.draw(seen, seen && wholeAround(seen, model().metadata.part));
+  };
 
   const ask = async (): Promise<void> => {
     work.abort();
@@ -138,6 +139,7 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
   };
   const change = (next: Box) => void setBox(next);
   const model = modelChoice(section, able, () => box && void setBox(box));
+  isShown.addEventListener('change', redraw);
   isOver.addEventListener('change', () => void layOver());
   opacity.addEventListener('input', () => viewer.setOpacity(DRAWN, opacity.valueAsNumber));
 
@@ -160,7 +162,7 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
         ...{ scan, grid, sliders: makeSliders(element('.sliders', section), grid, change) },
         overlay: boxOverlay(element<SVGSVGElement>('#overlay'), viewer, grid.size, change),
       };
-      await setBox(middleBox(grid.size, FIRST_SHARE));
+      await setBox(firstBox(grid, model()));
     },
   };
 }

@@ -81,6 +81,22 @@ const PLANE_NAMES: Readonly<Record<number, PlaneName>> = {
 
 const INT16 = 4;
 
+/** What NiiVue says of the crosshair. */
+interface Location {
+  /** Towards right, front and head. */
+  readonly mm: ArrayLike<number>;
+  readonly values: readonly { readonly value: number }[];
+}
+
+const DIRECTIONS = ['RL', 'AP', 'SI'] as const;
+
+/** Such as `R 12 · A 3 · S 140 mm: −820`. */
+function placeText({ mm, values: [scan] }: Location): string {
+  const places = DIRECTIONS.map((names, i) => `${names[mm[i]! < 0 ? 1 : 0]} ${Math.abs(Math.round(mm[i]!))}`);
+  const value = scan ? `: ${Math.round(scan.value).toLocaleString('en').replace('-', '−')}` : '';
+  return `${places.join(' · ')} mm${value}`;
+}
+
 /** A file of an image, for NiiVue. */
 export function niftiOf(name: string, { voxels, ...grid }: Grid & { voxels: Int16Array }): File {
   const affine = [...affineOfGrid(grid).flat(), 0, 0, 0, 1];
@@ -126,7 +142,7 @@ export async function openViewer(
     onDraw();
     return drawn;
   };
-  nv.onLocationChange = (location) => onPlace((location as { string: string }).string);
+  nv.onLocationChange = (location) => onPlace(placeText(location as Location));
   await nv.attachToCanvas(canvas);
   const names = new Map<string, NVImage>();
   let suggested: Greys = { low: 0, high: 1 };

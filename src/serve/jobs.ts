@@ -62,7 +62,7 @@ export interface ModelFacts {
   /** Spacing of its images in mm; null for any. */
   readonly spacing: XYZ | null;
   readonly normalise: Normalisation;
-  /** What the file says of itself. */
+  /** What the file says of itself, but for its self-test. */
   readonly metadata: Readonly<Record<string, string>>;
   /** Of a classifier or segmenter. */
   readonly classes: readonly string[];

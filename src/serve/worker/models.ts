@@ -4,7 +4,7 @@ import { UserError } from '../../errors.js';
 import { type ImageModel, openImageModel } from '../../inference/image-model.js';
 import { checkedWindows } from '../../inference/predict-scan.js';
 import { classesOf } from '../../inference/segmentation.js';
-import { runSelfTest } from '../../inference/self-test.js';
+import { runSelfTest, SELF_TEST } from '../../inference/self-test.js';
 import { readModelFile } from '../../onnx-file.js';
 import type { Engine } from '../../runtime/engine.js';
 import type { ModelFacts, ModelFile, TensorFacts } from '../jobs.js';
@@ -87,7 +87,8 @@ export async function openServedModel(file: ModelFile, options: OpenOptions): Pr
   // One window takes all cores of a CPU.
   const measured = engine.provider === 'cpu' ? 1 : null;
   const batch = options.batch ?? measured ?? (await measureBatch(image, input.with(0, 1)));
-  const { kind, sha256, spacing, normalise, metadata } = image;
+  const { kind, sha256, spacing, normalise } = image;
+  const { [SELF_TEST]: _, ...metadata } = image.metadata;
   const facts: ModelFacts = {
     ...{ name: file.name, kind, sha256, window, spacing, normalise, metadata, selfTestError: error },
     classes: kind === 'classifier' || kind === 'segmenter' ? classesOf(image) : [],
