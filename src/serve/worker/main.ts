@@ -24,22 +24,22 @@ let models: ReadonlyMap<string, WorkingModel> = new Map();
 let settings: WorkerSettings;
 let batches: number[] = [];
 
-async function perform({ model: name, folder, upload, work }: Job, onWindows: () => void): Promise<Answer> {
+async function perform({ model: name, folder, upload, work }: Job, goOn: () => void): Promise<Answer> {
   const model = models.get(name)!;
   // Another worker may have died of this job, and left files behind.
   const own = mkdtempSync(join(folder, 'work-'));
   const path = join(folder, upload);
   if (work.operation === 'infer')
-    return infer(model, { upload: path, folder: own, headerBytes: work.headerBytes, onWindows });
-  const scanFile = await openUpload(path, own, work.series, settings.maxUnpackedBytes);
+    return infer(model, { upload: path, folder: own, headerBytes: work.headerBytes, onWindows: goOn });
+  const scanFile = await openUpload(path, own, work.series, settings.maxUnpackedBytes, goOn);
   try {
     await checkScanFits(scanFile, settings.maxScanBytes);
-    onWindows();
+    goOn();
     const notes: string[] = [];
     const note = (line: string) => notes.push(line.replace(`${scanFile}: `, ''));
     const scan = await readModelScan(scanFile, model.image, note);
-    onWindows();
-    return await workOnScan({ model, scan, notes, work, output: work.output, folder: own, onWindows });
+    goOn();
+    return await workOnScan({ model, scan, notes, work, output: work.output, folder: own, onWindows: goOn });
   } catch (error) {
     throw error instanceof Cancelled ? error : scanError(error, scanFile);
   }
@@ -59,9 +59,9 @@ const withoutFolder = (facts: UserError['facts'], folder: string) => {
   ) as typeof texts;
 };
 
-async function outcomeOf(job: Job, onWindows: () => void): Promise<Outcome> {
+async function outcomeOf(job: Job, goOn: () => void): Promise<Outcome> {
   try {
-    const answer = await perform(job, onWindows);
+    const answer = await perform(job, goOn);
     return { answer, model: models.get(job.model)!.facts.sha256 };
   } catch (error) {
     if (error instanceof Cancelled) return { cancelled: true };
