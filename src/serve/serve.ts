@@ -10,7 +10,7 @@ import type { App, ServiceContext } from './context.js';
 import type { Log } from './log.js';
 import { makeMetrics } from './metrics.js';
 import { parseModels, watchModels } from './model-files.js';
-import { openPool } from './pool.js';
+import { JOBS, openPool } from './pool.js';
 import { openScratch } from './scratch.js';
 import { guardBy, readToken } from './token.js';
 
@@ -133,7 +133,7 @@ export async function serve(options: ServeOptions): Promise<Service> {
           settings: {
             ...{ models, device, batch, threads: Math.max(1, Math.floor(cores / workers)) },
             maxUnpackedBytes: maxBodyBytes,
-            maxScanBytes: memoryLimitBytes() / (workers + 1),
+            maxScanBytes: memoryLimitBytes() / (JOBS * workers + 1),
           },
         }),
     );

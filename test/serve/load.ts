@@ -48,6 +48,9 @@ export interface LoadReport {
   readonly windowsPerSecond: number;
   /** Of the same model, called directly with all cores. */
   readonly directWindowsPerSecond: number;
+  /** CPU time of a window, in all processes of the service, and called directly: unlike rates, it does not depend on what else the machine does. */
+  readonly cpuMsPerWindow: number;
+  readonly directCpuMsPerWindow: number;
   readonly healthMs: { readonly p50: number; readonly p99: number; readonly max: number };
   /** Resident sets of the service and its workers together: medians of the second and of the last quarter. */
   readonly rssMb: { readonly early: number; readonly late: number };
@@ -92,18 +95,19 @@ async function expectedOf(
   ];
 }
 
-/** Windows a second of a model that is called directly. */
-async function directRate(path: string, window: Int16Array, seconds: number): Promise<number> {
+/** How fast a model is that is called directly. */
+async function measureDirectly(path: string, window: Int16Array, seconds: number) {
   const model = openImageModel(path, nodeEngine);
   const [x, y, z] = model.size!;
   const run = () => model.run(window, [1, z, y, x]);
   for (let i = 0; i < 3; i++) await run();
-  const began = performance.now();
+  const [began, used] = [performance.now(), process.cpuUsage()];
   let windows = 0;
   for (; performance.now() - began < 1000 * seconds; windows++) await run();
-  const rate = windows / ((performance.now() - began) / 1000);
+  const perSecond = windows / ((performance.now() - began) / 1000);
+  const { user, system } = process.cpuUsage(used);
   await model.release();
-  return rate;
+  return { perSecond, cpuMs: (user + system) / 1000 / windows };
 }
 
 const isClose = (got: readonly number[], expected: readonly number[]) => {
@@ -231,6 +235,23 @@ const childrenOf = (pid: number): number[] => {
   }
 };
 
+const TICK_MS = 10;
+
+/** CPU time of a process and of its children that have ended; see proc(5). */
+function cpuMs(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const fields = stat
+      .slice(stat.lastIndexOf(')') + 2)
+      .split(' ')
+      .map(Number);
+    return TICK_MS * (fields[11]! + fields[12]! + fields[13]! + fields[14]!);
+  } catch {
+    return 0;
+  }
+}
+const cpuOfAll = (pid: number): number => [pid, ...childrenOf(pid)].reduce((sum, one) => sum + cpuMs(one), 0);
+
 interface Started {
   readonly process: ChildProcess;
   readonly url: string;
@@ -270,7 +291,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     await expectedOf(files[0], window, at('scan.nii.gz')),
     await expectedOf(files[1], window, at('scan.nii.gz')),
   ]);
-  const directWindowsPerSecond = await directRate(files[0], window, 5);
+  const direct = await measureDirectly(files[0], window, 5);
 
   copyFileSync(files[0], at('encoder.onnx'));
   const service = await startServe([
@@ -278,6 +299,8 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     ...['--queue', String(2 * clients), '--scratch', at('scratch'), '--max-body', '100M'],
   ]);
   const port = Number(new URL(service.url).port);
+  const pid = service.process.pid!;
+  const usedBefore = cpuOfAll(pid);
   const began = performance.now();
   const elapsed = () => (performance.now() - began) / 1000;
 
@@ -338,7 +361,6 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   const health = probeHealth(service.url);
   const memory: number[] = [];
   const watching = (async () => {
-    const pid = service.process.pid!;
     while (elapsed() < seconds) {
       memory.push([pid, ...childrenOf(pid)].reduce((sum, process) => sum + rssMb(process), 0));
       await sleep(1000);
@@ -361,6 +383,7 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
 
   const result = await cannon;
   const took = elapsed();
+  const cpu = cpuOfAll(pid) - usedBefore;
   const healthTimes = await health.stop();
   await Promise.all([watching, disturbing, ...villains]);
   await sleep(1000);
@@ -378,7 +401,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
     ...{ answered, wrong, lost: lost + result.errors + result.timeouts, hostileRequests, hostileStatuses },
     requestMs: { p50: result.latency.p50, p99: result.latency.p99 },
     windowsPerSecond: windows / took,
-    directWindowsPerSecond,
+    directWindowsPerSecond: direct.perSecond,
+    cpuMsPerWindow: cpu / windows,
+    directCpuMsPerWindow: direct.cpuMs,
     healthMs: {
       p50: quantile(healthTimes, 0.5),
       p99: quantile(healthTimes, 0.99),

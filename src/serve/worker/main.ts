@@ -1,5 +1,6 @@
 /** A process that runs models for the service. What it cannot survive ends it, and nobody else: the service starts another. */
 import { mkdtempSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { scanError } from '../../commands/whole-scans.js';
 import { UserError } from '../../errors.js';
@@ -12,6 +13,9 @@ import { infer } from './infer.js';
 import { openServedModel, type WorkingModel } from './models.js';
 import { workOnScan } from './scan-work.js';
 import { checkScanFits, openUpload } from './upload.js';
+
+/** Of the processor, as a nice value: below that of the service itself. */
+const YIELDING = 5;
 
 /** Ends work that nobody waits for any more. */
 class Cancelled extends Error {}
@@ -100,6 +104,7 @@ async function start(given: WorkerSettings): Promise<void> {
 }
 
 endWithParent();
+setPriority(YIELDING); // the service itself answers at once, however busy its workers are
 process.channel!.ref(); // lives for the requests that come through it
 process.on('message', async (message: ToWorker) => {
   if (message.type === 'job') return work(message.id, message.job);
