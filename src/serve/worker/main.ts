@@ -105,6 +105,8 @@ async function start(given: WorkerSettings): Promise<void> {
 
 endWithParent();
 setPriority(YIELDING); // the service itself answers at once, however busy its workers are
+// Ctrl-C and systemd tell all processes at once; the service decides when its workers are no longer needed.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
 process.channel!.ref(); // lives for the requests that come through it
 process.on('message', async (message: ToWorker) => {
   if (message.type === 'job') return work(message.id, message.job);
