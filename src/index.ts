@@ -129,8 +129,6 @@ export type { CheckpointName } from './runs/checkpoint.js';
 export type { EngineName } from './runtime/device.js';
 export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from './runtime/engine.js';
 export { nodeEngine } from './runtime/node.js';
-export type { Log, LogFields } from './serve/log.js';
-export { type ServeOptions, type Service, serve } from './serve/serve.js';
 export type { Shard } from './shard.js';
 export { terminalReporter } from './terminal-progress.js';
 export type { TrainingSummary } from './train/train-run.js';

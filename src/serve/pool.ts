@@ -158,10 +158,10 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     retireSurplus(wanted);
     ({ runtime } = worker);
     batch ??= worker.batch;
-    void worker.ended.then(() => {
+    void worker.ended.then((reason) => {
       members.delete(member);
       if (member.retiring || closed) return;
-      log('worker-died', { pid: worker.pid });
+      log('worker-died', { pid: worker.pid, reason });
       metrics.workerDeaths.inc();
       void replace();
     });
