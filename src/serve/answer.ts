@@ -46,7 +46,7 @@ export async function answerUpload(
   pool.checkRoom();
   const folder = scratch.newRequest();
   try {
-    const bytes = await receiveUpload(request.body, folder, limits);
+    const bytes = await receiveUpload(request, folder, limits);
     c.set('uploadBytes', bytes);
     metrics.uploadBytes.inc(bytes);
     const job = { model: model.name, folder: folder.path, upload: NAME, work };

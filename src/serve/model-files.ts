@@ -1,5 +1,5 @@
 /** The files of models: copied, so that what is served stays what it is, and watched. */
-import { copyFileSync, rmSync, statSync } from 'node:fs';
+import { copyFile, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fromSystemError, UserError } from '../errors.js';
 import type { ModelFile } from './jobs.js';
@@ -40,9 +40,9 @@ export function parseModels(texts: readonly string[]): ModelSource[] {
 }
 
 /** What changes when a file is replaced or written to. */
-function stateOf(path: string): string {
+async function stateOf(path: string): Promise<string> {
   try {
-    const { ino, size, mtimeMs } = statSync(path);
+    const { ino, size, mtimeMs } = await stat(path);
     return [ino, size, mtimeMs].join(' ');
   } catch (error) {
     throw fromSystemError(error, path);
@@ -52,10 +52,10 @@ function stateOf(path: string): string {
 let copies = 0;
 
 /** Copies a file as it is now. @throws UserError of kind `disk` */
-function copyModel({ name, path }: ModelSource, folder: string): ModelFile {
+async function copyModel({ name, path }: ModelSource, folder: string): Promise<ModelFile> {
   const copy = join(folder, `${name}-${++copies}.onnx`);
   try {
-    copyFileSync(path, copy);
+    await copyFile(path, copy);
   } catch (error) {
     throw fromSystemError(error, path);
   }
@@ -95,8 +95,8 @@ export async function watchModels(
   { log, metrics }: { readonly log: Log; readonly metrics: Metrics },
   open: (files: readonly ModelFile[]) => Promise<Pool>,
 ): Promise<ModelWatch> {
-  const seen = sources.map(({ path }) => stateOf(path));
-  let files: readonly ModelFile[] = sources.map((source) => copyModel(source, folder));
+  const seen = await Promise.all(sources.map(({ path }) => stateOf(path)));
+  let files: readonly ModelFile[] = await Promise.all(sources.map((source) => copyModel(source, folder)));
   let pool: Pool;
   try {
     pool = await open(files);
@@ -105,23 +105,22 @@ export async function watchModels(
   }
 
   const takeOver = async (i: number): Promise<void> => {
-    const source = sources[i]!;
-    const kind = pool.models.find(({ name }) => name === source.name)!.kind;
-    const old = files[i]!;
-    const replaced = files.with(i, { ...copyModel(source, folder), kind });
+    const { name, path } = sources[i]!;
+    const [old, { kind }] = [files[i]!, pool.models.find((model) => model.name === name)!];
+    let replaced = files;
     try {
+      replaced = files.with(i, { ...(await copyModel({ name, path }, folder)), kind });
       await pool.swap(replaced);
       files = replaced;
-      rmSync(old.path, { force: true });
+      await rm(old.path, { force: true });
       metrics.swaps.inc({ outcome: 'taken over' });
-      const { sha256 } = pool.models.find(({ name }) => name === source.name)!;
-      log('model-replaced', { model: source.name, sha256 });
+      const { sha256 } = pool.models.find((model) => model.name === name)!;
+      log('model-replaced', { model: name, sha256 });
     } catch (error) {
-      rmSync(replaced[i]!.path, { force: true });
+      if (replaced !== files) await rm(replaced[i]!.path, { force: true });
       metrics.swaps.inc({ outcome: 'refused' });
       const told = aboutSource(error, replaced, sources);
-      const reason = told instanceof Error ? told.message : String(told);
-      log('model-refused', { model: source.name, reason });
+      log('model-refused', { model: name, reason: told instanceof Error ? told.message : String(told) });
     }
   };
 
@@ -130,7 +129,7 @@ export async function watchModels(
     for (const [i, { path }] of sources.entries()) {
       let state: string;
       try {
-        state = stateOf(path);
+        state = await stateOf(path);
       } catch {
         continue; // Between two files there may be none.
       }

@@ -61,7 +61,19 @@ interface Member {
   readonly files: readonly ModelFile[];
   /** Takes no more jobs. */
   retiring: boolean;
+  /** Whether it is at a job that a worker may have died of. */
+  suspecting: boolean;
 }
+
+/**
+ * Jobs that a worker is given at once, if it does not compute more windows together: while one reads or writes, the other computes,
+ * and a short one need not wait for a long one, as their windows take turns.
+ */
+export const JOBS = 2;
+
+/** Whether a worker may be given a job. One that a worker may have died of is not done beside others, which would suffer with it. */
+const hasRoom = ({ worker, retiring, suspecting }: Member, { deaths }: Waiting) =>
+  !retiring && !suspecting && worker.running < (deaths > 0 ? 1 : Math.max(worker.batch, JOBS));
 
 const MOST_DEATHS = 2;
 const FIRST_DELAY_MS = 100;
@@ -89,10 +101,15 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
 
   const dispatch = (): void => {
     for (const member of members) {
-      while (!member.retiring && waiting.length > 0 && member.worker.running < member.worker.batch)
-        void perform(member, waiting.shift()!);
+      while (waiting.length > 0 && hasRoom(member, waiting[0]!)) void perform(member, waiting.shift()!);
       if (member.retiring && member.worker.running === 0) member.worker.kill();
     }
+  };
+
+  /** Before all that came later. */
+  const putBack = (one: Waiting): void => {
+    const at = waiting.findIndex(({ since }) => since > one.since);
+    waiting.splice(at < 0 ? waiting.length : at, 0, one);
   };
 
   const perform = async (member: Member, one: Waiting): Promise<void> => {
@@ -100,6 +117,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     const began = performance.now();
     metrics.queueSeconds.observe((began - one.since) / 1000);
     const { outcome, cancel } = member.worker.perform(job);
+    member.suspecting = one.deaths > 0;
     signal.addEventListener('abort', cancel, { once: true });
     try {
       const result = await outcome;
@@ -113,9 +131,10 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     } catch (error) {
       one.deaths++;
       if (signal.aborted) one.reject(signal.reason);
-      else if (one.deaths < MOST_DEATHS && !closed) waiting.unshift(one);
+      else if (one.deaths < MOST_DEATHS && !closed) putBack(one);
       else one.reject(new Refusal(500, 'the worker died of this request', { cause: error }));
     } finally {
+      member.suspecting = false;
       signal.removeEventListener('abort', cancel);
       dispatch();
     }
@@ -134,17 +153,17 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     const worker = await startWorker({ ...settings, models: wanted, batch }, (sizes) => {
       for (const windows of sizes) metrics.batchWindows.observe(windows);
     });
-    const member: Member = { worker, files: wanted, retiring: false };
+    const member: Member = { worker, files: wanted, retiring: false, suspecting: false };
     log('worker-started', { pid: worker.pid });
     if (closed) worker.kill();
     else members.add(member);
     retireSurplus(wanted);
     ({ runtime } = worker);
     batch ??= worker.batch;
-    void worker.ended.then(() => {
+    void worker.ended.then((reason) => {
       members.delete(member);
       if (member.retiring || closed) return;
-      log('worker-died', { pid: worker.pid });
+      log('worker-died', { pid: worker.pid, reason });
       metrics.workerDeaths.inc();
       void replace();
     });

@@ -35,29 +35,31 @@ export function checkUpload(headers: Headers, { maxBodyBytes }: ReceiveLimits): 
   if (Number(headers.get('content-length') ?? 0) > maxBodyBytes) throw tooLarge(maxBodyBytes);
 }
 
-/** One piece, or a refusal when it does not come in time. */
-async function readInTime<T>(read: Promise<T>, deadlineMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Refusal(408, 'the upload is too slow')),
-      Math.max(0, deadlineMs - performance.now()),
-    );
+/** One piece of a body. @throws Refusal when it does not come in time; the signal's reason when it never will */
+async function readInTime<T>(read: Promise<T>, deadlineMs: number, signal: AbortSignal): Promise<T> {
+  const settled = new AbortController();
+  const options = { signal: settled.signal, once: true };
+  const failed = new Promise<never>((_, reject) => {
+    const late = () => reject(new Refusal(408, 'the upload is too slow'));
+    const timer = setTimeout(late, Math.max(0, deadlineMs - performance.now()));
+    settled.signal.addEventListener('abort', () => clearTimeout(timer));
+    if (signal.aborted) reject(signal.reason);
+    signal.addEventListener('abort', () => reject(signal.reason), options);
   });
   try {
-    return await Promise.race([read, late]);
+    return await Promise.race([read, failed]);
   } finally {
-    clearTimeout(timer);
+    settled.abort();
   }
 }
 
 /**
  * Writes a body to a file of a request's folder.
  * @returns how many bytes it has
- * @throws Refusal for one that is empty, too large or too slow; what the body throws when the client has gone
+ * @throws Refusal for one that is empty, too large or too slow; anything else when the client has gone
  */
 export async function receiveUpload(
-  body: ReadableStream<Uint8Array> | null,
+  { body, signal }: Pick<Request, 'body' | 'signal'>,
   folder: RequestFolder,
   { maxBodyBytes, graceSeconds, leastBytesPerSecond }: ReceiveLimits,
 ): Promise<number> {
@@ -68,7 +70,7 @@ export async function receiveUpload(
   try {
     while (reader) {
       const deadline = began + 1000 * (graceSeconds + bytes / leastBytesPerSecond);
-      const { value, done } = await readInTime(reader.read(), deadline);
+      const { value, done } = await readInTime(reader.read(), deadline, signal);
       if (done) break;
       bytes += value.length;
       if (bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);

@@ -10,7 +10,7 @@ import type { App, ServiceContext } from './context.js';
 import type { Log } from './log.js';
 import { makeMetrics } from './metrics.js';
 import { parseModels, watchModels } from './model-files.js';
-import { openPool } from './pool.js';
+import { JOBS, openPool } from './pool.js';
 import { openScratch } from './scratch.js';
 import { guardBy, readToken } from './token.js';
 
@@ -67,11 +67,18 @@ const HTTP_OPTIONS = {
   keepAliveTimeout: 65_000,
 };
 
-function listenAt(fetch: App['fetch'], hostname: string, port: number): Promise<Server> {
+/** @param silentSeconds that a connection may be without a byte: of those that wait for an answer, and those that do not fetch it */
+function listenAt(
+  fetch: App['fetch'],
+  hostname: string,
+  port: number,
+  silentSeconds: number,
+): Promise<Server> {
   return new Promise((resolve, reject) => {
     const options = { fetch, hostname, port, overrideGlobalObjects: false, serverOptions: HTTP_OPTIONS };
     const server = listen(options, () => resolve(server)) as Server;
     server.maxConnections = MOST_CONNECTIONS;
+    server.timeout = 1000 * silentSeconds;
     server.once('error', (error) => reject(addressError(error, `${hostname}:${port}`)));
   });
 }
@@ -133,7 +140,7 @@ export async function serve(options: ServeOptions): Promise<Service> {
           settings: {
             ...{ models, device, batch, threads: Math.max(1, Math.floor(cores / workers)) },
             maxUnpackedBytes: maxBodyBytes,
-            maxScanBytes: memoryLimitBytes() / (workers + 1),
+            maxScanBytes: memoryLimitBytes() / (JOBS * workers + 1),
           },
         }),
     );
@@ -143,7 +150,12 @@ export async function serve(options: ServeOptions): Promise<Service> {
       ...{ pool, scratch, metrics, isOpen: () => isOpen },
       limits: { maxBodyBytes, graceSeconds: GRACE_SECONDS, leastBytesPerSecond: LEAST_BYTES_PER_SECOND },
     };
-    const server = await listenAt(makeApp(context, guardBy(token), log).fetch, host, port);
+    const server = await listenAt(
+      makeApp(context, guardBy(token), log).fetch,
+      host,
+      port,
+      2 * timeoutSeconds,
+    );
     const url = `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
     log('listening', { url, workers, runtime: pool.runtime });
     return {

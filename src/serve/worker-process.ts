@@ -21,8 +21,8 @@ export interface WorkerProcess {
   perform(job: Job): { readonly outcome: Promise<Outcome>; cancel(): void };
   /** Ends the process at once. */
   kill(): void;
-  /** Resolves when the process has ended. */
-  readonly ended: Promise<void>;
+  /** Resolves when the process has ended, with its signal or exit code. */
+  readonly ended: Promise<string>;
 }
 
 /** The process of a job has ended. */
@@ -63,7 +63,9 @@ export function startWorker(
   }
   const asked = new Map<number, Asked>();
   let [next, rssBytes] = [0, 0];
-  const ended = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const ended = new Promise<string>((resolve) =>
+    child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`)),
+  );
   const kill = () => void child.kill('SIGKILL');
   const perform = (job: Job) => {
     const id = next++;
@@ -122,7 +124,7 @@ export function startWorker(
       }
     };
     child.once('error', (error) => died(error.message));
-    child.once('exit', (code, signal) => died(signal ?? `exit code ${code}`));
+    void ended.then(died);
     send({ type: 'start', settings });
   });
 }

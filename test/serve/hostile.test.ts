@@ -208,7 +208,11 @@ describe('bodies', () => {
       cancel: () => clearInterval(timer),
     });
     const limits = { maxBodyBytes: MAX_BODY, graceSeconds: 0.2, leastBytesPerSecond: 1000 };
-    const late = await receiveUpload(dripping, request, limits).catch((error: Refusal) => error.status);
+    const late = await receiveUpload(
+      { body: dripping, signal: new AbortController().signal },
+      request,
+      limits,
+    ).catch((error: Refusal) => error.status);
     expect(late).toBe(408);
     await request.remove();
     expect(scratch.bytes).toBe(0);

@@ -49,20 +49,22 @@ interface Asked {
 /** Windows one behind the other. */
 function joined(windows: readonly Values[]): Values {
   const [first] = windows as readonly [Values];
+  if (windows.length === 1) return first;
   const all = new (first.constructor as new (length: number) => Values)(windows.length * first.length);
   for (const [i, values] of windows.entries()) all.set(values, i * first.length);
   return all;
 }
 
 /** What belongs to one window of a batch. */
-const partOf = (outputs: Tensors, i: number, windows: number): Tensors =>
-  Object.fromEntries(
-    Object.entries(outputs).map(([name, { type, shape, data }]): [string, EngineTensor] => {
-      const length = data.length / windows;
-      const part = (data as Float32Array).slice(i * length, (i + 1) * length);
-      return [name, { type, shape: shape.with(0, shape[0]! / windows), data: part }];
-    }),
-  );
+function partOf(outputs: Tensors, i: number, windows: number): Tensors {
+  if (windows === 1) return outputs;
+  const parts = Object.entries(outputs).map(([name, { type, shape, data }]): [string, EngineTensor] => {
+    const length = data.length / windows;
+    const part = (data as Float32Array).slice(i * length, (i + 1) * length);
+    return [name, { type, shape: shape.with(0, shape[0]! / windows), data: part }];
+  });
+  return Object.fromEntries(parts);
+}
 
 /**
  * A model whose callers share batches: as many windows as wait are computed at once if they fill a batch, or else one by one.

@@ -1,5 +1,6 @@
 /** A process that runs models for the service. What it cannot survive ends it, and nobody else: the service starts another. */
 import { mkdtempSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { scanError } from '../../commands/whole-scans.js';
 import { UserError } from '../../errors.js';
@@ -13,6 +14,9 @@ import { openServedModel, type WorkingModel } from './models.js';
 import { workOnScan } from './scan-work.js';
 import { checkScanFits, openUpload } from './upload.js';
 
+/** Of the processor, as a nice value: below that of the service itself. */
+const YIELDING = 5;
+
 /** Ends work that nobody waits for any more. */
 class Cancelled extends Error {}
 
@@ -24,22 +28,22 @@ let models: ReadonlyMap<string, WorkingModel> = new Map();
 let settings: WorkerSettings;
 let batches: number[] = [];
 
-async function perform({ model: name, folder, upload, work }: Job, onWindows: () => void): Promise<Answer> {
+async function perform({ model: name, folder, upload, work }: Job, goOn: () => void): Promise<Answer> {
   const model = models.get(name)!;
   // Another worker may have died of this job, and left files behind.
   const own = mkdtempSync(join(folder, 'work-'));
   const path = join(folder, upload);
   if (work.operation === 'infer')
-    return infer(model, { upload: path, folder: own, headerBytes: work.headerBytes, onWindows });
-  const scanFile = await openUpload(path, own, work.series, settings.maxUnpackedBytes);
+    return infer(model, { upload: path, folder: own, headerBytes: work.headerBytes, onWindows: goOn });
+  const scanFile = await openUpload(path, own, work.series, settings.maxUnpackedBytes, goOn);
   try {
     await checkScanFits(scanFile, settings.maxScanBytes);
-    onWindows();
+    goOn();
     const notes: string[] = [];
     const note = (line: string) => notes.push(line.replace(`${scanFile}: `, ''));
     const scan = await readModelScan(scanFile, model.image, note);
-    onWindows();
-    return await workOnScan({ model, scan, notes, work, output: work.output, folder: own, onWindows });
+    goOn();
+    return await workOnScan({ model, scan, notes, work, output: work.output, folder: own, onWindows: goOn });
   } catch (error) {
     throw error instanceof Cancelled ? error : scanError(error, scanFile);
   }
@@ -59,9 +63,9 @@ const withoutFolder = (facts: UserError['facts'], folder: string) => {
   ) as typeof texts;
 };
 
-async function outcomeOf(job: Job, onWindows: () => void): Promise<Outcome> {
+async function outcomeOf(job: Job, goOn: () => void): Promise<Outcome> {
   try {
-    const answer = await perform(job, onWindows);
+    const answer = await perform(job, goOn);
     return { answer, model: models.get(job.model)!.facts.sha256 };
   } catch (error) {
     if (error instanceof Cancelled) return { cancelled: true };
@@ -100,6 +104,9 @@ async function start(given: WorkerSettings): Promise<void> {
 }
 
 endWithParent();
+setPriority(YIELDING); // the service itself answers at once, however busy its workers are
+// Ctrl-C and systemd tell all processes at once; the service decides when its workers are no longer needed.
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => {});
 process.channel!.ref(); // lives for the requests that come through it
 process.on('message', async (message: ToWorker) => {
   if (message.type === 'job') return work(message.id, message.job);

@@ -38,6 +38,7 @@ const unknown = () =>
  * Makes a scan of an upload: gives the file a second name, or unpacks the archive.
  * @param folder for what is made of it
  * @param series which of several DICOM series
+ * @param onFile is called before each file of an archive, and may throw to end the work
  * @returns a path that `readVolume` takes
  * @throws UserError for anything that is no scan, or would take more space than allowed
  */
@@ -46,6 +47,7 @@ export async function openUpload(
   folder: string,
   series: string | undefined,
   maxUnpackedBytes: number,
+  onFile: () => void,
 ): Promise<string> {
   const named = (name: string) => {
     linkSync(upload, join(folder, name));
@@ -54,7 +56,7 @@ export async function openUpload(
   const start = await readBytes(upload, 0, START_BYTES);
   if (start.toString('latin1', 0, 2) === 'PK') {
     const unpacked = join(folder, 'series');
-    await unpackFiles(upload, unpacked, maxUnpackedBytes);
+    await unpackFiles(upload, unpacked, maxUnpackedBytes, onFile);
     return series === undefined ? unpacked : scanPath(unpacked, series);
   }
   const extension = await extensionOf(upload, start);
