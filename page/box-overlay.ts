@@ -27,7 +27,7 @@ const CORNERS: readonly Grip[] = [
 ];
 const ALL: readonly Grip[] = [...EDGES, ...CORNERS, [null, null]];
 
-/** Of the corners and the middle, in CSS pixels. */
+/** Of the corners and the middle, in CSS pixels; less in a small box. */
 const RADIUS = 5;
 
 /** The rectangle of a box in a plane, in pixels of the canvas: two corners. */
@@ -98,7 +98,7 @@ export function boxOverlay(
           class: CORNERS.includes(grip) ? 'corner' : 'middle',
           cx: x,
           cy: y,
-          r: RADIUS * pixels(),
+          r: Math.min(RADIUS * pixels(), Math.abs(high[0] - low[0]) / 5, Math.abs(high[1] - low[1]) / 5),
         });
     made.dataset.plane = plane.name;
     made.dataset.grip = grip.map((face) => face ?? 'all').join(' ');

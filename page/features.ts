@@ -1,8 +1,11 @@
 /** The features of a scan, by the service and by this browser. */
+
+import { gridOfSpacing } from '../src/inference/scan-grid.js';
+import { planWindows, windowCount } from '../src/inference/windows.js';
 import type { WebProvider } from '../src/runtime/web.js';
-import { element, isAbort, messageOf, say, seconds } from './dom.js';
+import { element, isAbort, make, messageOf, say, seconds } from './dom.js';
 import { modelChoice, type OpenScan, type PageContext, type Panel } from './panel.js';
-import { embed, modelFile } from './service.js';
+import { embed, modelFile, type ServedModel } from './service.js';
 
 /** The largest difference as a share of the largest feature, with which both are the same up to rounding. */
 const SAME = 1e-4;
@@ -31,6 +34,22 @@ function drawStrip(canvas: HTMLCanvasElement, features: Float32Array): void {
 function largestDifference(a: Float32Array, b: Float32Array): number {
   const largest = Math.max(...a.map(Math.abs));
   return Math.max(...a.map((value, i) => Math.abs(value - b[i]!))) / (largest || 1);
+}
+
+/** Windows that a browser gets through in a while that nobody minds. */
+const FEW_WINDOWS = 200;
+
+const windowsOf = ({ grid }: OpenScan, { spacing, window }: ServedModel): number =>
+  windowCount(planWindows(gridOfSpacing(grid, spacing).size, window, 0));
+
+/** Resolves when somebody presses a button that is shown in a row. */
+function pressed(row: string, text: string, signal: AbortSignal): Promise<void> {
+  const button = make('button', { type: 'button' }, text);
+  cell(row, 'time').replaceChildren(button);
+  return new Promise((resolve, reject) => {
+    button.addEventListener('click', () => resolve());
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+  });
 }
 
 /** Runs work, and shows what comes of it in a row. @returns null when it failed or was given up */
@@ -72,7 +91,13 @@ export function featuresPanel({ models }: PageContext): Panel | null {
 
   const byBrowser = (scan: OpenScan, signal: AbortSignal) =>
     inRow('by-browser', async () => {
-      if (!scan.grid) throw new Error('this page reads NIfTI only');
+      const windows = windowsOf(scan, model());
+      if (windows > FEW_WINDOWS) {
+        cell('by-browser', 'note').textContent =
+          `${windows.toLocaleString('en')} windows: this may take minutes`;
+        await pressed('by-browser', 'Run', signal);
+        cell('by-browser', 'time').textContent = '…';
+      }
       const provider = await bestProvider();
       const bytes = await modelFile(model(), signal);
       const {

@@ -2,6 +2,7 @@
 import type { XYZ } from '../src/data/scan/volume.js';
 import { element, make, messageOf, say } from './dom.js';
 import { featuresPanel } from './features.js';
+import { droppedFiles, niftiOfFiles } from './files.js';
 import { neighboursPanel } from './neighbours.js';
 import type { OpenScan, PageContext, Panel } from './panel.js';
 import { partPanel } from './part.js';
@@ -37,7 +38,7 @@ const GREYS: readonly (readonly [name: string, Greys | null])[] = [
 ];
 
 /** @returns what opens a scan */
-async function start(): Promise<(file: File) => Promise<void>> {
+async function start(): Promise<(files: readonly File[]) => Promise<void>> {
   const overlay = element<SVGSVGElement>('#overlay');
   let redraw = () => {};
   const viewer = await openViewer(
@@ -53,38 +54,41 @@ async function start(): Promise<(file: File) => Promise<void>> {
   let ending = new AbortController();
   let worker = startScanWorker();
 
-  const openScan = async (file: File, place: XYZ | null = null): Promise<void> => {
+  const openScan = async (files: readonly File[], place: XYZ | null = null): Promise<void> => {
     ending.abort();
     ending = new AbortController();
     worker.end();
     worker = startScanWorker();
     const { signal } = ending;
     overlay.replaceChildren();
-    say(status, `Reading ${file.name} …`);
+    const [{ name }] = files as [File];
+    say(status, `Reading ${name} …`);
     element('#viewer').classList.add('open');
     element('#tools').hidden = false;
     try {
+      const file = await niftiOfFiles(files, models[0]!, worker, signal);
+      const { grid } = await worker.call('read', { file });
       await viewer.show(file);
-      const read = worker.call('read', { file }).catch((error: Error) => error);
-      const found = await read;
       if (signal.aborted) return;
-      const grid = found instanceof Error ? null : found.grid;
       const scan: OpenScan = { file, grid, worker, signal };
-      const size = grid
-        ? ` · ${grid.size.join(' × ')} · ${grid.spacing.map((mm) => mm.toFixed(1)).join(' × ')} mm`
-        : '';
-      say(status, `${file.name}${size}`);
+      const spacing = grid.spacing.map((mm) => mm.toFixed(1)).join(' × ');
+      say(status, `${file.name} · ${grid.size.join(' × ')} · ${spacing} mm`);
       if (place) viewer.goTo(place);
       for (const panel of panels) if (!signal.aborted) await panel.open(scan);
     } catch (error) {
-      if (!signal.aborted) say(status, `${file.name}: ${messageOf(error)}`, true);
+      if (!signal.aborted) say(status, `${name}: ${messageOf(error)}`, true);
     }
   };
   const panels: readonly Panel[] = [
     part,
     featuresPanel(context),
     segmentationPanel(context),
-    index && neighboursPanel(context, { index, box: () => part?.box() ?? null, openScan }),
+    index &&
+      neighboursPanel(context, {
+        index,
+        box: () => part?.box() ?? null,
+        openScan: (file, at) => openScan([file], at),
+      }),
   ].filter((panel) => panel !== null);
   takeControls();
   return openScan;
@@ -128,11 +132,11 @@ async function start(): Promise<(file: File) => Promise<void>> {
 }
 
 /** Scans that are dropped, chosen, or made. */
-function takeScans(openScan: (file: File) => void): void {
+function takeScans(openScan: (files: readonly File[]) => void): void {
   const input = element<HTMLInputElement>('#file');
   input.addEventListener('change', () => {
-    const [file] = input.files ?? [];
-    if (file) openScan(file);
+    const files = [...(input.files ?? [])];
+    if (files.length > 0) openScan(files);
     input.value = '';
   });
   for (const name of ['dragover', 'dragleave', 'drop'])
@@ -140,19 +144,19 @@ function takeScans(openScan: (file: File) => void): void {
       event.preventDefault();
       element('#viewer').classList.toggle('over', name === 'dragover');
     });
-  document.addEventListener('drop', ({ dataTransfer }) => {
-    const [file] = dataTransfer?.files ?? [];
-    if (file) openScan(file);
+  document.addEventListener('drop', async ({ dataTransfer }) => {
+    const files = dataTransfer ? await droppedFiles(dataTransfer) : [];
+    if (files.length > 0) openScan(files);
   });
   element('#phantom').addEventListener('click', async (event) => {
     event.preventDefault();
     say(status, 'Making a synthetic chest CT …');
     await new Promise(requestAnimationFrame);
     await new Promise((resolve) => setTimeout(resolve));
-    openScan(phantomFile());
+    openScan([phantomFile()]);
   });
 }
 
 const started = start();
-takeScans((file) => void started.then((openScan) => openScan(file)).catch(() => {}));
+takeScans((files) => void started.then((openScan) => openScan(files)).catch(() => {}));
 started.catch((error) => say(status, messageOf(error), true));

@@ -8,8 +8,8 @@ import type { Viewer } from './viewer.js';
 /** A scan that has been opened. */
 export interface OpenScan {
   readonly file: File;
-  /** With its axes along left, posterior, superior; null where this page cannot read the scan itself. */
-  readonly grid: Grid | null;
+  /** With its axes along left, posterior, superior. */
+  readonly grid: Grid;
   readonly worker: ScanWorker;
   /** Ends all work on it. */
   readonly signal: AbortSignal;

@@ -155,8 +155,7 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
     async open(scan) {
       work.abort();
       [box, drawn, open] = [null, null, null];
-      section.hidden = scan.grid === null;
-      if (!scan.grid) return;
+      section.hidden = false;
       const { grid } = scan;
       open = {
         ...{ scan, grid, sliders: makeSliders(element('.sliders', section), grid, change) },

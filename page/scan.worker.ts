@@ -1,4 +1,5 @@
 /** Reads, encodes and cuts scans beside the page, so that the page never stands still. */
+import { zipSync } from 'fflate';
 import { readScan } from '../src/browser/scan.js';
 import { orientLPS } from '../src/data/scan/geometry.js';
 import { INTENSITIES } from '../src/data/scan/normalise.js';
@@ -48,10 +49,13 @@ async function encode(
   try {
     const values = valuesOf(model);
     const [{ name, type }] = model.inputs;
-    const run = (data: Int16Array | Float32Array, shape: readonly number[]) =>
-      session.run({
+    const run = async (data: Int16Array | Float32Array, shape: readonly number[]) => {
+      // Other questions can only come in between.
+      await new Promise((next) => setTimeout(next));
+      return session.run({
         [name]: { type, shape, data: type === 'int16' ? Int16Array.from(data) : Float32Array.from(data) },
       });
+    };
     const grid = gridOfSpacing(volume, model.spacing);
     const scanOfModel = { volume, grid, read: readerOf(volume, values, 'the scan') };
     const windows = { window: model.window, overlap: 0, batch: 1 };
@@ -98,6 +102,12 @@ function cut({ box, model }: Calls['cut']['ask']): Cut {
   };
 }
 
+async function pack({ files }: Calls['pack']['ask']): Promise<{ archive: Blob }> {
+  const contents = await Promise.all(files.map(async (file) => new Uint8Array(await file.arrayBuffer())));
+  const numbered = Object.fromEntries(contents.map((bytes, i) => [String(i + 1), bytes]));
+  return { archive: new Blob([zipSync(numbered, { level: 0 })]) };
+}
+
 const answers: {
   readonly [Name in keyof Calls]: (
     ask: Calls[Name]['ask'],
@@ -111,6 +121,7 @@ const answers: {
     return { grid: { size, spacing, origin, direction } };
   },
   encode,
+  pack,
   cut: async (ask) => cut(ask),
 };
 

@@ -98,6 +98,10 @@ export async function embed({ name }: ServedModel, scan: File, signal: AbortSign
   return Float32Array.from(vectors[0]!.features);
 }
 
+/** A scan of any format as NIfTI, .nii.gz. */
+export const convert = async ({ name }: ServedModel, scan: Blob, signal: AbortSignal): Promise<Blob> =>
+  (await post(`/v1/convert?model=${quoted(name)}`, scan, 'application/x-nifti', signal)).blob();
+
 /** A mask of a scan, .nii.gz. */
 export const segment = async ({ name }: ServedModel, scan: File, signal: AbortSignal): Promise<Uint8Array> =>
   bytesOf(await post(`/v1/segment?model=${quoted(name)}`, scan, 'application/x-nifti', signal));

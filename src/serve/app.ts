@@ -9,6 +9,7 @@ import type { Log } from './log.js';
 import { problem } from './problem.js';
 import { Refusal, refusalOf } from './refusal.js';
 import { classifyRoutes } from './routes/classify.js';
+import { convertRoutes } from './routes/convert.js';
 import { embedRoutes } from './routes/embed.js';
 import { healthRoutes } from './routes/health.js';
 import { kserveHealthRoutes, kserveRoutes } from './routes/kserve.js';
@@ -31,6 +32,7 @@ const GUARDED: readonly Routes[] = [
   segmentRoutes,
   classifyRoutes,
   reconstructRoutes,
+  convertRoutes,
   kserveRoutes,
   metricsRoutes,
 ];

@@ -19,7 +19,8 @@ export type ScanWork =
       /** ml. */
       readonly minimumVolume: number;
     }
-  | { readonly operation: 'reconstruct'; readonly overlap: number };
+  | { readonly operation: 'reconstruct'; readonly overlap: number }
+  | { readonly operation: 'convert' };
 
 /** Work on an upload, which lies in a folder of its own; the answer is written beside it. */
 export interface Job {

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBrowser } from '../../src/bench/engines/browser.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
+import { ctSeries } from '../data/scan/dicom/writer.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { thresholds, writePretrained, writeThresholds } from '../inference/models.js';
 import { type TestService, testService } from '../serve/service.js';
@@ -144,6 +145,18 @@ describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(375);
     expect((await page.locator('#canvas').boundingBox())!.width).toBeGreaterThan(300);
     await page.setViewportSize({ width: 1200, height: 800 });
+  });
+
+  test('reads what NiiVue and browsers cannot, by way of the service', async () => {
+    const files = Object.entries(ctSeries(6)).map(([name, bytes]) => ({
+      name,
+      mimeType: '',
+      buffer: Buffer.from(bytes),
+    }));
+    await page.setInputFiles('#file', files);
+    await page.locator('#status', { hasText: '.nii.gz · ' }).waitFor();
+    await page.waitForSelector('#agreement:not([hidden])');
+    expect(Number(await page.getAttribute('#agreement', 'data-difference'))).toBeLessThan(1e-4);
   });
 
   test('says what is wrong with a file', async () => {

@@ -111,11 +111,15 @@ async function reconstruct(task: Task<WorkOf<'reconstruct'>>): Promise<Answer> {
   return jsonAnswer(folder, { ...about(task), grid: scan.stored, meanAbsoluteError, meanSquaredError });
 }
 
+const convert = ({ scan, folder }: Task<WorkOf<'convert'>>): Promise<Answer> =>
+  niftiAnswer(folder, scan.volume);
+
 const WORK: { readonly [Name in ScanWork['operation']]: (task: Task<WorkOf<Name>>) => Promise<Answer> } = {
   embed,
   classify,
   segment,
   reconstruct,
+  convert,
 };
 
 /** Does what is asked with a scan. @throws UserError when the model cannot, and what `onWindows` throws */
