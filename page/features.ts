@@ -12,10 +12,15 @@ const SAME = 1e-4;
 
 const cell = (row: string, name: string) => element(`#${row} .${name}`);
 
-/** WebGPU where there is a GPU behind it. */
+/** What is used here of WebGPU, which TypeScript does not know. */
+interface Gpu {
+  requestAdapter(): Promise<{ readonly info: { readonly isFallbackAdapter?: boolean } } | null>;
+}
+
+/** WebGPU where there is a GPU behind it; one that is made of software is slower than WebAssembly. */
 async function bestProvider(): Promise<WebProvider> {
-  const { gpu } = navigator as { gpu?: { requestAdapter(): Promise<object | null> } };
-  return (await gpu?.requestAdapter().catch(() => null)) ? 'webgpu' : 'wasm';
+  const adapter = await (navigator as { gpu?: Gpu }).gpu?.requestAdapter().catch(() => null);
+  return adapter && !adapter.info.isFallbackAdapter ? 'webgpu' : 'wasm';
 }
 
 /** Features as a strip: the more ink, the larger. */

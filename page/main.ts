@@ -37,6 +37,21 @@ const GREYS: readonly (readonly [name: string, Greys | null])[] = [
   ['Bone', { low: -500, high: 1300 }],
 ];
 
+/** What there is, until there is a scan. */
+function showModels(models: readonly ServedModel[]): void {
+  const rows = models.map(({ name, kind, window }) =>
+    make(
+      'tr',
+      {},
+      make('th', { scope: 'row' }, name),
+      make('td', {}, kind),
+      make('td', { class: 'note' }, `${window.join(' × ')} voxels`),
+    ),
+  );
+  element('#served tbody').replaceChildren(...rows);
+  element('#served').hidden = false;
+}
+
 /** @returns what opens a scan */
 async function start(): Promise<(files: readonly File[]) => Promise<void>> {
   const overlay = element<SVGSVGElement>('#overlay');
@@ -48,6 +63,7 @@ async function start(): Promise<(files: readonly File[]) => Promise<void>> {
   );
   const models = await modelsWithToken();
   const context: PageContext = { models, viewer };
+  showModels(models);
   const part = partPanel(context);
   redraw = () => part?.redraw();
   const index = await indexFacts();
@@ -65,6 +81,7 @@ async function start(): Promise<(files: readonly File[]) => Promise<void>> {
     say(status, `Reading ${name} …`);
     element('#viewer').classList.add('open');
     element('#tools').hidden = false;
+    element('#served').hidden = true;
     try {
       const file = await niftiOfFiles(files, models[0]!, worker, signal);
       const { grid } = await worker.call('read', { file });
@@ -119,8 +136,7 @@ async function start(): Promise<(files: readonly File[]) => Promise<void>> {
       ...{ PageUp: [0, 0, 1], PageDown: [0, 0, -1] },
     };
     document.addEventListener('keydown', (event) => {
-      const isTyping =
-        event.target instanceof HTMLElement && event.target.closest('input, select, dialog') !== null;
+      const isTyping = event.target instanceof HTMLElement && event.target.closest('select, dialog') !== null;
       if (event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
       const step = event.target === viewer.canvas ? steps[event.key] : undefined;
       const act = step ? () => viewer.step(step) : keys[event.key.toLowerCase()];

@@ -31,7 +31,9 @@ export function modelChoice(
   models: readonly ServedModel[],
   onChange: () => void,
 ): () => ServedModel {
-  const options = models.map(({ name, kind }) => make('option', { value: name }, `${name} · ${kind}`));
+  const options = models.map(({ name, kind }) =>
+    make('option', { value: name }, name === kind ? name : `${name} · ${kind}`),
+  );
   const select = make('select', {}, ...options);
   select.addEventListener('change', onChange);
   if (models.length > 1)

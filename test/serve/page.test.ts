@@ -3,9 +3,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { orientLPS } from '../../src/data/scan/geometry.js';
+import { readVolume } from '../../src/data/scan/index.js';
+import { writeMetaImage } from '../../src/data/scan/metaimage.js';
+import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeThresholds } from '../inference/models.js';
-import { bytesOf, jsonOf, type TestService, testService } from './service.js';
+import { bytesOf, fileBytes, jsonOf, type TestService, testService } from './service.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -62,6 +65,17 @@ describe('the page', () => {
       '/assets/',
     ])
       expect([401, 404]).toContain(await statusOf(path));
+  });
+
+  test('gets any scan as NIfTI, as a model sees it', async () => {
+    const volume = noiseVolume([9, 8, 7], 1);
+    await writeMetaImage(at('scan.mha'), volume);
+    const response = await fetch(`${service.url}/v1/convert`, {
+      ...{ method: 'POST', headers: bearer, body: fileBytes(at('scan.mha')) },
+    });
+    expect(response.headers.get('content-type')).toBe('application/x-nifti');
+    writeFileSync(at('scan.nii.gz'), await bytesOf(response));
+    expect((await readVolume(at('scan.nii.gz'))).voxels).toEqual(orientLPS(volume).voxels);
   });
 
   test('gets models with a token only', async () => {
