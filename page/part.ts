@@ -91,7 +91,8 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
     const { cut, voxels } = drawn;
     const { low, high } = greysOfModel();
     const values = Int16Array.from(voxels, (value) => low + value * (high - low));
-    await viewer.overlay(DRAWN, { ...cut.grid, voxels: values }, { low, high }, opacity.valueAsNumber);
+    const greys = model().normalise === 'hu' ? null : { low, high };
+    await viewer.overlay(DRAWN, { ...cut.grid, voxels: values }, greys, opacity.valueAsNumber);
   };
   const redraw = () => {
     const seen = isShown.checked ? box : null;

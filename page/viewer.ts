@@ -53,8 +53,8 @@ export interface Viewer {
   setView(view: View): void;
   /** Null is what the scan itself suggests. */
   setGreys(greys: Greys | null): void;
-  /** Puts an image over the scan, in place of one of that name. */
-  overlay(name: string, image: Volume, greys: Greys, opacity: number): Promise<void>;
+  /** Puts an image over the scan, in place of one of that name. @param greys null for those of the scan */
+  overlay(name: string, image: Volume, greys: Greys | null, opacity: number): Promise<void>;
   /** Puts a mask over the scan, 0 being nothing. @param colours of labels, from 1 */
   overlayMask(name: string, nifti: Uint8Array, colours: readonly Colour[], opacity: number): Promise<Mask>;
   setOpacity(name: string, opacity: number): void;
@@ -146,10 +146,19 @@ export async function openViewer(
   await nv.attachToCanvas(canvas);
   const names = new Map<string, NVImage>();
   let suggested: Greys = { low: 0, high: 1 };
+  let chosen: Greys | null = null;
+  /** Overlays with the grey levels of the scan. */
+  const likeScan = new Set<NVImage>();
+  const setRange = (image: NVImage, { low, high }: Greys): void => {
+    image.cal_min = low;
+    image.cal_max = high;
+  };
 
   const remove = (name: string): void => {
     const image = names.get(name);
-    if (image) nv.removeVolume(image);
+    if (!image) return;
+    nv.removeVolume(image);
+    likeScan.delete(image);
     names.delete(name);
   };
   const add = async (name: string, file: File, options: object): Promise<NVImage> => {
@@ -167,6 +176,7 @@ export async function openViewer(
       while (nv.volumes.length > 0) nv.removeVolume(nv.volumes[0]!);
       nv.addVolume(image);
       suggested = { low: image.cal_min!, high: image.cal_max! };
+      setRange(image, chosen ?? suggested);
       nv.scene.crosshairPos = [0.5, 0.5, 0.5];
       nv.scene.pan2Dxyzmm = [0, 0, 0, 1];
       nv.updateGLVolume();
@@ -176,16 +186,15 @@ export async function openViewer(
       nv.setSliceType(VIEWS[view]);
     },
     setGreys(greys) {
-      const [scan] = nv.volumes;
-      if (!scan) return;
-      const { low, high } = greys ?? suggested;
-      scan.cal_min = low;
-      scan.cal_max = high;
+      chosen = greys;
+      for (const image of [nv.volumes[0], ...likeScan]) if (image) setRange(image, chosen ?? suggested);
       nv.updateGLVolume();
     },
     async overlay(name, image, greys, opacity) {
       const file = niftiOf(name, { ...image, voxels: image.voxels as Int16Array });
-      await add(name, file, { colormap: 'gray', opacity, cal_min: greys.low, cal_max: greys.high });
+      const { low, high } = greys ?? chosen ?? suggested;
+      const added = await add(name, file, { colormap: 'gray', opacity, cal_min: low, cal_max: high });
+      if (!greys) likeScan.add(added);
     },
     async overlayMask(name, nifti, colours, opacity) {
       const file = new File([nifti as Uint8Array<ArrayBuffer>], `${name}.nii.gz`);
