@@ -1,17 +1,16 @@
 /** Inference requests of the KServe v2 protocol ("Open Inference Protocol"), with its extension for binary tensors. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import { UserError } from '../../errors.js';
+import { MEDIA_TYPES } from '../formats.js';
 import type { Answer, TensorFacts } from '../jobs.js';
 import { DATATYPES, HEADER_LENGTH, versionOf } from '../kserve.js';
 import type { WorkingModel } from './models.js';
 
 export interface InferRequest {
+  /** Path of the file with the request. */
   readonly upload: string;
-  /** For the answer. */
-  readonly folder: string;
   /** Bytes of the JSON before binary tensors; all without it. */
   readonly headerBytes: number | undefined;
   readonly onWindows: () => void;
@@ -147,7 +146,7 @@ async function runImages(
  */
 export async function infer(
   model: WorkingModel,
-  { folder, upload, headerBytes, onWindows }: InferRequest,
+  { upload, headerBytes, onWindows }: InferRequest,
 ): Promise<Answer> {
   const body = readFileSync(upload);
   if (headerBytes !== undefined && headerBytes > body.length)
@@ -187,12 +186,10 @@ export async function infer(
       })),
     }),
   );
-  const file = join(folder, 'answer');
-  writeFileSync(file, Buffer.concat([header, ...binary]));
   return binary.length === 0
-    ? { file, type: 'application/json' }
+    ? { type: MEDIA_TYPES.json, bytes: header }
     : {
-        ...{ file, type: 'application/octet-stream' },
+        ...{ type: 'application/octet-stream', bytes: Buffer.concat([header, ...binary]) },
         headers: { [HEADER_LENGTH]: String(header.length) },
       };
 }
