@@ -122,13 +122,22 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     waiting.splice(at < 0 ? waiting.length : at, 0, one);
   };
 
-  /** A signal for a job: that of its client, and the end of its time. */
+  /**
+   * A signal for a job: it comes when the client leaves, and when the time is over. It is not made by `AbortSignal.any`, which
+   * Node.js never frees while anybody listens.
+   */
   const limited = (client: AbortSignal) => {
-    const late = new AbortController();
-    const refusal = () =>
+    const ending = new AbortController();
+    const late = () =>
       new Refusal(504, 'the request took too long', { got: `over ${options.timeoutSeconds} s` });
-    const timer = setTimeout(() => late.abort(refusal()), 1000 * options.timeoutSeconds);
-    return { signal: AbortSignal.any([client, late.signal]), clear: () => clearTimeout(timer) };
+    const timer = setTimeout(() => ending.abort(late()), 1000 * options.timeoutSeconds);
+    const left = () => ending.abort(client.reason);
+    client.addEventListener('abort', left);
+    const clear = () => {
+      clearTimeout(timer);
+      client.removeEventListener('abort', left);
+    };
+    return { signal: ending.signal, clear };
   };
 
   const leave = (one: Waiting): void => {
