@@ -31,7 +31,7 @@ export default command({
       string: true,
       describe: 'file with the token that clients must send; needed off loopback',
     },
-    workers: { number: true, describe: 'processes that run models; default: one for two cores' },
+    workers: { number: true, describe: 'processes that run models; default: one a core, at most 4' },
     'max-body': {
       string: true,
       default: '2G',

@@ -1,6 +1,6 @@
 /** From a request with a body to its answer: the way that all work takes. */
 import { createReadStream } from 'node:fs';
-import { readFile, stat } from 'node:fs/promises';
+import { stat } from 'node:fs/promises';
 import { Readable } from 'node:stream';
 import type { Context } from 'hono';
 import type { RequestFacts, ServiceContext } from './context.js';
@@ -9,25 +9,18 @@ import { checkUpload, NAME, receiveUpload } from './receive.js';
 import { clientLeft } from './refusal.js';
 import type { RequestFolder } from './scratch.js';
 
-/** Answers of at most as many bytes are sent from memory. */
-const SMALL_BYTES = 1 << 20;
-
-/** A response of a file, whose folder is removed when it has been sent, or nobody wants it any more. */
-async function respondWith(
-  { file, type, headers }: Answer,
-  sha256: string,
-  folder: RequestFolder,
-): Promise<Response> {
-  const { size } = await stat(file);
-  const all = { 'Content-Type': type, 'Content-Length': String(size), 'Model-SHA256': sha256, ...headers };
-  if (size <= SMALL_BYTES) {
-    const bytes = await readFile(file);
+/** A response of an answer; the folder is removed when it has been sent, or nobody wants it any more. */
+async function respondWith(answer: Answer, sha256: string, folder: RequestFolder): Promise<Response> {
+  const headers = { 'Content-Type': answer.type, 'Model-SHA256': sha256, ...answer.headers };
+  if ('bytes' in answer) {
     await folder.remove();
-    return new Response(new Uint8Array(bytes), { headers: all });
+    return new Response(new Uint8Array(answer.bytes), { headers });
   }
-  const stream = createReadStream(file);
+  const { size } = await stat(answer.file);
+  const stream = createReadStream(answer.file);
   stream.once('close', () => void folder.remove());
-  return new Response(Readable.toWeb(stream) as ReadableStream, { headers: all });
+  const body = Readable.toWeb(stream) as ReadableStream;
+  return new Response(body, { headers: { ...headers, 'Content-Length': String(size) } });
 }
 
 /**
@@ -44,7 +37,7 @@ export async function answerUpload(
   c.set('model', model.name);
   checkUpload(request.headers, limits);
   pool.checkRoom();
-  const folder = scratch.newRequest();
+  const folder = await scratch.newRequest();
   try {
     const bytes = await receiveUpload(request, folder, limits);
     c.set('uploadBytes', bytes);

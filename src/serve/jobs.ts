@@ -38,12 +38,11 @@ export interface Job {
     | { readonly operation: 'infer'; readonly headerBytes: number | undefined };
 }
 
-export interface Answer {
-  /** Path of the file that is sent. */
-  readonly file: string;
+/** What is sent: bytes, or where they are many a file in the folder of the job. */
+export type Answer = {
   readonly type: string;
   readonly headers?: Readonly<Record<string, string>>;
-}
+} & ({ readonly bytes: Uint8Array } | { readonly file: string });
 
 /** What is known of a tensor. −1 is any length. */
 export interface TensorFacts {

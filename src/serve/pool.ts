@@ -81,7 +81,15 @@ const MOST_DELAY_MS = 10_000;
 /** Weight of the last job in the mean time of jobs. */
 const LAST = 0.1;
 
-/** Starts workers. @throws UserError when a model is refused, WorkerDied when the first worker dies of one */
+const diedAtStart = (cause: WorkerDied) =>
+  new UserError('runtime', {
+    what: 'a worker ended while it opened the models',
+    got: cause.message,
+    fix: 'free some memory, or serve fewer models',
+    cause,
+  });
+
+/** Starts workers. @throws UserError when a model is refused, or the first worker dies of it */
 export async function openPool(options: PoolOptions): Promise<Pool> {
   const { workers: size, queue, settings, metrics, log } = options;
   const members = new Set<Member>();
@@ -99,17 +107,47 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     return new Refusal(429, 'the service is busy', { retryAfterSeconds });
   };
 
+  /** Gives jobs, in their order, to the workers that have least to do. */
   const dispatch = (): void => {
-    for (const member of members) {
-      while (waiting.length > 0 && hasRoom(member, waiting[0]!)) void perform(member, waiting.shift()!);
-      if (member.retiring && member.worker.running === 0) member.worker.kill();
+    while (waiting.length > 0) {
+      const able = [...members].filter((member) => hasRoom(member, waiting[0]!));
+      const [idlest] = able.sort((a, b) => a.worker.running - b.worker.running);
+      if (!idlest) break;
+      void perform(idlest, waiting.shift()!);
     }
+    for (const { retiring, worker } of members) if (retiring && worker.running === 0) worker.kill();
   };
 
   /** Before all that came later. */
   const putBack = (one: Waiting): void => {
     const at = waiting.findIndex(({ since }) => since > one.since);
     waiting.splice(at < 0 ? waiting.length : at, 0, one);
+  };
+
+  /**
+   * A signal for a job: it comes when the client leaves, and when the time is over. It is not made by `AbortSignal.any`, which
+   * Node.js never frees while anybody listens.
+   */
+  const limited = (client: AbortSignal) => {
+    const ending = new AbortController();
+    const late = () =>
+      new Refusal(504, 'the request took too long', { got: `over ${options.timeoutSeconds} s` });
+    const timer = setTimeout(() => ending.abort(late()), 1000 * options.timeoutSeconds);
+    const left = () => ending.abort(client.reason);
+    client.addEventListener('abort', left);
+    const clear = () => {
+      clearTimeout(timer);
+      client.removeEventListener('abort', left);
+    };
+    return { signal: ending.signal, clear };
+  };
+
+  const leave = (one: Waiting): void => {
+    const at = waiting.indexOf(one);
+    if (at < 0) return;
+    waiting.splice(at, 1);
+    one.reject(one.signal.reason);
+    dispatch();
   };
 
   const perform = async (member: Member, one: Waiting): Promise<void> => {
@@ -181,12 +219,15 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
         log('worker-failed', {
           reason: error instanceof Error ? error.message.split('\n')[0]! : String(error),
         });
-        await sleep(delay);
+        await sleep(delay, undefined, { ref: false });
       }
     }
   };
 
-  ({ models } = (await start(files)).worker);
+  const first = await start(files).catch((error) => {
+    throw error instanceof WorkerDied ? diedAtStart(error) : error;
+  });
+  ({ models } = first.worker);
   const others = await Promise.allSettled(Array.from({ length: size - 1 }, () => start(files)));
   for (const { status } of others) if (status === 'rejected') void replace();
 
@@ -215,45 +256,21 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     checkRoom: () => {
       if (waiting.length >= queue) throw full();
     },
-    run: (job, client) =>
-      new Promise((resolve, reject) => {
-        if (client.aborted) return reject(client.reason);
-        if (waiting.length >= queue) return reject(full());
-        const late = new AbortController();
-        const timer = setTimeout(
-          () =>
-            late.abort(
-              new Refusal(504, 'the request took too long', { got: `over ${options.timeoutSeconds} s` }),
-            ),
-          1000 * options.timeoutSeconds,
-        );
-        const signal = AbortSignal.any([client, late.signal]);
-        const settle =
-          <T>(settled: (value: T) => void) =>
-          (value: T) => {
-            clearTimeout(timer);
-            signal.removeEventListener('abort', leave);
-            settled(value);
-          };
-        const one: Waiting = {
-          job,
-          signal,
-          since: performance.now(),
-          deaths: 0,
-          resolve: settle(resolve),
-          reject: settle(reject),
-        };
-        const leave = () => {
-          const at = waiting.indexOf(one);
-          if (at < 0) return;
-          waiting.splice(at, 1);
-          one.reject(signal.reason);
+    async run(job, client) {
+      client.throwIfAborted();
+      if (waiting.length >= queue) throw full();
+      const { signal, clear } = limited(client);
+      try {
+        return await new Promise((resolve, reject) => {
+          const one = { job, signal, since: performance.now(), deaths: 0, resolve, reject };
+          signal.addEventListener('abort', () => leave(one), { once: true });
+          waiting.push(one);
           dispatch();
-        };
-        signal.addEventListener('abort', leave);
-        waiting.push(one);
-        dispatch();
-      }),
+        });
+      } finally {
+        clear();
+      }
+    },
     async swap(wanted) {
       const first = await start(wanted);
       files = wanted;

@@ -49,7 +49,7 @@ async function readInTime<T>(read: Promise<T>, deadlineMs: number, signal: Abort
   try {
     return await Promise.race([read, failed]);
   } finally {
-    settled.abort();
+    settled.abort('settled'); // without a reason, an error would be made each time
   }
 }
 

@@ -1,6 +1,6 @@
 /** Where uploads lie while they are worked on: one folder for the service, and in it one for each request. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromSystemError } from '../errors.js';
@@ -22,7 +22,7 @@ export interface Scratch {
   readonly models: string;
   /** Bytes of all uploads that are there. */
   readonly bytes: number;
-  newRequest(): RequestFolder;
+  newRequest(): Promise<RequestFolder>;
   close(): void;
 }
 
@@ -65,8 +65,8 @@ export function openScratch(maxBytes: number, parent = tmpdir()): Scratch {
     get bytes() {
       return total;
     },
-    newRequest() {
-      const path = mkdtempSync(join(folder, 'request-'));
+    async newRequest() {
+      const path = await mkdtemp(join(folder, 'request-'));
       let own = 0;
       return {
         path,

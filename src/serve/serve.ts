@@ -21,7 +21,7 @@ export interface ServeOptions {
   readonly host?: string;
   /** 8080 without it; 0 is any free one. */
   readonly port?: number;
-  /** Processes that run models; one for each two cores without it. */
+  /** Processes that run models, each with its share of the cores; one a core, but at most 4, without it. */
   readonly workers?: number;
   /** Most bytes of an upload, and of what it unpacks to; 2 GiB without it. */
   readonly maxBodyBytes?: number;
@@ -97,6 +97,16 @@ function addressError(error: NodeJS.ErrnoException, where: string): Error {
     : error;
 }
 
+function checkPort(port: number): void {
+  if (Number.isInteger(port) && port >= 0 && port < 2 ** 16) return;
+  throw new UserError('usage', {
+    what: 'this is not a port',
+    where: '--port',
+    got: String(port),
+    expected: '0 to 65535',
+  });
+}
+
 /** Takes no more connections, and waits for the requests that are under way, but not for ever. */
 async function closeServer(server: Server, drainSeconds: number): Promise<void> {
   const idle = setInterval(() => server.closeIdleConnections(), 100);
@@ -117,9 +127,10 @@ export async function serve(options: ServeOptions): Promise<Service> {
   const { host = '127.0.0.1', port = 8080, device = 'auto', batch = null, log = () => {} } = options;
   const { maxBodyBytes = 2 ** 31, queue = 64, timeoutSeconds = 300, drainSeconds = 30 } = options;
   const cores = availableParallelism();
-  const { workers = Math.ceil(cores / 2) } = options;
-  for (const [name, value] of Object.entries({ workers, queue, batch: batch ?? 1 }))
-    checkInteger(`--${name}`, value, 1);
+  const { workers = Math.min(cores, 4) } = options;
+  const counts = { workers, queue, batch: batch ?? 1, timeout: timeoutSeconds, drain: drainSeconds };
+  for (const [name, value] of Object.entries(counts)) checkInteger(`--${name}`, value, 1);
+  checkPort(port);
   const sources = parseModels(options.models);
   const token = readToken(options.tokenFile, host);
   const metrics = makeMetrics();

@@ -42,7 +42,7 @@ export function readToken(path: string | undefined, host: string): string | null
 
 const digest = (text: string) => createHash('sha256').update(text).digest();
 
-/** Refuses requests without the token. Without one, those that reach this machine under a foreign name: web pages can be made to send them. */
+/** Refuses requests without the token; without one, those that web pages of others have a browser on this machine send. */
 export function guardBy(token: string | null): MiddlewareHandler<RequestFacts> {
   if (token === null)
     return async (c, next) => {
@@ -52,6 +52,8 @@ export function guardBy(token: string | null): MiddlewareHandler<RequestFacts> {
           got: hostname.slice(0, 100),
           expected: 'localhost, 127.0.0.1 or ::1',
         });
+      if (c.req.header('sec-fetch-site') === 'cross-site')
+        throw new Refusal(403, 'without a token, this service does not answer to other web pages');
       await next();
     };
   const wanted = digest(`Bearer ${token}`);

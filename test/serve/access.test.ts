@@ -56,6 +56,7 @@ describe('a service does not start', () => {
     ['with two models of one name', { models: [at('masks.onnx'), at('masks.onnx')] }, /several models/],
     ['with a model of no name', { models: [`a b=${at('masks.onnx')}`] }, /cannot be called/],
     ['with no worker', { workers: 0 }, /at least 1/],
+    ['at no port', { port: 70_000 }, /not a port/],
   ])('%s', async (_, options, message) => {
     expect((await failed(options)).message).toMatch(message);
   });

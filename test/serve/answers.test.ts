@@ -204,6 +204,24 @@ describe('the service', () => {
   test('leaves nothing behind', () => expect(service.leftBehind()).toEqual([]));
 });
 
+test('requests that share batches get the features of their own scans', async () => {
+  const batching = await testService({ models: [at('encoder.onnx')], batch: 4 });
+  const scans = [...Array(6).keys()].map((seed) => at(`scan-${seed}.nii`));
+  for (const [seed, path] of scans.entries()) await writeNifti(path, noiseVolume([32, 32, 16], seed));
+  const featuresOf = async (from: TestService, path: string): Promise<number[]> =>
+    (await jsonOf(await from.post('/v1/embed?model=encoder', fileBytes(path)))).vectors[0].features;
+  const together = await Promise.all(scans.map((path) => featuresOf(batching, path)));
+  for (const [i, path] of scans.entries()) {
+    const alone = await featuresOf(service, path);
+    for (const [k, value] of alone.entries()) expect(together[i]![k]).toBeCloseTo(value, 4);
+  }
+  const text = await (await batching.get('/metrics')).text();
+  const [single, all] = ['1', '4'].map((most) =>
+    Number(new RegExp(`p2w_batch_windows_bucket\\{le="${most}"\\} (\\d+)`).exec(text)![1]),
+  );
+  expect(all).toBeGreaterThan(single!);
+});
+
 describe('requests that the service refuses', () => {
   test.each([
     ['options that are none', '/v1/embed?model=encoder&per=voxel', 400, /options/],

@@ -10,7 +10,7 @@ import { writeNifti } from '../../src/data/scan/nifti.js';
 import { receiveUpload } from '../../src/serve/receive.js';
 import type { Refusal } from '../../src/serve/refusal.js';
 import { openScratch } from '../../src/serve/scratch.js';
-import { ctSlice, dicomBytes } from '../data/scan/dicom/writer.js';
+import { ctSlice, dicomBytes, PLANTED } from '../data/scan/dicom/writer.js';
 import { concat, niftiHeader } from '../data/scan/samples.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeThresholds } from '../inference/models.js';
@@ -199,7 +199,7 @@ describe('bodies', () => {
 
   test('that come too slowly are refused', async () => {
     const scratch = openScratch(MAX_BODY, at('scratch'));
-    const request = scratch.newRequest();
+    const request = await scratch.newRequest();
     let timer: NodeJS.Timeout;
     const dripping = new ReadableStream<Uint8Array>({
       start: (controller) => {
@@ -219,9 +219,9 @@ describe('bodies', () => {
     scratch.close();
   });
 
-  test('that would fill the scratch folder are refused', () => {
+  test('that would fill the scratch folder are refused', async () => {
     const scratch = openScratch(100, at('scratch'));
-    const [one, other] = [scratch.newRequest(), scratch.newRequest()];
+    const [one, other] = [await scratch.newRequest(), await scratch.newRequest()];
     one.take(60);
     expect(() => other.take(60)).toThrow(/too many uploads/);
     other.take(40);
@@ -260,6 +260,11 @@ describe('requests', () => {
     expect(statusOf(answer)).toBe(403);
   });
 
+  test('of web pages of others are refused where there is no token', async () => {
+    const headers = { 'Sec-Fetch-Site': 'cross-site', 'Content-Type': 'text/plain' };
+    expect((await service.post('/v1/segment', good, headers)).status).toBe(403);
+  });
+
   test.each([
     '/../../etc/passwd',
     '/%2e%2e/%2e%2e/etc/passwd',
@@ -292,4 +297,10 @@ describe('connections', () => {
     expect(count(200) + count(429)).toBe(200);
     expect(count(200)).toBeGreaterThanOrEqual(64);
   });
+});
+
+test('no log names a patient', () => {
+  const logs = JSON.stringify(service.logs);
+  expect(logs).toContain('cannot be unpacked');
+  for (const secret of PLANTED) expect(logs).not.toContain(secret);
 });

@@ -1,10 +1,13 @@
-/** A service for tests, with what it logs and leaves behind. */
+/** A service for tests, with what it logs and leaves behind: the built one, whose workers start four times as fast. */
 import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, expect } from 'vitest';
 import type { LogFields } from '../../src/serve/log.js';
-import { type ServeOptions, type Service, serve } from '../../src/serve/serve.js';
+import type { ServeOptions, Service } from '../../src/serve/serve.js';
+
+const built = new URL('../../dist/src/serve/serve.js', import.meta.url).href;
+const { serve } = (await import(built)) as typeof import('../../src/serve/serve.js');
 
 export type Logged = LogFields & { readonly event: string };
 
@@ -23,7 +26,7 @@ export interface TestService extends Service {
 export async function soon<T>(
   look: () => T | undefined | false | Promise<T | undefined | false>,
 ): Promise<T> {
-  for (let tries = 0; tries < 500; tries++) {
+  for (let tries = 0; tries < 3000; tries++) {
     const found = await look();
     if (found !== undefined && found !== false) return found;
     await new Promise((resolve) => setTimeout(resolve, 20));

@@ -1,38 +1,37 @@
-/** Answers as files, in the folder of their upload. */
-import { writeFileSync } from 'node:fs';
+/** What a worker answers with. */
 import { join } from 'node:path';
-import type { ElementArray } from '../../data/scan/elements.js';
-import { writeNpy } from '../../data/scan/npy.js';
+import { type ElementArray, elementTypeOf } from '../../data/scan/elements.js';
+import { npyHeader, writeNpy } from '../../data/scan/npy.js';
 import type { LabelMap, Volume } from '../../data/scan/volume.js';
 import { writeVolume } from '../../data/scan/write-volume.js';
 import { MEDIA_TYPES } from '../formats.js';
 import type { Answer } from '../jobs.js';
 
-export function jsonAnswer(folder: string, value: object): Answer {
-  const file = join(folder, 'answer.json');
-  writeFileSync(file, JSON.stringify(value));
-  return { file, type: MEDIA_TYPES.json };
-}
+export const jsonAnswer = (value: object): Answer => ({
+  type: MEDIA_TYPES.json,
+  bytes: Buffer.from(JSON.stringify(value)),
+});
+
+export const pngAnswer = (picture: Uint8Array): Answer => ({ type: MEDIA_TYPES.png, bytes: picture });
 
 /** @param shape slowest axis first */
-export function npyAnswer(folder: string, values: ElementArray, shape: readonly number[]): Answer {
-  const file = join(folder, 'answer.npy');
-  writeNpy(file, values, shape);
-  return { file, type: MEDIA_TYPES.npy };
-}
+export const npyAnswer = (values: ElementArray, shape: readonly number[]): Answer => ({
+  type: MEDIA_TYPES.npy,
+  bytes: Buffer.concat([
+    npyHeader(elementTypeOf(values), shape),
+    new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+  ]),
+});
 
-export function pngAnswer(folder: string, picture: Uint8Array): Answer {
-  const file = join(folder, 'answer.png');
-  writeFileSync(file, picture);
-  return { file, type: MEDIA_TYPES.png };
+/** The voxels of an image, [z, y, x] in the order of its file. */
+export function voxelsAnswer(folder: string, { voxels, size: [x, y, z] }: Volume | LabelMap): Answer {
+  const file = join(folder, 'answer.npy');
+  writeNpy(file, voxels, [z, y, x]);
+  return { type: MEDIA_TYPES.npy, file };
 }
 
 export async function niftiAnswer(folder: string, image: Volume | LabelMap): Promise<Answer> {
   const file = join(folder, 'answer.nii.gz');
   await writeVolume(file, image, 'nii.gz');
-  return { file, type: MEDIA_TYPES.nifti };
+  return { type: MEDIA_TYPES.nifti, file };
 }
-
-/** The voxels of an image, [z, y, x] in the order of its file. */
-export const voxelsAnswer = (folder: string, { voxels, size: [x, y, z] }: Volume | LabelMap): Answer =>
-  npyAnswer(folder, voxels, [z, y, x]);

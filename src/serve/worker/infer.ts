@@ -1,17 +1,17 @@
 /** Inference requests of the KServe v2 protocol ("Open Inference Protocol"), with its extension for binary tensors. */
-import { readFileSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import { UserError } from '../../errors.js';
+import type { Tensors } from '../../runtime/engine.js';
+import { MEDIA_TYPES } from '../formats.js';
 import type { Answer, TensorFacts } from '../jobs.js';
 import { DATATYPES, HEADER_LENGTH, versionOf } from '../kserve.js';
 import type { WorkingModel } from './models.js';
 
 export interface InferRequest {
+  /** Path of the file with the request. */
   readonly upload: string;
-  /** For the answer. */
-  readonly folder: string;
   /** Bytes of the JSON before binary tensors; all without it. */
   readonly headerBytes: number | undefined;
   readonly onWindows: () => void;
@@ -116,28 +116,29 @@ interface OutputTensor {
   readonly data: Float32Array;
 }
 
-/** Runs the images of a batch one by one, or as many at once as is fastest. */
+/** Runs images one by one, or as many at once as is fastest: others, which use the model too, wait no longer than that. */
 async function runImages(
-  { facts, image }: WorkingModel,
+  { facts, image, batch }: WorkingModel,
   values: Float32Array | Int16Array,
   names: readonly string[],
   onWindows: () => void,
 ): Promise<OutputTensor[]> {
   const shape = facts.inputs[0]!.shape.with(0, 1);
   const length = sizeOf(shape);
-  const count = values.length / length;
-  const results = await Promise.all(
-    Array.from({ length: count }, async (_, i) => {
-      const result = await image.run(values.slice(i * length, (i + 1) * length), shape);
-      onWindows();
-      return result;
-    }),
-  );
+  const results: Tensors[] = [];
+  for (let first = 0; first < values.length; first += batch * length) {
+    const starts = Array.from({ length: batch }, (_, i) => first + i * length);
+    const some = starts.filter((start) => start < values.length);
+    results.push(
+      ...(await Promise.all(some.map((start) => image.run(values.slice(start, start + length), shape)))),
+    );
+    onWindows();
+  }
   return names.map((name) => {
     const parts = results.map((result) => result[name]!.data as Float32Array);
-    const data = new Float32Array(count * parts[0]!.length);
+    const data = new Float32Array(parts.length * parts[0]!.length);
     for (const [i, part] of parts.entries()) data.set(part, i * part.length);
-    return { name, shape: results[0]![name]!.shape.with(0, count), data };
+    return { name, shape: results[0]![name]!.shape.with(0, parts.length), data };
   });
 }
 
@@ -147,7 +148,7 @@ async function runImages(
  */
 export async function infer(
   model: WorkingModel,
-  { folder, upload, headerBytes, onWindows }: InferRequest,
+  { upload, headerBytes, onWindows }: InferRequest,
 ): Promise<Answer> {
   const body = readFileSync(upload);
   if (headerBytes !== undefined && headerBytes > body.length)
@@ -187,12 +188,10 @@ export async function infer(
       })),
     }),
   );
-  const file = join(folder, 'answer');
-  writeFileSync(file, Buffer.concat([header, ...binary]));
   return binary.length === 0
-    ? { file, type: 'application/json' }
+    ? { type: MEDIA_TYPES.json, bytes: header }
     : {
-        ...{ file, type: 'application/octet-stream' },
+        ...{ type: 'application/octet-stream', bytes: Buffer.concat([header, ...binary]) },
         headers: { [HEADER_LENGTH]: String(header.length) },
       };
 }

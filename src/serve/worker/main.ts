@@ -30,11 +30,11 @@ let batches: number[] = [];
 
 async function perform({ model: name, folder, upload, work }: Job, goOn: () => void): Promise<Answer> {
   const model = models.get(name)!;
-  // Another worker may have died of this job, and left files behind.
-  const own = mkdtempSync(join(folder, 'work-'));
   const path = join(folder, upload);
   if (work.operation === 'infer')
-    return infer(model, { upload: path, folder: own, headerBytes: work.headerBytes, onWindows: goOn });
+    return infer(model, { upload: path, headerBytes: work.headerBytes, onWindows: goOn });
+  // Another worker may have died of this job, and left files behind.
+  const own = mkdtempSync(join(folder, 'work-'));
   const scanFile = await openUpload(path, own, work.series, settings.maxUnpackedBytes, goOn);
   try {
     await checkScanFits(scanFile, settings.maxScanBytes);

@@ -84,9 +84,9 @@ export async function openServedModel(file: ModelFile, options: OpenOptions): Pr
   const { window } = checkedWindows(image, {}, 0);
   const input = windowShape(image, window);
   await checkRuns(image, input.with(0, 1), file.name);
-  // One window takes all cores of a CPU.
-  const measured = engine.provider === 'cpu' ? 1 : null;
-  const batch = options.batch ?? measured ?? (await measureBatch(image, input.with(0, 1)));
+  // One window takes all cores of a CPU: there is nothing to gain, and nothing to measure.
+  const fastest = () => (engine.provider === 'cpu' ? 1 : measureBatch(image, input.with(0, 1)));
+  const batch = options.batch ?? (await fastest());
   const { kind, sha256, spacing, normalise } = image;
   const { [SELF_TEST]: _, ...metadata } = image.metadata;
   const facts: ModelFacts = {

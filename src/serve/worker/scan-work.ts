@@ -41,7 +41,7 @@ const rows = (vectors: readonly { readonly values: Float32Array }[]): Float32Arr
 };
 
 async function embed(task: Task<WorkOf<'embed'>>): Promise<Answer> {
-  const { model, scan, work, output, folder, onWindows } = task;
+  const { model, scan, work, output, onWindows } = task;
   const windows = checkedWindows(model.image, { overlap: work.overlap }, 0);
   const vectors = await windowVectors(model.image, scan, windows, 'features', onWindows);
   const found = rowsOf(
@@ -52,9 +52,9 @@ async function embed(task: Task<WorkOf<'embed'>>): Promise<Answer> {
   const dimensions = found[0]!.features.length;
   if (output === 'npy') {
     const values = rows(found.map(({ features }) => ({ values: features })));
-    return npyAnswer(folder, values, work.per === 'scan' ? [dimensions] : [found.length, dimensions]);
+    return npyAnswer(values, work.per === 'scan' ? [dimensions] : [found.length, dimensions]);
   }
-  return jsonAnswer(folder, {
+  return jsonAnswer({
     ...about(task),
     dimensions,
     vectors: found.map(({ source: _, features, ...place }) => ({ ...place, features: [...features] })),
@@ -62,7 +62,7 @@ async function embed(task: Task<WorkOf<'embed'>>): Promise<Answer> {
 }
 
 async function classify(task: Task<WorkOf<'classify'>>): Promise<Answer> {
-  const { model, scan, work, output, folder, onWindows } = task;
+  const { model, scan, work, output, onWindows } = task;
   const windows = checkedWindows(model.image, { overlap: work.overlap }, 0);
   const vectors: readonly WindowVector[] =
     work.per === 'scan'
@@ -71,11 +71,10 @@ async function classify(task: Task<WorkOf<'classify'>>): Promise<Answer> {
   const { classes } = model.facts;
   if (output === 'npy')
     return npyAnswer(
-      folder,
       rows(vectors),
       work.per === 'scan' ? [classes.length] : [vectors.length, classes.length],
     );
-  return jsonAnswer(folder, {
+  return jsonAnswer({
     ...about(task),
     classes,
     predictions: vectors.map((vector) => classified(classes, vector)),
@@ -89,9 +88,9 @@ async function segment(task: Task<WorkOf<'segment'>>): Promise<Answer> {
   cleanMask(mask, work);
   if (output === 'nifti') return niftiAnswer(folder, mask);
   if (output === 'npy') return voxelsAnswer(folder, mask);
-  if (output === 'png') return pngAnswer(folder, maskPicture(scan, mask));
+  if (output === 'png') return pngAnswer(maskPicture(scan, mask));
   const { classes } = model.facts;
-  return jsonAnswer(folder, {
+  return jsonAnswer({
     ...about(task),
     grid: scan.stored,
     volumes: countLabels(mask, classes.length).map((voxels, c) => ({
@@ -106,9 +105,9 @@ async function reconstruct(task: Task<WorkOf<'reconstruct'>>): Promise<Answer> {
   const result = await reconstructScan(model.image, scan, windows, onWindows);
   if (output === 'nifti') return niftiAnswer(folder, result.image);
   if (output === 'npy') return voxelsAnswer(folder, result.image);
-  if (output === 'png') return pngAnswer(folder, reconstructionPicture(model.image, scan, result));
+  if (output === 'png') return pngAnswer(reconstructionPicture(model.image, scan, result));
   const { meanAbsoluteError, meanSquaredError } = result;
-  return jsonAnswer(folder, { ...about(task), grid: scan.stored, meanAbsoluteError, meanSquaredError });
+  return jsonAnswer({ ...about(task), grid: scan.stored, meanAbsoluteError, meanSquaredError });
 }
 
 const convert = ({ scan, folder }: Task<WorkOf<'convert'>>): Promise<Answer> =>
