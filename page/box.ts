@@ -2,7 +2,7 @@
 import type { CropGrid } from '../src/data/scan/crop.js';
 import type { Grid, XYZ } from '../src/data/scan/volume.js';
 import type { Box } from './messages.js';
-import type { ServedModel } from './service.js';
+import type { ServedModel } from './served-model.js';
 
 /** Voxels that a box has at least along each axis. */
 const LEAST = 4;

@@ -5,7 +5,8 @@ import { planWindows, windowCount } from '../src/inference/windows.js';
 import type { WebProvider } from '../src/runtime/web.js';
 import { element, isAbort, make, messageOf, say, seconds } from './dom.js';
 import { modelChoice, type OpenScan, type PageContext, type Panel } from './panel.js';
-import { embed, modelFile, type ServedModel } from './service.js';
+import type { ServedModel } from './served-model.js';
+import { embed, modelFile } from './service.js';
 
 /** The largest difference as a share of the largest feature, with which both are the same up to rounding. */
 const SAME = 1e-4;

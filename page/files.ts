@@ -1,6 +1,7 @@
 /** Files that are dropped or chosen, as one scan. */
 import type { ScanWorker } from './scan-worker.js';
-import { convert, type ServedModel } from './service.js';
+import type { ServedModel } from './served-model.js';
+import { convert } from './service.js';
 
 /** Entries of a folder; they come in portions. */
 async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {

@@ -9,7 +9,8 @@ import { partPanel } from './part.js';
 import { phantomFile } from './phantom.js';
 import { startScanWorker } from './scan-worker.js';
 import { segmentationPanel } from './segmentation.js';
-import { indexFacts, keepToken, listModels, type ServedModel, ServiceProblem } from './service.js';
+import type { ServedModel } from './served-model.js';
+import { indexFacts, keepToken, listModels, ServiceProblem } from './service.js';
 import { type Greys, openViewer, type View } from './viewer.js';
 
 const status = element('#status');

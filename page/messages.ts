@@ -1,7 +1,7 @@
 /** What the page asks of its worker, and what it answers. */
 import type { Grid, XYZ } from '../src/data/scan/volume.js';
 import type { WebProvider } from '../src/runtime/web.js';
-import type { ServedModel } from './service.js';
+import type { ServedModel } from './served-model.js';
 
 /** A box in a scan with its axes along left, posterior, superior: its faces, in voxels from the first face of the scan. */
 export interface Box {

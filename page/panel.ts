@@ -2,7 +2,7 @@
 import type { Grid } from '../src/data/scan/volume.js';
 import { make } from './dom.js';
 import type { ScanWorker } from './scan-worker.js';
-import type { ServedModel } from './service.js';
+import type { ServedModel } from './served-model.js';
 import type { Viewer } from './viewer.js';
 
 /** A scan that has been opened. */

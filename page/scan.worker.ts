@@ -9,7 +9,7 @@ import { windowVectors } from '../src/inference/window-vectors.js';
 import { type WebProvider, type WebRuntime, webEngine } from '../src/runtime/web.js';
 import { gridOfBox, wholeAround } from './box.js';
 import type { Calls, Cut, Encoded, Picture, Question, Reply } from './messages.js';
-import type { ServedModel } from './service.js';
+import type { ServedModel } from './served-model.js';
 
 /** With its axes along left, posterior, superior. */
 let scan: Volume | undefined;

@@ -1,20 +1,6 @@
 /** The service that the page comes from. */
 import type { XYZ } from '../src/data/scan/volume.js';
-
-/** What the page uses of an entry of `/v1/models`. */
-export interface ServedModel {
-  readonly name: string;
-  readonly kind: 'encoder' | 'autoencoder' | 'classifier' | 'segmenter';
-  readonly sha256: string;
-  readonly window: XYZ;
-  readonly spacing: XYZ | null;
-  readonly normalise: 'hu' | 'minmax' | 'zscore';
-  readonly metadata: Readonly<Record<string, string>>;
-  readonly classes: readonly string[];
-  readonly inputs: readonly [
-    { readonly name: string; readonly type: 'float32' | 'int16'; readonly shape: readonly number[] },
-  ];
-}
+import type { ServedModel } from './served-model.js';
 
 /** What `/v1/search` finds. */
 export interface Hit {
