@@ -128,6 +128,21 @@ export function parseBox(text: string, where = '--box'): readonly [XYZ, XYZ] {
   return [values.slice(0, 3), values.slice(3)] as unknown as readonly [XYZ, XYZ];
 }
 
+const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
+
+/** `500M` as bytes. @param where the option @throws UserError when it is no size of a file */
+export function parseBytes(where: string, text: string): number {
+  const [, digits, unit] = /^(\d+)([KMGT]?)$/i.exec(text) ?? [];
+  const bytes = Number(digits) * (UNITS[unit?.toUpperCase() ?? ''] ?? 0);
+  if (bytes >= 1 && Number.isSafeInteger(bytes)) return bytes;
+  throw new UserError('usage', {
+    what: 'this is not a number of bytes',
+    where,
+    got: text,
+    expected: 'for example 500M or 2G',
+  });
+}
+
 /** `a,b` as names. */
 export const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim());
 

@@ -70,8 +70,8 @@ const SOURCE_LAYERS: Record<string, readonly string[]> = {
   report: ['analysis', 'data/scan', 'data/proxies'],
   experiments: ['analysis', 'config', 'data/samples', 'report', 'runs', 'tables'],
 };
-/** These may use all folders above, and no other of these, but for benchmarks of commands. */
-const TOP = ['commands', 'browser', 'bench'];
+/** These may use all folders above, and no other of these, but for benchmarks and the service, which use commands. */
+const TOP = ['commands', 'browser', 'bench', 'serve'];
 
 describe('imports', () => {
   test('are found at all', () => {
@@ -113,7 +113,7 @@ describe('imports', () => {
     ).toEqual([]);
   });
 
-  test('what serves all uses no folder; only bin, benchmarks and the library’s index use commands', () => {
+  test('what serves all uses no folder; only bin, benchmarks, the service and the library’s index use commands', () => {
     expect(
       offending(
         ({ file, target }) =>
@@ -127,7 +127,7 @@ describe('imports', () => {
       offending(
         ({ file, target }) =>
           inside(target, 'src/commands', 'bin') &&
-          !inside(file, 'bin', 'src/commands', 'src/bench') &&
+          !inside(file, 'bin', 'src/commands', 'src/bench', 'src/serve') &&
           file !== 'src/index.ts',
       ),
     ).toEqual([]);
@@ -210,6 +210,17 @@ describe('imports', () => {
         /^(?! *\*).*(\bprocess\.std(out|err)\b|\bconsole\.)/m.test(readFileSync(join(root, file), 'utf8')),
     );
     expect(writing.filter((file) => !writers.includes(file))).toEqual([]);
+  });
+
+  test('only the service knows HTTP frameworks, and only bin uses it', () => {
+    expect(
+      offending(
+        ({ file, target }) => /^(@?hono\b|prom-client|yauzl)/.test(target) && !inside(file, 'src/serve'),
+      ),
+    ).toEqual([]);
+    expect(
+      offending(({ file, target }) => inside(target, 'src/serve') && !inside(file, 'src/serve', 'bin')),
+    ).toEqual([]);
   });
 
   test('only bin uses yargs', () => {

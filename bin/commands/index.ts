@@ -77,6 +77,11 @@ export const commands: readonly Listed[] = [
     load: () => import('./reconstruct.js'),
   },
   {
+    usage: 'serve',
+    describe: 'Serve models over HTTP: masks, classes, features and reconstructions of scans',
+    load: () => import('./serve.js'),
+  },
+  {
     usage: 'evaluate',
     describe: 'Evaluate masks, scores or detections from any model against a reference',
     load: () => import('./evaluate.js'),

@@ -43,7 +43,18 @@ const OVERLAP = 0.5;
 /** What is kept of a finished scan: where windows lie, and what they are. */
 type Entry = readonly { readonly centre: XYZ; readonly values: readonly number[] }[];
 
-const mostProbable = (values: readonly number[]) => values.indexOf(Math.max(...values));
+/** What a classifier says of a window. @param values probabilities, in the order of the classes */
+export const classified = (
+  classes: readonly string[],
+  { centre, values }: { readonly centre: XYZ; readonly values: ArrayLike<number> },
+): Omit<Classified, 'scan'> => {
+  const each = Array.from(values);
+  return {
+    centre,
+    class: classes[each.indexOf(Math.max(...each))]!,
+    probabilities: Object.fromEntries(classes.map((name, c) => [name, each[c]!])),
+  };
+};
 
 function toTable(rows: readonly Classified[], classes: readonly string[]): string {
   return toCsv(
@@ -92,12 +103,7 @@ export async function classify(options: ClassifyOptions): Promise<ClassifySummar
       write: async (_, vectors) => vectors.map(({ centre, values }) => ({ centre, values: [...values] })),
     });
     const rows = scans.flatMap(({ name, entry }) =>
-      entry.map(
-        ({ centre, values }): Classified => ({
-          ...{ scan: name, centre, class: classes[mostProbable(values)]! },
-          probabilities: Object.fromEntries(classes.map((className, c) => [className, values[c]!])),
-        }),
-      ),
+      entry.map((vector): Classified => ({ scan: name, ...classified(classes, vector) })),
     );
     const text = out.endsWith('.csv')
       ? toTable(rows, classes)

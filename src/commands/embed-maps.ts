@@ -7,8 +7,9 @@ import type { Grid } from '../data/scan/volume.js';
 import { UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import type { ImageModel } from '../inference/image-model.js';
-import { type ModelScan, placeOfGrid } from '../inference/model-scan.js';
+import type { ModelScan } from '../inference/model-scan.js';
 import { checkedWindows, predictScan, type Windows } from '../inference/predict-scan.js';
+import { placeOfGrid } from '../inference/scan-grid.js';
 import { journalPath, withResultFolder } from './result-folder.js';
 import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 

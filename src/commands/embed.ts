@@ -52,7 +52,11 @@ const fromBase64 = (text: string) => new Float32Array(Uint8Array.from(Buffer.fro
 const isStore = (path: string) => existsSync(join(path, 'manifest.json'));
 
 /** A row a window, or their mean. */
-function rowsOf(source: string, vectors: readonly WindowVector[], per: 'scan' | 'window'): FeatureRow[] {
+export function rowsOf(
+  source: string,
+  vectors: readonly WindowVector[],
+  per: 'scan' | 'window',
+): FeatureRow[] {
   if (per === 'window' || vectors.length === 0)
     return vectors.map(({ values, ...place }) => ({ source, windows: 1, ...place, features: values }));
   const features = meanVector(vectors);

@@ -57,7 +57,7 @@ function heat(share: number): Colour {
 }
 
 /** The scan, above what the model makes of it, above the error. */
-function pictureOf(
+export function reconstructionPicture(
   { window: { low, high } }: ImageModel,
   scan: ModelScan,
   { image, errors }: Reconstruction,
@@ -117,7 +117,7 @@ export async function reconstruct(options: ReconstructOptions): Promise<Reconstr
         isThere: ({ files }) => files.every((file) => existsSync(join(out, file))),
         compute: async (scan, onWindows) => {
           const reconstruction = await reconstructScan(model, scan, windows, onWindows);
-          return { ...reconstruction, picture: pictureOf(model, scan, reconstruction) };
+          return { ...reconstruction, picture: reconstructionPicture(model, scan, reconstruction) };
         },
         write: (name, result) => writeResults(options, name, result),
       });

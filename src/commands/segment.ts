@@ -77,9 +77,10 @@ function checkOptions({ format = 'nii.gz', minimumVolume = 0 }: SegmentOptions):
 }
 
 /** Volume of a voxel in ml, which is 1000 mm³. */
-const voxelMl = ({ spacing: [x, y, z] }: Grid): number => (x * y * z) / 1000;
+export const voxelMl = ({ spacing: [x, y, z] }: Grid): number => (x * y * z) / 1000;
 
-function countLabels({ voxels }: LabelMap, classes: number): number[] {
+/** Voxels of each class. */
+export function countLabels({ voxels }: LabelMap, classes: number): number[] {
   const counts = new Float64Array(256);
   for (const label of voxels) counts[label]!++;
   return [...counts.subarray(1, classes + 1)];
@@ -99,8 +100,20 @@ interface Pictured extends Segmentation {
   readonly picture: Uint8Array;
 }
 
+/** What is removed from masks. */
+export type MaskCleaning = Pick<SegmentOptions, 'largestComponent' | 'minimumVolume'>;
+
+/** Removes components from a mask. */
+export function cleanMask(
+  mask: LabelMap,
+  { largestComponent = false, minimumVolume = 0 }: MaskCleaning,
+): void {
+  const leastVoxels = minimumVolume / voxelMl(mask);
+  if (largestComponent || leastVoxels > 1) keepComponents(mask, { largest: largestComponent, leastVoxels });
+}
+
 /** The mask over the scan, where most of it is. */
-function pictureOf({ volume, stored }: ModelScan, { voxels }: LabelMap): Uint8Array {
+export function maskPicture({ volume, stored }: ModelScan, { voxels }: LabelMap): Uint8Array {
   const { first, step } = storedOrder(volume, stored);
   const [width, height] = volume.size;
   const labelAt = (x: number, y: number, z: number) =>
@@ -182,11 +195,8 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
         isThere: ({ files }) => files.every((file) => existsSync(join(out, file))),
         compute: async (scan, onWindows) => {
           const segmentation = await segmentScan(model, scan, windows, probabilities, onWindows);
-          const { mask } = segmentation;
-          const leastVoxels = minimumVolume / voxelMl(mask);
-          if (largestComponent || leastVoxels > 1)
-            keepComponents(mask, { largest: largestComponent, leastVoxels });
-          return { ...segmentation, picture: pictureOf(scan, mask) };
+          cleanMask(segmentation.mask, options);
+          return { ...segmentation, picture: maskPicture(scan, segmentation.mask) };
         },
         write: (name, segmentation) => writeResults(options, folders, name, segmentation),
       });

@@ -55,7 +55,7 @@ const KINDS: Readonly<Record<ModelKind, { name: string; command: string; gives: 
 };
 
 /** @throws UserError for a model of another kind, or of images with several channels */
-function checkModel({ path, kind, channels }: ImageModel, wanted: ModelKind): void {
+export function checkModel({ path, kind, channels }: ImageModel, wanted: ModelKind): void {
   // An autoencoder has the encoder's features too.
   if (kind !== wanted && !(kind === 'autoencoder' && wanted === 'encoder'))
     throw new UserError('usage', {
@@ -117,13 +117,16 @@ const isOutOfMemory = (error: unknown) =>
   error instanceof RangeError && /allocation failed|invalid.*length/i.test(error.message);
 
 /** @returns why a scan cannot be used  @throws what is a defect of ours */
-export function messageOf(error: unknown, path: string): string {
+export function scanError(error: unknown, path: string): UserError {
   const known = isOutOfMemory(error)
     ? new UserError('input', { what: 'the scan does not fit in memory', where: path, cause: error })
     : fromSystemError(error, path);
-  if (known instanceof UserError) return known.message;
+  if (known instanceof UserError) return known;
   throw known;
 }
+
+/** {@link scanError} in words. */
+export const messageOf = (error: unknown, path: string): string => scanError(error, path).message;
 
 /**
  * Goes through scans one by one. A scan that cannot be used does not stop the others; those that an earlier run finished are kept.

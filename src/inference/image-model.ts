@@ -33,6 +33,8 @@ export interface ImageModel {
   /** What the values of images must be, and which of them the model tells apart. */
   readonly normalise: Normalisation;
   readonly window: HuWindow;
+  /** Its input of images. */
+  readonly input: { readonly name: string; readonly type: 'float32' | 'int16' };
   /** Shapes of its outputs, by name. */
   readonly outputs: ReadonlyMap<string, Value['shape']>;
   /**
@@ -151,6 +153,7 @@ export function openImageModel(path: string, engine: Engine, threads = 0): Image
     multiples,
     spacing: lengths('spacing') ?? null,
     ...intensitiesOf(metadata, path),
+    input: { name: image.name, type },
     outputs: new Map(graph.outputs.map(({ name, shape }) => [name, shape])),
     run: (values, shape) =>
       inTurn(async () => {

@@ -3,11 +3,12 @@ import type { CropGrid } from '../data/scan/crop.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { checkInteger, UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
-import type { Tensors } from '../runtime/engine.js';
 import type { ImageModel } from './image-model.js';
-import { coarserGrid, type ModelScan, partOfGrid } from './model-scan.js';
+import type { ModelScan } from './model-scan.js';
 import { resamplePlanes } from './resample-planes.js';
+import { coarserGrid, partOfGrid, type ReadGrid } from './scan-grid.js';
 import { type Plane, slidingWindow } from './sliding-window.js';
+import { windowRunner } from './window-runner.js';
 import { checkOverlap, planWindows, windowCount } from './windows.js';
 
 /** How a scan is gone through, as callers say it. */
@@ -55,27 +56,6 @@ export function checkedWindows(model: ImageModel, options: WindowOptions, overla
 const given = (options: WindowOptions): WindowOptions =>
   Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined));
 
-/** A function that reads windows and runs the model on them, a batch at once. */
-export function windowRunner(
-  model: ImageModel,
-  read: ModelScan['read'],
-  { window: [w, h, d], batch }: Windows,
-): (grids: readonly CropGrid[]) => Promise<Tensors> {
-  const voxels = w * h * d;
-  const shape = model.channels === null ? [batch, d, h, w] : [batch, 1, d, h, w];
-  let values: Int16Array | Float32Array | undefined;
-  return (grids) => {
-    for (const [n, grid] of grids.entries()) {
-      const image = read(grid);
-      // What an incomplete batch does not fill keeps what was there: a session for each number of windows would take longer.
-      values ??=
-        image instanceof Int16Array ? new Int16Array(batch * voxels) : new Float32Array(batch * voxels);
-      values.set(image, n * voxels);
-    }
-    return model.run(values!, shape);
-  };
-}
-
 /** Values of an output at all voxels of a grid. */
 export interface Predicted {
   readonly channels: number;
@@ -91,7 +71,7 @@ export interface PredictOptions {
   /** Voxels of the model's grid that one of its output stands for, x, y, z. */
   readonly stride: XYZ;
   /** Reads a window, given where it lies in the scan; what is there without it. */
-  readonly read?: ModelScan['read'];
+  readonly read?: ReadGrid;
   /** Is told how many windows are done, and how many there are. */
   readonly onWindows?: (done: number, total: number) => void;
 }

@@ -3,8 +3,10 @@ import { type CropGrid, cropAround, middleOf } from '../data/scan/crop.js';
 import { voxelToWorld } from '../data/scan/geometry.js';
 import type { XYZ } from '../data/scan/volume.js';
 import type { ImageModel } from './image-model.js';
-import { type ModelScan, partOfGrid } from './model-scan.js';
-import { type Windows, windowRunner } from './predict-scan.js';
+import type { ModelScan } from './model-scan.js';
+import type { Windows } from './predict-scan.js';
+import { partOfGrid } from './scan-grid.js';
+import { windowRunner } from './window-runner.js';
 import { planWindows } from './windows.js';
 
 export interface WindowVector {
@@ -17,8 +19,8 @@ export interface WindowVector {
 
 /** Runs a model on windows of a scan. @param output its name; [N,C] */
 async function vectorsOf(
-  model: ImageModel,
-  { volume, read }: ModelScan,
+  model: Pick<ImageModel, 'channels' | 'run'>,
+  { volume, read }: Pick<ModelScan, 'volume' | 'read'>,
   grids: readonly CropGrid[],
   windows: Windows,
   output: string,
@@ -45,8 +47,8 @@ async function vectorsOf(
 
 /** A vector for each window of a scan, x fastest. */
 export function windowVectors(
-  model: ImageModel,
-  scan: ModelScan,
+  model: Pick<ImageModel, 'channels' | 'run'>,
+  scan: Pick<ModelScan, 'volume' | 'grid' | 'read'>,
   windows: Windows,
   output: string,
   onWindows?: (done: number, total: number) => void,

@@ -2,7 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
 /** The built command line; `npm test` builds before it runs the tests. */
-const P2W = fileURLToPath(new URL('../../dist/bin/p2w.js', import.meta.url));
+export const P2W = fileURLToPath(new URL('../../dist/bin/p2w.js', import.meta.url));
 
 export interface Finished {
   readonly code: number | null;

@@ -34,6 +34,7 @@ const COMMANDS = [
   'index',
   'query',
   'reconstruct',
+  'serve',
   'evaluate',
   'report',
   'graph',

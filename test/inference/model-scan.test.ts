@@ -3,7 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { cropImage } from '../../src/data/scan/crop.js';
 import { voxelToWorld } from '../../src/data/scan/geometry.js';
 import type { Volume, XYZ } from '../../src/data/scan/volume.js';
-import { coarserGrid, gridOfSpacing, placeOfGrid, readerOf } from '../../src/inference/model-scan.js';
+import { coarserGrid, gridOfSpacing, placeOfGrid, readerOf } from '../../src/inference/scan-grid.js';
 import { noiseVolume } from '../data/store/tiles-sample.js';
 
 const length = (most: number) => fc.integer({ min: 1, max: most });

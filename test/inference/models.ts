@@ -3,7 +3,7 @@ import { writeFileSync } from 'node:fs';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { autoencoderGraph, encoderGraph, targetGraph } from '../../graphs/programs/inference.js';
 import { type FinetuneConfig, resolveFinetuneConfig } from '../../src/config/finetuning.js';
-import { resolveConfig } from '../../src/config/pretraining.js';
+import { type Config, resolveConfig } from '../../src/config/pretraining.js';
 import { fromSettings } from '../../src/config/settings.js';
 import type { SampleFormat } from '../../src/data/samples/manifest.js';
 import { buildGraph, portableModel } from '../../src/execution/models.js';
@@ -41,15 +41,16 @@ function randomWeights(parameters: Parameters<typeof initialize>[0]): Map<string
   return weights;
 }
 
-/** An encoder or autoencoder with random weights, as pre-training would export it: for tiles of 16×16×8 voxels. */
+const SMALL = ['network.levels=2', 'network.width=4', 'whole=16x16x8'];
+
+/** An encoder or autoencoder with random weights, as pre-training would export it: for tiles of 16×16×8 voxels, unless told otherwise. */
 export function writePretrained(
   path: string,
   what: 'encoder' | 'autoencoder',
   metadata: Record<string, string> = {},
   average: readonly [number, number, number] = [1, 1, 1],
+  config: Config = resolveConfig({ preset: 'tiny', config: fromSettings(SMALL, {}) }),
 ): void {
-  const settings = fromSettings(['network.levels=2', 'network.width=4', 'whole=16x16x8'], {});
-  const config = resolveConfig({ preset: 'tiny', config: settings });
   const weights = randomWeights(
     buildGraph('evaluation', proxyWorkload(config, config.whole), config).parameters,
   );
@@ -60,9 +61,13 @@ export function writePretrained(
     ...{
       normalise: 'hu',
       window: JSON.stringify(window),
-      tile_size: average.map((f, i) => f * [16, 16, 8][i]!).join('x'),
+      tile_size: average.map((f, i) => f * config.whole[i]!).join('x'),
     },
-    ...{ size_multiple: average.map((f) => 4 * f).join('x'), average: average.join('x'), proxy: 'genesis' },
+    ...{
+      size_multiple: average.map((f) => f * 2 ** network.levels).join('x'),
+      average: average.join('x'),
+      proxy: 'genesis',
+    },
     ...metadata,
   };
   writeFileSync(

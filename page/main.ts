@@ -1,0 +1,179 @@
+/** The page of the service: opens scans, and hands them to its panels. */
+import type { XYZ } from '../src/data/scan/volume.js';
+import { element, make, messageOf, say } from './dom.js';
+import { featuresPanel } from './features.js';
+import { droppedFiles, niftiOfFiles } from './files.js';
+import { neighboursPanel } from './neighbours.js';
+import type { OpenScan, PageContext, Panel } from './panel.js';
+import { partPanel } from './part.js';
+import { phantomFile } from './phantom.js';
+import { startScanWorker } from './scan-worker.js';
+import { segmentationPanel } from './segmentation.js';
+import type { ServedModel } from './served-model.js';
+import { indexFacts, keepToken, listModels, ServiceProblem } from './service.js';
+import { type Greys, openViewer, type View } from './viewer.js';
+
+const status = element('#status');
+
+/** Asks for a token as often as the service wants another. */
+async function modelsWithToken(): Promise<readonly ServedModel[]> {
+  const dialog = element<HTMLDialogElement>('#token-dialog');
+  for (;;) {
+    try {
+      return await listModels();
+    } catch (error) {
+      if (!(error instanceof ServiceProblem && error.status === 401)) throw error;
+    }
+    dialog.showModal();
+    await new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
+    keepToken(element<HTMLInputElement>('#token').value.trim());
+  }
+}
+
+/** Grey levels of CT, in HU, as they are set for reading; null is what the scan suggests. */
+const GREYS: readonly (readonly [name: string, Greys | null])[] = [
+  ['All grey levels', null],
+  ['Lung', { low: -1350, high: 150 }],
+  ['Soft tissue', { low: -160, high: 240 }],
+  ['Bone', { low: -500, high: 1300 }],
+];
+
+/** What there is, until there is a scan. */
+function showModels(models: readonly ServedModel[]): void {
+  const rows = models.map(({ name, kind, window }) =>
+    make(
+      'tr',
+      {},
+      make('th', { scope: 'row' }, name),
+      make('td', {}, kind),
+      make('td', { class: 'note' }, `${window.join(' × ')} voxels`),
+    ),
+  );
+  element('#served tbody').replaceChildren(...rows);
+  element('#served').hidden = false;
+}
+
+/** @returns what opens a scan */
+async function start(): Promise<(files: readonly File[]) => Promise<void>> {
+  const overlay = element<SVGSVGElement>('#overlay');
+  let redraw = () => {};
+  const viewer = await openViewer(
+    element<HTMLCanvasElement>('#canvas'),
+    () => redraw(),
+    (text) => say(element('#place'), text),
+  );
+  const models = await modelsWithToken();
+  const context: PageContext = { models, viewer };
+  showModels(models);
+  const part = partPanel(context);
+  redraw = () => part?.redraw();
+  const index = await indexFacts();
+  let ending = new AbortController();
+  let worker = startScanWorker();
+
+  const openScan = async (files: readonly File[], place: XYZ | null = null): Promise<void> => {
+    ending.abort();
+    ending = new AbortController();
+    worker.end();
+    worker = startScanWorker();
+    const { signal } = ending;
+    overlay.replaceChildren();
+    const [{ name }] = files as [File];
+    say(status, `Reading ${name} …`);
+    element('#viewer').classList.add('open');
+    element('#tools').hidden = false;
+    element('#served').hidden = true;
+    try {
+      const file = await niftiOfFiles(files, models[0]!, worker, signal);
+      const { grid } = await worker.call('read', { file });
+      await viewer.show(file);
+      if (signal.aborted) return;
+      const scan: OpenScan = { file, grid, worker, signal };
+      const spacing = grid.spacing.map((mm) => mm.toFixed(1)).join(' × ');
+      say(status, `${file.name} · ${grid.size.join(' × ')} · ${spacing} mm`);
+      if (place) viewer.goTo(place);
+      for (const panel of panels) if (!signal.aborted) await panel.open(scan);
+    } catch (error) {
+      if (!signal.aborted) say(status, `${name}: ${messageOf(error)}`, true);
+    }
+  };
+  const panels: readonly Panel[] = [
+    part,
+    featuresPanel(context),
+    segmentationPanel(context),
+    index &&
+      neighboursPanel(context, {
+        index,
+        box: () => part?.box() ?? null,
+        openScan: (file, at) => openScan([file], at),
+      }),
+  ].filter((panel) => panel !== null);
+  takeControls();
+  return openScan;
+
+  function takeControls(): void {
+    const views = [...element('#views').querySelectorAll('button')];
+    const setView = (chosen: HTMLButtonElement): void => {
+      for (const view of views) view.setAttribute('aria-pressed', String(view === chosen));
+      viewer.setView(chosen.dataset.view as View);
+    };
+    for (const view of views) view.addEventListener('click', () => setView(view));
+    const greys = element<HTMLSelectElement>('#greys');
+    greys.append(...GREYS.map(([name]) => make('option', {}, name)));
+    const setGreys = () => viewer.setGreys(GREYS[greys.selectedIndex]![1]);
+    greys.addEventListener('change', setGreys);
+    const nextGreys = () => {
+      greys.selectedIndex = (greys.selectedIndex + 1) % GREYS.length;
+      setGreys();
+    };
+    const keys: Readonly<Record<string, () => void>> = {
+      o: () => element<HTMLInputElement>('#file').click(),
+      w: nextGreys,
+      b: () => part?.centre(viewer.crosshair()),
+      ...Object.fromEntries(views.map((view, i) => [String(i + 1), () => setView(view)])),
+    };
+    const steps: Readonly<Record<string, XYZ>> = {
+      ...{ ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, -1, 0], ArrowDown: [0, 1, 0] },
+      ...{ PageUp: [0, 0, 1], PageDown: [0, 0, -1] },
+    };
+    document.addEventListener('keydown', (event) => {
+      const isTyping = event.target instanceof HTMLElement && event.target.closest('select, dialog') !== null;
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping) return;
+      const step = event.target === viewer.canvas ? steps[event.key] : undefined;
+      const act = step ? () => viewer.step(step) : keys[event.key.toLowerCase()];
+      if (!act) return;
+      event.preventDefault();
+      act();
+    });
+  }
+}
+
+/** Scans that are dropped, chosen, or made. */
+function takeScans(openScan: (files: readonly File[]) => void): void {
+  const input = element<HTMLInputElement>('#file');
+  input.addEventListener('change', () => {
+    const files = [...(input.files ?? [])];
+    if (files.length > 0) openScan(files);
+    input.value = '';
+  });
+  for (const name of ['dragover', 'dragleave', 'drop'])
+    document.addEventListener(name, (event) => {
+      event.preventDefault();
+      element('#viewer').classList.toggle('over', name === 'dragover');
+    });
+  document.addEventListener('drop', async ({ dataTransfer }) => {
+    const files = dataTransfer ? await droppedFiles(dataTransfer) : [];
+    if (files.length > 0) openScan(files);
+  });
+  element('#phantom').addEventListener('click', async (event) => {
+    event.preventDefault();
+    say(status, 'Making a synthetic chest CT …');
+    await new Promise(requestAnimationFrame);
+    await new Promise((resolve) => setTimeout(resolve));
+    openScan([phantomFile()]);
+  });
+}
+
+const started = start();
+takeScans((files) => void started.then((openScan) => openScan(files)).catch(() => {}));
+started.catch((error) => say(status, messageOf(error), true));

@@ -1,0 +1,142 @@
+/** Scans and regions of an index that are like the one that is open. */
+import type { XYZ } from '../src/data/scan/volume.js';
+import { voxelsOf } from './box.js';
+import { element, isAbort, make, makeSvg, messageOf, say } from './dom.js';
+import type { Box } from './messages.js';
+import type { OpenScan, PageContext, Panel } from './panel.js';
+import { fileAt, type Hit, type IndexFacts, search } from './service.js';
+
+/** Neighbours that are shown. */
+const COUNT = 8;
+
+/** Width and height of the map, and its margin. */
+const [WIDTH, HEIGHT, MARGIN] = [400, 300, 12];
+
+type Point = readonly [x: number, y: number];
+
+/** A place on the map's drawing. */
+function scaled(map: NonNullable<IndexFacts['map']>): (at: Point) => Point {
+  const along = (of: 'x' | 'y', length: number) => {
+    const values = map.map((row) => row[of]);
+    const [least, most] = [Math.min(...values), Math.max(...values)];
+    return (value: number) => MARGIN + ((length - 2 * MARGIN) * (value - least)) / (most - least || 1);
+  };
+  const [x, y] = [along('x', WIDTH), along('y', HEIGHT)];
+  return (at) => [x(at[0]), y(at[1])];
+}
+
+/** Where the scan belongs: between its neighbours, the nearer the more alike. */
+function placeOf(hits: readonly Hit[], map: NonNullable<IndexFacts['map']>): Point | null {
+  const places = new Map(map.map(({ source, x, y }) => [source, [x, y] as const]));
+  let [x, y, sum] = [0, 0, 0];
+  for (const { source, score } of hits) {
+    const at = places.get(source);
+    const weight = Math.max(score, 0) ** 4;
+    if (!at || weight === 0) continue;
+    x += weight * at[0];
+    y += weight * at[1];
+    sum += weight;
+  }
+  return sum > 0 ? [x / sum, y / sum] : null;
+}
+
+function drawMap(svg: SVGElement, { map }: IndexFacts, hits: readonly Hit[]): void {
+  if (!map || map.length === 0) return;
+  const at = scaled(map);
+  const found = new Set(hits.map(({ source }) => source));
+  const dot = ({ source, x, y }: (typeof map)[number]) => {
+    const [cx, cy] = at([x, y]);
+    const isHit = found.has(source);
+    const circle = makeSvg('circle', { class: isHit ? 'dot hit' : 'dot', cx, cy, r: isHit ? 4 : 2.5 });
+    const title = makeSvg('title', {});
+    title.textContent = source;
+    circle.append(title);
+    return circle;
+  };
+  // Hits lie over the others.
+  const rows = [...map].sort((a, b) => Number(found.has(a.source)) - Number(found.has(b.source)));
+  svg.replaceChildren(...rows.map(dot));
+  const place = placeOf(hits, map);
+  if (place) {
+    const [cx, cy] = at(place);
+    svg.append(makeSvg('circle', { class: 'here', cx, cy, r: 7 }));
+  }
+  svg.removeAttribute('hidden');
+}
+
+export interface NeighboursOptions {
+  readonly index: IndexFacts;
+  /** The box in the scan that is open. */
+  readonly box: () => Box | null;
+  /** Opens another scan, at a place in mm, LPS. */
+  readonly openScan: (file: File, place: XYZ | null) => void;
+}
+
+export function neighboursPanel(
+  { models }: PageContext,
+  { index, box, openScan }: NeighboursOptions,
+): Panel | null {
+  if (models.length === 0) return null;
+  const section = element('#neighbours');
+  const status = element('.status', section);
+  const list = element('.hits', section);
+  const map = element<SVGElement>('#map');
+  const byBox = element<HTMLButtonElement>('#search-box');
+  let scan: OpenScan | undefined;
+  let work = new AbortController();
+
+  const openHit = async ({ scan: path, source, centre }: Hit): Promise<void> => {
+    try {
+      if (path) openScan(await fileAt(path, source), centre);
+    } catch (error) {
+      say(status, messageOf(error), true);
+    }
+  };
+  const item = (hit: Hit): HTMLElement => {
+    const { score, source, picture, scan: path } = hit;
+    const image = picture
+      ? make('img', { src: picture, alt: '', loading: 'lazy' })
+      : make('span', { class: 'blank' });
+    const button = make(
+      'button',
+      { type: 'button' },
+      image,
+      make('span', {}, source),
+      make('small', {}, score.toFixed(3)),
+    );
+    button.disabled = path === null;
+    button.addEventListener('click', () => void openHit(hit));
+    return make('li', {}, button);
+  };
+  const run = async (isBox: boolean): Promise<void> => {
+    if (!scan) return;
+    work.abort();
+    work = new AbortController();
+    const signal = AbortSignal.any([scan.signal, work.signal]);
+    const place = box();
+    say(status, 'Searching …');
+    try {
+      const hits = await search(scan.file, isBox && place ? voxelsOf(place) : null, COUNT, signal);
+      list.replaceChildren(...hits.map(item));
+      drawMap(map, index, hits);
+      say(
+        status,
+        `The most alike of ${index.rows.toLocaleString('en')} in ${index.sources.toLocaleString('en')} scans.`,
+      );
+    } catch (error) {
+      if (!isAbort(error)) say(status, messageOf(error), true);
+    }
+  };
+  element('#search-scan').addEventListener('click', () => void run(false));
+  byBox.addEventListener('click', () => void run(true));
+  return {
+    open(next) {
+      scan = next;
+      section.hidden = false;
+      byBox.hidden = box() === null;
+      list.replaceChildren();
+      say(status, '');
+      drawMap(map, index, []);
+    },
+  };
+}

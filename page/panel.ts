@@ -1,0 +1,44 @@
+/** What panels have in common. */
+import type { Grid } from '../src/data/scan/volume.js';
+import { make } from './dom.js';
+import type { ScanWorker } from './scan-worker.js';
+import type { ServedModel } from './served-model.js';
+import type { Viewer } from './viewer.js';
+
+/** A scan that has been opened. */
+export interface OpenScan {
+  readonly file: File;
+  /** With its axes along left, posterior, superior. */
+  readonly grid: Grid;
+  readonly worker: ScanWorker;
+  /** Ends all work on it. */
+  readonly signal: AbortSignal;
+}
+
+export interface PageContext {
+  readonly models: readonly ServedModel[];
+  readonly viewer: Viewer;
+}
+
+export interface Panel {
+  /** Shows what there is to say of a new scan; resolves when the next panel may ask for its share. */
+  open(scan: OpenScan): Promise<void> | void;
+}
+
+/** Lets a model be chosen where there are several. @returns what gives the one that is chosen */
+export function modelChoice(
+  section: HTMLElement,
+  models: readonly ServedModel[],
+  onChange: () => void,
+): () => ServedModel {
+  const options = models.map(({ name, kind }) =>
+    make('option', { value: name }, name === kind ? name : `${name} · ${kind}`),
+  );
+  const select = make('select', {}, ...options);
+  select.addEventListener('change', onChange);
+  if (models.length > 1)
+    section
+      .querySelector('.models')!
+      .append(make('label', { class: 'select' }, make('span', { class: 'hidden' }, 'Model'), select));
+  return () => models[select.selectedIndex] ?? models[0]!;
+}

@@ -1,0 +1,83 @@
+/** A mask over the scan, and the volumes of its classes. */
+import { element, isAbort, make, messageOf, say, seconds } from './dom.js';
+import { modelChoice, type OpenScan, type PageContext, type Panel } from './panel.js';
+import { segment } from './service.js';
+import type { Colour } from './viewer.js';
+
+/** Apart for every kind of colour vision, and on grey (Okabe & Ito 2008). */
+const COLOURS: readonly Colour[] = [
+  [230, 159, 0],
+  [86, 180, 233],
+  [0, 158, 115],
+  [240, 228, 66],
+  [213, 94, 0],
+  [204, 121, 167],
+  [0, 114, 178],
+];
+const colourOf = (label: number): Colour => COLOURS[(label - 1) % COLOURS.length]!;
+
+const MASK = 'mask';
+const MM3_PER_ML = 1000;
+const ML = new Intl.NumberFormat('en', { maximumFractionDigits: 1 });
+
+export function segmentationPanel({ models, viewer }: PageContext): Panel | null {
+  const able = models.filter(({ kind }) => kind === 'segmenter');
+  if (able.length === 0) return null;
+  const section = element('#segmentation');
+  const status = element('.status', section);
+  const button = element<HTMLButtonElement>('#segment');
+  const opacity = element<HTMLInputElement>('#mask-opacity');
+  const rows = element('tbody', section);
+  let scan: OpenScan | undefined;
+
+  const clear = (): void => {
+    viewer.remove(MASK);
+    rows.replaceChildren();
+    say(status, '');
+  };
+  const run = async (): Promise<void> => {
+    if (!scan) return;
+    const { file, signal } = scan;
+    clear();
+    button.disabled = true;
+    say(status, 'The service is segmenting the scan …');
+    const began = performance.now();
+    try {
+      const { classes } = model();
+      const nifti = await segment(model(), file, signal);
+      const time = (performance.now() - began) / 1000;
+      const colours = classes.map((_, i) => colourOf(i + 1));
+      const { labels, voxelMm3 } = await viewer.overlayMask(MASK, nifti, colours, opacity.valueAsNumber);
+      const counts = new Array<number>(classes.length + 1).fill(0);
+      for (const label of labels) counts[label]!++;
+      rows.replaceChildren(
+        ...classes.map((name, i) => {
+          const swatch = make('span', { class: 'colour' });
+          swatch.style.backgroundColor = `rgb(${colourOf(i + 1).join(' ')})`;
+          const ml = (counts[i + 1]! * voxelMm3) / MM3_PER_ML;
+          return make(
+            'tr',
+            {},
+            make('th', { scope: 'row' }, swatch, name),
+            make('td', {}, `${ML.format(ml)} ml`),
+          );
+        }),
+      );
+      say(status, `Segmented in ${seconds(time)}.`);
+    } catch (error) {
+      if (!isAbort(error)) say(status, messageOf(error), true);
+    } finally {
+      button.disabled = false;
+    }
+  };
+  const model = modelChoice(section, able, clear);
+  button.addEventListener('click', () => void run());
+  opacity.addEventListener('input', () => viewer.setOpacity(MASK, opacity.valueAsNumber));
+  return {
+    open(next) {
+      scan = next;
+      section.hidden = false;
+      clear();
+    },
+  };
+}

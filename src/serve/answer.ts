@@ -1,0 +1,52 @@
+/** From a request with a body to its answer: the way that all work takes. */
+import { createReadStream } from 'node:fs';
+import { stat } from 'node:fs/promises';
+import { Readable } from 'node:stream';
+import type { Context } from 'hono';
+import type { RequestFacts, ServiceContext } from './context.js';
+import type { Answer, Job, ModelFacts } from './jobs.js';
+import { checkUpload, NAME, receiveUpload } from './receive.js';
+import { clientLeft } from './refusal.js';
+import type { RequestFolder } from './scratch.js';
+
+/** A response of an answer; the folder is removed when it has been sent, or nobody wants it any more. */
+async function respondWith(answer: Answer, sha256: string, folder: RequestFolder): Promise<Response> {
+  const headers = { 'Content-Type': answer.type, 'Model-SHA256': sha256, ...answer.headers };
+  if ('bytes' in answer) {
+    await folder.remove();
+    return new Response(new Uint8Array(answer.bytes), { headers });
+  }
+  const { size } = await stat(answer.file);
+  const stream = createReadStream(answer.file);
+  stream.once('close', () => void folder.remove());
+  const body = Readable.toWeb(stream) as ReadableStream;
+  return new Response(body, { headers: { ...headers, 'Content-Length': String(size) } });
+}
+
+/**
+ * Receives an upload, has a worker do its work, and sends what that made of it. Nothing is left behind.
+ * @throws Refusal, UserError, or what the request's own signal says when the client has gone
+ */
+export async function answerUpload(
+  c: Context<RequestFacts>,
+  { pool, scratch, metrics, limits }: ServiceContext,
+  model: ModelFacts,
+  work: Job['work'],
+): Promise<Response> {
+  const request = c.req.raw;
+  c.set('model', model.name);
+  checkUpload(request.headers, limits);
+  pool.checkRoom();
+  const folder = await scratch.newRequest();
+  try {
+    const bytes = await receiveUpload(request, folder, limits);
+    c.set('uploadBytes', bytes);
+    metrics.uploadBytes.inc(bytes);
+    const job = { model: model.name, folder: folder.path, upload: NAME, work };
+    const { answer, sha256 } = await pool.run(job, request.signal);
+    return await respondWith(answer, sha256, folder);
+  } catch (error) {
+    await folder.remove();
+    throw request.signal.aborted ? clientLeft(error) : error;
+  }
+}

@@ -1,0 +1,111 @@
+/** Windows of different requests in one batch, where that is faster. */
+import type { ImageModel } from '../../inference/image-model.js';
+import type { EngineTensor, Tensors } from '../../runtime/engine.js';
+
+/** Windows that are tried at once. */
+const SEVERAL = 4;
+/** Time for a window that a batch must save, as a share: it also makes windows wait for each other. */
+const LEAST_GAIN = 0.1;
+const ROUNDS = 3;
+
+type Values = Float32Array | Int16Array;
+
+async function fastestMs(run: () => Promise<unknown>, now: () => number): Promise<number> {
+  let least = Number.POSITIVE_INFINITY;
+  for (let round = 0; round < ROUNDS; round++) {
+    const began = now();
+    await run();
+    least = Math.min(least, now() - began);
+  }
+  return least;
+}
+
+/**
+ * Measures how many windows a model should compute at once: several where each then takes less time, or one.
+ * @param shape of one window, [1, …]
+ * @param now a clock, in ms
+ */
+export async function measureBatch(
+  model: Pick<ImageModel, 'run'>,
+  shape: readonly number[],
+  now: () => number = () => performance.now(),
+): Promise<number> {
+  const length = shape.reduce((a, b) => a * b, 1);
+  const timeOf = async (windows: number) => {
+    const values = new Float32Array(windows * length);
+    const run = () => model.run(values, shape.with(0, windows));
+    await run(); // loads the model for this size
+    return (await fastestMs(run, now)) / windows;
+  };
+  return (await timeOf(SEVERAL)) < (1 - LEAST_GAIN) * (await timeOf(1)) ? SEVERAL : 1;
+}
+
+interface Asked {
+  readonly values: Values;
+  resolve(outputs: Tensors): void;
+  reject(error: unknown): void;
+}
+
+/** Windows one behind the other. */
+function joined(windows: readonly Values[]): Values {
+  const [first] = windows as readonly [Values];
+  if (windows.length === 1) return first;
+  const all = new (first.constructor as new (length: number) => Values)(windows.length * first.length);
+  for (const [i, values] of windows.entries()) all.set(values, i * first.length);
+  return all;
+}
+
+/** What belongs to one window of a batch. */
+function partOf(outputs: Tensors, i: number, windows: number): Tensors {
+  if (windows === 1) return outputs;
+  const parts = Object.entries(outputs).map(([name, { type, shape, data }]): [string, EngineTensor] => {
+    const length = data.length / windows;
+    const part = (data as Float32Array).slice(i * length, (i + 1) * length);
+    return [name, { type, shape: shape.with(0, shape[0]! / windows), data: part }];
+  });
+  return Object.fromEntries(parts);
+}
+
+/**
+ * A model whose callers share batches: as many windows as wait are computed at once if they fill a batch, or else one by one.
+ * Results are those of single windows.
+ * @param most windows of a batch
+ * @param onBatch is told of each batch how many windows it had
+ */
+export function sharingBatches(
+  model: ImageModel,
+  most: number,
+  onBatch: (windows: number) => void,
+): ImageModel {
+  const waiting: Asked[] = [];
+  let isRunning = false;
+
+  const runSome = async (some: readonly Asked[], shape: readonly number[]): Promise<void> => {
+    try {
+      const outputs = await model.run(joined(some.map(({ values }) => values)), shape.with(0, some.length));
+      onBatch(some.length);
+      for (const [i, { resolve }] of some.entries()) resolve(partOf(outputs, i, some.length));
+    } catch (error) {
+      for (const { reject } of some) reject(error);
+    }
+  };
+
+  const runAll = async (shape: readonly number[]): Promise<void> => {
+    isRunning = true;
+    while (waiting.length > 0) {
+      // Others that were waiting for a result ask for their next window first.
+      await new Promise((resolve) => setImmediate(resolve));
+      await runSome(waiting.splice(0, waiting.length >= most ? most : 1), shape);
+    }
+    isRunning = false;
+  };
+
+  return {
+    ...model,
+    run: (values, shape) =>
+      new Promise((resolve, reject) => {
+        waiting.push({ values, resolve, reject });
+        if (!isRunning) void runAll(shape);
+      }),
+  };
+}

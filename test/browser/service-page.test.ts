@@ -1,0 +1,215 @@
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decode } from 'fast-png';
+import { type Browser, chromium, type Page, type Request } from 'playwright-core';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { findBrowser } from '../../src/bench/engines/browser.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
+import { makePhantom } from '../../src/phantom/chest.js';
+import { ctSeries } from '../data/scan/dicom/writer.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { thresholds, writePretrained, writeThresholds } from '../inference/models.js';
+import { type TestService, testService } from '../serve/service.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const executablePath = findBrowser();
+const spacing = [6, 5, 7] as const;
+const { volume } = makePhantom({ seed: 3, index: 0, size: [48, 40, 32], spacing });
+
+/** Needs an installed Chromium; there is none on some machines. */
+describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
+  let browser: Browser;
+  let service: TestService;
+  let page: Page;
+  const requested: Request[] = [];
+  const faults: string[] = [];
+
+  const newPage = async (): Promise<Page> => {
+    const opened = await browser.newPage({ viewport: { width: 1200, height: 800 } });
+    opened.on('request', (request) => requested.push(request));
+    opened.on('pageerror', (error) => faults.push(error.message));
+    opened.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+    return opened;
+  };
+  beforeAll(async () => {
+    await writeNifti(at('chest.nii.gz'), volume);
+    writePretrained(at('encoder.onnx'), 'encoder');
+    const part = { proxy: 'parts2whole', part: '{"scale":[0.0625,0.25]}' };
+    writePretrained(at('whole.onnx'), 'autoencoder', part);
+    writeThresholds(at('tissues.onnx'));
+    const models = ['encoder.onnx', 'whole.onnx', 'tissues.onnx'].map(at);
+    service = await testService({ models });
+    browser = await chromium.launch({
+      executablePath: executablePath!,
+      args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
+    });
+    page = await newPage();
+    await page.goto(service.url);
+  });
+  afterAll(() => browser?.close());
+
+  // What runs in the page is text: this file knows Node.js only.
+  const drop = async (name: string, bytes: Buffer) => {
+    const dataTransfer = await page.evaluateHandle(`(() => {
+      const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (c) => c.charCodeAt(0));
+      const data = new DataTransfer();
+      data.items.add(new File([bytes], '${name}'));
+      return data;
+    })()`);
+    await page.dispatchEvent('#canvas', 'drop', { dataTransfer });
+  };
+  /** Colours of the viewer, in its four quarters. */
+  const quarters = async (): Promise<Set<string>[]> => {
+    const { width, height, data, channels } = decode(await page.locator('#canvas').screenshot());
+    const found = [0, 1, 2, 3].map(() => new Set<string>());
+    for (let y = 0; y < height; y++)
+      for (let x = 0; x < width; x++) {
+        const from = channels * (x + width * y);
+        const quarter = (x < width / 2 ? 0 : 1) + (y < height / 2 ? 0 : 2);
+        found[quarter]!.add(data.subarray(from, from + 3).join());
+      }
+    return found;
+  };
+  const drawings = () => page.evaluate("Number(document.querySelector('#part').dataset.drawn)");
+  const drawnAgain = (before: unknown) =>
+    expect.poll(drawings, { timeout: 30_000 }).toBeGreaterThan(before as number);
+  const slider = (name: string) => page.getByLabel(name, { exact: true });
+
+  test('shows a scan that is dropped in three planes and as a volume', async () => {
+    await drop('chest.nii.gz', readFileSync(at('chest.nii.gz')));
+    await page.waitForSelector('#part[data-drawn]');
+    expect(await page.textContent('#status')).toBe('chest.nii.gz · 48 × 40 × 32 · 6.0 × 5.0 × 7.0 mm');
+    for (const colours of await quarters()) expect(colours.size).toBeGreaterThan(50);
+    expect(await page.textContent('#place')).toMatch(/^[RL] \d+ · [AP] \d+ · [SI] \d+ mm: /);
+  });
+
+  test('has the same features from the service and from the browser', async () => {
+    await page.waitForSelector('#agreement:not([hidden])');
+    const difference = await page.getAttribute('#agreement', 'data-difference');
+    expect(Number(difference)).toBeLessThan(1e-4);
+    expect(await page.textContent('#by-browser .note')).toMatch(/^WebAssembly, \d+ threads?/);
+    for (const row of ['#by-service', '#by-browser'])
+      expect(await page.textContent(`${row} .time`)).toMatch(/^[\d.]+ s$/);
+  });
+
+  test('draws the whole anew from a box that a key or the mouse changes', async () => {
+    const [from, to] = [slider('right – left: from'), slider('right – left: to')];
+    expect(Number(await to.inputValue()) - Number(await from.inputValue())).toBe(9);
+    const pixels = () => page.evaluate("document.querySelector('.pictures canvas').toDataURL()");
+    const [count, first] = [await drawings(), await pixels()];
+    await to.press('ArrowRight');
+    await drawnAgain(count);
+    expect(Number(await to.inputValue()) - Number(await from.inputValue())).toBe(10);
+    expect(await pixels()).not.toBe(first);
+    const handle = await page.locator('[data-plane="axial"][data-grip="low low"]').boundingBox();
+    const [x, y] = [handle!.x + handle!.width / 2, handle!.y + handle!.height / 2];
+    const before = Number(await slider('front – back: from').inputValue());
+    await page.mouse.move(x, y);
+    await page.mouse.down();
+    await page.mouse.move(x, y - 60, { steps: 5 });
+    await page.mouse.up();
+    expect(Number(await slider('front – back: from').inputValue())).toBeLessThan(before);
+    // Nothing of what is dragged over happens to the viewer, and the box stays in the scan.
+    await slider('feet – head: from').press('Home');
+    expect(await slider('feet – head: from').inputValue()).toBe('0');
+  });
+
+  test('lays a mask over the scan, and says how large its classes are', async () => {
+    await page.click('#segment');
+    await page.waitForSelector('.volumes td');
+    const labels = thresholds(volume.voxels);
+    const rows = await page.locator('.volumes tr').allTextContents();
+    for (const [i, name] of ['tissue', 'bone'].entries()) {
+      const ml =
+        (labels.filter((label) => label === i + 1).length * spacing[0] * spacing[1] * spacing[2]) / 1000;
+      const text = ml.toLocaleString('en', { maximumFractionDigits: 1 });
+      expect(rows[i]).toBe(`${name}${text} ml`);
+    }
+    const coloured = (colours: Set<string>) =>
+      [...colours].filter((colour) => {
+        const [red, , blue] = colour.split(',').map(Number) as [number, number, number];
+        return red - blue > 60;
+      }).length;
+    await page.uncheck('#box-shown');
+    for (const colours of (await quarters()).slice(0, 3)) expect(coloured(colours)).toBeGreaterThan(10);
+    await page.check('#box-shown');
+  });
+
+  test('is as dark as the screen, and fits a phone', async () => {
+    const paper = () => page.evaluate('getComputedStyle(document.body).backgroundColor');
+    expect(await paper()).toBe('rgb(255, 255, 255)');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    expect(await paper()).toBe('rgb(20, 23, 27)');
+    await page.setViewportSize({ width: 375, height: 700 });
+    expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(375);
+    expect((await page.locator('#canvas').boundingBox())!.width).toBeGreaterThan(300);
+    await page.setViewportSize({ width: 1200, height: 800 });
+  });
+
+  test('reads what NiiVue and browsers cannot, by way of the service', async () => {
+    const files = Object.entries(ctSeries(6)).map(([name, bytes]) => ({
+      name,
+      mimeType: '',
+      buffer: Buffer.from(bytes),
+    }));
+    await page.setInputFiles('#file', files);
+    await page.locator('#status', { hasText: '.nii.gz · ' }).waitFor();
+    await page.waitForSelector('#agreement:not([hidden])');
+    expect(Number(await page.getAttribute('#agreement', 'data-difference'))).toBeLessThan(1e-4);
+  });
+
+  test('says what is wrong with a file', async () => {
+    await drop('x.nii', Buffer.from('no scan'));
+    await page.waitForSelector('#status.failed');
+    expect(await page.textContent('#status')).toContain('x.nii');
+  });
+
+  test('finds similar scans where there is an index, and opens them', async () => {
+    const searching = await newPage();
+    const hit = { source: 'case-1', centre: null, picture: null, scan: '/scans/1' };
+    const hits = [
+      { ...hit, score: 0.91 },
+      { ...hit, score: 0.5, source: 'case-2', scan: null },
+    ];
+    const map = [1, 2, 3].map((i) => ({ source: `case-${i}`, x: i, y: -i }));
+    await searching.route('**/openapi.json', (route) =>
+      route.fulfill({ json: { paths: { '/v1/index': {} } } }),
+    );
+    await searching.route('**/v1/index', (route) => route.fulfill({ json: { rows: 3, sources: 3, map } }));
+    await searching.route('**/v1/search?k=8&box=*', (route) => route.fulfill({ json: { hits } }));
+    await searching.route('**/scans/1', (route) => route.fulfill({ path: at('chest.nii.gz') }));
+    await searching.goto(service.url);
+    await searching.setInputFiles('#file', at('chest.nii.gz'));
+    await searching.click('#search-box');
+    await searching.waitForSelector('.hits li');
+    expect(await searching.locator('.hits li').allTextContents()).toEqual(['case-10.910', 'case-20.500']);
+    expect(await searching.locator('#map .hit').count()).toBe(2);
+    expect(await searching.locator('#map .here').count()).toBe(1);
+    await searching.click('.hits button');
+    await searching.locator('#status', { hasText: 'case-1' }).waitFor();
+    await searching.close();
+  });
+
+  test('asks for the token that a service wants', async () => {
+    writeFileSync(at('token'), 'a-token-of-32-characters-or-more');
+    const guarded = await testService({ models: [at('tissues.onnx')], tokenFile: at('token') });
+    // Its refusals are errors to the browser.
+    const asked = await browser.newPage();
+    await asked.goto(guarded.url);
+    for (const token of ['wrong', 'a-token-of-32-characters-or-more']) {
+      await asked.fill('#token', token);
+      await asked.click('#token-dialog button');
+    }
+    await asked.setInputFiles('#file', at('chest.nii.gz'));
+    await asked.click('#segment');
+    await asked.waitForSelector('.volumes td');
+    await asked.close();
+  });
+
+  test('sent nothing to anybody but its service, and ran without an error', () => {
+    const elsewhere = requested.map((request) => request.url()).filter((url) => !url.startsWith(service.url));
+    expect(elsewhere.filter((url) => !/^(blob|data):/.test(url))).toEqual([]);
+    expect(faults).toEqual([]);
+  });
+});
