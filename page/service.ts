@@ -135,7 +135,7 @@ export async function search(
   count: number,
   signal: AbortSignal,
 ): Promise<readonly Hit[]> {
-  const path = `/v1/search?k=${count}${box ? `&box=${box.join(',')}` : ''}`;
+  const path = `/v1/search?pictures=true&k=${count}${box ? `&box=${box.join(',')}` : ''}`;
   const { hits } = (await (await post(path, scan, 'application/json', signal)).json()) as { hits: Hit[] };
   return hits;
 }

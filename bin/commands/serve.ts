@@ -25,6 +25,10 @@ export default command({
       demandOption: true,
       describe: 'models written by p2w export: FILE, or NAME=FILE',
     },
+    index: {
+      string: true,
+      describe: 'folder that p2w index wrote, for /v1/search; its encoder must be served',
+    },
     host: { string: true, default: '127.0.0.1', describe: 'address to listen at' },
     port: { number: true, default: 8080, describe: 'port; 0 takes any free one' },
     'token-file': {
@@ -65,6 +69,7 @@ export default command({
       ...{ host: args.host, port: args.port, queue: args.queue, timeoutSeconds: args.timeout },
       maxBodyBytes: parseBytes('--max-body', args['max-body']),
       ...(args['token-file'] !== undefined && { tokenFile: args['token-file'] }),
+      ...(args.index !== undefined && { index: args.index }),
       ...(args.workers !== undefined && { workers: args.workers }),
       ...(args.scratch !== undefined && { scratch: args.scratch }),
       drainSeconds: args.drain,

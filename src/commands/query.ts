@@ -73,12 +73,37 @@ function gridOfBox({ volume, grid }: ModelScan, [first, last]: VoxelBox): CropGr
   if (!isInside(first) || !isInside(last) || first.some((value, i) => value > last[i]!))
     throw new UserError('usage', {
       what: 'this box does not lie in the scan',
-      where: '--box',
+      where: 'box',
       got: [...first, ...last].join(','),
       expected: `first and last voxel x,y,z,x,y,z, from 0,0,0 to ${size.map((length) => length - 1).join(',')}`,
     });
   const count = first.map((value, i) => Math.max(1, Math.round((last[i]! - value + 1) / grid.step[i]!)));
   return { size: count as unknown as XYZ, first, step: grid.step };
+}
+
+/** What is looked for: the mean over windows of the index's size that cover a scan, or a box of it. */
+export interface Query {
+  readonly features: Float32Array;
+  /** Of the scan or the box, in the grid that the model sees. */
+  readonly grid: CropGrid;
+  readonly windows: number;
+}
+
+/**
+ * The vector of a scan, or of a box of it. A box that is smaller than a window is taken with what surrounds it.
+ * @throws UserError when the box does not lie in the scan, and what `onWindows` throws
+ */
+export async function queryOf(
+  model: ImageModel,
+  scan: ModelScan,
+  { window }: Pick<IndexManifest, 'window'>,
+  box: VoxelBox | undefined,
+  onWindows: (done: number, total: number) => void,
+): Promise<Query> {
+  const grid = box ? gridOfBox(scan, box) : scan.grid;
+  const windows = checkedWindows(model, { window }, 0);
+  const vectors = await windowVectors(model, { ...scan, grid }, windows, 'features', onWindows);
+  return { features: meanVector(vectors), grid, windows: vectors.length };
 }
 
 /** The one scan that is meant. @throws UserError when there are several */
@@ -94,8 +119,7 @@ async function oneScan(input: string, keepUids: boolean): Promise<string> {
 }
 
 /**
- * Finds the scans or regions of an index that are most like a scan, or a box of it. The vector of the query is the mean over windows
- * of the index's size that cover it; a box that is smaller than a window is taken with what surrounds it.
+ * Finds the scans or regions of an index that are most like a scan, or a box of it.
  * @throws UserError when the index, the scan or the encoder cannot be used, or the box does not lie in the scan
  * @example
  * const { hits } = await queryScan({ index: 'index', input: 'scan.nii.gz', box: [[40, 60, 20], [79, 99, 39]] });
@@ -104,20 +128,18 @@ export async function queryScan(options: QueryScanOptions): Promise<QuerySummary
   const { input, box, k = 10, out, keepUids = false, reporter = silent } = options;
   if (out !== undefined) await checkResultFile(out, ['html'], []);
   const index = openIndex(options.index);
-  const { window, sources } = index.manifest;
+  const { sources } = index.manifest;
   const path = await oneScan(input, keepUids);
   const model = await openModel(index.manifest, options);
   try {
     const scan = await readModelScan(path, model, (line) => reporter.log(line));
-    const grid = box ? gridOfBox(scan, box) : scan.grid;
-    const windows = checkedWindows(model, { window }, 0);
     const progress = reporter.start({ label: 'query', total: 1, unit: 'scans' });
-    const vectors = await windowVectors(model, { ...scan, grid }, windows, 'features', (done, total) =>
+    const { features, grid, windows } = await queryOf(model, scan, index.manifest, box, (done, total) =>
       progress.update(0, { windows: `${done}/${total}` }),
     ).finally(() => progress.stop());
     const own = sources.find((source) => source.path !== null && isSame(source.path, path));
-    const hits = queryIndex(index, meanVector(vectors), { k, without: own?.name });
-    const query = { path: resolve(path), box: box ?? null, windows: vectors.length };
+    const hits = queryIndex(index, features, { k, without: own?.name });
+    const query = { path: resolve(path), box: box ?? null, windows };
     if (out === undefined) return { index: options.index, query, hits };
     makeFolder(dirname(out));
     const page = renderHits({

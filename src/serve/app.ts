@@ -19,6 +19,7 @@ import { modelRoutes } from './routes/models.js';
 import { pageRoutes } from './routes/page.js';
 import { reconstructRoutes } from './routes/reconstruct.js';
 import { referenceRoutes } from './routes/reference.js';
+import { searchRoutes } from './routes/search.js';
 import { segmentRoutes } from './routes/segment.js';
 
 /** For everybody: a new route that tells nothing of scans and models is added here. */
@@ -32,6 +33,7 @@ const GUARDED: readonly Routes[] = [
   segmentRoutes,
   classifyRoutes,
   reconstructRoutes,
+  searchRoutes,
   convertRoutes,
   kserveRoutes,
   metricsRoutes,

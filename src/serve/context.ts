@@ -1,5 +1,6 @@
 /** What the routes of the service work with. */
 import type { OpenAPIHono } from '@hono/zod-openapi';
+import type { ServedIndex } from './index-facts.js';
 import type { Metrics } from './metrics.js';
 import type { Pool } from './pool.js';
 import type { ReceiveLimits } from './receive.js';
@@ -10,6 +11,8 @@ export interface ServiceContext {
   readonly scratch: Scratch;
   readonly metrics: Metrics;
   readonly limits: ReceiveLimits;
+  /** What is searched; null where the service has no index. */
+  readonly index: ServedIndex | null;
   /** Whether requests are taken; not while the service shuts down. */
   readonly isOpen: () => boolean;
 }

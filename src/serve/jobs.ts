@@ -1,5 +1,6 @@
 /** What the service asks of its workers, and what they answer: plain data, sent between processes. */
 
+import type { VoxelBox } from '../commands/query.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import type { ErrorFacts, ErrorKind } from '../errors.js';
@@ -20,6 +21,14 @@ export type ScanWork =
       readonly minimumVolume: number;
     }
   | { readonly operation: 'reconstruct'; readonly overlap: number }
+  | {
+      readonly operation: 'search';
+      /** How many are to be found. */
+      readonly k: number;
+      /** A part of the scan; null for all of it. */
+      readonly box: VoxelBox | null;
+      readonly pictures: boolean;
+    }
   | { readonly operation: 'convert' };
 
 /** Work on an upload, which lies in a folder of its own; the answer is written beside it. */
@@ -83,6 +92,8 @@ export interface ModelFile {
 /** What a worker is told at its start. */
 export interface WorkerSettings {
   readonly models: readonly ModelFile[];
+  /** Folder of an index that is searched; null without one. */
+  readonly index: string | null;
   readonly device: string;
   readonly threads: number;
   /** Windows that are computed at once; null has the worker measure what is fastest. */

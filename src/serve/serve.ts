@@ -7,6 +7,7 @@ import { checkInteger, UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
 import { makeApp } from './app.js';
 import type { App, ServiceContext } from './context.js';
+import { checkEncoder, openServedIndex } from './index-facts.js';
 import type { Log } from './log.js';
 import { makeMetrics } from './metrics.js';
 import { parseModels, watchModels } from './model-files.js';
@@ -29,6 +30,8 @@ export interface ServeOptions {
   readonly queue?: number;
   /** Time that a job has, waiting included; 300 s without it. */
   readonly timeoutSeconds?: number;
+  /** Folder that `index` wrote, to be searched; its encoder must be among the models. */
+  readonly index?: string;
   /** File with the token that clients must send; needed off loopback. */
   readonly tokenFile?: string;
   /** Folder for uploads; the system's for temporary files without it. */
@@ -133,6 +136,7 @@ export async function serve(options: ServeOptions): Promise<Service> {
   checkPort(port);
   const sources = parseModels(options.models);
   const token = readToken(options.tokenFile, host);
+  const index = options.index === undefined ? null : openServedIndex(options.index);
   const metrics = makeMetrics();
   const closers: (() => unknown)[] = [];
   const closeAll = async () => {
@@ -149,16 +153,23 @@ export async function serve(options: ServeOptions): Promise<Service> {
         openPool({
           ...{ workers, queue, timeoutSeconds, metrics, log },
           settings: {
-            ...{ models, device, batch, threads: Math.max(1, Math.floor(cores / workers)) },
+            ...{
+              models,
+              index: options.index ?? null,
+              device,
+              batch,
+              threads: Math.max(1, Math.floor(cores / workers)),
+            },
             maxUnpackedBytes: maxBodyBytes,
             maxScanBytes: memoryLimitBytes() / (JOBS * workers + 1),
           },
         }),
     );
     closers.push(pool.close, closeWatch);
+    if (index) checkEncoder(index, pool.models);
     let isOpen = true;
     const context: ServiceContext = {
-      ...{ pool, scratch, metrics, isOpen: () => isOpen },
+      ...{ pool, scratch, metrics, index, isOpen: () => isOpen },
       limits: { maxBodyBytes, graceSeconds: GRACE_SECONDS, leastBytesPerSecond: LEAST_BYTES_PER_SECOND },
     };
     const server = await listenAt(

@@ -1,7 +1,5 @@
 import { z } from '@hono/zod-openapi';
-import { aboutSchema, binarySchema, overlapSchema, scanRoute } from './scan-route.js';
-
-const place = (what: string) => z.array(z.number()).length(3).nullable().describe(what);
+import { aboutSchema, binarySchema, overlapSchema, place, scanRoute } from './scan-route.js';
 
 export const embedRoutes = scanRoute({
   path: '/v1/embed',

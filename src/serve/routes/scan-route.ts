@@ -3,9 +3,9 @@ import { createRoute, z } from '@hono/zod-openapi';
 import type { ModelKind } from '../../inference/image-model.js';
 import { answerUpload } from '../answer.js';
 import { chooseModel } from '../choose-model.js';
-import type { Routes } from '../context.js';
+import type { Routes, ServiceContext } from '../context.js';
 import { chooseOutput, MEDIA_TYPES } from '../formats.js';
-import type { Output, ScanWork } from '../jobs.js';
+import type { ModelFacts, Output, ScanWork } from '../jobs.js';
 import { problemResponse } from '../problem.js';
 import { Refusal } from '../refusal.js';
 
@@ -15,6 +15,8 @@ interface ScanRoute<Query extends z.ZodRawShape> {
   readonly description: string;
   /** Models that can do it. */
   readonly kinds: readonly [ModelKind, ...ModelKind[]];
+  /** How the model is chosen, where it is not by its kind and the name in the request. */
+  readonly choose?: (context: ServiceContext) => ModelFacts;
   readonly query: Query;
   /** What can be answered, and what each is; the first is the default. */
   readonly outputs: Partial<Record<Output, z.ZodType>>;
@@ -33,6 +35,9 @@ export const numberSchema = (least: number, most: number, byDefault: number, des
 /** How much windows overlap; more would take a scan through the network a thousand times. */
 export const overlapSchema = (share: number) =>
   numberSchema(0, 0.75, share, 'Share of a window that the next one covers again.');
+
+/** A place with three coordinates, if there is one. */
+export const place = (what: string) => z.array(z.number()).length(3).nullable().describe(what);
 
 export const binarySchema = (description: string) => z.string().meta({ format: 'binary', description });
 
@@ -114,7 +119,7 @@ export function scanRoute<Query extends z.ZodRawShape>(spec: ScanRoute<Query>): 
         throw new Refusal(406, 'there is no answer in this format', {
           expected: outputs.map((known) => MEDIA_TYPES[known]).join(', '),
         });
-      const model = chooseModel(context.pool.models, spec.kinds, name);
+      const model = spec.choose?.(context) ?? chooseModel(context.pool.models, spec.kinds, name);
       const work = spec.workOf(query as unknown as z.output<z.ZodObject<Query>>);
       return answerUpload(c, context, model, { ...work, output, series });
     });

@@ -8,6 +8,7 @@ import { openEngine } from '../../execution/open-engine.js';
 import { readModelScan } from '../../inference/model-scan.js';
 import { endWithParent } from '../../parent.js';
 import type { Engine } from '../../runtime/engine.js';
+import { openIndex, type SearchIndex } from '../../search/open-index.js';
 import type { Answer, FromWorker, Job, Outcome, ToWorker, WorkerSettings } from '../jobs.js';
 import { infer } from './infer.js';
 import { openServedModel, type WorkingModel } from './models.js';
@@ -26,6 +27,7 @@ const send = (message: FromWorker) => process.send!(message);
 const running = new Map<number, { cancelled: boolean }>();
 let models: ReadonlyMap<string, WorkingModel> = new Map();
 let settings: WorkerSettings;
+let index: SearchIndex | null = null;
 let batches: number[] = [];
 
 async function perform({ model: name, folder, upload, work }: Job, goOn: () => void): Promise<Answer> {
@@ -43,7 +45,9 @@ async function perform({ model: name, folder, upload, work }: Job, goOn: () => v
     const note = (line: string) => notes.push(line.replace(`${scanFile}: `, ''));
     const scan = await readModelScan(scanFile, model.image, note);
     goOn();
-    return await workOnScan({ model, scan, notes, work, output: work.output, folder: own, onWindows: goOn });
+    return await workOnScan({
+      ...{ model, scan, index, notes, work, output: work.output, folder: own, onWindows: goOn },
+    });
   } catch (error) {
     throw error instanceof Cancelled ? error : scanError(error, scanFile);
   }
@@ -94,6 +98,7 @@ async function start(given: WorkerSettings): Promise<void> {
   const onBatch = (windows: number) => void batches.push(windows);
   for (const file of settings.models)
     opened.push(await openServedModel(file, { engine, threads, batch, onBatch }));
+  if (settings.index !== null) index = openIndex(settings.index);
   models = new Map(opened.map((model) => [model.facts.name, model]));
   send({
     type: 'ready',

@@ -1,6 +1,8 @@
 /** What each kind of model makes of a scan. */
 import { classified } from '../../commands/classify.js';
 import { rowsOf } from '../../commands/embed.js';
+import { picturesOfHits } from '../../commands/hit-pictures.js';
+import { queryOf } from '../../commands/query.js';
 import { reconstructionPicture } from '../../commands/reconstruct.js';
 import { cleanMask, countLabels, maskPicture, voxelMl } from '../../commands/segment.js';
 import type { ModelScan } from '../../inference/model-scan.js';
@@ -8,6 +10,8 @@ import { checkedWindows } from '../../inference/predict-scan.js';
 import { reconstructScan } from '../../inference/reconstruction.js';
 import { segmentScan } from '../../inference/segmentation.js';
 import { middleVector, type WindowVector, windowVectors } from '../../inference/window-vectors.js';
+import { queryIndex, type SearchIndex } from '../../search/open-index.js';
+import { indexedScanPath } from '../index-facts.js';
 import type { Answer, Output, ScanWork } from '../jobs.js';
 import { jsonAnswer, niftiAnswer, npyAnswer, pngAnswer, voxelsAnswer } from './answers.js';
 import type { WorkingModel } from './models.js';
@@ -16,6 +20,8 @@ import type { WorkingModel } from './models.js';
 interface Task<Work extends ScanWork> {
   readonly model: WorkingModel;
   readonly scan: ModelScan;
+  /** What is searched; null where the service has no index. */
+  readonly index: SearchIndex | null;
   /** What there is to say of the scan. */
   readonly notes: readonly string[];
   readonly work: Work;
@@ -109,11 +115,36 @@ async function reconstruct(task: Task<WorkOf<'reconstruct'>>): Promise<Answer> {
 const convert = ({ scan, folder }: Task<WorkOf<'convert'>>): Promise<Answer> =>
   niftiAnswer(folder, scan.volume);
 
+async function search(task: Task<WorkOf<'search'>>): Promise<Answer> {
+  const { model, scan, index, work, onWindows } = task;
+  const { manifest } = index!;
+  const { features, windows } = await queryOf(model.image, scan, manifest, work.box ?? undefined, onWindows);
+  const hits = queryIndex(index!, features, { k: work.k });
+  const shown = work.pictures ? await picturesOfHits(hits, manifest, model.image, scan) : [];
+  const numbers = new Map(manifest.sources.map(({ name }, i) => [name, i]));
+  return jsonAnswer({
+    ...about(task),
+    windows,
+    hits: hits.map(({ path, ...hit }, i) => {
+      const picture = shown[i]?.picture;
+      return {
+        ...hit,
+        picture:
+          picture instanceof Uint8Array
+            ? `data:image/png;base64,${Buffer.from(picture).toString('base64')}`
+            : null,
+        scan: path === null ? null : indexedScanPath(numbers.get(hit.source)!),
+      };
+    }),
+  });
+}
+
 const WORK: { readonly [Name in ScanWork['operation']]: (task: Task<WorkOf<Name>>) => Promise<Answer> } = {
   embed,
   classify,
   segment,
   reconstruct,
+  search,
   convert,
 };
 

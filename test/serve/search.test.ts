@@ -1,0 +1,90 @@
+/** What the service finds is what the command finds. */
+import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { decode } from 'fast-png';
+import { beforeAll, expect, test } from 'vitest';
+import { makeIndex } from '../../src/commands/make-index.js';
+import { queryScan, type VoxelBox } from '../../src/commands/query.js';
+import { writeNifti } from '../../src/data/scan/nifti.js';
+import { serve } from '../../src/serve/serve.js';
+import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
+import { writePretrained } from '../inference/models.js';
+import { bytesOf, fileBytes, jsonOf, type TestService, testService } from './service.js';
+
+const folder = temporaryFolder();
+const at = (...names: string[]) => join(folder, ...names);
+const box: VoxelBox = [
+  [16, 4, 4],
+  [31, 19, 11],
+];
+
+let service: TestService;
+beforeAll(async () => {
+  writePretrained(at('encoder.onnx'), 'encoder');
+  writePretrained(at('other.onnx'), 'autoencoder');
+  mkdirSync(at('scans'));
+  for (const [i, name] of ['a', 'b', 'c'].entries())
+    await writeNifti(at('scans', `${name}.nii.gz`), noiseVolume([40, 20, 12], i));
+  // The same scan elsewhere, which the command does not take for the one in the index either.
+  copyFileSync(at('scans/b.nii.gz'), at('again.nii.gz'));
+  const model = at('encoder.onnx');
+  await makeIndex({ model, input: [at('scans')], out: at('index'), per: 'window', threads: 1 });
+  service = await testService({ models: [at('other.onnx'), model], index: at('index') });
+});
+
+const search = (query: string) => service.post(`/v1/search?${query}`, fileBytes(at('again.nii.gz')));
+
+test('finds the regions that p2w query finds, and says where their scans are', async () => {
+  const expected = await queryScan({ index: at('index'), input: at('again.nii.gz'), box, k: 5, threads: 1 });
+  const { hits, windows, model } = await jsonOf(await search(`k=5&box=${box.flat().join(',')}`));
+  expect(model.name).toBe('encoder');
+  expect(windows).toBe(1);
+  expect(hits).toHaveLength(5);
+  for (const [i, { score, path: _, ...hit }] of expected.hits.entries()) {
+    expect(hits[i]).toMatchObject({ ...hit, picture: null });
+    expect(hits[i].score).toBeCloseTo(score, 5);
+  }
+  expect(hits[0]).toMatchObject({ source: 'b', offset: [16, 4, 4] });
+  const scan = await service.get(hits[0].scan);
+  expect(Buffer.from(await bytesOf(scan)).equals(readFileSync(at('scans/b.nii.gz')))).toBe(true);
+});
+
+test('draws what it finds when asked to', async () => {
+  const { hits, windows } = await jsonOf(await search('k=2&pictures=true'));
+  expect(windows).toBe(12);
+  for (const { picture } of hits) {
+    expect(picture).toMatch(/^data:image\/png;base64,/);
+    expect(decode(Buffer.from(picture.split(',')[1], 'base64')).width).toBeGreaterThan(10);
+  }
+});
+
+test('tells what is searched, with a map of it', async () => {
+  const { map, ...facts } = await jsonOf(await service.get('/v1/index'));
+  expect(facts).toMatchObject({ rows: 36, sources: 3, recall: 1 });
+  expect(map).toHaveLength(36);
+  expect(new Set(map.map(({ source }: { source: string }) => source))).toEqual(new Set(['a', 'b', 'c']));
+  for (const { x, y } of map) expect(Number.isFinite(x + y)).toBe(true);
+});
+
+test.each([
+  ['k=0', 400, /options/],
+  ['k=101', 400, /options/],
+  ['k=1.5', 400, /options/],
+  ['box=1,2,3', 400, /options/],
+  ['box=0,0,0,99,9,9', 400, /does not lie in the scan/],
+])('refuses %s', async (query, status, what) => {
+  const response = await search(query);
+  expect(response.status).toBe(status);
+  expect((await jsonOf(response)).title).toMatch(what);
+});
+
+test.each(['3', '-1', 'x', '..%2Fencoder.onnx'])('has no scan number %s', async (number) => {
+  const { status } = await service.get(`/v1/index/scans/${number}`);
+  expect([400, 404]).toContain(status);
+});
+
+test('an index of another encoder is refused at the start', async () => {
+  await expect(
+    serve({ port: 0, workers: 1, models: [at('other.onnx')], index: at('index') }),
+  ).rejects.toThrow(/none of the models is the encoder/);
+});
