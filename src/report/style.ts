@@ -85,6 +85,8 @@ th { font-weight: 600; text-align: left; }
 .numbers tbody th, .numbers td { font-weight: 400; }
 .facts th { font-weight: 400; color: var(--soft); padding: .25rem 1.4rem .25rem 0; vertical-align: top; }
 .facts td { padding: .25rem 0; overflow-wrap: anywhere; }
+.facts td:not(:last-child) { padding-right: 1.4rem; }
+.scroll + h3 { margin-top: 1.2rem; }
 .sample { margin-top: 1.8rem; }
 .slices th, .slices td { padding: 0 .5rem .5rem 0; vertical-align: middle; }
 .slices thead th { font-size: .8125rem; line-height: 1.3; vertical-align: bottom; padding-bottom: .35rem; white-space: nowrap; }

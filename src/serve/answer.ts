@@ -9,8 +9,17 @@ import { checkUpload, NAME, receiveUpload } from './receive.js';
 import { clientLeft } from './refusal.js';
 import type { RequestFolder } from './scratch.js';
 
-/** A response of an answer; the folder is removed when it has been sent, or nobody wants it any more. */
-async function respondWith(answer: Answer, sha256: string, folder: RequestFolder): Promise<Response> {
+/** What a worker has made of an upload. */
+export interface Done {
+  readonly answer: Answer;
+  /** Of the file of the model. */
+  readonly sha256: string;
+  /** Holds the answer where it is a file. */
+  readonly folder: RequestFolder;
+}
+
+/** Sends an answer as it is; its folder is removed when it has been sent, or nobody wants it any more. */
+async function send({ answer, sha256, folder }: Done): Promise<Response> {
   const headers = { 'Content-Type': answer.type, 'Model-SHA256': sha256, ...answer.headers };
   if ('bytes' in answer) {
     await folder.remove();
@@ -24,7 +33,8 @@ async function respondWith(answer: Answer, sha256: string, folder: RequestFolder
 }
 
 /**
- * Receives an upload, has a worker do its work, and sends what that made of it. Nothing is left behind.
+ * Receives an upload, has a worker do its work, and answers with what that made of it. Nothing is left behind.
+ * @param respond makes a response of it, and removes its folder; sends it as it is without it
  * @throws Refusal, UserError, or what the request's own signal says when the client has gone
  */
 export async function answerUpload(
@@ -32,6 +42,7 @@ export async function answerUpload(
   { pool, scratch, metrics, limits }: ServiceContext,
   model: ModelFacts,
   work: Job['work'],
+  respond: (done: Done) => Promise<Response> = send,
 ): Promise<Response> {
   const request = c.req.raw;
   c.set('model', model.name);
@@ -43,8 +54,7 @@ export async function answerUpload(
     c.set('uploadBytes', bytes);
     metrics.uploadBytes.inc(bytes);
     const job = { model: model.name, folder: folder.path, upload: NAME, work };
-    const { answer, sha256 } = await pool.run(job, request.signal);
-    return await respondWith(answer, sha256, folder);
+    return await respond({ ...(await pool.run(job, request.signal)), folder });
   } catch (error) {
     await folder.remove();
     throw request.signal.aborted ? clientLeft(error) : error;
