@@ -4,15 +4,15 @@ import { modelChoice, type OpenScan, type PageContext, type Panel } from './pane
 import { segment } from './service.js';
 import type { Colour } from './viewer.js';
 
-/** Apart for every kind of colour vision, and on grey (Okabe & Ito 2008). */
+/** Apart for every kind of colour vision, and on grey (Okabe & Ito 2008); orange, which the box has, is the last. */
 const COLOURS: readonly Colour[] = [
-  [230, 159, 0],
   [86, 180, 233],
-  [0, 158, 115],
   [240, 228, 66],
+  [0, 158, 115],
   [213, 94, 0],
   [204, 121, 167],
   [0, 114, 178],
+  [230, 159, 0],
 ];
 const colourOf = (label: number): Colour => COLOURS[(label - 1) % COLOURS.length]!;
 
