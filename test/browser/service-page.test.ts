@@ -1,9 +1,10 @@
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { type Browser, chromium, type Page, type Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { findBrowser } from '../../src/bench/engines/browser.js';
+import { makeIndex } from '../../src/commands/make-index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
 import { ctSeries } from '../data/scan/dicom/writer.js';
@@ -39,7 +40,13 @@ describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
     writePretrained(at('whole.onnx'), 'autoencoder', part);
     writeThresholds(at('tissues.onnx'));
     const models = ['encoder.onnx', 'whole.onnx', 'tissues.onnx'].map(at);
-    service = await testService({ models });
+    mkdirSync(at('scans'));
+    await writeNifti(at('scans/same.nii.gz'), volume);
+    const other = makePhantom({ seed: 4, index: 0, size: [48, 40, 32], spacing });
+    await writeNifti(at('scans/other.nii.gz'), other.volume);
+    const index = at('index');
+    await makeIndex({ model: at('encoder.onnx'), input: [at('scans')], out: index, per: 'window' });
+    service = await testService({ models, index });
     browser = await chromium.launch({
       executablePath: executablePath!,
       args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
@@ -165,29 +172,20 @@ describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
     expect(await page.textContent('#status')).toContain('x.nii');
   });
 
-  test('finds similar scans where there is an index, and opens them', async () => {
+  test('finds similar regions in the index of the service, and opens their scans', async () => {
     const searching = await newPage();
-    const hit = { source: 'case-1', centre: null, picture: null, scan: '/scans/1' };
-    const hits = [
-      { ...hit, score: 0.91 },
-      { ...hit, score: 0.5, source: 'case-2', scan: null },
-    ];
-    const map = [1, 2, 3].map((i) => ({ source: `case-${i}`, x: i, y: -i }));
-    await searching.route('**/openapi.json', (route) =>
-      route.fulfill({ json: { paths: { '/v1/index': {} } } }),
-    );
-    await searching.route('**/v1/index', (route) => route.fulfill({ json: { rows: 3, sources: 3, map } }));
-    await searching.route('**/v1/search?k=8&box=*', (route) => route.fulfill({ json: { hits } }));
-    await searching.route('**/scans/1', (route) => route.fulfill({ path: at('chest.nii.gz') }));
     await searching.goto(service.url);
     await searching.setInputFiles('#file', at('chest.nii.gz'));
     await searching.click('#search-box');
     await searching.waitForSelector('.hits li');
-    expect(await searching.locator('.hits li').allTextContents()).toEqual(['case-10.910', 'case-20.500']);
-    expect(await searching.locator('#map .hit').count()).toBe(2);
+    const names = await searching.locator('.hits li span').allTextContents();
+    expect(names).toHaveLength(8);
+    for (const name of names) expect(['same', 'other']).toContain(name);
+    expect(await searching.locator('.hits img').count()).toBe(8);
+    expect(await searching.locator('#map .hit').count()).toBeGreaterThan(0);
     expect(await searching.locator('#map .here').count()).toBe(1);
     await searching.click('.hits button');
-    await searching.locator('#status', { hasText: 'case-1' }).waitFor();
+    await searching.locator('#status', { hasText: names[0]! }).waitFor();
     await searching.close();
   });
 

@@ -28,8 +28,12 @@ test('the service that it starts answers the requests that it shows', async () =
   await run('mkdir', ['encoder', 'segmenter'], { cwd: folder });
   writePretrained(join(folder, 'encoder/encoder.onnx'), 'encoder');
   writeThresholds(join(folder, 'segmenter/segmenter.onnx'));
-  const [args] = linesOf('p2w');
-  const child = spawn(process.execPath, [P2W, ...args!, '--port', '0'], { cwd: folder });
+  const commands = linesOf('p2w');
+  for (const args of commands.filter(([name]) => name === 'index'))
+    await run(process.execPath, [P2W, ...args], { cwd: folder });
+  // The last one has an index, too.
+  const args = commands.findLast(([name]) => name === 'serve')!;
+  const child = spawn(process.execPath, [P2W, ...args, '--port', '0'], { cwd: folder });
   try {
     const url = await new Promise<string>((resolve, reject) => {
       child.once('exit', () => reject(new Error('the service has ended')));

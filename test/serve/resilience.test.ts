@@ -12,6 +12,9 @@ const at = (...names: string[]) => join(folder, ...names);
 writeThresholds(at('masks.onnx'));
 await writeNifti(at('small.nii'), noiseVolume([20, 18, 12], 1));
 const small = fileBytes(at('small.nii'));
+/** Takes about a second at an overlap of 0.75. */
+await writeNifti(at('medium.nii'), noiseVolume([64, 64, 40], 1));
+const medium = fileBytes(at('medium.nii'));
 /** Takes half a minute at an overlap of 0.75: 100,000 windows. */
 await writeNifti(at('long.nii'), noiseVolume([200, 200, 100], 1));
 const long = fileBytes(at('long.nii'));
@@ -25,9 +28,9 @@ const isAtWork = (service: TestService) =>
 describe('a worker that dies', () => {
   test('is replaced, and its request is answered by another', async () => {
     const service = await testService(masks);
-    const expected = await jsonOf(await service.post('/v1/segment', small));
+    const expected = await jsonOf(await service.post(LONG, medium));
     const { pid } = await service.logged('worker-started');
-    const answer = service.post('/v1/segment?overlap=0.7', small);
+    const answer = service.post(LONG, medium);
     await isAtWork(service);
     process.kill(pid as number, 'SIGKILL');
     const response = await answer;
