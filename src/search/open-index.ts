@@ -132,6 +132,10 @@ export function queryIndex(
   const query = toUnit(vector, index.mean, 'the query');
   // As many more as may have to be left out.
   const rows = similarRows(index, query, k + rowsOf(index.manifest.sources, without));
-  const hits = rows.map(({ row, score }) => ({ score, ...index.placeOf(row) }));
+  // Rounded, a cosine may lie beyond its bounds.
+  const hits = rows.map(({ row, score }) => ({
+    score: Math.min(1, Math.max(-1, score)),
+    ...index.placeOf(row),
+  }));
   return hits.filter(({ source }) => source !== without).slice(0, k);
 }

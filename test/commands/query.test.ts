@@ -33,6 +33,7 @@ describe('query', () => {
     expect(hits.map(({ source }) => source).sort()).toEqual(names);
     expect(hits[0]).toMatchObject({ source: 'b', path: at('scans', 'b.nii.gz'), windows: 3 * 2 * 2 });
     expect(hits[0]!.score).toBeCloseTo(1, 5);
+    expect(hits[0]!.score).toBeLessThanOrEqual(1);
     const own = await query('scans/b.nii.gz');
     expect(own.hits.map(({ source }) => source).sort()).toEqual(['a', 'c', 'd']);
   });
@@ -50,6 +51,7 @@ describe('query', () => {
     expect(hits).toHaveLength(3);
     expect(hits[0]).toMatchObject({ source: 'b', offset: [16, 4, 4], windows: 1 });
     expect(hits[0]!.score).toBeCloseTo(1, 5);
+    expect(hits[0]!.score).toBeLessThanOrEqual(1);
     // A box that is smaller than a window is taken with what surrounds it.
     const small = await query('b-again.nii.gz', {
       ...region,
