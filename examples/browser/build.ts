@@ -1,21 +1,10 @@
 /** Builds the page into a folder of plain files, for any server, and serves it: `npm run example:browser`. */
-import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
-import { type BuildOptions, build, context, type Plugin } from 'esbuild';
-import { STYLE } from '../../src/report/style.js';
+import { type BuildOptions, build, context } from 'esbuild';
+import { reportStyle } from '../../page/report-style.js';
 
 const here = (name: string) => fileURLToPath(new URL(name, import.meta.url));
 const runtime = (name: string) => fileURLToPath(import.meta.resolve(`onnxruntime-web/${name}`));
-
-/** The page looks as reports do: their style sheet, and then its own. */
-const reportStyle: Plugin = {
-  name: 'report-style',
-  setup: ({ onLoad }) =>
-    onLoad({ filter: /style\.css$/ }, async ({ path }) => ({
-      contents: STYLE + (await readFile(path, 'utf8')),
-      loader: 'css',
-    })),
-};
 
 /** @param out folder to write into */
 const buildOptions = (out: string): BuildOptions => ({

@@ -95,10 +95,10 @@ export const pretrainJobId = ({ name }: Pick<Source, 'name'>): string => `pretra
 export const runFolder = (out: string, source: Pick<Source, 'name'>): string =>
   join(out, 'runs', pretrainJobId(source));
 
-/** The first of the sources that are pre-trained alike: its run is theirs. */
+/** The first of the sources that are pre-trained alike: its run is theirs. @param source one of them */
 export function pretrainedAs(source: Source, sources: readonly Source[]): Source {
   const key = ({ pretrain, tiles }: Source) => JSON.stringify([pretrain, tiles]);
-  return sources.find((other) => key(other) === key(source)) ?? source;
+  return sources.find((other) => key(other) === key(source))!;
 }
 
 /** All settings of a source's pre-training. */
