@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { StoredArray } from '../data/store/arrays.js';
+import { parseJson } from '../data/store/manifest.js';
 import { fromSystemError, UserError } from '../errors.js';
 
 const FORMAT = 'parts2whole-index';
@@ -67,14 +68,6 @@ export const indexArrays = (
 /** The error for an index that is not as `index` left it. */
 export const damagedIndex = (where: string, got: string): UserError =>
   new UserError('data', { what: 'the index is damaged', where, got, fix: AGAIN });
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
-}
 
 /** Reads and checks what an index says of itself. @throws UserError of kind `data` */
 export function readIndexManifest(folder: string): IndexManifest {

@@ -120,7 +120,8 @@ export function readManifest(folder: string): Manifest {
   throw damaged(path, `${issue?.path.join('.')}: ${issue?.message}`);
 }
 
-function parseJson(text: string): unknown {
+/** JSON, or undefined where it is none. */
+export function parseJson(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
