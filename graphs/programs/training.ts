@@ -14,6 +14,7 @@ import type { FloatType, Value } from '../onnx/types.js';
 import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
 import { type Pack, packed, statePacks, unpacked } from './packed.js';
+import { forgottenValues, type RecomputePlan } from './recompute.js';
 import { repeated } from './repeated.js';
 
 /** How gradients become new parameters. */
@@ -21,6 +22,14 @@ export interface UpdateOptions {
   readonly optimizer: OptimizerOptions;
   /** Largest global norm of a gradient; null does not clip. */
   readonly clipNorm: number | null;
+}
+
+/** How a network is differentiated. */
+export interface BackwardOptions {
+  /** What the network computes in; float32 by default. */
+  readonly float?: FloatType | undefined;
+  /** What is computed again instead of kept; nothing by default. */
+  readonly recompute?: RecomputePlan | undefined;
 }
 
 export interface Differentiated {
@@ -38,6 +47,7 @@ export interface Differentiated {
 export function differentiated(
   g: GraphBuilder,
   objective: Objective,
+  { recompute = {} }: BackwardOptions = {},
   given?: ReadonlyMap<string, Value>,
 ): Differentiated {
   const net = new NetworkBuilder(g, 'training', given);
@@ -48,6 +58,7 @@ export function differentiated(
     g,
     loss,
     trainable.map((p) => net.values.get(p.name)!),
+    forgottenValues(g.build(), recompute),
   );
   // A bias before batch normalisation does not reach the loss: its gradient is zero.
   const gradients = found.map((gradient, i) => {
@@ -99,11 +110,14 @@ function update(
 /**
  * One training step: the batch, all parameters and the optimiser's state go in; `loss`, `gradient_norm` and the new
  * value (`<name>.next`) of everything that is trained, its optimiser state and the running statistics come out.
- * @param float what the network computes in; float32 by default
  */
-export function stepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
-  const g = new GraphBuilder('step', { float });
-  const found = differentiated(g, objective);
+export function stepGraph(
+  objective: Objective,
+  options: UpdateOptions,
+  how: BackwardOptions = {},
+): BuiltGraph {
+  const g = new GraphBuilder('step', how);
+  const found = differentiated(g, objective, how);
   update(g, updatedOf(found), options);
   returnStatistics(g, found.net);
   return { graph: g.build(), parameters: found.net.parameters };
@@ -113,15 +127,19 @@ export function stepGraph(objective: Objective, options: UpdateOptions, float?: 
  * The same step on packed tensors ({@link statePacks}): each pack goes in by its name and comes out as `<name>.next`.
  * Gradients are packed as the parameters are.
  */
-export function packedStepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
-  const { parameters } = evaluationGraph(objective, float);
+export function packedStepGraph(
+  objective: Objective,
+  options: UpdateOptions,
+  how: BackwardOptions = {},
+): BuiltGraph {
+  const { parameters } = evaluationGraph(objective, how.float);
   const packs = statePacks(parameters, options.optimizer);
-  const g = new GraphBuilder('step', { float });
+  const g = new GraphBuilder('step', how);
   const inputs = new Map(
     [...packs.parameters, ...packs.buffers].map((pack) => [pack, g.input(pack.name, g.float, pack.shape)]),
   );
   const given = new Map([...inputs].flatMap(([pack, value]) => [...unpacked(g, value, pack)]));
-  const { net, trainable, gradients } = differentiated(g, objective, given);
+  const { net, trainable, gradients } = differentiated(g, objective, how, given);
   const gradientOf = new Map(trainable.map(({ name }, i) => [name, gradients[i]!]));
   const packedOf = (pack: Pack, values: ReadonlyMap<string, Value>) =>
     packed(
@@ -143,15 +161,19 @@ export function packedStepGraph(objective: Objective, options: UpdateOptions, fl
 }
 
 /** Any number of steps in one run, with packed tensors handed on from one to the next ({@link repeated}). */
-export function stepsGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
-  const { graph, parameters } = packedStepGraph(objective, options, float);
+export function stepsGraph(
+  objective: Objective,
+  options: UpdateOptions,
+  how: BackwardOptions = {},
+): BuiltGraph {
+  const { graph, parameters } = packedStepGraph(objective, options, how);
   return { graph: repeated(graph), parameters };
 }
 
 /** The loss and `gradient:<parameter>` for a batch, for checking against another framework. */
-export function gradientGraph(objective: Objective, float?: FloatType): BuiltGraph {
-  const g = new GraphBuilder('gradient', { float });
-  const { net, trainable, gradients } = differentiated(g, objective);
+export function gradientGraph(objective: Objective, how: BackwardOptions = {}): BuiltGraph {
+  const g = new GraphBuilder('gradient', how);
+  const { net, trainable, gradients } = differentiated(g, objective, how);
   for (const [i, { name }] of trainable.entries()) g.output(gradientName(name), gradients[i]!);
   return { graph: g.build(), parameters: net.parameters };
 }
@@ -160,9 +182,9 @@ export function gradientGraph(objective: Objective, float?: FloatType): BuiltGra
  * One micro-batch of a step with gradient accumulation: as {@link gradientGraph}, with sums `gradient:<parameter>`
  * that go in and come out as `gradient:<parameter>.next`, and running statistics.
  */
-export function accumulateGraph(objective: Objective, float?: FloatType): BuiltGraph {
-  const g = new GraphBuilder('accumulate', { float });
-  const { net, trainable, gradients } = differentiated(g, objective);
+export function accumulateGraph(objective: Objective, how: BackwardOptions = {}): BuiltGraph {
+  const g = new GraphBuilder('accumulate', how);
+  const { net, trainable, gradients } = differentiated(g, objective, how);
   trainable.forEach(({ name, shape }, i) => {
     const sum = g.input(gradientName(name), g.float, shape);
     g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
@@ -176,7 +198,7 @@ export function applyGraph(
   objective: Objective,
   options: UpdateOptions,
   microBatches: number,
-  float?: FloatType,
+  { float }: Pick<BackwardOptions, 'float'> = {},
 ): BuiltGraph {
   const { parameters } = evaluationGraph(objective);
   const g = new GraphBuilder('apply', { float });

@@ -1,5 +1,6 @@
 /** What decides how any network is trained, whatever its task. */
 import * as z from 'zod';
+import { RECOMPUTED } from '../../graphs/programs/recompute.js';
 import { UserError } from '../errors.js';
 import { DEVICE, DEVICES, ENGINES } from '../runtime/device.js';
 
@@ -85,6 +86,8 @@ export const trainingSchema = z.strictObject({
     .transform((device) => (device === 'cuda' ? 'cuda:0' : device)),
   /** What runs the graphs: ONNX Runtime for Node.js; its builds for the web, as WebAssembly, are slower. */
   engine: z.enum(ENGINES).default('node'),
+  /** Layers of which the backward pass computes something again instead of keeping it: less memory for more time. */
+  recompute: z.record(z.string(), z.enum(RECOMPUTED)).default({}),
   /**
    * How operators are computed: `tuned` measures their equivalent forms on this machine, `fast` takes what is known to
    * be fast, `plain` the definitions; `auto` tunes for long runs. A run keeps what was chosen: the form of each pattern.
@@ -112,6 +115,7 @@ export const TRAINING_DEFAULTS = {
   workers: 1,
   device: 'auto',
   engine: 'node',
+  recompute: {},
   forms: 'auto',
 } satisfies Partial<TrainingConfig>;
 

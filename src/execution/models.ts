@@ -41,12 +41,13 @@ export function built(what: string, build: () => BuiltGraph): BuiltGraph {
 export function buildGraph(kind: GraphKind, workload: Workload, config: TrainingConfig): BuiltGraph {
   const { size, count } = microBatches(config);
   const objective = workload(size);
+  const { recompute } = config;
   const build = {
-    step: () => stepGraph(objective, config),
-    steps: () => stepsGraph(objective, config),
-    accumulate: () => accumulateGraph(objective),
+    step: () => stepGraph(objective, config, { recompute }),
+    steps: () => stepsGraph(objective, config, { recompute }),
+    accumulate: () => accumulateGraph(objective, { recompute }),
     apply: () => applyGraph(objective, config, count),
-    gradient: () => gradientGraph(objective),
+    gradient: () => gradientGraph(objective, { recompute }),
     evaluation: () => evaluationGraph(objective),
   };
   return built(kind, build[kind]);
