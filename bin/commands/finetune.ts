@@ -4,7 +4,15 @@ import { readConfigFile } from '../../src/config/file.js';
 import type { FinetuneConfig } from '../../src/config/finetuning.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
-import { command, configOptions, deviceOption, engineOption, onInterrupt, taskOption } from '../command.js';
+import {
+  command,
+  configOptions,
+  deviceOption,
+  engineOption,
+  memoryOption,
+  onInterrupt,
+  taskOption,
+} from '../command.js';
 
 export default command({
   options: {
@@ -45,6 +53,7 @@ export default command({
     batch: { number: true, describe: 'batch size' },
     device: deviceOption,
     engine: engineOption,
+    memory: memoryOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
     seed: {
       number: true,
@@ -83,6 +92,7 @@ export default command({
         batch: args.batch,
         device: args.device,
         engine: args.engine,
+        memory: args.memory,
         threads: args.threads,
       }),
       trials: args.trials,

@@ -1,7 +1,7 @@
 import { canRemake } from '../autodiff/recompute.js';
 import { findOperator } from '../onnx/registry.js';
 import { flopsOf } from '../onnx/summary.js';
-import { arrayOf, type Graph, type Node, sizeOf } from '../onnx/types.js';
+import { arrayOf, type Graph, GraphError, type Node, sizeOf } from '../onnx/types.js';
 
 /**
  * What is computed again of a convolution with its normalisation: the activation alone, from what was normalised, or also the
@@ -39,13 +39,16 @@ function layersOf(graph: Forward): Map<string, { norm: Node; others: Node[] }> {
   return layers;
 }
 
-/** Names of the values of a forward pass that are not kept for the backward pass. Layers that it does not have are passed over. */
+/** Names of the values of a forward pass that are not kept for the backward pass. @throws GraphError for an unknown layer */
 export function forgottenValues(graph: Forward, plan: RecomputePlan): Set<string> {
   const layers = layersOf(graph);
   return new Set(
     Object.entries(plan).flatMap(([name, recomputed]) => {
       const layer = layers.get(name);
-      if (!layer) return [];
+      if (!layer)
+        throw new GraphError(
+          `there is no layer "${name}" to recompute, only ${[...layers.keys()].join(', ') || 'none'}`,
+        );
       const [activation, , , centred] = layer.norm.outputs;
       return recomputed === 'activation'
         ? [activation!]

@@ -20,7 +20,7 @@ import {
 } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { checkInteger, UserError } from '../errors.js';
-import { checkMemory } from '../execution/memory.js';
+import { fitMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
@@ -169,12 +169,12 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
       ? featureFeeds(manifest, external)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
-    checkMemory(workload, asked, engine);
+    const fitting = await fitMemory(workload, asked, engine, reporter);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint ? null : await startState(asked, parameters, external !== null);
     const config = saved
-      ? { ...asked, forms: saved.forms }
-      : await withChosenForms(workload, asked, engine, reporter);
+      ? { ...fitting, forms: saved.forms }
+      : await withChosenForms(workload, fitting, engine, reporter);
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.

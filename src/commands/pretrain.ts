@@ -9,7 +9,7 @@ import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
 import { UserError } from '../errors.js';
-import { checkMemory } from '../execution/memory.js';
+import { fitMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
@@ -128,7 +128,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
-  checkMemory(workload, asked, engine);
+  const fitting = await fitMemory(workload, asked, engine, options.reporter ?? silent);
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =
     begins && asked.init !== null
@@ -136,7 +136,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
       : undefined;
   return withRunLock(options.out, 'pretrain', async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    const config = await withChosenForms(workload, asked, engine, options.reporter);
+    const config = await withChosenForms(workload, fitting, engine, options.reporter);
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     writeRun(options.out, { data, tile: store.size, config });
     return run(options, config, engine, store, checkpoint, start);

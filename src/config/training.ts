@@ -12,6 +12,27 @@ export const sizeSchema = z.preprocess(
   }),
 );
 
+const MEMORY = /^(\d+(?:\.\d+)?)\s*([MGT])(i?)B?$/i;
+const POWERS: Readonly<Record<string, number>> = { M: 2, G: 3, T: 4 };
+
+/** `24GB` in bytes, `24GiB` in steps of 1,024. @throws UserError when it is no amount of memory */
+export function parseMemory(where: string, text: string): number {
+  const [, digits, unit, binary] = MEMORY.exec(text.trim()) ?? [];
+  if (unit) return Math.round(Number(digits) * (binary ? 1024 : 1000) ** POWERS[unit.toUpperCase()]!);
+  throw new UserError('config', {
+    what: 'this is not an amount of memory',
+    where,
+    got: text,
+    expected: 'for example 24GB, 24GiB or 800MB',
+  });
+}
+
+/** As {@link parseMemory} reads it, or in bytes. */
+const memorySchema = z.preprocess(
+  (value) => (typeof value === 'string' ? parseMemory('memory', value) : value),
+  z.int().positive(),
+);
+
 const optimizerSchema = z.discriminatedUnion('name', [
   z.strictObject({
     name: z.enum(['adam', 'adamw']),
@@ -86,6 +107,8 @@ export const trainingSchema = z.strictObject({
     .transform((device) => (device === 'cuda' ? 'cuda:0' : device)),
   /** What runs the graphs: ONNX Runtime for Node.js; its builds for the web, as WebAssembly, are slower. */
   engine: z.enum(ENGINES).default('node'),
+  /** Bytes that a training may take; more than fits otherwise is computed again. null is what the machine has. */
+  memory: memorySchema.nullable().default(null),
   /** Layers of which the backward pass computes something again instead of keeping it: less memory for more time. */
   recompute: z.record(z.string(), z.enum(RECOMPUTED)).default({}),
   /**
@@ -115,6 +138,7 @@ export const TRAINING_DEFAULTS = {
   workers: 1,
   device: 'auto',
   engine: 'node',
+  memory: null,
   recompute: {},
   forms: 'auto',
 } satisfies Partial<TrainingConfig>;
