@@ -3,7 +3,7 @@ import { lower } from '../../graphs/forms/lower.js';
 import { peakBytes } from '../../graphs/onnx/peak.js';
 import { arrayOf, type Graph, sizeOf, type Value } from '../../graphs/onnx/types.js';
 import { nextName } from '../../graphs/programs/built.js';
-import { planOf, type RecomputePlan, savings } from '../../graphs/programs/recompute.js';
+import { planOf, type RecomputePlan, type Saving, savings } from '../../graphs/programs/recompute.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
@@ -16,7 +16,7 @@ const PROGRAM_BYTES = 0.26e9;
 /** Parameters and the optimiser's state: before and after a step, and once more on their way. */
 const STATE_COPIES = 3;
 /** What ONNX Runtime takes from the system for a byte that it needs: free pieces are seldom of the size that is wanted. */
-const ARENA = 1.15;
+const ARENA = 1.18;
 
 /** Bytes that a training will take, by what they are for. */
 export interface MemoryNeed {
@@ -126,30 +126,45 @@ async function remedy(
 export const gigabytes = (bytes: number) =>
   `${bytes < 10e9 ? (bytes / 1e9).toFixed(1) : Math.round(bytes / 1e9).toLocaleString('en')} GB`;
 
-/** The cheapest plan with which a training fits; of those that do not, the one that needs least. */
+/** What is recomputed for a limit, and what the training then needs. */
+interface Fitted {
+  readonly recompute: RecomputePlan;
+  readonly bytes: number;
+}
+
+/**
+ * The plan with which a training fits: step by step what saves most bytes per operation, as long as the peak falls. Where
+ * nothing fits, the plan that is left when nothing helps any more.
+ * @param bytes that are needed without a plan
+ */
 async function cheapestPlan(
   workload: Workload,
   config: TrainingConfig,
   predict: Predict,
   limit: number,
-): Promise<{ recompute: RecomputePlan; bytes: number }> {
-  const { graph } = buildGraph('gradient', workload, config);
-  const all = savings(graph);
-  const tried = async (count: number) => {
-    const recompute = planOf(all.slice(0, count));
-    const { total } = await predict(workload, { ...config, recompute });
-    return { recompute, bytes: total };
+  bytes: number,
+): Promise<Fitted> {
+  const withPlan = (chosen: readonly Saving[]) => ({ ...config, recompute: planOf(chosen) });
+  const roughly = async (chosen: readonly Saving[]) =>
+    (await predictRoughly(workload, withPlan(chosen))).total;
+  const exactly = async (chosen: readonly Saving[]): Promise<Fitted> => {
+    const planned = withPlan(chosen);
+    return { recompute: planned.recompute, bytes: (await predict(workload, planned)).total };
   };
-  let [from, to] = [1, all.length];
-  let best = await tried(to);
-  while (from < to) {
-    const middle = Math.floor((from + to) / 2);
-    const found = await tried(middle);
-    if (found.bytes <= limit || found.bytes < best.bytes) best = found;
-    if (found.bytes <= limit) to = middle;
-    else from = middle + 1;
+  let chosen: readonly Saving[] = [];
+  const start = await roughly(chosen);
+  let rough = start;
+  for (const saving of savings(buildGraph('gradient', workload, config).graph)) {
+    const more = [...chosen, saving];
+    const now = await roughly(more);
+    // An activation is nearly free, and may help once another one is gone.
+    if (now > rough || (now === rough && saving.recomputed === 'layer')) continue;
+    [chosen, rough] = [more, now];
+    if (bytes - ARENA * (start - rough) > limit) continue;
+    const found = await exactly(chosen);
+    if (found.bytes <= limit) return found;
   }
-  return best;
+  return exactly(chosen);
 }
 
 /**
@@ -169,8 +184,19 @@ export async function fitMemory<C extends TrainingConfig>(
   if ((runsOnGpu(engine) || engine.provider === 'webgpu') && memory === null) return config;
   const limit = memory ?? machine * (1 + TOLERANCE);
   const { size, count } = microBatches(config);
-  const rough = (await needByBatch(workload, config, predictRoughly))(size, count);
+  const roughly = await needByBatch(workload, config, predictRoughly);
+  const rough = roughly(size, count);
   if (ROUGHLY * rough <= limit) return config;
+  const refusal = (bytes: number, fix: string, plan = '') =>
+    new UserError('config', {
+      what: 'a training step does not fit in memory',
+      where: config.microBatch === null ? 'batch' : 'batch, microBatch',
+      got: `${size} samples at once${count > 1 ? `, ${count} times per step` : ''}: about ${gigabytes(bytes)}${plan}`,
+      expected: `at most ${gigabytes(memory ?? machine)}`,
+      fix,
+    });
+  if (roughly(1, 1) > limit)
+    throw refusal(rough, 'choose a smaller network or smaller images, such as --preset tiny');
   const predict: Predict = (of, changed) => predictMemory(of, changed, engine);
   // Far beyond the limit there is no need to build what is refused.
   const isNear = rough <= ROUGHLY * limit;
@@ -178,7 +204,7 @@ export async function fitMemory<C extends TrainingConfig>(
     ? (await predict(workload, config)).total
     : (await needByBatch(workload, config, predict))(size, count);
   if (total <= limit) return config;
-  const plan = memory !== null && isNear ? await cheapestPlan(workload, config, predict, limit) : null;
+  const plan = memory !== null && isNear ? await cheapestPlan(workload, config, predict, limit, total) : null;
   const planned = plan ? { ...config, recompute: plan.recompute } : config;
   if (plan && plan.bytes <= limit) {
     const layers = Object.keys(plan.recompute).length;
@@ -187,11 +213,9 @@ export async function fitMemory<C extends TrainingConfig>(
     );
     return planned;
   }
-  throw new UserError('config', {
-    what: 'a training step does not fit in memory',
-    where: config.microBatch === null ? 'batch' : 'batch, microBatch',
-    got: `${size} samples at once${count > 1 ? `, ${count} times per step` : ''}: about ${gigabytes(plan?.bytes ?? total)}${plan ? ', with everything recomputed that can be' : ''}`,
-    expected: `at most ${gigabytes(memory ?? machine)}`,
-    fix: await remedy(workload, planned, predict, memory ?? machine),
-  });
+  throw refusal(
+    plan?.bytes ?? total,
+    await remedy(workload, planned, predict, memory ?? machine),
+    plan ? ', with everything recomputed that helps' : '',
+  );
 }

@@ -10,10 +10,10 @@ import { proxyWorkload } from '../../src/train/proxy.js';
 const GB = 1e9;
 const configOf = (preset: Config['preset'], ...settings: string[]) =>
   resolveConfig({ preset, config: fromSettings(settings) });
-const fit = (config: Config, machine: number, engine: Engine = nodeEngine) =>
+const fitted = (config: Config, machine: number, engine: Engine = nodeEngine) =>
   fitMemory(proxyWorkload(config, config.whole), config, engine, silent, machine);
 const refusal = async (config: Config, machine: number) => {
-  const error = await fit(config, machine).catch((thrown: Error) => thrown);
+  const error = await fitted(config, machine).catch((thrown: Error) => thrown);
   return error instanceof Error ? error.message : 'not refused';
 };
 const predicted = async (config: Config) =>
@@ -31,27 +31,27 @@ describe('the memory that a training will need', () => {
     expect(message).toMatch(/1000000 samples at once: about \d\d,\d\d\d GB[\s\S]*at most 24 GB/);
     const batch = Number(/--set batch=(\d+) fits/.exec(message)?.[1]);
     expect(batch).toBeGreaterThan(500);
-    await fit({ ...config, batch }, 24 * GB);
+    await fitted({ ...config, batch }, 24 * GB);
   });
 
   test('is less in micro-batches, which are proposed', async () => {
-    const config = configOf('paper', 'batch=30', 'microBatch=null');
-    const message = await refusal(config, 24 * GB);
+    const config = configOf('tiny', 'batch=60');
+    const message = await refusal(config, 0.6 * GB);
     const microBatch = Number(/microBatch=(\d+) computes the same batch/.exec(message)?.[1]);
     expect(30 % microBatch).toBe(0);
-    await fit({ ...config, microBatch }, 24 * GB);
+    await fitted({ ...config, microBatch }, 0.6 * GB);
   });
 
   test('counts the data of all micro-batches', async () => {
     const config = configOf('tiny', 'batch=1000000', 'microBatch=4');
     const batch = Number(/--set batch=(\d+) fits/.exec(await refusal(config, 24 * GB))?.[1]);
     expect(batch % 4).toBe(0);
-    await fit({ ...config, batch }, 24 * GB);
+    await fitted({ ...config, batch }, 24 * GB);
   });
 
   test('of a GPU is only known where the user says it', async () => {
     const config = configOf('paper', 'batch=16', 'microBatch=null');
-    expect(await fit(config, GB, { ...nodeEngine, provider: 'cuda:0' })).toBe(config);
+    expect(await fitted(config, GB, { ...nodeEngine, provider: 'cuda:0' })).toBe(config);
   });
 
   test('of a network that no batch makes fit is refused so', async () => {
@@ -63,24 +63,24 @@ describe('--memory', () => {
   test('recomputes as little as makes the training fit', async () => {
     const config = configOf('tiny', 'batch=64');
     const whole = await predicted(config);
-    const some = await fit({ ...config, memory: 0.95 * whole }, 24 * GB);
-    const more = await fit({ ...config, memory: 0.75 * whole }, 24 * GB);
-    expect(await predicted(some)).toBeLessThan(0.95 * whole);
-    expect(await predicted(more)).toBeLessThan(0.75 * whole);
+    const some = await fitted({ ...config, memory: 0.97 * whole }, 24 * GB);
+    const more = await fitted({ ...config, memory: 0.9 * whole }, 24 * GB);
+    expect(await predicted(some)).toBeLessThan(0.97 * whole);
+    expect(await predicted(more)).toBeLessThan(0.9 * whole);
     expect(Object.values(some.recompute)).not.toContain('layer');
     expect(Object.keys(more.recompute).length).toBeGreaterThan(Object.keys(some.recompute).length);
-    expect(await fit({ ...config, memory: 1.05 * whole }, 24 * GB)).toEqual({
+    expect(await fitted({ ...config, memory: 1.05 * whole }, 24 * GB)).toEqual({
       ...config,
       memory: 1.05 * whole,
     });
   });
 
   test('too small for anything is refused with the batch that fits', async () => {
-    const config = { ...configOf('tiny', 'batch=64'), memory: 0.5 * GB };
+    const config = { ...configOf('tiny', 'batch=32'), memory: 0.5 * GB };
     const message = await refusal(config, 24 * GB);
-    expect(message).toMatch(/with everything recomputed[\s\S]*at most 0\.5 GB/);
+    expect(message).toMatch(/with everything recomputed that helps[\s\S]*at most 0\.5 GB/);
     const batch = Number(/--set batch=(\d+) fits/.exec(message)?.[1]);
     expect(batch).toBeGreaterThan(3);
-    await fit({ ...config, batch }, 24 * GB);
+    await fitted({ ...config, batch }, 24 * GB);
   });
 });
