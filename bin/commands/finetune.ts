@@ -11,6 +11,7 @@ import {
   engineOption,
   memoryOption,
   onInterrupt,
+  precisionOption,
   taskOption,
 } from '../command.js';
 
@@ -53,6 +54,7 @@ export default command({
     batch: { number: true, describe: 'batch size' },
     device: deviceOption,
     engine: engineOption,
+    precision: precisionOption,
     memory: memoryOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
     seed: {
@@ -92,6 +94,7 @@ export default command({
         batch: args.batch,
         device: args.device,
         engine: args.engine,
+        precision: args.precision,
         memory: args.memory,
         threads: args.threads,
       }),

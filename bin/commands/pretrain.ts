@@ -1,7 +1,15 @@
 import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
-import { command, configOptions, deviceOption, engineOption, memoryOption, onInterrupt } from '../command.js';
+import {
+  command,
+  configOptions,
+  deviceOption,
+  engineOption,
+  memoryOption,
+  onInterrupt,
+  precisionOption,
+} from '../command.js';
 
 export default command({
   options: {
@@ -15,6 +23,7 @@ export default command({
     steps: { number: true, describe: 'maximum number of steps' },
     device: deviceOption,
     engine: engineOption,
+    precision: precisionOption,
     memory: memoryOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
     seed: { number: true, describe: 'seed for weights, order, parts and corruptions' },
@@ -54,6 +63,7 @@ export default command({
         steps: args.steps,
         device: args.device,
         engine: args.engine,
+        precision: args.precision,
         memory: args.memory,
         threads: args.threads,
         seed: args.seed,

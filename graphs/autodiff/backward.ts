@@ -32,10 +32,16 @@ function dependents(nodes: readonly Node[], g: GraphBuilder, sources: readonly V
   return found;
 }
 
+export interface BackwardPassOptions {
+  /** Names of values of the forward pass that are computed anew instead of kept: see {@link ForwardValues}. */
+  readonly forgotten?: ReadonlySet<string>;
+  /** By what all gradients are multiplied, a scalar; 1 without it. */
+  readonly scale?: Value | undefined;
+}
+
 /**
  * Reverse-mode differentiation: appends to `g` the nodes that compute dL/d(each of `sources`).
  * @param loss a float scalar of `g`
- * @param forgotten values of the forward pass that are computed anew instead of kept ({@link ForwardValues})
  * @returns one gradient a source, of its shape; `null` where the loss does not depend on it
  * @throws GraphError where an operator on the way has no gradient
  */
@@ -43,14 +49,14 @@ export function backward(
   g: GraphBuilder,
   loss: Value,
   sources: readonly Value[],
-  forgotten: ReadonlySet<string> = new Set(),
+  { forgotten = new Set(), scale }: BackwardPassOptions = {},
 ): (Value | null)[] {
   if (loss.shape.length !== 0)
     throw new GraphError(`a loss is a scalar, "${loss.name}" is ${formatShape(loss.shape)}`);
   const { nodes, values } = g.build();
   const forward = new ForwardValues(g, { nodes, values }, forgotten);
   const relevant = dependents(nodes, g, sources);
-  const gradients = new Map<string, Value>([[loss.name, g.scalar(1, loss.type)]]);
+  const gradients = new Map<string, Value>([[loss.name, scale ?? g.scalar(1, loss.type)]]);
 
   for (const node of nodes.toReversed()) {
     const outputGradients = node.outputs.map((name) =>

@@ -275,7 +275,9 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   for (const note of notes) reporter.log(`note: ${note}`);
   const [first] = runs;
   if (!begun) checkThreads('threads', first!.config.threads, 0);
-  const engine = await openEngine(first!.config.device, first!.config.engine);
+  const engine = await openEngine(first!.config.device, first!.config.engine, {
+    tf32: first!.config.precision === 'tf32',
+  });
   const { from } = first!.config.init;
   const external = isExternalEncoder(from)
     ? await externalFeatures(from, data.store, engine, first!.config.threads, reporter)

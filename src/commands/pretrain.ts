@@ -127,7 +127,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     });
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
-  const engine = await openEngine(asked.device, asked.engine);
+  const engine = await openEngine(asked.device, asked.engine, { tf32: asked.precision === 'tf32' });
   const fitting = await fitMemory(workload, asked, engine, options.reporter ?? silent);
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =

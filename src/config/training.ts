@@ -61,6 +61,8 @@ export const networkSchema = z.strictObject({
   }),
 });
 
+export const PRECISIONS = ['fp32', 'tf32', 'amp'] as const;
+
 export const trainingSchema = z.strictObject({
   network: networkSchema,
   /** Samples a step. */
@@ -107,6 +109,11 @@ export const trainingSchema = z.strictObject({
     .transform((device) => (device === 'cuda' ? 'cuda:0' : device)),
   /** What runs the graphs: ONNX Runtime for Node.js; its builds for the web, as WebAssembly, are slower. */
   engine: z.enum(ENGINES).default('node'),
+  /**
+   * `fp32`; `tf32` allows NVIDIA GPUs to shorten the operands of products to 10 bits; `amp` computes feature maps in
+   * float16, with float32 parameters and a loss scale that follows the gradients.
+   */
+  precision: z.enum(PRECISIONS).default('fp32'),
   /** Bytes that a training may take; more than fits otherwise is computed again. null is what the machine has. */
   memory: memorySchema.nullable().default(null),
   /** Layers of which the backward pass computes something again instead of keeping it: less memory for more time. */
@@ -138,6 +145,7 @@ export const TRAINING_DEFAULTS = {
   workers: 1,
   device: 'auto',
   engine: 'node',
+  precision: 'fp32',
   memory: null,
   recompute: {},
   forms: 'auto',

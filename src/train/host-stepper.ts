@@ -1,3 +1,4 @@
+import { LOSS_SCALING } from '../../graphs/nn/loss-scale.js';
 import { gradientName, nextName } from '../../graphs/programs/built.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
@@ -55,6 +56,13 @@ export async function createHostStepper(
   const trainable = first.parameters.filter((p) => p.trainable);
   const loss = scalar(0);
   const norm = scalar(0);
+  const scale = state.has(LOSS_SCALING) ? scalar(0) : null;
+  const scaleTarget: Tensors = scale ? { loss_scale: scale } : {};
+  const resultOf = (mean: number): StepResult => ({
+    loss: mean,
+    gradientNorm: norm.data[0] as number,
+    ...(scale && { lossScale: scale.data[0] as number }),
+  });
 
   /** Sums of gradients live in a buffer of their own: a checkpoint never sees them. */
   const summed = second ? trainable : [];
@@ -85,17 +93,21 @@ export async function createHostStepper(
   ): Promise<StepResult> => {
     const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
     if (!second) {
-      await buffer.run(first.session, { ...batches[0], ...scalars }, { loss, gradient_norm: norm });
-      return { loss: loss.data[0] as number, gradientNorm: norm.data[0] as number };
+      await buffer.run(
+        first.session,
+        { ...batches[0], ...scalars },
+        { loss, gradient_norm: norm, ...scaleTarget },
+      );
+      return resultOf(loss.data[0] as number);
     }
     const found = await accumulate(batches);
     await reduce?.(found.sums);
     await buffer.run(
       second.session,
       { ...Object.fromEntries(found.sums), ...scalars },
-      { gradient_norm: norm },
+      { gradient_norm: norm, ...scaleTarget },
     );
-    return { loss: found.loss, gradientNorm: norm.data[0] as number };
+    return resultOf(found.loss);
   };
 
   return {
