@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { closing } from '../closing.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import type { Loader } from '../data/loading/read-ahead.js';
-import type { Workload } from '../execution/models.js';
+import { runsOnGpu, type Workload } from '../execution/models.js';
 import { openSession } from '../execution/sessions.js';
 import { makeFolder, removeTemporaries } from '../files.js';
 import { acquireLock } from '../lock.js';
@@ -19,6 +19,7 @@ import {
 import { openMetrics } from '../runs/metrics.js';
 import type { State } from '../runs/state.js';
 import { openEvents } from '../runs/tensorboard.js';
+import { countedEngine } from '../runtime/counted-engine.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
 import { createStepper } from './create-stepper.js';
 import { type Ending, trainLoop, type Validation } from './loop.js';
@@ -66,6 +67,8 @@ export interface TrainingSummary {
   /** Share of the time that training waited for data, 0 to 1. */
   readonly dataWait: number;
   readonly peakMemoryBytes: number;
+  /** Copied to the GPU and back for a step: its samples, and its share of the state, which a run of steps copies once. */
+  readonly copiedBytesPerStep?: number;
 }
 
 /** Makes a run's folder if need be, locks it, tidies up after a kill, and works in it. */
@@ -92,7 +95,14 @@ async function openAndTrain<Batch>(
   const { run, config, engine, checkpoint } = training;
   const started = performance.now();
   const start = checkpoint?.tensors ?? training.start;
-  const stepper = await createStepper(training.workload, config, engine, start ? { start } : {});
+  // A processor reads and writes tensors where they are.
+  const gpu = runsOnGpu(engine) ? countedEngine(engine) : null;
+  const stepper = await createStepper(
+    training.workload,
+    config,
+    gpu?.engine ?? engine,
+    start ? { start } : {},
+  );
   opened(() => stepper.release());
   const state: TrainState = checkpoint?.state ?? {
     step: 0,
@@ -142,6 +152,7 @@ async function openAndTrain<Batch>(
       seconds: (performance.now() - started) / 1000,
       stepsPerSecond,
       samplesPerSecond: stepsPerSecond * config.batch,
+      ...(gpu && { copiedBytesPerStep: gpu.bytes() / Math.max(1, step - state.step) }),
       dataWait: waited.totalSeconds > 0 ? waited.waitSeconds / waited.totalSeconds : 0,
       peakMemoryBytes: peakMemoryBytes(),
     };
@@ -186,6 +197,7 @@ export function formatSpeed({
   provider,
   dataWait,
   peakMemoryBytes: peak,
+  copiedBytesPerStep: copied,
 }: TrainingSummary): string {
   const speed =
     stepsPerSecond >= 1
@@ -193,6 +205,7 @@ export function formatSpeed({
       : `${(1 / stepsPerSecond).toFixed(2)} s/step`;
   return (
     `${speed}, ${samplesPerSecond.toPrecision(3)} samples/s while training, on ${engine} (${provider}); ` +
-    `waited ${(100 * dataWait).toFixed(1)} % of the time for data; peak memory ${(peak / 1e9).toFixed(2)} GB`
+    `waited ${(100 * dataWait).toFixed(1)} % of the time for data; peak memory ${(peak / 1e9).toFixed(2)} GB` +
+    (copied === undefined ? '' : `; ${(copied / 1e6).toFixed(1)} MB per step to the GPU and back`)
   );
 }

@@ -12,7 +12,7 @@ const STEPS = 3;
 const configOf = (changes: object) =>
   resolveConfig({
     preset: 'tiny',
-    config: { whole: [16, 16, 8], batch: 4, threads: 1, network: { width: 4, levels: 2 }, ...changes },
+    config: { whole: [16, 16, 8], batch: 4, threads: 1, network: { width: 4, levels: 1 }, ...changes },
   });
 const graphOf = (config: Config) => buildGraph('gradient', proxyWorkload(config, config.whole), config).graph;
 /** Everything recomputed that can be. */
@@ -37,11 +37,11 @@ describe('what is recomputed changes no bit of losses, parameters and running st
   test.each([
     ['in blocked forms', { network: { width: 16, levels: 1 }, forms: 'fast' }],
     ['in plain forms', { forms: 'plain' }],
-    ['with skip connections', { network: { width: 4, levels: 2, skip: true } }],
+    ['with skip connections', { network: { width: 4, levels: 1, skip: true } }],
     [
       'with deconvolutions and a contrastive term',
       {
-        network: { width: 4, levels: 2, upsampling: 'deconv' },
+        network: { width: 4, levels: 1, upsampling: 'deconv' },
         contrastive: { weight: 0.1, temperature: 0.7 },
       },
     ],
