@@ -44,7 +44,8 @@ async function stateAtFirst(): Promise<State> {
 test('follows float32 for 50 steps, one by one and in one run', async () => {
   const full = await createHostStepper(workload, configOf('fp32'), nodeEngine);
   const host = await createHostStepper(workload, mixed, nodeEngine);
-  const device = await createDeviceStepper(workload, mixed, nodeEngine);
+  // In the forms for GPUs.
+  const device = await createDeviceStepper(workload, mixed, { ...nodeEngine, provider: 'cuda:0' });
   const expected = await full.run(stepsOf(50), RATE, 1);
   const found = await host.run(stepsOf(50), RATE, 1);
   for (const [i, { loss, gradientNorm, lossScale }] of found.entries()) {
