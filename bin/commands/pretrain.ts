@@ -1,6 +1,7 @@
 import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
+import { parseMemory } from '../../src/config/training.js';
 import {
   command,
   configOptions,
@@ -64,7 +65,7 @@ export default command({
         device: args.device,
         engine: args.engine,
         precision: args.precision,
-        memory: args.memory,
+        memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
         threads: args.threads,
         seed: args.seed,
         intensity: args.intensity,
