@@ -122,7 +122,7 @@ describe('pretrain', () => {
     await pretrain(options('mixed', { config }));
     let asked = 0;
     await pretrain(options('mixed-halves', { config, interrupted: () => ++asked === 2 }));
-    await pretrain(options('mixed-halves', { resume: true, config: { memory: 8e9 } }));
+    await pretrain(options('mixed-halves', { resume: true, config: { ...config, memory: 8e9 } }));
     const { 'config.json': mine, ...found } = resultOf('mixed-halves') as Record<string, unknown>;
     const { 'config.json': theirs, ...expected } = resultOf('mixed') as Record<string, unknown>;
     expect(found).toEqual(expected);
