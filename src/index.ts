@@ -71,6 +71,7 @@ export {
   prepareSamples,
   prepareSamplesShard,
 } from './commands/prepare-samples.js';
+export { type PrepareUnlabelledOptions, prepareUnlabelled } from './commands/prepare-unlabelled.js';
 export { type PretrainOptions, pretrain } from './commands/pretrain.js';
 export { type QueryScanOptions, type QuerySummary, queryScan, type VoxelBox } from './commands/query.js';
 export {
