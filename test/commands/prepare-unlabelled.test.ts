@@ -53,7 +53,12 @@ test.each([
 test('options that samples have no use for, and tiles larger than samples, are refused', async () => {
   const command = ['prepare', '--input', at('hu'), '--out', at('refused')];
   const { code, stderr } = await p2wHere([...command, '--reject', 'air', '--shard', '1/2']);
-  expect([code, stderr]).toEqual([2, expect.stringContaining('--reject, --shard: samples are taken as they are')]);
-  const error = await userErrorOf(prepareUnlabelled({ input: at('hu'), out: at('refused'), size: [32, 16, 8] }));
+  expect([code, stderr]).toEqual([
+    2,
+    expect.stringContaining('--reject, --shard: samples are taken as they are'),
+  ]);
+  const error = await userErrorOf(
+    prepareUnlabelled({ input: at('hu'), out: at('refused'), size: [32, 16, 8] }),
+  );
   expect(error.message).toContain('the tiles are larger than the samples');
 });
