@@ -120,7 +120,12 @@ export type { Split, TileSource } from './data/store/tile-source.js';
 export { openTileStore, readTile, type TileRef, type TileStore, tilesOf } from './data/store/tiles.js';
 export { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
 export { openEngine } from './execution/open-engine.js';
-export { type ExperimentOptions, runExperiment } from './experiments/experiment.js';
+export {
+  type ExperimentOptions,
+  type ExperimentShard,
+  runExperiment,
+  runExperimentShard,
+} from './experiments/experiment.js';
 export type { Fig2Result } from './experiments/fig2.js';
 export type { ExperimentResult } from './experiments/result.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';

@@ -9,6 +9,7 @@ import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { type Reporting, silent } from '../progress.js';
 import { readMetrics } from '../runs/metrics.js';
+import { checkShard, type Shard } from '../shard.js';
 import { toCsv } from '../tables/csv.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import { renderExperiment, trialsChart } from './page.js';
@@ -44,6 +45,13 @@ export interface ExperimentOptions extends Reporting {
   readonly processes: number;
   /** True saves and ends. */
   readonly interrupted?: () => boolean;
+}
+
+/** What one shard has done. */
+export interface ExperimentShard {
+  /** Jobs of the experiment that are done, by any shard. */
+  readonly done: number;
+  readonly jobs: number;
 }
 
 const metricOf = (target: Target): string =>
@@ -171,24 +179,56 @@ function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>)
 export async function runExperiment(
   options: ExperimentOptions,
 ): Promise<ExperimentResult | Fig2Result | null> {
-  const { name, out, processes, interrupted, reporter = silent } = options;
+  const { name, out } = options;
+  const { config, sources, plan } = examine(options);
+  const results = await runPlan(plan, options);
+  if (!results) return null;
+  if (name === 'fig2') return writeFig2(sources, results, out);
+  return writeResults(name, config, sources, grouped(config, plan.trials, results), out);
+}
+
+/**
+ * Runs one shard's share of an experiment, while other processes run theirs, on this machine or on others with the same folder.
+ * {@link runExperiment} then finds them done, and writes the results.
+ * @returns null when it was interrupted; the same call goes on
+ * @throws UserError as {@link runExperiment}
+ * @example
+ * await runExperimentShard({ name: 'table1', config: 'study.json', out: 'study', processes: 2 }, { index: 1, count: 4 });
+ */
+export async function runExperimentShard(
+  options: ExperimentOptions,
+  shard: Shard,
+): Promise<ExperimentShard | null> {
+  checkShard(shard);
+  const { plan } = examine(options);
+  const results = await runPlan(plan, options, shard);
+  return results && { done: results.size, jobs: plan.jobs.length };
+}
+
+function examine({ name, out, processes, config: path }: ExperimentOptions) {
   checkInteger('--processes', processes, 1);
-  const config = readExperiment(options.config);
+  const config = readExperiment(path);
   const sources = config.sources ?? SOURCES[name];
-  const plan =
+  const plan: Plan =
     name === 'fig2'
       ? { jobs: planFig2(config, sources, out), trials: [] }
       : planExperiment(name, config, sources, out);
+  return { config, sources, plan };
+}
+
+async function runPlan(
+  { jobs }: Plan,
+  { out, processes, interrupted, reporter = silent }: ExperimentOptions,
+  shard?: Shard,
+): Promise<ReadonlyMap<string, JobResult> | null> {
   makeFolder(out);
-  const lock = acquireLock(out, 'experiment');
+  const lock = acquireLock(out, 'experiment', shard);
   try {
-    const results = await runJobs(plan.jobs, {
+    return await runJobs(jobs, {
       ...{ out, processes, reporter },
       ...(interrupted ? { interrupted } : {}),
+      ...(shard ? { shard } : {}),
     });
-    if (!results) return null;
-    if (name === 'fig2') return writeFig2(sources, results, out);
-    return writeResults(name, config, sources, grouped(config, plan.trials, results), out);
   } finally {
     lock.release();
   }

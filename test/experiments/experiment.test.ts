@@ -107,6 +107,24 @@ describe('p2w experiment', () => {
     expect(readFileSync(join(folder, files.csv), 'utf8')).toMatch(/^balls,,4,untrained,,1,auc,/m);
   });
 
+  test('shards share the jobs, and wait for the pre-training that one of them runs', async () => {
+    study(STUDY);
+    const shard = (part: string) =>
+      p2w(
+        ['experiment', 'table1', '--config', 'study.json', '--out', 'shared', '--shard', part, '--json'],
+        folder,
+      );
+    const parts = await Promise.all(['1/2', '2/2'].map(shard));
+    for (const { code, stderr } of parts) expect(code, stderr).toBe(0);
+    const started = parts.map(({ stderr }) => stderr.match(/(?<=starting )\S+/g)!);
+    expect(started.map((jobs) => jobs.length)).toEqual([2, 3]);
+    expect(new Set(started.flat()).size).toBe(5);
+    expect(parts[0]!.stderr).toContain('waiting for other shards: pretrain-parts2whole');
+    const joined = await run('table1', 'shared');
+    expect(joined.stderr).not.toContain('starting');
+    expect(lastJson(joined).groups).toHaveLength(2);
+  });
+
   test('fig3 fine-tunes checkpoints along the pre-training', async () => {
     study({ ...STUDY, trials: 1, sources: undefined });
     const done = await run('fig3', 'along');
