@@ -25,7 +25,12 @@ import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-import { type ExternalFeatures, externalFeatures, isExternalEncoder } from '../inference/external-encoder.js';
+import {
+  type ExternalFeatures,
+  externalFeatures,
+  isExternalEncoder,
+  standardised,
+} from '../inference/external-encoder.js';
 import { checkThreads } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
@@ -278,7 +283,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   const engine = await openEngine(first!.config.device, first!.config.engine);
   const { from } = first!.config.init;
   const external = isExternalEncoder(from)
-    ? await externalFeatures(from, data.store, engine, first!.config.threads, reporter)
+    ? standardised(
+        await externalFeatures(from, data.store, engine, first!.config.threads, reporter),
+        data.splits.train,
+      )
     : null;
   const study: Study = { ...data, engine, options, external };
   const finished: TrialSummary[] = [];

@@ -2,8 +2,7 @@ import { statSync } from 'node:fs';
 import { basename } from 'node:path';
 import type { SampleEntry } from '../data/samples/manifest.js';
 import { imagePath, openSampleStore, readSample, type SampleStore } from '../data/samples/store.js';
-import { normalisationOf } from '../data/samples/values.js';
-import { THOUSANDTHS } from '../data/scan/normalise.js';
+import { tileNormalisationOf, tileValues } from '../data/samples/values.js';
 import type { Volume, XYZ } from '../data/scan/volume.js';
 import { manifestText, type StoreOptions } from '../data/store/manifest.js';
 import { drawSplit } from '../data/store/split.js';
@@ -60,7 +59,7 @@ export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Prom
   const split = drawSplit([...new Set(training.map(({ patient }) => patient))], valFraction, seed);
   const storeOptions: StoreOptions = {
     ...{ size, zBorder: 0, xyBorder: 0, reject: 'none', orientation: 'keep' },
-    ...{ normalise: normalisationOf(store.manifest), seed, valFraction },
+    ...{ normalise: tileNormalisationOf(store.manifest), seed, valFraction },
   };
   await writeStore(out, async () => {
     claimFolder(out, storeOptions);
@@ -84,13 +83,11 @@ export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Prom
 
 /** A sample's image as a scan, in the values of tiles. Samples do not keep their place in the world. */
 function scanOf(store: SampleStore, sample: SampleEntry, tileSize: XYZ) {
-  const { size, type } = store.manifest;
+  const { size } = store.manifest;
   const { image } = readSample(store, sample);
-  const voxels =
-    type === 'int16' ? image : Int16Array.from(image, (value) => Math.round(value * THOUSANDTHS));
   const volume: Volume = {
     ...{ size, spacing: sample.spacing, origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] },
-    voxels: voxels as Volume['voxels'],
+    voxels: tileValues(image, store.manifest),
   };
   const path = imagePath(store.folder, sample.shard);
   const { size: bytes, mtimeMs: modifiedMs } = statSync(path);

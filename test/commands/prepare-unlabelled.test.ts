@@ -4,6 +4,7 @@ import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { prepareUnlabelled } from '../../src/commands/prepare-unlabelled.js';
 import { readSampleManifest } from '../../src/data/samples/manifest.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
+import { tileNormalisationOf, tileValues } from '../../src/data/samples/values.js';
 import { openTileStore, readTile } from '../../src/data/store/tiles.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { userErrorOf } from '../data/scan/samples.js';
@@ -45,9 +46,15 @@ test.each([
   for (const reference of [...tiles.train, ...tiles.validation]) {
     const sample = samples.manifest.samples.find(({ id }) => id === reference.scan.id)!;
     const { image } = readSample(samples, sample);
-    const expected = Int16Array.from(image, (value) => Math.round(value * factor));
+    const expected = Int16Array.from(image, (value) => Math.round(Math.fround(value * factor)));
     expect(readTile(tiles, reference)).toEqual(expected);
   }
+});
+
+test('grey values of a known range become thousandths of it', () => {
+  const format = { type: 'int16', window: { low: 0, high: 255 } } as const;
+  expect(tileNormalisationOf(format)).toBe('minmax');
+  expect([...tileValues(Int16Array.of(0, 51, 255), format)]).toEqual([0, 200, 1000]);
 });
 
 test('options that samples have no use for, and tiles larger than samples, are refused', async () => {
