@@ -217,7 +217,12 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
             predictor.predict(validation, current),
             false,
           );
-          return { loss, scores: definedScores(scores) };
+          const { bestBy } = config;
+          return {
+            loss,
+            scores: definedScores(scores),
+            ...(bestBy !== 'loss' && { criterion: 1 - (scores[bestBy] ?? 0) }),
+          };
         },
         lossName: 'loss',
         interrupted: options.interrupted,

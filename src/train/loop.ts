@@ -11,8 +11,9 @@ import type { Stepper } from './stepper.js';
 
 /** How good a network is on the validation samples. */
 export interface Validation {
-  /** What the schedule, the early stop and the best checkpoint go by. */
   readonly loss: number;
+  /** What the schedule, the early stop and the best checkpoint go by, the lower the better; the loss without it. */
+  readonly criterion?: number;
   /** Whatever else is worth keeping, by name. */
   readonly scores: Readonly<Record<string, number>>;
   /** How much outputs differ between samples; 0 when the network has collapsed. Not watched without it. */
@@ -124,7 +125,7 @@ async function nextSteps(parts: LoopParts, done: number): Promise<Tensors[][]> {
 async function validate(parts: LoopParts, state: TrainState): Promise<TrainState> {
   const { config, stepper, metrics, events, progress, lossName } = parts;
   const { step } = state;
-  const { loss, scores, outputDeviation } = await parts.validate(await stepper.readState());
+  const { loss, scores, outputDeviation, criterion } = await parts.validate(await stepper.readState());
   if (!Number.isFinite(loss)) throw notANumber(step, loss, state);
   const isFlat = outputDeviation !== undefined && outputDeviation < COLLAPSED;
   const flat = step >= COLLAPSE_GRACE_STEPS && isFlat ? state.flatValidations + 1 : 0;
@@ -136,8 +137,9 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   events.scalar('validation/loss', step, loss);
   for (const [name, score] of Object.entries(scores)) events.scalar(`validation/${name}`, step, score);
   const untrained = step === 0;
-  const moved = untrained ? null : plateauNext(state.schedule, loss, config.schedule);
-  const improved = state.best === null || loss < state.best.validationLoss;
+  const moved = untrained ? null : plateauNext(state.schedule, criterion ?? loss, config.schedule);
+  const { best } = state;
+  const improved = best === null || (criterion ?? loss) < (best.criterion ?? best.validationLoss);
   if (moved?.reduced)
     progress.log(
       `step ${step}: no improvement in ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
@@ -151,7 +153,7 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   const next: TrainState = {
     ...state,
     schedule: moved?.state ?? state.schedule,
-    best: improved ? { step, validationLoss: loss } : state.best,
+    best: improved ? { step, validationLoss: loss, ...(criterion !== undefined && { criterion }) } : best,
     flatValidations: flat,
     stopped: moved?.stop ?? false,
   };

@@ -149,6 +149,18 @@ describe('finetune', () => {
     expect(Object.keys(summary.standardDeviation)).toContain('auc');
   });
 
+  test('the checkpoint that is kept may go by a score', async () => {
+    const config = { steps: 12, validation: { every: 1 }, bestBy: 'auc' } as const;
+    const { trials } = await finetune(options('by-auc', { config }));
+    const curve = readMetrics(join(at('by-auc'), 'trial-01/metrics.jsonl')).filter((m) => 'auc' in m);
+    const best = curve.reduce((a, b) => ((b.auc as number) > (a.auc as number) ? b : a));
+    expect(trials[0]).toMatchObject({ bestStep: best.step, validationLoss: best.validationLoss });
+    const wrong = { bestBy: 'dice@0.5' } as const;
+    await expect(finetune(options('by-dice', { config: wrong }))).rejects.toThrow(
+      /not measured for the task/,
+    );
+  });
+
   test('a pre-trained encoder is loaded, its network taken over, and a frozen one stays as it is', async () => {
     const { trials } = await finetune({
       ...options('probe'),
