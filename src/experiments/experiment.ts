@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { mean, pearson } from '../analysis/statistics.js';
+import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
 import { patientsOf, trainingSamples } from '../data/samples/batches.js';
@@ -14,6 +15,7 @@ import { toCsv } from '../tables/csv.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import { renderExperiment, trialsChart } from './page.js';
 import {
+  exportJob,
   FIG3_CHECKPOINTS,
   type Job,
   type Plan,
@@ -72,6 +74,22 @@ const fig3Settings = (steps: readonly number[]) => [
   'schedule.earlyStop=null',
 ];
 
+/** @throws UserError for probes where there can be none */
+function checkProbes(
+  name: TrialsName,
+  { targets }: ExperimentConfig,
+  kindOf: (target: Target) => TaskKind,
+): void {
+  for (const [i, target] of targets.entries())
+    if (target.probe && (name === 'fig3' || kindOf(target) !== 'classification'))
+      throw new UserError('config', {
+        what: 'features are probed by classifiers, of encoders that are exported once',
+        where: `targets.${i}.probe`,
+        got: name === 'fig3' ? 'fig3, which has many checkpoints' : `${target.name}, segmentation`,
+        expected: 'a classification in table1 or table2',
+      });
+}
+
 function planExperiment(
   name: TrialsName,
   config: ExperimentConfig,
@@ -90,8 +108,11 @@ function planExperiment(
   const pretraining: Job[] = sources
     .filter((source) => source.pretrain !== null && pretrainedAs(source, sources) === source)
     .map((source) => pretrainJob(config, source, out, extra));
+  checkProbes(name, config, kindOf);
+  const isProbed = config.targets.some(({ probe }) => probe);
+  const exports = isProbed ? sources.map((source) => exportJob(source, sources, out)) : [];
   const { jobs, trials } = planTrials(config, sources, out, kindOf, steps ?? [null]);
-  return { jobs: [...pretraining, ...jobs], trials };
+  return { jobs: [...pretraining, ...exports, ...jobs], trials };
 }
 
 /** @throws UserError when a trial has no such score */
