@@ -81,7 +81,7 @@ export const bothSlices: DepthFiltering = {
 
 /**
  * F(2,3): with slices d₀ … d₃ around the output's two, and taps g₀, g₁, g₂,
- *   m₁ = (d₀−d₂)g₀, m₂ = (d₁+d₂)(g₀+g₁+g₂)/2, m₃ = (d₂−d₁)(g₀−g₁+g₂)/2, m₄ = (d₁−d₃)(−g₂),
+ *   m₁ = (d₀−d₂)g₀, m₂ = (d₁+d₂)(g₀+g₁+g₂)/2, m₃ = (d₂−d₁)(g₀−g₁+g₂)/2, m₄ = (d₃−d₁)g₂,
  * the slices are m₁+m₂+m₃ and m₂−m₃+m₄: four convolutions instead of six.
  */
 export const winogradF23: DepthFiltering = {
@@ -90,7 +90,7 @@ export const winogradF23: DepthFiltering = {
     const [n, , ...sizes] = x.shape;
     const [g0, g1, g2] = taps as [Value, Value, Value];
     const middle = sumAndDifference(g, g.add('Add', [g0, g2]), g1).map((w) => scaled(g, w, 1 / 2));
-    const weights = [g0, ...middle, g.add('Neg', [g2])].map((w) => arrange(w));
+    const weights = [g0, ...middle, g2].map((w) => arrange(w));
     const conv = convolutions(g, weights);
     const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
     const chunks = x.chunks.map(({ even, odd }, i) => {
@@ -100,7 +100,7 @@ export const winogradF23: DepthFiltering = {
       const m3 = conv(2, g.add('Sub', [odd, even]));
       return {
         even: conv(0, g.add('Sub', [before, odd]), g.add('Add', [m2, m3]), last),
-        odd: conv(3, g.add('Sub', [even, after]), g.add('Sub', [m2, m3]), last),
+        odd: conv(3, g.add('Sub', [after, even]), g.add('Sub', [m2, m3]), last),
       };
     });
     return { chunks, shape: [n, weights[0]!.shape[0] as number, ...sizes] };
