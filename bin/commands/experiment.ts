@@ -27,7 +27,7 @@ export default command({
     const { name, config, out, processes } = args;
     const result = await runExperiment({
       ...{ name, config, out, processes, reporter },
-      interrupted: onInterrupt(),
+      interrupted: onInterrupt(reporter),
     });
     if (!result)
       return {

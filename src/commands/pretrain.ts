@@ -8,21 +8,25 @@ import type { Batch } from '../data/proxies/index.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
+import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { checkMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
-import { checkThreads } from '../machine.js';
+import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
+import { checkAgreement } from '../train/agreement.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
+import { onRank, ownMicroBatches, sharedMicroBatch } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
 import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
+import { version } from '../version.js';
 
 export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
@@ -33,7 +37,12 @@ export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   readonly out: string;
   /** Go on with the run that is in `out`, if there is one. */
   readonly resume?: boolean;
-  /** Asked between steps; true finishes the step, saves and ends. */
+  /**
+   * All processes that train this run, as `openMpi` joins them; this one alone without it. They share the micro-batches of each
+   * step, and the first of them writes.
+   */
+  readonly ranks?: Ranks;
+  /** Asked between steps; true on any rank finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
 }
 
@@ -59,9 +68,10 @@ function resumedConfig(options: PretrainOptions): Config {
 }
 
 /** The configuration of a new run: it takes what the tiles hold. */
-function newConfig({ data, ...changes }: PretrainOptions): Config {
+function newConfig({ data, ranks = alone, ...changes }: PretrainOptions): Config {
   const normalise = data === undefined ? 'hu' : readManifest(data).options.normalise;
-  const config = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  const whole = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  const config = changeConfig(whole, { config: { microBatch: sharedMicroBatch(whole, ranks) } });
   checkThreads('threads', config.threads, 0);
   if (data === undefined || config.normalise === normalise) return config;
   throw new UserError('config', {
@@ -94,7 +104,10 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
  * await pretrain({ data: 'tiles', out: 'runs/first', preset: 'tiny', config: { steps: 1000 } });
  */
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
-  const { config: asked, resuming } = prepareRunFolder(options);
+  const { ranks = alone } = options;
+  const { config: configured, resuming } = prepareRunFolder(options);
+  const asked = onRank(configured, ranks);
+  ownMicroBatches(asked, ranks);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
   if (data === undefined && options.resume)
     throw new UserError('run', {
@@ -128,23 +141,29 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
-  checkMemory(workload, asked, engine);
+  checkMemory(workload, asked, engine, memoryLimitBytes() / ranks.onHost);
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =
     begins && asked.init !== null
       ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
       : undefined;
-  return withRunLock(options.out, 'pretrain', async () => {
+  const work = async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    const config = await withChosenForms(workload, asked, engine, options.reporter);
+    await checkAgreement(ranks, {
+      ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
+      ...{ 'steps so far': checkpoint?.state.step ?? 0, ...configured },
+    });
+    const config = await fromFirst(ranks, () => withChosenForms(workload, asked, engine, options.reporter));
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
-    writeRun(options.out, { data, tile: store.size, config });
+    if (isFirst(ranks))
+      writeRun(options.out, { data, tile: store.size, config: { ...config, threads: configured.threads } });
     return run(options, config, engine, store, checkpoint, start);
-  });
+  };
+  return withRunLock(options.out, 'pretrain', work, ranks);
 }
 
 async function run(
-  { out, interrupted, reporter = silent }: PretrainOptions,
+  { out, interrupted, ranks = alone, reporter = silent }: PretrainOptions,
   config: Config,
   engine: Engine,
   store: TileStore,
@@ -161,6 +180,7 @@ async function run(
       config,
       workload: proxyWorkload(config, store.size),
       engine,
+      ranks,
       checkpoint,
       ...(start ? { start } : {}),
       dataHash: store.hash,
