@@ -248,8 +248,8 @@ export function onInterrupt(reporter: Reporter): () => boolean {
     asked = true;
     reporter.log('\nfinishing the step, then saving (press Ctrl-C again to quit immediately)');
   };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
+  // The last for ranks of Open MPI, whose mpirun hands it on and waits; right after the others it kills them.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGUSR2'] as const) process.on(signal, handle);
   return () => asked;
 }
 

@@ -23,7 +23,8 @@ export async function onRanks(
       reporter.log(`${ranks.description}: trains as without --distributed; mpirun or srun start several`);
     const output = await run(ranks, isFirst(ranks) ? reporter : silent);
     ranks.close();
-    return isFirst(ranks) ? output : { ...output, text: '', json: null };
+    // Not with its exit code either: mpirun ends all others at the first that is not 0.
+    return isFirst(ranks) ? output : { text: '', json: null };
   } catch (error) {
     throw await ofRank(error, ranks);
   }
