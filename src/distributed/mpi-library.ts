@@ -141,7 +141,9 @@ function open(koffi: Koffi, paths: readonly string[]): { library: LibraryHandle;
 /** Loads an MPI library. @throws UserError of kind `runtime` when there is none, or one of an unknown binary interface */
 export async function loadMpi(env: NodeJS.ProcessEnv = process.env): Promise<MpiLibrary> {
   const koffi = await loadKoffi();
-  koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
+  const options = koffi.config();
+  if (options.async_stack_size !== STACK_BYTES)
+    koffi.config({ ...options, sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
   const { library, path } = open(koffi, candidates(env));
   const address: Addressed = (symbol) => BigInt(koffi.address(library.symbol(symbol, 'char')));
   const exports = (symbol: string): boolean => {

@@ -85,7 +85,7 @@ export async function openMpi(): Promise<Ranks> {
 }
 
 /** The first rank has the word first: what goes wrong on one of them has often gone wrong on all. */
-const HELD_MS = 1000;
+const HELD_MS = 3000;
 
 /** An error with the name of the rank that it happened on; other ranks than the first hold it back for a moment. */
 export async function ofRank(error: unknown, { rank, size }: Ranks): Promise<unknown> {
