@@ -20,7 +20,7 @@ const isExecutable = (path: string): boolean => {
 
 /** One launcher of each MPI: those in the folders of P2W_TEST_MPI, or on the PATH. */
 function findLaunchers(): Launcher[] {
-  const folders = (process.env.P2W_TEST_MPI ?? process.env.PATH ?? '').split(delimiter);
+  const folders = (process.env.P2W_TEST_MPI || process.env.PATH || '').split(delimiter);
   const names = ['mpirun', 'mpirun.openmpi', 'mpiexec.hydra'];
   const paths = folders.flatMap((folder) => names.map((name) => join(folder, name))).filter(isExecutable);
   const launchers = paths.map((path) => ({
