@@ -24,17 +24,17 @@ function processors(): string {
 
 const counted = (count: number, what: string) => `${count} ${what}${count === 1 ? '' : 's'}`;
 
-async function gatherFrom<T>(mpi: MpiLibrary, size: number, value: T): Promise<T[]> {
+function gatherFrom<T>(mpi: MpiLibrary, size: number, value: T): T[] {
   const own = serialize(value);
   const lengths = new Uint32Array(size);
   const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView<ArrayBuffer>) =>
     new Uint8Array(buffer, byteOffset, byteLength);
-  await mpi.gather(bytesOf(Uint32Array.of(own.length)), bytesOf(lengths));
+  mpi.gather(bytesOf(Uint32Array.of(own.length)), bytesOf(lengths));
   const longest = Math.max(...lengths);
   const padded = new Uint8Array(longest);
   padded.set(own);
   const all = new Uint8Array(longest * size);
-  await mpi.gather(padded, all);
+  mpi.gather(padded, all);
   return [...lengths].map((length, rank) =>
     deserialize(all.subarray(rank * longest, rank * longest + length)),
   );
@@ -51,7 +51,6 @@ async function gatherFrom<T>(mpi: MpiLibrary, size: number, value: T): Promise<T
  */
 export async function openMpi(): Promise<Ranks> {
   const mpi = await loadMpi();
-  // An abort may come while another call waits: MPI must allow calls from any thread, at any time.
   mpi.init();
   let isOpen = true;
   process.on('exit', (code) => {
@@ -66,7 +65,7 @@ export async function openMpi(): Promise<Ranks> {
       got: `${mpi.version}, which counts ${counted(size, 'rank')} of ${launched}`,
       fix: 'set P2W_MPI_LIBRARY to the libmpi.so of the MPI whose mpirun is used; with srun, choose its interface: --mpi=pmix or --mpi=pmi2',
     });
-  const all = await gatherFrom(mpi, size, { host: hostname(), processors: processors() });
+  const all = gatherFrom(mpi, size, { host: hostname(), processors: processors() });
   const here = all.filter(({ host }) => host === all[rank]!.host);
   const hosts = new Set(all.map(({ host }) => host)).size;
   return {
@@ -75,8 +74,8 @@ export async function openMpi(): Promise<Ranks> {
     onHost: here.length,
     onProcessors: here.filter((other) => other.processors === all[rank]!.processors).length,
     description: `${counted(size, 'rank')} on ${counted(hosts, 'host')}, ${mpi.version}`,
-    sum: mpi.sum,
-    gather: (value) => gatherFrom(mpi, size, value),
+    sum: async (values) => mpi.sum(values),
+    gather: async (value) => gatherFrom(mpi, size, value),
     close() {
       isOpen = false;
       mpi.finalize();

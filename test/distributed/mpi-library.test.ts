@@ -7,12 +7,12 @@ describe('an MPI library', () => {
     const none = { openMpi: null, standard: false };
     const address = (symbol: string) => BigInt(symbol.length);
     expect(interfaceOf('Open MPI v5.0.11', { ...none, openMpi: address })).toMatchObject({
-      ...{ handle: 'void *', world: 19n, float: 14n, inPlace: 1n, anyThread: 3 },
+      ...{ handle: 'void *', world: 19n, float: 14n, inPlace: 1n, funneled: 1 },
     });
     for (const version of ['MPICH Version: 4.0.2', 'Intel(R) MPI Library 2021.13', 'MVAPICH2 Version: 2.3.7'])
       expect(interfaceOf(version, none)).toMatchObject({ handle: 'int', world: 0x44000000, inPlace: -1n });
     expect(interfaceOf('MPICH Version: 5.0.2', { ...none, standard: true })).toMatchObject({
-      ...{ handle: 'void *', world: 0x101n, anyThread: 4096 },
+      ...{ handle: 'void *', world: 0x101n, funneled: 1024 },
     });
     expect(interfaceOf('HP MPI 2.3', none)).toBeNull();
   });
