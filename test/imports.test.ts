@@ -60,7 +60,7 @@ const SOURCE_LAYERS: Record<string, readonly string[]> = {
   analysis: ['data/scan'],
   config: ['data/scan', 'data/store', 'data/proxies', 'runtime'],
   weights: ['data/scan'],
-  execution: ['config', 'runtime'],
+  execution: ['config', 'distributed', 'runtime'],
   runs: ['config', 'data/scan', 'data/samples', 'runtime', 'weights'],
   inference: ['config', 'data/scan', 'data/store', 'data/proxies', 'data/samples', 'execution', 'runtime'],
   train: [

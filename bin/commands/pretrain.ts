@@ -1,6 +1,7 @@
 import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
+import { refuseIdle } from '../../src/errors.js';
 import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
 import { distributedOption, onRanks } from '../ranks.js';
 
@@ -34,6 +35,11 @@ export default command({
     },
     resume: { boolean: true, default: false, describe: 'resume the run in --out' },
     distributed: distributedOption,
+    'sync-norm': {
+      boolean: true,
+      default: false,
+      describe: 'with --distributed: normalise over the samples of all processes, as one process would',
+    },
   },
   examples: [
     ['$0 pretrain --data tiles --out runs/first --preset tiny', 'the smallest network, 1,000 steps'],
@@ -43,11 +49,13 @@ export default command({
     ['mpirun -n 4 $0 pretrain --data tiles --out runs/first --distributed mpi', 'in four processes'],
     ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
   ],
-  run: (args, asked) =>
-    onRanks(args.distributed, asked, async (ranks, reporter) => {
+  run: (args, asked) => {
+    if (!args.distributed) refuseIdle('a single process', { '--sync-norm': args['sync-norm'] || undefined });
+    return onRanks(args.distributed, asked, async (ranks, reporter) => {
       const summary = await run({
         reporter,
         ranks,
+        syncNorm: args['sync-norm'],
         ...(args.data ? { data: args.data } : {}),
         out: args.out,
         preset: args.preset ?? 'tiny',
@@ -72,5 +80,6 @@ export default command({
         json: summary,
         exitCode: summary.ending === 'interrupted' ? 130 : 0,
       };
-    }),
+    });
+  },
 });

@@ -33,7 +33,7 @@ import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
 import { checkAgreement } from '../train/agreement.js';
-import { onRank, ownMicroBatches, sharedMicroBatch } from '../train/shares.js';
+import { ownMicroBatches, sharedMicroBatch, withOwnThreads } from '../train/shares.js';
 import { networkOf, startState } from '../train/start-state.js';
 import {
   classWeightsFor,
@@ -168,7 +168,7 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
     const microBatch = wanted.microBatch ?? (saved ? saved.microBatch : sharedMicroBatch(wanted, ranks));
     const configured = { ...wanted, microBatch };
     if (saved) refuseChanges(run, { ...saved, forms: wanted.forms }, configured);
-    const asked = onRank(configured, ranks);
+    const asked = withOwnThreads(configured, ranks);
     ownMicroBatches(asked, ranks);
     const samples = trainingSamples(manifest, asked);
     checkSplit(samples, 'train', store);

@@ -23,7 +23,7 @@ import type { Engine } from '../runtime/engine.js';
 import { checkAgreement } from '../train/agreement.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
-import { onRank, ownMicroBatches, sharedMicroBatch } from '../train/shares.js';
+import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
 import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
 import { version } from '../version.js';
@@ -42,6 +42,11 @@ export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
    * step, and the first of them writes.
    */
   readonly ranks?: Ranks;
+  /**
+   * Ranks share each micro-batch, or the whole batch, instead, and normalise it together: the run is that of one process with the
+   * same configuration. It takes longer: ranks then exchange sums at each normalisation.
+   */
+  readonly syncNorm?: boolean;
   /** Asked between steps; true on any rank finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
 }
@@ -68,10 +73,11 @@ function resumedConfig(options: PretrainOptions): Config {
 }
 
 /** The configuration of a new run: it takes what the tiles hold. */
-function newConfig({ data, ranks = alone, ...changes }: PretrainOptions): Config {
+function newConfig({ data, ranks = alone, syncNorm = false, ...changes }: PretrainOptions): Config {
   const normalise = data === undefined ? 'hu' : readManifest(data).options.normalise;
   const whole = resolveConfig({ preset: 'tiny', normalise, ...changes });
-  const config = changeConfig(whole, { config: { microBatch: sharedMicroBatch(whole, ranks) } });
+  const microBatch = syncNorm ? whole.microBatch : sharedMicroBatch(whole, ranks);
+  const config = changeConfig(whole, { config: { microBatch } });
   checkThreads('threads', config.threads, 0);
   if (data === undefined || config.normalise === normalise) return config;
   throw new UserError('config', {
@@ -79,6 +85,17 @@ function newConfig({ data, ranks = alone, ...changes }: PretrainOptions): Config
     where: data,
     got: `tiles with normalise ${normalise}, configuration with ${config.normalise}`,
     fix: 'remove normalise and window from the configuration: both are taken from the tiles',
+  });
+}
+
+/** @throws UserError for a loss of all samples at once, of which no rank has all */
+function refuseJointLoss({ contrastive }: Config): void {
+  if (contrastive.weight === 0) return;
+  throw new UserError('config', {
+    what: 'the contrastive term compares all samples that are normalised together, which ranks would share',
+    where: 'contrastive.weight',
+    got: String(contrastive.weight),
+    fix: 'remove --sync-norm, or the contrastive term',
   });
 }
 
@@ -106,7 +123,10 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
   const { ranks = alone } = options;
   const { config: configured, resuming } = prepareRunFolder(options);
-  const asked = onRank(configured, ranks);
+  const syncNorm = options.syncNorm === true && ranks.size > 1;
+  if (syncNorm) refuseJointLoss(configured);
+  const own = withOwnThreads(configured, ranks);
+  const asked = syncNorm ? withinMicroBatches(own, ranks) : own;
   ownMicroBatches(asked, ranks);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
   if (data === undefined && options.resume)
@@ -151,19 +171,22 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
     await checkAgreement(ranks, {
       ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
-      ...{ 'steps so far': checkpoint?.state.step ?? 0, ...configured },
+      ...{ 'steps so far': checkpoint?.state.step ?? 0, syncNorm, ...configured },
     });
     const config = await fromFirst(ranks, () => withChosenForms(workload, asked, engine, options.reporter));
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     if (isFirst(ranks))
-      writeRun(options.out, { data, tile: store.size, config: { ...config, threads: configured.threads } });
-    return run(options, config, engine, store, checkpoint, start);
+      writeRun(options.out, {
+        ...{ data, tile: store.size },
+        config: { ...config, threads: configured.threads, microBatch: configured.microBatch },
+      });
+    return run({ ...options, syncNorm }, config, engine, store, checkpoint, start);
   };
   return withRunLock(options.out, 'pretrain', work, ranks);
 }
 
 async function run(
-  { out, interrupted, ranks = alone, reporter = silent }: PretrainOptions,
+  { out, interrupted, ranks = alone, syncNorm = false, reporter = silent }: PretrainOptions,
   config: Config,
   engine: Engine,
   store: TileStore,
@@ -181,6 +204,7 @@ async function run(
       workload: proxyWorkload(config, store.size),
       engine,
       ranks,
+      syncNorm,
       checkpoint,
       ...(start ? { start } : {}),
       dataHash: store.hash,

@@ -53,13 +53,15 @@ export function createAccumulator(
   parameters: readonly Parameter[],
   config: TrainingConfig,
   state: State,
-  ranks: Ranks,
+  { ranks, syncNorm }: { readonly ranks: Ranks; readonly syncNorm: boolean },
 ): (batches: readonly Tensors[]) => Promise<Accumulated> {
   const { count } = microBatches(config);
   const { momentum } = config.network.norm;
   const trainable = parameters.filter((p) => p.trainable);
   const statistics = parameters.filter((p) => !p.trainable && session.outputs.includes(nextName(p.name)));
-  let [sums, spare] = [new Sums(trainable, statistics), new Sums(trainable, statistics)];
+  // Synchronised statistics are those of all ranks already.
+  const apart = syncNorm ? [] : statistics;
+  let [sums, spare] = [new Sums(trainable, apart), new Sums(trainable, apart)];
   const loss = floatTensor([]);
   const valuesOf = (name: string) => state.get(name)!.data as Float32Array;
 
@@ -75,7 +77,7 @@ export function createAccumulator(
     }
     sums.loss[0] = total;
     await ranks.sum(sums.buffer);
-    for (const { name, shape } of statistics) {
+    for (const { name, shape } of apart) {
       const [old, gain] = [before.get(name)!, sums.gains.get(name)!];
       state.set(
         name,

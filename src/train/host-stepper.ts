@@ -2,6 +2,7 @@ import { nextName } from '../../graphs/programs/built.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { alone } from '../distributed/ranks.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
+import { loadSynchronised } from '../execution/stages.js';
 import type { State } from '../runs/state.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { createAccumulator } from './accumulator.js';
@@ -42,18 +43,22 @@ export async function createHostStepper(
   workload: Workload,
   config: TrainingConfig,
   engine: Engine,
-  { start, ranks = alone }: StepperOptions = {},
+  { start, ranks = alone, syncNorm = false }: StepperOptions = {},
 ): Promise<Stepper> {
   const load = async (kind: 'step' | 'accumulate' | 'apply') => {
     const built = buildGraph(kind, workload, config);
-    return { ...built, session: await loadGraph(built, config, engine) };
+    const session =
+      kind === 'accumulate' && syncNorm
+        ? await loadSynchronised(built, config, engine, ranks)
+        : await loadGraph(built, config, engine);
+    return { ...built, session };
   };
   const isWhole = microBatches(config).count === 1;
   const { parameters, session } = await load(isWhole ? 'step' : 'accumulate');
   const apply = isWhole ? null : (await load('apply')).session;
   const state = start ?? freshState(parameters, config);
   const buffer = new DoubleBuffer(state);
-  const accumulate = apply && createAccumulator(session, parameters, config, state, ranks);
+  const accumulate = apply && createAccumulator(session, parameters, config, state, { ranks, syncNorm });
   const loss = scalar(0);
   const norm = scalar(0);
 

@@ -37,15 +37,40 @@ export function ownMicroBatches(config: TrainingConfig, { size: ranks }: Ranks):
   });
 }
 
-/** Which micro-batch of the whole training a rank computes i-th after some steps: in each step, a row of its own. */
-export function microBatchAt(config: TrainingConfig, ranks: Ranks, steps: number): (i: number) => number {
+/**
+ * Which micro-batch of the whole training a rank computes i-th after some steps: in each step a row of its own, or, where they are
+ * normalised together, each rank's share of the same samples.
+ */
+export function microBatchAt(
+  config: TrainingConfig,
+  ranks: Ranks,
+  steps: number,
+  syncNorm: boolean,
+): (i: number) => number {
   const { count } = microBatches(config);
   const own = ownMicroBatches(config, ranks);
-  return (i) => (steps + Math.floor(i / own)) * count + ranks.rank * own + (i % own);
+  return syncNorm
+    ? (i) => steps * count + i * ranks.size + ranks.rank
+    : (i) => (steps + Math.floor(i / own)) * count + ranks.rank * own + (i % own);
+}
+
+/**
+ * The configuration of a run in which each micro-batch is shared by all ranks, as one of them computes it.
+ * @throws UserError of kind `config` when a micro-batch cannot be divided
+ */
+export function withinMicroBatches<C extends TrainingConfig>(config: C, { size: ranks }: Ranks): C {
+  const { size } = microBatches(config);
+  if (size % ranks === 0) return { ...config, microBatch: size / ranks };
+  throw new UserError('config', {
+    what: 'samples that are normalised together must be divided equally among the ranks',
+    where: config.microBatch === null ? 'batch' : 'microBatch',
+    got: `${size}, for ${ranks} ranks`,
+    expected: `a multiple of ${ranks}`,
+  });
 }
 
 /** A configuration as a rank computes it: where all processors were to be used, with its share of them. */
-export const onRank = <C extends TrainingConfig>(config: C, { size, onProcessors }: Ranks): C =>
+export const withOwnThreads = <C extends TrainingConfig>(config: C, { size, onProcessors }: Ranks): C =>
   config.threads > 0 || size === 1
     ? config
     : { ...config, threads: Math.max(1, Math.floor(availableParallelism() / onProcessors)) };

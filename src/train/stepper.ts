@@ -29,4 +29,6 @@ export interface StepperOptions {
   readonly start?: State;
   /** Processes that make each step together, this one among them; each is given micro-batches of its own. */
   readonly ranks?: Ranks;
+  /** Each micro-batch is normalised together with those that the other ranks compute at the same time. */
+  readonly syncNorm?: boolean;
 }

@@ -37,6 +37,8 @@ export interface Training<Batch> extends Reporting {
   readonly engine: Engine;
   /** All processes that train this run. */
   readonly ranks: Ranks;
+  /** As for `createStepper`. */
+  readonly syncNorm?: boolean;
   /** Where to go on; null for a new run. */
   readonly checkpoint: Checkpoint | null;
   /** State of a new run; that of an untrained network without it. */
@@ -102,10 +104,13 @@ async function openAndTrain<Batch>(
   training: Training<Batch>,
   opened: (close: () => unknown) => void,
 ): Promise<TrainingSummary> {
-  const { run, config, engine, ranks, checkpoint } = training;
+  const { run, config, engine, ranks, syncNorm = false, checkpoint } = training;
   const started = performance.now();
   const start = checkpoint?.tensors ?? training.start;
-  const stepper = await createStepper(training.workload, config, engine, { ranks, ...(start && { start }) });
+  const stepper = await createStepper(training.workload, config, engine, {
+    ...{ ranks, syncNorm },
+    ...(start && { start }),
+  });
   opened(() => stepper.release());
   const state: TrainState = checkpoint?.state ?? {
     step: 0,
@@ -123,7 +128,7 @@ async function openAndTrain<Batch>(
   const own = ownMicroBatches(config, ranks);
   const loader = training.openLoader({
     ahead: () => 2 * Math.max(1, config.workers) + own * stepper.stepsAtOnce,
-    batchAt: microBatchAt(config, ranks, state.step),
+    batchAt: microBatchAt(config, ranks, state.step, syncNorm),
   });
   opened(() => loader.close());
   const writes = isFirst(ranks);

@@ -12,14 +12,20 @@ import { type Finished, lastJson } from './cli.js';
 
 const STEPS = 12;
 const SETTINGS = [
-  ...['workers=0', 'whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=12', 'microBatch=1'],
-  ...['validation.every=6', 'checkpoints.every=3', 'checkpoints.keepLogSpaced=0', 'threads=1'],
+  ...['workers=0', 'whole=16x8x8', 'network.levels=1', 'network.width=2', 'batch=12', 'microBatch=1'],
+  ...[
+    `steps=${STEPS}`,
+    'validation.every=6',
+    'checkpoints.every=3',
+    'checkpoints.keepLogSpaced=0',
+    'threads=1',
+  ],
 ];
 const folder = temporaryFolder();
 const data = join(folder, 'tiles');
 const run = (name: string) => join(folder, name);
 const line = (name: string, ...more: readonly string[]) => [
-  ...['pretrain', '--data', data, '--out', run(name), '--steps', String(STEPS)],
+  ...['pretrain', '--data', data, '--out', run(name)],
   ...SETTINGS.flatMap((setting) => ['--set', setting]),
   ...more,
 ];
@@ -27,17 +33,17 @@ const metricsOf = (name: string) => readMetrics(join(run(name), 'metrics.jsonl')
 const tensorsOf = (name: string) => loadCheckpoint(checkpointPath(run(name), 'last')).tensors;
 
 /** Metrics and state are those of one rank with the joint batch, but for the order of sums. */
-function expectAsOne(name: string): void {
-  const [found, expected] = [metricsOf(name), metricsOf('one')];
+function expectAsOne(name: string, one = 'one', digits = 5): void {
+  const [found, expected] = [metricsOf(name), metricsOf(one)];
   expect(found).toHaveLength(expected.length);
   for (const [i, record] of expected.entries())
     for (const [key, value] of Object.entries(record))
-      expect(found[i]![key], `${key} of ${JSON.stringify(found[i])}`).toBeCloseTo(value!, 5);
+      expect(found[i]![key], `${key} of ${JSON.stringify(found[i])}`).toBeCloseTo(value!, digits);
   const state = tensorsOf(name);
-  for (const [tensor, { data: values }] of tensorsOf('one')) {
+  for (const [tensor, { data: values }] of tensorsOf(one)) {
     const other = state.get(tensor)!.data as Float32Array;
     const differences = (values as Float32Array).map((value, i) => Math.abs(value - other[i]!));
-    expect(Math.max(...differences), tensor).toBeLessThan(1e-5);
+    expect(Math.max(...differences), tensor).toBeLessThan(10 ** -digits);
   }
 }
 
@@ -75,7 +81,7 @@ function pidOf(rank: number, out: string): number {
 beforeAll(async () => {
   mkdirSync(data);
   await sampleStore(data);
-  await pretrain({ data, out: run('one'), config: fromSettings(SETTINGS, { steps: STEPS }) });
+  await pretrain({ data, out: run('one'), config: fromSettings(SETTINGS, {}) });
 });
 
 const jobs: { launcher: Launcher; name: string; ranks: number }[] = launchers.flatMap((launcher, i) =>
@@ -102,6 +108,18 @@ describe.skipIf(launchers.length === 0)('over mpirun', () => {
       expectAsOne(out);
     },
   );
+
+  test('with synchronised normalisation, the run is that of one process', async () => {
+    const whole = ['--set', 'microBatch=null', '--set', 'steps=4'];
+    const job = startRanks(launchers[0]!, [
+      { ranks: 2, line: [...line('synchronised', '--sync-norm'), ...whole] },
+    ]);
+    const { code, stderr } = await job.finished;
+    expect(code, stderr).toBe(0);
+    const config = fromSettings([...SETTINGS, 'microBatch=null', 'steps=4'], {});
+    await pretrain({ data, out: run('whole'), config });
+    expectAsOne('synchronised', 'whole', 4);
+  });
 
   test('a killed rank ends the job; another number of ranks goes on with it', async () => {
     const job = startRanks(launchers[0]!, [{ ranks: 2, line: line('killed') }]);

@@ -17,7 +17,7 @@ const folder = temporaryFolder();
 const [data, samples] = [join(folder, 'tiles'), join(folder, 'samples')];
 const path = (name: string) => join(folder, name);
 const SETTINGS = [
-  ...['workers=0', 'whole=16x8x8', 'network.levels=2', 'network.width=2', 'batch=12', 'threads=1'],
+  ...['workers=0', 'whole=16x8x8', 'network.levels=1', 'network.width=2', 'batch=12', 'threads=1'],
   ...['validation.every=4', 'checkpoints.every=2', 'checkpoints.keepLogSpaced=0'],
 ];
 const options = (name: string, more: Partial<PretrainOptions> = {}): PretrainOptions => ({
@@ -33,9 +33,9 @@ const onAll = <T>(size: number, run: (ranks: Ranks) => Promise<T>): Promise<Prom
 const losses = (run: string) =>
   readMetrics(join(run, 'metrics.jsonl')).flatMap(({ loss, validationLoss }) => loss ?? validationLoss!);
 
-function expectClose(found: readonly number[], expected: readonly number[]): void {
+function expectClose(found: readonly number[], expected: readonly number[], digits = 5): void {
   expect(found).toHaveLength(expected.length);
-  for (const [i, value] of expected.entries()) expect(found[i]).toBeCloseTo(value, 5);
+  for (const [i, value] of expected.entries()) expect(found[i]).toBeCloseTo(value, digits);
 }
 
 beforeAll(async () => {
@@ -76,6 +76,33 @@ describe('pretrain on several ranks', () => {
       expectClose([...(found!.tensors.get(name)!.data as Float32Array)], [...(values as Float32Array)]);
   });
 
+  test('normalises over all ranks where asked to, and then is the run of one process', async () => {
+    const together = (size: number, more: Partial<PretrainOptions>) =>
+      onAll(size, (ranks) => pretrain({ ...options('together'), ...more, ranks, syncNorm: true }));
+    for (const result of await together(2, {})) expect(result).toMatchObject({ status: 'fulfilled' });
+    expect(readRun(path('together')).config).toMatchObject({ batch: 12, microBatch: null });
+    const longer = { resume: true, config: fromSettings(SETTINGS, { steps: 6 }) };
+    for (const result of await together(3, longer)) expect(result).toMatchObject({ status: 'fulfilled' });
+
+    await pretrain(options('plain', { config: { steps: 6 } }));
+    expectClose(losses(path('together')), losses(path('plain')), 4);
+    const [found, expected] = ['together', 'plain'].map(
+      (name) => loadCheckpoint(checkpointPath(path(name), 'last')).tensors,
+    );
+    for (const [name, { data: values }] of expected!)
+      expectClose([...(found!.get(name)!.data as Float32Array)], [...(values as Float32Array)], 4);
+    expect(losses(path('plain'))).not.toEqual(losses(path('four')).slice(0, 8));
+  });
+
+  test('refuses to normalise together what is compared within a micro-batch', async () => {
+    const [result] = await onAll(2, (ranks) =>
+      pretrain(options('compared', { ranks, syncNorm: true, config: { contrastive: { weight: 0.1 } } })),
+    );
+    expect(result).toMatchObject({
+      reason: { message: expect.stringMatching(/contrastive\.weight: .*share/) },
+    });
+  });
+
   test('stops all of them after the same step when one is asked to', async () => {
     const asked = { 0: 0, 1: 0 } as Record<number, number>;
     const results = await onAll(2, (ranks) =>
@@ -109,7 +136,7 @@ test('finetune on several ranks makes the trials of one', async () => {
   });
   const config = fromSettings(
     [
-      ...['network.levels=2', 'network.width=2', 'batch=4', 'hidden=null', 'threads=1', 'workers=0'],
+      ...['network.levels=1', 'network.width=2', 'batch=4', 'hidden=null', 'threads=1', 'workers=0'],
       ...['validation.every=2', 'steps=4'],
     ],
     {},

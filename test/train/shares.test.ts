@@ -4,7 +4,13 @@ import { resolveConfig } from '../../src/config/pretraining.js';
 import { alone } from '../../src/distributed/ranks.js';
 import { checkAgreement, checkSameState } from '../../src/train/agreement.js';
 import { floatTensor } from '../../src/train/fresh-state.js';
-import { microBatchAt, onRank, ownMicroBatches, sharedMicroBatch } from '../../src/train/shares.js';
+import {
+  microBatchAt,
+  ownMicroBatches,
+  sharedMicroBatch,
+  withinMicroBatches,
+  withOwnThreads,
+} from '../../src/train/shares.js';
 import { ranksHere } from './ranks-here.js';
 
 const of = (rank: number, size: number) => ({ ...alone, rank, size });
@@ -31,20 +37,40 @@ describe('micro-batches', () => {
     const own = 6 / size;
     const steps = [0, 1, 2].map((step) =>
       Array.from({ length: size }, (_, rank) =>
-        Array.from({ length: own }, (_, i) => microBatchAt(config, of(rank, size), 5)(step * own + i)),
+        Array.from({ length: own }, (_, i) => microBatchAt(config, of(rank, size), 5, false)(step * own + i)),
       ).flat(),
     );
     expect(steps).toEqual([30, 36, 42].map((first) => [0, 1, 2, 3, 4, 5].map((i) => first + i)));
   });
 });
 
+describe('micro-batches that are normalised together', () => {
+  test('are shared by all ranks, sample after sample', () => {
+    const config = withinMicroBatches(configOf(12, 6), of(0, 3));
+    expect(config).toMatchObject({ batch: 12, microBatch: 2 });
+    const samplesOf = (rank: number) =>
+      [0, 1].map((i) => 2 * microBatchAt(config, of(rank, 3), 5, true)(i)).map((first) => [first, first + 1]);
+    // Step 5 begins with sample 60; each of its two micro-batches has six samples.
+    expect([0, 1, 2].flatMap((rank) => samplesOf(rank)[0])).toEqual([60, 61, 62, 63, 64, 65]);
+    expect([0, 1, 2].flatMap((rank) => samplesOf(rank)[1])).toEqual([66, 67, 68, 69, 70, 71]);
+  });
+
+  test('are refused where they cannot be divided', () => {
+    expect(() => withinMicroBatches(configOf(16, null), of(0, 3))).toThrow(
+      /batch: samples.*\n.*16, for 3 ranks/,
+    );
+  });
+});
+
 test('ranks that share processors share the threads, unless their number is configured', () => {
   const config = configOf(16, null);
   const cores = availableParallelism();
-  expect(onRank(config, { ...of(0, 4), onProcessors: 4 }).threads).toBe(Math.max(1, Math.floor(cores / 4)));
-  expect(onRank(config, { ...of(0, 4), onProcessors: 1 }).threads).toBe(cores);
-  expect(onRank({ ...config, threads: 3 }, { ...of(0, 4), onProcessors: 4 }).threads).toBe(3);
-  expect(onRank(config, alone).threads).toBe(0);
+  expect(withOwnThreads(config, { ...of(0, 4), onProcessors: 4 }).threads).toBe(
+    Math.max(1, Math.floor(cores / 4)),
+  );
+  expect(withOwnThreads(config, { ...of(0, 4), onProcessors: 1 }).threads).toBe(cores);
+  expect(withOwnThreads({ ...config, threads: 3 }, { ...of(0, 4), onProcessors: 4 }).threads).toBe(3);
+  expect(withOwnThreads(config, alone).threads).toBe(0);
 });
 
 /** How an action ends on each rank. */
