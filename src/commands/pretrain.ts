@@ -125,9 +125,9 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const { config: configured, resuming } = prepareRunFolder(options);
   const syncNorm = options.syncNorm === true && ranks.size > 1;
   if (syncNorm) refuseJointLoss(configured);
-  const own = withOwnThreads(configured, ranks);
-  const asked = syncNorm ? withinMicroBatches(own, ranks) : own;
-  ownMicroBatches(asked, ranks);
+  const asked = withOwnThreads(configured, ranks);
+  const shared = syncNorm ? withinMicroBatches(asked, ranks) : asked;
+  ownMicroBatches(shared, ranks);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
   if (data === undefined && options.resume)
     throw new UserError('run', {
@@ -161,7 +161,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine);
-  checkMemory(workload, asked, engine, memoryLimitBytes() / ranks.onHost);
+  checkMemory(workload, shared, engine, memoryLimitBytes() / ranks.onHost);
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =
     begins && asked.init !== null
@@ -178,7 +178,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     if (isFirst(ranks))
       writeRun(options.out, {
         ...{ data, tile: store.size },
-        config: { ...config, threads: configured.threads, microBatch: configured.microBatch },
+        config: { ...config, threads: configured.threads },
       });
     return run({ ...options, syncNorm }, config, engine, store, checkpoint, start);
   };
@@ -194,13 +194,14 @@ async function run(
   start: State | undefined,
 ): Promise<TrainingSummary> {
   const sampling = samplingOptions(config);
+  const shared = syncNorm ? withinMicroBatches(config, ranks) : config;
   const evaluator = await createEvaluator(config, store.size, engine);
   try {
     return await trainRun<Batch>({
       reporter,
       label: 'pretrain',
       run: out,
-      config,
+      config: shared,
       workload: proxyWorkload(config, store.size),
       engine,
       ranks,
@@ -212,7 +213,7 @@ async function run(
       samples: (sampling.paired ? 2 : 1) * store.train.length,
       openLoader: (reading) =>
         openLoader({
-          ...sampling,
+          ...samplingOptions(shared),
           ...reading,
           store: store.folder,
           split: 'train',

@@ -16,7 +16,9 @@ import { ranksHere } from '../train/ranks-here.js';
 const folder = temporaryFolder();
 const [data, samples] = [join(folder, 'tiles'), join(folder, 'samples')];
 const path = (name: string) => join(folder, name);
+// Adam's first steps take the sign of each gradient, and that of the smallest ones is chance.
 const SETTINGS = [
+  ...['optimizer.name=sgd', 'learningRate=0.1'],
   ...['workers=0', 'whole=16x8x8', 'network.levels=1', 'network.width=2', 'batch=12', 'threads=1'],
   ...['validation.every=4', 'checkpoints.every=2', 'checkpoints.keepLogSpaced=0'],
 ];
@@ -71,7 +73,7 @@ describe('pretrain on several ranks', () => {
     const [found, expected] = ['four', 'one'].map((name) =>
       loadCheckpoint(checkpointPath(path(name), 'last')),
     );
-    expect(found!.state).toMatchObject({ step: 8, schedule: { learningRate: 1e-3 } });
+    expect(found!.state).toMatchObject({ step: 8, schedule: { learningRate: 0.1 } });
     for (const [name, { data: values }] of expected!.tensors)
       expectClose([...(found!.tensors.get(name)!.data as Float32Array)], [...(values as Float32Array)]);
   });
