@@ -18,7 +18,7 @@ const [data, samples] = [join(folder, 'tiles'), join(folder, 'samples')];
 const path = (name: string) => join(folder, name);
 // Adam's first steps take the sign of each gradient, and that of the smallest ones is chance.
 const SETTINGS = [
-  ...['optimizer.name=sgd', 'learningRate=0.1'],
+  ...['optimizer.name=sgd', 'learningRate=0.01'],
   ...['workers=0', 'whole=16x8x8', 'network.levels=1', 'network.width=2', 'batch=12', 'threads=1'],
   ...['validation.every=4', 'checkpoints.every=2', 'checkpoints.keepLogSpaced=0'],
 ];
@@ -37,7 +37,8 @@ const losses = (run: string) =>
 
 function expectClose(found: readonly number[], expected: readonly number[], digits = 5): void {
   expect(found).toHaveLength(expected.length);
-  for (const [i, value] of expected.entries()) expect(found[i]).toBeCloseTo(value, digits);
+  for (const [i, value] of expected.entries())
+    expect(Math.abs(found[i]! - value)).toBeLessThan(10 ** -digits);
 }
 
 beforeAll(async () => {
@@ -73,7 +74,7 @@ describe('pretrain on several ranks', () => {
     const [found, expected] = ['four', 'one'].map((name) =>
       loadCheckpoint(checkpointPath(path(name), 'last')),
     );
-    expect(found!.state).toMatchObject({ step: 8, schedule: { learningRate: 0.1 } });
+    expect(found!.state).toMatchObject({ step: 8, schedule: { learningRate: 0.01 } });
     for (const [name, { data: values }] of expected!.tensors)
       expectClose([...(found!.tensors.get(name)!.data as Float32Array)], [...(values as Float32Array)]);
   });
