@@ -226,14 +226,12 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
         samples: epochLength(plan),
         openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
         feeds: (batch) => feedsOf(batch, samples),
-        validate: async (current) => {
-          const { loss, scores } = await scorePredictions(
-            store,
-            predictor.predict(validation, current),
-            false,
-          );
-          return { loss, scores: definedScores(scores) };
-        },
+        validate: (current) =>
+          fromFirst(ranks, async () => {
+            const predictions = predictor.predict(validation, current);
+            const { loss, scores } = await scorePredictions(store, predictions, false);
+            return { loss, scores: definedScores(scores) };
+          }),
         lossName: 'loss',
         interrupted: options.interrupted,
       });

@@ -21,7 +21,7 @@ import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
 import { checkAgreement } from '../train/agreement.js';
-import { createEvaluator } from '../train/evaluator.js';
+import { createEvaluator, joinValidations } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
@@ -222,8 +222,12 @@ async function run(
       feeds: batchFeeds,
       validate: async (state) => {
         const tiles = tilesOf(store, 'validation');
-        const batches = validationBatches(tiles, { ...sampling, limit: config.validation.samples });
-        const { mse, outputDeviation } = await evaluator.validate(batches, state);
+        const batches = validationBatches(tiles, {
+          ...sampling,
+          ...{ limit: config.validation.samples, share: ranks },
+        });
+        const parts = await ranks.gather(await evaluator.validate(batches, state));
+        const { mse, outputDeviation } = joinValidations(parts);
         return { loss: mse, scores: {}, outputDeviation };
       },
       lossName: 'MSE',

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { closing } from '../closing.js';
 import type { TrainingConfig } from '../config/training.js';
 import type { Loader, ReadAhead } from '../data/loading/read-ahead.js';
-import { alone, fromFirst, isFirst, onAny, type Ranks } from '../distributed/ranks.js';
+import { alone, isFirst, onAny, type Ranks } from '../distributed/ranks.js';
 import type { Workload } from '../execution/models.js';
 import { openSession } from '../execution/sessions.js';
 import { makeFolder, removeTemporaries } from '../files.js';
@@ -50,6 +50,7 @@ export interface Training<Batch> extends Reporting {
   openLoader(reading: Pick<ReadAhead<Batch>, 'batchAt' | 'ahead'>): Loader<Batch>;
   /** What the graphs are fed. */
   feeds(batch: Batch): Tensors;
+  /** Called on all ranks, with the same result. */
   validate(state: State): Promise<Validation>;
   readonly lossName: string;
   /** Asked between steps; true on any rank finishes the step, saves and ends. */
@@ -175,7 +176,7 @@ async function openAndTrain<Batch>(
       stepper,
       microBatches: own,
       next: async () => training.feeds(await loader.next()),
-      validate: (current) => fromFirst(ranks, () => training.validate(current)),
+      validate: training.validate,
       lossName: training.lossName,
       metrics,
       events,

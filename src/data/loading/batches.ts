@@ -45,13 +45,17 @@ export function batchPlan(
  */
 export function* validationBatches(
   source: TileSource,
-  options: SamplingOptions & { readonly limit: number },
+  options: SamplingOptions & {
+    readonly limit: number;
+    /** Which of the batches: of `size` processes, those of number `rank`; all without it. */
+    readonly share?: { readonly rank: number; readonly size: number };
+  },
 ): Generator<Batch> {
-  const { batch, wholeSize, proxy, seed } = options;
+  const { batch, wholeSize, proxy, seed, share: { rank, size } = { rank: 0, size: 1 } } = options;
   checkWholeSize(source.size, wholeSize);
   const available = source.count;
   const count = Math.min(options.limit, available);
-  for (let first = 0; first < count; first += batch) {
+  for (let first = rank * batch; first < count; first += size * batch) {
     const planned = Array.from({ length: batch }, (_, i): PlannedTile => {
       const tile = Math.floor((Math.min(first + i, count - 1) * available) / count);
       return { tile, random: randomStream(seed, `validation ${proxies[proxy].stream}`, tile) };
