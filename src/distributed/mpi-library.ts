@@ -67,6 +67,8 @@ export interface MpiLibrary {
   /** What it calls itself: `Open MPI v5.0.11`. */
   readonly version: string;
   init(): void;
+  /** Whether it takes memory of a GPU; it is given none. Known after `init`. */
+  cudaAware(): boolean;
   rank(): number;
   size(): number;
   /** Adds up over all ranks, in place. */
@@ -161,7 +163,7 @@ export async function loadMpi(env: NodeJS.ProcessEnv = process.env): Promise<Mpi
     standard: exports('MPI_Abi_get_version') && standardVersion(library) > 0,
   });
   if (!found) throw unknownLibrary(path, version);
-  return { path, version: shortVersion(version), ...functions(library, found) };
+  return { path, version: shortVersion(version), ...functions(library, found, exports) };
 }
 
 /** Major version of the standard's interface; −1 in a library that has another one. */
@@ -198,10 +200,14 @@ const unknownLibrary = (path: string, got: string) =>
     fix: HOW,
   });
 
+/** An extension that Open MPI and MPICH have in common. */
+const CUDA_QUERY = 'MPIX_Query_cuda_support';
+
 /** MPI's functions by what they are used for. By default MPI ends all ranks where one of them fails. */
 function functions(
   library: LibraryHandle,
   { handle, world, float, byte, sum, inPlace, funneled }: Interface,
+  exports: (symbol: string) => boolean,
 ): Omit<MpiLibrary, 'path' | 'version'> {
   const bind = (prototype: string) => library.func(prototype.replaceAll('HANDLE', handle));
   const initialise = bind('int MPI_Init_thread(void *argc, void *argv, int required, _Out_ int *provided)');
@@ -222,6 +228,7 @@ function functions(
   };
   return {
     init: () => void initialise(null, null, funneled, [0]),
+    cudaAware: () => exports(CUDA_QUERY) && bind(`int ${CUDA_QUERY}()`)() === 1,
     rank: () => numberOf(commRank),
     size: () => numberOf(commSize),
     sum: (values) => void allReduce(inPlace, values, values.length, float, sum, world),

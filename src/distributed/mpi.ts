@@ -73,7 +73,7 @@ export async function openMpi(): Promise<Ranks> {
     size,
     onHost: here.length,
     onProcessors: here.filter((other) => other.processors === all[rank]!.processors).length,
-    description: `${counted(size, 'rank')} on ${counted(hosts, 'host')}, ${mpi.version}`,
+    description: `${counted(size, 'rank')} on ${counted(hosts, 'host')}, ${mpi.version}${mpi.cudaAware() ? ', CUDA-aware' : ''}`,
     sum: async (values) => mpi.sum(values),
     gather: async (value) => gatherFrom(mpi, size, value),
     close() {
