@@ -93,7 +93,7 @@ export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
 export type { ConfigChanges, ConfigFile, DeepPartial } from './config/layers.js';
 export { type Config, type ConfigSources, resolveConfig } from './config/pretraining.js';
-export { validationBatches } from './data/loading/batches.js';
+export { type ValidationOptions, validationBatches } from './data/loading/batches.js';
 export { type LoaderOptions, openLoader } from './data/loading/loader.js';
 export type { Loader } from './data/loading/read-ahead.js';
 export type { CorruptedBatch } from './data/proxies/genesis/batch.js';
@@ -118,6 +118,8 @@ export type { Grid, LabelMap, Volume, Voxels, XYZ } from './data/scan/volume.js'
 export { type VolumeFormat, writeVolume } from './data/scan/write-volume.js';
 export type { Split, TileSource } from './data/store/tile-source.js';
 export { openTileStore, readTile, type TileRef, type TileStore, tilesOf } from './data/store/tiles.js';
+export { openMpi } from './distributed/mpi.js';
+export type { Ranks } from './distributed/ranks.js';
 export { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
 export { openEngine } from './execution/open-engine.js';
 export {

@@ -32,7 +32,7 @@ export default command({
   ],
   run: async (args, reporter) => {
     const { name, config, out, processes, shard } = args;
-    const options = { name, config, out, processes, reporter, interrupted: onInterrupt() };
+    const options = { name, config, out, processes, reporter, interrupted: onInterrupt(reporter) };
     const interrupted = {
       text: 'interrupted; run the same command again to continue',
       json: { name, interrupted: true },

@@ -1,4 +1,4 @@
-import { microBatches, type TrainingConfig } from '../config/training.js';
+import type { TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Progress } from '../progress.js';
 import type { TrainState } from '../runs/checkpoint.js';
@@ -24,7 +24,9 @@ export interface Validation {
 export interface LoopParts {
   readonly config: TrainingConfig;
   readonly stepper: Stepper;
-  /** What the graph is fed for the next micro-batch. */
+  /** Micro-batches of a step that this process computes. */
+  readonly microBatches: number;
+  /** What the graph is fed for the next of them. */
   next(): Promise<Tensors>;
   validate(state: State): Promise<Validation>;
   /** What a validation's loss is called. */
@@ -41,7 +43,7 @@ export interface LoopParts {
   /** Saves the stepper's state under one or more names, all of them or none that is torn. */
   save(names: readonly ('last' | 'best' | number)[], state: TrainState): Promise<void>;
   /** True once the user has asked to stop. */
-  interrupted(): boolean;
+  interrupted(): Promise<boolean>;
   /** Told how long each run of steps took with its data, without validation. */
   stepped(seconds: number): void;
 }
@@ -93,7 +95,7 @@ export async function trainLoop(
     progress.update(step, { loss, lr: learningRate.toPrecision(2) });
 
     if (state.stopped) return { state, ending: 'early-stop' };
-    if (parts.interrupted() && !last) {
+    if (!last && (await parts.interrupted())) {
       await persist(parts, state, ['last']);
       return { state, ending: 'interrupted' };
     }
@@ -110,12 +112,11 @@ const isLooked = (parts: LoopParts, step: number): boolean =>
 
 /** What the next run's steps are fed: as many steps as the stepper wants, up to the next whose state is looked at. */
 async function nextSteps(parts: LoopParts, done: number): Promise<Tensors[][]> {
-  const { count } = microBatches(parts.config);
   const { stepsAtOnce } = parts.stepper;
   const steps: Tensors[][] = [];
   do {
     const batches: Tensors[] = [];
-    while (batches.length < count) batches.push(await parts.next());
+    while (batches.length < parts.microBatches) batches.push(await parts.next());
     steps.push(batches);
   } while (steps.length < stepsAtOnce && !isLooked(parts, done + steps.length));
   return steps;

@@ -44,6 +44,7 @@ async function train(
   const parts: LoopParts = {
     config,
     stepper,
+    microBatches: 2,
     next: async () => ({ number: { type: 'int32', shape: [], data: Int32Array.of(batches++) } }),
     async validate() {
       did.push(`validate after ${done}`);
@@ -65,7 +66,7 @@ async function train(
     async save(names, { step }) {
       did.push(`save ${names.join(', ')} after ${step}`);
     },
-    interrupted: () => done >= interruptAt,
+    interrupted: async () => done >= interruptAt,
     stepped: () => {},
   };
   const start: TrainState = {
