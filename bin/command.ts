@@ -9,13 +9,14 @@ import { UserError } from '../src/errors.js';
 import type { Reporter } from '../src/progress.js';
 import { DEVICES, ENGINES } from '../src/runtime/device.js';
 import { parseShard, type Shard } from '../src/shard.js';
-import { say, tell } from '../src/terminal.js';
+import { say } from '../src/terminal.js';
 import { terminalReporter } from '../src/terminal-progress.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
 export interface Output {
   readonly text: string;
-  readonly json: object;
+  /** Null where another process says it. */
+  readonly json: object | null;
   /** 0 unless something went wrong that did not stop the command. */
   readonly exitCode?: number;
 }
@@ -52,7 +53,7 @@ export function command<
     handler: async (args, line) => {
       refuseMisread(line, spec.options);
       const output = await spec.run(args as never, terminalReporter);
-      if (args.json) say(JSON.stringify(output.json));
+      if (args.json && output.json) say(JSON.stringify(output.json));
       else if (output.text) say(output.text);
       process.exitCode = output.exitCode ?? 0;
     },
@@ -255,15 +256,15 @@ export const engineOption = {
 } as const satisfies Options;
 
 /** True after the first Ctrl-C; the second ends the process at once. */
-export function onInterrupt(): () => boolean {
+export function onInterrupt(reporter: Reporter): () => boolean {
   let asked = false;
   const handle = () => {
     if (asked) process.exit(130);
     asked = true;
-    tell('\nfinishing the step, then saving (press Ctrl-C again to quit immediately)');
+    reporter.log('\nfinishing the step, then saving (press Ctrl-C again to quit immediately)');
   };
-  process.on('SIGINT', handle);
-  process.on('SIGTERM', handle);
+  // The last for ranks of Open MPI, whose mpirun hands it on and waits; right after the others it kills them.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGUSR2'] as const) process.on(signal, handle);
   return () => asked;
 }
 

@@ -71,6 +71,7 @@ export {
   prepareSamples,
   prepareSamplesShard,
 } from './commands/prepare-samples.js';
+export { type PrepareUnlabelledOptions, prepareUnlabelled } from './commands/prepare-unlabelled.js';
 export { type PretrainOptions, pretrain } from './commands/pretrain.js';
 export { type QueryScanOptions, type QuerySummary, queryScan, type VoxelBox } from './commands/query.js';
 export {
@@ -92,7 +93,7 @@ export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
 export type { ConfigChanges, ConfigFile, DeepPartial } from './config/layers.js';
 export { type Config, type ConfigSources, resolveConfig } from './config/pretraining.js';
-export { validationBatches } from './data/loading/batches.js';
+export { type ValidationOptions, validationBatches } from './data/loading/batches.js';
 export { type LoaderOptions, openLoader } from './data/loading/loader.js';
 export type { Loader } from './data/loading/read-ahead.js';
 export type { CorruptedBatch } from './data/proxies/genesis/batch.js';
@@ -117,9 +118,16 @@ export type { Grid, LabelMap, Volume, Voxels, XYZ } from './data/scan/volume.js'
 export { type VolumeFormat, writeVolume } from './data/scan/write-volume.js';
 export type { Split, TileSource } from './data/store/tile-source.js';
 export { openTileStore, readTile, type TileRef, type TileStore, tilesOf } from './data/store/tiles.js';
+export { openMpi } from './distributed/mpi.js';
+export type { Ranks } from './distributed/ranks.js';
 export { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
 export { openEngine } from './execution/open-engine.js';
-export { type ExperimentOptions, runExperiment } from './experiments/experiment.js';
+export {
+  type ExperimentOptions,
+  type ExperimentShard,
+  runExperiment,
+  runExperimentShard,
+} from './experiments/experiment.js';
 export type { Fig2Result } from './experiments/fig2.js';
 export type { ExperimentResult } from './experiments/result.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';

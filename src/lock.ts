@@ -173,7 +173,8 @@ export function acquireLock(folder: string, purpose: string, shard?: Shard): Loc
     if (typeof current === 'object' && current.pid === holder.pid && current.since === holder.since)
       rmSync(path, { force: true });
   };
-  process.on('exit', release);
+  // Before all else that happens then: a rank that ends takes the others with it, and itself.
+  process.prependListener('exit', release);
   try {
     // Both take their own lock first, and then look for the other's: so not both can go on.
     const shards = readdirSync(folder).filter((name) => isShardOf(LOCK, name));

@@ -6,6 +6,8 @@ import { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
 export interface Threads<Request, Answer> {
   /** @throws what the thread threw, or a UserError of kind `data` when it has died, as for want of memory */
   ask(request: Request): Promise<Answer>;
+  /** Whether the process stays alive for the threads, as it does at first; those that only wait for work need not. */
+  keepAlive(stay: boolean): void;
   close(): Promise<void>;
 }
 
@@ -89,6 +91,9 @@ export function startThreads<Request, Answer>(
         waiting.push({ request, resolve, reject });
         dispatch();
       }),
+    keepAlive(stay) {
+      for (const thread of threads) stay ? thread.ref() : thread.unref();
+    },
     async close() {
       end(new Error('the threads have been closed'));
       await Promise.all(threads.map((thread) => thread.terminate()));

@@ -49,6 +49,7 @@ const GRAPH_LAYERS: Record<string, readonly string[]> = {
 const SOURCE_LAYERS: Record<string, readonly string[]> = {
   tables: [],
   runtime: [],
+  distributed: [],
   'data/scan': [],
   'data/store': ['data/scan', 'tables'],
   'data/proxies': ['data/scan', 'data/store'],
@@ -59,12 +60,12 @@ const SOURCE_LAYERS: Record<string, readonly string[]> = {
   analysis: ['data/scan'],
   config: ['data/scan', 'data/store', 'data/proxies', 'runtime'],
   weights: ['data/scan'],
-  execution: ['config', 'runtime'],
+  execution: ['config', 'distributed', 'runtime'],
   runs: ['config', 'data/scan', 'data/samples', 'runtime', 'weights'],
   inference: ['config', 'data/scan', 'data/store', 'data/proxies', 'data/samples', 'execution', 'runtime'],
   train: [
     ...['config', 'data/scan', 'data/proxies', 'data/loading', 'data/samples'],
-    ...['execution', 'runs', 'runtime', 'weights'],
+    ...['distributed', 'execution', 'runs', 'runtime', 'weights'],
   ],
   search: ['data/scan', 'data/store', 'runtime'],
   report: ['analysis', 'data/scan', 'data/proxies'],
@@ -178,6 +179,12 @@ describe('imports', () => {
           inside(file, 'src/runtime') && inside(target, 'graphs') && target !== 'graphs/onnx/types.ts',
       ),
     ).toEqual([]);
+  });
+
+  test('only src/distributed calls native libraries', () => {
+    expect(offending(({ file, target }) => target === 'koffi' && !inside(file, 'src/distributed'))).toEqual(
+      [],
+    );
   });
 
   test('tables know nothing but errors, and only they know CSV', () => {

@@ -1,6 +1,8 @@
-import { formatExperiment, runExperiment } from '../../src/experiments/experiment.js';
+import { formatExperiment, runExperiment, runExperimentShard } from '../../src/experiments/experiment.js';
 import { EXPERIMENTS } from '../../src/experiments/schema.js';
-import { command, onInterrupt } from '../command.js';
+import { command, onInterrupt, shardOption } from '../command.js';
+
+const INTERRUPTED = 130;
 
 export default command({
   positionals: {
@@ -18,23 +20,32 @@ export default command({
       describe: 'folder for all runs; finished jobs in it are not repeated',
     },
     processes: { number: true, default: 1, describe: 'training runs at the same time' },
+    shard: {
+      ...shardOption,
+      describe:
+        'do only part i of N of the jobs, as i/N, in a folder that all parts share; the command without it, run last, writes the results',
+    },
   },
   examples: [
     ['$0 experiment table1 --config study.json --out study', 'random, Models Genesis and Parts2Whole'],
     ['$0 experiment fig3 --config study.json --out along --processes 2', '26 checkpoints, each fine-tuned'],
   ],
   run: async (args, reporter) => {
-    const { name, config, out, processes } = args;
-    const result = await runExperiment({
-      ...{ name, config, out, processes, reporter },
-      interrupted: onInterrupt(),
-    });
-    if (!result)
-      return {
-        text: 'interrupted; run the same command again to continue',
-        json: { name, interrupted: true },
-        exitCode: 130,
-      };
-    return { text: formatExperiment(result), json: result };
+    const { name, config, out, processes, shard } = args;
+    const options = { name, config, out, processes, reporter, interrupted: onInterrupt(reporter) };
+    const interrupted = {
+      text: 'interrupted; run the same command again to continue',
+      json: { name, interrupted: true },
+      exitCode: INTERRUPTED,
+    };
+    if (shard) {
+      const part = await runExperimentShard(options, shard);
+      if (!part) return interrupted;
+      const { done, jobs } = part;
+      const text = `shard ${shard.index} of ${shard.count}: done; when all shards are, run the command without --shard`;
+      return { text, json: { name, done, jobs } };
+    }
+    const result = await runExperiment(options);
+    return result ? { text: formatExperiment(result), json: result } : interrupted;
   },
 });

@@ -15,6 +15,7 @@ import {
   precisionOption,
   taskOption,
 } from '../command.js';
+import { distributedOption, onRanks } from '../ranks.js';
 
 export default command({
   options: {
@@ -63,6 +64,7 @@ export default command({
       describe: 'seed of the first trial, for weights, order and the choice of patients; default 1',
     },
     resume: { boolean: true, default: false, describe: 'resume the trials in --out' },
+    distributed: distributedOption,
   },
   examples: [
     ['$0 finetune --data samples --init runs/first --out runs/target', 'from a pre-training run'],
@@ -72,38 +74,40 @@ export default command({
       'measure the quality of the features',
     ],
   ],
-  run: async (args, reporter) => {
-    const summary = await run({
-      reporter,
-      data: args.data,
-      out: args.out,
-      ...(args.task ? { task: args.task } : {}),
-      ...(args.init ? { init: args.init } : {}),
-      ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      config: fromSettings(args.set, {
-        init: {
-          checkpoint: args.checkpoint,
-          parts: args.load?.split(',') as FinetuneConfig['init']['parts'] | undefined,
-          partial: args.partial,
-        },
-        frozenEncoder: args['linear-probe'] || args.freeze,
-        ...(args['linear-probe'] ? { hidden: null } : {}),
-        balance: args.balance,
-        fraction: args.fraction,
-        patients: args.patients,
-        steps: args.steps,
-        batch: args.batch,
-        device: args.device,
-        engine: args.engine,
-        precision: args.precision,
-        memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
-        threads: args.threads,
-      }),
-      trials: args.trials,
-      ...(args.seed === undefined ? {} : { seed: args.seed }),
-      resume: args.resume,
-      interrupted: onInterrupt(),
-    });
-    return { text: formatFinetune(summary), json: summary, exitCode: summary.interrupted ? 130 : 0 };
-  },
+  run: (args, asked) =>
+    onRanks(args.distributed, asked, async (ranks, reporter) => {
+      const summary = await run({
+        reporter,
+        ranks,
+        data: args.data,
+        out: args.out,
+        ...(args.task ? { task: args.task } : {}),
+        ...(args.init ? { init: args.init } : {}),
+        ...(args.config ? { file: readConfigFile(args.config) } : {}),
+        config: fromSettings(args.set, {
+          init: {
+            checkpoint: args.checkpoint,
+            parts: args.load?.split(',') as FinetuneConfig['init']['parts'] | undefined,
+            partial: args.partial,
+          },
+          frozenEncoder: args['linear-probe'] || args.freeze,
+          ...(args['linear-probe'] ? { hidden: null } : {}),
+          balance: args.balance,
+          fraction: args.fraction,
+          patients: args.patients,
+          steps: args.steps,
+          batch: args.batch,
+          device: args.device,
+          engine: args.engine,
+          precision: args.precision,
+          memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
+          threads: args.threads,
+        }),
+        trials: args.trials,
+        ...(args.seed === undefined ? {} : { seed: args.seed }),
+        resume: args.resume,
+        interrupted: onInterrupt(reporter),
+      });
+      return { text: formatFinetune(summary), json: summary, exitCode: summary.interrupted ? 130 : 0 };
+    }),
 });

@@ -4,7 +4,9 @@ import {
   prepareSamples,
   prepareSamplesShard,
 } from '../../src/commands/prepare-samples.js';
+import { prepareUnlabelled } from '../../src/commands/prepare-unlabelled.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
+import { isSampleStore } from '../../src/data/samples/manifest.js';
 import { NORMALISATIONS } from '../../src/data/scan/normalise.js';
 import { REJECTIONS } from '../../src/data/store/tiling.js';
 import { UserError } from '../../src/errors.js';
@@ -77,13 +79,31 @@ function parseNegatives(text: string): number {
   });
 }
 
+/** @throws UserError naming the options that a store of samples has no use for */
+function checkUnused(args: Readonly<Record<string, unknown>>, names: readonly string[]): void {
+  const defaults: Readonly<Record<string, unknown>> = {
+    'z-border': 0,
+    'xy-border': 0,
+    reject: 'none',
+    orientation: 'LPS',
+  };
+  const given = names.filter((name) => args[name] !== defaults[name]);
+  if (given.length === 0) return;
+  throw new UserError('usage', {
+    what: 'samples are taken as they are',
+    where: given.map((name) => `--${name}`).join(', '),
+    expected: '--size, --val-fraction and --seed only',
+  });
+}
+
 export default command({
   options: {
     input: {
       string: true,
       array: true,
       demandOption: true,
-      describe: 'scans and folders: DICOM, .nii .nii.gz .hdr .mhd .mha .nrrd .nhdr .npy',
+      describe:
+        'scans and folders: DICOM, .nii .nii.gz .hdr .mhd .mha .nrrd .nhdr .npy; or a store of samples, to pre-train on its training images',
     },
     out: {
       string: true,
@@ -152,6 +172,12 @@ export default command({
       return { text: formatPrepareSamples(summary), json: summary, exitCode: samples === 0 ? 1 : 0 };
     }
     const { valFraction, ...shared } = common;
+    const [input] = args.input;
+    if (args.input.length === 1 && isSampleStore(input!)) {
+      checkUnused(args, ['z-border', 'xy-border', 'reject', 'orientation', 'normalise', 'split', 'shard']);
+      const summary = await prepareUnlabelled({ ...shared, input: input!, valFraction });
+      return { text: formatPrepare(summary), json: summary };
+    }
     const options = {
       ...shared,
       input: args.input,

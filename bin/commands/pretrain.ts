@@ -2,6 +2,7 @@ import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js'
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { parseMemory } from '../../src/config/training.js';
+import { refuseIdle } from '../../src/errors.js';
 import {
   command,
   configOptions,
@@ -11,6 +12,7 @@ import {
   onInterrupt,
   precisionOption,
 } from '../command.js';
+import { distributedOption, onRanks } from '../ranks.js';
 
 export default command({
   options: {
@@ -43,42 +45,54 @@ export default command({
         'how operators are computed: tuned measures on this machine, fast uses the usually fastest forms, plain the definitions; auto tunes before long runs',
     },
     resume: { boolean: true, default: false, describe: 'resume the run in --out' },
+    distributed: distributedOption,
+    'sync-norm': {
+      boolean: true,
+      default: false,
+      describe: 'with --distributed: normalise over the samples of all processes, as one process would',
+    },
   },
   examples: [
     ['$0 pretrain --data tiles --out runs/first --preset tiny', 'the smallest network, 1,000 steps'],
     ['$0 pretrain --data tiles --out runs/genesis --proxy genesis', 'Models Genesis instead of Parts2Whole'],
     ['$0 pretrain --out runs/first --resume', 'resume after Ctrl-C, a kill or a power cut'],
     ['$0 pretrain --data tiles --init runs/first --out runs/second', 'from the weights of another run'],
+    ['mpirun -n 4 $0 pretrain --data tiles --out runs/first --distributed mpi', 'in four processes'],
     ['$0 pretrain --data tiles --out runs/paper --preset paper --set batch=1', 'the paper’s network'],
   ],
-  run: async (args, reporter) => {
-    const summary = await run({
-      reporter,
-      ...(args.data ? { data: args.data } : {}),
-      out: args.out,
-      preset: args.preset ?? 'tiny',
-      ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      config: fromSettings(args.set, {
-        proxy: args.proxy,
-        init: args.init,
-        steps: args.steps,
-        device: args.device,
-        engine: args.engine,
-        precision: args.precision,
-        memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
-        threads: args.threads,
-        seed: args.seed,
-        intensity: args.intensity,
-        contrastive: { weight: args['contrastive-weight'] },
-        forms: args.forms,
-      }),
-      resume: args.resume,
-      interrupted: onInterrupt(),
+  run: (args, asked) => {
+    if (!args.distributed) refuseIdle('a single process', { '--sync-norm': args['sync-norm'] || undefined });
+    return onRanks(args.distributed, asked, async (ranks, reporter) => {
+      const summary = await run({
+        reporter,
+        ranks,
+        syncNorm: args['sync-norm'],
+        ...(args.data ? { data: args.data } : {}),
+        out: args.out,
+        preset: args.preset ?? 'tiny',
+        ...(args.config ? { file: readConfigFile(args.config) } : {}),
+        config: fromSettings(args.set, {
+          proxy: args.proxy,
+          init: args.init,
+          steps: args.steps,
+          device: args.device,
+          engine: args.engine,
+          precision: args.precision,
+          memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
+          threads: args.threads,
+          seed: args.seed,
+          intensity: args.intensity,
+          contrastive: { weight: args['contrastive-weight'] },
+          forms: args.forms,
+        }),
+        resume: args.resume,
+        interrupted: onInterrupt(reporter),
+      });
+      return {
+        text: formatPretrain(summary),
+        json: summary,
+        exitCode: summary.ending === 'interrupted' ? 130 : 0,
+      };
     });
-    return {
-      text: formatPretrain(summary),
-      json: summary,
-      exitCode: summary.ending === 'interrupted' ? 130 : 0,
-    };
   },
 });

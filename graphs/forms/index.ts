@@ -20,7 +20,9 @@ import {
   convInputGradBlockedF43,
   convReluBlocked,
   convReluBlockedF43,
+  convReluBothBlocked,
   convReluFirstBlocked,
+  convReluFirstHalfBlock,
   convWeightGradBlocked,
   convWeightGradFirstBlocked,
 } from './blocked/convolution.js';
@@ -83,8 +85,10 @@ export const forms: {
   ConvRelu: {
     plain: convRelu,
     blocked: convReluBlocked,
+    blockedBoth: convReluBothBlocked,
     blockedF43: convReluBlockedF43,
     blockedFirst: convReluFirstBlocked,
+    firstHalfBlock: convReluFirstHalfBlock,
   },
   ConvInputGrad: {
     plain: convInputGrad,
@@ -147,7 +151,7 @@ const PREFERRED: Preferences = {
   Add: ['blocked'],
   Relu: ['blocked'],
   Conv: ['blockedFirst', 'blocked', 'blockedLast'],
-  ConvRelu: ['blockedFirst', 'blockedF43', 'blocked'],
+  ConvRelu: ['blockedFirst', 'firstHalfBlock', 'blockedBoth', 'blockedF43', 'blocked'],
   ConvInputGrad: ['blocked', 'blockedLast'],
   ConvWeightGrad: ['blockedFirst', 'blocked', 'blockedLast', 'flat', 'stacked'],
   UpsampleConv: ['blocked', 'phases'],

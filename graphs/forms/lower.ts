@@ -42,7 +42,9 @@ class Lowered {
     const known = owner.#plain.get(name);
     if (known) return known;
     const { g } = owner;
-    const value = g.scope(`${name}/plain`, () => fromSlicePairs(g, owner.#slicePairs.get(name)!));
+    const value = g.scope(`${name}/plain`, () =>
+      fromSlicePairs(g, owner.#slicePairs.get(name)!, this.blocked!),
+    );
     owner.#plain.set(name, value);
     return value;
   }

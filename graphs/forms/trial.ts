@@ -100,6 +100,6 @@ export function conversionGraph(to: Layout, value: Value, blocked: BlockedLayout
   return finish(g, [
     to === 'slicePairs'
       ? toSlicePairs(g, g.input('x', value.type, value.shape), blocked)
-      : fromSlicePairs(g, slicePairsInput(g, 'x', value, blocked)),
+      : fromSlicePairs(g, slicePairsInput(g, 'x', value, blocked), blocked),
   ]);
 }

@@ -19,18 +19,26 @@ import {
   type SampleSplit,
 } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
+import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-import { type ExternalFeatures, externalFeatures, isExternalEncoder } from '../inference/external-encoder.js';
-import { checkThreads } from '../machine.js';
+import {
+  type ExternalFeatures,
+  externalFeatures,
+  isExternalEncoder,
+  standardised,
+} from '../inference/external-encoder.js';
+import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
+import { checkAgreement } from '../train/agreement.js';
+import { ownMicroBatches, sharedMicroBatch, withOwnThreads } from '../train/shares.js';
 import { networkOf, startState } from '../train/start-state.js';
 import {
   classWeightsFor,
@@ -42,6 +50,7 @@ import {
   targetWorkload,
 } from '../train/target.js';
 import { type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
+import { version } from '../version.js';
 import { formatLoad } from '../weights/load-weights.js';
 import {
   type FinetuneSummary,
@@ -70,7 +79,9 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reportin
   readonly seed?: number;
   /** Go on with the trials that are in `out`. */
   readonly resume?: boolean;
-  /** Asked between steps; true finishes the step, saves and ends. */
+  /** All processes that train each trial together, as for `pretrain`; this one alone without it. */
+  readonly ranks?: Ranks;
+  /** Asked between steps; true on any rank finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
 }
 
@@ -79,6 +90,7 @@ interface Study {
   readonly store: SampleStore;
   readonly engine: Engine;
   readonly options: FinetuneOptions;
+  readonly ranks: Ranks;
   /** Of an external encoder; null where images are trained on. */
   readonly external: ExternalFeatures | null;
   readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
@@ -149,16 +161,20 @@ const featureFeeds =
   };
 
 /** Trains one trial, or goes on with it. @returns null when it was interrupted */
-async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promise<TrialSummary | null> {
-  const { store, engine, options, splits, external } = study;
+async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Promise<TrialSummary | null> {
+  const { store, engine, options, ranks, splits, external } = study;
   const { reporter = silent } = options;
   const { manifest } = store;
   const resuming = options.resume === true && existsSync(configPath(run));
   const tested = resuming ? readTrial(run) : null;
   if (tested) return tested;
-  return withRunLock(run, 'finetune', async () => {
+  const work = async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
-    if (saved) refuseChanges(run, { ...saved, forms: asked.forms }, asked);
+    const microBatch = wanted.microBatch ?? (saved ? saved.microBatch : sharedMicroBatch(wanted, ranks));
+    const configured = { ...wanted, microBatch };
+    if (saved) refuseChanges(run, { ...saved, forms: wanted.forms }, configured);
+    const asked = withOwnThreads(configured, ranks);
+    ownMicroBatches(asked, ranks);
     const samples = trainingSamples(manifest, asked);
     checkSplit(samples, 'train', store);
     const weights = classWeightsFor(asked, manifest, samples);
@@ -169,17 +185,25 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
       ? featureFeeds(manifest, external)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
-    const fitting = await fitMemory(workload, asked, engine, reporter);
+    const fitting = await fitMemory(workload, asked, engine, reporter, memoryLimitBytes() / ranks.onHost);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint ? null : await startState(asked, parameters, external !== null);
+    await checkAgreement(ranks, {
+      ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
+      ...{ 'steps so far': checkpoint?.state.step ?? 0, ...configured },
+    });
     const config = saved
       ? { ...fitting, forms: saved.forms }
-      : await withChosenForms(workload, fitting, engine, reporter);
+      : await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, reporter));
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
-    writeRun(run, { data: options.data, format, spacing: commonSpacing(manifest.samples), config });
-    if (begin?.report) {
+    if (isFirst(ranks))
+      writeRun(run, {
+        ...{ data: options.data, format, spacing: commonSpacing(manifest.samples) },
+        config: { ...config, threads: configured.threads },
+      });
+    if (begin?.report && isFirst(ranks)) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
       reporter.log(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
     }
@@ -200,30 +224,35 @@ async function runTrial(study: Study, run: string, asked: FinetuneConfig): Promi
         config,
         workload,
         engine,
+        ranks,
         checkpoint,
         ...(begin && { start: begin.state }),
         dataHash: store.hash,
         samples: epochLength(plan),
         openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
         feeds: (batch) => feedsOf(batch, samples),
-        validate: async (current) => {
-          const { loss, scores } = await scorePredictions(
-            store,
-            predictor.predict(validation, current),
-            false,
-          );
-          return { loss, scores: definedScores(scores) };
-        },
+        validate: (current) =>
+          fromFirst(ranks, async () => {
+            const predictions = predictor.predict(validation, current);
+            const { loss, scores } = await scorePredictions(store, predictions, false);
+            const { bestBy } = config;
+            return {
+              loss,
+              scores: definedScores(scores),
+              ...(bestBy !== 'loss' && { criterion: 1 - (scores[bestBy] ?? 0) }),
+            };
+          }),
         lossName: 'loss',
         interrupted: options.interrupted,
       });
       return summary.ending === 'interrupted'
         ? null
-        : await finishTrial(study, run, config, summary, predictor);
+        : await fromFirst(ranks, () => finishTrial(study, run, config, summary, predictor));
     } finally {
       await predictor.release();
     }
-  });
+  };
+  return withRunLock(run, 'finetune', work, ranks);
 }
 
 /** Scores the best checkpoint on the test samples, and writes what came out. */
@@ -257,7 +286,7 @@ async function finishTrial(
  * await finetune({ data: 'candidates', out: 'runs/target', init: 'runs/first', config: { steps: 1000 } });
  */
 export async function finetune(options: FinetuneOptions): Promise<FinetuneSummary> {
-  const { out, trials = 1, resume = false, reporter = silent } = options;
+  const { out, trials = 1, resume = false, ranks = alone, reporter = silent } = options;
   checkInteger('--trials', trials, 1);
   const data = openStudyData(options);
   const runs = Array.from({ length: trials }, (_, i) => ({
@@ -280,13 +309,18 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   });
   const { from } = first!.config.init;
   const external = isExternalEncoder(from)
-    ? await externalFeatures(from, data.store, engine, first!.config.threads, reporter)
+    ? standardised(
+        await fromFirst(ranks, () =>
+          externalFeatures(from, data.store, engine, first!.config.threads, reporter),
+        ),
+        data.splits.train,
+      )
     : null;
-  const study: Study = { ...data, engine, options, external };
+  const study: Study = { ...data, engine, options, ranks, external };
   const finished: TrialSummary[] = [];
   for (const [i, { run, config }] of runs.entries()) {
     // The first makes the folder; gone after that, it has been deleted or moved.
-    if (i > 0) makeFolder(run, out);
+    if (i > 0 && isFirst(ranks)) makeFolder(run, out);
     const trial = await runTrial(study, run, config);
     if (!trial) break;
     finished.push(trial);
@@ -303,7 +337,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     mean: overTrials(finished, mean),
     standardDeviation: finished.length > 1 ? overTrials(finished, standardDeviation) : {},
   };
-  if (!summary.interrupted)
+  if (!summary.interrupted && isFirst(ranks))
     writeFileAtomic(join(out, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`);
   return summary;
 }

@@ -165,14 +165,7 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
   });
   if ('problems' in checked)
     throw new UserError('usage', { what: checked.problems.map(({ text }) => text).join('; ') });
-  if (size.some((length) => length % SIZE_FACTOR !== 0)) {
-    throw new UserError('usage', {
-      what: 'tiles of this size do not fit the network, which halves them several times',
-      where: 'size',
-      got: size.join('×'),
-      expected: `multiples of ${SIZE_FACTOR}`,
-    });
-  }
+  checkTileSize(size);
   if (normalise !== 'hu' && reject !== 'none')
     throw new UserError('usage', {
       what: 'air and soft tissue are recognised by their HU, but these values are normalised',
@@ -181,6 +174,17 @@ function checkedOptions(options: PrepareOptions): StoreOptions {
       expected: 'none',
     });
   return checked.value;
+}
+
+/** @throws UserError unless the published network can take tiles of this size */
+export function checkTileSize(size: XYZ): void {
+  if (size.every((length) => length % SIZE_FACTOR === 0)) return;
+  throw new UserError('usage', {
+    what: 'tiles of this size do not fit the network, which halves them several times',
+    where: 'size',
+    got: size.join('×'),
+    expected: `multiples of ${SIZE_FACTOR}`,
+  });
 }
 
 /** Bytes of files that a thread must have to do, for its start to pay. */
@@ -251,7 +255,8 @@ async function sourceBytes(path: string): Promise<number> {
   }
 }
 
-function summarise(out: string): PrepareSummary {
+/** What is in a store that is finished. */
+export function summarise(out: string): PrepareSummary {
   const { manifest, train, validation, hash } = openTileStore(out);
   const scans = manifest.scans.map(
     ({ id, split, tiles, nonFinite, clamped, resampled }): PreparedScan => ({

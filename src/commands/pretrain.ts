@@ -8,21 +8,25 @@ import type { Batch } from '../data/proxies/index.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
+import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
-import { checkThreads } from '../machine.js';
+import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
 import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
-import { createEvaluator } from '../train/evaluator.js';
+import { checkAgreement } from '../train/agreement.js';
+import { createEvaluator, joinValidations } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
+import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
 import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
+import { version } from '../version.js';
 
 export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
@@ -33,7 +37,17 @@ export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   readonly out: string;
   /** Go on with the run that is in `out`, if there is one. */
   readonly resume?: boolean;
-  /** Asked between steps; true finishes the step, saves and ends. */
+  /**
+   * All processes that train this run, as `openMpi` joins them; this one alone without it. They share the micro-batches of each
+   * step, and the first of them writes.
+   */
+  readonly ranks?: Ranks;
+  /**
+   * Ranks share each micro-batch, or the whole batch, instead, and normalise it together: the run is that of one process with the
+   * same configuration. It takes longer: ranks then exchange sums at each normalisation.
+   */
+  readonly syncNorm?: boolean;
+  /** Asked between steps; true on any rank finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
 }
 
@@ -59,9 +73,11 @@ function resumedConfig(options: PretrainOptions): Config {
 }
 
 /** The configuration of a new run: it takes what the tiles hold. */
-function newConfig({ data, ...changes }: PretrainOptions): Config {
+function newConfig({ data, ranks = alone, syncNorm = false, ...changes }: PretrainOptions): Config {
   const normalise = data === undefined ? 'hu' : readManifest(data).options.normalise;
-  const config = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  const whole = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  const microBatch = syncNorm ? whole.microBatch : sharedMicroBatch(whole, ranks);
+  const config = changeConfig(whole, { config: { microBatch } });
   checkThreads('threads', config.threads, 0);
   if (data === undefined || config.normalise === normalise) return config;
   throw new UserError('config', {
@@ -69,6 +85,28 @@ function newConfig({ data, ...changes }: PretrainOptions): Config {
     where: data,
     got: `tiles with normalise ${normalise}, configuration with ${config.normalise}`,
     fix: 'remove normalise and window from the configuration: both are taken from the tiles',
+  });
+}
+
+/** @throws UserError for a loss of all samples at once, of which no rank has all */
+function refuseJointLoss({ contrastive }: Config): void {
+  if (contrastive.weight === 0) return;
+  throw new UserError('config', {
+    what: 'the contrastive term compares all samples that are normalised together, which ranks would share',
+    where: 'contrastive.weight',
+    got: String(contrastive.weight),
+    fix: 'remove --sync-norm, or the contrastive term',
+  });
+}
+
+/** @throws UserError for what needs normalisations to be one operator, which ranks that synchronise them take apart */
+function refuseMixed({ precision, memory, recompute }: Config): void {
+  const where = precision === 'amp' ? 'precision' : 'memory';
+  if (precision !== 'amp' && memory === null && Object.keys(recompute).length === 0) return;
+  throw new UserError('config', {
+    what: `synchronised normalisation cannot be combined with ${where === 'memory' ? 'recomputation' : 'mixed precision'}`,
+    where,
+    fix: `remove --sync-norm, or --${where}`,
   });
 }
 
@@ -94,7 +132,16 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
  * await pretrain({ data: 'tiles', out: 'runs/first', preset: 'tiny', config: { steps: 1000 } });
  */
 export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
-  const { config: asked, resuming } = prepareRunFolder(options);
+  const { ranks = alone } = options;
+  const { config: configured, resuming } = prepareRunFolder(options);
+  const syncNorm = options.syncNorm === true && ranks.size > 1;
+  if (syncNorm) {
+    refuseJointLoss(configured);
+    refuseMixed(configured);
+  }
+  const asked = withOwnThreads(configured, ranks);
+  const shared = syncNorm ? withinMicroBatches(asked, ranks) : asked;
+  ownMicroBatches(shared, ranks);
   const data = options.data ?? (resuming ? readRun(options.out).data : undefined);
   if (data === undefined && options.resume)
     throw new UserError('run', {
@@ -128,23 +175,34 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine, { tf32: asked.precision === 'tf32' });
-  const fitting = await fitMemory(workload, asked, engine, options.reporter ?? silent);
+  const limit = memoryLimitBytes() / ranks.onHost;
+  const { recompute } = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit);
+  const fitting = { ...asked, recompute };
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =
     begins && asked.init !== null
       ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
       : undefined;
-  return withRunLock(options.out, 'pretrain', async () => {
+  const work = async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    const config = await withChosenForms(workload, fitting, engine, options.reporter);
+    await checkAgreement(ranks, {
+      ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
+      ...{ 'steps so far': checkpoint?.state.step ?? 0, syncNorm, ...configured },
+    });
+    const config = await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, options.reporter));
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
-    writeRun(options.out, { data, tile: store.size, config });
-    return run(options, config, engine, store, checkpoint, start);
-  });
+    if (isFirst(ranks))
+      writeRun(options.out, {
+        ...{ data, tile: store.size },
+        config: { ...config, threads: configured.threads },
+      });
+    return run({ ...options, syncNorm }, config, engine, store, checkpoint, start);
+  };
+  return withRunLock(options.out, 'pretrain', work, ranks);
 }
 
 async function run(
-  { out, interrupted, reporter = silent }: PretrainOptions,
+  { out, interrupted, ranks = alone, syncNorm = false, reporter = silent }: PretrainOptions,
   config: Config,
   engine: Engine,
   store: TileStore,
@@ -152,15 +210,18 @@ async function run(
   start: State | undefined,
 ): Promise<TrainingSummary> {
   const sampling = samplingOptions(config);
+  const shared = syncNorm ? withinMicroBatches(config, ranks) : config;
   const evaluator = await createEvaluator(config, store.size, engine);
   try {
     return await trainRun<Batch>({
       reporter,
       label: 'pretrain',
       run: out,
-      config,
+      config: shared,
       workload: proxyWorkload(config, store.size),
       engine,
+      ranks,
+      syncNorm,
       checkpoint,
       ...(start ? { start } : {}),
       dataHash: store.hash,
@@ -168,7 +229,7 @@ async function run(
       samples: (sampling.paired ? 2 : 1) * store.train.length,
       openLoader: (reading) =>
         openLoader({
-          ...sampling,
+          ...samplingOptions(shared),
           ...reading,
           store: store.folder,
           split: 'train',
@@ -177,8 +238,12 @@ async function run(
       feeds: batchFeeds,
       validate: async (state) => {
         const tiles = tilesOf(store, 'validation');
-        const batches = validationBatches(tiles, { ...sampling, limit: config.validation.samples });
-        const { mse, outputDeviation } = await evaluator.validate(batches, state);
+        const batches = validationBatches(tiles, {
+          ...sampling,
+          ...{ limit: config.validation.samples, share: ranks },
+        });
+        const parts = await ranks.gather(await evaluator.validate(batches, state));
+        const { mse, outputDeviation } = joinValidations(parts);
         return { loss: mse, scores: {}, outputDeviation };
       },
       lossName: 'MSE',

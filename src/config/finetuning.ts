@@ -4,6 +4,10 @@ import { UserError } from '../errors.js';
 import { blamedOf, type ConfigChanges, parseConfig, withChanges } from './layers.js';
 import { checkTraining, KERAS_NORM, TRAINING_DEFAULTS, trainingSchema } from './training.js';
 
+/** Scores of classifiers and of segmenters on validation samples. */
+const CLASS_SCORES = ['auc', 'average_precision', 'accuracy'] as const;
+const MASK_SCORES = ['dice@0.5', 'iou_fg@0.5'] as const;
+
 export const finetuneSchema = z.strictObject({
   kind: z.enum(['classification', 'segmentation']),
   /**
@@ -28,6 +32,8 @@ export const finetuneSchema = z.strictObject({
     /** Most change of brightness and of contrast, as a share of the intensity range. */
     intensity: z.number().min(0).lt(1),
   }),
+  /** What the learning rate, the early stop and the best checkpoint go by on validation samples: the loss, or a score. */
+  bestBy: z.enum(['loss', ...CLASS_SCORES, ...MASK_SCORES]).default('loss'),
   /** Share of the training samples that is used, all of a patient’s samples or none. */
   fraction: z.number().positive().max(1),
   /** Instead of a share: the number of training patients whose samples are used. */
@@ -65,6 +71,7 @@ const COMMON = {
   frozenEncoder: false,
   balance: 'none',
   augmentation: { flips: false, rotationDegrees: 0, intensity: 0 },
+  bestBy: 'loss',
   fraction: 1,
   patients: null,
   init: { from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
@@ -90,7 +97,7 @@ export function checkFinetuneConfig(
 ): FinetuneConfig {
   const fix = 'see the config.json of any fine-tuning run for the keys';
   const config = parseConfig(finetuneSchema, value, where, fix);
-  const { kind, loss, balance, fraction, patients } = config;
+  const { kind, loss, balance, bestBy, fraction, patients } = config;
   const wrong = (what: string, at: string, got: string, expected: string) =>
     new UserError('config', { what, where: at, got, expected });
   if ((kind === 'classification') !== (loss === 'crossEntropy'))
@@ -100,6 +107,9 @@ export function checkFinetuneConfig(
       `${loss} for ${kind}`,
       kind === 'classification' ? 'crossEntropy' : 'dice, binaryCrossEntropy or dice+binaryCrossEntropy',
     );
+  const scores: readonly string[] = kind === 'classification' ? CLASS_SCORES : MASK_SCORES;
+  if (bestBy !== 'loss' && !scores.includes(bestBy))
+    throw wrong('this score is not measured for the task', 'bestBy', bestBy, ['loss', ...scores].join(', '));
   if (kind === 'segmentation' && balance === 'sampling')
     throw wrong('balanced sampling needs samples with one class each', 'balance', balance, 'none or weights');
   if (patients !== null && fraction !== 1)

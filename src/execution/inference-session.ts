@@ -6,7 +6,6 @@ import { type Graph, type Model, sizeOf } from '../../graphs/onnx/types.js';
 import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import { fuseUpsampleConv } from '../../graphs/passes/fuse-upsample-conv.js';
-import { padChannels } from '../../graphs/passes/pad-channels.js';
 import { type SplitGraph, splitConstants } from '../../graphs/passes/split-constants.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
@@ -29,15 +28,29 @@ async function computed(
   }
 }
 
+/** Bytes of computed tensors that become part of the model: few enough for copies not to matter. */
+const EMBEDDED_BYTES = 4e6;
+
+/** A graph with values for some of its inputs. */
+const withValues = (graph: Graph, values: Tensors): Graph => ({
+  ...graph,
+  inputs: graph.inputs.filter(({ name }) => !values[name]),
+  initializers: new Map([...graph.initializers, ...Object.entries(values)]),
+});
+
 /**
  * Loads a graph of which much depends on stored tensors alone, such as weights in the order that a form wants. That is computed
- * once, here, and handed to every run: tensors inside a model would be copied, and copied again while it is loaded, which takes
- * several times their size.
+ * once, here. Much of it is handed to every run: tensors inside a model would be copied, and copied again while it is loaded, which
+ * takes several times their size. Little of it becomes part of the model: handing over dozens of tensors takes a tenth of a
+ * millisecond, which a small network would notice.
  */
 async function loadSplit(graph: Graph, engine: Engine, threads: number): Promise<Session> {
   const split = splitConstants(graph);
   const constants = await computed(split, engine, threads);
-  const session = await engine.load(encodeModel(toModel(split.rest)), { threads, rewrite: 'nothing' });
+  const load = (rest: Graph) => engine.load(encodeModel(toModel(rest)), { threads, rewrite: 'nothing' });
+  const bytes = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
+  if (bytes <= EMBEDDED_BYTES) return load(withValues(split.rest, constants));
+  const session = await load(split.rest);
   return { ...session, run: (feeds, into) => session.run({ ...constants, ...feeds }, into) };
 }
 
@@ -62,6 +75,6 @@ export async function loadForSizes(
   const chunk = voxels <= SMALL_IMAGE_VOXELS ? voxels : 1;
   const lowering = { choose: fastForms, blocked: { ...blocked, chunk } };
   const fused = fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes)));
-  const lowered = lower(padChannels(fused, blocked.block), lowering);
+  const lowered = lower(fused, lowering);
   return loadSplit(lowered, engine, threads);
 }

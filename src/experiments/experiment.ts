@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import { mean, pearson } from '../analysis/statistics.js';
+import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
 import { patientsOf, trainingSamples } from '../data/samples/batches.js';
@@ -9,10 +10,12 @@ import { makeFolder, writeFileAtomic } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { type Reporting, silent } from '../progress.js';
 import { readMetrics } from '../runs/metrics.js';
+import { checkShard, type Shard } from '../shard.js';
 import { toCsv } from '../tables/csv.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import { renderExperiment, trialsChart } from './page.js';
 import {
+  exportJob,
   FIG3_CHECKPOINTS,
   type Job,
   type Plan,
@@ -46,6 +49,13 @@ export interface ExperimentOptions extends Reporting {
   readonly interrupted?: () => boolean;
 }
 
+/** What one shard has done. */
+export interface ExperimentShard {
+  /** Jobs of the experiment that are done, by any shard. */
+  readonly done: number;
+  readonly jobs: number;
+}
+
 const metricOf = (target: Target): string =>
   target.metric ?? (readSampleManifest(target.data).kind === 'classification' ? 'auc' : 'iou_fg@0.5');
 
@@ -63,6 +73,22 @@ const fig3Settings = (steps: readonly number[]) => [
   'checkpoints.keepLogSpaced=1',
   'schedule.earlyStop=null',
 ];
+
+/** @throws UserError for probes where there can be none */
+function checkProbes(
+  name: TrialsName,
+  { targets }: ExperimentConfig,
+  kindOf: (target: Target) => TaskKind,
+): void {
+  for (const [i, target] of targets.entries())
+    if (target.probe && (name === 'fig3' || kindOf(target) !== 'classification'))
+      throw new UserError('config', {
+        what: 'features are probed by classifiers, of encoders that are exported once',
+        where: `targets.${i}.probe`,
+        got: name === 'fig3' ? 'fig3, which has many checkpoints' : `${target.name}, segmentation`,
+        expected: 'a classification in table1 or table2',
+      });
+}
 
 function planExperiment(
   name: TrialsName,
@@ -82,8 +108,11 @@ function planExperiment(
   const pretraining: Job[] = sources
     .filter((source) => source.pretrain !== null && pretrainedAs(source, sources) === source)
     .map((source) => pretrainJob(config, source, out, extra));
+  checkProbes(name, config, kindOf);
+  const isProbed = config.targets.some(({ probe }) => probe);
+  const exports = isProbed ? sources.map((source) => exportJob(source, sources, out)) : [];
   const { jobs, trials } = planTrials(config, sources, out, kindOf, steps ?? [null]);
-  return { jobs: [...pretraining, ...jobs], trials };
+  return { jobs: [...pretraining, ...exports, ...jobs], trials };
 }
 
 /** @throws UserError when a trial has no such score */
@@ -171,24 +200,56 @@ function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>)
 export async function runExperiment(
   options: ExperimentOptions,
 ): Promise<ExperimentResult | Fig2Result | null> {
-  const { name, out, processes, interrupted, reporter = silent } = options;
+  const { name, out } = options;
+  const { config, sources, plan } = examine(options);
+  const results = await runPlan(plan, options);
+  if (!results) return null;
+  if (name === 'fig2') return writeFig2(sources, results, out);
+  return writeResults(name, config, sources, grouped(config, plan.trials, results), out);
+}
+
+/**
+ * Runs one shard's share of an experiment, while other processes run theirs, on this machine or on others with the same folder.
+ * {@link runExperiment} then finds them done, and writes the results.
+ * @returns null when it was interrupted; the same call goes on
+ * @throws UserError as {@link runExperiment}
+ * @example
+ * await runExperimentShard({ name: 'table1', config: 'study.json', out: 'study', processes: 2 }, { index: 1, count: 4 });
+ */
+export async function runExperimentShard(
+  options: ExperimentOptions,
+  shard: Shard,
+): Promise<ExperimentShard | null> {
+  checkShard(shard);
+  const { plan } = examine(options);
+  const results = await runPlan(plan, options, shard);
+  return results && { done: results.size, jobs: plan.jobs.length };
+}
+
+function examine({ name, out, processes, config: path }: ExperimentOptions) {
   checkInteger('--processes', processes, 1);
-  const config = readExperiment(options.config);
+  const config = readExperiment(path);
   const sources = config.sources ?? SOURCES[name];
-  const plan =
+  const plan: Plan =
     name === 'fig2'
       ? { jobs: planFig2(config, sources, out), trials: [] }
       : planExperiment(name, config, sources, out);
+  return { config, sources, plan };
+}
+
+async function runPlan(
+  { jobs }: Plan,
+  { out, processes, interrupted, reporter = silent }: ExperimentOptions,
+  shard?: Shard,
+): Promise<ReadonlyMap<string, JobResult> | null> {
   makeFolder(out);
-  const lock = acquireLock(out, 'experiment');
+  const lock = acquireLock(out, 'experiment', shard);
   try {
-    const results = await runJobs(plan.jobs, {
+    return await runJobs(jobs, {
       ...{ out, processes, reporter },
       ...(interrupted ? { interrupted } : {}),
+      ...(shard ? { shard } : {}),
     });
-    if (!results) return null;
-    if (name === 'fig2') return writeFig2(sources, results, out);
-    return writeResults(name, config, sources, grouped(config, plan.trials, results), out);
   } finally {
     lock.release();
   }

@@ -14,7 +14,15 @@ import { figure } from '../report/sections.js';
 import { scrollable } from '../report/tables.js';
 import { WORDING } from '../report/wording.js';
 import { PAPER_CORRELATIONS } from './paper.js';
-import { type Job, pretrainJob, pretrainJobId, runFolder } from './plan.js';
+import {
+  encoderFile,
+  exportJob,
+  type Job,
+  pretrainedAs,
+  pretrainJob,
+  pretrainJobId,
+  runFolder,
+} from './plan.js';
 import type { JobResult } from './run-jobs.js';
 import type { ExperimentConfig, Source } from './schema.js';
 
@@ -68,21 +76,13 @@ export function planFig2(config: ExperimentConfig, sources: readonly Source[], o
     config: fromSettings([...config.pretrain, ...(main.pretrain ?? [])]),
   });
   const extra = [`checkpoints.keepEvery=${Math.max(1, Math.floor(steps / CHECKPOINTS))}`];
+  const run = pretrainedAs(main, sources);
   const pretraining = sources
-    .filter(({ pretrain }) => pretrain !== null)
-    .map((source) => pretrainJob(config, source, out, source === main ? extra : []));
-  const encoderFolder = (source: Source) => join(out, 'encoders', pretrainJobId(source));
+    .filter((source) => source.pretrain !== null && pretrainedAs(source, sources) === source)
+    .map((source) => pretrainJob(config, source, out, source === run ? extra : []));
   const threads = ['--threads', String(config.threads)];
-  const exports = sources.map((source): Job => {
-    const run = source.pretrain === null ? main : source;
-    const untrained = source.pretrain === null ? ['--checkpoint', '0'] : [];
-    return {
-      id: `export-${pretrainJobId(source)}`,
-      args: ['export', '--run', runFolder(out, run), '--out', encoderFolder(source), ...untrained],
-      after: [pretrainJobId(run)],
-    };
-  });
-  const models = sources.map((source) => join(encoderFolder(source), 'encoder.onnx'));
+  const exports = sources.map((source) => exportJob(source, sources, out));
+  const models = sources.map((source) => encoderFile(out, source));
   const analysis: Job = {
     id: 'analyze',
     args: [
@@ -95,8 +95,8 @@ export function planFig2(config: ExperimentConfig, sources: readonly Source[], o
   };
   const report: Job = {
     id: 'report',
-    args: ['report', '--run', runFolder(out, main)],
-    after: [pretrainJobId(main)],
+    args: ['report', '--run', runFolder(out, run)],
+    after: [pretrainJobId(run)],
   };
   return [...pretraining, ...exports, analysis, report];
 }

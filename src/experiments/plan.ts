@@ -1,8 +1,9 @@
 /** What has to be run for an experiment, as plain data. */
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
+import { UserError } from '../errors.js';
 import {
   type Amount,
   amountsOf,
@@ -127,6 +128,36 @@ export function pretrainJob(
   };
 }
 
+const exportJobId = (source: Pick<Source, 'name'>): string => `export-${pretrainJobId(source)}`;
+export const encoderFile = (out: string, source: Pick<Source, 'name'>): string =>
+  join(out, 'encoders', pretrainJobId(source), 'encoder.onnx');
+
+/** The source whose pre-training's checkpoint 0 is the untrained encoder. @throws UserError when none is pre-trained */
+function anyPretrained(sources: readonly Source[]): Source {
+  const found = sources.find(({ pretrain }) => pretrain !== null);
+  if (found) return found;
+  throw new UserError('config', {
+    what: 'encoders to look at come from pre-training runs, the untrained one too',
+    where: 'sources',
+    expected: 'one with a list of settings in "pretrain"',
+  });
+}
+
+/** The encoder of a source as an ONNX model. */
+export function exportJob(source: Source, sources: readonly Source[], out: string): Job {
+  const isUntrained = source.pretrain === null;
+  const run = pretrainedAs(isUntrained ? anyPretrained(sources) : source, sources);
+  const checkpoint = isUntrained ? 0 : source.checkpoint;
+  return {
+    id: exportJobId(source),
+    args: [
+      ...['export', '--run', runFolder(out, run), '--out', dirname(encoderFile(out, source))],
+      ...(checkpoint === 'best' ? [] : ['--checkpoint', String(checkpoint)]),
+    ],
+    after: [pretrainJobId(run)],
+  };
+}
+
 /** Settings that give a network from random weights the size of the pre-trained ones. */
 function networkSettings({ preset, pretrain }: ExperimentConfig): string[] {
   const { width, levels, upsampling, norm } = resolveConfig({
@@ -159,13 +190,15 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
   const place = [slug(target.name), slug(source.name), `${option}-${value}`];
   const id = [...place, ...(step === null ? [] : [`step-${step}`]), `seed-${seed}`].join('-');
   const checkpoint = step ?? source.checkpoint;
-  const from =
-    source.pretrain === null
+  const from = target.probe
+    ? ['--init', encoderFile(out, source)]
+    : source.pretrain === null
       ? ['--init', 'random', ...set(networkSettings(config))]
       : [
           ...['--init', runFolder(out, run), '--load', source.load[kind]],
           ...(checkpoint === 'best' ? [] : ['--checkpoint', String(checkpoint)]),
         ];
+  const needed = target.probe ? [exportJobId(source)] : source.pretrain === null ? [] : [pretrainJobId(run)];
   return {
     id,
     args: [
@@ -173,7 +206,7 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
       ...['--seed', String(seed), `--${option}`, value, '--threads', String(config.threads)],
       ...set(target.settings),
     ],
-    after: source.pretrain === null ? [] : [pretrainJobId(run)],
+    after: needed,
   };
 }
 

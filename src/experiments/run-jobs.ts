@@ -2,10 +2,12 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
 import { extname, join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type Reporting, silent } from '../progress.js';
+import { type Shard, shardOf } from '../shard.js';
 import type { Job } from './plan.js';
 
 /** What a command printed with `--json`. */
@@ -16,6 +18,8 @@ export interface RunJobsOptions extends Reporting {
   readonly out: string;
   /** How many run at once. */
   readonly processes: number;
+  /** Runs only this share of the jobs; others, in the same folder, run the rest. */
+  readonly shard?: Shard;
   /** True ends: running jobs are interrupted, so that they save, and no other begins. */
   readonly interrupted?: () => boolean;
 }
@@ -52,6 +56,8 @@ function openLog(path: string): number {
 }
 
 const MS_BETWEEN_LOOKS = 200;
+/** Between looks for results of other shards. */
+const MS_BETWEEN_POLLS = 2000;
 const INTERRUPTED = 130;
 /** What the others have to save when a job has failed. */
 const SAVING_MS = 10_000;
@@ -112,28 +118,44 @@ async function runJob({ id, args }: Job, out: string, { save, kill }: Ending): P
   }
 }
 
+/** One shard's share of the jobs that others need, and of the others. */
+function jobsOf(jobs: readonly Job[], shard: Shard): Job[] {
+  const isNeeded = ({ id }: Job) => jobs.some(({ after }) => after.includes(id));
+  const parts = [jobs.filter(isNeeded), jobs.filter((job) => !isNeeded(job))];
+  return parts.flatMap((part) => shardOf(part, shard));
+}
+
 /**
- * Runs jobs, each after those that it needs; what an earlier call has done is not done again.
- * @returns the result of each job by its id; null when it was interrupted
+ * Runs jobs, each after those that it needs; what an earlier call has done is not done again. A shard waits for the jobs of others
+ * that its own need.
+ * @returns the result of each job by its id, of a shard those that it knows; null when it was interrupted
  * @throws UserError of the first job that failed, as soon as those beside it have saved
  */
 export async function runJobs(
   jobs: readonly Job[],
   options: RunJobsOptions,
 ): Promise<ReadonlyMap<string, JobResult> | null> {
-  const { out, processes, interrupted = () => false, reporter = silent } = options;
+  const { out, processes, shard, interrupted = () => false, reporter = silent } = options;
   makeFolder(join(out, 'jobs'));
   const results = new Map<string, JobResult>();
-  for (const job of jobs) {
-    const before = doneBefore(out, job);
-    if (before) results.set(job.id, before);
-  }
-  const waiting = jobs.filter(({ id }) => !results.has(id));
+  const lookFor = (missing: readonly Job[]) => {
+    for (const job of missing) {
+      const before = results.has(job.id) ? undefined : doneBefore(out, job);
+      if (before) results.set(job.id, before);
+    }
+  };
+  lookFor(jobs);
+  const own = shard ? jobsOf(jobs, shard) : jobs;
+  const waiting = own.filter(({ id }) => !results.has(id));
+  /** Jobs of other shards that own ones wait for. */
+  const awaited = () =>
+    jobs.filter((job) => !own.includes(job) && waiting.some(({ after }) => after.includes(job.id)));
+  const done = () => own.filter(({ id }) => results.has(id)).length;
   const progress = reporter.start({
     label: 'experiment',
-    total: jobs.length,
+    total: own.length,
     unit: 'jobs',
-    start: results.size,
+    start: done(),
   });
   const ending: Ending = { save: new AbortController(), kill: new AbortController() };
   const { save, kill } = ending;
@@ -145,6 +167,14 @@ export async function runJobs(
     save.abort();
     patience ??= setTimeout(() => kill.abort(), SAVING_MS);
   };
+  let said = '';
+  const sayWaiting = () => {
+    const names = awaited()
+      .filter(({ id }) => !results.has(id))
+      .map(({ id }) => id);
+    if (names.join() !== said) progress.log(`waiting for other shards: ${names.join(', ')}`);
+    said = names.join();
+  };
   const start = (job: Job) => {
     progress.log(`starting ${job.id}`);
     const run = runJob(job, out, ending)
@@ -152,7 +182,7 @@ export async function runJobs(
         if (result === null) return save.abort();
         writeFileAtomic(resultPath(out, job.id), `${JSON.stringify({ args: job.args, result })}\n`);
         results.set(job.id, result);
-        progress.update(results.size);
+        progress.update(done());
       })
       .catch(fail)
       .finally(() => running.delete(run));
@@ -168,8 +198,10 @@ export async function runJobs(
         if (next < 0) break;
         start(waiting.splice(next, 1)[0]!);
       }
-      if (running.size === 0) break;
-      await Promise.race(running);
+      if (running.size === 0 && (save.signal.aborted || interrupted())) break;
+      if (running.size === 0) sayWaiting();
+      await Promise.race(shard ? [...running, sleep(MS_BETWEEN_POLLS)] : running);
+      if (shard) lookFor(awaited());
     }
   } finally {
     clearInterval(look);
@@ -178,5 +210,5 @@ export async function runJobs(
     progress.stop();
   }
   if (failure) throw failure;
-  return results.size === jobs.length ? results : null;
+  return done() === own.length ? results : null;
 }

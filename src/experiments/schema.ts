@@ -40,6 +40,8 @@ const targetSchema = z.strictObject({
   data: z.string(),
   /** Of scores.json; `auc` or `iou_fg@0.5` without it. */
   metric: z.string().optional(),
+  /** Classification: trains a classifier on the features of the encoders as they are, which are computed once. */
+  probe: z.boolean().default(false),
   /** Shares of the training samples; all of them where neither these nor patients are given. */
   fractions: z.array(z.number().positive().max(1)).default([]),
   /** Numbers of training patients. */

@@ -1,8 +1,8 @@
 /** Any ONNX encoder as the frozen source of features. */
 import { formatShape, type Model } from '../../graphs/onnx/types.js';
-import type { SampleFormat } from '../data/samples/manifest.js';
+import type { SampleEntry, SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore, type SampleVoxels } from '../data/samples/store.js';
-import { normalisationOf } from '../data/samples/values.js';
+import { tileNormalisationOf, tileValues } from '../data/samples/values.js';
 import { abridged, UserError } from '../errors.js';
 import { readModelFile } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
@@ -36,15 +36,11 @@ function interfaceOf(path: string, { graph }: Model) {
   });
 }
 
-/**
- * What the values of samples are multiplied by for an encoder of [N,D,H,W]: those that take normalised images take
- * thousandths of what samples hold.
- * @throws UserError when the samples were normalised in another way than the encoder was trained on
- */
-function sampleScale(format: SampleFormat, path: string, { metadata }: Model): number {
+/** @throws UserError when the samples were normalised in another way than an encoder of [N,D,H,W] was trained on */
+function checkNormalisation(format: SampleFormat, path: string, { metadata }: Model): void {
   const { normalise } = intensitiesOf(metadata, path);
-  const found = normalisationOf(format);
-  if (found === normalise) return normalise === 'hu' ? 1 : 1000;
+  const found = tileNormalisationOf(format);
+  if (found === normalise) return;
   throw new UserError('input', {
     what: 'the samples are normalised differently from what this encoder takes',
     where: path,
@@ -105,7 +101,7 @@ export async function externalFeatures(
       where: path,
       got: `samples with ${channels}`,
     });
-  const scale = takesHu ? sampleScale(manifest, path, model) : 1;
+  if (takesHu) checkNormalisation(manifest, path, model);
   const shape = takesHu ? [1, z, y, x] : [1, channels, z, y, x];
   const type = image.type === 'int16' ? 'int16' : 'float32';
   const session = await engine.load(bytes, { threads });
@@ -114,9 +110,8 @@ export async function externalFeatures(
   try {
     for (const [i, sample] of samples.entries()) {
       const voxels = readSample(store, sample).image;
-      const values = takesHu ? voxels : normalised(voxels, manifest);
-      const scaled = (value: number) => (scale === 1 ? value : Math.round(value * scale));
-      const data = type === 'int16' ? Int16Array.from(values, scaled) : Float32Array.from(values, scaled);
+      const values = takesHu ? tileValues(voxels, manifest).map(Math.round) : normalised(voxels, manifest);
+      const data = type === 'int16' ? Int16Array.from(values) : Float32Array.from(values);
       const out = await session.run({ [image.name]: { type, shape, data } });
       rows.set(sample.id, pooled(out[output.name]!));
       progress.update(i + 1);
@@ -126,4 +121,27 @@ export async function externalFeatures(
     await session.release();
   }
   return { dimensions: rows.get(samples[0]!.id)!.length, rows };
+}
+
+/**
+ * Features with mean 0 and standard deviation 1 over some samples, so that layers behind them learn equally fast whatever the
+ * encoder's scale is. A feature that is the same for all of them becomes 0 there.
+ */
+export function standardised(
+  { dimensions, rows }: ExternalFeatures,
+  samples: readonly SampleEntry[],
+): ExternalFeatures {
+  const [sums, squares] = [new Float64Array(dimensions), new Float64Array(dimensions)];
+  for (const { id } of samples) {
+    const row = rows.get(id)!;
+    for (let i = 0; i < dimensions; i++) sums[i]! += row[i]!;
+  }
+  const means = sums.map((sum) => sum / samples.length);
+  for (const { id } of samples) {
+    const row = rows.get(id)!;
+    for (let i = 0; i < dimensions; i++) squares[i]! += (row[i]! - means[i]!) ** 2;
+  }
+  const scales = squares.map((sum) => 1 / (Math.sqrt(sum / samples.length) || 1));
+  const change = (row: Float32Array) => row.map((value, i) => (value - means[i]!) * scales[i]!);
+  return { dimensions, rows: new Map([...rows].map(([id, row]) => [id, change(row)])) };
 }

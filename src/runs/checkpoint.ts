@@ -22,7 +22,9 @@ const stateSchema = z.strictObject({
     badValidations: z.int().min(0),
     sinceBest: z.int().min(0),
   }),
-  best: z.strictObject({ step: z.int().min(0), validationLoss: finite }).nullable(),
+  best: z
+    .strictObject({ step: z.int().min(0), validationLoss: finite, criterion: finite.optional() })
+    .nullable(),
   /** Validations in a row whose outputs did not differ between samples. */
   flatValidations: z.int().min(0),
   /** Early stop has ended the run. */

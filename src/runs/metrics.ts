@@ -14,6 +14,9 @@ export interface Metrics {
   close(): void;
 }
 
+/** Those of a rank that writes nothing. */
+export const noMetrics: Metrics = { append: () => {}, bytes: () => 0, sync: () => {}, close: () => {} };
+
 /**
  * Opens metrics.jsonl to append to.
  * @param keepBytes how much of an existing file stands: what came after the last checkpoint is cut off

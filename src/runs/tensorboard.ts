@@ -59,6 +59,9 @@ export interface EventWriter {
   close(): void;
 }
 
+/** That of a rank that writes nothing. */
+export const noEvents: EventWriter = { scalar: () => {}, flush: () => {}, close: () => {} };
+
 /**
  * Opens a new event file in a folder of an existing run.
  * @param step first step that will be written: events of earlier files from there on are taken back

@@ -12,8 +12,7 @@ export async function createStepper(
   engine: Engine,
   options: StepperOptions = {},
 ): Promise<Stepper> {
-  const isWhole = microBatches(config).count === 1 && !options.reduce;
-  return isWhole && runsOnGpu(engine)
+  return microBatches(config).count === 1 && runsOnGpu(engine)
     ? createDeviceStepper(workload, config, engine, options.start)
     : createHostStepper(workload, config, engine, options);
 }

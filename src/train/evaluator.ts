@@ -19,10 +19,30 @@ export interface Evaluation {
   readonly reconstruction: Float32Array;
 }
 
+/** How well a network does on some samples. */
+export interface ProxyValidation {
+  /** Mean squared error over all of them. */
+  readonly mse: number;
+  readonly samples: number;
+  /** How much outputs differ between samples: 0 when the network has collapsed. */
+  readonly outputDeviation: number;
+}
+
+/** What several ranks have found, each on its share of the samples, which may be none. */
+export function joinValidations(parts: readonly ProxyValidation[]): ProxyValidation {
+  const found = parts.filter(({ samples }) => samples > 0);
+  if (found.length === 1) return found[0]!;
+  const samples = found.reduce((sum, part) => sum + part.samples, 0);
+  return {
+    mse: found.reduce((sum, part) => sum + part.mse * part.samples, 0) / samples,
+    samples,
+    outputDeviation: Math.max(...found.map(({ outputDeviation }) => outputDeviation)),
+  };
+}
+
 /** Runs a network without training it, on the parameters of any state. */
 export interface Evaluator {
-  /** Mean squared error over all samples, and the spread of the outputs (0 when the network has collapsed). */
-  validate(batches: Iterable<Batch>, state: State): Promise<{ mse: number; outputDeviation: number }>;
+  validate(batches: Iterable<Batch>, state: State): Promise<ProxyValidation>;
   evaluate(batch: Batch, state: State): Promise<Evaluation>;
   release(): Promise<void>;
 }
@@ -94,7 +114,7 @@ export async function createEvaluator(config: Config, tile: XYZ, engine: Engine)
         count += batch.used;
         deviation = Math.max(deviation, spread(reconstruction, batch.size));
       }
-      return { mse: sum / count, outputDeviation: deviation };
+      return { mse: sum / count, samples: count, outputDeviation: deviation };
     },
     release,
   };

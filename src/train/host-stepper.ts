@@ -1,9 +1,12 @@
 import { LOSS_SCALING } from '../../graphs/nn/loss-scale.js';
-import { gradientName, nextName } from '../../graphs/programs/built.js';
+import { nextName } from '../../graphs/programs/built.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
+import { alone } from '../distributed/ranks.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
+import { loadSynchronised } from '../execution/stages.js';
 import type { State } from '../runs/state.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
+import { createAccumulator } from './accumulator.js';
 import { floatTensor, freshState } from './fresh-state.js';
 import type { Stepper, StepperOptions, StepResult } from './stepper.js';
 
@@ -34,26 +37,29 @@ class DoubleBuffer {
 }
 
 /**
- * A run for every step, and the state in this process's memory. Where gradients are to be seen between micro-batches or
- * processes, one model adds them up and another applies them.
+ * A run for every step, and the state in this process's memory. Where a step has micro-batches, one model adds up their
+ * gradients, and another applies them.
  */
 export async function createHostStepper(
   workload: Workload,
   config: TrainingConfig,
   engine: Engine,
-  { start, reduce }: StepperOptions = {},
+  { start, ranks = alone, syncNorm = false }: StepperOptions = {},
 ): Promise<Stepper> {
-  const { count } = microBatches(config);
-  const isWhole = count === 1 && !reduce;
   const load = async (kind: 'step' | 'accumulate' | 'apply') => {
     const built = buildGraph(kind, workload, config);
-    return { ...built, session: await loadGraph(built, config, engine) };
+    const session =
+      kind === 'accumulate' && syncNorm
+        ? await loadSynchronised(built, config, engine, ranks)
+        : await loadGraph(built, config, engine);
+    return { ...built, session };
   };
-  const first = await load(isWhole ? 'step' : 'accumulate');
-  const second = isWhole ? null : await load('apply');
-  const state = start ?? freshState(first.parameters, config);
+  const isWhole = microBatches(config).count === 1;
+  const { parameters, session } = await load(isWhole ? 'step' : 'accumulate');
+  const apply = isWhole ? null : (await load('apply')).session;
+  const state = start ?? freshState(parameters, config);
   const buffer = new DoubleBuffer(state);
-  const trainable = first.parameters.filter((p) => p.trainable);
+  const accumulate = apply && createAccumulator(session, parameters, config, state, { ranks, syncNorm });
   const loss = scalar(0);
   const norm = scalar(0);
   const scale = state.has(LOSS_SCALING) ? scalar(0) : null;
@@ -64,65 +70,35 @@ export async function createHostStepper(
     ...(scale && { lossScale: scale.data[0] as number }),
   });
 
-  /** Sums of gradients live in a buffer of their own: a checkpoint never sees them. */
-  const summed = second ? trainable : [];
-  const sums = new DoubleBuffer(new Map(summed.map((p) => [gradientName(p.name), floatTensor(p.shape)])));
-  const accumulate = async (batches: readonly Tensors[]): Promise<{ sums: State; loss: number }> => {
-    for (const { data } of sums.current.values()) (data as Float32Array).fill(0);
-    let total = 0;
-    for (const batch of batches) {
-      const feeds: Tensors = { ...batch, ...Object.fromEntries(state) };
-      const statistics = first.parameters.filter(
-        (p) => !p.trainable && first.session.outputs.includes(nextName(p.name)),
-      );
-      const fresh = Object.fromEntries(statistics.map((p) => [nextName(p.name), floatTensor(p.shape)]));
-      const wanted = Object.fromEntries(
-        first.session.inputs.filter((name) => name in feeds).map((name) => [name, feeds[name]!]),
-      );
-      await sums.run(first.session, wanted, { ...fresh, loss });
-      for (const p of statistics) state.set(p.name, fresh[nextName(p.name)]!);
-      total += loss.data[0] as number;
-    }
-    return { sums: sums.current, loss: total / batches.length };
-  };
-
   const makeStep = async (
     batches: readonly Tensors[],
     learningRate: number,
     step: number,
   ): Promise<StepResult> => {
     const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
-    if (!second) {
-      await buffer.run(
-        first.session,
-        { ...batches[0], ...scalars },
-        { loss, gradient_norm: norm, ...scaleTarget },
-      );
+    if (!accumulate) {
+      const into = { loss, gradient_norm: norm, ...scaleTarget };
+      await buffer.run(session, { ...batches[0], ...scalars }, into);
       return resultOf(loss.data[0] as number);
     }
     const found = await accumulate(batches);
-    await reduce?.(found.sums);
-    await buffer.run(
-      second.session,
-      { ...Object.fromEntries(found.sums), ...scalars },
-      { gradient_norm: norm, ...scaleTarget },
-    );
+    await buffer.run(apply, { ...found.gradients, ...scalars }, { gradient_norm: norm, ...scaleTarget });
     return resultOf(found.loss);
   };
 
   return {
-    parameters: first.parameters,
+    parameters,
     stepsAtOnce: 1,
     readState: async () => state,
-    async run(steps, learningRate, firstStep) {
+    async run(steps, learningRate, first) {
       const results: StepResult[] = [];
       for (const [i, batches] of steps.entries())
-        results.push(await makeStep(batches, learningRate, firstStep + i));
+        results.push(await makeStep(batches, learningRate, first + i));
       return results;
     },
     async release() {
-      await first.session.release();
-      await second?.session.release();
+      await session.release();
+      await apply?.release();
     },
   };
 }

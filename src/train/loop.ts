@@ -1,5 +1,5 @@
 import { LEAST_LOSS_SCALE } from '../../graphs/nn/loss-scale.js';
-import { microBatches, type TrainingConfig } from '../config/training.js';
+import type { TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Progress } from '../progress.js';
 import type { TrainState } from '../runs/checkpoint.js';
@@ -12,8 +12,9 @@ import type { Stepper } from './stepper.js';
 
 /** How good a network is on the validation samples. */
 export interface Validation {
-  /** What the schedule, the early stop and the best checkpoint go by. */
   readonly loss: number;
+  /** What the schedule, the early stop and the best checkpoint go by, the lower the better; the loss without it. */
+  readonly criterion?: number;
   /** Whatever else is worth keeping, by name. */
   readonly scores: Readonly<Record<string, number>>;
   /** How much outputs differ between samples; 0 when the network has collapsed. Not watched without it. */
@@ -24,7 +25,9 @@ export interface Validation {
 export interface LoopParts {
   readonly config: TrainingConfig;
   readonly stepper: Stepper;
-  /** What the graph is fed for the next micro-batch. */
+  /** Micro-batches of a step that this process computes. */
+  readonly microBatches: number;
+  /** What the graph is fed for the next of them. */
   next(): Promise<Tensors>;
   validate(state: State): Promise<Validation>;
   /** What a validation's loss is called. */
@@ -41,7 +44,7 @@ export interface LoopParts {
   /** Saves the stepper's state under one or more names, all of them or none that is torn. */
   save(names: readonly ('last' | 'best' | number)[], state: TrainState): Promise<void>;
   /** True once the user has asked to stop. */
-  interrupted(): boolean;
+  interrupted(): Promise<boolean>;
   /** Told how long each run of steps took with its data, without validation. */
   stepped(seconds: number): void;
 }
@@ -101,7 +104,7 @@ export async function trainLoop(
     progress.update(step, { loss, lr: learningRate.toPrecision(2) });
 
     if (state.stopped) return { state, ending: 'early-stop' };
-    if (parts.interrupted() && !last) {
+    if (!last && (await parts.interrupted())) {
       await persist(parts, state, ['last']);
       return { state, ending: 'interrupted' };
     }
@@ -118,12 +121,11 @@ const isLooked = (parts: LoopParts, step: number): boolean =>
 
 /** What the next run's steps are fed: as many steps as the stepper wants, up to the next whose state is looked at. */
 async function nextSteps(parts: LoopParts, done: number): Promise<Tensors[][]> {
-  const { count } = microBatches(parts.config);
   const { stepsAtOnce } = parts.stepper;
   const steps: Tensors[][] = [];
   do {
     const batches: Tensors[] = [];
-    while (batches.length < count) batches.push(await parts.next());
+    while (batches.length < parts.microBatches) batches.push(await parts.next());
     steps.push(batches);
   } while (steps.length < stepsAtOnce && !isLooked(parts, done + steps.length));
   return steps;
@@ -133,7 +135,7 @@ async function nextSteps(parts: LoopParts, done: number): Promise<Tensors[][]> {
 async function validate(parts: LoopParts, state: TrainState): Promise<TrainState> {
   const { config, stepper, metrics, events, progress, lossName } = parts;
   const { step } = state;
-  const { loss, scores, outputDeviation } = await parts.validate(await stepper.readState());
+  const { loss, scores, outputDeviation, criterion } = await parts.validate(await stepper.readState());
   if (!Number.isFinite(loss)) throw notANumber(step, loss, state);
   const isFlat = outputDeviation !== undefined && outputDeviation < COLLAPSED;
   const flat = step >= COLLAPSE_GRACE_STEPS && isFlat ? state.flatValidations + 1 : 0;
@@ -145,8 +147,9 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   events.scalar('validation/loss', step, loss);
   for (const [name, score] of Object.entries(scores)) events.scalar(`validation/${name}`, step, score);
   const untrained = step === 0;
-  const moved = untrained ? null : plateauNext(state.schedule, loss, config.schedule);
-  const improved = state.best === null || loss < state.best.validationLoss;
+  const moved = untrained ? null : plateauNext(state.schedule, criterion ?? loss, config.schedule);
+  const { best } = state;
+  const improved = best === null || (criterion ?? loss) < (best.criterion ?? best.validationLoss);
   if (moved?.reduced)
     progress.log(
       `step ${step}: no improvement in ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
@@ -160,7 +163,7 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   const next: TrainState = {
     ...state,
     schedule: moved?.state ?? state.schedule,
-    best: improved ? { step, validationLoss: loss } : state.best,
+    best: improved ? { step, validationLoss: loss, ...(criterion !== undefined && { criterion }) } : best,
     flatValidations: flat,
     stopped: moved?.stop ?? false,
   };

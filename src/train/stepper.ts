@@ -1,4 +1,5 @@
 import type { Parameter } from '../../graphs/nn/module.js';
+import type { Ranks } from '../distributed/ranks.js';
 import type { State } from '../runs/state.js';
 import type { Tensors } from '../runtime/engine.js';
 
@@ -19,7 +20,7 @@ export interface Stepper {
   readState(): Promise<State>;
   /**
    * Makes steps, one after the other.
-   * @param steps of each step what the graph is fed, one a micro-batch
+   * @param steps of each step what the graph is fed, one a micro-batch that this process computes
    * @param first number of the first of these steps, from 1
    */
   run(steps: readonly (readonly Tensors[])[], learningRate: number, first: number): Promise<StepResult[]>;
@@ -29,9 +30,8 @@ export interface Stepper {
 export interface StepperOptions {
   /** State of a checkpoint, or of a network that was loaded; that of an untrained one without it. */
   readonly start?: State;
-  /**
-   * Replaces the gradients of a step's micro-batches, summed up, by their mean over all processes that train together. Each
-   * process then applies the same update; running statistics stay its own.
-   */
-  readonly reduce?: (gradients: State) => Promise<void>;
+  /** Processes that make each step together, this one among them; each is given micro-batches of its own. */
+  readonly ranks?: Ranks;
+  /** Each micro-batch is normalised together with those that the other ranks compute at the same time. */
+  readonly syncNorm?: boolean;
 }

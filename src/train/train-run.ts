@@ -1,8 +1,9 @@
 /** A training from its first step, or from where it was interrupted, to its end; the folder's lock is the caller's. */
 import { join } from 'node:path';
 import { closing } from '../closing.js';
-import { microBatches, type TrainingConfig } from '../config/training.js';
-import type { Loader } from '../data/loading/read-ahead.js';
+import type { TrainingConfig } from '../config/training.js';
+import type { Loader, ReadAhead } from '../data/loading/read-ahead.js';
+import { alone, isFirst, onAny, type Ranks } from '../distributed/ranks.js';
 import { runsOnGpu, type Workload } from '../execution/models.js';
 import { openSession } from '../execution/sessions.js';
 import { makeFolder, removeTemporaries } from '../files.js';
@@ -16,15 +17,17 @@ import {
   saveCheckpoint,
   type TrainState,
 } from '../runs/checkpoint.js';
-import { openMetrics } from '../runs/metrics.js';
+import { noMetrics, openMetrics } from '../runs/metrics.js';
 import type { State } from '../runs/state.js';
-import { openEvents } from '../runs/tensorboard.js';
+import { noEvents, openEvents } from '../runs/tensorboard.js';
 import { countedEngine } from '../runtime/counted-engine.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
+import { checkSameState } from './agreement.js';
 import { createStepper } from './create-stepper.js';
 import { type Ending, trainLoop, type Validation } from './loop.js';
 import { keptSteps, validationInterval } from './plan.js';
 import { plateauStart } from './schedule.js';
+import { microBatchAt, ownMicroBatches } from './shares.js';
 
 export interface Training<Batch> extends Reporting {
   /** What the progress is called. */
@@ -33,6 +36,10 @@ export interface Training<Batch> extends Reporting {
   readonly config: TrainingConfig;
   readonly workload: Workload;
   readonly engine: Engine;
+  /** All processes that train this run. */
+  readonly ranks: Ranks;
+  /** As for `createStepper`. */
+  readonly syncNorm?: boolean;
   /** Where to go on; null for a new run. */
   readonly checkpoint: Checkpoint | null;
   /** State of a new run; that of an untrained network without it. */
@@ -41,12 +48,13 @@ export interface Training<Batch> extends Reporting {
   readonly dataHash: string;
   /** In the training split: an epoch. */
   readonly samples: number;
-  openLoader(reading: { readonly firstBatch: number; readonly ahead: () => number }): Loader<Batch>;
+  openLoader(reading: Pick<ReadAhead<Batch>, 'batchAt' | 'ahead'>): Loader<Batch>;
   /** What the graphs are fed. */
   feeds(batch: Batch): Tensors;
+  /** Called on all ranks, with the same result. */
   validate(state: State): Promise<Validation>;
   readonly lossName: string;
-  /** Asked between steps; true finishes the step, saves and ends. */
+  /** Asked between steps; true on any rank finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
 }
 
@@ -59,7 +67,9 @@ export interface TrainingSummary {
   readonly best: TrainState['best'];
   readonly engine: string;
   readonly provider: string;
+  /** Of each rank. */
   readonly threads: number;
+  readonly ranks: number;
   readonly seconds: number;
   /** While it trained: validation and saving do not count. 0 when there was no step to make. */
   readonly stepsPerSecond: number;
@@ -71,8 +81,14 @@ export interface TrainingSummary {
   readonly copiedBytesPerStep?: number;
 }
 
-/** Makes a run's folder if need be, locks it, tidies up after a kill, and works in it. */
-export async function withRunLock<T>(run: string, purpose: string, work: () => Promise<T>): Promise<T> {
+/** Makes a run's folder if need be, locks it, tidies up after a kill, and works in it; the first of several ranks does so for all. */
+export async function withRunLock<T>(
+  run: string,
+  purpose: string,
+  work: () => Promise<T>,
+  ranks: Ranks = alone,
+): Promise<T> {
+  if (!isFirst(ranks)) return work();
   makeFolder(join(run, 'checkpoints'));
   const lock = acquireLock(run, purpose);
   try {
@@ -92,17 +108,15 @@ async function openAndTrain<Batch>(
   training: Training<Batch>,
   opened: (close: () => unknown) => void,
 ): Promise<TrainingSummary> {
-  const { run, config, engine, checkpoint } = training;
+  const { run, config, engine, ranks, syncNorm = false, checkpoint } = training;
   const started = performance.now();
   const start = checkpoint?.tensors ?? training.start;
   // A processor reads and writes tensors where they are.
   const gpu = runsOnGpu(engine) ? countedEngine(engine) : null;
-  const stepper = await createStepper(
-    training.workload,
-    config,
-    gpu?.engine ?? engine,
-    start ? { start } : {},
-  );
+  const stepper = await createStepper(training.workload, config, gpu?.engine ?? engine, {
+    ...{ ranks, syncNorm },
+    ...(start && { start }),
+  });
   opened(() => stepper.release());
   const state: TrainState = checkpoint?.state ?? {
     step: 0,
@@ -117,15 +131,16 @@ async function openAndTrain<Batch>(
     networkHash: networkHash(stepper.parameters),
     dataHash: training.dataHash,
   };
-  const { count } = microBatches(config);
+  const own = ownMicroBatches(config, ranks);
   const loader = training.openLoader({
-    ahead: () => 2 * Math.max(1, config.workers) + count * stepper.stepsAtOnce,
-    firstBatch: state.step * count,
+    ahead: () => 2 * Math.max(1, config.workers) + own * stepper.stepsAtOnce,
+    batchAt: microBatchAt(config, ranks, state.step, syncNorm),
   });
   opened(() => loader.close());
-  const metrics = openMetrics(join(run, 'metrics.jsonl'), state.metricsBytes);
+  const writes = isFirst(ranks);
+  const metrics = writes ? openMetrics(join(run, 'metrics.jsonl'), state.metricsBytes) : noMetrics;
   opened(() => metrics.close());
-  const events = openEvents(join(run, 'events'), state.step + 1);
+  const events = writes ? openEvents(join(run, 'events'), state.step + 1) : noEvents;
   opened(() => events.close());
   const { reporter = silent } = training;
   const progress = reporter.start({
@@ -135,7 +150,7 @@ async function openAndTrain<Batch>(
     start: state.step,
   });
   opened(() => progress.stop());
-  const record = openSession(run);
+  const record = writes ? openSession(run) : () => {};
   let trainingSeconds = 0;
   const summaryOf = (step: number, best: TrainState['best'], ending: Ending): TrainingSummary => {
     const waited = loader.waited();
@@ -149,6 +164,7 @@ async function openAndTrain<Batch>(
       engine: engine.name,
       provider: engine.provider,
       threads: config.threads,
+      ranks: ranks.size,
       seconds: (performance.now() - started) / 1000,
       stepsPerSecond,
       samplesPerSecond: stepsPerSecond * config.batch,
@@ -158,11 +174,13 @@ async function openAndTrain<Batch>(
     };
   };
   if (checkpoint) progress.log(`resuming from step ${state.step}`);
-  progress.log(`device ${config.device}: ${engine.name}, ${engine.provider}`);
+  const shared = ranks.size > 1 ? `, ${ranks.description}, each with threads: ${config.threads}` : '';
+  progress.log(`device ${config.device}: ${engine.name}, ${engine.provider}${shared}`);
   const { state: end, ending } = await trainLoop(
     {
       config,
       stepper,
+      microBatches: own,
       next: async () => training.feeds(await loader.next()),
       validate: training.validate,
       lossName: training.lossName,
@@ -174,10 +192,12 @@ async function openAndTrain<Batch>(
       kept: keptSteps(config),
       save: async (names, next) => {
         const tensors = await stepper.readState();
+        await checkSameState(ranks, tensors, next.step);
+        if (!writes) return;
         for (const name of names) saveCheckpoint(checkpointPath(run, name), tensors, next);
         record(summaryOf(next.step, next.best, 'interrupted'));
       },
-      interrupted: training.interrupted ?? (() => false),
+      interrupted: () => onAny(ranks, training.interrupted?.() ?? false),
       stepped: (seconds) => {
         trainingSeconds += seconds;
       },
@@ -195,6 +215,7 @@ export function formatSpeed({
   samplesPerSecond,
   engine,
   provider,
+  ranks,
   dataWait,
   peakMemoryBytes: peak,
   copiedBytesPerStep: copied,
@@ -204,7 +225,7 @@ export function formatSpeed({
       ? `${stepsPerSecond.toFixed(2)} steps/s`
       : `${(1 / stepsPerSecond).toFixed(2)} s/step`;
   return (
-    `${speed}, ${samplesPerSecond.toPrecision(3)} samples/s while training, on ${engine} (${provider}); ` +
+    `${speed}, ${samplesPerSecond.toPrecision(3)} samples/s while training, on ${engine} (${provider}${ranks > 1 ? `, ${ranks} ranks` : ''}); ` +
     `waited ${(100 * dataWait).toFixed(1)} % of the time for data; peak memory ${(peak / 1e9).toFixed(2)} GB` +
     (copied === undefined ? '' : `; ${(copied / 1e6).toFixed(1)} MB per step to the GPU and back`)
   );

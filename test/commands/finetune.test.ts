@@ -19,12 +19,14 @@ import { fromSettings } from '../../src/config/settings.js';
 import type { SampleEntry } from '../../src/data/samples/manifest.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
 import { UserError } from '../../src/errors.js';
+import { openEncoder } from '../../src/inference/encoder.js';
 import { externalFeatures } from '../../src/inference/external-encoder.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { relativeError } from '../graphs/run.js';
 import { lastJson, p2w } from './cli.js';
 
 const folder = temporaryFolder();
@@ -147,6 +149,18 @@ describe('finetune', () => {
     expect(Object.keys(summary.standardDeviation)).toContain('auc');
   });
 
+  test('the checkpoint that is kept may go by a score', async () => {
+    const config = { steps: 12, validation: { every: 1 }, bestBy: 'auc' } as const;
+    const { trials } = await finetune(options('by-auc', { config }));
+    const curve = readMetrics(join(at('by-auc'), 'trial-01/metrics.jsonl')).filter((m) => 'auc' in m);
+    const best = curve.reduce((a, b) => ((b.auc as number) > (a.auc as number) ? b : a));
+    expect(trials[0]).toMatchObject({ bestStep: best.step, validationLoss: best.validationLoss });
+    const wrong = { bestBy: 'dice@0.5' } as const;
+    await expect(finetune(options('by-dice', { config: wrong }))).rejects.toThrow(
+      /not measured for the task/,
+    );
+  });
+
   test('a pre-trained encoder is loaded, its network taken over, and a frozen one stays as it is', async () => {
     const { trials } = await finetune({
       ...options('probe'),
@@ -167,23 +181,41 @@ describe('finetune', () => {
     expect([loaded.length, missing.length]).toEqual([encoder.length, 0]);
   });
 
-  test('any ONNX encoder gives features for a classifier: as good as the same encoder frozen', async () => {
+  test('an exported encoder gives the features for a classifier, which cannot be exported with it', async () => {
     const { model } = await exportModel({ run: at('pretrained'), out: at('encoder') });
+    const store = openSampleStore(at('classified'));
+    const { rows } = await externalFeatures(model, store, nodeEngine, 1);
+    const encoder = openEncoder(model, nodeEngine, 1);
+    const [x, y, z] = store.manifest.size;
+    for (const sample of store.manifest.samples.slice(0, 3)) {
+      const { features } = await encoder.encode(readSample(store, sample).image as Int16Array, [1, z, y, x]);
+      expect(relativeError(rows.get(sample.id)!, features)).toBeLessThan(1e-5);
+    }
+    await encoder.release();
     const config = { batch: 6, threads: 1, workers: 0, validation: { every: 5 }, hidden: null, steps: 10 };
-    const external = await finetune({ ...options('external', { init: model }), config });
-    const frozen = { ...config, frozenEncoder: true };
-    await finetune({ ...options('frozen', { init: at('pretrained') }), config: frozen });
-    const losses = (name: string) =>
-      readMetrics(join(at(name), 'trial-01/metrics.jsonl')).map((m) => m.loss ?? m.validationLoss!);
-    losses('frozen').forEach((loss, i) => {
-      expect(losses('external')[i]).toBeCloseTo(loss, 4);
-    });
+    const { mean } = await finetune({ ...options('external', { init: model }), config });
+    expect(mean.auc).toBeGreaterThanOrEqual(0);
     const weights = loadCheckpoint(checkpointPath(at('external/trial-01'), 'best')).tensors;
     expect([...weights.keys()].some((name) => name.startsWith('encoder.'))).toBe(false);
-    expect(external.mean.auc).toBeGreaterThanOrEqual(0);
     await expect(exportTarget({ run: at('external/trial-01'), out: at('x') })).rejects.toThrow(
       /uses an external encoder/,
     );
+  });
+
+  test('what a classifier learns does not depend on the scale of an external encoder', async () => {
+    const config = { batch: 6, threads: 1, workers: 0, validation: { every: 5 }, hidden: 4, steps: 10 };
+    const losses = async (name: string, scale: number, shift: number) => {
+      const g = new GraphBuilder(name);
+      const pixels = g.input('pixels', 'float32', ['N', 1, 'D', 'H', 'W']);
+      const squares = g.add('Concat', [pixels, g.add('Mul', [pixels, pixels])], { axis: 1 });
+      g.output('map', g.add('Add', [g.add('Mul', [squares, g.scalar(scale)]), g.scalar(shift)]));
+      writeFileSync(at(`${name}.onnx`), encodeModel(toModel(g.build())));
+      await finetune({ ...options(name, { init: at(`${name}.onnx`) }), config });
+      return readMetrics(join(at(name), 'trial-01/metrics.jsonl')).map((m) => m.loss ?? m.validationLoss!);
+    };
+    const [plain, scaled] = [await losses('unscaled', 1, 0), await losses('scaled', 100, -30)];
+    expect(new Set(plain).size).toBeGreaterThan(10);
+    for (const [i, loss] of plain.entries()) expect(scaled[i]).toBeCloseTo(loss, 3);
   });
 
   test('encoders of other makes: values from 0 to 1, feature maps; what is none is refused', async () => {

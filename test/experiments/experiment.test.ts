@@ -107,6 +107,46 @@ describe('p2w experiment', () => {
     expect(readFileSync(join(folder, files.csv), 'utf8')).toMatch(/^balls,,4,untrained,,1,auc,/m);
   });
 
+  test('a probe trains on the features of encoders that are exported once, the untrained one too', async () => {
+    const [target] = STUDY.targets;
+    study({ ...STUDY, targets: [{ ...target, probe: true }], trials: 1 });
+    const done = await run('table1', 'probed');
+    expect(done.code, done.stderr).toBe(0);
+    expect(done.stderr.match(/(?<=starting )\S+/g)!.toSorted()).toEqual([
+      'balls-parts2whole-fraction-0.5-seed-1',
+      'balls-random-fraction-0.5-seed-1',
+      'export-pretrain-parts2whole',
+      'export-pretrain-random',
+      'pretrain-parts2whole',
+    ]);
+    const { groups } = lastJson(done) as ExperimentResult;
+    expect(groups.map(({ source }) => source)).toEqual(['random', 'parts2whole']);
+    study({ ...STUDY, targets: [{ ...target, probe: true }], sources: STUDY.sources.slice(0, 1) });
+    const without = await run('table1', 'without');
+    expect([without.code, without.stderr]).toEqual([
+      2,
+      expect.stringContaining('come from pre-training runs'),
+    ]);
+  });
+
+  test('shards share the jobs, and wait for the pre-training that one of them runs', async () => {
+    study(STUDY);
+    const shard = (part: string) =>
+      p2w(
+        ['experiment', 'table1', '--config', 'study.json', '--out', 'shared', '--shard', part, '--json'],
+        folder,
+      );
+    const parts = await Promise.all(['1/2', '2/2'].map(shard));
+    for (const { code, stderr } of parts) expect(code, stderr).toBe(0);
+    const started = parts.map(({ stderr }) => stderr.match(/(?<=starting )\S+/g)!);
+    expect(started.map((jobs) => jobs.length)).toEqual([2, 3]);
+    expect(new Set(started.flat()).size).toBe(5);
+    expect(parts[0]!.stderr).toContain('waiting for other shards: pretrain-parts2whole');
+    const joined = await run('table1', 'shared');
+    expect(joined.stderr).not.toContain('starting');
+    expect(lastJson(joined).groups).toHaveLength(2);
+  });
+
   test('fig3 fine-tunes checkpoints along the pre-training', async () => {
     study({ ...STUDY, trials: 1, sources: undefined });
     const done = await run('fig3', 'along');

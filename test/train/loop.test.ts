@@ -19,9 +19,15 @@ async function train(
     lossOf?: (step: number) => number;
     scaleOf?: (step: number) => { gradientNorm?: number; lossScale?: number };
     interruptAt?: number;
+    criterionOf?: (step: number) => number;
   } = {},
 ) {
-  const { lossOf = (step) => 1 / step, scaleOf, interruptAt = Number.POSITIVE_INFINITY } = changes;
+  const {
+    lossOf = (step) => 1 / step,
+    scaleOf,
+    interruptAt = Number.POSITIVE_INFINITY,
+    criterionOf,
+  } = changes;
   const did: string[] = [];
   const runs: number[] = [];
   let batches = 0;
@@ -44,10 +50,12 @@ async function train(
   const parts: LoopParts = {
     config,
     stepper,
+    microBatches: 2,
     next: async () => ({ number: { type: 'int32', shape: [], data: Int32Array.of(batches++) } }),
     async validate() {
       did.push(`validate after ${done}`);
-      return { loss: done < 20 ? 1 / (done + 1) : 1, scores: {} };
+      const criterion = criterionOf && { criterion: criterionOf(done) };
+      return { loss: done < 20 ? 1 / (done + 1) : 1, scores: {}, ...criterion };
     },
     lossName: 'MSE',
     metrics: {
@@ -64,7 +72,7 @@ async function train(
     async save(names, { step }) {
       did.push(`save ${names.join(', ')} after ${step}`);
     },
-    interrupted: () => done >= interruptAt,
+    interrupted: async () => done >= interruptAt,
     stepped: () => {},
   };
   const start: TrainState = {
@@ -72,8 +80,18 @@ async function train(
     ...{ stopped: false, metricsBytes: 0, seed: 1, samples: 20, networkHash: '', dataHash: '' },
   };
   const { state, ending } = await trainLoop(parts, start);
-  return { did, runs, ending, step: state.step };
+  return { did, runs, ending, step: state.step, best: state.best };
 }
+
+test('the best checkpoint has the lowest loss, or the lowest criterion where there is one', async () => {
+  const byLoss = await train(1);
+  expect(byLoss.best).toEqual({ step: 10, validationLoss: 1 / 11 });
+  expect(byLoss.did).not.toContain('save best, last after 30');
+  const criterionOf = (step: number) => Math.abs(step - 30);
+  const byCriterion = await train(1, { criterionOf });
+  expect(byCriterion.best).toEqual({ step: 30, validationLoss: 1, criterion: 0 });
+  expect(byCriterion.did).toContain('save best, last after 30');
+});
 
 describe('several steps in a run', () => {
   test.each([3, 7, 1000])('at most %i: everything is as with single steps', async (stepsAtOnce) => {

@@ -27,6 +27,7 @@ export const rules: Rules<OperatorName> = {
   InplaceClipGradNorm: update,
   AdamWOptimizer: update,
   SGDOptimizerV2: update,
+  SumOverRanks: noGradient('sums over ranks are put in after the backward pass is built'),
   If: noGradient('differentiate its branches before building it'),
   Loop: noGradient('differentiate its body before building it'),
 };

@@ -2,13 +2,14 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { ResolvedAttributes } from '../../onnx/operator.js';
 import type { AttributesOf } from '../../onnx/ops/index.js';
-import type { Value } from '../../onnx/types.js';
-import type { BlockedForm } from '../form.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import type { BlockedForm, Call } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './nchwc.js';
 import {
   chunkRanges,
   everySecond,
+  fitsHalfBlock,
   fitsSlicePairs,
   halvesOf,
   joined,
@@ -18,7 +19,7 @@ import {
   shapeOf,
   total,
 } from './slice-pairs.js';
-import { type DepthFiltering, IN_PLANE, winogradF23, winogradF43 } from './winograd.js';
+import { bothSlices, type DepthFiltering, IN_PLANE, winogradF23, winogradF43 } from './winograd.js';
 
 /** A ReLU costs nothing where the result is written. */
 const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
@@ -28,6 +29,12 @@ type Window = Pick<ResolvedAttributes<AttributesOf<'ConvWeightGrad'>>, 'kernel_s
 /** 3×3×3, stride 1, one voxel of padding: the size stays. */
 const keepsSize = ({ kernel_shape, strides, pads }: Partial<Window>): boolean =>
   kernel_shape?.join() === '3,3,3' && (strides ?? []).every((s) => s === 1) && pads?.join() === '1,1,1,1,1,1';
+
+/** One group, no dilation, the size stays. */
+const isDense = (
+  attributes: ResolvedAttributes<AttributesOf<'Conv'>> | ResolvedAttributes<AttributesOf<'ConvRelu'>>,
+): boolean =>
+  attributes.group === 1 && (attributes.dilations ?? []).every((d) => d === 1) && keepsSize(attributes);
 
 /** Whether both are channels of whole blocks, and x fits slice pairs. */
 function fits(x: Value, y: Pick<Value, 'shape'>, blocked: BlockedLayout | null): boolean {
@@ -47,16 +54,16 @@ const convolution = (
 ): BlockedForm<'Conv'> & BlockedForm<'ConvRelu'> => ({
   layout: 'slicePairs',
   applies: ({ inputs: [x, w], attributes, blocked }) =>
-    attributes.group === 1 &&
-    (attributes.dilations ?? []).every((d) => d === 1) &&
-    keepsSize(attributes) &&
-    fits(x!, { shape: [1, w!.shape[0]!] }, blocked) &&
+    isDense(attributes) &&
+    (fitsSlicePairs(x!.shape, blocked) || (operator === 'ConvRelu' && fitsHalfBlock(x!.shape, blocked))) &&
+    (w!.shape[0] as number) % blocked!.block === 0 &&
     filtering.applies(shapeOf(x!), blocked!),
   build(g, { inputs: given, blocked }, operands) {
     const w = operands.plain(1);
     const [outputs, inputs] = [w.shape[0] as number, w.shape[1] as number];
-    const spec = { outputs, inputs, kernel: [3, 3], stored: operator === 'ConvRelu' } as const;
-    const arrange = (taps: Value) => blockedWeights(g, taps, blocked!.block, spec);
+    const spec = { kernel: [3, 3], stored: operator === 'ConvRelu' } as const;
+    const arrange = (taps: Value, times = 1) =>
+      blockedWeights(g, taps, blocked!.block, { ...spec, outputs: times * outputs, inputs: times * inputs });
     const last = { ...(given[2] ? { bias: operands.plain(2) } : {}), ...ACTIVATION[operator] };
     return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, false), arrange, last)];
   },
@@ -65,6 +72,7 @@ const convolution = (
 export const convBlocked = convolution('Conv', winogradF23);
 export const convBlockedF43 = convolution('Conv', winogradF43);
 export const convReluBlocked = convolution('ConvRelu', winogradF23);
+export const convReluBothBlocked = convolution('ConvRelu', bothSlices);
 export const convReluBlockedF43 = convolution('ConvRelu', winogradF43);
 
 /** The gradient of the input is a convolution with exchanged channels and taps from last to first. */
@@ -86,50 +94,94 @@ const inputGrad = (filtering: DepthFiltering): BlockedForm<'ConvInputGrad'> => (
 export const convInputGradBlocked = inputGrad(winogradF23);
 export const convInputGradBlockedF43 = inputGrad(winogradF43);
 
+/** Whether it is a convolution of one channel to some that fit. */
+const isFirst = (
+  { inputs: [x, w], attributes, blocked }: Call<'Conv'> | Call<'ConvRelu'>,
+  fitting: (shape: Value['shape'], blocked: BlockedLayout | null) => boolean,
+): boolean => isDense(attributes) && x!.shape[1] === 1 && fitting(x!.shape.with(1, w!.shape[0]!), blocked);
+
 /**
  * A convolution of one channel: the three slices that a slice of the output sees are three channels of one
  * two-dimensional convolution, for which x need not be blocked.
  */
 const firstConvolution = (operator: 'Conv' | 'ConvRelu'): BlockedForm<'Conv'> & BlockedForm<'ConvRelu'> => ({
   layout: 'slicePairs',
-  applies: ({ inputs: [x, w], attributes, blocked }) =>
-    attributes.group === 1 &&
-    (attributes.dilations ?? []).every((d) => d === 1) &&
-    keepsSize(attributes) &&
-    x!.shape[1] === 1 &&
-    fitsSlicePairs([x!.shape[0]!, w!.shape[0]!, ...x!.shape.slice(2)], blocked),
+  applies: (call) => isFirst(call, fitsSlicePairs),
   build(g, { inputs, blocked }, operands) {
     const [x, w] = [operands.plain(0), operands.plain(1)];
     const [n, , d, height, width] = shapeOf(x);
     const k = w.shape[0] as number;
-    const shape = [n, k, d, height, width] as const;
-    const blocks = g.reshape(w, [k / blocked!.block, blocked!.block, 27]);
-    const weights = g.reshape(g.transpose(blocks, [0, 2, 1]), [k, 3, 3, 3]);
+    const weights = blockedOutputs(g, w, blocked!.block);
     const bias = inputs[2] ? operands.plain(2) : null;
-    const seen = depthNeighbours(g, x, blocked!);
     const window = { ...IN_PLANE, ...ACTIVATION[operator] };
     const convolved = (half: Value) => g.add('BlockedConv', [half, weights, bias], window);
-    return [mapHalves([seen], convolved, shape)];
+    return [mapHalves([depthNeighbours(g, x, blocked!)], convolved, [n, k, d, height, width])];
   },
 });
 
 export const convFirstBlocked = firstConvolution('Conv');
 export const convReluFirstBlocked = firstConvolution('ConvRelu');
 
-/** x [N,1,D,H,W] as halves [S,3,H,W], not blocked: the slices before, at and after each. */
-function depthNeighbours(g: GraphBuilder, x: Value, blocked: BlockedLayout): SlicePairs {
+/** The same to half a block of channels: two slices of the output, which see four of x, fill a block together. */
+export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
+  layout: 'slicePairs',
+  applies: (call) => isFirst(call, fitsHalfBlock),
+  build(g, { inputs, blocked }, operands) {
+    const [x, w] = [operands.plain(0), operands.plain(1)];
+    const [n, , d, height, width] = shapeOf(x);
+    const k = w.shape[0] as number;
+    const taps = g.reshape(w, [k, 3, 3, 3]);
+    const later = (slices: 0 | 1) => g.add('Pad', [taps, g.integers([0, slices, 0, 0, 0, 1 - slices, 0, 0])]);
+    const weights = blockedOutputs(g, g.add('Concat', [later(0), later(1)], { axis: 0 }), blocked!.block);
+    const bias = inputs[2] ? g.add('Concat', [operands.plain(2), operands.plain(2)], { axis: 0 }) : null;
+    const around = slicesOf(g, x);
+    const shape = [n, k, d, height, width] as const;
+    const chunks = chunkRanges(shape, blocked!).map((range) => {
+      const seen = seenSlices(g, around, range, [0, 1, 2, 3]);
+      const both = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
+      const plain = g.add('ReorderOutput', [both], { channels: 2 * k });
+      const [even, odd] = g.addMany('Split', [plain, g.integers([k, k])], { axis: 1 }, 2);
+      return { even: even!, odd: odd! };
+    });
+    return [{ chunks, shape }];
+  },
+};
+
+/** Weights [K,C,…] of an input that is not blocked: [K/B,C,…,B]. */
+function blockedOutputs(g: GraphBuilder, w: Value, block: number): Value {
+  const [k, ...rest] = knownShape(w.shape, 'weights') as [number, ...number[]];
+  const blocks = g.reshape(w, [k / block, block, sizeOf(rest)]);
+  return g.reshape(g.transpose(blocks, [0, 2, 1]), [k, sizeOf(rest) / 9, 3, 3]);
+}
+
+/** x [N,1,D,H,W] as slices [D+2,N,1,H,W], with one of zeros before and after. */
+function slicesOf(g: GraphBuilder, x: Value): Value {
   const [n, , d, h, w] = shapeOf(x);
   const slices = g.transpose(g.reshape(x, [n, d, h * w]), [1, 0, 2]);
-  const padded = g.reshape(g.add('Pad', [slices, g.integers([1, 0, 0, 1, 0, 0])]), [d + 2, n, 1, h, w]);
-  const shape = [n, 1, d, h, w] as const;
-  const chunks = chunkRanges(shape, blocked).map(([from, to]) => {
-    const half = (parity: 0 | 1) => {
-      const taps = [0, 1, 2].map((tap) => everySecond(g, padded, 2 * from + parity + tap, to - from));
-      return g.add('Concat', taps, { axis: 1 });
-    };
-    return { even: half(0), odd: half(1) };
-  });
-  return { chunks, shape };
+  return g.reshape(g.add('Pad', [slices, g.integers([1, 0, 0, 1, 0, 0])]), [d + 2, n, 1, h, w]);
+}
+
+/** What the pairs of a range see of {@link slicesOf}: each pair's slices of these numbers, 0 before the pair, as channels. */
+const seenSlices = (
+  g: GraphBuilder,
+  slices: Value,
+  [from, to]: readonly [number, number],
+  numbers: readonly number[],
+): Value =>
+  g.add(
+    'Concat',
+    numbers.map((number) => everySecond(g, slices, 2 * from + number, to - from)),
+    { axis: 1 },
+  );
+
+/** x [N,1,D,H,W] as halves [S,3,H,W], not blocked: the slices before, at and after each. */
+function depthNeighbours(g: GraphBuilder, x: Value, blocked: BlockedLayout): SlicePairs {
+  const slices = slicesOf(g, x);
+  const chunks = chunkRanges(shapeOf(x), blocked).map((range) => ({
+    even: seenSlices(g, slices, range, [0, 1, 2]),
+    odd: seenSlices(g, slices, range, [1, 2, 3]),
+  }));
+  return { chunks, shape: shapeOf(x) };
 }
 
 /** Every half with itself moved by −1, 0 and 1 voxel along an axis of the slice, as channels: [S,3C,H·W], not blocked. */

@@ -90,13 +90,18 @@ interface BlockedKernel {
 
 /**
  * Weights [taps,outputs·inputs] in the order that {@link BlockedConv} wants,
- * [outputs/B, inputs/B, taps, B of the inputs, B of the outputs].
+ * [outputs/B, inputs/B, taps, B of the inputs, B of the outputs]; with half a block of inputs, which are not blocked,
+ * [outputs/B, inputs, taps, B of the outputs].
  */
 export function blockedWeights(g: GraphBuilder, taps: Value, block: number, spec: BlockedKernel): Value {
   const { outputs, inputs, kernel, transposed, stored } = spec;
   const count = sizeOf(kernel);
   const [k, c] = [outputs / block, inputs / block];
   const shape = [outputs, inputs, ...kernel];
+  if (2 * inputs === block) {
+    const blocks = g.reshape(taps, [count, k, block, inputs]);
+    return g.reshape(g.transpose(blocks, [1, 3, 0, 2]), shape);
+  }
   if (transposed) {
     const blocks = g.reshape(taps, [count, c, block, k, block]);
     return g.reshape(g.transpose(blocks, [3, 1, 0, 2, 4]), shape);

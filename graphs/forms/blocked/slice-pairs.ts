@@ -4,7 +4,8 @@
  * A feature map [N,C,D,H,W] becomes pairs of tensors, of its even and of its odd slices along depth, each
  * [slices·N,C,H,W] (depth outermost) in ONNX Runtime's blocked layout. Depth is then a batch axis of
  * two-dimensional convolutions: a step along it is a contiguous slice, and every sum and difference of
- * neighbouring slices is one operator on whole tensors. Large feature maps are cut along depth into chunks, so
+ * neighbouring slices is one operator on whole tensors. A feature map of half a block of channels is not blocked:
+ * convolutions take it as it is. Large feature maps are cut along depth into chunks, so
  * that what one operator writes is still in the processor's cache when the next one reads it.
  */
 import type { GraphBuilder } from '../../onnx/builder.js';
@@ -39,7 +40,7 @@ export function chunkRanges(
 
 export const shapeOf = (x: Value): MapShape => knownShape(x.shape, 'slice pairs') as unknown as MapShape;
 
-/** Whether a feature map of this shape can be slice pairs. */
+/** Whether a feature map of this shape can be slice pairs in whole blocks of channels. */
 export function fitsSlicePairs(
   shape: Value['shape'],
   blocked: BlockedLayout | null,
@@ -53,6 +54,12 @@ export function fitsSlicePairs(
     (d as number) % 2 === 0
   );
 }
+
+/** Whether it can be slice pairs that are not blocked, with half as many channels as a block has. */
+export const fitsHalfBlock = (shape: Value['shape'], blocked: BlockedLayout | null): boolean =>
+  blocked !== null &&
+  2 * (shape[1] as number) === blocked.block &&
+  fitsSlicePairs(shape.with(1, blocked.block), blocked);
 
 /** Corresponding halves of feature maps that are cut alike, put through the same nodes. */
 export function mapHalves(
@@ -86,16 +93,25 @@ export function toSlicePairs(g: GraphBuilder, x: Value, blocked: BlockedLayout):
     .addMany('Split', [ordered, g.integers([1, 1])], { axis: 0 }, 2)
     .map((half) => g.reshape(half, [(d / 2) * n, c, h, w])) as [Value, Value];
   const chunks = chunkRanges(shape, blocked).map(([from, to]) => {
-    const half = (v: Value) => g.add('ReorderInput', [rows(g, v, from * n, to * n)]);
+    const half = (v: Value) => {
+      const slices = rows(g, v, from * n, to * n);
+      return c < blocked.block ? slices : g.add('ReorderInput', [slices]);
+    };
     return { even: half(even), odd: half(odd) };
   });
   return { chunks, shape };
 }
 
-export function fromSlicePairs(g: GraphBuilder, { chunks, shape }: SlicePairs): Value {
+export function fromSlicePairs(
+  g: GraphBuilder,
+  { chunks, shape }: SlicePairs,
+  { block }: BlockedLayout,
+): Value {
   const [n, c, d, h, w] = shape;
   const half = (parity: keyof Pair) => {
-    const parts = chunks.map((pair) => g.add('ReorderOutput', [pair[parity]], { channels: c }));
+    const parts = chunks.map((pair) =>
+      c < block ? pair[parity] : g.add('ReorderOutput', [pair[parity]], { channels: c }),
+    );
     return g.reshape(joined(g, parts, 0), [1, d / 2, n, c, h * w]);
   };
   const ordered = g.add('Concat', [half('even'), half('odd')], { axis: 0 });

@@ -19,13 +19,13 @@ export interface DepthFiltering {
   applies(shape: MapShape, blocked: BlockedLayout): boolean;
   /**
    * @param taps weights of each tap of depth, [9,…]
-   * @param arrange brings such weights into the order that BlockedConv wants
+   * @param arrange brings such weights into the order that BlockedConv wants; they may have several `times` the channels
    */
   convolve(
     g: GraphBuilder,
     x: SlicePairs,
     taps: readonly Value[],
-    arrange: (weights: Value) => Value,
+    arrange: (weights: Value, times?: number) => Value,
     last: Last,
   ): SlicePairs;
 }
@@ -53,8 +53,35 @@ const sumAndDifference = (g: GraphBuilder, a: Value, b: Value): [Value, Value] =
 ];
 
 /**
+ * Of only two slices, as one convolution: its input has the channels of both, and so has its output.
+ * With taps g₀, g₁, g₂ the slices are d₀g₁+d₁g₂ and d₀g₀+d₁g₁.
+ */
+export const bothSlices: DepthFiltering = {
+  applies: (shape, blocked) => shape[2] === 2 && shape[1] >= blocked.block,
+  convolve(g, { chunks, shape }, taps, arrange, { bias, activation }) {
+    const [n, c, d, h, w] = shape;
+    const [g0, g1, g2] = taps.map((tap) => g.reshape(tap, [9, -1, c])) as [Value, Value, Value];
+    const row = (...both: Value[]) => g.add('Concat', both, { axis: 2 });
+    const weights = arrange(g.add('Concat', [row(g1, g2), row(g0, g1)], { axis: 1 }), 2);
+    const k = (weights.shape[0] as number) / 2;
+    const [{ even, odd }] = chunks as readonly [Pair];
+    const y = g.add(
+      'BlockedConv',
+      [
+        g.add('Concat', [even, odd], { axis: 1 }),
+        weights,
+        bias ? g.add('Concat', [bias, bias], { axis: 0 }) : null,
+      ],
+      { ...IN_PLANE, ...(activation ? { activation } : {}) },
+    );
+    const halves = g.addMany('Split', [y, g.integers([k, k])], { axis: 1 }, 2);
+    return { chunks: [{ even: halves[0]!, odd: halves[1]! }], shape: [n, k, d, h, w] };
+  },
+};
+
+/**
  * F(2,3): with slices d₀ … d₃ around the output's two, and taps g₀, g₁, g₂,
- *   m₁ = (d₀−d₂)g₀, m₂ = (d₁+d₂)(g₀+g₁+g₂)/2, m₃ = (d₂−d₁)(g₀−g₁+g₂)/2, m₄ = (d₁−d₃)(−g₂),
+ *   m₁ = (d₀−d₂)g₀, m₂ = (d₁+d₂)(g₀+g₁+g₂)/2, m₃ = (d₂−d₁)(g₀−g₁+g₂)/2, m₄ = (d₃−d₁)g₂,
  * the slices are m₁+m₂+m₃ and m₂−m₃+m₄: four convolutions instead of six.
  */
 export const winogradF23: DepthFiltering = {
@@ -63,7 +90,7 @@ export const winogradF23: DepthFiltering = {
     const [n, , ...sizes] = x.shape;
     const [g0, g1, g2] = taps as [Value, Value, Value];
     const middle = sumAndDifference(g, g.add('Add', [g0, g2]), g1).map((w) => scaled(g, w, 1 / 2));
-    const weights = [g0, ...middle, g.add('Neg', [g2])].map(arrange);
+    const weights = [g0, ...middle, g2].map((w) => arrange(w));
     const conv = convolutions(g, weights);
     const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
     const chunks = x.chunks.map(({ even, odd }, i) => {
@@ -73,7 +100,7 @@ export const winogradF23: DepthFiltering = {
       const m3 = conv(2, g.add('Sub', [odd, even]));
       return {
         even: conv(0, g.add('Sub', [before, odd]), g.add('Add', [m2, m3]), last),
-        odd: conv(3, g.add('Sub', [even, after]), g.add('Sub', [m2, m3]), last),
+        odd: conv(3, g.add('Sub', [after, even]), g.add('Sub', [m2, m3]), last),
       };
     });
     return { chunks, shape: [n, weights[0]!.shape[0] as number, ...sizes] };
@@ -90,7 +117,9 @@ export const winogradF23: DepthFiltering = {
  */
 export const winogradF43: DepthFiltering = {
   applies: (shape, blocked) =>
-    shape[2] % 4 === 0 && chunkRanges(shape, blocked).every(([from, to]) => to - from === 1),
+    shape[1] >= blocked.block &&
+    shape[2] % 4 === 0 &&
+    chunkRanges(shape, blocked).every(([from, to]) => to - from === 1),
   convolve(g, x, taps, arrange, last) {
     const [n, , ...sizes] = x.shape;
     const [g0, g1, g2] = taps as [Value, Value, Value];
@@ -101,7 +130,7 @@ export const winogradF43: DepthFiltering = {
       ...sumAndDifference(g, outer, scaled(g, g1, -1 / 6)),
       ...sumAndDifference(g, far, scaled(g, g1, 1 / 12)),
       g2,
-    ].map(arrange);
+    ].map((w) => arrange(w));
     const conv = convolutions(g, weights);
     /** sum + factor · v */
     const plus = (sum: Value, factor: number, v: Value, then: Last = {}) =>

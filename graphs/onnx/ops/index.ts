@@ -5,6 +5,7 @@ import { highLevel } from './high-level.js';
 import { linear } from './linear.js';
 import { onDevice } from './on-device.js';
 import { quantisation } from './quantise.js';
+import { betweenRanks } from './ranks.js';
 import { reductions } from './reduce.js';
 import { shaping } from './shape.js';
 import { spatial } from './spatial.js';
@@ -24,6 +25,7 @@ export const operators = {
   ...standard,
   ...blocked,
   ...onDevice,
+  ...betweenRanks,
   ...highLevel,
 };
 

@@ -34,17 +34,23 @@ def resident():
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def repeat(run, least, duration):
+    """Runs at least `least` times and for at least `duration` seconds; returns the mean seconds of a run."""
+    start = time.perf_counter()
+    runs = 0
+    while runs < least or time.perf_counter() - start < duration:
+        run()
+        runs += 1
+    return (time.perf_counter() - start) / runs
+
+
 def serve_rounds(run, detail, threads, peak=resident):
-    """Does the job once more for every line on standard input; the first two times warm up."""
+    """Warms up, then does the job for every line on standard input, with the least times of ../runner-loop.ts."""
     try:
-        run()
-        run()
+        repeat(run, 2, 0.5)
     except Exception as error:  # a configuration that this version or machine cannot run
         text = str(error).splitlines()
         unavailable(f"{type(error).__name__}: {text[0] if text else 'no message'}")
     say(ready=True, detail=detail, threads=threads)
     for _ in sys.stdin:
-        start = time.perf_counter()
-        run()
-        seconds = time.perf_counter() - start
-        say(seconds=seconds, peakBytes=peak())
+        say(seconds=repeat(run, 1, 0.2), peakBytes=peak())

@@ -31,10 +31,16 @@ export function batchPlan(
   });
 }
 
+export interface ValidationOptions extends SamplingOptions {
+  /** Tiles at most, spread evenly over all. */
+  readonly limit: number;
+  /** Which of the batches: of `size` processes, those of number `rank`; all without it. */
+  readonly share?: { readonly rank: number; readonly size: number };
+}
+
 /**
  * The validation batches: always the same tiles with the same parts or corruptions, so that only the network changes
  * between two validations.
- * @param options.limit tiles at most, spread evenly over all
  * @throws UserError of kind `config` when the wholes do not suit the tiles, `data` when tiles cannot be read
  * @example
  * const sampling = {
@@ -43,15 +49,12 @@ export function batchPlan(
  * };
  * for (const batch of validationBatches(tilesOf(openTileStore('tiles'), 'validation'), sampling)) console.log(batch.used);
  */
-export function* validationBatches(
-  source: TileSource,
-  options: SamplingOptions & { readonly limit: number },
-): Generator<Batch> {
-  const { batch, wholeSize, proxy, seed } = options;
+export function* validationBatches(source: TileSource, options: ValidationOptions): Generator<Batch> {
+  const { batch, wholeSize, proxy, seed, share: { rank, size } = { rank: 0, size: 1 } } = options;
   checkWholeSize(source.size, wholeSize);
   const available = source.count;
   const count = Math.min(options.limit, available);
-  for (let first = 0; first < count; first += batch) {
+  for (let first = rank * batch; first < count; first += size * batch) {
     const planned = Array.from({ length: batch }, (_, i): PlannedTile => {
       const tile = Math.floor((Math.min(first + i, count - 1) * available) / count);
       return { tile, random: randomStream(seed, `validation ${proxies[proxy].stream}`, tile) };

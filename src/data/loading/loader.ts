@@ -27,8 +27,8 @@ export interface LoaderOptions extends SamplingOptions {
   readonly workers: number;
   /** Batches that are read ahead at most, by all threads together; asked before each batch. */
   readonly ahead: () => number;
-  /** Index of the batch to begin with: 0, or where an interrupted run goes on. */
-  readonly firstBatch: number;
+  /** Which batch comes i-th, from 0. */
+  readonly batchAt: (i: number) => number;
 }
 
 /**
@@ -37,13 +37,13 @@ export interface LoaderOptions extends SamplingOptions {
  * @example
  * const loader = openLoader({
  *   ...{ store: 'tiles', split: 'train', proxy: 'parts2whole', batch: 16, wholeSize: [32, 32, 16], seed: 1 },
- *   ...{ part: config.part, window: config.hu, intensity: 0, paired: false, workers: 1, ahead: () => 2, firstBatch: 0 },
+ *   ...{ part: config.part, window: config.hu, intensity: 0, paired: false, workers: 1, ahead: () => 2, batchAt: (i) => i },
  * });
  * const batch = await loader.next();
  * await loader.close();
  */
 export function openLoader(options: LoaderOptions): Loader<Batch> {
-  const { workers, ahead, firstBatch, store: folder, ...sampling } = options;
+  const { workers, ahead, batchAt, store: folder, ...sampling } = options;
   const store = openTileStore(folder);
   checkWholeSize(store.size, sampling.wholeSize);
   if (store[sampling.split].length === 0) {
@@ -55,7 +55,7 @@ export function openLoader(options: LoaderOptions): Loader<Batch> {
   return readAhead({
     load: threads ? threads.ask : async (batch) => loadPlanned(job, batch),
     ahead: () => (workers === 0 ? 0 : Math.max(1, ahead())),
-    firstBatch,
+    batchAt,
     close: async () => threads?.close(),
   });
 }

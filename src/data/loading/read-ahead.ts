@@ -13,19 +13,19 @@ export interface ReadAhead<Batch> {
   load(index: number): Promise<Batch>;
   /** Batches that are asked for before they are needed, at most; it may change from batch to batch. */
   ahead(): number;
-  /** Index of the batch to begin with: 0, or where an interrupted run goes on. */
-  readonly firstBatch: number;
+  /** Which batch comes i-th, from 0: an interrupted run goes on in the middle, and ranks share the batches. */
+  readonly batchAt: (i: number) => number;
   /** Called at the end. */
   close(): Promise<void>;
 }
 
 /** An endless sequence of batches, some of them loaded before they are needed. */
-export function readAhead<Batch>({ load, ahead, firstBatch, close }: ReadAhead<Batch>): Loader<Batch> {
+export function readAhead<Batch>({ load, ahead, batchAt, close }: ReadAhead<Batch>): Loader<Batch> {
   const outstanding: Promise<Batch>[] = [];
-  let index = firstBatch;
+  let requested = 0;
   const request = (count: number) => {
     while (outstanding.length < count) {
-      const batch = load(index++);
+      const batch = load(batchAt(requested++));
       batch.catch(() => {}); // it is reported when it is its turn
       outstanding.push(batch);
     }

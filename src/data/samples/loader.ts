@@ -14,14 +14,15 @@ export interface SampleLoaderOptions extends SampleJob {
   readonly workers: number;
   /** Batches that are read ahead at most; asked before each batch. */
   readonly ahead: () => number;
-  readonly firstBatch: number;
+  /** Which batch comes i-th, from 0. */
+  readonly batchAt: (i: number) => number;
 }
 
 /** An endless sequence of training batches, which depends on store and plan only. */
 export function openSampleLoader({
   workers,
   ahead,
-  firstBatch,
+  batchAt,
   ...job
 }: SampleLoaderOptions): Loader<SampleBatch> {
   const threads =
@@ -31,7 +32,7 @@ export function openSampleLoader({
   return readAhead({
     load: threads ? threads.ask : async (index) => trainingBatch(job.store, job.plan, index),
     ahead: () => (workers === 0 ? 0 : Math.max(1, ahead())),
-    firstBatch,
+    batchAt,
     close: async () => threads?.close(),
   });
 }

@@ -1,5 +1,5 @@
 /** What the values of samples are: HU, or what a normalisation makes of them. */
-import { INTENSITIES, intensityScale, type Normalisation } from '../scan/normalise.js';
+import { INTENSITIES, intensityScale, type Normalisation, THOUSANDTHS } from '../scan/normalise.js';
 import type { Volume, Voxels } from '../scan/volume.js';
 import type { SampleFormat } from './manifest.js';
 import type { SampleVoxels } from './store.js';
@@ -28,4 +28,24 @@ export function valuesOf(normalise: Normalisation = 'hu'): Pick<SampleFormat, 't
 export function normalisationOf({ type, window }: Pick<SampleFormat, 'type' | 'window'>): Normalisation {
   if (type === 'int16') return 'hu';
   return window === null ? 'minmax' : 'zscore';
+}
+
+/** Whether values are grey values of a known range, such as 0 to 255, and not HU. */
+const isGrey = ({ type, window }: Pick<SampleFormat, 'type' | 'window'>): boolean => {
+  const { low, high } = INTENSITIES.hu.window;
+  return type === 'int16' && window !== null && (window.low !== low || window.high !== high);
+};
+
+/** What tiles of samples hold: see {@link tileValues}. */
+export const tileNormalisationOf = (format: Pick<SampleFormat, 'type' | 'window'>): Normalisation =>
+  isGrey(format) ? 'minmax' : normalisationOf(format);
+
+/** Values of samples as tiles hold them, before they are rounded: HU, or thousandths, of grey values of their known range. */
+export function tileValues(
+  values: SampleVoxels,
+  format: Pick<SampleFormat, 'type' | 'window'>,
+): SampleVoxels {
+  if (tileNormalisationOf(format) === 'hu') return values;
+  const { low, high } = isGrey(format) ? format.window! : { low: 0, high: 1 };
+  return Float32Array.from(values, (value) => (THOUSANDTHS * (value - low)) / (high - low));
 }

@@ -44,8 +44,12 @@ export async function readVolume(path: string): Promise<Volume> {
   const bytes = voxelBytes(scan) / scan.blocks.length;
   for (const block of scan.blocks) await block.check(bytes);
   const builder = new VoxelBuilder(scan.blocks[0]!.path, scan);
-  for (const block of scan.blocks) {
-    for await (const piece of block.read(bytes)) builder.write(piece, block.rescale);
+  try {
+    for (const block of scan.blocks) {
+      for await (const piece of block.read(bytes)) builder.write(piece, block.rescale);
+    }
+  } finally {
+    scan.close?.();
   }
   const volume = builder.finish();
   if (scan.resampled) return { ...scan.resampled.apply(volume), resampled: scan.resampled.what };

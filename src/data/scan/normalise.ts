@@ -7,7 +7,7 @@ export const NORMALISATIONS = ['hu', 'minmax', 'zscore'] as const;
 export type Normalisation = (typeof NORMALISATIONS)[number];
 
 /** Tiles are int16: they hold thousandths of normalised values. */
-const THOUSANDTHS = 1000;
+export const THOUSANDTHS = 1000;
 
 /** What the values of tiles are. */
 interface Intensities {

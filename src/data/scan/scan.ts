@@ -50,6 +50,8 @@ export interface StoredScan extends StoredValues {
   readonly files: readonly string[];
   /** Its voxels, one block behind the other along z; each has as many. */
   readonly blocks: readonly Block[];
+  /** Ends what reading blocks has started. */
+  close?(): void;
   /** Set when z is the fastest axis of the stored voxels and x the slowest. */
   readonly fortranOrder?: true;
   /** Set when the stored voxels are on no upright grid of even spacing, and are brought onto one. */

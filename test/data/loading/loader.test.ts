@@ -31,7 +31,7 @@ const sampling: SamplingOptions = {
 };
 const options = (changes: Partial<LoaderOptions> = {}): LoaderOptions => ({
   ...sampling,
-  ...{ store: folder, split: 'train', workers: 0, ahead: () => 4, firstBatch: 0 },
+  ...{ store: folder, split: 'train', workers: 0, ahead: () => 4, batchAt: (i) => i },
   ...changes,
 });
 
@@ -145,7 +145,7 @@ describe('the loader', () => {
 
     test('goes on at any batch as if it had never stopped', async () => {
       const all = await take(6, { proxy });
-      expect(await take(3, { proxy, firstBatch: 3, workers: 2 })).toEqual(all.slice(3));
+      expect(await take(3, { proxy, batchAt: (i) => 3 + i, workers: 2 })).toEqual(all.slice(3));
     });
   });
 

@@ -419,7 +419,7 @@ describe('batches', () => {
     const augmentation = { flips: true, rotationDegrees: 10, intensity: 0.1 };
     const job = { store, plan: plan(samples, { augmentation }) };
     for (const workers of [0, 2]) {
-      const loader = openSampleLoader({ ...job, workers, ahead: () => 3, firstBatch: 5 });
+      const loader = openSampleLoader({ ...job, workers, ahead: () => 3, batchAt: (i) => 5 + i });
       const batches = [await loader.next(), await loader.next()];
       await loader.close();
       expect(batches).toEqual([5, 6].map((i) => trainingBatch(store, job.plan, i)));

@@ -68,7 +68,7 @@ test('every operator without a gradient says why', () => {
   expect(without.map(([name]) => name).sort()).toEqual(
     (
       'AdamWOptimizer And BatchNormGrad BlockedConv BlockedMaxPool ChannelAffine ConvInputGrad ConvRelu ConvWeightGrad DequantizeLinear Equal FusedMatMul Gather Greater ' +
-      'If InPlaceAccumulatorV2 InplaceClipGradNorm Less Loop MaxPoolGrad Not QuantizeLinear ReorderInput ReorderOutput SGDOptimizerV2 ScatterElements Sign UpsampleConvInputGrad UpsampleConvWeightGrad'
+      'If InPlaceAccumulatorV2 InplaceClipGradNorm Less Loop MaxPoolGrad Not QuantizeLinear ReorderInput ReorderOutput SGDOptimizerV2 ScatterElements Sign SumOverRanks UpsampleConvInputGrad UpsampleConvWeightGrad'
     ).split(' '),
   );
 });

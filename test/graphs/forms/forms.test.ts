@@ -107,8 +107,8 @@ const block = offered?.block ?? 16;
 /** So few voxels that even small feature maps are cut. */
 const CHUNKS = [8, 64, 100_000];
 const upTo = (max: number) => fc.integer({ min: 1, max });
-/** Half of the channel counts fill whole blocks, or are 1. */
-const channels = fc.oneof(upTo(5), fc.constantFrom(1, block, 2 * block), fc.constant(block));
+/** Half of the channel counts fill whole blocks, or half a one, or are 1. */
+const channels = fc.oneof(upTo(5), fc.constantFrom(1, block / 2, block, 2 * block), fc.constant(block));
 const sizes = fc.record({ n: upTo(3), c: channels, k: channels, d: upTo(6), h: upTo(6), w: upTo(6) });
 
 function callOf(
@@ -146,6 +146,7 @@ describe('every form agrees with the definition, whatever the sizes', () => {
     };
     await fc.assert(
       fc.asyncProperty(sizes, async (shapes) => {
+        if (compared >= 60) return;
         const { graph, feeds } = callOf(operator, shapes, name === 'blockedLast' ? POINTWISE : CALLS);
         const before = compared;
         const chunked = blocked && { ...blocked, chunk: CHUNKS[(shapes.d + shapes.h) % 3]! };
@@ -161,7 +162,7 @@ describe('every form agrees with the definition, whatever the sizes', () => {
           }
         }
       }),
-      { numRuns: 60, seed: 1 },
+      { numRuns: 400, seed: 1 },
     );
     expect(compared).toBeGreaterThan(5);
   });

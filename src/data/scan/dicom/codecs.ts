@@ -109,7 +109,6 @@ export async function decodeFrame(path: string, encoded: Buffer, format: PixelFo
       : await decodeWithPackage(codec!, encoded, pixels);
   } catch (error) {
     if (error instanceof UserError) throw error;
-    if (error instanceof RangeError) throw broken('the image is truncated', error);
     throw broken(error instanceof Error ? error.message : 'damaged data', error);
   }
 }

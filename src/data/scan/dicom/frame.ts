@@ -33,7 +33,7 @@ export async function checkFrame(path: string, format: PixelFormat, frame: numbe
 /** The stored values of a frame, in the byte order of this machine. @throws UserError when the file is too short or broken */
 export async function readFrame(path: string, format: PixelFormat, frame: number): Promise<NumberArray> {
   const { syntax, start, bitsAllocated, wordBytes } = format;
-  if (syntax.codec) return decodeFrame(path, await readFragments(path, format, frame), format);
+  if (syntax.codec) return decodeFrame(path, await readEncoded(path, format, frame), format);
   const bytes = frameBytes(format);
   const from = start + frame * bytes;
   const stored = syntax.deflated
@@ -86,7 +86,8 @@ interface Fragment {
 /** The fragments of each frame, by file. */
 const tables = new WeakMap<PixelFormat, Promise<readonly (readonly Fragment[])[]>>();
 
-async function readFragments(path: string, format: PixelFormat, frame: number): Promise<Buffer> {
+/** The bytes of a compressed frame. @throws UserError when it has none, or it cannot be told where they are */
+export async function readEncoded(path: string, format: PixelFormat, frame: number): Promise<Buffer> {
   const table = tables.get(format) ?? fragmentTable(path, format);
   tables.set(format, table);
   const pieces: Buffer[] = [];

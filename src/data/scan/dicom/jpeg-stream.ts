@@ -114,10 +114,13 @@ function readQuantisation(body: Buffer, tables: Map<number, Uint16Array>): void 
   }
 }
 
+/** So far behind the end of a segment a {@link BitReader} may look. */
+const READ_BEYOND_BYTES = 8;
+
 /** The entropy-coded data up to the next marker other than a restart, without the zeros stuffed after 0xff. */
 function segmentsOf(bytes: Buffer): Uint8Array[] {
   const segments: Uint8Array[] = [];
-  const coded = new Uint8Array(bytes.length);
+  const coded = new Uint8Array(bytes.length + READ_BEYOND_BYTES);
   let [start, end] = [0, 0];
   for (let at = 0; at < bytes.length; at++) {
     if (bytes[at] !== 0xff) {
@@ -138,41 +141,41 @@ function segmentsOf(bytes: Buffer): Uint8Array[] {
   return segments;
 }
 
-/** Reads the bits of a segment; zeros follow its end. */
+/** Reads the bits of a segment. What follows its end has no meaning: see `finish`. */
 export class BitReader {
+  readonly #view: DataView;
+  /** In bits. */
   #at = 0;
-  #bits = 0;
-  #count = 0;
 
-  constructor(readonly bytes: Uint8Array) {}
+  /** @param segment of {@link JpegScan} */
+  constructor(readonly segment: Uint8Array) {
+    this.#view = new DataView(segment.buffer, segment.byteOffset);
+  }
+
+  /** The next 25 bits, or more, at the upper end of 32. @throws RangeError behind the data */
+  #next(): number {
+    return this.#view.getUint32(this.#at >>> 3) << (this.#at & 7);
+  }
 
   /** The symbol of the next code. @throws Error when there is none */
   symbol(table: HuffmanTable): number {
-    this.#fill();
-    const entry = table[(this.#bits >>> (this.#count - 16)) & 0xffff]!;
+    const entry = table[this.#next() >>> 16]!;
     if (entry === 0) throw new Error('an invalid code');
-    this.#count -= entry >> 8;
+    this.#at += entry >> 8;
     return entry & 0xff;
   }
 
   /** A difference of a category from 0 to 15 (T.81, EXTEND). */
   difference(length: number): number {
     if (length === 0) return 0;
-    this.#fill();
-    this.#count -= length;
-    const value = (this.#bits >>> this.#count) & ((1 << length) - 1);
-    return value < 1 << (length - 1) ? value - (1 << length) + 1 : value;
+    const value = this.#next() >>> (32 - length);
+    this.#at += length;
+    // Half of all differences are negative, at random: a branch would be mispredicted as often.
+    return value - (((value >>> (length - 1)) - 1) & ((1 << length) - 1));
   }
 
   /** @throws Error when more bits were read than there are */
   finish(): void {
-    if (this.#at - Math.floor(this.#count / 8) > this.bytes.length) throw new Error('the image is truncated');
-  }
-
-  #fill(): void {
-    while (this.#count < 16) {
-      this.#bits = (this.#bits << 8) | (this.bytes[this.#at++] ?? 0);
-      this.#count += 8;
-    }
+    if (this.#at > 8 * this.segment.length) throw new Error('the image is truncated');
   }
 }

@@ -8,6 +8,10 @@ import { parseJpeg } from './jpeg-stream.js';
 
 /** @returns samples, row by row  @throws Error for a broken image, or one of another kind */
 export function decodeJpeg(bytes: Buffer): Uint16Array {
-  const scan = parseJpeg(bytes);
-  return scan.lossless ? decodeLossless(scan) : decodeDct(scan);
+  try {
+    const scan = parseJpeg(bytes);
+    return scan.lossless ? decodeLossless(scan) : decodeDct(scan);
+  } catch (error) {
+    throw error instanceof RangeError ? new Error('the image is truncated', { cause: error }) : error;
+  }
 }

@@ -9,7 +9,8 @@ import type { Grid } from '../volume.js';
 import { FILL_HU } from '../voxel-builder.js';
 import { type Catalogue, type DicomScan, NAME_DIGITS, readCatalogue } from './catalogue.js';
 import { openDicomFile } from './file.js';
-import { checkFrame, readFrame } from './frame.js';
+import { checkFrame } from './frame.js';
+import { frameReader } from './frame-reader.js';
 import { instanceOf, type Slice } from './instance.js';
 import { commonType, type PixelType, pixelTypeOf, pixelValues } from './pixels.js';
 import { straighten, straightGrid } from './resample.js';
@@ -129,6 +130,7 @@ function storedSeries(path: string, scan: DicomScan, stack: Stack): StoredScan {
   const { slices, uneven } = stack;
   const type = commonType([...new Set(slices.map(({ pixels }) => pixelTypeOf(pixels)))]);
   const [first] = slices;
+  const frames = frameReader(slices);
   return {
     format: 'DICOM',
     elementType: type,
@@ -138,7 +140,8 @@ function storedSeries(path: string, scan: DicomScan, stack: Stack): StoredScan {
     slope: first!.slope,
     intercept: first!.intercept,
     files: scan.files.map(({ path }) => path),
-    blocks: slices.map((slice) => sliceBlock(slice, type, scan.modality === 'CT')),
+    blocks: slices.map((slice, i) => sliceBlock(slice, type, scan.modality === 'CT', () => frames.read(i))),
+    close: frames.close,
     ...(uneven && {
       resampled: {
         what: uneven.what,
@@ -167,14 +170,19 @@ function fieldsOf({ modality, files }: DicomScan, { slices, uneven }: Stack): Re
 }
 
 /** The values of a slice. Padding of a CT that would look like tissue becomes air. */
-function sliceBlock(slice: Slice, type: PixelType, isCt: boolean): Block {
+function sliceBlock(
+  slice: Slice,
+  type: PixelType,
+  isCt: boolean,
+  readFrame: () => Promise<NumberArray>,
+): Block {
   const { path, frame, pixels, slope, intercept } = slice;
   return {
     path,
     rescale: { slope, intercept },
     check: () => checkFrame(path, pixels, frame),
     async *read(bytes) {
-      const values = pixelValues(await readFrame(path, pixels, frame), pixels, type);
+      const values = pixelValues(await readFrame(), pixels, type);
       if (isCt) replacePadding(values, slice);
       if (values.byteLength !== bytes) throw new RangeError(`${values.byteLength} of ${bytes} bytes`);
       yield new Uint8Array(values.buffer, values.byteOffset, values.byteLength);

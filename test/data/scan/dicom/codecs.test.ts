@@ -92,6 +92,25 @@ describe.each(CODECS.filter(isInstalled))('$name', (codec) => {
     expect([...voxels]).toEqual([0, 1, 2].flatMap((z) => [...pixels(z)]));
   });
 
+  it('long series, which may be decoded in threads, come back in order; a broken slice is named', async () => {
+    const slices = Array.from({ length: 40 }, (_, z) => signed(z));
+    const files: Record<string, Uint8Array> = {};
+    for (const [z, pixels] of slices.entries()) {
+      const more: Elements = { ...shape, '00281052': ['DS', '0'] };
+      files[z] = dicomBytes(ctSlice(z, more), {
+        syntax,
+        compressed: fragments([await encoded(codec, pixels)]),
+      });
+    }
+    const { voxels } = await readVolume(writeFiles(file(`long${codec.syntax}`), files));
+    expect([...voxels]).toEqual(slices.flatMap((pixels) => [...pixels]));
+
+    const broken = fragments([new Uint8Array(100)]);
+    files[23] = dicomBytes(ctSlice(23, shape), { syntax, compressed: broken });
+    const path = writeFiles(file(`broken${codec.syntax}`), files);
+    expect((await userErrorOf(readVolume(path))).facts.where).toBe(join(path, '23'));
+  });
+
   it('images that are cut off are refused at once, and the next one is read', async () => {
     const image = await encoded(codec, signed(0));
     const start = process.cpuUsage();
