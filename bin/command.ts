@@ -1,6 +1,7 @@
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
 import { Parser } from 'yargs/helpers';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
+import { PRECISIONS } from '../src/config/training.js';
 import { TASK_ALIASES } from '../src/data/adapters/aliases.js';
 import { PROXIES } from '../src/data/proxies/names.js';
 import type { XYZ } from '../src/data/scan/volume.js';
@@ -232,6 +233,20 @@ export const wholeScans = (
   ...(args.window ? { window: parseSize(args.window, '--window') } : {}),
   ...(args.device ? { device: args.device } : {}),
 });
+
+/** What a training computes in. */
+export const precisionOption = {
+  choices: PRECISIONS,
+  describe:
+    'fp32 (default); tf32: products with 10 bits on NVIDIA GPUs; amp: float16 with float32 weights and loss scaling',
+} as const satisfies Options;
+
+/** How much memory a training may take. */
+export const memoryOption = {
+  string: true,
+  describe:
+    'memory that the training may take, for example 24GB: parts of the network are recomputed if need be, which takes longer',
+} as const satisfies Options;
 
 /** What runs it there. */
 export const engineOption = {

@@ -3,8 +3,18 @@ import { formatFinetune } from '../../src/commands/finetune-summary.js';
 import { readConfigFile } from '../../src/config/file.js';
 import type { FinetuneConfig } from '../../src/config/finetuning.js';
 import { fromSettings } from '../../src/config/settings.js';
+import { parseMemory } from '../../src/config/training.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
-import { command, configOptions, deviceOption, engineOption, onInterrupt, taskOption } from '../command.js';
+import {
+  command,
+  configOptions,
+  deviceOption,
+  engineOption,
+  memoryOption,
+  onInterrupt,
+  precisionOption,
+  taskOption,
+} from '../command.js';
 import { distributedOption, onRanks } from '../ranks.js';
 
 export default command({
@@ -46,6 +56,8 @@ export default command({
     batch: { number: true, describe: 'batch size' },
     device: deviceOption,
     engine: engineOption,
+    precision: precisionOption,
+    memory: memoryOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
     seed: {
       number: true,
@@ -87,6 +99,8 @@ export default command({
           batch: args.batch,
           device: args.device,
           engine: args.engine,
+          precision: args.precision,
+          memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
           threads: args.threads,
         }),
         trials: args.trials,

@@ -1,8 +1,17 @@
 import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
+import { parseMemory } from '../../src/config/training.js';
 import { refuseIdle } from '../../src/errors.js';
-import { command, configOptions, deviceOption, engineOption, onInterrupt } from '../command.js';
+import {
+  command,
+  configOptions,
+  deviceOption,
+  engineOption,
+  memoryOption,
+  onInterrupt,
+  precisionOption,
+} from '../command.js';
 import { distributedOption, onRanks } from '../ranks.js';
 
 export default command({
@@ -17,6 +26,8 @@ export default command({
     steps: { number: true, describe: 'maximum number of steps' },
     device: deviceOption,
     engine: engineOption,
+    precision: precisionOption,
+    memory: memoryOption,
     threads: { number: true, describe: 'threads of ONNX Runtime; 0 means one per core' },
     seed: { number: true, describe: 'seed for weights, order, parts and corruptions' },
     intensity: {
@@ -66,6 +77,8 @@ export default command({
           steps: args.steps,
           device: args.device,
           engine: args.engine,
+          precision: args.precision,
+          memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
           threads: args.threads,
           seed: args.seed,
           intensity: args.intensity,

@@ -3,6 +3,7 @@ import type { GraphBuilder } from '../onnx/builder.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import { operatorOf } from '../onnx/registry.js';
 import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
+import { ForwardValues } from './recompute.js';
 import type { Application, NoGradient, Rule } from './rule.js';
 import { rules } from './rules/index.js';
 
@@ -31,18 +32,31 @@ function dependents(nodes: readonly Node[], g: GraphBuilder, sources: readonly V
   return found;
 }
 
+export interface BackwardPassOptions {
+  /** Names of values of the forward pass that are computed anew instead of kept: see {@link ForwardValues}. */
+  readonly forgotten?: ReadonlySet<string>;
+  /** By what all gradients are multiplied, a scalar; 1 without it. */
+  readonly scale?: Value | undefined;
+}
+
 /**
  * Reverse-mode differentiation: appends to `g` the nodes that compute dL/d(each of `sources`).
  * @param loss a float scalar of `g`
  * @returns one gradient a source, of its shape; `null` where the loss does not depend on it
  * @throws GraphError where an operator on the way has no gradient
  */
-export function backward(g: GraphBuilder, loss: Value, sources: readonly Value[]): (Value | null)[] {
+export function backward(
+  g: GraphBuilder,
+  loss: Value,
+  sources: readonly Value[],
+  { forgotten = new Set(), scale }: BackwardPassOptions = {},
+): (Value | null)[] {
   if (loss.shape.length !== 0)
     throw new GraphError(`a loss is a scalar, "${loss.name}" is ${formatShape(loss.shape)}`);
   const { nodes, values } = g.build();
+  const forward = new ForwardValues(g, { nodes, values }, forgotten);
   const relevant = dependents(nodes, g, sources);
-  const gradients = new Map<string, Value>([[loss.name, g.scalar(1, loss.type)]]);
+  const gradients = new Map<string, Value>([[loss.name, scale ?? g.scalar(1, loss.type)]]);
 
   for (const node of nodes.toReversed()) {
     const outputGradients = node.outputs.map((name) =>
@@ -58,11 +72,11 @@ export function backward(g: GraphBuilder, loss: Value, sources: readonly Value[]
       );
 
     g.scope(`gradient/${node.name}`, () => {
-      const inputs = node.inputs.map((name) => values.get(name)!);
+      const inputs = node.inputs.map((name) => forward.read(name));
       const contributions = rule({
         g,
         inputs,
-        outputs: node.outputs.map((name) => values.get(name)!),
+        outputs: node.outputs.map((name) => forward.read(name)),
         attributes: attributesOf(node, operator),
         dy: outputGradients[0] ?? first,
         gradients: outputGradients,
@@ -75,6 +89,7 @@ export function backward(g: GraphBuilder, loss: Value, sources: readonly Value[]
         const build = contributions[i];
         if (!build || !relevant.has(name)) return;
         const gradient = unbroadcast(g, build(), inputs[i]!);
+        if (gradient.shape.length === 1) forward.reached(gradient);
         const sum = gradients.get(name);
         gradients.set(name, sum ? g.add('Add', [sum, gradient]) : gradient);
       });

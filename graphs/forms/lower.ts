@@ -143,5 +143,7 @@ function lowerInto(
     for (const [i, name] of node.outputs.entries()) if (name !== '') lowered.set(name, results[i]!);
   }
   for (const { name } of graph.outputs) g.output(name, lowered.plain(name));
-  return g.build();
+  const made = g.build();
+  // Forms make all outputs of an operator. What nobody reads would be computed at the end, and until then hold on to its operands.
+  return { ...made, nodes: needed(made) };
 }

@@ -1,4 +1,5 @@
 import { attributesOf, resolveAttributes, tagAttributes } from './attributes.js';
+import { toFloat16 } from './float16.js';
 import type { GivenAttributes, InferInput, Operator } from './operator.js';
 import { type AttributesOf, type OperatorName, operators } from './ops/index.js';
 import { bodiesOf, checkOperators, operatorOf } from './registry.js';
@@ -101,7 +102,7 @@ export class GraphBuilder {
   }
 
   /** A constant of floats. */
-  floats(values: Iterable<number>, shape: readonly number[], type: FloatType = this.float): Value {
+  floats(values: Iterable<number>, shape: readonly number[], type: ElementType = this.float): Value {
     return this.#vector([...values], shape, type);
   }
 
@@ -114,7 +115,9 @@ export class GraphBuilder {
     const data =
       type === 'int64'
         ? BigInt64Array.from(values, BigInt)
-        : (arrayOf(type) as Float32ArrayConstructor).from(values);
+        : type === 'float16'
+          ? toFloat16(Float32Array.from(values))
+          : (arrayOf(type) as Float32ArrayConstructor).from(values);
     return this.constant({ type, shape, data });
   }
 

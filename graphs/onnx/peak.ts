@@ -1,29 +1,128 @@
-import { arrayOf, type Graph, sizeOf } from './types.js';
+/*
+ * What ONNX Runtime's planner does with a graph, as far as memory depends on it: the order of nodes, and which values share a
+ * buffer.
+ */
+
+import type { OperatorName } from './ops/index.js';
+import { findOperator } from './registry.js';
+import { arrayOf, type Graph, type Node, sizeOf, type Value } from './types.js';
 
 /**
- * Bytes that the results of a graph's operators take at once, where each is kept from its operator until its last use, and
- * outputs until the end: what a runtime needs at least beside inputs and weights. All sizes must be numbers.
+ * The order in which ONNX Runtime runs a graph: it goes from the last result backwards, each node's inputs before the node, of
+ * several inputs the one that was added last first.
  */
-export function peakBytes({ nodes, outputs, values }: Graph): number {
-  const bytesOf = (name: string): number => {
-    const value = values.get(name);
-    return value ? sizeOf(value.shape as number[]) * arrayOf(value.type).BYTES_PER_ELEMENT : 0;
-  };
-  const kept = new Set(outputs.map(({ name }) => name));
-  const lastUse = new Map<string, number>();
-  for (const [i, node] of nodes.entries())
-    for (const name of [...node.outputs, ...node.inputs]) lastUse.set(name, i);
-  const made = new Set<string>();
-  let live = 0;
-  let peak = 0;
-  for (const [i, node] of nodes.entries()) {
-    for (const name of node.outputs) {
-      made.add(name);
-      live += bytesOf(name);
+export function executionOrder({ nodes }: Graph): Node[] {
+  const makers = new Map(nodes.flatMap((node, i) => node.outputs.map((name) => [name, i] as const)));
+  const sources = nodes.map(({ inputs }) => {
+    const found = inputs.map((name) => makers.get(name)).filter((i) => i !== undefined);
+    return [...new Set(found)].sort((a, b) => a - b);
+  });
+  const read = new Set(sources.flat());
+  const order: Node[] = [];
+  const visited = new Set<number>();
+  const stack = nodes.flatMap((_, i) => (read.has(i) ? [] : [{ i, leaves: false }]));
+  for (let next = stack.pop(); next; next = stack.pop()) {
+    const { i, leaves } = next;
+    if (leaves) order.push(nodes[i]!);
+    else if (!visited.has(i)) {
+      visited.add(i);
+      stack.push({ i, leaves: true }, ...sources[i]!.map((source) => ({ i: source, leaves: false })));
     }
-    peak = Math.max(peak, live);
-    for (const name of new Set([...node.outputs, ...node.inputs]))
-      if (made.has(name) && lastUse.get(name) === i && !kept.has(name)) live -= bytesOf(name);
   }
-  return peak;
+  return order;
+}
+
+/** Operators whose result is their first input's memory. */
+const VIEWS: ReadonlySet<OperatorName | undefined> = new Set(['Reshape', 'Squeeze', 'Unsqueeze', 'Identity']);
+/** Operators that write their result over an input that nothing else reads, by the input's place. */
+const IN_PLACE: Partial<Record<OperatorName, number>> = {
+  BlockedConv: 3,
+  Cast: 0,
+  Clip: 0,
+  LeakyRelu: 0,
+  Relu: 0,
+  Sigmoid: 0,
+  Softplus: 0,
+  Tanh: 0,
+};
+
+/** A piece of memory, which several values take in turn. */
+interface Buffer {
+  readonly bytes: number;
+  readonly kind: string;
+  /** Reads that are still to come of the value in it. */
+  reads: number;
+  readonly first: number;
+  last: number;
+}
+
+/**
+ * The most bytes that the results of a lowered graph's operators take at once, beside inputs and outputs, which are the
+ * caller's. All sizes must be numbers.
+ */
+export function peakBytes(graph: Graph): number {
+  const order = executionOrder(graph);
+  const outputs = new Set(graph.outputs.map(({ name }) => name));
+  const reads = new Map<string, number>();
+  for (const { inputs } of order) for (const name of inputs) reads.set(name, (reads.get(name) ?? 0) + 1);
+  const bufferOf = new Map<string, Buffer>();
+  const buffers: Buffer[] = [];
+  const free: Buffer[] = [];
+  const itemBytes = ({ type }: Value) => arrayOf(type).BYTES_PER_ELEMENT;
+  const kindOf = (value: Value) => `${itemBytes(value)}:${value.shape.join()}`;
+  const take = (buffer: Buffer, name: string) => {
+    buffer.reads += reads.get(name) ?? 0;
+    bufferOf.set(name, buffer);
+  };
+
+  for (const [at, node] of order.entries()) {
+    const operator = findOperator(node);
+    for (const name of node.outputs) {
+      if (name === '' || outputs.has(name)) continue;
+      const value = graph.values.get(name)!;
+      const kind = kindOf(value);
+      if (VIEWS.has(operator)) {
+        const viewed = bufferOf.get(node.inputs[0]!);
+        if (viewed) take(viewed, name);
+        continue;
+      }
+      const place = operator === undefined ? undefined : IN_PLACE[operator];
+      const input = place === undefined ? undefined : bufferOf.get(node.inputs[place] ?? '');
+      if (input?.reads === 1 && kindOf(graph.values.get(node.inputs[place!]!)!) === kind) {
+        take(input, name);
+        continue;
+      }
+      // Memory of the same shape that is not needed any more is kept for the next of that shape, however long that takes.
+      const found = value.shape.length === 0 ? -1 : free.findLastIndex((buffer) => buffer.kind === kind);
+      const buffer =
+        found >= 0
+          ? free.splice(found, 1)[0]!
+          : {
+              bytes: sizeOf(value.shape as number[]) * itemBytes(value),
+              kind,
+              reads: 0,
+              first: at,
+              last: at,
+            };
+      if (found < 0) buffers.push(buffer);
+      take(buffer, name);
+    }
+    for (const name of new Set([...node.inputs, ...node.outputs])) {
+      const buffer = bufferOf.get(name);
+      if (!buffer) continue;
+      buffer.last = at;
+      buffer.reads -= node.inputs.filter((input) => input === name).length;
+      if (buffer.reads === 0 && !free.includes(buffer)) free.push(buffer);
+    }
+  }
+  const change = new Float64Array(order.length + 1);
+  for (const { bytes, first, last } of buffers) {
+    change[first]! += bytes;
+    change[last + 1]! -= bytes;
+  }
+  let live = 0;
+  return change.reduce((peak, bytes) => {
+    live += bytes;
+    return Math.max(peak, live);
+  }, 0);
 }

@@ -28,7 +28,7 @@ const known = (value: Value | undefined): number[] =>
 const bytesOf = (value: Value) => sizeOf(known(value)) * arrayOf(value.type).BYTES_PER_ELEMENT;
 
 /** Operations of one node: exact for products and convolutions, one a value for the rest. */
-function flopsOf(node: Node, values: Graph['values']): number {
+export function flopsOf(node: Node, values: Graph['values']): number {
   const [a, b] = node.inputs.map((name) => known(values.get(name)));
   const output = known(values.get(node.outputs[0]!));
   const operator = findOperator(node);

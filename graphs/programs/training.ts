@@ -1,4 +1,12 @@
 import { backward } from '../autodiff/backward.js';
+import {
+  areFinite,
+  LOSS_SCALING,
+  type LossScaling,
+  lossScaling,
+  madeSteps,
+  nextLossScaling,
+} from '../nn/loss-scale.js';
 import { NetworkBuilder, type Parameter } from '../nn/module.js';
 import {
   clipByNorm,
@@ -14,7 +22,7 @@ import type { FloatType, Value } from '../onnx/types.js';
 import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
 import { type Pack, packed, statePacks, unpacked } from './packed.js';
-import { repeated } from './repeated.js';
+import { forgottenValues, type RecomputePlan } from './recompute.js';
 
 /** How gradients become new parameters. */
 export interface UpdateOptions {
@@ -23,12 +31,24 @@ export interface UpdateOptions {
   readonly clipNorm: number | null;
 }
 
+/** How a network is differentiated. */
+export interface BackwardOptions {
+  /** What the network computes in; float32 by default. */
+  readonly float?: FloatType | undefined;
+  /** What is computed again instead of kept; nothing by default. */
+  readonly recompute?: RecomputePlan | undefined;
+  /** Gradients are scaled against underflow, with a scale that follows them: see `loss-scale.ts`. */
+  readonly lossScaling?: boolean | undefined;
+}
+
 export interface Differentiated {
   readonly net: NetworkBuilder;
   readonly trainable: readonly Parameter[];
   /** Of each trainable parameter. */
   readonly gradients: readonly Value[];
   readonly outputs: LossAndOutputs['outputs'];
+  /** By what the gradients are too large; null where they are not. */
+  readonly scaling: LossScaling | null;
 }
 
 /**
@@ -38,16 +58,19 @@ export interface Differentiated {
 export function differentiated(
   g: GraphBuilder,
   objective: Objective,
+  { recompute = {}, lossScaling: isScaled = false }: BackwardOptions = {},
   given?: ReadonlyMap<string, Value>,
 ): Differentiated {
   const net = new NetworkBuilder(g, 'training', given);
   const made = objective(net);
   const loss = made.loss();
   const trainable = net.parameters.filter((p) => p.trainable);
+  const scaling = isScaled ? lossScaling(g) : null;
   const found = backward(
     g,
     loss,
     trainable.map((p) => net.values.get(p.name)!),
+    { forgotten: forgottenValues(g.build(), recompute), scale: scaling?.scale },
   );
   // A bias before batch normalisation does not reach the loss: its gradient is zero.
   const gradients = found.map((gradient, i) => {
@@ -56,11 +79,22 @@ export function differentiated(
     return g.add('Expand', [g.scalar(0), g.integers(shape)]);
   });
   g.output('loss', loss);
-  return { net, trainable, gradients, outputs: made.outputs };
+  return { net, trainable, gradients, outputs: made.outputs, scaling };
 }
 
-const returnStatistics = (g: GraphBuilder, net: NetworkBuilder) => {
-  for (const [name, value] of net.statistics) g.output(nextName(name), value);
+/** New running statistics; with a loss scale the old ones where they are no numbers, since such a step is skipped. */
+const newStatistics = (g: GraphBuilder, { net, scaling }: Differentiated): Map<string, Value> =>
+  scaling
+    ? new Map(
+        [...net.statistics].map(([name, value]) => [
+          name,
+          g.add('Where', [areFinite(g, value), value, net.values.get(name)!]),
+        ]),
+      )
+    : net.statistics;
+
+const returnStatistics = (g: GraphBuilder, found: Differentiated) => {
+  for (const [name, value] of newStatistics(g, found)) g.output(nextName(name), value);
 };
 
 /** What an optimiser updates: a parameter, or several that are packed. */
@@ -70,42 +104,61 @@ interface Updated {
   readonly gradient: Value;
 }
 
-const updatedOf = ({ net, trainable, gradients }: Omit<Differentiated, 'outputs'>): Updated[] =>
+const updatedOf = ({
+  net,
+  trainable,
+  gradients,
+}: Pick<Differentiated, 'net' | 'trainable' | 'gradients'>): Updated[] =>
   trainable.map(({ name }, i) => ({ name, value: net.values.get(name)!, gradient: gradients[i]! }));
 
-/** Clips, updates, and returns new parameters and optimiser state as outputs. */
+/** Clips, updates, and returns new parameters and optimiser state as outputs. @param scaling of the gradients */
 function update(
   g: GraphBuilder,
   tensors: readonly Updated[],
   { optimizer: options, clipNorm }: UpdateOptions,
+  scaling: LossScaling | null,
 ): void {
+  const step = g.input('step', g.float, []);
   const scalars: UpdateScalars = {
     learningRate: g.input('learning_rate', g.float, []),
-    step: g.input('step', g.float, []),
+    step: scaling ? madeSteps(g, scaling, step) : step,
   };
-  const given = tensors.map(({ gradient }) => gradient);
+  const inverse = scaling && g.add('Reciprocal', [scaling.scale]);
+  const given = tensors.map(({ gradient }) => (inverse ? g.add('Mul', [gradient, inverse]) : gradient));
   const norm = g.scope('gradient_norm', () => globalNorm(g, given));
+  const finite = scaling && areFinite(g, norm);
   const gradients = clipNorm === null ? given : g.scope('clip', () => clipByNorm(g, given, norm, clipNorm));
   const updater = g.scope('optimizer', () => optimizer(g, options, scalars));
+  /** A step whose gradients have overflowed is skipped. */
+  const returned = (old: Value, next: Value) =>
+    g.output(nextName(old.name), finite ? g.add('Where', [finite, next, old]) : next);
   for (const [i, { name, value }] of tensors.entries()) {
     const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), g.float, value.shape));
     const next = g.scope(`optimizer/${name}`, () => updater(value, gradients[i]!, slots));
-    g.output(nextName(name), next.parameter);
-    for (const [s, slot] of next.slots.entries()) g.output(nextName(slots[s]!.name), slot);
+    returned(value, next.parameter);
+    for (const [s, slot] of next.slots.entries()) returned(slots[s]!, slot);
+  }
+  if (scaling && finite) {
+    const next = g.scope('loss_scaling', () => nextLossScaling(g, scaling, finite));
+    g.output(nextName(LOSS_SCALING), next);
+    g.output('loss_scale', scaling.scale);
   }
   g.output('gradient_norm', norm);
 }
 
 /**
- * One training step: the batch, all parameters and the optimiser's state go in; `loss`, `gradient_norm` and the new
- * value (`<name>.next`) of everything that is trained, its optimiser state and the running statistics come out.
- * @param float what the network computes in; float32 by default
+ * One training step: the batch, all parameters and the optimiser's state go in; `loss`, `gradient_norm`, `loss_scale` where
+ * there is one, and the new value (`<name>.next`) of everything that is trained, its optimiser state and the running statistics come out.
  */
-export function stepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
-  const g = new GraphBuilder('step', { float });
-  const found = differentiated(g, objective);
-  update(g, updatedOf(found), options);
-  returnStatistics(g, found.net);
+export function stepGraph(
+  objective: Objective,
+  options: UpdateOptions,
+  how: BackwardOptions = {},
+): BuiltGraph {
+  const g = new GraphBuilder('step', how);
+  const found = differentiated(g, objective, how);
+  update(g, updatedOf(found), options, found.scaling);
+  returnStatistics(g, found);
   return { graph: g.build(), parameters: found.net.parameters };
 }
 
@@ -113,15 +166,20 @@ export function stepGraph(objective: Objective, options: UpdateOptions, float?: 
  * The same step on packed tensors ({@link statePacks}): each pack goes in by its name and comes out as `<name>.next`.
  * Gradients are packed as the parameters are.
  */
-export function packedStepGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
-  const { parameters } = evaluationGraph(objective, float);
+export function packedStepGraph(
+  objective: Objective,
+  options: UpdateOptions,
+  how: BackwardOptions = {},
+): BuiltGraph {
+  const { parameters } = evaluationGraph(objective, how.float);
   const packs = statePacks(parameters, options.optimizer);
-  const g = new GraphBuilder('step', { float });
+  const g = new GraphBuilder('step', how);
   const inputs = new Map(
     [...packs.parameters, ...packs.buffers].map((pack) => [pack, g.input(pack.name, g.float, pack.shape)]),
   );
   const given = new Map([...inputs].flatMap(([pack, value]) => [...unpacked(g, value, pack)]));
-  const { net, trainable, gradients } = differentiated(g, objective, given);
+  const found = differentiated(g, objective, how, given);
+  const { trainable, gradients } = found;
   const gradientOf = new Map(trainable.map(({ name }, i) => [name, gradients[i]!]));
   const packedOf = (pack: Pack, values: ReadonlyMap<string, Value>) =>
     packed(
@@ -137,21 +195,17 @@ export function packedStepGraph(objective: Objective, options: UpdateOptions, fl
       gradient: packedOf(pack, gradientOf),
     })),
     options,
+    found.scaling,
   );
-  for (const pack of packs.buffers) g.output(nextName(pack.name), packedOf(pack, net.statistics));
+  const statistics = newStatistics(g, found);
+  for (const pack of packs.buffers) g.output(nextName(pack.name), packedOf(pack, statistics));
   return { graph: g.build(), parameters };
 }
 
-/** Any number of steps in one run, with packed tensors handed on from one to the next ({@link repeated}). */
-export function stepsGraph(objective: Objective, options: UpdateOptions, float?: FloatType): BuiltGraph {
-  const { graph, parameters } = packedStepGraph(objective, options, float);
-  return { graph: repeated(graph), parameters };
-}
-
 /** The loss and `gradient:<parameter>` for a batch, for checking against another framework. */
-export function gradientGraph(objective: Objective, float?: FloatType): BuiltGraph {
-  const g = new GraphBuilder('gradient', { float });
-  const { net, trainable, gradients } = differentiated(g, objective);
+export function gradientGraph(objective: Objective, how: BackwardOptions = {}): BuiltGraph {
+  const g = new GraphBuilder('gradient', how);
+  const { net, trainable, gradients } = differentiated(g, objective, how);
   for (const [i, { name }] of trainable.entries()) g.output(gradientName(name), gradients[i]!);
   return { graph: g.build(), parameters: net.parameters };
 }
@@ -160,14 +214,15 @@ export function gradientGraph(objective: Objective, float?: FloatType): BuiltGra
  * One micro-batch of a step with gradient accumulation: as {@link gradientGraph}, with sums `gradient:<parameter>`
  * that go in and come out as `gradient:<parameter>.next`, and running statistics.
  */
-export function accumulateGraph(objective: Objective, float?: FloatType): BuiltGraph {
-  const g = new GraphBuilder('accumulate', { float });
-  const { net, trainable, gradients } = differentiated(g, objective);
+export function accumulateGraph(objective: Objective, how: BackwardOptions = {}): BuiltGraph {
+  const g = new GraphBuilder('accumulate', how);
+  const found = differentiated(g, objective, how);
+  const { net, trainable, gradients } = found;
   trainable.forEach(({ name, shape }, i) => {
     const sum = g.input(gradientName(name), g.float, shape);
     g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
   });
-  returnStatistics(g, net);
+  returnStatistics(g, found);
   return { graph: g.build(), parameters: net.parameters };
 }
 
@@ -176,7 +231,7 @@ export function applyGraph(
   objective: Objective,
   options: UpdateOptions,
   microBatches: number,
-  float?: FloatType,
+  { float, lossScaling: isScaled = false }: BackwardOptions = {},
 ): BuiltGraph {
   const { parameters } = evaluationGraph(objective);
   const g = new GraphBuilder('apply', { float });
@@ -186,6 +241,6 @@ export function applyGraph(
   const gradients = trainable.map(({ name, shape }) =>
     g.add('Mul', [g.input(gradientName(name), g.float, shape), g.scalar(1 / microBatches)]),
   );
-  update(g, updatedOf({ net, trainable, gradients }), options);
+  update(g, updatedOf({ net, trainable, gradients }), options, isScaled ? lossScaling(g) : null);
   return { graph: g.build(), parameters };
 }

@@ -21,7 +21,7 @@ import {
 import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
-import { checkMemory } from '../execution/memory.js';
+import { fitMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
@@ -185,7 +185,7 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
       ? featureFeeds(manifest, external)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
-    checkMemory(workload, asked, engine, memoryLimitBytes() / ranks.onHost);
+    const fitting = await fitMemory(workload, asked, engine, reporter, memoryLimitBytes() / ranks.onHost);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint ? null : await startState(asked, parameters, external !== null);
     await checkAgreement(ranks, {
@@ -193,8 +193,8 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
       ...{ 'steps so far': checkpoint?.state.step ?? 0, ...configured },
     });
     const config = saved
-      ? { ...asked, forms: saved.forms }
-      : await fromFirst(ranks, () => withChosenForms(workload, asked, engine, reporter));
+      ? { ...fitting, forms: saved.forms }
+      : await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, reporter));
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
@@ -304,7 +304,9 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   for (const note of notes) reporter.log(`note: ${note}`);
   const [first] = runs;
   if (!begun) checkThreads('threads', first!.config.threads, 0);
-  const engine = await openEngine(first!.config.device, first!.config.engine);
+  const engine = await openEngine(first!.config.device, first!.config.engine, {
+    tf32: first!.config.precision === 'tf32',
+  });
   const { from } = first!.config.init;
   const external = isExternalEncoder(from)
     ? standardised(

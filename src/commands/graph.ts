@@ -4,6 +4,7 @@ import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { encoderGraph } from '../../graphs/programs/inference.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { gigabytes, type MemoryNeed, predictMemory } from '../execution/memory.js';
 import {
   buildGraph,
   countForms,
@@ -38,23 +39,28 @@ export interface GraphReport {
   readonly bytes: number;
   /** How often each form of an operator is used when this machine runs the graph; the file is portable. */
   readonly forms: Readonly<Record<string, Readonly<Record<string, number>>>>;
+  /** Of a training step: bytes that a training is predicted to take. */
+  readonly memory?: MemoryNeed;
   /** Whether these forms were measured here, or are those that are known to be fast. */
   readonly formsBy: 'measurement' | 'preference' | 'definition';
 }
 
-/** Counts the forms in which an engine's machine computes a graph; measured ones where that was done before. */
-async function formsOf(
+/** How an engine's machine computes a graph, in forms that were measured where that was done before, and in what memory. */
+async function onThisMachine(
   graph: Graph,
   config: Config,
   tile: XYZ,
-): Promise<Pick<GraphReport, 'forms' | 'formsBy'>> {
+  isStep: boolean,
+): Promise<Pick<GraphReport, 'forms' | 'formsBy' | 'memory'>> {
   const engine = await openEngine(config.device, config.engine);
   const open = config.forms === 'auto' || config.forms === 'tuned';
   const measured = open ? await measuredForms(proxyWorkload(config, tile), config, engine) : null;
   const forms = measured ?? config.forms;
-  const counts = countForms(graph, await loweringFor({ ...config, forms }, engine));
+  const chosen = { ...config, forms };
+  const counts = countForms(graph, await loweringFor(chosen, engine));
   const formsBy = forms === 'plain' ? 'definition' : typeof forms === 'object' ? 'measurement' : 'preference';
-  return { forms: counts, formsBy };
+  const memory = isStep ? await predictMemory(proxyWorkload(config, tile), chosen, engine) : undefined;
+  return { forms: counts, formsBy, ...(memory && { memory }) };
 }
 
 const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as const;
@@ -93,12 +99,17 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
     // An exported encoder takes batches of any size, for which only the definitions serve.
     ...(options.what === 'encoder'
       ? { forms: {}, formsBy: 'definition' as const }
-      : await formsOf(graph, config, tile)),
+      : await onThisMachine(graph, config, tile, options.what === 'step')),
   };
 }
 
 const giga = (n: number) => `${(n / 1e9).toFixed(n < 1e10 ? 2 : 1)} G`;
 const mega = (n: number) => `${(n / 1e6).toFixed(1)} MB`;
+
+const formatMemory = ({ total, ...parts }: MemoryNeed): string => {
+  const list = Object.entries(parts).map(([name, bytes]) => `${name} ${mega(bytes)}`);
+  return `memory of pre-training, predicted: ${gigabytes(total)} (${list.join(', ')})`;
+};
 
 /** The report as a table for people: one line a layer of the network, the backward pass and the update in one each. */
 export function formatGraph({
@@ -109,6 +120,7 @@ export function formatGraph({
   config,
   forms,
   formsBy,
+  memory,
 }: GraphReport): string {
   const groups = new Map<string, { flops: number; bytes: number; shape: string }>();
   for (const { layer, flops, activationBytes, shape } of summary.layers) {
@@ -135,5 +147,6 @@ export function formatGraph({
       const list = Object.entries(used).map(([form, count]) => `${form} ×${count}`);
       return `forms of ${operator} on this machine, by ${formsBy}: ${list.join(', ')}`;
     }),
+    ...(memory ? [formatMemory(memory)] : []),
   ].join('\n');
 }

@@ -10,7 +10,7 @@ import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
-import { checkMemory } from '../execution/memory.js';
+import { fitMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
@@ -88,15 +88,22 @@ function newConfig({ data, ranks = alone, syncNorm = false, ...changes }: Pretra
   });
 }
 
-/** @throws UserError for a loss of all samples at once, of which no rank has all */
-function refuseJointLoss({ contrastive }: Config): void {
-  if (contrastive.weight === 0) return;
-  throw new UserError('config', {
-    what: 'the contrastive term compares all samples that are normalised together, which ranks would share',
-    where: 'contrastive.weight',
-    got: String(contrastive.weight),
-    fix: 'remove --sync-norm, or the contrastive term',
-  });
+/** @throws UserError for what cannot be had together with a normalisation over all ranks */
+function refuseWithSyncNorm({ contrastive, precision, memory }: Config): void {
+  if (contrastive.weight > 0)
+    throw new UserError('config', {
+      what: 'the contrastive term compares all samples that are normalised together, which ranks would share',
+      where: 'contrastive.weight',
+      got: String(contrastive.weight),
+      fix: 'remove --sync-norm, or the contrastive term',
+    });
+  if (precision === 'amp' || memory !== null)
+    throw new UserError('config', {
+      what: 'a normalisation over all ranks computes in float32 and keeps all of the forward pass',
+      where: precision === 'amp' ? 'precision' : 'memory',
+      got: precision === 'amp' ? precision : `${memory} bytes`,
+      fix: `remove --sync-norm, or --${precision === 'amp' ? 'precision' : 'memory'}`,
+    });
 }
 
 function prepareRunFolder(options: PretrainOptions): { config: Config; resuming: boolean } {
@@ -124,7 +131,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const { ranks = alone } = options;
   const { config: configured, resuming } = prepareRunFolder(options);
   const syncNorm = options.syncNorm === true && ranks.size > 1;
-  if (syncNorm) refuseJointLoss(configured);
+  if (syncNorm) refuseWithSyncNorm(configured);
   const asked = withOwnThreads(configured, ranks);
   const shared = syncNorm ? withinMicroBatches(asked, ranks) : asked;
   ownMicroBatches(shared, ranks);
@@ -160,8 +167,15 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
     });
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
-  const engine = await openEngine(asked.device, asked.engine);
-  checkMemory(workload, shared, engine, memoryLimitBytes() / ranks.onHost);
+  const engine = await openEngine(asked.device, asked.engine, { tf32: asked.precision === 'tf32' });
+  const { recompute } = await fitMemory(
+    workload,
+    shared,
+    engine,
+    options.reporter ?? silent,
+    memoryLimitBytes() / ranks.onHost,
+  );
+  const fitting = { ...asked, recompute };
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =
     begins && asked.init !== null
@@ -173,7 +187,7 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
       ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
       ...{ 'steps so far': checkpoint?.state.step ?? 0, syncNorm, ...configured },
     });
-    const config = await fromFirst(ranks, () => withChosenForms(workload, asked, engine, options.reporter));
+    const config = await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, options.reporter));
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     if (isFirst(ranks))
       writeRun(options.out, {

@@ -1,5 +1,6 @@
 /** What decides how any network is trained, whatever its task. */
 import * as z from 'zod';
+import { RECOMPUTED } from '../../graphs/programs/recompute.js';
 import { UserError } from '../errors.js';
 import { DEVICE, DEVICES, ENGINES } from '../runtime/device.js';
 
@@ -9,6 +10,27 @@ export const sizeSchema = z.preprocess(
   z.tuple([z.int().positive(), z.int().positive(), z.int().positive()], {
     error: 'a size must be three positive integers, x×y×z, for example 128x128x64',
   }),
+);
+
+const MEMORY = /^(\d+(?:\.\d+)?)\s*([MGT])(i?)B?$/i;
+const POWERS: Readonly<Record<string, number>> = { M: 2, G: 3, T: 4 };
+
+/** `24GB` in bytes, `24GiB` in steps of 1,024. @throws UserError when it is no amount of memory */
+export function parseMemory(where: string, text: string): number {
+  const [, digits, unit, binary] = MEMORY.exec(text.trim()) ?? [];
+  if (unit) return Math.round(Number(digits) * (binary ? 1024 : 1000) ** POWERS[unit.toUpperCase()]!);
+  throw new UserError('config', {
+    what: 'this is not an amount of memory',
+    where,
+    got: text,
+    expected: 'for example 24GB, 24GiB or 800MB',
+  });
+}
+
+/** As {@link parseMemory} reads it, or in bytes. */
+const memorySchema = z.preprocess(
+  (value) => (typeof value === 'string' ? parseMemory('memory', value) : value),
+  z.int().positive(),
 );
 
 const optimizerSchema = z.discriminatedUnion('name', [
@@ -38,6 +60,8 @@ export const networkSchema = z.strictObject({
     evalStatistics: z.enum(['running', 'batch']),
   }),
 });
+
+export const PRECISIONS = ['fp32', 'tf32', 'amp'] as const;
 
 export const trainingSchema = z.strictObject({
   network: networkSchema,
@@ -86,6 +110,15 @@ export const trainingSchema = z.strictObject({
   /** What runs the graphs: ONNX Runtime for Node.js; its builds for the web, as WebAssembly, are slower. */
   engine: z.enum(ENGINES).default('node'),
   /**
+   * `fp32`; `tf32` allows NVIDIA GPUs to shorten the operands of products to 10 bits; `amp` computes feature maps in
+   * float16, with float32 parameters and a loss scale that follows the gradients.
+   */
+  precision: z.enum(PRECISIONS).default('fp32'),
+  /** Bytes that a training may take; more than fits otherwise is computed again. null is what the machine has. */
+  memory: memorySchema.nullable().default(null),
+  /** Layers of which the backward pass computes something again instead of keeping it: less memory for more time. */
+  recompute: z.record(z.string(), z.enum(RECOMPUTED)).default({}),
+  /**
    * How operators are computed: `tuned` measures their equivalent forms on this machine, `fast` takes what is known to
    * be fast, `plain` the definitions; `auto` tunes for long runs. A run keeps what was chosen: the form of each pattern.
    */
@@ -112,6 +145,9 @@ export const TRAINING_DEFAULTS = {
   workers: 1,
   device: 'auto',
   engine: 'node',
+  precision: 'fp32',
+  memory: null,
+  recompute: {},
   forms: 'auto',
 } satisfies Partial<TrainingConfig>;
 

@@ -1,100 +1,221 @@
 /** What a training will need, told before it begins: afterwards it would be killed, or end in words of the allocator. */
+import { lower } from '../../graphs/forms/lower.js';
 import { peakBytes } from '../../graphs/onnx/peak.js';
-import { arrayOf, type Graph, sizeOf } from '../../graphs/onnx/types.js';
+import { arrayOf, type Graph, sizeOf, type Value } from '../../graphs/onnx/types.js';
+import { nextName } from '../../graphs/programs/built.js';
+import { planOf, type RecomputePlan, type Saving, savings } from '../../graphs/programs/recompute.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
+import type { Reporter } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
-import { buildGraph, runsOnGpu, type Workload } from './models.js';
+import { buildGraph, type GraphKind, loweringFor, runsOnGpu, type Workload } from './models.js';
 
-/** Everything is linear in the samples; an even number of wholes, so that two parts of each can be compared. */
-const MEASURED = [4, 8] as const;
+/** Node.js and ONNX Runtime with the models of a run. */
+const PROGRAM_BYTES = 0.26e9;
+/** Parameters and the optimiser's state: before and after a step, and once more on their way. */
+const STATE_COPIES = 3;
+/** What ONNX Runtime takes from the system for a byte that it needs: free pieces are seldom of the size that is wanted. */
+const ARENA = 1.18;
 
-/** Node.js and ONNX Runtime themselves. */
-const PROGRAM_BYTES = 0.2e9;
-
-/** A batch that is proposed must really fit: runs of the presets took 1.2 to 1.6 times what is foretold here. */
-const MARGIN = 1.6;
-
-interface Need {
-  /** Of the network, whatever the batch. */
-  readonly fixed: number;
-  /** Of a step for each sample that is computed at once. */
-  readonly step: number;
-  /** Of the data of one sample. */
+/** Bytes that a training will take, by what they are for. */
+export interface MemoryNeed {
+  readonly total: number;
+  readonly program: number;
+  /** Parameters, running statistics, the optimiser's state. */
+  readonly state: number;
+  /** Samples of the step, and those that are read ahead. */
   readonly data: number;
+  /** What a step computes. */
+  readonly step: number;
+  /** What a validation computes, with a session of its own. */
+  readonly validation: number;
 }
 
-const inputBytes = ({ inputs }: Graph): number =>
-  inputs.reduce(
+const bytesOf = (values: readonly Value[]): number =>
+  values.reduce(
     (sum, { type, shape }) => sum + sizeOf(shape as number[]) * arrayOf(type).BYTES_PER_ELEMENT,
     0,
   );
 
-function needOf(workload: Workload, config: TrainingConfig): Need {
-  const [few, more] = MEASURED.map((batch) => {
-    const { graph } = buildGraph('step', workload, { ...config, batch, microBatch: null });
-    return { peak: peakBytes(graph), inputs: inputBytes(graph) };
-  }) as [{ peak: number; inputs: number }, { peak: number; inputs: number }];
-  const samples = MEASURED[1] - MEASURED[0];
-  const step = (more.peak - few.peak) / samples;
-  const data = (more.inputs - few.inputs) / samples;
-  // What is the same for any batch are parameters and the optimiser's state: as inputs, and as results.
-  const fixed = PROGRAM_BYTES + few.peak + few.inputs - MEASURED[0] * (step + data);
-  return { fixed, step, data };
+/** Groups of samples that are held at once: those of this step, and those read ahead; see `readAhead` and `trainRun`. */
+const heldGroups = (count: number, { workers }: TrainingConfig) => 2 * count + 2 * Math.max(1, workers);
+
+/** @param peak what the results of a graph take at once */
+function needBy(workload: Workload, config: TrainingConfig, peak: (graph: Graph) => number): MemoryNeed {
+  const { count } = microBatches(config);
+  const build = (kind: GraphKind) => buildGraph(kind, workload, config);
+  const { graph: step, parameters } = build(count === 1 ? 'step' : 'accumulate');
+  const { graph: evaluation } = build('evaluation');
+  const { graph: update } = count === 1 ? { graph: step } : build('apply');
+  const results = new Set([...step.outputs, ...update.outputs].map(({ name }) => name));
+  const named = new Set(parameters.map(({ name }) => name));
+  const isState = ({ name }: Value) => named.has(name) || results.has(nextName(name));
+  const inputs = new Map([...step.inputs, ...update.inputs].map((value) => [value.name, value]));
+  const need = {
+    program: PROGRAM_BYTES,
+    state: STATE_COPIES * bytesOf([...inputs.values()].filter(isState)),
+    data: heldGroups(count, config) * bytesOf(step.inputs.filter((value) => !isState(value))),
+    step: peak(step),
+    validation: peak(evaluation) + bytesOf(evaluation.outputs),
+  };
+  return { ...need, total: Object.values(need).reduce((sum, bytes) => sum + bytes, 0) };
 }
 
-/** Samples whose data are held at once: those of this step, and those read ahead; see `readAhead` and `trainRun`. */
-const heldSamples = (size: number, count: number, workers: number) =>
-  size * (2 * count + 2 * Math.max(1, workers));
-
-function bytesFor({ fixed, step, data }: Need, size: number, count: number, workers: number): number {
-  return fixed + step * size + data * heldSamples(size, count, workers);
+/** What a training will take on an engine, as far as it is the training's own: a GPU's libraries take more. */
+export async function predictMemory(
+  workload: Workload,
+  config: TrainingConfig,
+  engine: Engine,
+): Promise<MemoryNeed> {
+  const lowering = await loweringFor(config, engine);
+  return needBy(workload, config, (graph) => ARENA * peakBytes(lower(graph, lowering)));
 }
 
-/** The largest even batch that fits, or 1; 0 where not even that does. */
-function fittingBatch(need: Need, workers: number, limit: number): number {
-  const [none, one] = [0, 1].map((size) => bytesFor(need, size, 1, workers)) as [number, number];
-  const most = Math.floor((limit / MARGIN - none) / (one - none));
-  return most > 1 ? most - (most % 2) : Math.max(0, most);
+/** How a need is found. */
+type Predict = (workload: Workload, config: TrainingConfig) => Promise<MemoryNeed>;
+
+/** By a graph that is not lowered yet: much sooner, and too little by less than this factor. */
+const ROUGHLY = 2;
+const predictRoughly: Predict = async (workload, config) => needBy(workload, config, peakBytes);
+
+/** So far may a prediction be from what is taken. */
+const TOLERANCE = 0.15;
+
+/** A batch that is proposed must really fit. */
+const MARGIN = 1.1;
+/** Needs are linear in the samples; an even number, so that two parts of each whole can be compared. */
+const BATCHES = [4, 8] as const;
+
+/** Bytes for any number of samples at once, and of such groups in a step, by what two batches need. */
+async function needByBatch(
+  workload: Workload,
+  config: TrainingConfig,
+  predict: Predict,
+): Promise<(size: number, count: number) => number> {
+  const whole = (batch: number) => ({ ...config, batch, microBatch: null });
+  const [few, more] = await Promise.all(BATCHES.map((batch) => predict(workload, whole(batch))));
+  return (size, count) => {
+    const at = (part: keyof MemoryNeed) =>
+      few![part] + ((more![part] - few![part]) / (BATCHES[1] - BATCHES[0])) * (size - BATCHES[0]);
+    return at('total') + at('data') * (heldGroups(count, config) / heldGroups(1, config) - 1);
+  };
 }
 
 /** What to set instead. */
-function remedy(need: Need, { batch, microBatch, workers }: TrainingConfig, limit: number): string {
-  const fitting = fittingBatch(need, workers, limit);
+async function remedy(
+  workload: Workload,
+  config: TrainingConfig,
+  predict: Predict,
+  limit: number,
+): Promise<string> {
+  const { batch, microBatch } = config;
+  const need = await needByBatch(workload, config, predict);
+  const [none, one] = [need(0, 1), need(1, 1)];
+  const most = Math.floor((limit / MARGIN - none) / (one - none));
+  const fitting = most > 1 ? most - (most % 2) : Math.max(0, most);
   if (fitting === 0) return 'choose a smaller network or smaller images, such as --preset tiny';
   if (microBatch !== null && microBatch > fitting) return `--set batch=${fitting} --set microBatch=null fits`;
   if (microBatch !== null) return `--set batch=${fitting - (fitting % microBatch)} fits`;
-  let part = fitting;
+  let part = Math.min(fitting, batch);
   while (batch % part !== 0) part--;
-  const parted = bytesFor(need, part, batch / part, workers) <= limit / MARGIN;
+  const parted = need(part, batch / part) <= limit / MARGIN;
   return `--set batch=${fitting} fits${parted ? `; --set microBatch=${part} computes the same batch in parts` : ''}`;
 }
 
-const gigabytes = (bytes: number) =>
+export const gigabytes = (bytes: number) =>
   `${bytes < 10e9 ? (bytes / 1e9).toFixed(1) : Math.round(bytes / 1e9).toLocaleString('en')} GB`;
 
+/** What is recomputed for a limit, and what the training then needs. */
+interface Fitted {
+  readonly recompute: RecomputePlan;
+  readonly bytes: number;
+}
+
 /**
- * @param limit bytes that there are
- * @throws UserError of kind `config` when a step cannot fit into memory, with the batch that does
+ * The plan with which a training fits: step by step what saves most bytes per operation, as long as the peak falls. Where
+ * nothing fits, the plan that is left when nothing helps any more.
+ * @param bytes that are needed without a plan
  */
-export function checkMemory(
+async function cheapestPlan(
   workload: Workload,
   config: TrainingConfig,
-  engine: Pick<Engine, 'provider'>,
-  limit = memoryLimitBytes(),
-): void {
-  // A GPU has memory of its own, which is asked when its graph is loaded.
-  if (runsOnGpu(engine) || engine.provider === 'webgpu') return;
-  const need = needOf(workload, config);
+  predict: Predict,
+  limit: number,
+  bytes: number,
+): Promise<Fitted> {
+  const withPlan = (chosen: readonly Saving[]) => ({ ...config, recompute: planOf(chosen) });
+  const roughly = async (chosen: readonly Saving[]) =>
+    (await predictRoughly(workload, withPlan(chosen))).total;
+  const exactly = async (chosen: readonly Saving[]): Promise<Fitted> => {
+    const planned = withPlan(chosen);
+    return { recompute: planned.recompute, bytes: (await predict(workload, planned)).total };
+  };
+  let chosen: readonly Saving[] = [];
+  const start = await roughly(chosen);
+  let rough = start;
+  for (const saving of savings(buildGraph('gradient', workload, config).graph)) {
+    const more = [...chosen, saving];
+    const now = await roughly(more);
+    // An activation is nearly free, and may help once another one is gone.
+    if (now > rough || (now === rough && saving.recomputed === 'layer')) continue;
+    [chosen, rough] = [more, now];
+    if (bytes - ARENA * (start - rough) > limit) continue;
+    const found = await exactly(chosen);
+    if (found.bytes <= limit) return found;
+  }
+  return exactly(chosen);
+}
+
+/**
+ * The configuration with which a training fits into memory: with `memory` set, as little as possible is computed again for it.
+ * @param machine bytes that there are
+ * @throws UserError of kind `config` when a step does not fit, with the batch that does
+ */
+export async function fitMemory<C extends TrainingConfig>(
+  workload: Workload,
+  config: C,
+  engine: Engine,
+  reporter: Pick<Reporter, 'log'>,
+  machine = memoryLimitBytes(),
+): Promise<C> {
+  const { memory } = config;
+  // Of a GPU's memory only the user can tell.
+  if ((runsOnGpu(engine) || engine.provider === 'webgpu') && memory === null) return config;
+  const limit = memory ?? machine * (1 + TOLERANCE);
   const { size, count } = microBatches(config);
-  const bytes = bytesFor(need, size, count, config.workers);
-  if (bytes <= limit) return;
-  throw new UserError('config', {
-    what: 'a training step does not fit in memory',
-    where: config.microBatch === null ? 'batch' : 'batch, microBatch',
-    got: `${size} samples at once${count > 1 ? `, ${count} times per step` : ''}: at least ${gigabytes(bytes)}`,
-    expected: `at most ${gigabytes(limit)}`,
-    fix: remedy(need, config, limit),
-  });
+  const roughly = await needByBatch(workload, config, predictRoughly);
+  const rough = roughly(size, count);
+  if (ROUGHLY * rough <= limit) return config;
+  const refusal = (bytes: number, fix: string, plan = '') =>
+    new UserError('config', {
+      what: 'a training step does not fit in memory',
+      where: config.microBatch === null ? 'batch' : 'batch, microBatch',
+      got: `${size} samples at once${count > 1 ? `, ${count} times per step` : ''}: about ${gigabytes(bytes)}${plan}`,
+      expected: `at most ${gigabytes(memory ?? machine)}`,
+      fix,
+    });
+  if (roughly(1, 1) > limit)
+    throw refusal(rough, 'choose a smaller network or smaller images, such as --preset tiny');
+  const predict: Predict = (of, changed) => predictMemory(of, changed, engine);
+  // Far beyond the limit there is no need to build what is refused.
+  const isNear = rough <= ROUGHLY * limit;
+  const total = isNear
+    ? (await predict(workload, config)).total
+    : (await needByBatch(workload, config, predict))(size, count);
+  if (total <= limit) return config;
+  const plan = memory !== null && isNear ? await cheapestPlan(workload, config, predict, limit, total) : null;
+  const planned = plan ? { ...config, recompute: plan.recompute } : config;
+  if (plan && plan.bytes <= limit) {
+    const layers = Object.keys(plan.recompute).length;
+    reporter.log(
+      `memory: about ${gigabytes(total)} would be needed; ${gigabytes(plan.bytes)} when ${layers} layers are partly recomputed`,
+    );
+    return planned;
+  }
+  throw refusal(
+    plan?.bytes ?? total,
+    await remedy(workload, planned, predict, memory ?? machine),
+    plan ? ', with everything recomputed that helps' : '',
+  );
 }

@@ -7,14 +7,16 @@ import { type ModelFacts, toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type Graph, GraphError } from '../../graphs/onnx/types.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
+import { mixedPrecision } from '../../graphs/passes/mixed-precision.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
+import { repeated } from '../../graphs/programs/repeated.js';
 import {
   accumulateGraph,
   applyGraph,
   gradientGraph,
+  packedStepGraph,
   stepGraph,
-  stepsGraph,
 } from '../../graphs/programs/training.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
@@ -41,12 +43,20 @@ export function built(what: string, build: () => BuiltGraph): BuiltGraph {
 export function buildGraph(kind: GraphKind, workload: Workload, config: TrainingConfig): BuiltGraph {
   const { size, count } = microBatches(config);
   const objective = workload(size);
+  const { recompute } = config;
+  const isMixed = config.precision === 'amp';
+  const how = { recompute, lossScaling: isMixed };
+  const mixed = ({ graph, parameters }: BuiltGraph): BuiltGraph => ({
+    graph: isMixed ? mixedPrecision(graph) : graph,
+    parameters,
+  });
+  const inOneRun = ({ graph, parameters }: BuiltGraph) => ({ graph: repeated(graph), parameters });
   const build = {
-    step: () => stepGraph(objective, config),
-    steps: () => stepsGraph(objective, config),
-    accumulate: () => accumulateGraph(objective),
-    apply: () => applyGraph(objective, config, count),
-    gradient: () => gradientGraph(objective),
+    step: () => mixed(stepGraph(objective, config, how)),
+    steps: () => inOneRun(mixed(packedStepGraph(objective, config, how))),
+    accumulate: () => mixed(accumulateGraph(objective, how)),
+    apply: () => applyGraph(objective, config, count, how),
+    gradient: () => gradientGraph(objective, { recompute }),
     evaluation: () => evaluationGraph(objective),
   };
   return built(kind, build[kind]);

@@ -104,7 +104,7 @@ export function readFinetuneRun(run: string): FinetuneRunFacts {
 }
 
 /** Keys that may change when a run goes on. */
-const FREE: readonly string[] = ['steps', 'workers'];
+const FREE: readonly string[] = ['steps', 'workers', 'memory', 'recompute'];
 
 /** What tells one run from another, and stays the same when it goes on: its configuration, and a hash of its data. */
 export function runHash(config: object, dataHash: string): string {

@@ -1,3 +1,4 @@
+import { LOSS_SCALING } from '../../graphs/nn/loss-scale.js';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
 import { type Pack, statePacks } from '../../graphs/programs/packed.js';
@@ -14,13 +15,16 @@ const RUN_SECONDS = 5;
 /** So much may the samples of a run's steps take. */
 const RUN_BYTES = 2 ** 30;
 
+/** A tensor of the graph, and what it holds one after the other. */
+type Packed = Pick<Pack, 'name' | 'members'> & { readonly shape: readonly number[] };
+
 /** A run's state in packed tensors, and the tensors in them by name, on the same memory. */
 class PackedState {
   readonly tensors: ReadonlyMap<string, EngineTensor>;
   readonly members: State;
 
   /** @param names in the order in which checkpoints list them */
-  constructor(packs: readonly Pack[], names: readonly string[]) {
+  constructor(packs: readonly Packed[], names: readonly string[]) {
     const members: State = new Map();
     this.tensors = new Map(
       packs.map(({ name, shape, members: list }) => {
@@ -76,8 +80,13 @@ export async function createDeviceStepper(
   const parameters: readonly Parameter[] = built.parameters;
   const session = await loadGraph(built, config, engine);
   const { parameters: trained, buffers, slots } = statePacks(parameters, config.optimizer);
-  const packs = [...trained, ...buffers, ...Object.values(slots).flat()];
   const initial = start ?? freshState(parameters, config);
+  const scaling = initial.get(LOSS_SCALING);
+  const alone = scaling ? [{ name: LOSS_SCALING, shape: scaling.shape }] : [];
+  const packs: Packed[] = [
+    ...[...trained, ...buffers, ...Object.values(slots).flat()],
+    ...alone.map((member) => ({ ...member, members: [member] })),
+  ];
   const names = [...initial.keys()];
   let current = new PackedState(packs, names);
   let spare = new PackedState(packs, names);
@@ -97,7 +106,11 @@ export async function createDeviceStepper(
       const batches = steps.map(([batch]) => batch!);
       const began = performance.now();
       const inputs = Object.keys(batches[0]!).filter((name) => session.inputs.includes(stepsName(name)));
-      const [loss, norm] = [floats(new Array<number>(count)), floats(new Array<number>(count))];
+      const [loss, norm, scale] = [1, 2, 3].map(() => floats(new Array<number>(count))) as [
+        EngineTensor,
+        EngineTensor,
+        EngineTensor,
+      ];
       await session.run(
         {
           [STEPS]: { type: 'int64', shape: [], data: BigInt64Array.of(BigInt(count)) },
@@ -108,7 +121,12 @@ export async function createDeviceStepper(
           ),
           ...current.named(firstName),
         },
-        { ...spare.named(lastName), [stepsName('loss')]: loss, [stepsName('gradient_norm')]: norm },
+        {
+          ...spare.named(lastName),
+          [stepsName('loss')]: loss,
+          [stepsName('gradient_norm')]: norm,
+          ...(scaling && { [stepsName('loss_scale')]: scale }),
+        },
       );
       [current, spare] = [spare, current];
       const seconds = (performance.now() - began) / 1000 / count;
@@ -119,6 +137,7 @@ export async function createDeviceStepper(
       return batches.map((_, i) => ({
         loss: loss.data[i] as number,
         gradientNorm: norm.data[i] as number,
+        ...(scaling && { lossScale: scale.data[i] as number }),
       }));
     },
     release: () => session.release(),

@@ -1,3 +1,4 @@
+import { FIRST_LOSS_SCALING, LOSS_SCALING } from '../../graphs/nn/loss-scale.js';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { optimizerSlots } from '../../graphs/nn/optimizers.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
@@ -28,6 +29,10 @@ export function freshState(
   );
   for (const { name, shape } of parameters.filter((p) => p.trainable)) {
     for (const slot of optimizerSlots(config.optimizer)) state.set(slotName(slot, name), floatTensor(shape));
+  }
+  if (config.precision === 'amp') {
+    const data = Float32Array.from(FIRST_LOSS_SCALING);
+    state.set(LOSS_SCALING, floatTensor([data.length], data));
   }
   return state;
 }

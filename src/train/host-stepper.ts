@@ -1,3 +1,4 @@
+import { LOSS_SCALING } from '../../graphs/nn/loss-scale.js';
 import { nextName } from '../../graphs/programs/built.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
 import { alone } from '../distributed/ranks.js';
@@ -61,6 +62,13 @@ export async function createHostStepper(
   const accumulate = apply && createAccumulator(session, parameters, config, state, { ranks, syncNorm });
   const loss = scalar(0);
   const norm = scalar(0);
+  const scale = state.has(LOSS_SCALING) ? scalar(0) : null;
+  const scaleTarget: Tensors = scale ? { loss_scale: scale } : {};
+  const resultOf = (mean: number): StepResult => ({
+    loss: mean,
+    gradientNorm: norm.data[0] as number,
+    ...(scale && { lossScale: scale.data[0] as number }),
+  });
 
   const makeStep = async (
     batches: readonly Tensors[],
@@ -69,12 +77,12 @@ export async function createHostStepper(
   ): Promise<StepResult> => {
     const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
     if (!accumulate) {
-      await buffer.run(session, { ...batches[0], ...scalars }, { loss, gradient_norm: norm });
-      return { loss: loss.data[0] as number, gradientNorm: norm.data[0] as number };
+      await buffer.run(session, { ...batches[0], ...scalars }, { loss, gradient_norm: norm, ...scaleTarget });
+      return resultOf(loss.data[0] as number);
     }
     const found = await accumulate(batches);
-    await buffer.run(apply, { ...found.gradients, ...scalars }, { gradient_norm: norm });
-    return { loss: found.loss, gradientNorm: norm.data[0] as number };
+    await buffer.run(apply, { ...found.gradients, ...scalars }, { gradient_norm: norm, ...scaleTarget });
+    return resultOf(found.loss);
   };
 
   return {

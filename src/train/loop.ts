@@ -1,3 +1,4 @@
+import { LEAST_LOSS_SCALE } from '../../graphs/nn/loss-scale.js';
 import type { TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Progress } from '../progress.js';
@@ -75,13 +76,21 @@ export async function trainLoop(
     const steps = await nextSteps(parts, state.step);
     const results = await stepper.run(steps, learningRate, state.step + 1);
     parts.stepped((performance.now() - began) / 1000);
-    for (const { loss, gradientNorm } of results) {
+    for (const { loss, gradientNorm, lossScale } of results) {
       const step = state.step + 1;
-      if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) throw notANumber(step, loss, state);
+      const isGood = Number.isFinite(loss) && Number.isFinite(gradientNorm);
+      if (!isGood && lossScale === undefined) throw notANumber(step, loss, state);
+      if (!isGood && lossScale! < LEAST_LOSS_SCALE) throw scaleGone(step, loss, state);
       const epoch = Math.floor(((step - 1) * config.batch) / parts.samples);
-      metrics.append({ step, epoch, loss, gradientNorm, learningRate });
-      events.scalar('train/loss', step, loss);
-      events.scalar('train/gradient_norm', step, gradientNorm);
+      const scaled: Record<string, number> = lossScale === undefined ? {} : { lossScale };
+      // A skipped step has no gradient.
+      const found: Record<string, number> = isGood ? { loss, gradientNorm } : {};
+      metrics.append({ step, epoch, ...found, learningRate, ...scaled });
+      if (isGood) {
+        events.scalar('train/loss', step, loss);
+        events.scalar('train/gradient_norm', step, gradientNorm);
+      }
+      if (lossScale !== undefined) events.scalar('train/loss_scale', step, lossScale);
       events.scalar('train/learning_rate', step, learningRate);
       state = { ...state, step, epoch };
     }
@@ -189,6 +198,15 @@ const notANumber = (step: number, loss: number, state: TrainState) =>
     where: `step ${step}`,
     got: `a loss of ${loss} at a learning rate of ${state.schedule.learningRate}`,
     fix: goBack(state),
+  });
+
+const scaleGone = (step: number, loss: number, state: TrainState) =>
+  new UserError('training', {
+    what: 'the gradients overflow float16 whatever the loss is scaled by: the training has diverged, or float16 does not suit it',
+    where: `step ${step}`,
+    got: `a loss of ${loss}, and a loss scale below ${LEAST_LOSS_SCALE}`,
+    expected: `a loss scale that settles, as lossScale in metrics.jsonl`,
+    fix: `${goBack(state)}, or with --precision fp32`,
   });
 
 const collapsed = (step: number, loss: number, state: TrainState) =>

@@ -5,7 +5,10 @@ import type { Tensors } from '../runtime/engine.js';
 
 export interface StepResult {
   readonly loss: number;
+  /** Not finite where the step was skipped, which only happens with a loss scale. */
   readonly gradientNorm: number;
+  /** By what the loss was multiplied, in mixed precision. */
+  readonly lossScale?: number;
 }
 
 /** Runs training steps on a state of its own, which may live anywhere. */

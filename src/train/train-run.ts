@@ -4,7 +4,7 @@ import { closing } from '../closing.js';
 import type { TrainingConfig } from '../config/training.js';
 import type { Loader, ReadAhead } from '../data/loading/read-ahead.js';
 import { alone, isFirst, onAny, type Ranks } from '../distributed/ranks.js';
-import type { Workload } from '../execution/models.js';
+import { runsOnGpu, type Workload } from '../execution/models.js';
 import { openSession } from '../execution/sessions.js';
 import { makeFolder, removeTemporaries } from '../files.js';
 import { acquireLock } from '../lock.js';
@@ -20,6 +20,7 @@ import {
 import { noMetrics, openMetrics } from '../runs/metrics.js';
 import type { State } from '../runs/state.js';
 import { noEvents, openEvents } from '../runs/tensorboard.js';
+import { countedEngine } from '../runtime/counted-engine.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
 import { checkSameState } from './agreement.js';
 import { createStepper } from './create-stepper.js';
@@ -76,6 +77,8 @@ export interface TrainingSummary {
   /** Share of the time that training waited for data, 0 to 1. */
   readonly dataWait: number;
   readonly peakMemoryBytes: number;
+  /** Copied to the GPU and back for a step: its samples, and its share of the state, which a run of steps copies once. */
+  readonly copiedBytesPerStep?: number;
 }
 
 /** Makes a run's folder if need be, locks it, tidies up after a kill, and works in it; the first of several ranks does so for all. */
@@ -108,7 +111,9 @@ async function openAndTrain<Batch>(
   const { run, config, engine, ranks, syncNorm = false, checkpoint } = training;
   const started = performance.now();
   const start = checkpoint?.tensors ?? training.start;
-  const stepper = await createStepper(training.workload, config, engine, {
+  // A processor reads and writes tensors where they are.
+  const gpu = runsOnGpu(engine) ? countedEngine(engine) : null;
+  const stepper = await createStepper(training.workload, config, gpu?.engine ?? engine, {
     ...{ ranks, syncNorm },
     ...(start && { start }),
   });
@@ -163,6 +168,7 @@ async function openAndTrain<Batch>(
       seconds: (performance.now() - started) / 1000,
       stepsPerSecond,
       samplesPerSecond: stepsPerSecond * config.batch,
+      ...(gpu && { copiedBytesPerStep: gpu.bytes() / Math.max(1, step - state.step) }),
       dataWait: waited.totalSeconds > 0 ? waited.waitSeconds / waited.totalSeconds : 0,
       peakMemoryBytes: peakMemoryBytes(),
     };
@@ -212,6 +218,7 @@ export function formatSpeed({
   ranks,
   dataWait,
   peakMemoryBytes: peak,
+  copiedBytesPerStep: copied,
 }: TrainingSummary): string {
   const speed =
     stepsPerSecond >= 1
@@ -219,6 +226,7 @@ export function formatSpeed({
       : `${(1 / stepsPerSecond).toFixed(2)} s/step`;
   return (
     `${speed}, ${samplesPerSecond.toPrecision(3)} samples/s while training, on ${engine} (${provider}${ranks > 1 ? `, ${ranks} ranks` : ''}); ` +
-    `waited ${(100 * dataWait).toFixed(1)} % of the time for data; peak memory ${(peak / 1e9).toFixed(2)} GB`
+    `waited ${(100 * dataWait).toFixed(1)} % of the time for data; peak memory ${(peak / 1e9).toFixed(2)} GB` +
+    (copied === undefined ? '' : `; ${(copied / 1e6).toFixed(1)} MB per step to the GPU and back`)
   );
 }

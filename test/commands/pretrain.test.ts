@@ -117,6 +117,19 @@ describe('pretrain', () => {
     expect(resultOf('interrupted')).toEqual(resultOf('reference'));
   });
 
+  test('so it does in mixed precision, whose loss scale is part of the state, in any amount of memory', async () => {
+    const config = { precision: 'amp', steps: 4 } as const;
+    await pretrain(options('mixed', { config }));
+    let asked = 0;
+    await pretrain(options('mixed-halves', { config, interrupted: () => ++asked === 2 }));
+    await pretrain(options('mixed-halves', { resume: true, config: { ...config, memory: 8e9 } }));
+    const { 'config.json': mine, ...found } = resultOf('mixed-halves') as Record<string, unknown>;
+    const { 'config.json': theirs, ...expected } = resultOf('mixed') as Record<string, unknown>;
+    expect(found).toEqual(expected);
+    const { tensors } = loadCheckpoint(checkpointPath(run('mixed'), 'last'));
+    expect([...(tensors.get('optimizer.loss_scaling')!.data as Float32Array)]).toEqual([2 ** 16, 4, 0]);
+  });
+
   test.each([
     ['the run', '.'],
     ['its metrics', 'metrics.jsonl'],

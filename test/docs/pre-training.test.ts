@@ -1,3 +1,3 @@
 import { testDocument } from './document.js';
 
-testDocument('docs/pre-training.md', 5);
+testDocument('docs/pre-training.md', 8);

@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
+import { countedEngine } from '../../src/runtime/counted-engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { createDeviceStepper } from '../../src/train/device-stepper.js';
 import { createHostStepper } from '../../src/train/host-stepper.js';
@@ -94,6 +95,22 @@ describe('many steps in a run', () => {
     expect(stepper.stepsAtOnce).toBe(1);
     await stepper.run([batch], RATE, 2);
     expect(stepper.stepsAtOnce).toBeGreaterThan(1);
+    await stepper.release();
+  });
+
+  test('copy the state to the device and back once', async () => {
+    const config = configOf({});
+    const workload = proxyWorkload(config, config.whole);
+    const { engine, bytes } = countedEngine(nodeEngine);
+    const [batch] = [batchFeeds(randomBatch(config, 0))];
+    const stepper = await createDeviceStepper(workload, config, engine);
+    const bytesOf = (tensors: Iterable<{ readonly data: { readonly byteLength: number } }>) =>
+      [...tensors].reduce((sum, { data }) => sum + data.byteLength, 0);
+    const state = bytesOf((await stepper.readState()).values());
+    const before = bytes();
+    await stepper.run(new Array(5).fill([batch]), RATE, 1);
+    // Number of steps; learning rate and number of each, and its loss and gradient norm.
+    expect(bytes() - before).toBe(2 * state + 5 * bytesOf(Object.values(batch)) + 8 + 5 * 4 * 4);
     await stepper.release();
   });
 });

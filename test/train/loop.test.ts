@@ -17,11 +17,13 @@ async function train(
   stepsAtOnce: number,
   changes: {
     lossOf?: (step: number) => number;
+    scaleOf?: (step: number) => { gradientNorm?: number; lossScale?: number };
     interruptAt?: number;
     criterionOf?: (step: number) => number;
   } = {},
 ) {
-  const { lossOf = (step) => 1 / step, interruptAt = Number.POSITIVE_INFINITY, criterionOf } = changes;
+  const { lossOf = (step) => 1 / step, scaleOf, interruptAt = Number.POSITIVE_INFINITY } = changes;
+  const { criterionOf } = changes;
   const did: string[] = [];
   const runs: number[] = [];
   let batches = 0;
@@ -36,7 +38,7 @@ async function train(
         done = first + i;
         const numbers = fed.map(({ number }) => number!.data[0]);
         expect(numbers).toEqual([2 * done - 2, 2 * done - 1]);
-        return { loss: lossOf(done), gradientNorm: learningRate };
+        return { loss: lossOf(done), gradientNorm: learningRate, ...scaleOf?.(done) };
       });
     },
     release: async () => {},
@@ -119,5 +121,23 @@ describe('several steps in a run', () => {
   test('a loss that is no number is told with its own step', async () => {
     const lossOf = (step: number) => (step >= 6 ? Number.NaN : 1);
     await expect(train(1000, { lossOf })).rejects.toThrow('step 6: ');
+  });
+});
+
+describe('with a loss scale', () => {
+  test('a step that was skipped has no gradient in the metrics, and training goes on', async () => {
+    const scaleOf = (step: number) =>
+      step === 5 ? { gradientNorm: Number.POSITIVE_INFINITY, lossScale: 8 } : { lossScale: 4 };
+    const { did, step } = await train(3, { scaleOf });
+    expect(step).toBe(43);
+    expect(did).toContain('{"step":5,"epoch":0,"learningRate":1,"lossScale":8}');
+    expect(did).toContain(
+      '{"step":6,"epoch":1,"loss":0.16666666666666666,"gradientNorm":1,"learningRate":1,"lossScale":4}',
+    );
+  });
+
+  test('one that falls to nothing ends the training', async () => {
+    const scaleOf = (step: number) => ({ gradientNorm: Number.NaN, lossScale: 2 ** -step });
+    await expect(train(3, { scaleOf })).rejects.toThrow(/step 15: .*overflow float16[\s\S]*--precision fp32/);
   });
 });

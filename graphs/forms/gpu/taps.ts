@@ -58,11 +58,14 @@ export function sumOfProducts(g: GraphBuilder, a: Value, b: Value): Value {
   return g.reshape(sum, [rows!, columns!]);
 }
 
-/** ONNX Runtime's CUDA kernels count the values of a tensor in 32 bits: larger ones are read and written out of bounds. */
-export const MOST_VALUES = 2 ** 31 - 1;
+/**
+ * The most values of a tensor on the way to a weight gradient: a gigabyte in float32. ONNX Runtime's CUDA kernels count
+ * values in 32 bits, and what a step needs at most is decided by these tensors.
+ */
+export const MOST_VALUES = 2 ** 28;
 
 /**
- * The sum of a gradient over groups of samples, as few as keep every tensor in bounds.
+ * The sum of a gradient over groups of samples, as few as keep every tensor within {@link MOST_VALUES}.
  * @param values the values that the largest tensor on the way has for a sample
  * @param build the gradient of a group of samples, from the group's x and dy
  */

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { MOST_VALUES, overSamples } from '../../../graphs/forms/gpu/taps.js';
+import { overSamples } from '../../../graphs/forms/gpu/taps.js';
 import { type FormedName, forms, gpuForms, hasForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
@@ -21,8 +21,8 @@ describe('forms for a GPU', () => {
     const counts = nodes.flatMap(({ outputs }) =>
       outputs.map((name) => sizeOf(values.get(name)!.shape as number[])),
     );
-    expect(Math.max(...counts)).toBeLessThanOrEqual(MOST_VALUES);
-    expect(Math.max(...counts)).toBeGreaterThan(2 ** 30);
+    expect(Math.max(...counts)).toBeLessThan(2 ** 31);
+    expect(Math.max(...counts)).toBeGreaterThanOrEqual(2 ** 30);
   });
 
   test('have no Pad in a training step, and every operator has one', () => {

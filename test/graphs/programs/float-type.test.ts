@@ -43,10 +43,10 @@ const objectives: readonly (readonly [string, Objective])[] = [
 
 describe.each(objectives)('%s in float64', (_, objective) => {
   test.each([
-    ['step', () => stepGraph(objective, adam, 'float64')],
-    ['gradient', () => gradientGraph(objective, 'float64')],
-    ['accumulate', () => accumulateGraph(objective, 'float64')],
-    ['apply', () => applyGraph(objective, adam, 2, 'float64')],
+    ['step', () => stepGraph(objective, adam, { float: 'float64' })],
+    ['gradient', () => gradientGraph(objective, { float: 'float64' })],
+    ['accumulate', () => accumulateGraph(objective, { float: 'float64' })],
+    ['apply', () => applyGraph(objective, adam, 2, { float: 'float64' })],
     ['evaluation', () => evaluationGraph(objective, 'float64')],
   ])('%s: nothing is computed in float32, in any form', (_name, build) => {
     const { graph } = build();
@@ -68,7 +68,7 @@ test('a step in float64 gives what one in float32 gives, to its digits', async (
     loss: { name: 'crossEntropy', classWeights: [1, 2, 0.5] },
   });
   const run = async (float: 'float32' | 'float64') => {
-    const { graph } = stepGraph(objective, adam, float);
+    const { graph } = stepGraph(objective, adam, { float });
     const feeds = graph.inputs.map(({ name, type, shape }, i) => {
       const count = (shape as number[]).reduce((a, b) => a * b, 1);
       const values = name === 'step' ? [1] : noise(count, 3 + i, 0.4, 0.5);
