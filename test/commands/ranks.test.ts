@@ -12,6 +12,7 @@ import { readRun } from '../../src/runs/run.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { ranksHere } from '../train/ranks-here.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const [data, samples] = [join(folder, 'tiles'), join(folder, 'samples')];
@@ -104,6 +105,19 @@ describe('pretrain on several ranks', () => {
     expect(result).toMatchObject({
       reason: { message: expect.stringMatching(/contrastive\.weight: .*share/) },
     });
+  });
+
+  test('refuses --sync-norm where there is nobody to normalise with', async () => {
+    const { code, stderr } = await p2wHere([
+      'pretrain',
+      '--data',
+      data,
+      '--out',
+      path('idle'),
+      '--sync-norm',
+    ]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--sync-norm cannot be used with a single process');
   });
 
   test('stops all of them after the same step when one is asked to', async () => {
