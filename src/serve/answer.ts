@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import type { Context } from 'hono';
 import type { RequestFacts, ServiceContext } from './context.js';
 import type { Answer, Job, ModelFacts } from './jobs.js';
-import { checkUpload, NAME, receiveUpload } from './receive.js';
+import { checkUpload, receiveUpload } from './receive.js';
 import { clientLeft } from './refusal.js';
 import type { RequestFolder } from './scratch.js';
 
@@ -53,7 +53,7 @@ export async function answerUpload(
     const bytes = await receiveUpload(request, folder, limits);
     c.set('uploadBytes', bytes);
     metrics.uploadBytes.inc(bytes);
-    const job = { model: model.name, folder: folder.path, upload: NAME, work };
+    const job = { model: model.name, folder: folder.path, upload: folder.upload, work };
     return await respond({ ...(await pool.run(job, request.signal)), folder });
   } catch (error) {
     await folder.remove();

@@ -35,7 +35,7 @@ export type ScanWork =
 export interface Job {
   readonly model: string;
   readonly folder: string;
-  /** Name of the uploaded file. */
+  /** Path of the uploaded file. */
   readonly upload: string;
   readonly work:
     | (ScanWork & {

@@ -209,7 +209,8 @@ test('requests that share batches get the features of their own scans', async ()
   const scans = [...Array(6).keys()].map((seed) => at(`scan-${seed}.nii`));
   for (const [seed, path] of scans.entries()) await writeNifti(path, noiseVolume([32, 32, 16], seed));
   const featuresOf = async (from: TestService, path: string): Promise<number[]> =>
-    (await jsonOf(await from.post('/v1/embed?model=encoder', fileBytes(path)))).vectors[0].features;
+    (await jsonOf(await from.post('/v1/embed?model=encoder&overlap=0.75', fileBytes(path)))).vectors[0]
+      .features;
   const together = await Promise.all(scans.map((path) => featuresOf(batching, path)));
   for (const [i, path] of scans.entries()) {
     const alone = await featuresOf(service, path);

@@ -101,7 +101,7 @@ function inputValues({ facts }: WorkingModel, request: Request, binary: Buffer):
         got: `${size} bytes said, ${binary.length} sent`,
         expected: `${length * Values.BYTES_PER_ELEMENT}`,
       });
-    return new Values(Uint8Array.from(binary).buffer);
+    return new Values(new Uint8Array(binary).buffer);
   }
   // Each number is at least a digit and a comma.
   if (!Array.isArray(input.data) || length > MOST_HEADER_BYTES / 2) throw bad('an input has no data');
@@ -130,7 +130,7 @@ async function runImages(
     const starts = Array.from({ length: batch }, (_, i) => first + i * length);
     const some = starts.filter((start) => start < values.length);
     results.push(
-      ...(await Promise.all(some.map((start) => image.run(values.slice(start, start + length), shape)))),
+      ...(await Promise.all(some.map((start) => image.run(values.subarray(start, start + length), shape)))),
     );
     onWindows();
   }

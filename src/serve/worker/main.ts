@@ -1,5 +1,5 @@
 /** A process that runs models for the service. What it cannot survive ends it, and nobody else: the service starts another. */
-import { mkdtempSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { scanError } from '../../commands/whole-scans.js';
@@ -30,14 +30,18 @@ let settings: WorkerSettings;
 let index: SearchIndex | null = null;
 let batches: number[] = [];
 
+/** Removes what a worker left behind that died of the same job. */
+function removeOthers(folder: string, upload: string): void {
+  for (const path of readdirSync(folder).map((name) => join(folder, name)))
+    if (path !== upload) rmSync(path, { recursive: true, force: true });
+}
+
 async function perform({ model: name, folder, upload, work }: Job, goOn: () => void): Promise<Answer> {
   const model = models.get(name)!;
-  const path = join(folder, upload);
   if (work.operation === 'infer')
-    return infer(model, { upload: path, headerBytes: work.headerBytes, onWindows: goOn });
-  // Another worker may have died of this job, and left files behind.
-  const own = mkdtempSync(join(folder, 'work-'));
-  const scanFile = await openUpload(path, own, work.series, settings.maxUnpackedBytes, goOn);
+    return infer(model, { upload, headerBytes: work.headerBytes, onWindows: goOn });
+  removeOthers(folder, upload);
+  const scanFile = await openUpload(upload, folder, work.series, settings.maxUnpackedBytes, goOn);
   try {
     await checkScanFits(scanFile, settings.maxScanBytes);
     goOn();
@@ -46,7 +50,7 @@ async function perform({ model: name, folder, upload, work }: Job, goOn: () => v
     const scan = await readModelScan(scanFile, model.image, note);
     goOn();
     return await workOnScan({
-      ...{ model, scan, index, notes, work, output: work.output, folder: own, onWindows: goOn },
+      ...{ model, scan, index, notes, work, output: work.output, folder, onWindows: goOn },
     });
   } catch (error) {
     throw error instanceof Cancelled ? error : scanError(error, scanFile);
