@@ -90,13 +90,22 @@ export function openIndex(folder: string): SearchIndex {
   };
 }
 
-/** The lists that a query looks at. */
-function probedLists({ folder, manifest }: SearchIndex, query: Float32Array): readonly number[] {
+/** The lists that a query looks at: the nearest, and more of them where they have too few rows. */
+function probedLists(
+  { folder, manifest }: SearchIndex,
+  query: Float32Array,
+  count: number,
+): readonly number[] {
   const { dimensions, lists, probes } = manifest;
   if (probes === lists.length) return lists.map((_, list) => list);
   const values = new Float32Array(lists.length * dimensions);
   readItem(indexArrays(folder, manifest).centres, 0, values);
-  return nearestLists(query, { dimensions, values }, probes);
+  let rows = 0;
+  return nearestLists(query, { dimensions, values }, lists.length).filter((list, i) => {
+    const isProbed = i < probes || rows < count;
+    if (isProbed) rows += lists[list]!;
+    return isProbed;
+  });
 }
 
 /**
@@ -104,8 +113,9 @@ function probedLists({ folder, manifest }: SearchIndex, query: Float32Array): re
  * @param query of length 1, less the mean of the index: what its own vectors are
  */
 export function similarRows(index: SearchIndex, query: Float32Array, count: number): readonly Scored[] {
-  const found = best(Math.min(index.manifest.rows, count));
-  for (const list of probedLists(index, query)) {
+  const wanted = Math.min(index.manifest.rows, count);
+  const found = best(wanted);
+  for (const list of probedLists(index, query, wanted)) {
     const { first, vectors } = index.readList(list);
     compare(query, vectors, first, found);
   }

@@ -1,9 +1,8 @@
 /** From a request with a body to its answer: the way that all work takes. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { Readable } from 'node:stream';
 import type { Context } from 'hono';
+import { fromSystemError } from '../errors.js';
 import type { RequestFacts, ServiceContext } from './context.js';
+import { openFileBody } from './file-body.js';
 import type { Answer, Job, ModelFacts } from './jobs.js';
 import { checkUpload, receiveUpload } from './receive.js';
 import { clientLeft } from './refusal.js';
@@ -25,11 +24,8 @@ async function send({ answer, sha256, folder }: Done): Promise<Response> {
     await folder.remove();
     return new Response(new Uint8Array(answer.bytes), { headers });
   }
-  const { size } = await stat(answer.file);
-  const stream = createReadStream(answer.file);
-  stream.once('close', () => void folder.remove());
-  const body = Readable.toWeb(stream) as ReadableStream;
-  return new Response(body, { headers: { ...headers, 'Content-Length': String(size) } });
+  const { body, bytes } = await openFileBody(answer.file, () => void folder.remove());
+  return new Response(body, { headers: { ...headers, 'Content-Length': String(bytes) } });
 }
 
 /**
@@ -48,15 +44,17 @@ export async function answerUpload(
   c.set('model', model.name);
   checkUpload(request.headers, limits);
   pool.checkRoom();
-  const folder = await scratch.newRequest();
+  let folder: RequestFolder | undefined;
   try {
+    folder = await scratch.newRequest();
     const bytes = await receiveUpload(request, folder, limits);
     c.set('uploadBytes', bytes);
     metrics.uploadBytes.inc(bytes);
     const job = { model: model.name, folder: folder.path, upload: folder.upload, work };
     return await respond({ ...(await pool.run(job, request.signal)), folder });
   } catch (error) {
-    await folder.remove();
-    throw request.signal.aborted ? clientLeft(error) : error;
+    await folder?.remove();
+    // What the system says is of the scratch folder.
+    throw request.signal.aborted ? clientLeft(error) : fromSystemError(error, 'the scratch folder');
   }
 }

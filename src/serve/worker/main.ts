@@ -3,7 +3,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
 import { scanError } from '../../commands/whole-scans.js';
-import { UserError } from '../../errors.js';
+import { fromSystemError, UserError } from '../../errors.js';
 import { openEngine } from '../../execution/open-engine.js';
 import { readModelScan } from '../../inference/model-scan.js';
 import { endWithParent } from '../../parent.js';
@@ -39,7 +39,9 @@ function removeOthers(folder: string, upload: string): void {
 async function perform({ model: name, folder, upload, work }: Job, goOn: () => void): Promise<Answer> {
   const model = models.get(name)!;
   if (work.operation === 'infer')
-    return infer(model, { upload, headerBytes: work.headerBytes, onWindows: goOn });
+    return infer(model, {
+      ...{ upload, headerBytes: work.headerBytes, maxBytes: settings.maxScanBytes, onWindows: goOn },
+    });
   removeOthers(folder, upload);
   const scanFile = await openUpload(upload, folder, work.series, settings.maxUnpackedBytes, goOn);
   try {
@@ -75,11 +77,12 @@ async function outcomeOf(job: Job, goOn: () => void): Promise<Outcome> {
   try {
     const answer = await perform(job, goOn);
     return { answer, model: models.get(job.model)!.facts.sha256 };
-  } catch (error) {
-    if (error instanceof Cancelled) return { cancelled: true };
+  } catch (thrown) {
+    if (thrown instanceof Cancelled) return { cancelled: true };
+    const error = fromSystemError(thrown, job.folder);
     if (error instanceof UserError)
       return { kind: error.kind, facts: withoutFolder(error.facts, job.folder) };
-    return { defect: error instanceof Error ? (error.stack ?? error.message) : String(error) };
+    return { defect: error.stack ?? error.message };
   }
 }
 
