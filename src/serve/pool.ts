@@ -39,7 +39,7 @@ export interface Pool {
   run(job: Job, signal: AbortSignal): Promise<{ readonly answer: Answer; readonly sha256: string }>;
   /**
    * Replaces the workers one by one with ones that have opened other model files. Jobs go on meanwhile.
-   * @throws UserError when a model is refused: then nothing has changed
+   * @throws UserError when a model is refused, WorkerDied when the first worker dies of it: then nothing has changed
    */
   swap(models: readonly ModelFile[]): Promise<void>;
   close(): Promise<void>;
@@ -98,7 +98,11 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
   let models: readonly ModelFacts[] = [];
   let [runtime, batch] = ['', settings.batch];
   let meanSeconds = 1;
-  let closed = false;
+  /** Files that were replaced: a worker that still opens them when they are comes too late. */
+  const outdated = new WeakSet<readonly ModelFile[]>();
+  const closing = new AbortController();
+  /** Workers that are opening their models. */
+  const starting = new Set<Promise<WorkerProcess>>();
 
   const running = () => [...members].reduce((sum, { worker }) => sum + worker.running, 0);
   const full = () => {
@@ -169,7 +173,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     } catch (error) {
       one.deaths++;
       if (signal.aborted) one.reject(signal.reason);
-      else if (one.deaths < MOST_DEATHS && !closed) putBack(one);
+      else if (one.deaths < MOST_DEATHS && !closing.signal.aborted) putBack(one);
       else one.reject(new Refusal(500, 'the worker died of this request', { cause: error }));
     } finally {
       member.suspecting = false;
@@ -180,42 +184,53 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
 
   const active = () => [...members].filter(({ retiring }) => !retiring);
 
-  /** No more workers than wanted; those with other model files go first. */
-  const retireSurplus = (wanted: readonly ModelFile[]): void => {
-    const outdatedFirst = active().sort((a, b) => Number(a.files === wanted) - Number(b.files === wanted));
+  /** No more workers than wanted; those with other model files than now go first. */
+  const retireSurplus = (): void => {
+    const outdatedFirst = active().sort((a, b) => Number(a.files === files) - Number(b.files === files));
     for (const member of outdatedFirst.slice(0, Math.max(0, outdatedFirst.length - size)))
       member.retiring = true;
   };
 
-  const start = async (wanted: readonly ModelFile[]): Promise<Member> => {
-    const worker = await startWorker({ ...settings, models: wanted, batch }, (sizes) => {
-      for (const windows of sizes) metrics.batchWindows.observe(windows);
-    });
+  /** @param wanted files that are not yet served are served from now on, if they can be opened */
+  const start = async (wanted: readonly ModelFile[]): Promise<void> => {
+    const opening = startWorker(
+      { ...settings, models: wanted, batch },
+      (sizes) => {
+        for (const windows of sizes) metrics.batchWindows.observe(windows);
+      },
+      closing.signal,
+    );
+    starting.add(opening);
+    const worker = await opening.finally(() => starting.delete(opening));
     const member: Member = { worker, files: wanted, retiring: false, suspecting: false };
+    members.add(member);
     log('worker-started', { pid: worker.pid });
-    if (closed) worker.kill();
-    else members.add(member);
-    retireSurplus(wanted);
-    ({ runtime } = worker);
-    batch ??= worker.batch;
     void worker.ended.then((reason) => {
       members.delete(member);
-      if (member.retiring || closed) return;
+      if (member.retiring || closing.signal.aborted) return;
       log('worker-died', { pid: worker.pid, reason });
       metrics.workerDeaths.inc();
       void replace();
     });
+    ({ runtime } = worker);
+    batch ??= worker.batch;
+    if (!outdated.has(wanted)) {
+      if (files !== wanted) outdated.add(files);
+      files = wanted;
+      ({ models } = worker);
+    }
+    retireSurplus();
     dispatch();
-    return member;
   };
 
-  /** Starts workers until there are enough. One that dies at once is not started again at once. */
+  /** Starts a worker. One that dies at once is not started again at once. */
   const replace = async (): Promise<void> => {
-    for (let delay = FIRST_DELAY_MS; !closed; delay = Math.min(2 * delay, MOST_DELAY_MS)) {
+    for (let delay = FIRST_DELAY_MS; !closing.signal.aborted; delay = Math.min(2 * delay, MOST_DELAY_MS)) {
       try {
         await start(files);
         return;
       } catch (error) {
+        if (closing.signal.aborted) return;
         log('worker-failed', {
           reason: error instanceof Error ? error.message.split('\n')[0]! : String(error),
         });
@@ -224,10 +239,9 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     }
   };
 
-  const first = await start(files).catch((error) => {
+  await start(files).catch((error) => {
     throw error instanceof WorkerDied ? diedAtStart(error) : error;
   });
-  ({ models } = first.worker);
   const others = await Promise.allSettled(Array.from({ length: size - 1 }, () => start(files)));
   for (const { status } of others) if (status === 'rejected') void replace();
 
@@ -272,19 +286,15 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       }
     },
     async swap(wanted) {
-      const first = await start(wanted);
-      files = wanted;
-      ({ models } = first.worker);
-      while (active().some((member) => member.files !== wanted) && !closed)
-        await start(wanted).catch((error) => {
-          if (!(error instanceof WorkerDied)) throw error;
-        });
+      await start(wanted);
+      // From here on it is done, and has to be finished.
+      while (active().some((member) => member.files !== wanted) && !closing.signal.aborted) await replace();
     },
     async close() {
-      closed = true;
+      closing.abort();
       for (const { reject } of waiting.splice(0)) reject(new Refusal(503, 'the service is shutting down'));
       for (const { worker } of members) worker.kill();
-      await Promise.all([...members].map(({ worker }) => worker.ended));
+      await Promise.allSettled([...starting, ...[...members].map(({ worker }) => worker.ended)]);
     },
   };
 }

@@ -27,7 +27,7 @@ interface Task<Work extends ScanWork> {
   readonly work: Work;
   readonly output: Output;
   readonly folder: string;
-  /** Is called after every batch of windows, and may throw to end the work. */
+  /** Is called after every batch of windows, and before every other scan that is read; may throw to end the work. */
   readonly onWindows: () => void;
 }
 
@@ -120,7 +120,7 @@ async function search(task: Task<WorkOf<'search'>>): Promise<Answer> {
   const { manifest } = index!;
   const { features, windows } = await queryOf(model.image, scan, manifest, work.box ?? undefined, onWindows);
   const hits = queryIndex(index!, features, { k: work.k });
-  const shown = work.pictures ? await picturesOfHits(hits, manifest, model.image, scan) : [];
+  const shown = work.pictures ? await picturesOfHits(hits, manifest, model.image, scan, onWindows) : [];
   const numbers = new Map(manifest.sources.map(({ name }, i) => [name, i]));
   return jsonAnswer({
     ...about(task),
