@@ -9,7 +9,7 @@ import { clientLeft } from './refusal.js';
 import type { RequestFolder } from './scratch.js';
 
 /** What a worker has made of an upload. */
-export interface Done {
+interface Done {
   readonly answer: Answer;
   /** Of the file of the model. */
   readonly sha256: string;
@@ -30,7 +30,7 @@ async function send({ answer, sha256, folder }: Done): Promise<Response> {
 
 /**
  * Receives an upload, has a worker do its work, and answers with what that made of it. Nothing is left behind.
- * @param respond makes a response of it, and removes its folder; sends it as it is without it
+ * @param isThisFile whether no other file of the model will do, such as one that it is replaced by meanwhile
  * @throws Refusal, UserError, or what the request's own signal says when the client has gone
  */
 export async function answerUpload(
@@ -38,7 +38,7 @@ export async function answerUpload(
   { pool, scratch, metrics, limits }: ServiceContext,
   model: ModelFacts,
   work: Job['work'],
-  respond: (done: Done) => Promise<Response> = send,
+  isThisFile = false,
 ): Promise<Response> {
   const request = c.req.raw;
   c.set('model', model.name);
@@ -50,8 +50,11 @@ export async function answerUpload(
     const bytes = await receiveUpload(request, folder, limits);
     c.set('uploadBytes', bytes);
     metrics.uploadBytes.inc(bytes);
-    const job = { model: model.name, folder: folder.path, upload: folder.upload, work };
-    return await respond({ ...(await pool.run(job, request.signal)), folder });
+    const job: Job = {
+      ...{ model: model.name, sha256: isThisFile ? model.sha256 : null },
+      ...{ folder: folder.path, upload: folder.upload, work },
+    };
+    return await send({ ...(await pool.run(job, request.signal)), folder });
   } catch (error) {
     await folder?.remove();
     // What the system says is of the scratch folder.

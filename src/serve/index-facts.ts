@@ -1,10 +1,10 @@
 /** The index of a service: what is told of it, and the scans that it is of. */
 import { principalComponents, umap } from '../analysis/embedding.js';
 import { UserError } from '../errors.js';
-import type { IndexManifest } from '../search/manifest.js';
+import { type IndexManifest, indexState } from '../search/manifest.js';
 import { openIndex, type SearchIndex } from '../search/open-index.js';
 import { rowOf } from '../search/vectors.js';
-import type { ModelFacts } from './jobs.js';
+import type { IndexSource, ModelFacts } from './jobs.js';
 
 /** A row of the index as a point of a plane, in which neighbours are close together. */
 export interface MapPoint {
@@ -14,6 +14,7 @@ export interface MapPoint {
 }
 
 export interface ServedIndex {
+  readonly source: IndexSource;
   readonly manifest: IndexManifest;
   /** Of some rows; null where they are too few. */
   readonly map: readonly MapPoint[] | null;
@@ -50,8 +51,9 @@ function mapOf(index: SearchIndex): readonly MapPoint[] | null {
 
 /** @throws UserError when there is no index, or it is damaged */
 export function openServedIndex(folder: string): ServedIndex {
+  const source = { folder, state: indexState(folder) };
   const index = openIndex(folder);
-  return { manifest: index.manifest, map: mapOf(index) };
+  return { source, manifest: index.manifest, map: mapOf(index) };
 }
 
 /** The encoder of an index among those that are served. */

@@ -33,7 +33,10 @@ export type ScanWork =
 
 /** Work on an upload, which lies in a folder of its own; the answer is written beside it. */
 export interface Job {
+  /** Name of a model. */
   readonly model: string;
+  /** Of the one file that will do; null for any. */
+  readonly sha256: string | null;
   readonly folder: string;
   /** Path of the uploaded file. */
   readonly upload: string;
@@ -89,11 +92,18 @@ export interface ModelFile {
   readonly kind?: ModelKind;
 }
 
+/** An index as it was when the service opened it. */
+export interface IndexSource {
+  readonly folder: string;
+  /** Changes when it is written again. */
+  readonly state: string;
+}
+
 /** What a worker is told at its start. */
 export interface WorkerSettings {
   readonly models: readonly ModelFile[];
-  /** Folder of an index that is searched; null without one. */
-  readonly index: string | null;
+  /** What is searched; null without it. */
+  readonly index: IndexSource | null;
   readonly device: string;
   readonly threads: number;
   /** Windows that are computed at once; null has the worker measure what is fastest. */
@@ -113,6 +123,8 @@ export type ToWorker =
 export type Outcome =
   | { readonly answer: Answer; readonly model: string }
   | { readonly cancelled: true }
+  /** What it needs is not here, or not any more. */
+  | { readonly unavailable: string }
   | { readonly kind: ErrorKind; readonly facts: ErrorFacts }
   /** A defect of ours; the text is for the log. */
   | { readonly defect: string };

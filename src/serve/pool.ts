@@ -165,6 +165,8 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       const result = await outcome;
       if ('answer' in result) one.resolve({ answer: result.answer, sha256: result.model });
       else if ('cancelled' in result) one.reject(signal.reason);
+      else if ('unavailable' in result)
+        one.reject(new Refusal(503, result.unavailable, { retryAfterSeconds: 5 }));
       else if ('defect' in result)
         one.reject(new Refusal(500, 'the service failed', { cause: result.defect }));
       else one.reject(new UserError(result.kind, result.facts));

@@ -155,7 +155,7 @@ export async function serve(options: ServeOptions): Promise<Service> {
           settings: {
             ...{
               models,
-              index: options.index ?? null,
+              index: index?.source ?? null,
               device,
               batch,
               threads: Math.max(1, Math.floor(cores / workers)),

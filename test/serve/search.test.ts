@@ -1,5 +1,5 @@
 /** What the service finds is what the command finds. */
-import { copyFileSync, mkdirSync, readFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { beforeAll, expect, test } from 'vitest';
@@ -8,8 +8,8 @@ import { queryScan, type VoxelBox } from '../../src/commands/query.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { serve } from '../../src/serve/serve.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
-import { writePretrained } from '../inference/models.js';
-import { bytesOf, fileBytes, jsonOf, type TestService, testService } from './service.js';
+import { writePretrained, writeThresholds } from '../inference/models.js';
+import { bytesOf, fileBytes, jsonOf, soon, type TestService, testService } from './service.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -83,8 +83,43 @@ test.each(['3', '-1', 'x', '..%2Fencoder.onnx'])('has no scan number %s', async 
   expect([400, 404]).toContain(status);
 });
 
+test('a search that waited while its encoder was replaced is not answered by the other one', async () => {
+  writePretrained(at('model.onnx'), 'encoder');
+  writeThresholds(at('masks.onnx'));
+  const own = await testService({ models: [at('model.onnx'), at('masks.onnx')], index: at('index') });
+  await writeNifti(at('long.nii'), noiseVolume([200, 200, 100], 1));
+  const leave = new AbortController();
+  const body = fileBytes(at('long.nii'));
+  for (let i = 0; i < 2; i++)
+    fetch(`${own.url}/v1/segment?overlap=0.75`, { method: 'POST', body, signal: leave.signal }).catch(
+      () => {},
+    );
+  const count = async (name: string) =>
+    Number(new RegExp(`^${name} (\\d+)$`, 'm').exec(await (await own.get('/metrics')).text())![1]);
+  await soon(async () => (await count('p2w_jobs_running')) === 2);
+  const waiting = own.post('/v1/search?k=1', fileBytes(at('again.nii.gz')));
+  await soon(async () => (await count('p2w_jobs_waiting')) === 1);
+  writePretrained(at('next.onnx'), 'encoder', { license: 'another' });
+  renameSync(at('next.onnx'), at('model.onnx'));
+  const response = await waiting;
+  expect(response.status).toBe(503);
+  expect((await jsonOf(response)).title).toMatch(/has just been replaced/);
+  leave.abort();
+});
+
 test('an index of another encoder is refused at the start', async () => {
   await expect(
     serve({ port: 0, workers: 1, models: [at('other.onnx')], index: at('index') }),
   ).rejects.toThrow(/none of the models is the encoder/);
+});
+
+// The last one: what it searches is no longer the index of the service.
+test('an index that is written again is not mixed up with the one that was opened', async () => {
+  await writeNifti(at('scans', '0-before-all-others.nii.gz'), noiseVolume([40, 20, 12], 9));
+  await makeIndex({
+    ...{ model: at('encoder.onnx'), input: [at('scans')], out: at('index'), per: 'window', threads: 1 },
+  });
+  const response = await search('k=1');
+  expect(response.status).toBe(503);
+  expect((await jsonOf(response)).title).toMatch(/index has been written again/);
 });

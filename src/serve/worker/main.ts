@@ -8,6 +8,7 @@ import { openEngine } from '../../execution/open-engine.js';
 import { readModelScan } from '../../inference/model-scan.js';
 import { endWithParent } from '../../parent.js';
 import type { Engine } from '../../runtime/engine.js';
+import { indexState } from '../../search/manifest.js';
 import { openIndex, type SearchIndex } from '../../search/open-index.js';
 import type { Answer, FromWorker, Job, Outcome, ToWorker, WorkerSettings } from '../jobs.js';
 import { infer } from './infer.js';
@@ -21,14 +22,26 @@ const YIELDING = 5;
 /** Ends work that nobody waits for any more. */
 class Cancelled extends Error {}
 
+/** Ends work that cannot be done here, or not any more. */
+class Unavailable extends Error {}
+
 const send = (message: FromWorker) => process.send!(message);
 
 /** Jobs under way, and whether they are still wanted. */
 const running = new Map<number, { cancelled: boolean }>();
 let models: ReadonlyMap<string, WorkingModel> = new Map();
 let settings: WorkerSettings;
-let index: SearchIndex | null = null;
+let openedIndex: SearchIndex | undefined;
 let batches: number[] = [];
+
+/** The index of the service, which the first search opens. */
+function index(): SearchIndex {
+  const { folder, state } = settings.index!;
+  if (indexState(folder) !== state)
+    throw new Unavailable('the index has been written again: the service must be started again to search it');
+  openedIndex ??= openIndex(folder);
+  return openedIndex;
+}
 
 /** Removes what a worker left behind that died of the same job. */
 function removeOthers(folder: string, upload: string): void {
@@ -36,8 +49,13 @@ function removeOthers(folder: string, upload: string): void {
     if (path !== upload) rmSync(path, { recursive: true, force: true });
 }
 
-async function perform({ model: name, folder, upload, work }: Job, goOn: () => void): Promise<Answer> {
+async function perform(
+  { model: name, sha256, folder, upload, work }: Job,
+  goOn: () => void,
+): Promise<Answer> {
   const model = models.get(name)!;
+  if (sha256 !== null && sha256 !== model.facts.sha256)
+    throw new Unavailable('the model has just been replaced');
   if (work.operation === 'infer')
     return infer(model, {
       ...{ upload, headerBytes: work.headerBytes, maxBytes: settings.maxScanBytes, onWindows: goOn },
@@ -55,7 +73,7 @@ async function perform({ model: name, folder, upload, work }: Job, goOn: () => v
       ...{ model, scan, index, notes, work, output: work.output, folder, onWindows: goOn },
     });
   } catch (error) {
-    throw error instanceof Cancelled ? error : scanError(error, scanFile);
+    throw error instanceof Cancelled || error instanceof Unavailable ? error : scanError(error, scanFile);
   }
 }
 
@@ -79,6 +97,7 @@ async function outcomeOf(job: Job, goOn: () => void): Promise<Outcome> {
     return { answer, model: models.get(job.model)!.facts.sha256 };
   } catch (thrown) {
     if (thrown instanceof Cancelled) return { cancelled: true };
+    if (thrown instanceof Unavailable) return { unavailable: thrown.message };
     const error = fromSystemError(thrown, job.folder);
     if (error instanceof UserError)
       return { kind: error.kind, facts: withoutFolder(error.facts, job.folder) };
@@ -105,7 +124,6 @@ async function start(given: WorkerSettings): Promise<void> {
   const onBatch = (windows: number) => void batches.push(windows);
   for (const file of settings.models)
     opened.push(await openServedModel(file, { engine, threads, batch, onBatch }));
-  if (settings.index !== null) index = openIndex(settings.index);
   models = new Map(opened.map((model) => [model.facts.name, model]));
   send({
     type: 'ready',

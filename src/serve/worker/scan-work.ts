@@ -20,8 +20,8 @@ import type { WorkingModel } from './models.js';
 interface Task<Work extends ScanWork> {
   readonly model: WorkingModel;
   readonly scan: ModelScan;
-  /** What is searched; null where the service has no index. */
-  readonly index: SearchIndex | null;
+  /** What is searched. @throws what `index` throws when it is no longer what the service opened */
+  readonly index: () => SearchIndex;
   /** What there is to say of the scan. */
   readonly notes: readonly string[];
   readonly work: Work;
@@ -116,10 +116,11 @@ const convert = ({ scan, folder }: Task<WorkOf<'convert'>>): Promise<Answer> =>
   niftiAnswer(folder, scan.volume);
 
 async function search(task: Task<WorkOf<'search'>>): Promise<Answer> {
-  const { model, scan, index, work, onWindows } = task;
-  const { manifest } = index!;
+  const { model, scan, work, onWindows } = task;
+  const { manifest } = task.index();
   const { features, windows } = await queryOf(model.image, scan, manifest, work.box ?? undefined, onWindows);
-  const hits = queryIndex(index!, features, { k: work.k });
+  const hits = queryIndex(task.index(), features, { k: work.k });
+  task.index(); // what has been read of its files belongs together
   const shown = work.pictures ? await picturesOfHits(hits, manifest, model.image, scan, onWindows) : [];
   const numbers = new Map(manifest.sources.map(({ name }, i) => [name, i]));
   return jsonAnswer({
