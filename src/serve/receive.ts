@@ -32,6 +32,15 @@ export function checkUpload(headers: Headers, { maxBodyBytes }: ReceiveLimits): 
   if (Number(headers.get('content-length') ?? 0) > maxBodyBytes) throw tooLarge(maxBodyBytes);
 }
 
+/** Takes the rest of a body: many clients read no answer before they have sent it all. The server ends what goes on for too long. */
+async function drain(reader: ReadableStreamDefaultReader): Promise<void> {
+  try {
+    while (!(await reader.read()).done);
+  } catch {
+    // The client has gone.
+  }
+}
+
 /**
  * Writes a body to a file of a request's folder.
  * @returns how many bytes it has
@@ -72,8 +81,8 @@ export async function receiveUpload(
       await file.writeFile(value);
     }
   } catch (error) {
-    fail(error);
-    throw failure;
+    if (reader && failure === undefined) void drain(reader);
+    throw failure ?? error;
   } finally {
     clearTimeout(timer);
     signal.removeEventListener('abort', left);

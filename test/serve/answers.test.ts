@@ -392,6 +392,12 @@ describe('the KServe v2 protocol', () => {
       /does not take/,
     ],
     ['too few values', JSON.stringify(input({ data: [1, 2] })), /do not fill/],
+    ...[40_000, 1.5].map((value): [string, string, RegExp] => [
+      `${value} as an int16`,
+      JSON.stringify(input({ data: [...values.subarray(1), value] })),
+      /not of its type/,
+    ]),
+    ['JSON of 17 MB', `[${'{},'.repeat(17e6 / 3)}{}]`, /too long/],
     ['text for values', JSON.stringify(input({ data: ['1'] })), /not numbers/],
     [
       'a shape of terabytes',
