@@ -99,6 +99,12 @@ export interface IndexSource {
   readonly state: string;
 }
 
+/**
+ * Jobs that a worker is given at once: as many as windows that it computes together, and at least two. While one reads or writes, the
+ * other computes, and a short one need not wait for a long one, as their windows take turns.
+ */
+export const jobsAtOnce = (batch: number): number => Math.max(batch, 2);
+
 /** What a worker is told at its start. */
 export interface WorkerSettings {
   readonly models: readonly ModelFile[];
@@ -110,8 +116,10 @@ export interface WorkerSettings {
   readonly batch: number | null;
   /** Most bytes that an upload may unpack to. */
   readonly maxUnpackedBytes: number;
-  /** Most memory that a scan may take. */
-  readonly maxScanBytes: number;
+  /** Memory that the work of all workers may take. */
+  readonly memoryBytes: number;
+  /** How many workers there are. */
+  readonly workers: number;
 }
 
 export type ToWorker =

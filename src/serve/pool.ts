@@ -1,14 +1,20 @@
 /** The workers, and the queue before them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.js';
-import type { Answer, Job, ModelFacts, ModelFile, WorkerSettings } from './jobs.js';
+import {
+  type Answer,
+  type Job,
+  jobsAtOnce,
+  type ModelFacts,
+  type ModelFile,
+  type WorkerSettings,
+} from './jobs.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
 import { Refusal } from './refusal.js';
 import { startWorker, WorkerDied, type WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
-  readonly workers: number;
   /** Jobs that may wait. */
   readonly queue: number;
   readonly timeoutSeconds: number;
@@ -65,15 +71,9 @@ interface Member {
   suspecting: boolean;
 }
 
-/**
- * Jobs that a worker is given at once, if it does not compute more windows together: while one reads or writes, the other computes,
- * and a short one need not wait for a long one, as their windows take turns.
- */
-export const JOBS = 2;
-
 /** Whether a worker may be given a job. One that a worker may have died of is not done beside others, which would suffer with it. */
 const hasRoom = ({ worker, retiring, suspecting }: Member, { deaths }: Waiting) =>
-  !retiring && !suspecting && worker.running < (deaths > 0 ? 1 : Math.max(worker.batch, JOBS));
+  !retiring && !suspecting && worker.running < (deaths > 0 ? 1 : jobsAtOnce(worker.batch));
 
 const MOST_DEATHS = 2;
 const FIRST_DELAY_MS = 100;
@@ -91,7 +91,8 @@ const diedAtStart = (cause: WorkerDied) =>
 
 /** Starts workers. @throws UserError when a model is refused, or the first worker dies of it */
 export async function openPool(options: PoolOptions): Promise<Pool> {
-  const { workers: size, queue, settings, metrics, log } = options;
+  const { queue, settings, metrics, log } = options;
+  const { workers: size } = settings;
   const members = new Set<Member>();
   const waiting: Waiting[] = [];
   let files = settings.models;

@@ -11,7 +11,7 @@ import { checkEncoder, openServedIndex } from './index-facts.js';
 import type { Log } from './log.js';
 import { makeMetrics } from './metrics.js';
 import { parseModels, watchModels } from './model-files.js';
-import { JOBS, openPool } from './pool.js';
+import { openPool } from './pool.js';
 import { openScratch } from './scratch.js';
 import { guardBy, readToken } from './token.js';
 
@@ -151,7 +151,7 @@ export async function serve(options: ServeOptions): Promise<Service> {
       { log, metrics },
       (models) =>
         openPool({
-          ...{ workers, queue, timeoutSeconds, metrics, log },
+          ...{ queue, timeoutSeconds, metrics, log },
           settings: {
             ...{
               models,
@@ -161,7 +161,8 @@ export async function serve(options: ServeOptions): Promise<Service> {
               threads: Math.max(1, Math.floor(cores / workers)),
             },
             maxUnpackedBytes: maxBodyBytes,
-            maxScanBytes: memoryLimitBytes() / (JOBS * workers + 1),
+            memoryBytes: memoryLimitBytes(),
+            workers,
           },
         }),
     );

@@ -57,8 +57,8 @@ const started = (i: number): Promise<Start> => soon(() => starts[i]);
 
 async function open(workers: number) {
   const opening = openPool({
-    ...{ workers, queue: 10, timeoutSeconds: 10, metrics: makeMetrics(), log: () => {} },
-    settings: { models: OLD } as unknown as Parameters<typeof openPool>[0]['settings'],
+    ...{ queue: 10, timeoutSeconds: 10, metrics: makeMetrics(), log: () => {} },
+    settings: { models: OLD, workers } as unknown as Parameters<typeof openPool>[0]['settings'],
   });
   for (let i = 0; i < workers; i++) (await started(i)).ready();
   return opening;

@@ -10,7 +10,15 @@ import { endWithParent } from '../../parent.js';
 import type { Engine } from '../../runtime/engine.js';
 import { indexState } from '../../search/manifest.js';
 import { openIndex, type SearchIndex } from '../../search/open-index.js';
-import type { Answer, FromWorker, Job, Outcome, ToWorker, WorkerSettings } from '../jobs.js';
+import {
+  type Answer,
+  type FromWorker,
+  type Job,
+  jobsAtOnce,
+  type Outcome,
+  type ToWorker,
+  type WorkerSettings,
+} from '../jobs.js';
 import { infer } from './infer.js';
 import { openServedModel, type WorkingModel } from './models.js';
 import { workOnScan } from './scan-work.js';
@@ -33,6 +41,8 @@ let models: ReadonlyMap<string, WorkingModel> = new Map();
 let settings: WorkerSettings;
 let openedIndex: SearchIndex | undefined;
 let batches: number[] = [];
+/** Most memory that one job may take: each has the same share, and as much is left for the rest. */
+let maxJobBytes = 0;
 
 /** The index of the service, which the first search opens. */
 function index(): SearchIndex {
@@ -58,12 +68,12 @@ async function perform(
     throw new Unavailable('the model has just been replaced');
   if (work.operation === 'infer')
     return infer(model, {
-      ...{ upload, headerBytes: work.headerBytes, maxBytes: settings.maxScanBytes, onWindows: goOn },
+      ...{ upload, headerBytes: work.headerBytes, maxBytes: maxJobBytes, onWindows: goOn },
     });
   removeOthers(folder, upload);
   const scanFile = await openUpload(upload, folder, work.series, settings.maxUnpackedBytes, goOn);
   try {
-    await checkScanFits(scanFile, settings.maxScanBytes);
+    await checkScanFits(scanFile, maxJobBytes);
     goOn();
     const notes: string[] = [];
     const note = (line: string) => notes.push(line.replace(`${scanFile}: `, ''));
@@ -125,10 +135,12 @@ async function start(given: WorkerSettings): Promise<void> {
   for (const file of settings.models)
     opened.push(await openServedModel(file, { engine, threads, batch, onBatch }));
   models = new Map(opened.map((model) => [model.facts.name, model]));
+  const most = Math.max(...opened.map((model) => model.batch));
+  maxJobBytes = settings.memoryBytes / (jobsAtOnce(most) * settings.workers + 1);
   send({
     type: 'ready',
     models: opened.map(({ facts }) => facts),
-    batch: Math.max(...opened.map((model) => model.batch)),
+    batch: most,
     runtime: `${engine.name}, ${engine.provider}`,
   });
 }
