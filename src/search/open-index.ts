@@ -28,13 +28,15 @@ export interface Hit {
   readonly windows: number;
 }
 
-/** An index that is ready for queries. One list is held in memory, several are read as they are needed. */
+/** An index that is ready for queries. One list is held in memory once it has been read, several are read as they are needed. */
 export interface SearchIndex {
   readonly folder: string;
   readonly manifest: IndexManifest;
   readonly mean: Float32Array;
   /** The vectors of a list. @param first its first row */
   readList(list: number): { readonly first: number; readonly vectors: Vectors };
+  /** The vector of a row. */
+  readVector(row: number): Float32Array;
   /** What the index says of a row. */
   placeOf(row: number): Omit<Hit, 'score'>;
 }
@@ -66,12 +68,21 @@ export function openIndex(folder: string): SearchIndex {
     readItem(arrays.vectors, firsts[list]!, values);
     return { first: firsts[list]!, vectors: { dimensions, values } };
   };
-  const only = lists.length === 1 ? read(0) : undefined;
+  let only: ReturnType<typeof read> | undefined;
   return {
     folder,
     manifest,
     mean,
-    readList: (list) => only ?? read(list),
+    readList: (list) => {
+      if (lists.length > 1) return read(list);
+      only ??= read(0);
+      return only;
+    },
+    readVector: (row) => {
+      const vector = new Float32Array(dimensions);
+      readItem(arrays.vectors, row, vector);
+      return vector;
+    },
     placeOf: (row) => {
       const place = new Float32Array(PLACE);
       readItem(arrays.places, row, place);

@@ -3,7 +3,6 @@ import { principalComponents, umap } from '../analysis/embedding.js';
 import { UserError } from '../errors.js';
 import { type IndexManifest, indexState } from '../search/manifest.js';
 import { openIndex, type SearchIndex } from '../search/open-index.js';
-import { rowOf } from '../search/vectors.js';
 import type { IndexSource, ModelFacts } from './jobs.js';
 
 /** A row of the index as a point of a plane, in which neighbours are close together. */
@@ -32,20 +31,14 @@ export const indexedScanPath = (number: number): string => `/v1/index/scans/${nu
 
 /** Rows at equal distances, by UMAP of their principal components. */
 function mapOf(index: SearchIndex): readonly MapPoint[] | null {
-  const { rows, lists } = index.manifest;
-  const count = Math.min(rows, MOST_POINTS);
+  const total = index.manifest.rows;
+  const count = Math.min(total, MOST_POINTS);
   if (count < LEAST_POINTS) return null;
-  const wanted = new Set(Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count)));
-  const found: { row: number; vector: number[] }[] = [];
-  for (const list of lists.keys()) {
-    const { first, vectors } = index.readList(list);
-    for (let i = 0; i < lists[list]!; i++)
-      if (wanted.has(first + i)) found.push({ row: first + i, vector: [...rowOf(vectors, i)] });
-  }
-  const points = umap(principalComponents(found.map(({ vector }) => vector)), SEED);
-  return found.map(({ row }, i) => {
-    const [x, y] = points[i]!;
-    return { source: index.placeOf(row).source, x, y };
+  const rows = Array.from({ length: count }, (_, i) => Math.floor((i * total) / count));
+  const vectors = rows.map((row) => [...index.readVector(row)]);
+  return umap(principalComponents(vectors), SEED).map(([x, y], i) => {
+    const { source } = index.placeOf(rows[i]!);
+    return { source, x, y };
   });
 }
 

@@ -3,9 +3,14 @@ import { copyFileSync, mkdirSync, readFileSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { beforeAll, expect, test } from 'vitest';
+import { picturesOfHits } from '../../src/commands/hit-pictures.js';
 import { makeIndex } from '../../src/commands/make-index.js';
 import { queryScan, type VoxelBox } from '../../src/commands/query.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
+import { openImageModel } from '../../src/inference/image-model.js';
+import { readModelScan } from '../../src/inference/model-scan.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { openIndex, queryIndex } from '../../src/search/open-index.js';
 import { serve } from '../../src/serve/serve.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writePretrained, writeThresholds } from '../inference/models.js';
@@ -56,6 +61,19 @@ test('draws what it finds when asked to', async () => {
     expect(picture).toMatch(/^data:image\/png;base64,/);
     expect(decode(Buffer.from(picture.split(',')[1], 'base64')).width).toBeGreaterThan(10);
   }
+});
+
+test('draws no more when nobody waits for it', async () => {
+  const model = openImageModel(at('encoder.onnx'), nodeEngine, 1);
+  const scan = await readModelScan(at('again.nii.gz'), model, () => {});
+  const index = openIndex(at('index'));
+  const hits = queryIndex(index, index.mean, { k: 36 });
+  let read = 0;
+  const onScan = () => {
+    if (++read === 2) throw new Error('the client has left');
+  };
+  await expect(picturesOfHits(hits, index.manifest, model, scan, onScan)).rejects.toThrow('has left');
+  expect(read).toBe(2);
 });
 
 test('tells what is searched, with a map of it', async () => {
