@@ -30,7 +30,7 @@ async function send({ answer, sha256, folder }: Done): Promise<Response> {
 
 /**
  * Receives an upload, has a worker do its work, and answers with what that made of it. Nothing is left behind.
- * @param isThisFile whether no other file of the model will do, such as one that it is replaced by meanwhile
+ * @param onlyThisFile whether no other file of the model will do, such as one that has replaced it meanwhile
  * @throws Refusal, UserError, or what the request's own signal says when the client has gone
  */
 export async function answerUpload(
@@ -38,7 +38,7 @@ export async function answerUpload(
   { pool, scratch, metrics, limits }: ServiceContext,
   model: ModelFacts,
   work: Job['work'],
-  isThisFile = false,
+  onlyThisFile = false,
 ): Promise<Response> {
   const request = c.req.raw;
   c.set('model', model.name);
@@ -51,7 +51,7 @@ export async function answerUpload(
     c.set('uploadBytes', bytes);
     metrics.uploadBytes.inc(bytes);
     const job: Job = {
-      ...{ model: model.name, sha256: isThisFile ? model.sha256 : null },
+      ...{ model: model.name, sha256: onlyThisFile ? model.sha256 : null },
       ...{ folder: folder.path, upload: folder.upload, work },
     };
     return await send({ ...(await pool.run(job, request.signal)), folder });

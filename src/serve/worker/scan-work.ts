@@ -20,7 +20,7 @@ import type { WorkingModel } from './models.js';
 interface Task<Work extends ScanWork> {
   readonly model: WorkingModel;
   readonly scan: ModelScan;
-  /** What is searched. @throws what `index` throws when it is no longer what the service opened */
+  /** Gives the index that is searched. @throws Error when it is no longer the one that the service opened */
   readonly index: () => SearchIndex;
   /** What there is to say of the scan. */
   readonly notes: readonly string[];
