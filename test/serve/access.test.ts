@@ -45,7 +45,7 @@ describe('a token', () => {
     writeFileSync(at('short'), 'secret');
     writeFileSync(at('spaces'), 'a token of thirty-two characters');
     for (const name of ['short', 'spaces'])
-      expect((await failed({ tokenFile: at(name) })).facts.what).toMatch(/no token/);
+      expect((await failed({ tokenFile: at(name) })).facts.what).toMatch(/not a usable token/);
     expect((await failed({ tokenFile: at('none') })).kind).toBe('disk');
   });
 });

@@ -16,6 +16,8 @@ import { parseNpy } from '../../src/data/scan/npy.js';
 import { writeNrrd } from '../../src/data/scan/write-nrrd.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { infer } from '../../src/serve/worker/infer.js';
+import type { WorkingModel } from '../../src/serve/worker/models.js';
 import { ctSeries, PLANTED, writeFiles } from '../data/scan/dicom/writer.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writePretrained, writeTarget, writeThresholds } from '../inference/models.js';
@@ -380,7 +382,7 @@ describe('the KServe v2 protocol', () => {
 
   test.each([
     ['what is no JSON', '{', /not JSON/],
-    ['no inputs', '{}', /no inference request/],
+    ['no inputs', '{}', /not a valid inference request/],
     [
       'another shape',
       JSON.stringify({ inputs: [{ name: 'hu', shape: [1, 8, 8, 8], datatype: 'INT16', data: [] }] }),
@@ -418,6 +420,11 @@ describe('the KServe v2 protocol', () => {
     const response = await service.post('/v2/models/encoder/infer', body);
     expect(response.status).toBe(400);
     expect((await jsonOf(response)).error).toMatch(message);
+  });
+
+  test('refuses what would take more memory than there is for a request', async () => {
+    const request = { upload: scan, headerBytes: undefined, maxBytes: 1000, onWindows: () => {} };
+    await expect(infer({} as WorkingModel, request)).rejects.toThrow(/too large for this service/);
   });
 
   test('refuses binary data of another length than it says', async () => {

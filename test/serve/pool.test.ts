@@ -5,7 +5,6 @@ import type { Job, ModelFile } from '../../src/serve/jobs.js';
 import { makeMetrics } from '../../src/serve/metrics.js';
 import { openPool } from '../../src/serve/pool.js';
 import type { WorkerProcess } from '../../src/serve/worker-process.js';
-import { soon } from './service.js';
 
 /** A worker that is being started. */
 interface Start {
@@ -53,7 +52,12 @@ const [OLD, NEW] = ['old', 'new'].map((path) => [{ name: 'model', path }]) as [M
 beforeEach(() => void starts.splice(0));
 
 /** The next worker that is started. @param i how many there were before */
-const started = (i: number): Promise<Start> => soon(() => starts[i]);
+const started = (i: number): Promise<Start> =>
+  vi.waitFor(() => {
+    const start = starts[i];
+    if (!start) throw new Error(`${starts.length} workers have been started`);
+    return start;
+  });
 
 async function open(workers: number) {
   const opening = openPool({

@@ -116,7 +116,7 @@ export function scanRoute<Query extends z.ZodRawShape>(spec: ScanRoute<Query>): 
       } = c.req.valid('query' as never) as Common & z.output<z.ZodObject<Query>>;
       const output = chooseOutput(c.req.header('accept'), outputs);
       if (!output)
-        throw new Refusal(406, 'there is no answer in this format', {
+        throw new Refusal(406, 'the answer cannot be had in this format', {
           expected: outputs.map((known) => MEDIA_TYPES[known]).join(', '),
         });
       const model = spec.choose?.(context) ?? chooseModel(context.pool.models, spec.kinds, name);

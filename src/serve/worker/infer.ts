@@ -62,7 +62,7 @@ function parseRequest(header: Buffer): Request {
   }
   const parsed = requestSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw bad('this is no inference request', { got: z.prettifyError(parsed.error).slice(0, 500) });
+  throw bad('this is not a valid inference request', { got: z.prettifyError(parsed.error).slice(0, 500) });
 }
 
 /** Numbers of nested lists, or of a flat one, in their order. */
