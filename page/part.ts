@@ -5,9 +5,10 @@ import { type BoxOverlay, boxOverlay } from './box-overlay.js';
 import { element, isAbort, make, messageOf, say, seconds } from './dom.js';
 import type { Box, Cut, Picture } from './messages.js';
 import { modelChoice, type OpenScan, type PageContext, type Panel } from './panel.js';
+import { windowOf } from './served-model.js';
 import { infer } from './service.js';
 import { makeSliders, type Sliders } from './sliders.js';
-import { type Greys, PLANE_AXES, type PlaneName } from './viewer.js';
+import { PLANE_AXES, type PlaneName } from './viewer.js';
 
 /** Dragging goes on for a moment before the network is asked. */
 const PAUSE_MS = 120;
@@ -80,19 +81,17 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
   let drawn: { readonly cut: Cut; readonly voxels: Float32Array } | null = null;
   let work = new AbortController();
 
-  const greysOfModel = (): Greys => {
-    const { metadata } = model();
-    return metadata.window === undefined
-      ? { low: -1000, high: 1000 }
-      : (JSON.parse(metadata.window) as Greys);
-  };
   const layOver = async (): Promise<void> => {
     if (!isOver.checked || !drawn) return viewer.remove(DRAWN);
     const { cut, voxels } = drawn;
-    const { low, high } = greysOfModel();
+    const { low, high } = windowOf(model());
     const values = Int16Array.from(voxels, (value) => low + value * (high - low));
     const greys = model().normalise === 'hu' ? null : { low, high };
     await viewer.overlay(DRAWN, { ...cut.grid, voxels: values }, greys, opacity.valueAsNumber);
+    if (!isOver.checked) viewer.remove(DRAWN);
+  };
+  const fail = (error: unknown): void => {
+    if (!isAbort(error)) say(status, messageOf(error), true);
   };
   const redraw = () => {
     const seen = isShown.checked ? box : null;
@@ -129,7 +128,7 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
       section.dataset.drawn = String(Number(section.dataset.drawn ?? 0) + 1);
       await layOver();
     } catch (error) {
-      if (!isAbort(error)) say(status, messageOf(error), true);
+      fail(error);
     }
   };
   const setBox = (next: Box): Promise<void> => {
@@ -141,7 +140,7 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
   const change = (next: Box) => void setBox(next);
   const model = modelChoice(section, able, () => box && void setBox(box));
   isShown.addEventListener('change', redraw);
-  isOver.addEventListener('change', () => void layOver());
+  isOver.addEventListener('change', () => void layOver().catch(fail));
   opacity.addEventListener('input', () => viewer.setOpacity(DRAWN, opacity.valueAsNumber));
 
   return {

@@ -2,14 +2,13 @@
 import { zipSync } from 'fflate';
 import { readScan } from '../src/browser/scan.js';
 import { orientLPS } from '../src/data/scan/geometry.js';
-import { INTENSITIES } from '../src/data/scan/normalise.js';
 import type { Volume, XYZ } from '../src/data/scan/volume.js';
 import { gridOfSpacing, placeOfGrid, readerOf } from '../src/inference/scan-grid.js';
-import { windowVectors } from '../src/inference/window-vectors.js';
+import { meanVector, windowVectors } from '../src/inference/window-vectors.js';
 import { type WebProvider, type WebRuntime, webEngine } from '../src/runtime/web.js';
 import { gridOfBox, wholeAround } from './box.js';
 import type { Calls, Cut, Encoded, Picture, Question, Reply } from './messages.js';
-import type { ServedModel } from './served-model.js';
+import { type ServedModel, windowOf } from './served-model.js';
 
 /** With its axes along left, posterior, superior. */
 let scan: Volume | undefined;
@@ -60,10 +59,7 @@ async function encode(
     const scanOfModel = { volume, grid, read: readerOf(volume, values, 'the scan') };
     const windows = { window: model.window, overlap: 0, batch: 1 };
     const vectors = await windowVectors({ ...values, run }, scanOfModel, windows, 'features', onWindows);
-    const features = vectors[0]!.values.map(
-      (_, i) => vectors.reduce((sum, vector) => sum + vector.values[i]!, 0) / vectors.length,
-    );
-    return { features, seconds: (performance.now() - began) / 1000, threads };
+    return { features: meanVector(vectors), seconds: (performance.now() - began) / 1000, threads };
   } finally {
     await session.release();
   }
@@ -78,9 +74,6 @@ function picture(
   const voxels = Float32Array.from(values, (value) => Math.min(Math.max((value - low) / (high - low), 0), 1));
   return { size, voxels };
 }
-
-const windowOf = ({ metadata, normalise }: ServedModel): { low: number; high: number } =>
-  metadata.window === undefined ? INTENSITIES[normalise].window : JSON.parse(metadata.window);
 
 const averageOf = ({ metadata }: ServedModel) => metadata.average?.split('x').map(Number) ?? [1, 1, 1];
 

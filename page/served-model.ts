@@ -1,3 +1,4 @@
+import { INTENSITIES } from '../src/data/scan/normalise.js';
 import type { XYZ } from '../src/data/scan/volume.js';
 
 /** What the page uses of an entry of `/v1/models`. */
@@ -14,3 +15,7 @@ export interface ServedModel {
     { readonly name: string; readonly type: 'float32' | 'int16'; readonly shape: readonly number[] },
   ];
 }
+
+/** The values that a model tells apart. */
+export const windowOf = ({ metadata, normalise }: ServedModel): { low: number; high: number } =>
+  metadata.window === undefined ? INTENSITIES[normalise].window : JSON.parse(metadata.window);

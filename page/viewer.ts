@@ -48,7 +48,7 @@ export interface Mask {
 }
 
 export interface Viewer {
-  /** @throws Error when NiiVue cannot read it */
+  /** @throws Error when NiiVue cannot read it; here and below an AbortError when another scan is opened meanwhile */
   show(file: File): Promise<void>;
   setView(view: View): void;
   /** Null is what the scan itself suggests. */
@@ -154,6 +154,14 @@ export async function openViewer(
     image.cal_max = high;
   };
 
+  /** Goes up with every scan that is opened: what has been loaded for one before comes too late. */
+  let scan = 0;
+  const load = async (file: File, options: object): Promise<NVImage> => {
+    const own = scan;
+    const image = await NVImage.loadFromFile({ file, name: file.name, ...options });
+    if (own !== scan) throw new DOMException('another scan has been opened', 'AbortError');
+    return image;
+  };
   const remove = (name: string): void => {
     const image = names.get(name);
     if (!image) return;
@@ -162,7 +170,7 @@ export async function openViewer(
     names.delete(name);
   };
   const add = async (name: string, file: File, options: object): Promise<NVImage> => {
-    const image = await NVImage.loadFromFile({ file, name: file.name, ...options });
+    const image = await load(file, options);
     remove(name);
     names.set(name, image);
     nv.addVolume(image);
@@ -171,7 +179,8 @@ export async function openViewer(
   return {
     canvas,
     async show(file) {
-      const image = await NVImage.loadFromFile({ file, name: file.name, colormap: 'gray' });
+      scan++;
+      const image = await load(file, { colormap: 'gray' });
       for (const name of [...names.keys()]) remove(name);
       while (nv.volumes.length > 0) nv.removeVolume(nv.volumes[0]!);
       nv.addVolume(image);

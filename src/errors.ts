@@ -40,11 +40,11 @@ export class UserError extends Error {
   }
 }
 
-/** @throws UserError unless an option is an integer of at least `least` */
-export function checkInteger(where: string, value: number, least: number): void {
-  if (Number.isSafeInteger(value) && value >= least) return;
+/** @throws UserError unless an option is an integer of at least `least`, and at most `most` */
+export function checkInteger(where: string, value: number, least: number, most?: number): void {
+  if (Number.isSafeInteger(value) && value >= least && value <= (most ?? value)) return;
   throw new UserError('usage', {
-    what: `this must be an integer of at least ${least}`,
+    what: `this must be an integer ${most === undefined ? `of at least ${least}` : `from ${least} to ${most}`}`,
     where,
     got: String(value),
   });

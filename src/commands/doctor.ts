@@ -1,4 +1,6 @@
 import { probeModel } from '../../graphs/programs/probe.js';
+import { loadMpi } from '../distributed/mpi-library.js';
+import { UserError } from '../errors.js';
 import { freeDiskBytes, freeMemoryBytes, type MachineFacts, machineFacts } from '../machine.js';
 import { cudaFacts, cudaFindings, type Finding } from '../runtime/cuda.js';
 import { ENGINES } from '../runtime/device.js';
@@ -27,6 +29,8 @@ export interface DoctorReport {
   readonly machine: MachineFacts;
   readonly providers: readonly ProviderReport[];
   readonly engines: readonly EngineReport[];
+  /** The MPI library that `--distributed mpi` would take, or why there is none. */
+  readonly mpi: { readonly library: string | null; readonly problem: string | null };
   readonly freeMemoryBytes: number;
   readonly freeDiskBytes: number;
   /** What is missing, and the command that mends it. */
@@ -40,6 +44,16 @@ const nodeIsNewEnough = () => {
   const [major, minor] = process.versions.node.split('.').map(Number);
   return major! > LEAST_NODE[0]! || (major === LEAST_NODE[0] && minor! >= LEAST_NODE[1]!);
 };
+
+async function findMpi(): Promise<DoctorReport['mpi']> {
+  try {
+    const { version, path } = await loadMpi();
+    return { library: `${version}, ${path}`, problem: null };
+  } catch (error) {
+    if (error instanceof UserError) return { library: null, problem: error.facts.what };
+    throw error;
+  }
+}
 
 /**
  * What this machine can do.
@@ -84,6 +98,7 @@ export async function doctor(model: Uint8Array = probeModel()): Promise<DoctorRe
     machine,
     providers,
     engines,
+    mpi: await findMpi(),
     freeMemoryBytes: memory,
     freeDiskBytes: disk,
     advice,
@@ -95,6 +110,7 @@ export function formatDoctor({
   machine,
   providers,
   engines,
+  mpi,
   freeMemoryBytes: memory,
   freeDiskBytes: disk,
   advice,
@@ -114,6 +130,7 @@ export function formatDoctor({
       ({ name, problem }) =>
         `${`onnxruntime-${name}`.padEnd(25)} ${problem === null ? `works: --engine ${name}` : `does not work: ${problem}`}`,
     ),
+    `MPI               ${mpi.library ? `${mpi.library}: --distributed mpi` : `none: ${mpi.problem}`}`,
     ...advice.map((line) => `! ${line}`),
     ok ? 'ready: training runs on the CPU' : 'not ready',
   ].join('\n');

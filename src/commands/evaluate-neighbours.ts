@@ -100,6 +100,12 @@ export function evaluateNeighbours(folder: string, table: Table, options: Neighb
   const groups =
     apart === undefined ? cells.map((_, scan) => `${scan}`) : cellsOf(index, table, [apart]).flat();
   const measures = columns.map((_, c) => measureOf(cells.map((row) => row[c]!)));
+  if (new Set(groups).size < 2)
+    throw new UserError('input', {
+      what: 'no row of the index has a neighbour to be compared with',
+      where: apart === undefined ? folder : `--apart ${apart}`,
+      got: apart === undefined ? 'one scan' : 'the same in all scans',
+    });
   const entries = entriesOf(index);
   const groupRows = new Map<string, number>();
   for (const { scan } of entries) groupRows.set(groups[scan]!, (groupRows.get(groups[scan]!) ?? 0) + 1);

@@ -57,12 +57,14 @@ function gridOf(
 /**
  * Hits with their pictures. Scans in HU are all shown in the grey levels of the query.
  * @param query the scan that was looked for
+ * @param onScan is called before each scan is read, and may throw to end the work
  */
 export async function picturesOfHits(
   hits: readonly Hit[],
   index: IndexManifest,
   model: ImageModel,
   query: ModelScan,
+  onScan: () => void = () => {},
 ): Promise<ShownHit[]> {
   const grey = model.normalise === 'hu' ? greyOf(query.volume.voxels) : undefined;
   const pictures = new Map<Hit, Uint8Array | string>();
@@ -73,6 +75,7 @@ export async function picturesOfHits(
       for (const hit of own) pictures.set(hit, 'the index was made without --input, and has no pictures');
       continue;
     }
+    onScan();
     try {
       const volume = orientLPS(await readVolume(path));
       for (const hit of own)

@@ -29,12 +29,18 @@ const unreadable = (where: string, got: string, cause?: unknown) =>
     cause,
   });
 
-/** The lines of a file as values. */
-const readJsonl = (path: string): unknown[] =>
-  readFileSync(path, 'utf8')
-    .split('\n')
-    .filter((line) => line !== '')
-    .map((line) => JSON.parse(line));
+/** The lines of a file as values. Line by line: 100,000 vectors are more than a string may hold. */
+function readJsonl(path: string): unknown[] {
+  const bytes = readFileSync(path);
+  const values: unknown[] = [];
+  for (let start = 0; start < bytes.length; ) {
+    const newline = bytes.indexOf('\n', start);
+    const end = newline < 0 ? bytes.length : newline;
+    if (end > start) values.push(JSON.parse(bytes.toString('utf8', start, end)));
+    start = end + 1;
+  }
+  return values;
+}
 
 /** Three columns as one value; null where they are empty. */
 function tripleOf(row: Record<string, unknown>, names: readonly [string, string, string]): unknown {

@@ -77,7 +77,7 @@ export async function middleVector(
 
 /** The mean of vectors, of which there is at least one. */
 export function meanVector(vectors: readonly Pick<WindowVector, 'values'>[]): Float32Array {
-  return vectors[0]!.values.map(
-    (_, c) => vectors.reduce((sum, { values }) => sum + values[c]!, 0) / vectors.length,
-  );
+  const sums = new Float64Array(vectors[0]!.values.length);
+  for (const { values } of vectors) for (let c = 0; c < sums.length; c++) sums[c]! += values[c]!;
+  return new Float32Array(sums.map((sum) => sum / vectors.length));
 }

@@ -1,5 +1,5 @@
 /** `index.json` of a search index: what it says, and how it is checked. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { StoredArray } from '../data/store/arrays.js';
@@ -45,6 +45,12 @@ export type IndexManifest = z.infer<typeof manifestSchema>;
 export type IndexedSource = IndexManifest['sources'][number];
 
 export const indexManifestPath = (folder: string): string => join(folder, 'index.json');
+
+/** Changes when an index is written again: what was read of it before does not go with its files any more. */
+export function indexState(folder: string): string {
+  const found = statSync(indexManifestPath(folder), { throwIfNoEntry: false });
+  return found ? [found.ino, found.size, found.mtimeMs].join(' ') : 'none';
+}
 
 export function indexManifestText(content: Omit<IndexManifest, 'format' | 'version'>): string {
   return `${JSON.stringify({ format: FORMAT, version: VERSION, ...content })}\n`;

@@ -28,13 +28,15 @@ export interface Hit {
   readonly windows: number;
 }
 
-/** An index that is ready for queries. One list is held in memory, several are read as they are needed. */
+/** An index that is ready for queries. One list is held in memory once it has been read, several are read as they are needed. */
 export interface SearchIndex {
   readonly folder: string;
   readonly manifest: IndexManifest;
   readonly mean: Float32Array;
   /** The vectors of a list. @param first its first row */
   readList(list: number): { readonly first: number; readonly vectors: Vectors };
+  /** The vector of a row. */
+  readVector(row: number): Float32Array;
   /** What the index says of a row. */
   placeOf(row: number): Omit<Hit, 'score'>;
 }
@@ -66,12 +68,21 @@ export function openIndex(folder: string): SearchIndex {
     readItem(arrays.vectors, firsts[list]!, values);
     return { first: firsts[list]!, vectors: { dimensions, values } };
   };
-  const only = lists.length === 1 ? read(0) : undefined;
+  let only: ReturnType<typeof read> | undefined;
   return {
     folder,
     manifest,
     mean,
-    readList: (list) => only ?? read(list),
+    readList: (list) => {
+      if (lists.length > 1) return read(list);
+      only ??= read(0);
+      return only;
+    },
+    readVector: (row) => {
+      const vector = new Float32Array(dimensions);
+      readItem(arrays.vectors, row, vector);
+      return vector;
+    },
     placeOf: (row) => {
       const place = new Float32Array(PLACE);
       readItem(arrays.places, row, place);
@@ -90,13 +101,22 @@ export function openIndex(folder: string): SearchIndex {
   };
 }
 
-/** The lists that a query looks at. */
-function probedLists({ folder, manifest }: SearchIndex, query: Float32Array): readonly number[] {
+/** The lists that a query looks at: the nearest, and more of them where they have too few rows. */
+function probedLists(
+  { folder, manifest }: SearchIndex,
+  query: Float32Array,
+  count: number,
+): readonly number[] {
   const { dimensions, lists, probes } = manifest;
   if (probes === lists.length) return lists.map((_, list) => list);
   const values = new Float32Array(lists.length * dimensions);
   readItem(indexArrays(folder, manifest).centres, 0, values);
-  return nearestLists(query, { dimensions, values }, probes);
+  let rows = 0;
+  return nearestLists(query, { dimensions, values }, lists.length).filter((list, i) => {
+    const isProbed = i < probes || rows < count;
+    if (isProbed) rows += lists[list]!;
+    return isProbed;
+  });
 }
 
 /**
@@ -104,8 +124,9 @@ function probedLists({ folder, manifest }: SearchIndex, query: Float32Array): re
  * @param query of length 1, less the mean of the index: what its own vectors are
  */
 export function similarRows(index: SearchIndex, query: Float32Array, count: number): readonly Scored[] {
-  const found = best(Math.min(index.manifest.rows, count));
-  for (const list of probedLists(index, query)) {
+  const wanted = Math.min(index.manifest.rows, count);
+  const found = best(wanted);
+  for (const list of probedLists(index, query, wanted)) {
     const { first, vectors } = index.readList(list);
     compare(query, vectors, first, found);
   }

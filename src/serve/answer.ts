@@ -1,16 +1,15 @@
 /** From a request with a body to its answer: the way that all work takes. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { Readable } from 'node:stream';
 import type { Context } from 'hono';
+import { fromSystemError } from '../errors.js';
 import type { RequestFacts, ServiceContext } from './context.js';
+import { openFileBody } from './file-body.js';
 import type { Answer, Job, ModelFacts } from './jobs.js';
-import { checkUpload, NAME, receiveUpload } from './receive.js';
+import { checkUpload, receiveUpload } from './receive.js';
 import { clientLeft } from './refusal.js';
 import type { RequestFolder } from './scratch.js';
 
 /** What a worker has made of an upload. */
-export interface Done {
+interface Done {
   readonly answer: Answer;
   /** Of the file of the model. */
   readonly sha256: string;
@@ -25,16 +24,13 @@ async function send({ answer, sha256, folder }: Done): Promise<Response> {
     await folder.remove();
     return new Response(new Uint8Array(answer.bytes), { headers });
   }
-  const { size } = await stat(answer.file);
-  const stream = createReadStream(answer.file);
-  stream.once('close', () => void folder.remove());
-  const body = Readable.toWeb(stream) as ReadableStream;
-  return new Response(body, { headers: { ...headers, 'Content-Length': String(size) } });
+  const { body, bytes } = await openFileBody(answer.file, () => void folder.remove());
+  return new Response(body, { headers: { ...headers, 'Content-Length': String(bytes) } });
 }
 
 /**
  * Receives an upload, has a worker do its work, and answers with what that made of it. Nothing is left behind.
- * @param respond makes a response of it, and removes its folder; sends it as it is without it
+ * @param onlyThisFile whether no other file of the model will do, such as one that has replaced it meanwhile
  * @throws Refusal, UserError, or what the request's own signal says when the client has gone
  */
 export async function answerUpload(
@@ -42,21 +38,26 @@ export async function answerUpload(
   { pool, scratch, metrics, limits }: ServiceContext,
   model: ModelFacts,
   work: Job['work'],
-  respond: (done: Done) => Promise<Response> = send,
+  onlyThisFile = false,
 ): Promise<Response> {
   const request = c.req.raw;
   c.set('model', model.name);
   checkUpload(request.headers, limits);
   pool.checkRoom();
-  const folder = await scratch.newRequest();
+  let folder: RequestFolder | undefined;
   try {
+    folder = await scratch.newRequest();
     const bytes = await receiveUpload(request, folder, limits);
     c.set('uploadBytes', bytes);
     metrics.uploadBytes.inc(bytes);
-    const job = { model: model.name, folder: folder.path, upload: NAME, work };
-    return await respond({ ...(await pool.run(job, request.signal)), folder });
+    const job: Job = {
+      ...{ model: model.name, sha256: onlyThisFile ? model.sha256 : null },
+      ...{ folder: folder.path, upload: folder.upload, work },
+    };
+    return await send({ ...(await pool.run(job, request.signal)), folder });
   } catch (error) {
-    await folder.remove();
-    throw request.signal.aborted ? clientLeft(error) : error;
+    await folder?.remove();
+    // What the system says is of the scratch folder.
+    throw request.signal.aborted ? clientLeft(error) : fromSystemError(error, 'the scratch folder');
   }
 }

@@ -53,6 +53,8 @@ const observed =
     await next();
     c.header('X-Request-Id', id);
     c.header('X-Content-Type-Options', 'nosniff');
+    // Nobody reads the body of an answer to HEAD, and it may hold a file open.
+    if (c.req.method === 'HEAD') await c.res.body?.cancel();
     const seconds = (performance.now() - began) / 1000;
     const route = matchedRoutes(c).find(({ method }) => method === c.req.method)?.path ?? 'unknown';
     const { status } = c.res;

@@ -1,10 +1,9 @@
 /** The index of a service: what is told of it, and the scans that it is of. */
 import { principalComponents, umap } from '../analysis/embedding.js';
 import { UserError } from '../errors.js';
-import type { IndexManifest } from '../search/manifest.js';
+import { type IndexManifest, indexState } from '../search/manifest.js';
 import { openIndex, type SearchIndex } from '../search/open-index.js';
-import { rowOf } from '../search/vectors.js';
-import type { ModelFacts } from './jobs.js';
+import type { IndexSource, ModelFacts } from './jobs.js';
 
 /** A row of the index as a point of a plane, in which neighbours are close together. */
 export interface MapPoint {
@@ -14,6 +13,7 @@ export interface MapPoint {
 }
 
 export interface ServedIndex {
+  readonly source: IndexSource;
   readonly manifest: IndexManifest;
   /** Of some rows; null where they are too few. */
   readonly map: readonly MapPoint[] | null;
@@ -31,27 +31,22 @@ export const indexedScanPath = (number: number): string => `/v1/index/scans/${nu
 
 /** Rows at equal distances, by UMAP of their principal components. */
 function mapOf(index: SearchIndex): readonly MapPoint[] | null {
-  const { rows, lists } = index.manifest;
-  const count = Math.min(rows, MOST_POINTS);
+  const total = index.manifest.rows;
+  const count = Math.min(total, MOST_POINTS);
   if (count < LEAST_POINTS) return null;
-  const wanted = new Set(Array.from({ length: count }, (_, i) => Math.floor((i * rows) / count)));
-  const found: { row: number; vector: number[] }[] = [];
-  for (const list of lists.keys()) {
-    const { first, vectors } = index.readList(list);
-    for (let i = 0; i < lists[list]!; i++)
-      if (wanted.has(first + i)) found.push({ row: first + i, vector: [...rowOf(vectors, i)] });
-  }
-  const points = umap(principalComponents(found.map(({ vector }) => vector)), SEED);
-  return found.map(({ row }, i) => {
-    const [x, y] = points[i]!;
-    return { source: index.placeOf(row).source, x, y };
+  const rows = Array.from({ length: count }, (_, i) => Math.floor((i * total) / count));
+  const vectors = rows.map((row) => [...index.readVector(row)]);
+  return umap(principalComponents(vectors), SEED).map(([x, y], i) => {
+    const { source } = index.placeOf(rows[i]!);
+    return { source, x, y };
   });
 }
 
 /** @throws UserError when there is no index, or it is damaged */
 export function openServedIndex(folder: string): ServedIndex {
+  const source = { folder, state: indexState(folder) };
   const index = openIndex(folder);
-  return { manifest: index.manifest, map: mapOf(index) };
+  return { source, manifest: index.manifest, map: mapOf(index) };
 }
 
 /** The encoder of an index among those that are served. */

@@ -33,9 +33,12 @@ export type ScanWork =
 
 /** Work on an upload, which lies in a folder of its own; the answer is written beside it. */
 export interface Job {
+  /** Name of a model. */
   readonly model: string;
+  /** Of the one file that will do; null for any. */
+  readonly sha256: string | null;
   readonly folder: string;
-  /** Name of the uploaded file. */
+  /** Path of the uploaded file. */
   readonly upload: string;
   readonly work:
     | (ScanWork & {
@@ -89,19 +92,34 @@ export interface ModelFile {
   readonly kind?: ModelKind;
 }
 
+/** An index as it was when the service opened it. */
+export interface IndexSource {
+  readonly folder: string;
+  /** Changes when it is written again. */
+  readonly state: string;
+}
+
+/**
+ * Jobs that a worker is given at once: as many as windows that it computes together, and at least two. While one reads or writes, the
+ * other computes, and a short one need not wait for a long one, as their windows take turns.
+ */
+export const jobsAtOnce = (batch: number): number => Math.max(batch, 2);
+
 /** What a worker is told at its start. */
 export interface WorkerSettings {
   readonly models: readonly ModelFile[];
-  /** Folder of an index that is searched; null without one. */
-  readonly index: string | null;
+  /** What is searched; null without it. */
+  readonly index: IndexSource | null;
   readonly device: string;
   readonly threads: number;
   /** Windows that are computed at once; null has the worker measure what is fastest. */
   readonly batch: number | null;
   /** Most bytes that an upload may unpack to. */
   readonly maxUnpackedBytes: number;
-  /** Most memory that a scan may take. */
-  readonly maxScanBytes: number;
+  /** Memory that the work of all workers may take. */
+  readonly memoryBytes: number;
+  /** How many workers there are. */
+  readonly workers: number;
 }
 
 export type ToWorker =
@@ -113,6 +131,8 @@ export type ToWorker =
 export type Outcome =
   | { readonly answer: Answer; readonly model: string }
   | { readonly cancelled: true }
+  /** What it needs is not here, or not any more. */
+  | { readonly unavailable: string }
   | { readonly kind: ErrorKind; readonly facts: ErrorFacts }
   /** A defect of ours; the text is for the log. */
   | { readonly defect: string };

@@ -1,4 +1,4 @@
-/** A line of the log: what happened, and plain facts. Nothing that a client has sent is among them, and no file is named. */
+/** A line of the log: what happened, and plain facts. Nothing of a scan or of its file's name is among them. */
 export type LogFields = Readonly<Record<string, string | number | boolean | null>>;
 export type Log = (event: string, fields?: LogFields) => void;
 

@@ -20,7 +20,7 @@ export function makeMetrics() {
     }),
     requestSeconds: new Histogram({
       name: 'p2w_request_seconds',
-      help: 'Time from the first byte of a request to the end of its answer.',
+      help: 'Time from the headers of a request to its answer, before that is sent.',
       labelNames: ['route'] as const,
       buckets: SECONDS,
       registers,

@@ -104,6 +104,8 @@ export async function watchModels(
     throw aboutSource(error, files, sources);
   }
 
+  let timer: NodeJS.Timeout;
+  let closed = false;
   const takeOver = async (i: number): Promise<void> => {
     const { name, path } = sources[i]!;
     const [old, { kind }] = [files[i]!, pool.models.find((model) => model.name === name)!];
@@ -118,6 +120,7 @@ export async function watchModels(
       log('model-replaced', { model: name, sha256 });
     } catch (error) {
       if (replaced !== files) await rm(replaced[i]!.path, { force: true });
+      if (closed) return; // not the model's fault
       metrics.swaps.inc({ outcome: 'refused' });
       const told = aboutSource(error, replaced, sources);
       log('model-refused', { model: name, reason: told instanceof Error ? told.message : String(told) });
@@ -142,16 +145,15 @@ export async function watchModels(
       changing[i] = state;
     }
   };
-  let timer: NodeJS.Timeout | undefined;
   const next = () => {
-    timer = setTimeout(() => look().finally(() => timer && next()), MS_BETWEEN_LOOKS);
+    timer = setTimeout(() => look().finally(() => closed || next()), MS_BETWEEN_LOOKS);
   };
   next();
   return {
     pool,
     close() {
+      closed = true;
       clearTimeout(timer);
-      timer = undefined;
     },
   };
 }

@@ -1,14 +1,20 @@
 /** The workers, and the queue before them. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { UserError } from '../errors.js';
-import type { Answer, Job, ModelFacts, ModelFile, WorkerSettings } from './jobs.js';
+import {
+  type Answer,
+  type Job,
+  jobsAtOnce,
+  type ModelFacts,
+  type ModelFile,
+  type WorkerSettings,
+} from './jobs.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
 import { Refusal } from './refusal.js';
 import { startWorker, WorkerDied, type WorkerProcess } from './worker-process.js';
 
 export interface PoolOptions {
-  readonly workers: number;
   /** Jobs that may wait. */
   readonly queue: number;
   readonly timeoutSeconds: number;
@@ -39,7 +45,7 @@ export interface Pool {
   run(job: Job, signal: AbortSignal): Promise<{ readonly answer: Answer; readonly sha256: string }>;
   /**
    * Replaces the workers one by one with ones that have opened other model files. Jobs go on meanwhile.
-   * @throws UserError when a model is refused: then nothing has changed
+   * @throws UserError when a model is refused, WorkerDied when the first worker dies of it: then nothing has changed
    */
   swap(models: readonly ModelFile[]): Promise<void>;
   close(): Promise<void>;
@@ -65,15 +71,9 @@ interface Member {
   suspecting: boolean;
 }
 
-/**
- * Jobs that a worker is given at once, if it does not compute more windows together: while one reads or writes, the other computes,
- * and a short one need not wait for a long one, as their windows take turns.
- */
-export const JOBS = 2;
-
 /** Whether a worker may be given a job. One that a worker may have died of is not done beside others, which would suffer with it. */
 const hasRoom = ({ worker, retiring, suspecting }: Member, { deaths }: Waiting) =>
-  !retiring && !suspecting && worker.running < (deaths > 0 ? 1 : Math.max(worker.batch, JOBS));
+  !retiring && !suspecting && worker.running < (deaths > 0 ? 1 : jobsAtOnce(worker.batch));
 
 const MOST_DEATHS = 2;
 const FIRST_DELAY_MS = 100;
@@ -91,14 +91,19 @@ const diedAtStart = (cause: WorkerDied) =>
 
 /** Starts workers. @throws UserError when a model is refused, or the first worker dies of it */
 export async function openPool(options: PoolOptions): Promise<Pool> {
-  const { workers: size, queue, settings, metrics, log } = options;
+  const { queue, settings, metrics, log } = options;
+  const { workers: size } = settings;
   const members = new Set<Member>();
   const waiting: Waiting[] = [];
   let files = settings.models;
   let models: readonly ModelFacts[] = [];
   let [runtime, batch] = ['', settings.batch];
   let meanSeconds = 1;
-  let closed = false;
+  /** Files that were replaced: a worker that still opens them when they are comes too late. */
+  const outdated = new WeakSet<readonly ModelFile[]>();
+  const closing = new AbortController();
+  /** Workers that are opening their models. */
+  const starting = new Set<Promise<WorkerProcess>>();
 
   const running = () => [...members].reduce((sum, { worker }) => sum + worker.running, 0);
   const full = () => {
@@ -161,6 +166,8 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       const result = await outcome;
       if ('answer' in result) one.resolve({ answer: result.answer, sha256: result.model });
       else if ('cancelled' in result) one.reject(signal.reason);
+      else if ('unavailable' in result)
+        one.reject(new Refusal(503, result.unavailable, { retryAfterSeconds: 5 }));
       else if ('defect' in result)
         one.reject(new Refusal(500, 'the service failed', { cause: result.defect }));
       else one.reject(new UserError(result.kind, result.facts));
@@ -169,7 +176,7 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     } catch (error) {
       one.deaths++;
       if (signal.aborted) one.reject(signal.reason);
-      else if (one.deaths < MOST_DEATHS && !closed) putBack(one);
+      else if (one.deaths < MOST_DEATHS && !closing.signal.aborted) putBack(one);
       else one.reject(new Refusal(500, 'the worker died of this request', { cause: error }));
     } finally {
       member.suspecting = false;
@@ -180,42 +187,53 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
 
   const active = () => [...members].filter(({ retiring }) => !retiring);
 
-  /** No more workers than wanted; those with other model files go first. */
-  const retireSurplus = (wanted: readonly ModelFile[]): void => {
-    const outdatedFirst = active().sort((a, b) => Number(a.files === wanted) - Number(b.files === wanted));
+  /** No more workers than wanted; those with other model files than now go first. */
+  const retireSurplus = (): void => {
+    const outdatedFirst = active().sort((a, b) => Number(a.files === files) - Number(b.files === files));
     for (const member of outdatedFirst.slice(0, Math.max(0, outdatedFirst.length - size)))
       member.retiring = true;
   };
 
-  const start = async (wanted: readonly ModelFile[]): Promise<Member> => {
-    const worker = await startWorker({ ...settings, models: wanted, batch }, (sizes) => {
-      for (const windows of sizes) metrics.batchWindows.observe(windows);
-    });
+  /** @param wanted files that are not yet served are served from now on, if they can be opened */
+  const start = async (wanted: readonly ModelFile[]): Promise<void> => {
+    const opening = startWorker(
+      { ...settings, models: wanted, batch },
+      (sizes) => {
+        for (const windows of sizes) metrics.batchWindows.observe(windows);
+      },
+      closing.signal,
+    );
+    starting.add(opening);
+    const worker = await opening.finally(() => starting.delete(opening));
     const member: Member = { worker, files: wanted, retiring: false, suspecting: false };
+    members.add(member);
     log('worker-started', { pid: worker.pid });
-    if (closed) worker.kill();
-    else members.add(member);
-    retireSurplus(wanted);
-    ({ runtime } = worker);
-    batch ??= worker.batch;
     void worker.ended.then((reason) => {
       members.delete(member);
-      if (member.retiring || closed) return;
+      if (member.retiring || closing.signal.aborted) return;
       log('worker-died', { pid: worker.pid, reason });
       metrics.workerDeaths.inc();
       void replace();
     });
+    ({ runtime } = worker);
+    batch ??= worker.batch;
+    if (!outdated.has(wanted)) {
+      if (files !== wanted) outdated.add(files);
+      files = wanted;
+      ({ models } = worker);
+    }
+    retireSurplus();
     dispatch();
-    return member;
   };
 
-  /** Starts workers until there are enough. One that dies at once is not started again at once. */
+  /** Starts a worker. One that dies at once is not started again at once. */
   const replace = async (): Promise<void> => {
-    for (let delay = FIRST_DELAY_MS; !closed; delay = Math.min(2 * delay, MOST_DELAY_MS)) {
+    for (let delay = FIRST_DELAY_MS; !closing.signal.aborted; delay = Math.min(2 * delay, MOST_DELAY_MS)) {
       try {
         await start(files);
         return;
       } catch (error) {
+        if (closing.signal.aborted) return;
         log('worker-failed', {
           reason: error instanceof Error ? error.message.split('\n')[0]! : String(error),
         });
@@ -224,10 +242,9 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
     }
   };
 
-  const first = await start(files).catch((error) => {
+  await start(files).catch((error) => {
     throw error instanceof WorkerDied ? diedAtStart(error) : error;
   });
-  ({ models } = first.worker);
   const others = await Promise.allSettled(Array.from({ length: size - 1 }, () => start(files)));
   for (const { status } of others) if (status === 'rejected') void replace();
 
@@ -272,19 +289,15 @@ export async function openPool(options: PoolOptions): Promise<Pool> {
       }
     },
     async swap(wanted) {
-      const first = await start(wanted);
-      files = wanted;
-      ({ models } = first.worker);
-      while (active().some((member) => member.files !== wanted) && !closed)
-        await start(wanted).catch((error) => {
-          if (!(error instanceof WorkerDied)) throw error;
-        });
+      await start(wanted);
+      // From here on it is done, and has to be finished.
+      while (active().some((member) => member.files !== wanted) && !closing.signal.aborted) await replace();
     },
     async close() {
-      closed = true;
+      closing.abort();
       for (const { reject } of waiting.splice(0)) reject(new Refusal(503, 'the service is shutting down'));
       for (const { worker } of members) worker.kill();
-      await Promise.all([...members].map(({ worker }) => worker.ended));
+      await Promise.allSettled([...starting, ...[...members].map(({ worker }) => worker.ended)]);
     },
   };
 }

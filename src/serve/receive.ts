@@ -1,6 +1,5 @@
 /** Receiving uploads: in pieces, to a file, and never more or slower than allowed. */
 import { open } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Refusal } from './refusal.js';
 import type { RequestFolder } from './scratch.js';
 
@@ -11,8 +10,6 @@ export interface ReceiveLimits {
   /** Beyond that, it must have been as fast as this. */
   readonly leastBytesPerSecond: number;
 }
-
-export const NAME = 'upload';
 
 const tooLarge = (maxBodyBytes: number) =>
   new Refusal(413, 'the upload is too large', { expected: `at most ${maxBodyBytes} bytes` });
@@ -35,21 +32,12 @@ export function checkUpload(headers: Headers, { maxBodyBytes }: ReceiveLimits): 
   if (Number(headers.get('content-length') ?? 0) > maxBodyBytes) throw tooLarge(maxBodyBytes);
 }
 
-/** One piece of a body. @throws Refusal when it does not come in time; the signal's reason when it never will */
-async function readInTime<T>(read: Promise<T>, deadlineMs: number, signal: AbortSignal): Promise<T> {
-  const settled = new AbortController();
-  const options = { signal: settled.signal, once: true };
-  const failed = new Promise<never>((_, reject) => {
-    const late = () => reject(new Refusal(408, 'the upload is too slow'));
-    const timer = setTimeout(late, Math.max(0, deadlineMs - performance.now()));
-    settled.signal.addEventListener('abort', () => clearTimeout(timer));
-    if (signal.aborted) reject(signal.reason);
-    signal.addEventListener('abort', () => reject(signal.reason), options);
-  });
+/** Takes the rest of a body: many clients read no answer before they have sent it all. The server ends what goes on for too long. */
+async function drain(reader: ReadableStreamDefaultReader): Promise<void> {
   try {
-    return await Promise.race([read, failed]);
-  } finally {
-    settled.abort('settled'); // without a reason, an error would be made each time
+    while (!(await reader.read()).done);
+  } catch {
+    // The client has gone.
   }
 }
 
@@ -65,12 +53,27 @@ export async function receiveUpload(
 ): Promise<number> {
   const began = performance.now();
   const reader = body?.getReader();
-  const file = await open(join(folder.path, NAME), 'wx', 0o600);
+  const file = await open(folder.upload, 'wx', 0o600);
   let bytes = 0;
+  let failure: unknown;
+  const fail = (reason: unknown): void => {
+    failure ??= reason;
+    reader?.cancel().catch(() => {}); // ends a read that is under way
+  };
+  const left = () => fail(signal.reason);
+  const checkSpeed = (): void => {
+    const deadline = began + 1000 * (graceSeconds + bytes / leastBytesPerSecond);
+    const remaining = deadline - performance.now();
+    if (remaining > 0) timer = setTimeout(checkSpeed, remaining);
+    else fail(new Refusal(408, 'the upload is too slow'));
+  };
+  let timer = setTimeout(checkSpeed, 1000 * graceSeconds);
+  signal.addEventListener('abort', left);
+  if (signal.aborted) left();
   try {
     while (reader) {
-      const deadline = began + 1000 * (graceSeconds + bytes / leastBytesPerSecond);
-      const { value, done } = await readInTime(reader.read(), deadline, signal);
+      const { value, done } = await reader.read();
+      if (failure !== undefined) throw failure;
       if (done) break;
       bytes += value.length;
       if (bytes > maxBodyBytes) throw tooLarge(maxBodyBytes);
@@ -78,9 +81,11 @@ export async function receiveUpload(
       await file.writeFile(value);
     }
   } catch (error) {
-    reader?.cancel().catch(() => {});
-    throw error;
+    if (reader && failure === undefined) void drain(reader);
+    throw failure ?? error;
   } finally {
+    clearTimeout(timer);
+    signal.removeEventListener('abort', left);
     await file.close();
   }
   if (bytes === 0) throw new Refusal(400, 'the request has no body', { expected: 'a scan' });

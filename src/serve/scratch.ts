@@ -1,6 +1,6 @@
 /** Where uploads lie while they are worked on: one folder for the service, and in it one for each request. */
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { mkdtemp, rm } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, rmdir, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromSystemError } from '../errors.js';
@@ -11,6 +11,8 @@ import { Refusal } from './refusal.js';
 /** The folder of one request. */
 export interface RequestFolder {
   readonly path: string;
+  /** Path of the uploaded file in it. */
+  readonly upload: string;
   /** Counts bytes before they are written. @throws Refusal when the scratch folder would hold too many */
   take(bytes: number): void;
   /** Removes it and all that is in it. */
@@ -67,9 +69,11 @@ export function openScratch(maxBytes: number, parent = tmpdir()): Scratch {
     },
     async newRequest() {
       const path = await mkdtemp(join(folder, 'request-'));
+      const upload = join(path, 'upload');
       let own = 0;
       return {
         path,
+        upload,
         take(bytes) {
           if (total + bytes > maxBytes)
             throw new Refusal(503, 'the service holds too many uploads', { retryAfterSeconds: 5 });
@@ -79,7 +83,14 @@ export function openScratch(maxBytes: number, parent = tmpdir()): Scratch {
         async remove() {
           total -= own;
           own = 0;
-          await rm(path, { recursive: true, force: true });
+          try {
+            // For a few files a third of what `rm` does; an archive has left a folder.
+            for (const name of await readdir(path)) await unlink(join(path, name));
+            await rmdir(path);
+          } catch {
+            // What cannot be removed now goes with the folder of the service.
+            await rm(path, { recursive: true, force: true }).catch(() => {});
+          }
         },
       };
     },

@@ -11,7 +11,7 @@ import { checkEncoder, openServedIndex } from './index-facts.js';
 import type { Log } from './log.js';
 import { makeMetrics } from './metrics.js';
 import { parseModels, watchModels } from './model-files.js';
-import { JOBS, openPool } from './pool.js';
+import { openPool } from './pool.js';
 import { openScratch } from './scratch.js';
 import { guardBy, readToken } from './token.js';
 
@@ -57,6 +57,8 @@ const GRACE_SECONDS = 30;
 const LEAST_BYTES_PER_SECOND = 1 << 16;
 /** Uploads of the largest size that the scratch folder holds. */
 const UPLOADS = 4;
+/** A day. Node.js has no timers of more than 24, and ends longer ones at once. */
+const MOST_SECONDS = 86_400;
 /** Clients that are connected at once. */
 const MOST_CONNECTIONS = 4096;
 
@@ -64,21 +66,27 @@ const HTTP_OPTIONS = {
   /** Who connects must say what for. */
   headersTimeout: 10_000,
   connectionsCheckingInterval: 1000,
-  /** Uploads have limits of their own. */
-  requestTimeout: 3_600_000,
   /** Longer than gateways keep theirs: one that closes must not do so while a request is on its way. */
   keepAliveTimeout: 65_000,
 };
 
-/** @param silentSeconds that a connection may be without a byte: of those that wait for an answer, and those that do not fetch it */
+interface Listening {
+  readonly hostname: string;
+  readonly port: number;
+  /** Time that a connection may be without a byte: of those that wait for an answer, and those that do not fetch it. */
+  readonly silentSeconds: number;
+  /** Time that the largest upload may take. */
+  readonly uploadSeconds: number;
+}
+
 function listenAt(
   fetch: App['fetch'],
-  hostname: string,
-  port: number,
-  silentSeconds: number,
+  { hostname, port, silentSeconds, uploadSeconds }: Listening,
 ): Promise<Server> {
   return new Promise((resolve, reject) => {
-    const options = { fetch, hostname, port, overrideGlobalObjects: false, serverOptions: HTTP_OPTIONS };
+    const requestTimeout = HTTP_OPTIONS.headersTimeout + Math.ceil(1000 * uploadSeconds);
+    const serverOptions = { ...HTTP_OPTIONS, requestTimeout };
+    const options = { fetch, hostname, port, overrideGlobalObjects: false, serverOptions };
     const server = listen(options, () => resolve(server)) as Server;
     server.maxConnections = MOST_CONNECTIONS;
     server.timeout = 1000 * silentSeconds;
@@ -98,16 +106,6 @@ function addressError(error: NodeJS.ErrnoException, where: string): Error {
   return what
     ? new UserError('usage', { what, where, fix: 'choose another --port or --host', cause: error })
     : error;
-}
-
-function checkPort(port: number): void {
-  if (Number.isInteger(port) && port >= 0 && port < 2 ** 16) return;
-  throw new UserError('usage', {
-    what: 'this is not a port',
-    where: '--port',
-    got: String(port),
-    expected: '0 to 65535',
-  });
 }
 
 /** Takes no more connections, and waits for the requests that are under way, but not for ever. */
@@ -131,9 +129,11 @@ export async function serve(options: ServeOptions): Promise<Service> {
   const { maxBodyBytes = 2 ** 31, queue = 64, timeoutSeconds = 300, drainSeconds = 30 } = options;
   const cores = availableParallelism();
   const { workers = Math.min(cores, 4) } = options;
-  const counts = { workers, queue, batch: batch ?? 1, timeout: timeoutSeconds, drain: drainSeconds };
-  for (const [name, value] of Object.entries(counts)) checkInteger(`--${name}`, value, 1);
-  checkPort(port);
+  for (const [name, value] of Object.entries({ workers, queue, batch: batch ?? 1 }))
+    checkInteger(`--${name}`, value, 1);
+  for (const [name, value] of Object.entries({ timeout: timeoutSeconds, drain: drainSeconds }))
+    checkInteger(`--${name}`, value, 1, MOST_SECONDS);
+  checkInteger('--port', port, 0, 2 ** 16 - 1);
   const sources = parseModels(options.models);
   const token = readToken(options.tokenFile, host);
   const index = options.index === undefined ? null : openServedIndex(options.index);
@@ -151,17 +151,18 @@ export async function serve(options: ServeOptions): Promise<Service> {
       { log, metrics },
       (models) =>
         openPool({
-          ...{ workers, queue, timeoutSeconds, metrics, log },
+          ...{ queue, timeoutSeconds, metrics, log },
           settings: {
             ...{
               models,
-              index: options.index ?? null,
+              index: index?.source ?? null,
               device,
               batch,
               threads: Math.max(1, Math.floor(cores / workers)),
             },
             maxUnpackedBytes: maxBodyBytes,
-            maxScanBytes: memoryLimitBytes() / (JOBS * workers + 1),
+            memoryBytes: memoryLimitBytes(),
+            workers,
           },
         }),
     );
@@ -172,12 +173,10 @@ export async function serve(options: ServeOptions): Promise<Service> {
       ...{ pool, scratch, metrics, index, isOpen: () => isOpen },
       limits: { maxBodyBytes, graceSeconds: GRACE_SECONDS, leastBytesPerSecond: LEAST_BYTES_PER_SECOND },
     };
-    const server = await listenAt(
-      makeApp(context, guardBy(token), log).fetch,
-      host,
-      port,
-      2 * timeoutSeconds,
-    );
+    const server = await listenAt(makeApp(context, guardBy(token), log).fetch, {
+      ...{ hostname: host, port, silentSeconds: 2 * timeoutSeconds },
+      uploadSeconds: GRACE_SECONDS + maxBodyBytes / LEAST_BYTES_PER_SECOND,
+    });
     const url = `http://${host.includes(':') ? `[${host}]` : host}:${(server.address() as AddressInfo).port}`;
     log('listening', { url, workers, runtime: pool.runtime });
     return {

@@ -32,7 +32,7 @@ export function readToken(path: string | undefined, host: string): string | null
   }
   if (text.length >= LEAST_LENGTH && /^[\x21-\x7e]+$/.test(text)) return text;
   throw new UserError('usage', {
-    what: 'this is no token',
+    what: 'this is not a usable token',
     where: path,
     got: `${text.length} characters`,
     expected: `one line of at least ${LEAST_LENGTH} characters without spaces`,

@@ -46,11 +46,13 @@ function forkWorker(): ChildProcess {
 /**
  * Starts a worker.
  * @param onBatches is told the sizes of batches that were computed
+ * @param signal ends the process, ready or not
  * @throws UserError when a model is refused; WorkerDied when the process ends meanwhile
  */
 export function startWorker(
   settings: WorkerSettings,
   onBatches: (sizes: readonly number[]) => void,
+  signal: AbortSignal,
 ): Promise<WorkerProcess> {
   const child = forkWorker();
   const send = (message: ToWorker) => {
@@ -67,6 +69,8 @@ export function startWorker(
     child.once('exit', (code, signal) => resolve(signal ?? `exit code ${code}`)),
   );
   const kill = () => void child.kill('SIGKILL');
+  signal.addEventListener('abort', kill);
+  void ended.then(() => signal.removeEventListener('abort', kill));
   const perform = (job: Job) => {
     const id = next++;
     const outcome = new Promise<Outcome>((resolve, reject) => asked.set(id, { resolve, reject }));

@@ -77,8 +77,7 @@ export async function createHostStepper(
   ): Promise<StepResult> => {
     const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
     if (!accumulate) {
-      const into = { loss, gradient_norm: norm, ...scaleTarget };
-      await buffer.run(session, { ...batches[0], ...scalars }, into);
+      await buffer.run(session, { ...batches[0], ...scalars }, { loss, gradient_norm: norm, ...scaleTarget });
       return resultOf(loss.data[0] as number);
     }
     const found = await accumulate(batches);

@@ -5,6 +5,7 @@ import { doctor, formatDoctor } from '../../src/commands/doctor.js';
 import { listedProviders, probeProvider } from '../../src/runtime/providers.js';
 
 afterEach(() => {
+  vi.unstubAllEnvs();
   vi.doUnmock('onnxruntime-node');
   vi.resetModules();
 });
@@ -21,6 +22,13 @@ test('this machine is ready: the CPU has run a model', async () => {
   const text = formatDoctor(report);
   expect(text).toContain(`Node.js           ${process.version}`);
   expect(text).toMatch(/cpu +works: it ran a model[\s\S]*ready: training runs on the CPU$/);
+});
+
+test('an MPI library that cannot be loaded is told, and training on one machine does not need it', async () => {
+  vi.stubEnv('P2W_MPI_LIBRARY', '/nowhere/libmpi.so');
+  const report = await doctor();
+  expect(report).toMatchObject({ ok: true, mpi: { library: null, problem: 'no MPI library can be loaded' } });
+  expect(formatDoctor(report)).toMatch(/^MPI +none: no MPI library can be loaded$/m);
 });
 
 test('a provider that cannot be had is not taken for the CPU in its place', async (context) => {

@@ -219,6 +219,12 @@ describe('evaluate, of an index', () => {
     const options = { prediction: at('two'), reference: at('apart.csv'), resamples: 0 };
     const { metrics } = await evaluate({ ...options, columns: ['side'], apart: 'patient', k: 5 });
     expect(metrics).toEqual({ side_same: 0, side_same_by_chance: 0 });
+    writeFileSync(
+      at('one.csv'),
+      table(() => 'p'),
+    );
+    const one = { ...options, reference: at('one.csv'), columns: ['side'], apart: 'patient' };
+    await expect(evaluate(one)).rejects.toThrow(/--apart patient: no row[\s\S]*the same in all/);
     await expect(evaluate(options)).rejects.toThrow(/--columns[\s\S]*side/);
     await expect(evaluate({ ...options, columns: ['age'] })).rejects.toThrow(/missing columns[\s\S]*age/);
     writeFileSync(at('few.csv'), 'id,side\nup-1,1\n');

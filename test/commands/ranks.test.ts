@@ -12,6 +12,7 @@ import { readRun } from '../../src/runs/run.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { ranksHere } from '../train/ranks-here.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const [data, samples] = [join(folder, 'tiles'), join(folder, 'samples')];
@@ -107,11 +108,13 @@ describe('pretrain on several ranks', () => {
   });
 
   test.each([
-    ['mixed precision', { precision: 'amp' }],
-    ['recomputation', { memory: 8e9 }],
-  ] as const)('refuses to synchronise normalisation with %s', async (what, config) => {
+    ['precision', { precision: 'amp' }],
+    ['memory', { memory: 8e9 }],
+  ] as const)('refuses to normalise together with --%s', async (option, config) => {
     const [result] = await onAll(2, (ranks) => pretrain(options('mixed', { ranks, syncNorm: true, config })));
-    expect(result).toMatchObject({ reason: { message: expect.stringContaining(`combined with ${what}`) } });
+    expect(result).toMatchObject({
+      reason: { message: expect.stringContaining(`remove --sync-norm, or --${option}`) },
+    });
   });
 
   test('trains in mixed precision as one rank does', async () => {
@@ -120,6 +123,19 @@ describe('pretrain on several ranks', () => {
     expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
     await pretrain(options('half-alone', { config }));
     expectClose(losses(path('half')), losses(path('half-alone')), 3);
+  });
+
+  test('refuses --sync-norm where there is nobody to normalise with', async () => {
+    const { code, stderr } = await p2wHere([
+      'pretrain',
+      '--data',
+      data,
+      '--out',
+      path('idle'),
+      '--sync-norm',
+    ]);
+    expect(code).toBe(2);
+    expect(stderr).toContain('--sync-norm cannot be used with a single process');
   });
 
   test('stops all of them after the same step when one is asked to', async () => {

@@ -127,6 +127,14 @@ describe('a large index', () => {
     }
     expect(found / 2000).toBeGreaterThan(0.85);
   });
+
+  test('looks at more lists, where the nearest do not have as many rows as are wanted', async () => {
+    const rows = clustered(300, 40);
+    const index = await build('few in each list', rows, { exactValues: 0 });
+    const [{ features }] = rows as [FeatureRow];
+    for (const k of [40, 300]) expect(queryIndex(index, features, { k })).toHaveLength(k);
+    expect(queryIndex(index, features, { k: 296, without: 'scan 0' })).toHaveLength(296);
+  });
 });
 
 describe('an index that is not whole', () => {

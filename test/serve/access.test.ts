@@ -45,7 +45,7 @@ describe('a token', () => {
     writeFileSync(at('short'), 'secret');
     writeFileSync(at('spaces'), 'a token of thirty-two characters');
     for (const name of ['short', 'spaces'])
-      expect((await failed({ tokenFile: at(name) })).facts.what).toMatch(/no token/);
+      expect((await failed({ tokenFile: at(name) })).facts.what).toMatch(/not a usable token/);
     expect((await failed({ tokenFile: at('none') })).kind).toBe('disk');
   });
 });
@@ -56,7 +56,8 @@ describe('a service does not start', () => {
     ['with two models of one name', { models: [at('masks.onnx'), at('masks.onnx')] }, /several models/],
     ['with a model of no name', { models: [`a b=${at('masks.onnx')}`] }, /cannot be called/],
     ['with no worker', { workers: 0 }, /at least 1/],
-    ['at no port', { port: 70_000 }, /not a port/],
+    ['at no port', { port: 70_000 }, /--port: this must be an integer from 0 to 65535/],
+    ['with more time than timers have', { timeoutSeconds: 3_000_000 }, /--timeout: .*from 1 to 86400/],
   ])('%s', async (_, options, message) => {
     expect((await failed(options)).message).toMatch(message);
   });

@@ -16,6 +16,8 @@ import { parseNpy } from '../../src/data/scan/npy.js';
 import { writeNrrd } from '../../src/data/scan/write-nrrd.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { infer } from '../../src/serve/worker/infer.js';
+import type { WorkingModel } from '../../src/serve/worker/models.js';
 import { ctSeries, PLANTED, writeFiles } from '../data/scan/dicom/writer.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writePretrained, writeTarget, writeThresholds } from '../inference/models.js';
@@ -209,7 +211,8 @@ test('requests that share batches get the features of their own scans', async ()
   const scans = [...Array(6).keys()].map((seed) => at(`scan-${seed}.nii`));
   for (const [seed, path] of scans.entries()) await writeNifti(path, noiseVolume([32, 32, 16], seed));
   const featuresOf = async (from: TestService, path: string): Promise<number[]> =>
-    (await jsonOf(await from.post('/v1/embed?model=encoder', fileBytes(path)))).vectors[0].features;
+    (await jsonOf(await from.post('/v1/embed?model=encoder&overlap=0.75', fileBytes(path)))).vectors[0]
+      .features;
   const together = await Promise.all(scans.map((path) => featuresOf(batching, path)));
   for (const [i, path] of scans.entries()) {
     const alone = await featuresOf(service, path);
@@ -379,7 +382,7 @@ describe('the KServe v2 protocol', () => {
 
   test.each([
     ['what is no JSON', '{', /not JSON/],
-    ['no inputs', '{}', /no inference request/],
+    ['no inputs', '{}', /not a valid inference request/],
     [
       'another shape',
       JSON.stringify({ inputs: [{ name: 'hu', shape: [1, 8, 8, 8], datatype: 'INT16', data: [] }] }),
@@ -391,6 +394,12 @@ describe('the KServe v2 protocol', () => {
       /does not take/,
     ],
     ['too few values', JSON.stringify(input({ data: [1, 2] })), /do not fill/],
+    ...[40_000, 1.5].map((value): [string, string, RegExp] => [
+      `${value} as an int16`,
+      JSON.stringify(input({ data: [...values.subarray(1), value] })),
+      /not of its type/,
+    ]),
+    ['JSON of 17 MB', `[${'{},'.repeat(17e6 / 3)}{}]`, /too long/],
     ['text for values', JSON.stringify(input({ data: ['1'] })), /not numbers/],
     [
       'a shape of terabytes',
@@ -411,6 +420,11 @@ describe('the KServe v2 protocol', () => {
     const response = await service.post('/v2/models/encoder/infer', body);
     expect(response.status).toBe(400);
     expect((await jsonOf(response)).error).toMatch(message);
+  });
+
+  test('refuses what would take more memory than there is for a request', async () => {
+    const request = { upload: scan, headerBytes: undefined, maxBytes: 1000, onWindows: () => {} };
+    await expect(infer({} as WorkingModel, request)).rejects.toThrow(/too large for this service/);
   });
 
   test('refuses binary data of another length than it says', async () => {

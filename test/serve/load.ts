@@ -155,7 +155,7 @@ function hostileActs(port: number): (() => Promise<number>)[] {
     'NRRD0004\ntype: short\ndimension: 3\nsizes: 99999 99999 99999\nencoding: raw\n\n',
   );
   const gzip = gzipSync(new Uint8Array(100 << 20));
-  const junk = new Uint8Array(noise(50_000, 1, -1000, 1000).buffer);
+  const junk = new Uint8Array(noise(50_000, 1, 1000).buffer);
   return [
     () => post(bomb),
     () => post(many),
@@ -279,9 +279,9 @@ export async function runLoad(options: LoadOptions): Promise<LoadReport> {
   for (const [i, file] of files.entries())
     writePretrained(file, 'encoder', { license: `model ${i}` }, [1, 1, 1], config);
   const [x, y, z] = config.whole;
-  const window = Int16Array.from(noise(x * y * z, 1, -1000, 1000), Math.round);
+  const window = Int16Array.from(noise(x * y * z, 1, 1000), Math.round);
   const grid = { spacing: [1, 1, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } as const;
-  const voxels = Int16Array.from(noise(2 * x * y * z, 2, -1000, 1000), Math.round);
+  const voxels = Int16Array.from(noise(2 * x * y * z, 2, 1000), Math.round);
   await writeNifti(at('scan.nii.gz'), { ...grid, size: [x, y, 2 * z], voxels });
   const expected = new Map([
     await expectedOf(files[0], window, at('scan.nii.gz')),

@@ -1,5 +1,5 @@
 /** The files of the page, and who may have them. */
-import { readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, readlinkSync, writeFileSync } from 'node:fs';
 import { request } from 'node:http';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
@@ -8,7 +8,7 @@ import { readVolume } from '../../src/data/scan/index.js';
 import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeThresholds } from '../inference/models.js';
-import { bytesOf, fileBytes, jsonOf, type TestService, testService } from './service.js';
+import { bytesOf, fileBytes, jsonOf, soon, type TestService, testService } from './service.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -65,6 +65,21 @@ describe('the page', () => {
       '/assets/',
     ])
       expect([401, 404]).toContain(await statusOf(path));
+  });
+
+  test('is asked about its files without leaving them open', async () => {
+    const isOpen = () =>
+      readdirSync('/proc/self/fd').some((fd) => {
+        try {
+          return readlinkSync(`/proc/self/fd/${fd}`).endsWith('/main.js');
+        } catch {
+          return false;
+        }
+      });
+    const { status, headers } = await fetch(`${service.url}/assets/main.js`, { method: 'HEAD' });
+    expect(status).toBe(200);
+    expect(Number(headers.get('content-length'))).toBeGreaterThan(1000);
+    await soon(() => !isOpen());
   });
 
   test('gets any scan as NIfTI, as a model sees it', async () => {

@@ -7,7 +7,7 @@ import type { LogFields } from '../../src/serve/log.js';
 import type { ServeOptions, Service } from '../../src/serve/serve.js';
 
 const built = new URL('../../dist/src/serve/serve.js', import.meta.url).href;
-const { serve } = (await import(built)) as typeof import('../../src/serve/serve.js');
+export const { serve } = (await import(built)) as typeof import('../../src/serve/serve.js');
 
 export type Logged = LogFields & { readonly event: string };
 

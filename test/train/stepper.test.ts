@@ -1,4 +1,4 @@
-import { describe, expect, test } from 'vitest';
+import { beforeAll, describe, expect, test } from 'vitest';
 import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import { nodeEngine } from '../../src/runtime/node.js';
@@ -11,7 +11,7 @@ const MICRO_BATCHES = 6;
 const config = resolveConfig({
   preset: 'tiny',
   config: {
-    ...{ network: { width: 2, levels: 2 }, whole: [16, 16, 8], batch: 2 * MICRO_BATCHES, microBatch: 2 },
+    ...{ network: { width: 2, levels: 1 }, whole: [16, 16, 8], batch: 2 * MICRO_BATCHES, microBatch: 2 },
     threads: 1,
   },
 });
@@ -41,19 +41,23 @@ async function train(size: number) {
   );
 }
 
+let one: Awaited<ReturnType<typeof train>>[0];
+beforeAll(async () => {
+  one = (await train(1))[0]!;
+});
+
 describe.each([2, 3, 6])('%i ranks', (size) => {
   test('make the steps of one rank with all micro-batches, and have the same state', async () => {
-    const [one] = await train(1);
     const [first, ...others] = await train(size);
     for (const other of others) expect(other).toEqual(first);
-    for (const [i, loss] of one!.losses.entries()) expect(first!.losses[i]).toBeCloseTo(loss, 5);
-    expect([...first!.state.keys()]).toEqual([...one!.state.keys()]);
-    expect([...one!.state.keys()].filter((name) => name.endsWith('running_var')).length).toBeGreaterThan(5);
-    const differences = [...one!.state].map(([name, values]) =>
+    for (const [i, loss] of one.losses.entries()) expect(first!.losses[i]).toBeCloseTo(loss, 5);
+    expect([...first!.state.keys()]).toEqual([...one.state.keys()]);
+    expect([...one.state.keys()].filter((name) => name.endsWith('running_var')).length).toBeGreaterThan(3);
+    const differences = [...one.state].map(([name, values]) =>
       Math.max(...values.map((value, i) => Math.abs(value - first!.state.get(name)![i]!))),
     );
     expect(Math.max(...differences)).toBeLessThan(1e-5);
     // They did train: the running statistics are not those of a fresh network.
-    expect(one!.state.get('encoder.0.norm1.running_mean')).not.toEqual(new Float32Array(2));
+    expect(one.state.get('encoder.0.norm1.running_mean')).not.toEqual(new Float32Array(2));
   });
 });

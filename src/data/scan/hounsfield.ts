@@ -14,11 +14,12 @@ const MOST_BEYOND_SHARE = 1e-4;
 
 const SAMPLES = 65_536;
 
-/** Values from all over a scan, lowest first; without those that were no numbers in the file. */
+/** Values from all over a scan; without those that were no numbers in the file. */
 function sampledValues({ voxels, nonFinite = 0 }: Values): Float32Array {
   const step = Math.ceil(voxels.length / SAMPLES) | 1; // odd: a scan's rows are mostly even
-  const values = Float32Array.from({ length: Math.ceil(voxels.length / step) }, (_, i) => voxels[i * step]!);
-  return (nonFinite > 0 ? values.filter((value) => value !== FILL_HU) : values).sort();
+  const values = new Float32Array(Math.ceil(voxels.length / step));
+  for (let i = 0; i < values.length; i++) values[i] = voxels[i * step]!;
+  return nonFinite > 0 ? values.filter((value) => value !== FILL_HU) : values;
 }
 
 /** Three digits, and of large numbers all before the point. */
@@ -51,9 +52,11 @@ function likeness(sorted: Float32Array): string {
 
 /** What the values of a scan look like, when they do not look like HU; null when they do. */
 export function unlikeHounsfield(values: Values): string | null {
-  const sorted = sampledValues(values);
-  const below = sorted.findIndex((value) => value >= SOFTER_THAN_WATER_HU);
-  if (below < 0 || below / sorted.length >= LEAST_SHARE) return null;
+  const sampled = sampledValues(values);
+  let below = 0;
+  for (const value of sampled) if (value < SOFTER_THAN_WATER_HU) below++;
+  if (sampled.length === 0 || below / sampled.length >= LEAST_SHARE) return null;
+  const sorted = sampled.sort();
   return `${rangeOf(values, sorted)}: looks like ${likeness(sorted)}`;
 }
 
@@ -67,7 +70,7 @@ export function checkHounsfield(values: Values, where: string, trusted: boolean)
     throw new UserError('input', {
       what: 'the values of this scan cannot be HU',
       where,
-      got: `${beyond} of ${values.voxels.length} voxels outside ±32768: ${rangeOf(values, sampledValues(values))}`,
+      got: `${beyond} of ${values.voxels.length} voxels outside ±32768: ${rangeOf(values, sampledValues(values).sort())}`,
       expected: 'a CT in HU: air at −1000, water at 0',
       fix: 'check the data type, byte order, slope and intercept of the file; for other modalities, use --normalise minmax or zscore',
     });

@@ -55,9 +55,10 @@ export const kserveRoutes: Routes = (app, context) => {
       return c.json({ name, ready: context.pool.ready > 0 }, context.pool.ready > 0 ? 200 : 503);
     });
     app.post(`${path}/infer`, (c) => {
-      const model = modelOf(context, c.req.param('model'), c.req.param('version'));
-      const bytes = headerBytes(c.req.header(HEADER_LENGTH));
-      return answerUpload(c, context, model, { operation: 'infer', headerBytes: bytes });
+      const version = c.req.param('version');
+      const model = modelOf(context, c.req.param('model'), version);
+      const work = { operation: 'infer', headerBytes: headerBytes(c.req.header(HEADER_LENGTH)) } as const;
+      return answerUpload(c, context, model, work, version !== undefined);
     });
   }
 };

@@ -1,8 +1,6 @@
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
-import { Readable } from 'node:stream';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { Routes } from '../context.js';
+import { openFileBody } from '../file-body.js';
 import { problemResponse } from '../problem.js';
 import { Refusal } from '../refusal.js';
 
@@ -36,12 +34,11 @@ export const modelFileRoutes: Routes = (app, { pool }) => {
     const tag = `"${facts.sha256}"`;
     const headers = { ETag: tag, 'Cache-Control': 'private, no-cache', 'Model-SHA256': facts.sha256 };
     if (c.req.header('if-none-match') === tag) return c.body(null, 304, headers) as never;
-    const { size } = await stat(file.path);
-    const body = Readable.toWeb(createReadStream(file.path)) as ReadableStream;
+    const { body, bytes } = await openFileBody(file.path);
     return c.body(body, 200, {
       ...headers,
       'Content-Type': 'application/octet-stream',
-      'Content-Length': String(size),
+      'Content-Length': String(bytes),
     }) as never;
   });
 };

@@ -1,10 +1,10 @@
 /** The page at `/`: built into `dist/page`, and ONNX Runtime for browsers as it is installed. */
-import { createReadStream, readdirSync, readFileSync, statSync } from 'node:fs';
+import { readdirSync, readFileSync, statSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, extname, join } from 'node:path';
-import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import type { Routes } from '../context.js';
+import { openFileBody } from '../file-body.js';
 
 /** The root of the package, also when it runs from its sources: there, too, the page is a built one. */
 const root = fileURLToPath(
@@ -70,15 +70,15 @@ export const pageRoutes: Routes = (app) => {
     const index = files.get('index.html');
     return c.html(index ? readFileSync(index, 'utf8') : MISSING, index ? 200 : 404, HEADERS);
   });
-  app.get('/assets/:name', (c) => {
+  app.get('/assets/:name', async (c) => {
     const path = files.get(c.req.param('name'));
     if (!path) return c.notFound();
     const { size, mtimeMs } = statSync(path);
     const tag = `"${size.toString(36)}-${Math.round(mtimeMs).toString(36)}"`;
     const headers = { ...HEADERS, ETag: tag, 'Cache-Control': 'no-cache' };
     if (c.req.header('if-none-match') === tag) return c.body(null, 304, headers);
-    const body = Readable.toWeb(createReadStream(path)) as ReadableStream;
+    const { body, bytes } = await openFileBody(path);
     const type = TYPES[extname(path)] ?? 'application/octet-stream';
-    return c.body(body, 200, { ...headers, 'Content-Type': type, 'Content-Length': String(size) });
+    return c.body(body, 200, { ...headers, 'Content-Type': type, 'Content-Length': String(bytes) });
   });
 };

@@ -10,6 +10,18 @@ const DOCUMENT = {
 
 export const referenceRoutes: Routes = (app) => {
   app.openAPIRegistry.registerComponent('securitySchemes', 'bearer', { type: 'http', scheme: 'bearer' });
-  app.doc31('/openapi.json', DOCUMENT);
-  app.get('/reference', (c) => c.html(referencePage(app.getOpenAPI31Document(DOCUMENT))));
+  // Made once, when all routes are there: anybody may ask for them, as often as they like.
+  let texts: { readonly json: string; readonly page: string } | undefined;
+  const made = () => {
+    const document = app.getOpenAPI31Document(DOCUMENT);
+    return { json: JSON.stringify(document), page: referencePage(document) };
+  };
+  app.get('/openapi.json', (c) => {
+    texts ??= made();
+    return c.body(texts.json, 200, { 'Content-Type': 'application/json' });
+  });
+  app.get('/reference', (c) => {
+    texts ??= made();
+    return c.html(texts.page);
+  });
 };

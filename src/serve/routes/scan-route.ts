@@ -15,7 +15,7 @@ interface ScanRoute<Query extends z.ZodRawShape> {
   readonly description: string;
   /** Models that can do it. */
   readonly kinds: readonly [ModelKind, ...ModelKind[]];
-  /** How the model is chosen, where it is not by its kind and the name in the request. */
+  /** The one model that will do, where it is not any of its kind, or the one that the request names. */
   readonly choose?: (context: ServiceContext) => ModelFacts;
   readonly query: Query;
   /** What can be answered, and what each is; the first is the default. */
@@ -116,12 +116,12 @@ export function scanRoute<Query extends z.ZodRawShape>(spec: ScanRoute<Query>): 
       } = c.req.valid('query' as never) as Common & z.output<z.ZodObject<Query>>;
       const output = chooseOutput(c.req.header('accept'), outputs);
       if (!output)
-        throw new Refusal(406, 'there is no answer in this format', {
+        throw new Refusal(406, 'the answer cannot be had in this format', {
           expected: outputs.map((known) => MEDIA_TYPES[known]).join(', '),
         });
       const model = spec.choose?.(context) ?? chooseModel(context.pool.models, spec.kinds, name);
       const work = spec.workOf(query as unknown as z.output<z.ZodObject<Query>>);
-      return answerUpload(c, context, model, { ...work, output, series });
+      return answerUpload(c, context, model, { ...work, output, series }, spec.choose !== undefined);
     });
   };
 }

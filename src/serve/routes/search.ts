@@ -1,11 +1,9 @@
 /** Scans and regions of an index that are like a scan. There are no such routes without an index. */
-import { createReadStream } from 'node:fs';
-import { stat } from 'node:fs/promises';
 import { basename } from 'node:path';
-import { Readable } from 'node:stream';
 import { createRoute, z } from '@hono/zod-openapi';
 import type { VoxelBox } from '../../commands/query.js';
 import type { Routes } from '../context.js';
+import { openFileBody } from '../file-body.js';
 import { encoderOf } from '../index-facts.js';
 import { problemResponse } from '../problem.js';
 import { Refusal } from '../refusal.js';
@@ -123,12 +121,11 @@ export const searchRoutes: Routes = (app, context) => {
   );
   app.openapi(scanFileRoute, async (c) => {
     const path = manifest.sources[c.req.valid('param').number]?.path;
-    const found = path ? await stat(path).catch(() => null) : null;
-    if (!found?.isFile()) throw new Refusal(404, 'this scan is not here as one file');
-    const body = Readable.toWeb(createReadStream(path!)) as ReadableStream;
-    return c.body(body, 200, {
+    const found = path ? await openFileBody(path).catch(() => null) : null;
+    if (!found) throw new Refusal(404, 'this scan is not here as one file');
+    return c.body(found.body, 200, {
       'Content-Type': 'application/octet-stream',
-      'Content-Length': String(found.size),
+      'Content-Length': String(found.bytes),
       'Content-Disposition': `attachment; filename*=UTF-8''${encodeURIComponent(basename(path!))}`,
     });
   });

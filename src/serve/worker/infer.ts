@@ -1,5 +1,5 @@
 /** Inference requests of the KServe v2 protocol ("Open Inference Protocol"), with its extension for binary tensors. */
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
 import * as z from 'zod';
 import { sizeOf } from '../../../graphs/onnx/types.js';
 import { UserError } from '../../errors.js';
@@ -14,6 +14,8 @@ export interface InferRequest {
   readonly upload: string;
   /** Bytes of the JSON before binary tensors; all without it. */
   readonly headerBytes: number | undefined;
+  /** Most memory that the request may take. */
+  readonly maxBytes: number;
   readonly onWindows: () => void;
 }
 
@@ -43,8 +45,8 @@ type Request = z.infer<typeof requestSchema>;
 const bad = (what: string, facts: Partial<UserError['facts']> = {}) =>
   new UserError('usage', { what, ...facts });
 
-/** Strings hold no more. */
-const MOST_HEADER_BYTES = 2 ** 28;
+/** JSON is parsed in one go, during which the worker does nothing else, and may take twenty times its size in memory. */
+const MOST_HEADER_BYTES = 2 ** 24;
 
 function parseRequest(header: Buffer): Request {
   if (header.length > MOST_HEADER_BYTES)
@@ -60,7 +62,7 @@ function parseRequest(header: Buffer): Request {
   }
   const parsed = requestSchema.safeParse(value);
   if (parsed.success) return parsed.data;
-  throw bad('this is no inference request', { got: z.prettifyError(parsed.error).slice(0, 500) });
+  throw bad('this is not a valid inference request', { got: z.prettifyError(parsed.error).slice(0, 500) });
 }
 
 /** Numbers of nested lists, or of a flat one, in their order. */
@@ -101,14 +103,20 @@ function inputValues({ facts }: WorkingModel, request: Request, binary: Buffer):
         got: `${size} bytes said, ${binary.length} sent`,
         expected: `${length * Values.BYTES_PER_ELEMENT}`,
       });
-    return new Values(Uint8Array.from(binary).buffer);
+    return new Values(new Uint8Array(binary).buffer);
   }
   // Each number is at least a digit and a comma.
   if (!Array.isArray(input.data) || length > MOST_HEADER_BYTES / 2) throw bad('an input has no data');
   const values = new Float32Array(length);
   flatten(input.data, values);
-  return wanted.type === 'int16' ? Int16Array.from(values) : values;
+  if (wanted.type === 'float32') return values;
+  const odd = values.find((value) => !Number.isInteger(value) || Math.abs(value + 0.5) > 32_767.5);
+  if (odd === undefined) return Int16Array.from(values);
+  throw bad('the data of an input are not of its type', { got: String(odd), expected: 'INT16' });
 }
+
+/** How often a request is in memory: as it came, as the values of its tensor, and as results. */
+const COPIES = 3;
 
 interface OutputTensor {
   readonly name: string;
@@ -130,7 +138,7 @@ async function runImages(
     const starts = Array.from({ length: batch }, (_, i) => first + i * length);
     const some = starts.filter((start) => start < values.length);
     results.push(
-      ...(await Promise.all(some.map((start) => image.run(values.slice(start, start + length), shape)))),
+      ...(await Promise.all(some.map((start) => image.run(values.subarray(start, start + length), shape)))),
     );
     onWindows();
   }
@@ -148,8 +156,15 @@ async function runImages(
  */
 export async function infer(
   model: WorkingModel,
-  { upload, headerBytes, onWindows }: InferRequest,
+  { upload, headerBytes, maxBytes, onWindows }: InferRequest,
 ): Promise<Answer> {
+  const { size } = statSync(upload);
+  if (COPIES * size > maxBytes)
+    throw bad('the request is too large for this service', {
+      got: `${size} bytes`,
+      expected: `at most ${Math.floor(maxBytes / COPIES)} bytes`,
+      fix: 'send fewer images at once',
+    });
   const body = readFileSync(upload);
   if (headerBytes !== undefined && headerBytes > body.length)
     throw bad('the request is shorter than its JSON');

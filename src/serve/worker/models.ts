@@ -57,7 +57,7 @@ const tensorFacts = (
 const windowShape = ({ channels }: ImageModel, [x, y, z]: ModelFacts['window']): number[] =>
   channels === null ? [-1, z, y, x] : [-1, 1, z, y, x];
 
-/** @throws UserError for results that are no numbers */
+/** @throws UserError for results that are not finite */
 async function checkRuns(image: ImageModel, shape: readonly number[], name: string): Promise<void> {
   const outputs = await image.run(new Float32Array(shape.reduce((a, b) => a * b, 1)), shape);
   const bad = Object.entries(outputs).find(
@@ -65,7 +65,7 @@ async function checkRuns(image: ImageModel, shape: readonly number[], name: stri
   );
   if (bad)
     throw new UserError('input', {
-      what: 'the model computes no numbers',
+      what: 'the results of the model are not finite',
       where: name,
       got: `NaN or infinity in its output "${bad[0]}" for an image of zeros`,
     });

@@ -20,14 +20,14 @@ import type { WorkingModel } from './models.js';
 interface Task<Work extends ScanWork> {
   readonly model: WorkingModel;
   readonly scan: ModelScan;
-  /** What is searched; null where the service has no index. */
-  readonly index: SearchIndex | null;
+  /** Gives the index that is searched. @throws Error when it is no longer the one that the service opened */
+  readonly index: () => SearchIndex;
   /** What there is to say of the scan. */
   readonly notes: readonly string[];
   readonly work: Work;
   readonly output: Output;
   readonly folder: string;
-  /** Is called after every batch of windows, and may throw to end the work. */
+  /** Is called after every batch of windows, and before every other scan that is read; may throw to end the work. */
   readonly onWindows: () => void;
 }
 
@@ -116,11 +116,12 @@ const convert = ({ scan, folder }: Task<WorkOf<'convert'>>): Promise<Answer> =>
   niftiAnswer(folder, scan.volume);
 
 async function search(task: Task<WorkOf<'search'>>): Promise<Answer> {
-  const { model, scan, index, work, onWindows } = task;
-  const { manifest } = index!;
+  const { model, scan, work, onWindows } = task;
+  const { manifest } = task.index();
   const { features, windows } = await queryOf(model.image, scan, manifest, work.box ?? undefined, onWindows);
-  const hits = queryIndex(index!, features, { k: work.k });
-  const shown = work.pictures ? await picturesOfHits(hits, manifest, model.image, scan) : [];
+  const hits = queryIndex(task.index(), features, { k: work.k });
+  task.index(); // what has been read of its files belongs together
+  const shown = work.pictures ? await picturesOfHits(hits, manifest, model.image, scan, onWindows) : [];
   const numbers = new Map(manifest.sources.map(({ name }, i) => [name, i]));
   return jsonAnswer({
     ...about(task),
