@@ -43,17 +43,23 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
     ? filesBelow(scope)
     : filesIn(dirname(scope)).map((path) => (basename(path) === basename(scope) ? scope : path));
   const { instances, unread } = await readInstances(files.filter(mayBeDicom));
-  const series = new Map<string, Instance[]>();
-  for (const instance of instances) {
-    const own = series.get(instance.seriesUid);
-    if (own) own.push(instance);
-    else series.set(instance.seriesUid, [instance]);
-  }
+  const series = grouped(instances, ({ seriesUid }) => seriesUid);
   const sorted = [...series].map(([uid, members]) => sortSeries(uid, members, scope, folder));
+  const scans = [...sorted.flatMap(({ scans }) => scans), ...segmentationsAmong(instances)];
   return {
-    scans: sorted.flatMap(({ scans }) => scans).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    scans: scans.sort((a, b) => (a.name < b.name ? -1 : 1)),
     passedOver: [...sorted.flatMap(({ passedOver }) => passedOver), ...unread],
   };
+}
+
+export function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const group = groups.get(keyOf(item));
+    if (group) group.push(item);
+    else groups.set(keyOf(item), [item]);
+  }
+  return groups;
 }
 
 /** Files with the extension of another format are skipped, except for extensions that DICOM files also have. */
@@ -86,6 +92,29 @@ const nameOf = (uid: string) => createHash('sha256').update(uid).digest('hex').s
 /** The names of a scan, with a suffix where a series holds several. */
 const namesOf = (uid: string, suffix: string) => ({ name: nameOf(uid) + suffix, uidName: uid + suffix });
 
+/**
+ * Segmentations go by the series that they were drawn on, and are numbered where it has several, even if each is a series of its
+ * own. Copies count once.
+ */
+function segmentationsAmong(instances: readonly Instance[]): DicomScan[] {
+  const masks = instances.flatMap((instance) =>
+    instance.content.kind === 'segmentation' ? [{ instance, ...instance.content }] : [],
+  );
+  const ofSeries = grouped(
+    masks,
+    ({ instance, referencedSeriesUid }) => referencedSeriesUid || instance.seriesUid,
+  );
+  return [...ofSeries].flatMap(([seriesUid, all]) => {
+    const byUid = grouped(all, ({ instance, uid }) => uid || instance.path);
+    const sorted = [...byUid].sort(([a], [b]) => (a < b ? -1 : 1));
+    return sorted.map(([, copies], i): DicomScan => {
+      const names = namesOf(seriesUid, `-seg${sorted.length > 1 ? `-${i + 1}` : ''}`);
+      const files = copies.map(({ instance }) => instance);
+      return { ...names, modality: files[0]!.modality, files, stack: null };
+    });
+  });
+}
+
 function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Catalogue {
   const { modality } = members[0]!;
   const stacks = sortSlices(
@@ -102,12 +131,6 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
       ...{ modality, stack, files: paths.map((path) => byPath.get(path)!) },
     };
   });
-  const masks = members.filter(({ content }) => content.kind === 'segmentation');
-  const segmentations = masks.map((instance, i): DicomScan => {
-    const { referencedSeriesUid } = instance.content as { referencedSeriesUid: string };
-    const names = namesOf(referencedSeriesUid || uid, `-seg${masks.length > 1 ? `-${i + 1}` : ''}`);
-    return { ...names, modality, files: [instance], stack: null };
-  });
   const single = stacks.length - whole.length;
   const others = members.flatMap(({ content }) => (content.kind === 'other' ? [content.what] : []));
   const passed = [...others, ...new Array<string>(single).fill('a single image')];
@@ -116,7 +139,7 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
     return what + (count > 1 ? ` (${count} files)` : '');
   });
   return {
-    scans: [...images, ...segmentations],
+    scans: images,
     passedOver: [
       ...(reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : []),
       ...members.flatMap(({ path, content }) =>

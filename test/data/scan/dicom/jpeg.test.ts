@@ -252,6 +252,17 @@ describe('is refused', () => {
     expect(() => decodeJpeg(bytes)).toThrow(message);
   });
 
+  it('with its file, when a second header says another size than the first', async () => {
+    const file = temporaryFolder();
+    const encoded = lossless(Uint16Array.from(slicePixels(0)), SIZE[0], 1, 16);
+    const scan = encoded.lastIndexOf(Buffer.from([0xff, 0xda]));
+    const second = Buffer.from(segment(0xc3, [16, ...word(1), ...word(2), 1, 1, 0x11, 0]));
+    const twice = Buffer.concat([encoded.subarray(0, scan), second, encoded.subarray(scan)]);
+    const options = { syntax: '1.2.840.10008.1.2.4.57', compressed: fragments([twice]) };
+    const error = await readVolume(file('twice', dicomBytes(ctSlice(0), options))).catch(String);
+    expect(error).toMatch(/cannot be decoded[\s\S]*two frames/);
+  });
+
   it('with its file, when it is of another size', async () => {
     const file = temporaryFolder();
     const more: Elements = { '7fe00010': ['OW', bytesOf(slicePixels(0))] };
