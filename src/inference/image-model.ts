@@ -28,6 +28,8 @@ export interface ImageModel {
   readonly size: XYZ | null;
   /** Sizes of images must be multiples of these, x, y, z. */
   readonly multiples: XYZ;
+  /** Voxels of an image that one of a reconstruction stands for, x, y, z. */
+  readonly average: XYZ;
   /** Spacing of images in mm; null for a model that takes any. */
   readonly spacing: XYZ | null;
   /** What the values of images must be, and which of them the model tells apart. */
@@ -151,6 +153,7 @@ export function openImageModel(path: string, engine: Engine, threads = 0): Image
     channels: image.shape.length === 5 ? Number(image.shape[1]) : null,
     size: fixedSize(image) ?? lengths('tile_size') ?? lengths('sample_size') ?? null,
     multiples,
+    average: lengths('average') ?? [1, 1, 1],
     spacing: lengths('spacing') ?? null,
     ...intensitiesOf(metadata, path),
     input: { name: image.name, type },
