@@ -5,12 +5,13 @@ import { imagePath, openSampleStore, readSample, type SampleStore } from '../dat
 import { normalisationOf } from '../data/samples/values.js';
 import { THOUSANDTHS } from '../data/scan/normalise.js';
 import type { Volume, XYZ } from '../data/scan/volume.js';
-import { manifestText, type StoreOptions } from '../data/store/manifest.js';
+import { type Manifest, manifestText, type StoreOptions } from '../data/store/manifest.js';
 import { drawSplit } from '../data/store/split.js';
 import { shardOf } from '../data/store/tiles.js';
 import { tileOrigins } from '../data/store/tiling.js';
 import { claimFolder, writeScan } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
+import { toInt16 } from '../int16.js';
 import { type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
 import { checkTileSize, type PrepareSummary, summarise } from './prepare.js';
@@ -65,12 +66,15 @@ export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Prom
   await writeStore(out, async () => {
     claimFolder(out, storeOptions);
     const progress = reporter.start({ label: 'prepare', total: training.length, unit: 'samples' });
-    const scans = training.map((sample, i) => {
-      const scan = writeScan(out, scanOf(store, sample, size), size);
-      progress.update(i + 1);
-      return { ...scan, split: split.get(sample.patient)! };
-    });
-    progress.stop();
+    const scans: Manifest['scans'][number][] = [];
+    try {
+      for (const sample of training) {
+        const scan = writeScan(out, scanOf(store, sample, size), size);
+        progress.update(scans.push({ ...scan, split: split.get(sample.patient)! }));
+      }
+    } finally {
+      progress.stop();
+    }
     const createdBy = `parts2whole ${version}`;
     const manifest = manifestText({ createdBy, size, options: storeOptions, scans, failures: [] });
     return {
@@ -86,8 +90,7 @@ export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Prom
 function scanOf(store: SampleStore, sample: SampleEntry, tileSize: XYZ) {
   const { size, type } = store.manifest;
   const { image } = readSample(store, sample);
-  const voxels =
-    type === 'int16' ? image : Int16Array.from(image, (value) => Math.round(value * THOUSANDTHS));
+  const voxels = type === 'int16' ? image : Int16Array.from(image, (value) => toInt16(value * THOUSANDTHS));
   const volume: Volume = {
     ...{ size, spacing: sample.spacing, origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] },
     voxels: voxels as Volume['voxels'],

@@ -4,6 +4,7 @@ import type { SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore, type SampleVoxels } from '../data/samples/store.js';
 import { normalisationOf } from '../data/samples/values.js';
 import { abridged, UserError } from '../errors.js';
+import { toInt16 } from '../int16.js';
 import { readModelFile } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
@@ -115,8 +116,8 @@ export async function externalFeatures(
     for (const [i, sample] of samples.entries()) {
       const voxels = readSample(store, sample).image;
       const values = takesHu ? voxels : normalised(voxels, manifest);
-      const scaled = (value: number) => (scale === 1 ? value : Math.round(value * scale));
-      const data = type === 'int16' ? Int16Array.from(values, scaled) : Float32Array.from(values, scaled);
+      const scaled = scale === 1 ? values : Float32Array.from(values, (value) => toInt16(value * scale));
+      const data = type === 'int16' ? Int16Array.from(scaled, toInt16) : Float32Array.from(scaled);
       const out = await session.run({ [image.name]: { type, shape, data } });
       rows.set(sample.id, pooled(out[output.name]!));
       progress.update(i + 1);

@@ -6,6 +6,7 @@ import { sha256 } from '../data/store/arrays.js';
 import type { HuWindow } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 import { loadForSizes } from '../execution/inference-session.js';
+import { toInt16 } from '../int16.js';
 import { checkThreads } from '../machine.js';
 import { readModelFile } from '../onnx-file.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
@@ -174,7 +175,7 @@ export function openImageModel(path: string, engine: Engine, threads = 0): Image
             expected: `multiples of ${multiples.join(', ')}`,
           });
         const session = await sessionFor(shape);
-        const data = type === 'int16' ? toInt16(values) : new Float32Array(values);
+        const data = type === 'int16' ? rounded(values) : new Float32Array(values);
         return session.run({ [image.name]: { type, shape, data } });
       }),
     release: () =>
@@ -185,8 +186,8 @@ export function openImageModel(path: string, engine: Engine, threads = 0): Image
   };
 }
 
-const toInt16 = (values: Float32Array | Int16Array) =>
-  values instanceof Int16Array ? values : Int16Array.from(values, Math.round);
+const rounded = (values: Float32Array | Int16Array) =>
+  values instanceof Int16Array ? values : Int16Array.from(values, toInt16);
 
 const valuesOf = (values: readonly Value[]) =>
   values.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';
