@@ -13,7 +13,8 @@ import type { FeatureRow } from '../search/feature-row.js';
 import { embedMaps, type MapFormat } from './embed-maps.js';
 import { writeFeatures } from './feature-files.js';
 import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
-import { type Failure, forEachScan, messageOf, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { messageOf } from './scan-error.js';
+import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface EmbedOptions extends WholeScanOptions {
   /** Scans, folders of scans, tile stores. */
