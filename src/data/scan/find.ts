@@ -1,7 +1,8 @@
 import { dirname } from 'node:path';
 import { abridged, UserError } from '../../errors.js';
 import { isPresentFolder } from '../../files.js';
-import { type DicomScan, grouped } from './dicom/catalogue.js';
+import { grouped } from '../../grouped.js';
+import type { DicomScan } from './dicom/catalogue.js';
 import { openDicomFile } from './dicom/file.js';
 import { freshCatalogue, insteadOfScan, otherThanScan } from './dicom/open.js';
 import { parseScanPath, scanPath } from './dicom/scan-path.js';

@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import { UserError } from '../../../errors.js';
 import { isPresentFolder } from '../../../files.js';
+import { grouped } from '../../../grouped.js';
 import { scanExtension } from '../extensions.js';
 import { filesBelow, filesIn } from '../walk.js';
 import { openDicomFile } from './file.js';
@@ -50,16 +51,6 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
     scans: scans.sort((a, b) => (a.name < b.name ? -1 : 1)),
     passedOver: [...sorted.flatMap(({ passedOver }) => passedOver), ...unread],
   };
-}
-
-export function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of items) {
-    const group = groups.get(keyOf(item));
-    if (group) group.push(item);
-    else groups.set(keyOf(item), [item]);
-  }
-  return groups;
 }
 
 /** Files with the extension of another format are skipped, except for extensions that DICOM files also have. */

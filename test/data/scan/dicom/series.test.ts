@@ -164,6 +164,10 @@ describe('a series', () => {
     const few = { ...enhanced, '52009230': ['SQ', frames.slice(1)] } as Elements;
     const error = await userErrorOf(readVolume(write({ few: dicomBytes(few) })));
     expect(error.message).toContain('describes 3 of its 4 frames');
+    const frame = Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0]);
+    const countless = { ...enhanced, '52009230': ['UN', Buffer.alloc(8 * 70_000, frame)] } as Elements;
+    const refused = await userErrorOf(readVolume(write({ countless: dicomBytes(countless) })));
+    expect(refused.message).toContain('an image of 70000 frames, where at most 65536 are supported');
     const without = { ...enhanced, '52009230': null } as Elements;
     expect((await userErrorOf(readVolume(write({ x: dicomBytes(without) })))).message).toContain(
       'have no position',
