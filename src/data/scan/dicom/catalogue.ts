@@ -24,10 +24,17 @@ export interface DicomScan {
   readonly stack: Stack | Misfit | null;
 }
 
-export interface Catalogue {
+/** What was found of one or all series. */
+interface Contents {
   readonly scans: readonly DicomScan[];
   /** What is not a scan, one line each. */
   readonly passedOver: readonly string[];
+}
+
+export interface Catalogue extends Contents {
+  /** All folders that were looked into, and when that began. */
+  readonly folders: readonly string[];
+  readonly beganMs: number;
 }
 
 /** Number of files opened at a time: on a network drive, each one is waited for. */
@@ -39,9 +46,11 @@ const AT_ONCE = 16;
  * @throws UserError when a folder cannot be read
  */
 export async function readCatalogue(scope: string): Promise<Catalogue> {
+  const beganMs = Date.now();
   const folder = isPresentFolder(scope);
+  const folders = new Set<string>();
   const files = folder
-    ? filesBelow(scope)
+    ? filesBelow(scope, folders)
     : filesIn(dirname(scope)).map((path) => (basename(path) === basename(scope) ? scope : path));
   const { instances, unread } = await readInstances(files.filter(mayBeDicom));
   const series = grouped(instances, ({ seriesUid }) => seriesUid);
@@ -50,6 +59,8 @@ export async function readCatalogue(scope: string): Promise<Catalogue> {
   return {
     scans: scans.sort((a, b) => (a.name < b.name ? -1 : 1)),
     passedOver: [...sorted.flatMap(({ passedOver }) => passedOver), ...unread],
+    folders: folder ? [...folders] : [dirname(scope)],
+    beganMs,
   };
 }
 
@@ -106,7 +117,7 @@ function segmentationsAmong(instances: readonly Instance[]): DicomScan[] {
   });
 }
 
-function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Catalogue {
+function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Contents {
   const { modality } = members[0]!;
   const stacks = sortSlices(
     members.flatMap(({ content }) => (content.kind === 'slices' ? content.slices : [])),

@@ -475,6 +475,10 @@ describe('findScans', () => {
       IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '0'] })),
     });
     expect((await readVolume(path!)).size[2]).toBe(4);
+    writeFiles(folder, { last: dicomBytes(ctSlice(4)) });
+    expect((await readVolume(folder)).size[2]).toBe(5);
+    writeFiles(folder, { 'deep/er': dicomBytes(ctSlice(5)) });
+    expect((await readVolume(folder)).size[2]).toBe(6);
   });
 
   it('says what it is given instead of a scan', async () => {
