@@ -1,0 +1,2 @@
+import type { Translations } from './node.js';
+export const attention: Translations = {};

@@ -1,0 +1,55 @@
+/** The operators of the standard, versions 7 and later, in terms of the operators of `graphs/onnx/ops`. */
+import type { GraphBuilder } from '../onnx/builder.js';
+import { describeNode, operatorOf } from '../onnx/registry.js';
+import { GraphError, type Node, type Value } from '../onnx/types.js';
+import { attention } from './attention.js';
+import { elementwise } from './elementwise.js';
+import { linear } from './linear.js';
+import { losses } from './losses.js';
+import { StandardNode, type Translations } from './node.js';
+import { normalisations } from './normalisation.js';
+import { reductions } from './reductions.js';
+import { resizing } from './resize.js';
+import { shapes } from './shapes.js';
+import { windows } from './windows.js';
+
+/** Operators that mean more, or are written otherwise, than the operator of that name that graphs are built from. */
+export const translations: Translations = {
+  ...elementwise,
+  ...reductions,
+  ...shapes,
+  ...linear,
+  ...windows,
+  ...resizing,
+  ...normalisations,
+  ...losses,
+  ...attention,
+};
+
+/**
+ * Builds what one node computes.
+ * @param inputs of the node, in the graph that is built; `null` for one that is left out
+ * @param opset the version of the standard that the node is written in
+ * @returns one value an output that is wanted
+ * @throws GraphError for an operator that is unknown, or a use of it that is not supported
+ */
+export function translate(
+  g: GraphBuilder,
+  node: Node,
+  inputs: readonly (Value | null)[],
+  opset: number,
+): readonly Value[] {
+  const translation = node.domain === '' ? translations[node.operator] : undefined;
+  if (!translation) {
+    const operator = operatorOf(node, { '': opset });
+    const attributes = Object.entries(node.attributes).map(([name, { value }]) => [name, value]);
+    return g.addMany(operator, inputs, Object.fromEntries(attributes), node.outputs.length);
+  }
+  try {
+    const result = translation(new StandardNode(g, node, inputs, opset));
+    return Array.isArray(result) ? result : [result as Value];
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new GraphError(`${describeNode(node)}: ${error.message}`);
+  }
+}

@@ -1,0 +1,201 @@
+import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
+import { GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
+import type { StandardNode, Translation, Translations } from './node.js';
+
+const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
+/** How a window moves over x, with `auto_pad` and `ceil_mode` as pads. */
+function windowOf(n: StandardNode, kernel: readonly number[]): Required<Window> {
+  const sizes = n.shape(0).slice(2);
+  const rank = sizes.length;
+  const window = resolveWindow(
+    {
+      kernel_shape: n.ints('kernel_shape') ?? kernel,
+      ...(n.ints('strides') ? { strides: n.ints('strides')! } : {}),
+      ...(n.ints('dilations') ? { dilations: n.ints('dilations')! } : {}),
+    },
+    kernel,
+  );
+  const reach = window.kernel_shape.map((k, i) => (k - 1) * window.dilations[i]! + 1);
+  const auto = n.string('auto_pad', 'NOTSET');
+  if (auto === 'SAME_UPPER' || auto === 'SAME_LOWER') {
+    const spare = sizes.map((size, i) => {
+      const stride = window.strides[i]!;
+      return Math.max((Math.ceil(size / stride) - 1) * stride + reach[i]! - size, 0);
+    });
+    return { ...window, pads: sides(spare, auto) };
+  }
+  const pads = [...(n.ints('pads') ?? window.pads)];
+  if (n.int('ceil_mode', 0) === 1)
+    for (const [i, size] of sizes.entries()) {
+      const stride = window.strides[i]!;
+      const rest = size + pads[i]! + pads[i + rank]! - reach[i]!;
+      let windows = Math.ceil(rest / stride) + 1;
+      // A window must begin inside of x or in the padding before it.
+      if ((windows - 1) * stride >= size + pads[i]!) windows--;
+      pads[i + rank]! += Math.max((windows - 1) * stride - rest, 0);
+    }
+  return { ...window, pads };
+}
+
+/** Both halves of what is padded in all; what is odd goes to the end or, for SAME_LOWER, to the beginning. */
+function sides(total: readonly number[], auto: string): number[] {
+  const small = total.map((t) => Math.floor(t / 2));
+  const large = total.map((t, i) => t - small[i]!);
+  return auto === 'SAME_LOWER' ? [...large, ...small] : [...small, ...large];
+}
+
+/** Sums over windows of x [N,C,…], each channel by itself. */
+function windowSums(n: StandardNode, x: Value, window: Required<Window>): Value {
+  const [batch, channels, ...sizes] = knownShape(x.shape, 'a pool') as [number, number, ...number[]];
+  const ones = n.g.add('Expand', [n.g.scalar(1, x.type), n.g.integers([1, 1, ...window.kernel_shape])]);
+  const planes = n.g.reshape(x, [batch * channels, 1, ...sizes]);
+  const sums = n.g.add('Conv', [planes, ones], window);
+  return n.g.reshape(sums, [batch, channels, ...knownShape(sums.shape, 'a pool').slice(2)]);
+}
+
+function averagePool(n: StandardNode): Value {
+  const window = windowOf(n, []);
+  const x = n.input(0);
+  const rank = window.kernel_shape.length;
+  const explicit = n.ints('pads') ?? window.kernel_shape.flatMap(() => [0, 0]);
+  const countPad = n.int('count_include_pad', 0) === 1;
+  const isExtended = window.pads.some((p, i) => p !== explicit[i]);
+  if (window.dilations.every((d) => d === 1) && !(countPad && isExtended)) {
+    const { dilations: _, ...plain } = window;
+    return n.g.add('AveragePool', [x], { ...plain, count_include_pad: Number(countPad) });
+  }
+  // How many values lie under each window: those of x, and of its explicit padding where that counts.
+  const counts = n.shape(0)
+    .slice(2)
+    .map((size, i) => {
+      const [stride, dilation, kernel] = [window.strides[i]!, window.dilations[i]!, window.kernel_shape[i]!];
+      const begin = window.pads[i]!;
+      const [low, high] = countPad ? [-begin, size + (explicit[i + rank] ?? 0)] : [0, size];
+      const reach = (kernel - 1) * dilation + 1;
+      const windows = Math.floor((size + begin + window.pads[i + rank]! - reach) / stride) + 1;
+      return range(windows).map(
+        (o) =>
+          range(kernel).filter((t) => {
+            const at = o * stride - begin + t * dilation;
+            return at >= low && at < high;
+          }).length,
+      );
+    });
+  return counts.reduce((mean, count, axis) => {
+    const shape = counts.map((_, i) => (i === axis ? count.length : 1));
+    return n.f.div(mean, n.g.floats(count, [1, 1, ...shape], x.type as 'float32'));
+  }, windowSums(n, x, window));
+}
+
+function maxPool(n: StandardNode): readonly Value[] {
+  if (n.int('storage_order', 0) === 1 && n.outputs > 1)
+    throw new GraphError('indices are supported in row-major order only, not with storage_order 1');
+  return n.g.addMany('MaxPool', [n.input(0)], windowOf(n, []), n.outputs);
+}
+
+/** Pads of a transposed convolution, from its output shape where that is given; and what is added at the end. */
+function convTranspose(n: StandardNode): Value {
+  const [x, w] = [n.input(0), n.input(1)];
+  const sizes = n.shape(0).slice(2);
+  const rank = sizes.length;
+  const kernel = n.shape(1).slice(2);
+  const strides = n.ints('strides') ?? kernel.map(() => 1);
+  const dilations = n.ints('dilations') ?? kernel.map(() => 1);
+  const output_padding = n.ints('output_padding') ?? kernel.map(() => 0);
+  const auto = n.string('auto_pad', 'NOTSET');
+  const wanted = n.ints('output_shape')?.slice(-rank) ?? (auto.startsWith('SAME') ? sizes.map((s, i) => s * strides[i]!) : undefined);
+  const full = sizes.map((size, i) => (size - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 + output_padding[i]!);
+  const window = { kernel_shape: kernel, strides, dilations, group: n.int('group', 1) };
+  if (!wanted) return n.g.add('ConvTranspose', [x, w, n.optional(2)], { ...window, output_padding, pads: n.ints('pads') ?? kernel.flatMap(() => [0, 0]) });
+  // What is missing is added at the end, what is too much cut off at both sides.
+  const padding = output_padding.map((p, i) => p + Math.max(wanted[i]! - full[i]!, 0));
+  const pads = sides(
+    full.map((size, i) => Math.max(size - wanted[i]!, 0)),
+    auto === 'SAME_UPPER' ? 'SAME_UPPER' : 'SAME_LOWER',
+  );
+  return n.g.add('ConvTranspose', [x, w, n.optional(2)], { ...window, output_padding: padding, pads });
+}
+
+const spatialAxes = (n: StandardNode) => range(n.shape(0).length).slice(2);
+/** (Σ |x|^p)^(1/p) over windows, or over all of an axis. */
+const norm = (n: StandardNode, sum: (powers: Value) => Value): Value => {
+  const p = n.int('p', 2);
+  return n.f.pow(sum(n.f.pow(n.f.abs(n.input(0)), p)), 1 / p);
+};
+const overAll =
+  (operator: 'ReduceMax' | 'ReduceMean'): Translation =>
+  (n) =>
+    n.g.add(operator, [n.input(0), n.g.integers(spatialAxes(n))]);
+
+export const windows: Translations = {
+  Conv: (n) => {
+    const attributes = { ...windowOf(n, n.shape(1).slice(2)), group: n.int('group', 1) };
+    return n.g.add('Conv', [n.input(0), n.input(1), n.optional(2)], attributes);
+  },
+  ConvTranspose: convTranspose,
+  MaxPool: maxPool,
+  AveragePool: averagePool,
+  LpPool: (n) => norm(n, (powers) => windowSums(n, powers, windowOf(n, []))),
+  GlobalAveragePool: (n) => n.g.add('GlobalAveragePool', [n.input(0)]),
+  GlobalMaxPool: overAll('ReduceMax'),
+  GlobalLpPool: (n) => norm(n, (powers) => n.g.sum(powers, spatialAxes(n))),
+  MaxUnpool: (n) => {
+    const [batch, channels] = n.shape(0) as [number, number];
+    const window = windowOf(n, []);
+    const rank = window.kernel_shape.length;
+    const own = n
+      .shape(0)
+      .slice(2)
+      .map((size, i) => (size - 1) * window.strides[i]! + window.kernel_shape[i]! - window.pads[i]! - window.pads[i + rank]!);
+    const sizes = n.constants(2)?.slice(2) ?? own;
+    const { g } = n;
+    const total = batch * channels * sizeOf(sizes);
+    const zeros = g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([total])]);
+    const flat = [g.reshape(n.input(1), [-1]), g.reshape(n.input(0), [-1])];
+    return g.reshape(g.add('ScatterElements', [zeros, ...flat]), [batch, channels, ...sizes]);
+  },
+  Col2Im: (n) => {
+    const image = n.constants(1) ?? [];
+    const kernel = n.constants(2) ?? [];
+    const window = resolveWindow(
+      {
+        ...(n.ints('strides') ? { strides: n.ints('strides')! } : {}),
+        ...(n.ints('dilations') ? { dilations: n.ints('dilations')! } : {}),
+        ...(n.ints('pads') ? { pads: n.ints('pads')! } : {}),
+      },
+      kernel,
+    );
+    const [batch, columns] = n.shape(0) as [number, number];
+    const channels = columns / sizeOf(kernel);
+    const rank = kernel.length;
+    const blocks = image.map((size, i) => {
+      const reach = (kernel[i]! - 1) * window.dilations[i]! + 1;
+      return Math.floor((size + window.pads[i]! + window.pads[i + rank]! - reach) / window.strides[i]!) + 1;
+    });
+    // Where each value of a column lies in the padded image.
+    const padded = image.map((size, i) => size + window.pads[i]! + window.pads[i + rank]!);
+    const places = all(kernel).flatMap((tap) =>
+      all(blocks).map((block) =>
+        padded.reduce((place, size, i) => place * size + block[i]! * window.strides[i]! + tap[i]! * window.dilations[i]!, 0),
+      ),
+    );
+    const { g } = n;
+    const rows = batch * channels;
+    const zeros = g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([rows, sizeOf(padded)])]);
+    const indices = g.add('Expand', [g.integers(places), g.integers([rows, places.length])]);
+    const sums = g.add('ScatterElements', [zeros, indices, g.reshape(n.input(0), [rows, places.length])], { axis: 1, reduction: 'add' });
+    const begin = image.map((_, i) => window.pads[i]!);
+    return g.slice(
+      g.reshape(sums, [batch, channels, ...padded]),
+      begin,
+      begin.map((p, i) => p + image[i]!),
+      image.map((_, i) => i + 2),
+    );
+  },
+};
+
+/** All positions in a box, last axis fastest. */
+function all(sizes: readonly number[]): number[][] {
+  return sizes.reduce<number[][]>((rows, size) => rows.flatMap((row) => range(size).map((i) => [...row, i])), [[]]);
+}
