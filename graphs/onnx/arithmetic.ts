@@ -4,7 +4,18 @@ import type { Value } from './types.js';
 /** A value, or a number that stands for a scalar of the other operand's type. */
 export type Operand = Value | number;
 type Binary = 'Add' | 'Sub' | 'Mul' | 'Div' | 'Pow' | 'Max' | 'Min' | 'Equal' | 'Greater' | 'Less';
-type Unary = 'Abs' | 'Erf' | 'Exp' | 'Floor' | 'Log' | 'Neg' | 'Relu' | 'Sigmoid' | 'Softplus' | 'Sqrt' | 'Tanh';
+type Unary =
+  | 'Abs'
+  | 'Erf'
+  | 'Exp'
+  | 'Floor'
+  | 'Log'
+  | 'Neg'
+  | 'Relu'
+  | 'Sigmoid'
+  | 'Softplus'
+  | 'Sqrt'
+  | 'Tanh';
 
 /** Formulas as they are read: functions that add one elementwise node each. */
 export function arithmetic(g: GraphBuilder) {

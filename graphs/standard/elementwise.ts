@@ -1,4 +1,4 @@
-import { TYPE_CODES, type Value } from '../onnx/types.js';
+import { GraphError, sizeOf, TYPE_CODES, type Value } from '../onnx/types.js';
 import type { StandardNode, Translation, Translations } from './node.js';
 
 /** Any number of inputs, two by two. */
@@ -25,8 +25,25 @@ export const elementwise: Translations = {
   Mean: (n) => n.f.div(variadic('Add')(n) as Value, n.node.inputs.length),
   Pow: (n) => {
     const [x, exponent] = [n.input(0), n.input(1)];
-    const same = exponent.type === x.type ? exponent : n.g.add('Cast', [exponent], { to: TYPE_CODES[x.type] });
+    const same =
+      exponent.type === x.type ? exponent : n.g.add('Cast', [exponent], { to: TYPE_CODES[x.type] });
     return n.g.add('Pow', [x, same]);
+  },
+  // Of floats the standard wants the remainder as C has it, or, without fmod, as Python has it.
+  Mod: (n) => {
+    const { f } = n;
+    const [a, b] = [n.input(0), n.input(1)];
+    if (n.int('fmod', 0) === 1) return n.g.add('Mod', [a, b], { fmod: 1 });
+    return f.sub(a, f.mul(b, f.floor(f.div(a, b))));
+  },
+  /** In inference all stays. Random masks are the caller's. */
+  Dropout: (n) => {
+    const x = n.input(0);
+    if (n.constants(2)?.[0] && (n.constants(1)?.[0] ?? 0.5) > 0)
+      throw new GraphError('it is random in training mode: import the model in inference mode');
+    const shape = n.shape(0);
+    const mask = { type: 'bool' as const, shape, data: new Uint8Array(sizeOf(shape)).fill(1) };
+    return n.outputs > 1 ? [x, n.g.constant(mask)] : x;
   },
   Cast: (n) => n.g.add('Cast', [n.input(0)], { to: computedIn(n.int('to', 1)) }),
   CastLike: (n) => n.g.add('Cast', [n.input(0)], { to: TYPE_CODES[n.input(1).type] }),

@@ -8,9 +8,12 @@ import { linear } from './linear.js';
 import { losses } from './losses.js';
 import { StandardNode, type Translations } from './node.js';
 import { normalisations } from './normalisation.js';
+import { recurrent } from './recurrent.js';
 import { reductions } from './reductions.js';
 import { resizing } from './resize.js';
+import { sampling } from './sampling.js';
 import { shapes } from './shapes.js';
+import { signal } from './signal.js';
 import { windows } from './windows.js';
 
 /** Operators that mean more, or are written otherwise, than the operator of that name that graphs are built from. */
@@ -24,6 +27,9 @@ export const translations: Translations = {
   ...normalisations,
   ...losses,
   ...attention,
+  ...recurrent,
+  ...sampling,
+  ...signal,
 };
 
 /**

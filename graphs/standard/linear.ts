@@ -1,4 +1,4 @@
-import { type Value, knownShape } from '../onnx/types.js';
+import { knownShape, type Value } from '../onnx/types.js';
 import type { Translations } from './node.js';
 
 export const linear: Translations = {

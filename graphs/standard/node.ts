@@ -47,7 +47,7 @@ export class StandardNode {
     if (!attribute) return undefined;
     if (attribute.kind !== kind)
       throw new GraphError(`attribute "${name}" is of kind ${attribute.kind}, not ${kind}`);
-    return attribute.value as unknown as ValueOf<K>;
+    return attribute.value as never;
   }
 
   int(name: string, fallback: number): number {

@@ -30,7 +30,13 @@ function affine({ g, f }: StandardNode, x: Value, scale: Value, bias: Value): Va
 
 function batchNormalization(n: StandardNode): readonly Value[] {
   const { f, g } = n;
-  const [x, scale, bias, mean, variance] = range(0, 5).map((i) => n.input(i)) as [Value, Value, Value, Value, Value];
+  const [x, scale, bias, mean, variance] = range(0, 5).map((i) => n.input(i)) as [
+    Value,
+    Value,
+    Value,
+    Value,
+    Value,
+  ];
   const epsilon = n.float('epsilon', 1e-5);
   if (n.int('training_mode', 0) === 1) {
     const momentum = n.float('momentum', 0.9);
@@ -53,7 +59,10 @@ export const normalisations: Translations = {
     const each = (i: number): Value => {
       const value = n.input(i);
       if (value.shape[0] === channels) return value;
-      const repeated = n.g.add('Expand', [n.g.reshape(value, [groups, 1]), n.g.integers([groups, channels / groups])]);
+      const repeated = n.g.add('Expand', [
+        n.g.reshape(value, [groups, 1]),
+        n.g.integers([groups, channels / groups]),
+      ]);
       return n.g.reshape(repeated, [channels]);
     };
     return affine(n, byGroups(n, groups, n.float('epsilon', 1e-5)), each(1), each(2));
@@ -81,8 +90,10 @@ export const normalisations: Translations = {
     const { f, g } = n;
     const x = n.input(0);
     const axes = [n.axis('axis', -1)];
-    const norm = n.int('p', 2) === 1 ? g.sum(f.abs(x), axes) : f.sqrt(g.sum(f.mul(x, x), axes));
-    return f.div(x, norm);
+    const sum = n.int('p', 2) === 1 ? g.sum(f.abs(x), axes) : g.sum(f.mul(x, x), axes);
+    // Zeros stay zeros.
+    const safe = f.where(f.equal(sum, 0), g.scalar(1, x.type), sum);
+    return f.div(x, n.int('p', 2) === 1 ? safe : f.sqrt(safe));
   },
   LRN: (n) => {
     const { f } = n;

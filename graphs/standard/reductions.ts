@@ -13,13 +13,18 @@ type Reduction =
   | 'ReduceLogSumExp';
 
 /** Axes as attribute or input; none given are all, or none at all where the node says so. */
-function reducing(build: (n: StandardNode, reduce: (operator: Reduction, x: Value) => Value) => Value): Translation {
+function reducing(
+  build: (n: StandardNode, reduce: (operator: Reduction, x: Value) => Value) => Value,
+): Translation {
   return (n) => {
     const given = n.list('axes', 1) ?? [];
     const all = given.length === 0 && n.int('noop_with_empty_axes', 0) === 0;
     const axes = all ? n.shape(0).map((_, axis) => axis) : given;
     const keepdims = n.int('keepdims', 1);
-    return build(n, (operator, x) => n.g.add(operator, [x, n.g.integers(axes)], { keepdims }));
+    return build(n, (operator, x) => {
+      if (axes.length > 0) return n.g.add(operator, [x, n.g.integers(axes)], { keepdims });
+      return operator === 'ReduceSumSquare' ? n.f.mul(x, x) : x;
+    });
   };
 }
 const plain = (operator: Reduction) => reducing((n, reduce) => reduce(operator, n.input(0)));

@@ -58,7 +58,13 @@ const cubic = (a: number): Kernel => ({
 });
 
 /** One row of the matrix: what each input value adds to an output whose centre lies at `x`. */
-function row(x: number, { from, scale }: Axis, kernel: Kernel, antialias: boolean, excludeOutside: boolean): number[] {
+function row(
+  x: number,
+  { from, scale }: Axis,
+  kernel: Kernel,
+  antialias: boolean,
+  excludeOutside: boolean,
+): number[] {
   const squeeze = antialias ? Math.min(scale, 1) : 1;
   const low = Math.floor(x);
   const first = Math.floor(-kernel.radius / squeeze) + 1;
@@ -76,7 +82,10 @@ function row(x: number, { from, scale }: Axis, kernel: Kernel, antialias: boolea
 
 function matrixOf(n: StandardNode, axis: Axis): { matrix: Matrix; outside: boolean[] } {
   const mode = n.string('mode', 'nearest');
-  const transformation = n.string('coordinate_transformation_mode', n.opset < 11 ? 'asymmetric' : 'half_pixel');
+  const transformation = n.string(
+    'coordinate_transformation_mode',
+    n.opset < 11 ? 'asymmetric' : 'half_pixel',
+  );
   const coordinate = COORDINATES[transformation];
   if (!coordinate) throw new GraphError(`coordinate transformation "${transformation}" is unknown`);
   const kernel = mode === 'cubic' ? cubic(n.float('cubic_coeff_a', -0.75)) : linear;
@@ -147,7 +156,10 @@ function repeats(n: StandardNode): boolean {
 export const resizing: Translations = {
   Resize: (n) =>
     repeats(n)
-      ? n.g.add('Resize', [n.input(0), null, n.input(2)], { coordinate_transformation_mode: 'asymmetric', nearest_mode: 'floor' })
+      ? n.g.add('Resize', [n.input(0), null, n.input(2)], {
+          coordinate_transformation_mode: 'asymmetric',
+          nearest_mode: 'floor',
+        })
       : resize(n),
   Upsample: resize,
 };

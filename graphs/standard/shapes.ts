@@ -3,7 +3,8 @@ import { normalAxis } from '../onnx/operator.js';
 import { GraphError, knownShape, sizeOf, TYPE_CODES, type Value } from '../onnx/types.js';
 import type { StandardNode, Translation, Translations } from './node.js';
 
-const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+/** 0 … count − 1. */
+export const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const mod = (a: number, b: number) => ((a % b) + b) % b;
 
 /** Values of x at constant places along one axis. */
@@ -13,7 +14,10 @@ export const take = (g: GraphBuilder, x: Value, places: readonly number[], axis:
 /** x with zeros, or another number, around one axis. */
 const padAxis = (g: GraphBuilder, x: Value, axis: number, begin: number, end: number) => {
   const rank = x.shape.length;
-  return g.add('Pad', [x, g.integers(range(2 * rank).map((i) => (i === axis ? begin : i === axis + rank ? end : 0)))]);
+  return g.add('Pad', [
+    x,
+    g.integers(range(2 * rank).map((i) => (i === axis ? begin : i === axis + rank ? end : 0))),
+  ]);
 };
 
 /** Where along an axis of `size` the value at place `i`, which may lie outside, is taken from. */
@@ -100,15 +104,16 @@ function withBatch(n: StandardNode, indices: Value, dims: number): Value {
 /** An equation without spaces, ellipses and repeated axes, the result written out; and its operands. */
 function einsum(n: StandardNode): Value {
   const { g } = n;
-  const [terms, given] = n.string('equation', '').replaceAll(' ', '').split('->') as [string, string | undefined];
+  const [terms, given] = n.string('equation', '').replaceAll(' ', '').split('->') as [
+    string,
+    string | undefined,
+  ];
   const used = new Set(terms);
   const spare = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'].filter((label) => !used.has(label));
   let operands = n.inputs.map((_, i) => n.input(i));
   const written = terms.split(',');
   // What "…" stands for, counted from the right.
-  const hidden = written.map((term, i) =>
-    term.includes('...') ? n.shape(i).length - (term.length - 3) : 0,
-  );
+  const hidden = written.map((term, i) => (term.includes('...') ? n.shape(i).length - (term.length - 3) : 0));
   const most = Math.max(...hidden);
   const ellipsis = spare.slice(0, most).join('');
   const labels = written.map((term, i) => term.replace('...', ellipsis.slice(most - hidden[i]!)));
@@ -148,7 +153,8 @@ const reshape =
 export const shapes: Translations = {
   Reshape: (n) => {
     const shape = n.list('shape', 1) ?? [];
-    if (n.int('allowzero', 0) === 1 && shape.includes(0)) throw new GraphError('tensors without values are unsupported');
+    if (n.int('allowzero', 0) === 1 && shape.includes(0))
+      throw new GraphError('tensors without values are unsupported');
     return n.g.reshape(n.input(0), shape);
   },
   Flatten: reshape((n) => {
@@ -183,7 +189,10 @@ export const shapes: Translations = {
       n.input(0),
       shape.flatMap((size) => [1, size]),
     );
-    const repeated = n.g.add('Expand', [apart, n.g.integers(shape.flatMap((size, i) => [repeats[i]!, size]))]);
+    const repeated = n.g.add('Expand', [
+      apart,
+      n.g.integers(shape.flatMap((size, i) => [repeats[i]!, size])),
+    ]);
     return n.g.reshape(
       repeated,
       shape.map((size, i) => size * repeats[i]!),

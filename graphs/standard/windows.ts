@@ -1,8 +1,7 @@
 import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
 import { GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
 import type { StandardNode, Translation, Translations } from './node.js';
-
-const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+import { range } from './shapes.js';
 
 /** How a window moves over x, with `auto_pad` and `ceil_mode` as pads. */
 function windowOf(n: StandardNode, kernel: readonly number[]): Required<Window> {
@@ -66,7 +65,8 @@ function averagePool(n: StandardNode): Value {
     return n.g.add('AveragePool', [x], { ...plain, count_include_pad: Number(countPad) });
   }
   // How many values lie under each window: those of x, and of its explicit padding where that counts.
-  const counts = n.shape(0)
+  const counts = n
+    .shape(0)
     .slice(2)
     .map((size, i) => {
       const [stride, dilation, kernel] = [window.strides[i]!, window.dilations[i]!, window.kernel_shape[i]!];
@@ -82,10 +82,13 @@ function averagePool(n: StandardNode): Value {
           }).length,
       );
     });
-  return counts.reduce((mean, count, axis) => {
-    const shape = counts.map((_, i) => (i === axis ? count.length : 1));
-    return n.f.div(mean, n.g.floats(count, [1, 1, ...shape], x.type as 'float32'));
-  }, windowSums(n, x, window));
+  return counts.reduce(
+    (mean, count, axis) => {
+      const shape = counts.map((_, i) => (i === axis ? count.length : 1));
+      return n.f.div(mean, n.g.floats(count, [1, 1, ...shape], x.type as 'float32'));
+    },
+    windowSums(n, x, window),
+  );
 }
 
 function maxPool(n: StandardNode): readonly Value[] {
@@ -104,10 +107,19 @@ function convTranspose(n: StandardNode): Value {
   const dilations = n.ints('dilations') ?? kernel.map(() => 1);
   const output_padding = n.ints('output_padding') ?? kernel.map(() => 0);
   const auto = n.string('auto_pad', 'NOTSET');
-  const wanted = n.ints('output_shape')?.slice(-rank) ?? (auto.startsWith('SAME') ? sizes.map((s, i) => s * strides[i]!) : undefined);
-  const full = sizes.map((size, i) => (size - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 + output_padding[i]!);
+  const wanted =
+    n.ints('output_shape')?.slice(-rank) ??
+    (auto.startsWith('SAME') ? sizes.map((s, i) => s * strides[i]!) : undefined);
+  const full = sizes.map(
+    (size, i) => (size - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 + output_padding[i]!,
+  );
   const window = { kernel_shape: kernel, strides, dilations, group: n.int('group', 1) };
-  if (!wanted) return n.g.add('ConvTranspose', [x, w, n.optional(2)], { ...window, output_padding, pads: n.ints('pads') ?? kernel.flatMap(() => [0, 0]) });
+  if (!wanted)
+    return n.g.add('ConvTranspose', [x, w, n.optional(2)], {
+      ...window,
+      output_padding,
+      pads: n.ints('pads') ?? kernel.flatMap(() => [0, 0]),
+    });
   // What is missing is added at the end, what is too much cut off at both sides.
   const padding = output_padding.map((p, i) => p + Math.max(wanted[i]! - full[i]!, 0));
   const pads = sides(
@@ -129,6 +141,19 @@ const overAll =
     n.g.add(operator, [n.input(0), n.g.integers(spatialAxes(n))]);
 
 export const windows: Translations = {
+  CausalConvWithState: (n) => {
+    const { f, g } = n;
+    const [batch, channels] = n.shape(0) as [number, number];
+    const kernel = n.shape(1)[2]!;
+    const state = () =>
+      g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([batch, channels, kernel - 1])]);
+    const x =
+      kernel === 1 ? n.input(0) : g.add('Concat', [n.optional(3) ?? state(), n.input(0)], { axis: 2 });
+    const sums = g.add('Conv', [x, n.input(1), n.optional(2)], { kernel_shape: [kernel], group: channels });
+    const length = x.shape[2] as number;
+    const y = n.string('activation', 'none') === 'none' ? sums : f.mul(sums, f.sigmoid(sums));
+    return [y, g.slice(x, [length - kernel + 1], [length], [2])];
+  },
   Conv: (n) => {
     const attributes = { ...windowOf(n, n.shape(1).slice(2)), group: n.int('group', 1) };
     return n.g.add('Conv', [n.input(0), n.input(1), n.optional(2)], attributes);
@@ -147,13 +172,26 @@ export const windows: Translations = {
     const own = n
       .shape(0)
       .slice(2)
-      .map((size, i) => (size - 1) * window.strides[i]! + window.kernel_shape[i]! - window.pads[i]! - window.pads[i + rank]!);
-    const sizes = n.constants(2)?.slice(2) ?? own;
+      .map(
+        (size, i) =>
+          (size - 1) * window.strides[i]! +
+          window.kernel_shape[i]! -
+          window.pads[i]! -
+          window.pads[i + rank]!,
+      );
+    // Indices count in the shape that the windows give; a larger output has zeros at its ends.
+    const missing =
+      n
+        .constants(2)
+        ?.slice(2)
+        .map((size, i) => size - own[i]!) ?? own.map(() => 0);
     const { g } = n;
-    const total = batch * channels * sizeOf(sizes);
+    const total = batch * channels * sizeOf(own);
     const zeros = g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([total])]);
     const flat = [g.reshape(n.input(1), [-1]), g.reshape(n.input(0), [-1])];
-    return g.reshape(g.add('ScatterElements', [zeros, ...flat]), [batch, channels, ...sizes]);
+    const unpooled = g.reshape(g.add('ScatterElements', [zeros, ...flat]), [batch, channels, ...own]);
+    const pads = [...unpooled.shape.map(() => 0), 0, 0, ...missing];
+    return missing.some((m) => m > 0) ? g.add('Pad', [unpooled, g.integers(pads)]) : unpooled;
   },
   Col2Im: (n) => {
     const image = n.constants(1) ?? [];
@@ -177,14 +215,20 @@ export const windows: Translations = {
     const padded = image.map((size, i) => size + window.pads[i]! + window.pads[i + rank]!);
     const places = all(kernel).flatMap((tap) =>
       all(blocks).map((block) =>
-        padded.reduce((place, size, i) => place * size + block[i]! * window.strides[i]! + tap[i]! * window.dilations[i]!, 0),
+        padded.reduce(
+          (place, size, i) => place * size + block[i]! * window.strides[i]! + tap[i]! * window.dilations[i]!,
+          0,
+        ),
       ),
     );
     const { g } = n;
     const rows = batch * channels;
     const zeros = g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([rows, sizeOf(padded)])]);
     const indices = g.add('Expand', [g.integers(places), g.integers([rows, places.length])]);
-    const sums = g.add('ScatterElements', [zeros, indices, g.reshape(n.input(0), [rows, places.length])], { axis: 1, reduction: 'add' });
+    const sums = g.add('ScatterElements', [zeros, indices, g.reshape(n.input(0), [rows, places.length])], {
+      axis: 1,
+      reduction: 'add',
+    });
     const begin = image.map((_, i) => window.pads[i]!);
     return g.slice(
       g.reshape(sums, [batch, channels, ...padded]),
@@ -197,5 +241,8 @@ export const windows: Translations = {
 
 /** All positions in a box, last axis fastest. */
 function all(sizes: readonly number[]): number[][] {
-  return sizes.reduce<number[][]>((rows, size) => rows.flatMap((row) => range(size).map((i) => [...row, i])), [[]]);
+  return sizes.reduce<number[][]>(
+    (rows, size) => rows.flatMap((row) => range(size).map((i) => [...row, i])),
+    [[]],
+  );
 }

@@ -12,7 +12,10 @@ const ones = (values: readonly number[]) => values.every((v) => v === 1);
 /** Of one group without dilation: what high-level operators, which have fast forms, compute. */
 const isPlain = ({ group, dilations }: Convolution) => group === 1 && ones(dilations);
 
-export const convolutionOf = (attributes: Partial<Window> & { readonly group: number }, w: Value): Convolution => ({
+export const convolutionOf = (
+  attributes: Partial<Window> & { readonly group: number },
+  w: Value,
+): Convolution => ({
   ...resolveWindow(attributes, known(w).slice(2)),
   group: attributes.group,
 });

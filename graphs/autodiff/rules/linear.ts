@@ -34,7 +34,9 @@ export const linearRules: Rules<keyof typeof linear> = {
     const labels = terms.split(',');
     return inputs.map((x, i) => () => {
       const others = labels.filter((_, j) => j !== i);
-      const lost = [...labels[i]!].filter((label) => ![result, ...others].some((term) => term.includes(label)));
+      const lost = [...labels[i]!].filter(
+        (label) => ![result, ...others].some((term) => term.includes(label)),
+      );
       const operands = [dy, ...inputs.filter((_, j) => j !== i)];
       const parts = [result, ...others];
       if (lost.length > 0) {

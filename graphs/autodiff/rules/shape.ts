@@ -56,7 +56,12 @@ const scattered = (g: GraphBuilder, x: Value, indices: Value, updates: Value, ax
  */
 function scatterGradients(
   g: GraphBuilder,
-  { inputs, outputs: [y], dy, reduction }: Pick<Application<'ScatterND'>, 'inputs' | 'outputs' | 'dy'> & { reduction: string },
+  {
+    inputs,
+    outputs: [y],
+    dy,
+    reduction,
+  }: Pick<Application<'ScatterND'>, 'inputs' | 'outputs' | 'dy'> & { reduction: string },
   take: (x: Value) => Value,
   write: (x: Value, updates: Value) => Value,
 ): readonly ((() => Value) | null)[] {
@@ -171,13 +176,20 @@ export const shapeRules: Rules<keyof typeof shaping> = {
     null,
     null,
   ],
-  Pad: ({ g, inputs: [, pads], attributes: { mode }, dy }) => [
-    () => {
+  Pad: ({ g, inputs: [, pads], attributes: { mode }, dy }) => {
+    const cut = () => {
       if (mode !== 'constant')
         throw new GraphError(`Pad has a gradient in mode "constant" only, not "${mode}"`);
       return g.add('Pad', [dy, g.integers(constants(g, pads!).map((p) => -p))]);
-    },
-    null,
-    null,
-  ],
+    };
+    return [
+      cut,
+      null,
+      // What fell on the padding.
+      () => {
+        const all = (value: Value) => g.sum(value, [...value.shape.keys()], 0);
+        return g.add('Sub', [all(dy), all(cut())]);
+      },
+    ];
+  },
 };

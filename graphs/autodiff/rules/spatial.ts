@@ -21,7 +21,13 @@ const tiles = ({ kernel_shape, strides, pads, dilations }: Required<Window>, x: 
   pads.every((p) => p === 0);
 
 /** dx of AveragePool: every window's share of dy, added up where windows overlap. */
-function averagePoolGradient(g: GraphBuilder, x: Value, dy: Value, window: Required<Window>, countPad: boolean): Value {
+function averagePoolGradient(
+  g: GraphBuilder,
+  x: Value,
+  dy: Value,
+  window: Required<Window>,
+  countPad: boolean,
+): Value {
   const [n, c, ...from] = known(x);
   const to = known(dy).slice(2);
   const rank = from.length;
@@ -70,14 +76,24 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
     () => biasGradient(g, dy),
   ],
   BatchNorm: ({ g, inputs: [, scale], outputs: [y, , variance, centred], attributes, dy, gradients }) => {
-    if (gradients.slice(1).some(Boolean))
-      throw new GraphError('only the first output of BatchNorm has a gradient');
+    const [dOutput, dMean, dVariance, dCentred] = gradients;
+    if (dCentred || !dOutput) throw new GraphError('BatchNorm has a gradient with its first output only');
+    const count = sizeOf(known(y!)) / sizeOf(known(scale!));
+    /** A factor for each channel, and 1 / count. */
+    const share = (gradient: Value, factor: number) => {
+      const along = y!.shape.map((_, i) => (i === 1 ? -1 : 1));
+      return g.reshape(g.add('Mul', [gradient, g.scalar(factor / count, dy.type)]), along);
+    };
+    const statistics = (dx: Value) => {
+      const withMean = dMean ? g.add('Add', [dx, share(dMean, 1)]) : dx;
+      return dVariance ? g.add('Add', [withMean, g.add('Mul', [centred!, share(dVariance, 2)])]) : withMean;
+    };
     let built: Value[] | undefined;
     const all = () => {
       built ??= g.addMany('BatchNormGrad', [dy, y!, centred!, scale!, variance!], attributes, 3);
       return built;
     };
-    return [() => all()[0]!, () => all()[1]!, () => all()[2]!];
+    return [() => statistics(all()[0]!), () => all()[1]!, () => all()[2]!];
   },
   MaxPool: ({ g, inputs: [x], outputs: [y, given], attributes, dy }) => [
     () => {
@@ -93,7 +109,8 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
   AveragePool: ({ g, inputs: [x], attributes, dy }) => [
     () => {
       const window = resolveWindow(attributes, []);
-      if (!tiles(window, x!)) return averagePoolGradient(g, x!, dy, window, attributes.count_include_pad === 1);
+      if (!tiles(window, x!))
+        return averagePoolGradient(g, x!, dy, window, attributes.count_include_pad === 1);
       const kernel = window.kernel_shape;
       return upsampleNearest(g, g.add('Mul', [dy, g.scalar(1 / sizeOf(kernel), dy.type)]), kernel);
     },
