@@ -34,7 +34,8 @@ export const elementwise: Translations = {
     const { f } = n;
     const [a, b] = [n.input(0), n.input(1)];
     if (n.int('fmod', 0) === 1) return n.g.add('Mod', [a, b], { fmod: 1 });
-    return f.sub(a, f.mul(b, f.floor(f.div(a, b))));
+    const rest = n.g.add('Mod', [a, b], { fmod: 1 });
+    return f.where(f.less(f.mul(rest, b), 0), f.add(rest, b), rest);
   },
   /** In inference all stays. Random masks are the caller's. */
   Dropout: (n) => {

@@ -36,13 +36,34 @@ function transform(
 
 const half = (length: number, onesided: boolean) => (onesided ? Math.floor(length / 2) + 1 : length);
 
+/** The real signal whose transform x [..,bins,..,2] begins with: the bins that are missing mirror those that are there. */
+function realInverse(n: StandardNode, axis: number, length: number): Value {
+  const { f, g } = n;
+  const shape = n.shape(0);
+  const last = shape.length - 1;
+  const matrix = (part: (angle: number) => number): Matrix =>
+    range(length).map((j) =>
+      range(shape[axis]!).map((k) => {
+        const twice = k > 0 && 2 * k < length ? 2 : 1;
+        return (twice * part((2 * Math.PI * ((j * k) % length)) / length)) / length;
+      }),
+    );
+  const parts = g.addMany('Split', [n.input(0), g.integers([1, 1])], { axis: last }, 2) as [Value, Value];
+  return f.sub(
+    alongAxis(g, parts[0], matrix(Math.cos), axis),
+    alongAxis(g, parts[1], matrix(Math.sin), axis),
+  );
+}
+
 export const signal: Translations = {
   DFT: (n) => {
     const rank = n.shape(0).length;
     const axis = normalAxis(n.opset < 20 ? n.int('axis', 1) : (n.constants(2)?.[0] ?? -2), rank);
-    const length = n.constants(1)?.[0] ?? n.shape(0)[axis]!;
-    const kept = half(length, n.int('onesided', 0) === 1);
-    return transform(n, n.input(0), axis, length, kept, n.int('inverse', 0) === 1);
+    const [given, size] = [n.constants(1)?.[0], n.shape(0)[axis]!];
+    const [onesided, inverse] = [n.int('onesided', 0) === 1, n.int('inverse', 0) === 1];
+    if (onesided && inverse) return realInverse(n, axis, given ?? 2 * (size - 1));
+    const length = given ?? size;
+    return transform(n, n.input(0), axis, length, half(length, onesided), inverse);
   },
   STFT: (n) => {
     const { f, g } = n;

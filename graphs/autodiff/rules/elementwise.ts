@@ -114,10 +114,16 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
   Softplus: ({ g, inputs: [x], dy }) => [() => g.add('Mul', [dy, g.add('Sigmoid', [x!])])],
   Identity: ({ dy }) => [() => dy],
   // Inside the limits, and on them, output and input are equal.
-  Clip: ({ g, inputs: [x], outputs: [y], dy }) => {
-    const where = (comparison: 'Equal' | 'Less' | 'Greater') => () =>
-      g.add('Where', [g.add(comparison, [x!, y!]), dy, g.scalar(0, dy.type)]);
-    return [where('Equal'), where('Less'), where('Greater')];
+  Clip: ({ g, inputs: [x, , high], outputs: [y], dy }) => {
+    const zero = () => g.scalar(0, dy.type);
+    const changed = () => g.add('Where', [g.add('Equal', [x!, y!]), zero(), dy]);
+    // The upper limit has the last word where it is below the lower one.
+    const isHigh = () => g.add('Equal', [y!, high!]);
+    return [
+      () => g.add('Where', [g.add('Equal', [x!, y!]), dy, zero()]),
+      () => (high ? g.add('Where', [isHigh(), zero(), changed()]) : changed()),
+      () => g.add('Where', [isHigh(), changed(), zero()]),
+    ];
   },
   Cast: ({ g, inputs: [x], dy }) => [() => g.add('Cast', [dy], { to: TYPE_CODES[x!.type] })],
   Where: ({ g, inputs: [condition], dy }) => [
