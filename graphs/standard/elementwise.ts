@@ -16,7 +16,7 @@ const swish = ({ f }: StandardNode, x: Value, alpha: number) => f.mul(x, f.sigmo
 
 /** The limits of Clip: inputs, or attributes in older versions. */
 const limit = (n: StandardNode, name: string, input: number): Value | null =>
-  n.optional(input) ?? (name in n.node.attributes ? n.g.scalar(n.float(name, 0), n.input(0).type) : null);
+  n.optional(input) ?? (n.has(name) ? n.g.scalar(n.float(name, 0), n.input(0).type) : null);
 
 export const elementwise: Translations = {
   Sum: variadic('Add'),

@@ -33,6 +33,16 @@ export const translations: Translations = {
 };
 
 /**
+ * Attributes that change nothing where a translation does not ask for them: they tell what other inputs or attributes say
+ * already, belong to another mode, or are about rounding, speed and chance.
+ */
+const IDLE: ReadonlySet<string> = new Set([
+  ...['activation_alpha', 'activation_beta', 'antialias', 'chunk_size', 'cubic_coeff_a', 'exclude_outside'],
+  ...['extrapolation_value', 'keep_aspect_ratio_policy', 'kernel_shape', 'momentum', 'nearest_mode', 'ratio'],
+  ...['round_mode', 'saturate', 'seed', 'softmax_precision', 'stash_type'],
+]);
+
+/**
  * Builds what one node computes.
  * @param inputs of the node, in the graph that is built; `null` for one that is left out
  * @param opset the version of the standard that the node is written in
@@ -52,7 +62,10 @@ export function translate(
     return g.addMany(operator, inputs, Object.fromEntries(attributes), node.outputs.length);
   }
   try {
-    const result = translation(new StandardNode(g, node, inputs, opset));
+    const described = new StandardNode(g, node, inputs, opset);
+    const result = translation(described);
+    const unknown = described.ignored.find((name) => !IDLE.has(name));
+    if (unknown) throw new GraphError(`attribute "${unknown}" is not supported`);
     return Array.isArray(result) ? result : [result as Value];
   } catch (error) {
     if (!(error instanceof GraphError)) throw error;

@@ -9,6 +9,7 @@ type ValueOf<K extends Attribute['kind']> = Extract<Attribute, { kind: K }>['val
 export class StandardNode {
   /** Formulas on the graph that is built. */
   readonly f: Arithmetic;
+  readonly #asked = new Set<string>();
 
   constructor(
     readonly g: GraphBuilder,
@@ -43,11 +44,21 @@ export class StandardNode {
   }
 
   #attribute<K extends Attribute['kind']>(name: string, kind: K): ValueOf<K> | undefined {
-    const attribute = this.node.attributes[name];
-    if (!attribute) return undefined;
+    if (!this.has(name)) return undefined;
+    const attribute = this.node.attributes[name]!;
     if (attribute.kind !== kind)
       throw new GraphError(`attribute "${name}" is of kind ${attribute.kind}, not ${kind}`);
     return attribute.value as never;
+  }
+
+  has(name: string): boolean {
+    this.#asked.add(name);
+    return name in this.node.attributes;
+  }
+
+  /** Attributes that the translation has not asked for, and so knows nothing of. */
+  get ignored(): readonly string[] {
+    return Object.keys(this.node.attributes).filter((name) => !this.#asked.has(name));
   }
 
   int(name: string, fallback: number): number {

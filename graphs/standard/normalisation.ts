@@ -1,5 +1,5 @@
 import { alongAxis } from '../onnx/blocks.js';
-import { sizeOf, type Value } from '../onnx/types.js';
+import { GraphError, sizeOf, type Value } from '../onnx/types.js';
 import type { StandardNode, Translations } from './node.js';
 
 const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
@@ -38,6 +38,7 @@ function batchNormalization(n: StandardNode): readonly Value[] {
     Value,
   ];
   const epsilon = n.float('epsilon', 1e-5);
+  if (n.int('spatial', 1) !== 1) throw new GraphError('statistics of each place (spatial 0) are not supported');
   if (n.int('training_mode', 0) === 1) {
     const momentum = n.float('momentum', 0.9);
     const [y, batchMean, batchVariance] = g.addMany('BatchNorm', [x, scale, bias], { epsilon }, 4);

@@ -101,7 +101,7 @@ const recurrence = (cell: Cell) => (n: StandardNode) => {
   const size = n.int('hidden_size', n.shape(2)[2]!);
   if (n.constants(4)?.some((steps) => steps !== length))
     throw new GraphError('sequences of different lengths in one batch are not supported');
-  if (n.node.attributes.clip) throw new GraphError('clipped gates are not supported');
+  if (n.has('clip')) throw new GraphError('clipped gates are not supported');
   const direction = n.string('direction', 'forward');
   const directions = direction === 'bidirectional' ? [false, true] : [direction === 'reverse'];
   const names = n.strings('activations') ?? directions.flatMap(() => cell.activations);

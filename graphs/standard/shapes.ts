@@ -222,7 +222,7 @@ export const shapes: Translations = {
     }, n.input(0));
   },
   Compress: (n) => {
-    const flat = n.node.attributes.axis === undefined;
+    const flat = !n.has('axis');
     const x = flat ? n.g.reshape(n.input(0), [-1]) : n.input(0);
     const places = (n.constants(1) ?? []).flatMap((chosen, i) => (chosen ? [i] : []));
     return take(n.g, x, places, flat ? 0 : n.axis('axis', 0));
