@@ -5,8 +5,7 @@ import type { StandardNode, Translations } from './node.js';
 function negativeLogLikelihood(n: StandardNode, logits: Value, target: Value, weight: Value | null): Value {
   const { f, g } = n;
   const classes = g.add('Cast', [target], { to: 7 });
-  const isIgnored =
-    n.has('ignore_index') && f.equal(classes, g.scalar(n.int('ignore_index', 0), 'int64'));
+  const isIgnored = n.has('ignore_index') && f.equal(classes, g.scalar(n.int('ignore_index', 0), 'int64'));
   const named = isIgnored ? f.where(isIgnored, g.scalar(0, 'int64'), classes) : classes;
   const picked = g.add('GatherElements', [logits, g.add('Unsqueeze', [named, g.integers([1])])], { axis: 1 });
   const losses = f.neg(g.reshape(picked, knownShape(target.shape, 'a loss')));

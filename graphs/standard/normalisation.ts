@@ -38,7 +38,8 @@ function batchNormalization(n: StandardNode): readonly Value[] {
     Value,
   ];
   const epsilon = n.float('epsilon', 1e-5);
-  if (n.int('spatial', 1) !== 1) throw new GraphError('statistics of each place (spatial 0) are not supported');
+  if (n.int('spatial', 1) !== 1)
+    throw new GraphError('statistics of each place (spatial 0) are not supported');
   if (n.int('training_mode', 0) === 1) {
     const momentum = n.float('momentum', 0.9);
     const [y, batchMean, batchVariance] = g.addMany('BatchNorm', [x, scale, bias], { epsilon }, 4);

@@ -1,39 +1,49 @@
 import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
-import { GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
+import { type FloatType, GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
 import type { StandardNode, Translation, Translations } from './node.js';
 import { range } from './shapes.js';
 
-/** How a window moves over x, with `auto_pad` and `ceil_mode` as pads. */
-function windowOf(n: StandardNode, kernel: readonly number[]): Required<Window> {
-  const sizes = n.shape(0).slice(2);
-  const rank = sizes.length;
+/** How a window moves over x, with `auto_pad` as pads. */
+function windowOf(n: StandardNode, kernel: readonly number[] = []): Required<Window> {
+  const given = (name: keyof Window) => {
+    const values = n.ints(name);
+    return values ? { [name]: values } : {};
+  };
   const window = resolveWindow(
-    {
-      kernel_shape: n.ints('kernel_shape') ?? kernel,
-      ...(n.ints('strides') ? { strides: n.ints('strides')! } : {}),
-      ...(n.ints('dilations') ? { dilations: n.ints('dilations')! } : {}),
-    },
+    { ...given('kernel_shape'), ...given('strides'), ...given('dilations'), ...given('pads') },
     kernel,
   );
-  const reach = window.kernel_shape.map((k, i) => (k - 1) * window.dilations[i]! + 1);
   const auto = n.string('auto_pad', 'NOTSET');
-  if (auto === 'SAME_UPPER' || auto === 'SAME_LOWER') {
-    const spare = sizes.map((size, i) => {
+  if (!auto.startsWith('SAME')) return window;
+  const reach = reachOf(window);
+  const spare = n
+    .shape(0)
+    .slice(2)
+    .map((size, i) => {
       const stride = window.strides[i]!;
       return Math.max((Math.ceil(size / stride) - 1) * stride + reach[i]! - size, 0);
     });
-    return { ...window, pads: sides(spare, auto) };
+  return { ...window, pads: sides(spare, auto) };
+}
+
+/** How many values lie between a window's ends. */
+const reachOf = ({ kernel_shape, dilations }: Required<Window>): number[] =>
+  kernel_shape.map((k, i) => (k - 1) * dilations[i]! + 1);
+
+/** The same with `ceil_mode` as pads at the end, which are in no count. */
+function withLastWindow(n: StandardNode, window: Required<Window>): Required<Window> {
+  if (n.int('ceil_mode', 0) === 0) return window;
+  const rank = window.kernel_shape.length;
+  const reach = reachOf(window);
+  const pads = [...window.pads];
+  for (const [i, size] of n.shape(0).slice(2).entries()) {
+    const stride = window.strides[i]!;
+    const rest = size + pads[i]! + pads[i + rank]! - reach[i]!;
+    const windows = Math.ceil(rest / stride) + 1;
+    // A window must begin inside of x or in the padding before it.
+    const last = (windows - 1) * stride >= size + pads[i]! ? windows - 2 : windows - 1;
+    pads[i + rank]! += Math.max(last * stride - rest, 0);
   }
-  const pads = [...(n.ints('pads') ?? window.pads)];
-  if (n.int('ceil_mode', 0) === 1)
-    for (const [i, size] of sizes.entries()) {
-      const stride = window.strides[i]!;
-      const rest = size + pads[i]! + pads[i + rank]! - reach[i]!;
-      let windows = Math.ceil(rest / stride) + 1;
-      // A window must begin inside of x or in the padding before it.
-      if ((windows - 1) * stride >= size + pads[i]!) windows--;
-      pads[i + rank]! += Math.max((windows - 1) * stride - rest, 0);
-    }
   return { ...window, pads };
 }
 
@@ -54,38 +64,33 @@ function windowSums(n: StandardNode, x: Value, window: Required<Window>): Value 
 }
 
 function averagePool(n: StandardNode): Value {
-  const window = windowOf(n, []);
+  const own = windowOf(n);
+  const window = withLastWindow(n, own);
   const x = n.input(0);
-  const rank = window.kernel_shape.length;
-  const explicit = n.ints('pads') ?? window.kernel_shape.flatMap(() => [0, 0]);
+  const rank = own.kernel_shape.length;
   const countPad = n.int('count_include_pad', 0) === 1;
-  const isExtended = window.pads.some((p, i) => p !== explicit[i]);
-  if (window.dilations.every((d) => d === 1) && !(countPad && isExtended)) {
-    const { dilations: _, ...plain } = window;
+  const { dilations, ...plain } = window;
+  if (dilations.every((d) => d === 1) && !(countPad && window !== own))
     return n.g.add('AveragePool', [x], { ...plain, count_include_pad: Number(countPad) });
-  }
-  // How many values lie under each window: those of x, and of its explicit padding where that counts.
+  // How many values lie under each window: those of x, and of its padding where that counts.
+  const reach = reachOf(window);
   const counts = n
     .shape(0)
     .slice(2)
     .map((size, i) => {
-      const [stride, dilation, kernel] = [window.strides[i]!, window.dilations[i]!, window.kernel_shape[i]!];
-      const begin = window.pads[i]!;
-      const [low, high] = countPad ? [-begin, size + (explicit[i + rank] ?? 0)] : [0, size];
-      const reach = (kernel - 1) * dilation + 1;
-      const windows = Math.floor((size + begin + window.pads[i + rank]! - reach) / stride) + 1;
+      const [begin, end] = [own.pads[i]!, own.pads[i + rank]!];
+      const [low, high] = countPad ? [-begin, size + end] : [0, size];
+      const stride = window.strides[i]!;
+      const windows = Math.floor((size + begin + window.pads[i + rank]! - reach[i]!) / stride) + 1;
+      const places = range(own.kernel_shape[i]!).map((t) => t * dilations[i]! - begin);
       return range(windows).map(
-        (o) =>
-          range(kernel).filter((t) => {
-            const at = o * stride - begin + t * dilation;
-            return at >= low && at < high;
-          }).length,
+        (o) => places.filter((place) => o * stride + place >= low && o * stride + place < high).length,
       );
     });
   return counts.reduce(
     (mean, count, axis) => {
       const shape = counts.map((_, i) => (i === axis ? count.length : 1));
-      return n.f.div(mean, n.g.floats(count, [1, 1, ...shape], x.type as 'float32'));
+      return n.f.div(mean, n.g.floats(count, [1, 1, ...shape], x.type as FloatType));
     },
     windowSums(n, x, window),
   );
@@ -94,7 +99,7 @@ function averagePool(n: StandardNode): Value {
 function maxPool(n: StandardNode): readonly Value[] {
   if (n.int('storage_order', 0) === 1 && n.outputs > 1)
     throw new GraphError('indices are supported in row-major order only, not with storage_order 1');
-  return n.g.addMany('MaxPool', [n.input(0)], windowOf(n, []), n.outputs);
+  return n.g.addMany('MaxPool', [n.input(0)], withLastWindow(n, windowOf(n)), n.outputs);
 }
 
 /** Pads of a transposed convolution, from its output shape where that is given; and what is added at the end. */
@@ -161,13 +166,13 @@ export const windows: Translations = {
   ConvTranspose: convTranspose,
   MaxPool: maxPool,
   AveragePool: averagePool,
-  LpPool: (n) => norm(n, (powers) => windowSums(n, powers, windowOf(n, []))),
+  LpPool: (n) => norm(n, (powers) => windowSums(n, powers, withLastWindow(n, windowOf(n)))),
   GlobalAveragePool: (n) => n.g.add('GlobalAveragePool', [n.input(0)]),
   GlobalMaxPool: overAll('ReduceMax'),
   GlobalLpPool: (n) => norm(n, (powers) => n.g.sum(powers, spatialAxes(n))),
   MaxUnpool: (n) => {
     const [batch, channels] = n.shape(0) as [number, number];
-    const window = windowOf(n, []);
+    const window = windowOf(n);
     const rank = window.kernel_shape.length;
     const own = n
       .shape(0)
@@ -196,20 +201,14 @@ export const windows: Translations = {
   Col2Im: (n) => {
     const image = n.constants(1) ?? [];
     const kernel = n.constants(2) ?? [];
-    const window = resolveWindow(
-      {
-        ...(n.ints('strides') ? { strides: n.ints('strides')! } : {}),
-        ...(n.ints('dilations') ? { dilations: n.ints('dilations')! } : {}),
-        ...(n.ints('pads') ? { pads: n.ints('pads')! } : {}),
-      },
-      kernel,
-    );
+    const window = windowOf(n, kernel);
     const [batch, columns] = n.shape(0) as [number, number];
     const channels = columns / sizeOf(kernel);
     const rank = kernel.length;
+    const reach = reachOf(window);
     const blocks = image.map((size, i) => {
-      const reach = (kernel[i]! - 1) * window.dilations[i]! + 1;
-      return Math.floor((size + window.pads[i]! + window.pads[i + rank]! - reach) / window.strides[i]!) + 1;
+      const padded = size + window.pads[i]! + window.pads[i + rank]!;
+      return Math.floor((padded - reach[i]!) / window.strides[i]!) + 1;
     });
     // Where each value of a column lies in the padded image.
     const padded = image.map((size, i) => size + window.pads[i]! + window.pads[i + rank]!);
