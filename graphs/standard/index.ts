@@ -38,7 +38,15 @@ export const translations: Translations = {
  */
 const IDLE: ReadonlySet<string> = new Set([
   ...['activation_alpha', 'activation_beta', 'antialias', 'chunk_size', 'cubic_coeff_a', 'exclude_outside'],
-  ...['extrapolation_value', 'keep_aspect_ratio_policy', 'kernel_shape', 'momentum', 'nearest_mode', 'ratio'],
+  ...[
+    'extrapolation_value',
+    'keep_aspect_ratio_policy',
+    'kernel_shape',
+    'momentum',
+    'nearest_mode',
+    'pads',
+    'ratio',
+  ],
   ...['round_mode', 'saturate', 'seed', 'softmax_precision', 'stash_type'],
 ]);
 

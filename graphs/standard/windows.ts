@@ -1,6 +1,6 @@
 import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
 import { type FloatType, GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
-import type { StandardNode, Translation, Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 import { range } from './shapes.js';
 
 /** How a window moves over x, with `auto_pad` as pads. */
@@ -140,11 +140,6 @@ const norm = (n: StandardNode, sum: (powers: Value) => Value): Value => {
   const p = n.int('p', 2);
   return n.f.pow(sum(n.f.pow(n.f.abs(n.input(0)), p)), 1 / p);
 };
-const overAll =
-  (operator: 'ReduceMax' | 'ReduceMean'): Translation =>
-  (n) =>
-    n.g.add(operator, [n.input(0), n.g.integers(spatialAxes(n))]);
-
 export const windows: Translations = {
   CausalConvWithState: (n) => {
     const { f, g } = n;
@@ -168,7 +163,7 @@ export const windows: Translations = {
   AveragePool: averagePool,
   LpPool: (n) => norm(n, (powers) => windowSums(n, powers, withLastWindow(n, windowOf(n)))),
   GlobalAveragePool: (n) => n.g.add('GlobalAveragePool', [n.input(0)]),
-  GlobalMaxPool: overAll('ReduceMax'),
+  GlobalMaxPool: (n) => n.g.add('ReduceMax', [n.input(0), n.g.integers(spatialAxes(n))]),
   GlobalLpPool: (n) => norm(n, (powers) => n.g.sum(powers, spatialAxes(n))),
   MaxUnpool: (n) => {
     const [batch, channels] = n.shape(0) as [number, number];

@@ -1,13 +1,15 @@
 /** The gradients of convolutions of any groups, strides and dilations, for all that convolves. */
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { resolveWindow, type Window } from '../../onnx/ops/spatial.js';
-import { knownShape, type Value } from '../../onnx/types.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 
 export interface Convolution extends Required<Window> {
   readonly group: number;
 }
 
 const known = (value: Value) => knownShape(value.shape, 'a gradient');
+/** Products of one tap at a time are slower than one convolution when there are more taps than this. */
+const MOST_TAPS = 64;
 const ones = (values: readonly number[]) => values.every((v) => v === 1);
 /** Of one group without dilation: what high-level operators, which have fast forms, compute. */
 const isPlain = ({ group, dilations }: Convolution) => group === 1 && ones(dilations);
@@ -65,7 +67,8 @@ export function convInputGradient(
  */
 export function convWeightGradient(g: GraphBuilder, x: Value, dy: Value, convolution: Convolution): Value {
   const { group, dilations, ...window } = convolution;
-  if (isPlain(convolution)) return g.add('ConvWeightGrad', [x, dy], window);
+  if (isPlain(convolution) && sizeOf(window.kernel_shape) <= MOST_TAPS)
+    return g.add('ConvWeightGrad', [x, dy], window);
   const { kernel_shape, strides, pads } = window;
   const [n, c, ...sizes] = known(x);
   const spatial = (from: number) => sizes.map((_, i) => i + from);
