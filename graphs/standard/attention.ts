@@ -1,6 +1,5 @@
 import { knownShape, type Value } from '../onnx/types.js';
-import type { StandardNode, Translations } from './node.js';
-import { range } from './shapes.js';
+import { range, type StandardNode, type Translations } from './node.js';
 
 const sizes = (x: Value) => knownShape(x.shape, 'attention') as [number, number, number, number];
 
@@ -142,7 +141,7 @@ function linearAttention(n: StandardNode): readonly Value[] {
   const beta = rule.includes('delta') ? byHead(n, n.input(5), n.input(5).shape[2] as number) : null;
   const at = (x: Value, t: number) => g.slice(x, [t], [t + 1], [2]);
   const column = (x: Value) => g.transpose(x, [0, 1, 3, 2]);
-  const blank = () => g.add('Expand', [g.scalar(0, query.type), g.integers([batch, own, width, depth])]);
+  const blank = () => g.full(0, [batch, own, width, depth], query.type);
   let state = n.optional(3) ?? blank();
   const outputs = range(length).map((t) => {
     if (decay) state = f.mul(state, column(at(decay, t)));

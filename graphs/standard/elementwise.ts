@@ -1,11 +1,11 @@
-import { GraphError, sizeOf, TYPE_CODES, type Value } from '../onnx/types.js';
+import { GraphError, TYPE_CODES, type Value } from '../onnx/types.js';
 import type { StandardNode, Translation, Translations } from './node.js';
 
 /** Any number of inputs, two by two. */
 const variadic =
   (operator: 'Add' | 'Max' | 'Min'): Translation =>
-  ({ g, node, inputs }) =>
-    node.inputs.map((_, i) => inputs[i]!).reduce((a, b) => g.add(operator, [a, b]));
+  (n) =>
+    n.inputs.slice(1).reduce((sum, _, i) => n.g.add(operator, [sum, n.input(i + 1)]), n.input(0));
 
 /** Half precision is computed in single precision. */
 const computedIn = (code: number): number =>
@@ -22,7 +22,7 @@ export const elementwise: Translations = {
   Sum: variadic('Add'),
   Max: variadic('Max'),
   Min: variadic('Min'),
-  Mean: (n) => n.f.div(variadic('Add')(n) as Value, n.node.inputs.length),
+  Mean: (n) => n.f.div(variadic('Add')(n) as Value, n.inputs.length),
   Pow: (n) => {
     const [x, exponent] = [n.input(0), n.input(1)];
     const same =
@@ -42,9 +42,7 @@ export const elementwise: Translations = {
     const x = n.input(0);
     if (n.constants(2)?.[0] && (n.constants(1)?.[0] ?? 0.5) > 0)
       throw new GraphError('it is random in training mode: import the model in inference mode');
-    const shape = n.shape(0);
-    const mask = { type: 'bool' as const, shape, data: new Uint8Array(sizeOf(shape)).fill(1) };
-    return n.outputs > 1 ? [x, n.g.constant(mask)] : x;
+    return n.outputs > 1 ? [x, n.g.full(1, n.shape(0), 'bool')] : x;
   },
   Cast: (n) => n.g.add('Cast', [n.input(0)], { to: computedIn(n.int('to', 1)) }),
   CastLike: (n) => n.g.add('Cast', [n.input(0)], { to: TYPE_CODES[n.input(1).type] }),

@@ -1,9 +1,11 @@
 /** The operators of the standard, versions 7 and later, in terms of the operators of `graphs/onnx/ops`. */
+import { attributesOf } from '../onnx/attributes.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { describeNode, operatorOf } from '../onnx/registry.js';
 import { GraphError, type Node, type Value } from '../onnx/types.js';
 import { attention } from './attention.js';
 import { elementwise } from './elementwise.js';
+import { indexing } from './indexing.js';
 import { linear } from './linear.js';
 import { losses } from './losses.js';
 import { StandardNode, type Translations } from './node.js';
@@ -21,6 +23,7 @@ export const translations: Translations = {
   ...elementwise,
   ...reductions,
   ...shapes,
+  ...indexing,
   ...linear,
   ...windows,
   ...resizing,
@@ -66,8 +69,7 @@ export function translate(
   const translation = node.domain === '' ? translations[node.operator] : undefined;
   if (!translation) {
     const operator = operatorOf(node, { '': opset });
-    const attributes = Object.entries(node.attributes).map(([name, { value }]) => [name, value]);
-    return g.addMany(operator, inputs, Object.fromEntries(attributes), node.outputs.length);
+    return g.addMany(operator, inputs, attributesOf(node, operator) as never, node.outputs.length);
   }
   try {
     const described = new StandardNode(g, node, inputs, opset);

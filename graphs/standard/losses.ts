@@ -1,4 +1,4 @@
-import { knownShape, type Value } from '../onnx/types.js';
+import { GraphError, knownShape, type Value } from '../onnx/types.js';
 import type { StandardNode, Translations } from './node.js';
 
 /** log-probabilities [N,C,…], classes [N,…], weights of the classes [C] → −weight · log-probability of the class, reduced. */
@@ -16,9 +16,10 @@ function negativeLogLikelihood(n: StandardNode, logits: Value, target: Value, we
   const axes = losses.shape.map((_, i) => i);
   const reduction = n.string('reduction', 'mean');
   if (reduction === 'none') return weighted;
-  if (reduction === 'mean' && !weights) return g.mean(weighted, axes, 0);
   const sum = g.sum(weighted, axes, 0);
-  return reduction === 'sum' ? sum : f.div(sum, g.sum(weights!, axes, 0));
+  if (reduction === 'sum') return sum;
+  if (reduction !== 'mean') throw new GraphError(`reduction "${reduction}" is unknown`);
+  return weights ? f.div(sum, g.sum(weights, axes, 0)) : g.mean(weighted, axes, 0);
 }
 
 export const losses: Translations = {

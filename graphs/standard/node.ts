@@ -3,6 +3,9 @@ import type { GraphBuilder } from '../onnx/builder.js';
 import { normalAxis } from '../onnx/operator.js';
 import { type Attribute, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
 
+/** 0 … count − 1. */
+export const range = (count: number) => Array.from({ length: count }, (_, i) => i);
+
 type ValueOf<K extends Attribute['kind']> = Extract<Attribute, { kind: K }>['value'];
 
 /** One node of a model written in any version of the standard, as the function that translates its operator sees it. */
@@ -99,6 +102,12 @@ export class StandardNode {
     return Array.from(this.g.tensorOf(value).data as ArrayLike<number | bigint>, (v) =>
       Math.max(-limit, Math.min(limit, Number(v))),
     );
+  }
+
+  /** The numbers of a constant input that must be there. @throws GraphError when it is left out or computed */
+  numbers(i: number): number[] {
+    this.input(i);
+    return this.constants(i)!;
   }
 
   /** What is an attribute in older versions, and a constant input in newer ones. */

@@ -17,7 +17,7 @@ function byGroups(n: StandardNode, groups: number, epsilon: number): Value {
   const shape = n.shape(0);
   const parts = shape[0]! * groups;
   const x = n.g.reshape(n.input(0), [1, parts, sizeOf(shape) / parts]);
-  const vector = (value: number) => n.g.add('Expand', [n.g.scalar(value, x.type), n.g.integers([parts])]);
+  const vector = (value: number) => n.g.full(value, [parts], x.type);
   const [y] = n.g.addMany('BatchNorm', [x, vector(1), vector(0)], { epsilon }, 4);
   return n.g.reshape(y!, shape);
 }

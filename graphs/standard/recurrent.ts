@@ -1,7 +1,6 @@
 /** Recurrent layers, unrolled: one set of nodes a step, as the length of the sequence is known. */
 import { GraphError, type Value } from '../onnx/types.js';
-import type { StandardNode, Translations } from './node.js';
-import { range } from './shapes.js';
+import { range, type StandardNode, type Translations } from './node.js';
 
 type Activation = (x: Value) => Value;
 
@@ -141,7 +140,7 @@ const recurrence = (cell: Cell) => (n: StandardNode) => {
     );
     const peephole = cell === LSTM ? n.optional(7) : null;
     let states: readonly Value[] = initial.map((state) =>
-      state ? part(n, state, d) : g.add('Expand', [g.scalar(0, sequence.type), g.integers([batch, size])]),
+      state ? part(n, state, d) : g.full(0, [batch, size], sequence.type),
     );
     const outputs: Value[] = [];
     for (const t of isReverse ? range(length).reverse() : range(length)) {

@@ -1,4 +1,3 @@
-import type { GraphBuilder } from '../onnx/builder.js';
 import { normalAxis } from '../onnx/operator.js';
 import { sizeOf, type Value } from '../onnx/types.js';
 import type { StandardNode, Translation, Translations } from './node.js';
@@ -39,14 +38,6 @@ const softmax =
     return n.g.reshape(n.g.add(operator, [n.g.reshape(n.input(0), [rows, -1])], { axis: 1 }), shape);
   };
 
-/** Triangle of booleans [size,size]: true where column j counts for row i. */
-function triangle(g: GraphBuilder, size: number, counts: (i: number, j: number) => boolean): Value {
-  const data = Uint8Array.from({ length: size * size }, (_, k) =>
-    Number(counts(Math.floor(k / size), k % size)),
-  );
-  return g.constant({ type: 'bool', shape: [size, size], data });
-}
-
 export const reductions: Translations = {
   ReduceSum: plain('ReduceSum'),
   ReduceMean: plain('ReduceMean'),
@@ -72,14 +63,17 @@ export const reductions: Translations = {
   },
   CumProd: (n) => {
     const shape = n.shape(0);
-    const axis = normalAxis(n.constants(1)![0]!, shape.length);
+    const axis = normalAxis(n.numbers(1)[0]!, shape.length);
     const [exclusive, reverse] = [n.int('exclusive', 0), n.int('reverse', 0)];
     const rest = sizeOf(shape.slice(axis + 1));
     const size = shape[axis]!;
     // Each value once for every result that it counts for, 1 in its place for the others.
-    const counts = triangle(n.g, size, (i, j) => (reverse ? j - i : i - j) >= exclusive);
+    const counts = n.g.mask([1, size, size, 1], (i) => {
+      const before = Math.floor(i / size) - (i % size);
+      return (reverse ? -before : before) >= exclusive;
+    });
     const rows = n.g.reshape(n.input(0), [sizeOf(shape.slice(0, axis)), 1, size, rest]);
-    const factors = n.f.where(n.g.reshape(counts, [1, size, size, 1]), rows, 1);
+    const factors = n.f.where(counts, rows, 1);
     return n.g.reshape(n.g.add('ReduceProd', [factors, n.g.integers([2])], { keepdims: 0 }), shape);
   },
 };

@@ -1,8 +1,9 @@
-/** Resize: one constant matrix an axis, for every mode and every way of mapping coordinates. */
-import { alongAxis, type Matrix } from '../onnx/blocks.js';
+/** Resize, axis by axis: places for nearest neighbours, else one constant matrix, for every way of mapping coordinates. */
+import { alongAxis } from '../onnx/blocks.js';
 import { normalAxis } from '../onnx/operator.js';
 import { GraphError, type Value } from '../onnx/types.js';
-import type { StandardNode, Translations } from './node.js';
+import { range, type StandardNode, type Translations } from './node.js';
+import { take } from './shapes.js';
 
 /** One axis, from `from` to `to` values. */
 interface Axis {
@@ -80,25 +81,42 @@ function row(
   return weights.map((weight) => weight / sum);
 }
 
-function matrixOf(n: StandardNode, axis: Axis): { matrix: Matrix; outside: boolean[] } {
+/** x with one axis resized. */
+function resizeAxis(n: StandardNode, x: Value, axis: number, sizes: Axis): Value {
   const mode = n.string('mode', 'nearest');
   const transformation = n.string(
     'coordinate_transformation_mode',
     n.opset < 11 ? 'asymmetric' : 'half_pixel',
   );
   const coordinate = COORDINATES[transformation];
-  if (!coordinate) throw new GraphError(`coordinate transformation "${transformation}" is unknown`);
+  const nearest = NEAREST[n.string('nearest_mode', n.opset < 11 ? 'floor' : 'round_prefer_floor')];
+  if (!coordinate || !nearest)
+    throw new GraphError(`coordinate transformation "${transformation}" or nearest mode is unknown`);
+  const { from, to } = sizes;
+  const centres = range(to).map((i) => coordinate(i, sizes));
   const kernel = mode === 'cubic' ? cubic(n.float('cubic_coeff_a', -0.75)) : linear;
-  const places = Array.from({ length: axis.to }, (_, i) => coordinate(i, axis));
-  const nearest = NEAREST[n.string('nearest_mode', n.opset < 11 ? 'floor' : 'round_prefer_floor')]!;
-  const matrix = places.map((x) => {
-    if (mode !== 'nearest')
-      return row(x, axis, kernel, n.int('antialias', 0) === 1, n.int('exclude_outside', 0) === 1);
-    const place = Math.min(Math.max(nearest(x), 0), axis.from - 1);
-    return Array.from({ length: axis.from }, (_, i) => Number(i === place));
-  });
-  const crops = transformation === 'tf_crop_and_resize';
-  return { matrix, outside: places.map((x) => crops && (x < 0 || x > axis.from - 1)) };
+  const [antialias, excludeOutside] = [n.int('antialias', 0) === 1, n.int('exclude_outside', 0) === 1];
+  const isSame = from === to && centres.every((x, i) => x === i);
+  const resized = () =>
+    mode === 'nearest'
+      ? take(
+          n.g,
+          x,
+          centres.map((centre) => Math.min(Math.max(nearest(centre), 0), from - 1)),
+          axis,
+        )
+      : alongAxis(
+          n.g,
+          x,
+          centres.map((centre) => row(centre, sizes, kernel, antialias, excludeOutside)),
+          axis,
+        );
+  const y = isSame ? x : resized();
+  const isOutside = (centre: number) => centre < 0 || centre > from - 1;
+  if (transformation !== 'tf_crop_and_resize' || !centres.some(isOutside)) return y;
+  const along = x.shape.map((_, i) => (i === axis ? to : 1));
+  const outside = n.g.mask(along, (i) => isOutside(centres[i]!));
+  return n.f.where(outside, n.float('extrapolation_value', 0), y);
 }
 
 /** Sizes and scales of the axes that are resized. */
@@ -109,7 +127,8 @@ function axesOf(n: StandardNode, axes: readonly number[]): Axis[] {
   const given = n.floats('scales') ?? n.constants(isOld ? 1 : 2);
   const scales = given?.length ? given : undefined;
   const sizes = scales || isOld ? undefined : n.constants(3);
-  if (!scales && !sizes) throw new GraphError('scales or sizes are missing');
+  if ((scales ?? sizes)?.length !== axes.length)
+    throw new GraphError(`one scale or size is needed for each of ${axes.length} axes`);
   const policy = n.string('keep_aspect_ratio_policy', 'stretch');
   const ratios = axes.map((axis, i) => scales?.[i] ?? sizes![i]! / shape[axis]!);
   const common = policy === 'not_larger' ? Math.min(...ratios) : Math.max(...ratios);
@@ -124,20 +143,9 @@ function axesOf(n: StandardNode, axes: readonly number[]): Axis[] {
 }
 
 function resize(n: StandardNode): Value {
-  const shape = n.shape(0);
-  const indices = (n.ints('axes') ?? shape.map((_, i) => i)).map((axis) => normalAxis(axis, shape.length));
-  const axes = axesOf(n, indices);
-  let x = n.input(0);
-  for (const [i, axis] of axes.entries()) {
-    const { matrix, outside } = matrixOf(n, axis);
-    const same = matrix.length === axis.from && matrix.every((weights, j) => weights[j] === 1);
-    if (!same) x = alongAxis(n.g, x, matrix, indices[i]!);
-    if (!outside.some(Boolean)) continue;
-    const along = shape.map((_, a) => (a === indices[i] ? axis.to : 1));
-    const mask = n.g.constant({ type: 'bool', shape: along, data: Uint8Array.from(outside, Number) });
-    x = n.f.where(mask, n.float('extrapolation_value', 0), x);
-  }
-  return x;
+  const rank = n.shape(0).length;
+  const indices = (n.ints('axes') ?? range(rank)).map((axis) => normalAxis(axis, rank));
+  return axesOf(n, indices).reduce((x, sizes, i) => resizeAxis(n, x, indices[i]!, sizes), n.input(0));
 }
 
 /** Whole factors by nearest neighbour, which has an operator of its own. */

@@ -1,7 +1,6 @@
 /** Values of a grid at places that are computed. */
 import { GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
-import type { StandardNode, Translations } from './node.js';
-import { range } from './shapes.js';
+import { range, type StandardNode, type Translations } from './node.js';
 
 /** What a place takes along one axis: whole indices, and how much each counts. */
 interface Tap {
@@ -94,7 +93,7 @@ const positions = (size: number, align: boolean): number[] =>
 
 function affineGrid(n: StandardNode): Value {
   const { g } = n;
-  const [batch, , ...sizes] = n.constants(1) as [number, number, ...number[]];
+  const [batch, , ...sizes] = n.numbers(1) as [number, number, ...number[]];
   const rank = sizes.length;
   const along = sizes.map((size) => positions(size, n.int('align_corners', 0) === 1));
   const rows = along.reduce<number[][]>(

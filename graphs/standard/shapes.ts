@@ -1,10 +1,8 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { normalAxis } from '../onnx/operator.js';
-import { GraphError, knownShape, sizeOf, TYPE_CODES, type Value } from '../onnx/types.js';
-import type { StandardNode, Translation, Translations } from './node.js';
+import { GraphError, sizeOf, type Value } from '../onnx/types.js';
+import { range, type StandardNode, type Translation, type Translations } from './node.js';
 
-/** 0 … count − 1. */
-export const range = (count: number) => Array.from({ length: count }, (_, i) => i);
 const mod = (a: number, b: number) => ((a % b) + b) % b;
 
 /** Values of x at constant places along one axis. */
@@ -87,64 +85,6 @@ function spaceToDepth(n: StandardNode): Value {
   return n.g.reshape(n.g.transpose(blocks, perm), [batch, channels * block ** 2, h, w]);
 }
 
-/** The first `dims` axes of data and indices belong together: they become part of the indices. */
-function withBatch(n: StandardNode, indices: Value, dims: number): Value {
-  if (dims === 0) return indices;
-  const shape = knownShape(indices.shape, 'GatherND');
-  const places = range(dims).map((axis) => {
-    const along = n.g.reshape(
-      n.g.integers(range(shape[axis]!)),
-      shape.map((size, i) => (i === axis ? size : 1)),
-    );
-    return n.g.add('Expand', [along, n.g.integers([...shape.slice(0, -1), 1])]);
-  });
-  return n.g.add('Concat', [...places, indices], { axis: shape.length - 1 });
-}
-
-/** An equation without spaces, ellipses and repeated axes, the result written out; and its operands. */
-function einsum(n: StandardNode): Value {
-  const { g } = n;
-  const [terms, given] = n.string('equation', '').replaceAll(' ', '').split('->') as [
-    string,
-    string | undefined,
-  ];
-  const used = new Set(terms);
-  const spare = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZ'].filter((label) => !used.has(label));
-  let operands = n.inputs.map((_, i) => n.input(i));
-  const written = terms.split(',');
-  // What "…" stands for, counted from the right.
-  const hidden = written.map((term, i) => (term.includes('...') ? n.shape(i).length - (term.length - 3) : 0));
-  const most = Math.max(...hidden);
-  const ellipsis = spare.slice(0, most).join('');
-  const labels = written.map((term, i) => term.replace('...', ellipsis.slice(most - hidden[i]!)));
-  const once = [...new Set(terms.replaceAll(/[.,]/g, ''))]
-    .filter((label) => terms.split(label).length === 2)
-    .sort()
-    .join('');
-  const result = given === undefined ? ellipsis + once : given.replace('...', ellipsis);
-  operands = operands.map((operand, i) => {
-    let value = operand;
-    for (;;) {
-      const term = labels[i]!;
-      const second = [...term].findIndex((label, at) => term.indexOf(label) < at);
-      if (second < 0) return value;
-      // The diagonal: all else is zero, then one of the two axes is summed up.
-      const first = term.indexOf(term[second]!);
-      const shape = knownShape(value.shape, 'Einsum');
-      const size = shape[first]!;
-      const eye = Uint8Array.from({ length: size * size }, (_, k) => Number(k % (size + 1) === 0));
-      const mask = g.constant({
-        type: 'bool',
-        shape: shape.map((_, axis) => (axis === first || axis === second ? size : 1)),
-        data: eye,
-      });
-      value = g.sum(n.f.where(mask, value, 0), [second], 0);
-      labels[i] = term.slice(0, second) + term.slice(second + 1);
-    }
-  });
-  return g.add('Einsum', operands, { equation: `${labels.join()}->${result}` });
-}
-
 const reshape =
   (shape: (n: StandardNode) => readonly number[]): Translation =>
   (n) =>
@@ -184,7 +124,7 @@ export const shapes: Translations = {
   Pad: pad,
   Tile: (n) => {
     const shape = n.shape(0);
-    const repeats = n.constants(1) ?? [];
+    const repeats = n.numbers(1);
     const apart = n.g.reshape(
       n.input(0),
       shape.flatMap((size) => [1, size]),
@@ -202,63 +142,22 @@ export const shapes: Translations = {
     const [rows, columns] = n.shape(0).slice(-2) as [number, number];
     const k = n.constants(1)?.[0] ?? 0;
     const upper = n.int('upper', 1) === 1;
-    const data = Uint8Array.from({ length: rows * columns }, (_, i) => {
+    const kept = n.g.mask([rows, columns], (i) => {
       const above = (i % columns) - Math.floor(i / columns) - k;
-      return Number(upper ? above >= 0 : above <= 0);
+      return upper ? above >= 0 : above <= 0;
     });
-    return n.f.where(n.g.constant({ type: 'bool', shape: [rows, columns], data }), n.input(0), 0);
+    return n.f.where(kept, n.input(0), 0);
   },
   DepthToSpace: depthToSpace,
   SpaceToDepth: spaceToDepth,
-  Einsum: einsum,
   CenterCropPad: (n) => {
     const rank = n.shape(0).length;
     const axes = (n.ints('axes') ?? range(rank)).map((axis) => normalAxis(axis, rank));
-    return (n.constants(1) ?? []).reduce((x, size, i) => {
+    return n.numbers(1).reduce((x, size, i) => {
       const axis = axes[i]!;
       const extra = size - n.shape(0)[axis]!;
       const begin = extra < 0 ? -Math.floor(-extra / 2) : Math.floor(extra / 2);
       return extra === 0 ? x : padAxis(n.g, x, axis, begin, extra - begin);
     }, n.input(0));
-  },
-  Compress: (n) => {
-    const flat = !n.has('axis');
-    const x = flat ? n.g.reshape(n.input(0), [-1]) : n.input(0);
-    const places = (n.constants(1) ?? []).flatMap((chosen, i) => (chosen ? [i] : []));
-    return take(n.g, x, places, flat ? 0 : n.axis('axis', 0));
-  },
-  ReverseSequence: (n) => {
-    const [batch, time] = [n.axis('batch_axis', 1), n.axis('time_axis', 0)];
-    const shape = n.shape(0);
-    const lengths = n.constants(1) ?? [];
-    const pitch = (axis: number) => sizeOf(shape.slice(axis + 1));
-    const places = range(sizeOf(shape)).map((i) => {
-      const at = (axis: number) => Math.floor(i / pitch(axis)) % shape[axis]!;
-      const length = lengths[at(batch)]!;
-      return at(time) < length ? i + (length - 1 - 2 * at(time)) * pitch(time) : i;
-    });
-    return n.g.reshape(take(n.g, n.g.reshape(n.input(0), [-1]), places, 0), shape);
-  },
-  GatherND: (n) => n.g.add('GatherND', [n.input(0), withBatch(n, n.input(1), n.int('batch_dims', 0))]),
-  Scatter: (n) => n.g.add('ScatterElements', n.inputs, { axis: n.axis('axis', 0) }),
-  TopK: (n) => {
-    const attributes = { axis: n.axis('axis', -1), largest: n.int('largest', 1), sorted: n.int('sorted', 1) };
-    const k = n.constants(1) ?? [n.int('k', 1)];
-    return n.g.addMany('TopK', [n.input(0), n.g.integers(k)], attributes, 2);
-  },
-  OneHot: (n) => {
-    const depth = n.constants(1)![0]!;
-    const indices = n.input(0);
-    const rank = indices.shape.length + 1;
-    const axis = normalAxis(n.int('axis', -1), rank);
-    const { f, g } = n;
-    const expanded = g.add('Unsqueeze', [indices, g.integers([axis])]);
-    const wrapped = f.where(f.less(expanded, 0), f.add(expanded, depth), expanded);
-    const positions = g.reshape(
-      g.add('Cast', [g.integers(range(depth))], { to: TYPE_CODES[indices.type] }),
-      range(rank).map((i) => (i === axis ? depth : 1)),
-    );
-    const [off, on] = g.addMany('Split', [n.input(2), g.integers([1, 1])], { axis: 0 }, 2);
-    return f.where(f.equal(wrapped, positions), on!, off!);
   },
 };

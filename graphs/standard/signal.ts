@@ -2,8 +2,7 @@
 import { alongAxis, type Matrix } from '../onnx/blocks.js';
 import { normalAxis } from '../onnx/operator.js';
 import { knownShape, type Value } from '../onnx/types.js';
-import type { StandardNode, Translations } from './node.js';
-import { range } from './shapes.js';
+import { range, type StandardNode, type Translations } from './node.js';
 
 /** Real and imaginary part of the transform along an axis of x […,1 or 2], in the last axis of the result. */
 function transform(
@@ -68,9 +67,9 @@ export const signal: Translations = {
   STFT: (n) => {
     const { f, g } = n;
     const [batch, samples, parts = 1] = n.shape(0) as [number, number, number?];
-    const step = n.constants(1)![0]!;
+    const step = n.numbers(1)[0]!;
     const window = n.optional(2);
-    const length = n.constants(3)?.[0] ?? (window!.shape[0] as number);
+    const length = n.constants(3)?.[0] ?? n.shape(2)[0]!;
     const count = Math.floor((samples - length) / step) + 1;
     const places = range(count).flatMap((i) => range(length).map((j) => i * step + j));
     const signals = g.reshape(n.input(0), [batch, samples, parts]);

@@ -1,7 +1,6 @@
 import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
 import { type FloatType, GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
-import type { StandardNode, Translations } from './node.js';
-import { range } from './shapes.js';
+import { range, type StandardNode, type Translations } from './node.js';
 
 /** How a window moves over x, with `auto_pad` as pads. */
 function windowOf(n: StandardNode, kernel: readonly number[] = []): Required<Window> {
@@ -57,7 +56,7 @@ function sides(total: readonly number[], auto: string): number[] {
 /** Sums over windows of x [N,C,…], each channel by itself. */
 function windowSums(n: StandardNode, x: Value, window: Required<Window>): Value {
   const [batch, channels, ...sizes] = knownShape(x.shape, 'a pool') as [number, number, ...number[]];
-  const ones = n.g.add('Expand', [n.g.scalar(1, x.type), n.g.integers([1, 1, ...window.kernel_shape])]);
+  const ones = n.g.full(1, [1, 1, ...window.kernel_shape], x.type);
   const planes = n.g.reshape(x, [batch * channels, 1, ...sizes]);
   const sums = n.g.add('Conv', [planes, ones], window);
   return n.g.reshape(sums, [batch, channels, ...knownShape(sums.shape, 'a pool').slice(2)]);
@@ -145,8 +144,7 @@ export const windows: Translations = {
     const { f, g } = n;
     const [batch, channels] = n.shape(0) as [number, number];
     const kernel = n.shape(1)[2]!;
-    const state = () =>
-      g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([batch, channels, kernel - 1])]);
+    const state = () => g.full(0, [batch, channels, kernel - 1], n.input(0).type);
     const x =
       kernel === 1 ? n.input(0) : g.add('Concat', [n.optional(3) ?? state(), n.input(0)], { axis: 2 });
     const sums = g.add('Conv', [x, n.input(1), n.optional(2)], { kernel_shape: [kernel], group: channels });
@@ -187,15 +185,15 @@ export const windows: Translations = {
         .map((size, i) => size - own[i]!) ?? own.map(() => 0);
     const { g } = n;
     const total = batch * channels * sizeOf(own);
-    const zeros = g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([total])]);
+    const zeros = g.full(0, [total], n.input(0).type);
     const flat = [g.reshape(n.input(1), [-1]), g.reshape(n.input(0), [-1])];
     const unpooled = g.reshape(g.add('ScatterElements', [zeros, ...flat]), [batch, channels, ...own]);
     const pads = [...unpooled.shape.map(() => 0), 0, 0, ...missing];
     return missing.some((m) => m > 0) ? g.add('Pad', [unpooled, g.integers(pads)]) : unpooled;
   },
   Col2Im: (n) => {
-    const image = n.constants(1) ?? [];
-    const kernel = n.constants(2) ?? [];
+    const image = n.numbers(1);
+    const kernel = n.numbers(2);
     const window = windowOf(n, kernel);
     const [batch, columns] = n.shape(0) as [number, number];
     const channels = columns / sizeOf(kernel);
@@ -217,7 +215,7 @@ export const windows: Translations = {
     );
     const { g } = n;
     const rows = batch * channels;
-    const zeros = g.add('Expand', [g.scalar(0, n.input(0).type), g.integers([rows, sizeOf(padded)])]);
+    const zeros = g.full(0, [rows, sizeOf(padded)], n.input(0).type);
     const indices = g.add('Expand', [g.integers(places), g.integers([rows, places.length])]);
     const sums = g.add('ScatterElements', [zeros, indices, g.reshape(n.input(0), [rows, places.length])], {
       axis: 1,

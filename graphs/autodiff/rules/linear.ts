@@ -41,7 +41,7 @@ export const linearRules: Rules<keyof typeof linear> = {
       const parts = [result, ...others];
       if (lost.length > 0) {
         const sizes = lost.map((label) => x.shape[labels[i]!.indexOf(label)] as number);
-        operands.push(g.add('Expand', [g.scalar(1, dy.type), g.integers(sizes)]));
+        operands.push(g.full(1, sizes, dy.type));
         parts.push(lost.join(''));
       }
       return g.add('Einsum', operands, { equation: `${parts.join()}->${labels[i]}` });

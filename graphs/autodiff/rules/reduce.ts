@@ -51,8 +51,7 @@ export const reduceRules: Rules<keyof typeof reductions> = {
       const perm = [...shape.keys()].sort((a, b) => Number(gone.includes(a)) - Number(gone.includes(b)));
       const count = sizeOf(gone.map((axis) => shape[axis]!));
       const rows = g.reshape(g.transpose(x!, perm), [-1, 1, count]);
-      const own = Uint8Array.from({ length: count * count }, (_, i) => Number(i % (count + 1) === 0));
-      const isOwn = g.constant({ type: 'bool', shape: [count, count], data: own });
+      const isOwn = g.mask([count, count], (i) => i % (count + 1) === 0);
       const others = g.add('Where', [isOwn, g.scalar(1, dy.type), rows]);
       const product = g.add('ReduceProd', [others, g.integers([2])], { keepdims: 0 });
       const moved = g.reshape(

@@ -9,7 +9,7 @@ const asShapeOf = (g: GraphBuilder, dy: Value, x: Value) => g.reshape(dy, knownS
 
 const zeros = (g: GraphBuilder, like: Value): Value => {
   const shape = knownShape(like.shape, 'a gradient');
-  return g.add('Expand', [g.scalar(0, like.type), g.integers(shape)]);
+  return g.full(0, shape, like.type);
 };
 
 /** Begin and end of one axis as `Pad` wants them. */

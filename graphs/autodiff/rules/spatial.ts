@@ -44,7 +44,7 @@ function averagePoolGradient(
     const shape = to.map((size, axis) => (axis === i ? size : 1));
     return g.add('Div', [rest, g.floats(count, [1, 1, ...shape], dy.type as FloatType)]);
   }, dy);
-  const ones = g.add('Expand', [g.scalar(1, dy.type), g.integers([1, 1, ...kernel_shape])]);
+  const ones = g.full(1, [1, 1, ...kernel_shape], dy.type);
   const planes = g.reshape(share, [n! * c!, 1, ...to]);
   const convolution = { ...window, group: 1 };
   return g.reshape(convInputGradient(g, planes, ones, convolution, [n! * c!, 1, ...from]), [n!, c!, ...from]);
@@ -101,7 +101,7 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
       if (tiles(window, x!)) return g.add('MaxPoolGrad', [x!, y!, dy], { kernel_shape: window.kernel_shape });
       const indices = given ?? g.addMany('MaxPool', [x!], window, 2)[1]!;
       const shape = known(x!);
-      const none = g.add('Expand', [g.scalar(0, dy.type), g.integers([sizeOf(shape)])]);
+      const none = g.full(0, [sizeOf(shape)], dy.type);
       const flat = [indices, dy].map((value) => g.reshape(value, [-1]));
       return g.reshape(g.add('ScatterElements', [none, ...flat], { reduction: 'add' }), shape);
     },
