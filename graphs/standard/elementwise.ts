@@ -5,7 +5,7 @@ import type { StandardNode, Translation, Translations } from './node.js';
 const variadic =
   (operator: 'Add' | 'Max' | 'Min'): Translation =>
   (n) =>
-    n.inputs.slice(1).reduce((sum, _, i) => n.g.add(operator, [sum, n.input(i + 1)]), n.input(0));
+    n.inputs.slice(1).reduce<Value>((sum, _, i) => n.g.add(operator, [sum, n.input(i + 1)]), n.input(0));
 
 /** Half precision is computed in single precision. */
 const computedIn = (code: number): number =>
