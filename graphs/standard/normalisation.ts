@@ -1,8 +1,9 @@
 import { alongAxis } from '../onnx/blocks.js';
 import { GraphError, sizeOf, type Value } from '../onnx/types.js';
-import type { StandardNode, Translations } from './node.js';
+import { range, type StandardNode, type Translations } from './node.js';
 
-const range = (from: number, to: number) => Array.from({ length: to - from }, (_, i) => from + i);
+/** From the one that the node names on. */
+const lastAxes = (n: StandardNode) => range(n.shape(0).length).slice(n.axis('axis', -1));
 
 /** x without its mean over some axes, that mean, and 1 / √(variance + epsilon). */
 function standardised({ g, f }: StandardNode, x: Value, axes: readonly number[], epsilon: number) {
@@ -30,7 +31,7 @@ function affine({ g, f }: StandardNode, x: Value, scale: Value, bias: Value): Va
 
 function batchNormalization(n: StandardNode): readonly Value[] {
   const { f, g } = n;
-  const [x, scale, bias, mean, variance] = range(0, 5).map((i) => n.input(i)) as [
+  const [x, scale, bias, mean, variance] = range(5).map((i) => n.input(i)) as [
     Value,
     Value,
     Value,
@@ -70,7 +71,7 @@ export const normalisations: Translations = {
     return affine(n, byGroups(n, groups, n.float('epsilon', 1e-5)), each(1), each(2));
   },
   LayerNormalization: (n) => {
-    const axes = range(n.axis('axis', -1), n.shape(0).length);
+    const axes = lastAxes(n);
     const { y, mean, inverse } = standardised(n, n.input(0), axes, n.float('epsilon', 1e-5));
     const scaled = n.f.mul(y, n.input(1));
     const bias = n.optional(2);
@@ -79,7 +80,7 @@ export const normalisations: Translations = {
   RMSNormalization: (n) => {
     const { f, g } = n;
     const x = n.input(0);
-    const square = g.mean(f.mul(x, x), range(n.axis('axis', -1), n.shape(0).length));
+    const square = g.mean(f.mul(x, x), lastAxes(n));
     return f.mul(f.div(x, f.sqrt(f.add(square, n.float('epsilon', 1e-5)))), n.input(1));
   },
   MeanVarianceNormalization: (n) => {
@@ -103,8 +104,8 @@ export const normalisations: Translations = {
     const size = n.int('size', 1);
     const channels = n.shape(0)[1]!;
     const [before, after] = [Math.floor((size - 1) / 2), Math.ceil((size - 1) / 2)];
-    const band = range(0, channels).map((i) =>
-      range(0, channels).map((j) => Number(j >= i - before && j <= i + after)),
+    const band = range(channels).map((i) =>
+      range(channels).map((j) => Number(j >= i - before && j <= i + after)),
     );
     const squares = alongAxis(n.g, f.mul(x, x), band, 1);
     const base = f.add(f.mul(squares, n.float('alpha', 1e-4) / size), n.float('bias', 1));

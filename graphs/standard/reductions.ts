@@ -1,6 +1,6 @@
 import { normalAxis } from '../onnx/operator.js';
 import { sizeOf, type Value } from '../onnx/types.js';
-import type { StandardNode, Translation, Translations } from './node.js';
+import { range, type StandardNode, type Translation, type Translations } from './node.js';
 
 type Reduction =
   | 'ReduceSum'
@@ -18,7 +18,7 @@ function reducing(
   return (n) => {
     const given = n.list('axes', 1) ?? [];
     const all = given.length === 0 && n.int('noop_with_empty_axes', 0) === 0;
-    const axes = all ? n.shape(0).map((_, axis) => axis) : given;
+    const axes = all ? range(n.shape(0).length) : given;
     const keepdims = n.int('keepdims', 1);
     return build(n, (operator, x) => {
       if (axes.length > 0) return n.g.add(operator, [x, n.g.integers(axes)], { keepdims });
@@ -58,7 +58,7 @@ export const reductions: Translations = {
     const size = x.shape[axis] as number;
     const [, first] = n.g.addMany('TopK', [x, n.g.integers([1])], { axis }, 2);
     const along = x.shape.map((_, i) => (i === axis ? size : 1));
-    const positions = n.g.reshape(n.g.integers([...Array(size).keys()]), along);
+    const positions = n.g.reshape(n.g.integers(range(size)), along);
     return n.g.reshape(n.f.where(n.f.equal(positions, first!), n.g.scalar(1, x.type), 0), n.shape(0));
   },
   CumProd: (n) => {
