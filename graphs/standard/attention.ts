@@ -1,4 +1,4 @@
-import { knownShape, type Value } from '../onnx/types.js';
+import { GraphError, knownShape, type Value } from '../onnx/types.js';
 import { range, type StandardNode, type Translations } from './node.js';
 
 const sizes = (x: Value) => knownShape(x.shape, 'attention') as [number, number, number, number];
@@ -49,16 +49,14 @@ function biasOf(
   const given = n.optional(6);
   const length = given && g.reshape(given, [-1, 1, 1, 1]);
   // How far behind its query each key lies; queries come last of all that is there.
-  const ages = g.reshape(
-    g.integers(range(queries).flatMap((i) => range(keys).map((j) => (past ?? 0) + i - j))),
-    [queries, keys],
-  );
+  const places = g.reshape(g.integers(range(queries).map((i) => i + (past ?? 0))), [queries, 1]);
+  const ages = f.sub(places, g.integers(range(keys)));
   const age = length && past === null ? f.add(ages, f.sub(length, g.scalar(queries, 'int64'))) : ages;
   const [left, right] = [n.int('left_window_size', -1), n.int('right_window_size', -1)];
-  const [least, most] = [n.int('is_causal', 0) === 1 ? 0 : -right, left];
-  if (n.int('is_causal', 0) === 1 || right >= 0)
-    biases.push(unless(g.add('GreaterOrEqual', [age, g.scalar(least, 'int64')])));
-  if (left >= 0) biases.push(unless(g.add('LessOrEqual', [age, g.scalar(most, 'int64')])));
+  const isCausal = n.int('is_causal', 0) === 1;
+  if (isCausal || right >= 0)
+    biases.push(unless(g.add('GreaterOrEqual', [age, g.scalar(isCausal ? 0 : -right, 'int64')])));
+  if (left >= 0) biases.push(unless(g.add('LessOrEqual', [age, g.scalar(left, 'int64')])));
   if (length) biases.push(unless(f.less(g.integers(range(keys)), length)));
   return biases.length > 0 ? biases.reduce(f.add) : null;
 }
@@ -88,7 +86,9 @@ function attend(n: StandardNode): readonly Value[] {
     weights = f.where(blind, 0, g.add('Softmax', [f.where(blind, 0, biased)], { axis: -1 }));
   } else weights = g.add('Softmax', [scores], { axis: -1 });
   const y = g.add('MatMul', [weights, repeatHeads(n, presentValue, heads)]);
-  const shown = [product, scores, biased, weights][n.int('qk_matmul_output_mode', 0)]!;
+  const mode = n.int('qk_matmul_output_mode', 0);
+  const shown = [product, scores, biased, weights][mode];
+  if (!shown) throw new GraphError(`qk_matmul_output_mode ${mode} is unknown`);
   return [flat ? joinHeads(n, y) : y, presentKey, presentValue, shown];
 }
 

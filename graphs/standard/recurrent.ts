@@ -12,8 +12,8 @@ interface Step {
   readonly states: readonly Value[];
   /** The state times the recurrent weights of gate i, without bias. */
   recurrent(i: number, state: Value): Value;
-  /** The bias of the recurrent part of gate i; `null` where there is none, or where `x` has it. */
-  readonly recurrentBias: readonly (Value | null)[];
+  /** The recurrent bias of the gate for which `x` does not have it; `null` where there is none. */
+  readonly bias: Value | null;
   readonly activations: readonly Activation[];
   /** Weights from an LSTM's cell to its gates. */
   readonly peepholes: readonly Value[] | null;
@@ -22,6 +22,8 @@ interface Cell {
   readonly gates: number;
   readonly states: 1 | 2;
   readonly activations: readonly string[];
+  /** The gate whose recurrent bias is multiplied with its recurrent part, and so cannot be added beforehand. */
+  readonly biasApart?: number;
   /** The new states. */
   step(n: StandardNode, step: Step): readonly Value[];
 }
@@ -40,11 +42,11 @@ const GRU: Cell = {
   gates: 3,
   states: 1,
   activations: ['Sigmoid', 'Tanh'],
-  step(n, { x, states: [h], recurrent, recurrentBias, activations: [gate, activate] }) {
+  biasApart: 2,
+  step(n, { x, states: [h], recurrent, bias, activations: [gate, activate] }) {
     const { f } = n;
     const update = gate!(f.add(x[0]!, recurrent(0, h!)));
     const reset = gate!(f.add(x[1]!, recurrent(1, h!)));
-    const bias = recurrentBias[2];
     const biased = (value: Value) => (bias ? f.add(value, bias) : value);
     const memory =
       n.int('linear_before_reset', 0) === 1
@@ -121,8 +123,6 @@ const recurrence = (cell: Cell) => (n: StandardNode) => {
     const recurrentWeights = split(g.transpose(part(n, n.input(2), d), [1, 0]), 1, cell.gates);
     const given = n.optional(3);
     const biases = given && split(part(n, given, d), 0, 2 * cell.gates);
-    // A GRU multiplies the recurrent part of its last gate, bias and all.
-    const apart = (i: number) => cell === GRU && i === 2;
     const projected = split(
       g.add('MatMul', [g.reshape(sequence, [length * batch, width]), weights]),
       1,
@@ -131,7 +131,7 @@ const recurrence = (cell: Cell) => (n: StandardNode) => {
     const inputs = projected.map((x, i) => {
       if (!biases) return x;
       const own = f.add(x, biases[i]!);
-      return apart(i) ? own : f.add(own, biases[i + cell.gates]!);
+      return i === cell.biasApart ? own : f.add(own, biases[i + cell.gates]!);
     });
     const steps = inputs.map((x) => split(x, 0, length));
     const activations = activationsOf(
@@ -139,6 +139,7 @@ const recurrence = (cell: Cell) => (n: StandardNode) => {
       names.slice(d * cell.activations.length, (d + 1) * cell.activations.length),
     );
     const peephole = cell === LSTM ? n.optional(7) : null;
+    const peepholes = peephole && split(part(n, peephole, d), 0, 3);
     let states: readonly Value[] = initial.map((state) =>
       state ? part(n, state, d) : g.full(0, [batch, size], sequence.type),
     );
@@ -148,9 +149,9 @@ const recurrence = (cell: Cell) => (n: StandardNode) => {
         x: steps.map((gate) => gate[t]!),
         states,
         recurrent: (i, state) => g.add('MatMul', [state, recurrentWeights[i]!]),
-        recurrentBias: range(cell.gates).map((i) => (biases && apart(i) ? biases[i + cell.gates]! : null)),
+        bias: (cell.biasApart && biases?.[cell.biasApart + cell.gates]) || null,
         activations,
-        peepholes: peephole && split(part(n, peephole, d), 0, 3),
+        peepholes,
       });
       outputs[t] = g.reshape(states[0]!, [1, 1, batch, size]);
     }
