@@ -101,36 +101,30 @@ function maxPool(n: StandardNode): readonly Value[] {
   return n.g.addMany('MaxPool', [n.input(0)], withLastWindow(n, windowOf(n)), n.outputs);
 }
 
-/** Pads of a transposed convolution, from its output shape where that is given; and what is added at the end. */
+/** A transposed convolution, with pads from its output shape where that is given. */
 function convTranspose(n: StandardNode): Value {
-  const [x, w] = [n.input(0), n.input(1)];
   const sizes = n.shape(0).slice(2);
-  const rank = sizes.length;
-  const kernel = n.shape(1).slice(2);
-  const strides = n.ints('strides') ?? kernel.map(() => 1);
-  const dilations = n.ints('dilations') ?? kernel.map(() => 1);
-  const output_padding = n.ints('output_padding') ?? kernel.map(() => 0);
+  const kernel_shape = n.shape(1).slice(2);
+  const none = kernel_shape.map(() => 0);
+  const strides = n.ints('strides') ?? kernel_shape.map(() => 1);
+  const dilations = n.ints('dilations') ?? kernel_shape.map(() => 1);
+  const extra = n.ints('output_padding') ?? none;
+  const reach = reachOf({ kernel_shape, strides, dilations, pads: [] });
+  const full = sizes.map((size, i) => (size - 1) * strides[i]! + reach[i]! + extra[i]!);
   const auto = n.string('auto_pad', 'NOTSET');
-  const wanted =
-    n.ints('output_shape')?.slice(-rank) ??
-    (auto.startsWith('SAME') ? sizes.map((s, i) => s * strides[i]!) : undefined);
-  const full = sizes.map(
-    (size, i) => (size - 1) * strides[i]! + (kernel[i]! - 1) * dilations[i]! + 1 + output_padding[i]!,
-  );
-  const window = { kernel_shape: kernel, strides, dilations, group: n.int('group', 1) };
-  if (!wanted)
-    return n.g.add('ConvTranspose', [x, w, n.optional(2)], {
-      ...window,
-      output_padding,
-      pads: n.ints('pads') ?? kernel.flatMap(() => [0, 0]),
-    });
+  const same = auto.startsWith('SAME') ? sizes.map((size, i) => size * strides[i]!) : undefined;
+  const wanted = n.ints('output_shape')?.slice(-sizes.length) ?? same;
   // What is missing is added at the end, what is too much cut off at both sides.
-  const padding = output_padding.map((p, i) => p + Math.max(wanted[i]! - full[i]!, 0));
-  const pads = sides(
-    full.map((size, i) => Math.max(size - wanted[i]!, 0)),
-    auto === 'SAME_UPPER' ? 'SAME_UPPER' : 'SAME_LOWER',
-  );
-  return n.g.add('ConvTranspose', [x, w, n.optional(2)], { ...window, output_padding: padding, pads });
+  const missing = wanted ? wanted.map((size, i) => size - full[i]!) : none;
+  const surplus = missing.map((m) => Math.max(-m, 0));
+  const pads = wanted
+    ? sides(surplus, auto === 'SAME_UPPER' ? auto : 'SAME_LOWER')
+    : (n.ints('pads') ?? [...none, ...none]);
+  const output_padding = extra.map((p, i) => p + Math.max(missing[i]!, 0));
+  return n.g.add('ConvTranspose', [n.input(0), n.input(1), n.optional(2)], {
+    ...{ kernel_shape, strides, dilations, pads, output_padding },
+    group: n.int('group', 1),
+  });
 }
 
 const spatialAxes = (n: StandardNode) => range(n.shape(0).length).slice(2);

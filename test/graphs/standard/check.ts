@@ -18,7 +18,6 @@ const isFloat = ({ type }: { readonly type: string }) => type === 'float32' || t
 const CONSTANT_INPUTS: Readonly<Record<string, readonly number[]>> = {
   Dropout: [1],
   OneHot: [0, 1],
-  Range: [0, 1, 2],
   Resize: [1, 2],
   Upsample: [1],
 };
