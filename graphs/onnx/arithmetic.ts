@@ -23,6 +23,8 @@ export function arithmetic(g: GraphBuilder) {
     typeof x === 'number' ? g.scalar(x, (other as Value).type) : x;
   const binary = (operator: Binary) => (a: Operand, b: Operand) => g.add(operator, [lift(a, b), lift(b, a)]);
   const unary = (operator: Unary) => (x: Value) => g.add(operator, [x]);
+  const where = (condition: Value, yes: Operand, no: Operand) =>
+    g.add('Where', [condition, lift(yes, no), lift(no, yes)]);
   return {
     add: binary('Add'),
     sub: binary('Sub'),
@@ -45,8 +47,14 @@ export function arithmetic(g: GraphBuilder) {
     softplus: unary('Softplus'),
     sqrt: unary('Sqrt'),
     tanh: unary('Tanh'),
-    where: (condition: Value, yes: Operand, no: Operand) =>
-      g.add('Where', [condition, lift(yes, no), lift(no, yes)]),
+    where,
+    /** The p-th root of what is not negative; its gradient is 0, not infinite, where that is 0. */
+    root: (x: Value, p: number) => {
+      const isZero = g.add('Equal', [x, g.scalar(0, x.type)]);
+      const safe = where(isZero, g.scalar(1, x.type), x);
+      const root = p === 2 ? g.add('Sqrt', [safe]) : g.add('Pow', [safe, g.scalar(1 / p, x.type)]);
+      return where(isZero, 0, root);
+    },
     /** x where it lies between two numbers, and the nearer one elsewhere. */
     clip: (x: Value, low: number, high: number) =>
       g.add('Clip', [x, g.scalar(low, x.type), g.scalar(high, x.type)]),

@@ -47,7 +47,7 @@ export const reductions: Translations = {
   ReduceSumSquare: plain('ReduceSumSquare'),
   ReduceLogSumExp: plain('ReduceLogSumExp'),
   ReduceL1: reducing((n, reduce) => reduce('ReduceSum', n.f.abs(n.input(0)))),
-  ReduceL2: reducing((n, reduce) => n.f.sqrt(reduce('ReduceSumSquare', n.input(0)))),
+  ReduceL2: reducing((n, reduce) => n.f.root(reduce('ReduceSumSquare', n.input(0)), 2)),
   ReduceLogSum: reducing((n, reduce) => n.f.log(reduce('ReduceSum', n.input(0)))),
   Softmax: softmax('Softmax'),
   LogSoftmax: softmax('LogSoftmax'),

@@ -131,7 +131,7 @@ const spatialAxes = (n: StandardNode) => range(n.shape(0).length).slice(2);
 /** (Σ |x|^p)^(1/p) over windows, or over all of an axis. */
 const norm = (n: StandardNode, sum: (powers: Value) => Value): Value => {
   const p = n.int('p', 2);
-  return n.f.pow(sum(n.f.pow(n.f.abs(n.input(0)), p)), 1 / p);
+  return n.f.root(sum(n.f.pow(n.f.abs(n.input(0)), p)), p);
 };
 export const windows: Translations = {
   CausalConvWithState: (n) => {
