@@ -1,5 +1,6 @@
 #!/usr/bin/env node
 import { endWithParent } from '../src/parent.js';
+import { exitWhenTerminated } from '../src/termination.js';
 import { main } from './main.js';
 
 // A reader that has seen enough (`p2w … | head`) is no error.
@@ -7,6 +8,8 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   if (error.code === 'EPIPE') process.exit(0);
   throw error;
 });
+
+exitWhenTerminated();
 
 // Begun with a channel, by an experiment: what it began ends with it.
 if (process.channel) endWithParent();

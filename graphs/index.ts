@@ -22,3 +22,4 @@ export type { BuiltGraph } from './programs/built.js';
 export { evaluationGraph } from './programs/evaluation.js';
 export { autoencoderGraph, encoderGraph } from './programs/inference.js';
 export { gradientGraph, stepGraph, type UpdateOptions } from './programs/training.js';
+export { translate } from './standard/index.js';

@@ -157,6 +157,17 @@ export function writeFileAtomic(path: string, data: string | ArrayBufferView): v
   file.commit();
 }
 
+/** Writes lines atomically, each ended by a line feed; together they may be longer than a string can be. @throws UserError of kind `disk` */
+export function writeLinesAtomic(path: string, lines: Iterable<string>): void {
+  const file = new AtomicFile(path);
+  try {
+    for (const line of lines) file.write(Buffer.from(`${line}\n`));
+    file.commit();
+  } finally {
+    file.discard();
+  }
+}
+
 /** Removes what killed writers left behind in a folder. Call it only while holding the folder's lock. */
 export function removeTemporaries(folder: string): void {
   for (const name of readdirSync(folder)) {

@@ -1,6 +1,6 @@
 import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
 import { hostname } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import * as z from 'zod';
 import { fromSystemError, UserError } from './errors.js';
 import { isShardOf, type Shard, shardEnding } from './shard.js';
@@ -75,8 +75,14 @@ function parseHolder(text: string): Holder | null {
   }
 }
 
-function inUse(folder: string, path: string, holder: Holder | 'starting'): UserError {
-  const facts = { what: 'another process is using this folder', where: folder };
+/** What a lock is for: a folder, or a file. */
+interface Locked {
+  readonly kind: 'folder' | 'file';
+  readonly where: string;
+}
+
+function inUse({ kind, where }: Locked, path: string, holder: Holder | 'starting'): UserError {
+  const facts = { what: `another process is using this ${kind}`, where };
   if (holder === 'starting')
     return new UserError('run', { ...facts, got: 'a process that is just starting', fix: 'try again' });
   const { pid, host, since, purpose } = holder;
@@ -110,10 +116,10 @@ function create(path: string, holder: Holder): boolean {
   }
 }
 
-function take(folder: string, path: string, holder: Holder): void {
+function take(locked: Locked, path: string, holder: Holder): void {
   for (let attempt = 0; !create(path, holder); attempt++) {
     const other = holderOf(path);
-    if (typeof other === 'object' || other === 'starting') throw inUse(folder, path, other);
+    if (typeof other === 'object' || other === 'starting') throw inUse(locked, path, other);
     if (attempt === MOST_ATTEMPTS)
       throw new UserError('run', {
         what: 'this file or folder is where the lock file must be',
@@ -123,7 +129,7 @@ function take(folder: string, path: string, holder: Holder): void {
     // A dead lock is removed under a lock of its own, after a second look: else one of two that saw it dead
     // could remove the new lock of the other.
     const takeover = `${path}.takeover`;
-    take(folder, takeover, holder);
+    take(locked, takeover, holder);
     try {
       if (holderOf(path) === 'dead') rmSync(path);
     } finally {
@@ -132,13 +138,11 @@ function take(folder: string, path: string, holder: Holder): void {
   }
 }
 
-const LOCK = '.lock';
-
-/** @throws UserError when a living process, or one of another host, holds one of these locks of a folder */
-function refuseHeld(folder: string, names: readonly string[]): void {
-  for (const path of names.map((name) => join(folder, name))) {
+/** @throws UserError when a living process, or one of another host, holds one of these locks */
+function refuseHeld(locked: Locked, paths: readonly string[]): void {
+  for (const path of paths) {
     const other = holderOf(path);
-    if (typeof other === 'object' || other === 'starting') throw inUse(folder, path, other);
+    if (typeof other === 'object' || other === 'starting') throw inUse(locked, path, other);
   }
 }
 
@@ -149,8 +153,16 @@ function refuseHeld(folder: string, names: readonly string[]): void {
  * @param shard takes a lock that only keeps out the same shard, and those who want the whole folder
  * @throws UserError of kind `run` when a living process, or one of another host, holds it
  */
-export function acquireLock(folder: string, purpose: string, shard?: Shard): Lock {
-  const path = join(folder, shard ? `${LOCK}${shardEnding(shard)}` : LOCK);
+export const acquireLock = (folder: string, purpose: string, shard?: Shard): Lock =>
+  lockBy(join(folder, '.lock'), { kind: 'folder', where: folder }, purpose, shard);
+
+/** Takes a file, which need not be there, in the same way, by a hidden file beside it. @throws UserError of kind `run` */
+export const acquireFileLock = (file: string, purpose: string, shard?: Shard): Lock =>
+  lockBy(join(dirname(file), `.${basename(file)}.lock`), { kind: 'file', where: file }, purpose, shard);
+
+/** @param whole path of the lock file of who wants all that is locked, not only a shard */
+function lockBy(whole: string, locked: Locked, purpose: string, shard: Shard | undefined): Lock {
+  const path = shard ? `${whole}${shardEnding(shard)}` : whole;
   const holder: Holder = {
     pid: process.pid,
     host: hostname(),
@@ -159,9 +171,9 @@ export function acquireLock(folder: string, purpose: string, shard?: Shard): Loc
     purpose,
   };
   try {
-    take(folder, path, holder);
+    take(locked, path, holder);
   } catch (error) {
-    throw fromSystemError(error, folder);
+    throw fromSystemError(error, dirname(path));
   }
   let held = true;
   const release = () => {
@@ -177,11 +189,11 @@ export function acquireLock(folder: string, purpose: string, shard?: Shard): Loc
   process.prependListener('exit', release);
   try {
     // Both take their own lock first, and then look for the other's: so not both can go on.
-    const shards = readdirSync(folder).filter((name) => isShardOf(LOCK, name));
-    refuseHeld(folder, shard ? [LOCK] : shards);
+    const shards = readdirSync(dirname(path)).filter((name) => isShardOf(basename(whole), name));
+    refuseHeld(locked, shard ? [whole] : shards.map((name) => join(dirname(path), name)));
   } catch (error) {
     release();
-    throw fromSystemError(error, folder);
+    throw fromSystemError(error, dirname(path));
   }
   return { release };
 }

@@ -28,6 +28,7 @@ const inside = (path: string, ...folders: string[]) =>
 const GRAPH_LAYERS: Record<string, readonly string[]> = {
   'graphs/onnx': [],
   'graphs/autodiff': ['graphs/onnx'],
+  'graphs/standard': ['graphs/onnx'],
   'graphs/nn': ['graphs/onnx'],
   'graphs/forms': ['graphs/onnx', 'graphs/passes'],
   'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],

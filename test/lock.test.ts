@@ -99,6 +99,22 @@ describe('a lock', () => {
     parent.kill();
   });
 
+  test('is released by a process that is asked to end', async () => {
+    const folder = newFolder();
+    const child = spawnLocking(`
+      import { exitWhenTerminated } from '${ROOT}/src/termination.ts';
+      exitWhenTerminated();
+      acquireLock(${JSON.stringify(folder)}, 'pretrain');
+      console.log('held');
+      setInterval(() => {}, 1000);
+    `);
+    await once(child.stdout, 'data');
+    expect(readdirSync(folder)).toEqual(['.lock']);
+    child.kill('SIGTERM');
+    expect(await once(child, 'exit')).toEqual([143, null]);
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
   test('of another host is refused, and the message says how to remove it', () => {
     const folder = lockedFolder({ host: 'elsewhere', pid: deadPid() });
     const { message } = errorOf(() => acquireLock(folder, 'report'));

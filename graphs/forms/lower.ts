@@ -119,7 +119,9 @@ function lowerInto(
 
   const form = (node: Node): readonly (Value | SlicePairs)[] => {
     const operator = operatorOf(node, opsets);
-    if (!hasForms(operator)) return g.copy(lowerBodies(node), plainInputs(node));
+    // Of the standard's operators forms give the first output only: not the places of maxima.
+    const isWhole = node.domain === '' && node.outputs.length > 1;
+    if (isWhole || !hasForms(operator)) return g.copy(lowerBodies(node), plainInputs(node));
     const call = callOf(node, operator) as Call<never>;
     const chosen = choose(operator, call);
     if (node.domain === '' && chosen === 'plain') return g.copy(node, plainInputs(node));

@@ -23,15 +23,19 @@ const reduction = { noop_with_empty_axes: only(0) };
 export const ASSUMED: Readonly<Partial<Record<OperatorName, AssumedAttributes>>> = {
   Conv: padding,
   ConvTranspose: padding,
-  MaxPool: { ...padding, ceil_mode: only(0), dilations: ones, storage_order: only(0) },
+  MaxPool: { ...padding, ceil_mode: only(0), storage_order: only(0) },
   AveragePool: { ...padding, ceil_mode: only(0), dilations: ones },
   BlockedConv: padding,
   BlockedMaxPool: { ...padding, ceil_mode: only(0), dilations: ones, storage_order: only(0) },
   Cast: { saturate: only(1) },
+  GatherND: { batch_dims: only(0) },
   FusedMatMul: { transBatchA: only(0), transBatchB: only(0) },
   ReduceSum: reduction,
   ReduceMean: reduction,
+  ReduceLogSumExp: reduction,
   ReduceMax: reduction,
+  ReduceMin: reduction,
+  ReduceProd: reduction,
   ReduceSumSquare: reduction,
   Reshape: { allowzero: only(0) },
   Resize: {
@@ -41,5 +45,4 @@ export const ASSUMED: Readonly<Partial<Record<OperatorName, AssumedAttributes>>>
     extrapolation_value: only(0),
     keep_aspect_ratio_policy: only('stretch'),
   },
-  ScatterElements: { reduction: only('none') },
 };

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from './builder.js';
-import { knownShape, type Value } from './types.js';
+import { type FloatType, knownShape, sizeOf, type Value } from './types.js';
 
 /** Every value repeated `factors` times along the spatial axes. */
 export const upsampleNearest = (g: GraphBuilder, x: Value, factors: readonly number[]) => {
@@ -22,5 +22,20 @@ export function sumPool(g: GraphBuilder, x: Value, factors: readonly number[]): 
     g.reshape(x, [n!, c!, ...split]),
     sizes.map((_, i) => 3 + 2 * i),
     0,
+  );
+}
+
+/** A matrix as rows. */
+export type Matrix = readonly (readonly number[])[];
+
+/** The product of a constant matrix [to,from] with x along one axis, whose size `from` becomes `to`. */
+export function alongAxis(g: GraphBuilder, x: Value, matrix: Matrix, axis: number): Value {
+  const shape = knownShape(x.shape, 'a product along an axis');
+  const [to, from] = [matrix.length, shape[axis]!];
+  const constant = g.floats(matrix.flat(), [to, from], x.type as FloatType);
+  const columns = g.reshape(x, [sizeOf(shape.slice(0, axis)), from, sizeOf(shape.slice(axis + 1))]);
+  return g.reshape(
+    g.add('MatMul', [constant, columns]),
+    shape.map((size, i) => (i === axis ? to : size)),
   );
 }

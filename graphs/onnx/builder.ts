@@ -106,8 +106,21 @@ export class GraphBuilder {
     return this.#vector([...values], shape, type);
   }
 
+  /** A tensor of one value everywhere. */
+  full(value: number, shape: readonly number[], type: ElementType = this.float): Value {
+    return this.add('Expand', [this.scalar(value, type), this.integers(shape)]);
+  }
+
+  /** A constant of booleans, from what `test` says of each flat index. */
+  mask(shape: readonly number[], test: (index: number) => boolean): Value {
+    const data = Uint8Array.from({ length: sizeOf(shape) }, (_, i) => Number(test(i)));
+    return this.constant({ type: 'bool', shape, data });
+  }
+
   /** A one-dimensional int64 constant: axes, shapes, pads. */
   integers(values: readonly number[]): Value {
+    if (!values.every(Number.isInteger))
+      throw new GraphError(`sizes, axes and places are integers, got ${formatShape(values)}`);
     return this.#vector(values, [values.length], 'int64');
   }
 

@@ -44,6 +44,7 @@ export const floats = optional('floats');
 export const string = optional('string');
 export const requiredInt = required('int');
 export const requiredInts = required('ints');
+export const requiredString = required('string');
 export const requiredTensor = required('tensor');
 export const requiredGraph = required('graph');
 

@@ -1,13 +1,12 @@
 import { rmSync } from 'node:fs';
-import { dirname } from 'node:path';
 import type { XYZ } from '../data/scan/volume.js';
 import { UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { writeFileAtomic } from '../files.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { classesOf } from '../inference/segmentation.js';
 import { middleVector, type WindowVector, windowVectors } from '../inference/window-vectors.js';
 import { toCsv } from '../tables/csv.js';
-import { checkResultFile, unfinishedPath } from './result-file.js';
+import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
 import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface ClassifyOptions extends WholeScanOptions {
@@ -88,31 +87,32 @@ export async function classify(options: ClassifyOptions): Promise<ClassifySummar
   try {
     const windows = checkedWindows(model, options, OVERLAP);
     const classes = classesOf(model);
-    makeFolder(dirname(out));
-    const journal = unfinishedPath(out);
-    const { window, overlap } = windows;
-    const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(model, options, {
-      label: 'classify',
-      journal,
-      settings: { per, window, ...(per === 'window' && { overlap }) },
-      isThere: () => true,
-      compute: async (scan, onWindows) =>
-        per === 'scan'
-          ? [await middleVector(model, scan, windows, 'probabilities')]
-          : windowVectors(model, scan, windows, 'probabilities', onWindows),
-      write: async (_, vectors) => vectors.map(({ centre, values }) => ({ centre, values: [...values] })),
+    return await withResultFile(out, 'classify', options.shard, async () => {
+      const journal = unfinishedPath(out);
+      const { window, overlap } = windows;
+      const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(model, options, {
+        label: 'classify',
+        journal,
+        settings: { per, window, ...(per === 'window' && { overlap }) },
+        isThere: () => true,
+        compute: async (scan, onWindows) =>
+          per === 'scan'
+            ? [await middleVector(model, scan, windows, 'probabilities')]
+            : windowVectors(model, scan, windows, 'probabilities', onWindows),
+        write: async (_, vectors) => vectors.map(({ centre, values }) => ({ centre, values: [...values] })),
+      });
+      const rows = scans.flatMap(({ name, entry }) =>
+        entry.map((vector): Classified => ({ scan: name, ...classified(classes, vector) })),
+      );
+      const text = out.endsWith('.csv')
+        ? toTable(rows, classes)
+        : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
+      if (!options.shard) {
+        writeFileAtomic(out, text);
+        rmSync(journal, { force: true });
+      }
+      return { out, scans: scans.length, rows: rows.length, failures };
     });
-    const rows = scans.flatMap(({ name, entry }) =>
-      entry.map((vector): Classified => ({ scan: name, ...classified(classes, vector) })),
-    );
-    const text = out.endsWith('.csv')
-      ? toTable(rows, classes)
-      : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-    if (!options.shard) {
-      writeFileAtomic(out, text);
-      rmSync(journal, { force: true });
-    }
-    return { out, scans: scans.length, rows: rows.length, failures };
   } finally {
     await model.release();
   }

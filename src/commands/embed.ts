@@ -1,10 +1,9 @@
 import { existsSync, rmSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { voxelToWorld } from '../data/scan/geometry.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { openTileStore, readTile } from '../data/store/tiles.js';
 import { UserError } from '../errors.js';
-import { makeFolder } from '../files.js';
 import { checkIntensities } from '../inference/encoder.js';
 import type { ImageModel } from '../inference/image-model.js';
 import { checkedWindows } from '../inference/predict-scan.js';
@@ -13,8 +12,9 @@ import { silent } from '../progress.js';
 import type { FeatureRow } from '../search/feature-row.js';
 import { embedMaps, type MapFormat } from './embed-maps.js';
 import { writeFeatures } from './feature-files.js';
-import { checkResultFile, unfinishedPath } from './result-file.js';
-import { type Failure, forEachScan, messageOf, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
+import { messageOf } from './scan-error.js';
+import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface EmbedOptions extends WholeScanOptions {
   /** Scans, folders of scans, tile stores. */
@@ -39,8 +39,8 @@ export interface EmbedSummary {
   readonly failures: readonly Failure[];
 }
 
-/** What is kept of a finished scan. */
-type Entry = readonly (Pick<WindowVector, 'offset' | 'centre'> & {
+/** What is kept of a finished scan: its rows. */
+type Entry = readonly (Omit<FeatureRow, 'source' | 'features'> & {
   /** Float32, base64. */
   readonly features: string;
 })[];
@@ -121,16 +121,18 @@ export async function embedScans(
   const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(model, options, {
     label: 'embed',
     journal,
-    settings: { window, overlap },
+    settings: { per, window, overlap },
     isThere: () => true,
     compute: (scan, onWindows) => windowVectors(model, scan, windows, 'features', onWindows),
-    write: async (_, vectors) =>
-      vectors.map(({ values, ...place }) => ({ ...place, features: toBase64(values) })),
+    write: async (name, vectors) =>
+      rowsOf(name, vectors, per).map(({ source: _, features, ...of }) => ({
+        ...of,
+        features: toBase64(features),
+      })),
   });
-  const rows = scans.flatMap(({ name, entry }) => {
-    const vectors = entry.map(({ features, ...place }) => ({ ...place, values: fromBase64(features) }));
-    return rowsOf(name, vectors, per);
-  });
+  const rows = scans.flatMap(({ name, entry }) =>
+    entry.map(({ features, ...of }): FeatureRow => ({ source: name, ...of, features: fromBase64(features) })),
+  );
   return { rows, failures };
 }
 
@@ -176,37 +178,38 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
   try {
     const { per = 'scan' } = options;
     const paths = input.filter((path) => !isStore(path));
-    makeFolder(dirname(out));
-    const scans =
-      paths.length === 0
-        ? { rows: [], failures: [] }
-        : await embedScans(
-            model,
-            { ...options, input: paths },
-            per as 'scan' | 'window',
-            unfinishedPath(out),
-          );
-    const tiles = await embedStores(stores, model, options);
-    const rows = [...tiles.rows, ...scans.rows];
-    const failures = [...tiles.failures, ...scans.failures];
-    const summary = {
-      scans: new Set(rows.map(({ source }) => source)).size,
-      rows: rows.length,
-      dimensions: rows[0]?.features.length ?? 0,
-      failures,
-    };
-    if (options.shard) return { files: [], ...summary };
-    if (rows.length === 0)
-      throw new UserError('input', {
-        what:
-          failures.length > 0
-            ? 'none of the inputs could be embedded (see above)'
-            : 'there are no scans to embed',
-        where: input.join(', '),
-      });
-    const files = await writeFeatures(out, rows);
-    rmSync(unfinishedPath(out), { force: true });
-    return { files, ...summary };
+    return await withResultFile(out, 'embed', options.shard, async () => {
+      const scans =
+        paths.length === 0
+          ? { rows: [], failures: [] }
+          : await embedScans(
+              model,
+              { ...options, input: paths },
+              per as 'scan' | 'window',
+              unfinishedPath(out),
+            );
+      const tiles = await embedStores(stores, model, options);
+      const rows = [...tiles.rows, ...scans.rows];
+      const failures = [...tiles.failures, ...scans.failures];
+      const summary = {
+        scans: new Set(rows.map(({ source }) => source)).size,
+        rows: rows.length,
+        dimensions: rows[0]?.features.length ?? 0,
+        failures,
+      };
+      if (options.shard) return { files: [], ...summary };
+      if (rows.length === 0)
+        throw new UserError('input', {
+          what:
+            failures.length > 0
+              ? 'none of the inputs could be embedded (see above)'
+              : 'there are no scans to embed',
+          where: input.join(', '),
+        });
+      const files = await writeFeatures(out, rows);
+      rmSync(unfinishedPath(out), { force: true });
+      return { files, ...summary };
+    });
   } finally {
     await model.release();
   }

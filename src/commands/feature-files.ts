@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { writeNpy } from '../data/scan/npy.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { makeFolder, writeFileAtomic, writeLinesAtomic } from '../files.js';
 import type { FeatureRow } from '../search/feature-row.js';
 
 const AXES = ['x', 'y', 'z'];
@@ -55,8 +55,9 @@ function toParquet(rows: readonly FeatureRow[]): Uint8Array {
   return new Uint8Array(buffer);
 }
 
-const toJsonl = (rows: readonly FeatureRow[]): string =>
-  rows.map((row) => `${JSON.stringify({ ...row, features: Array.from(row.features) })}\n`).join('');
+function* jsonlOf(rows: readonly FeatureRow[]): Generator<string> {
+  for (const row of rows) yield JSON.stringify({ ...row, features: Array.from(row.features) });
+}
 
 /** What each row of an array describes, for a format that holds numbers only. */
 export const rowsPath = (path: string) => path.replace(/\.npy$/, '.rows.jsonl');
@@ -64,13 +65,16 @@ export const rowsPath = (path: string) => path.replace(/\.npy$/, '.rows.jsonl');
 /** Writes all rows atomically; `.npy` gets `<name>.rows.jsonl` beside it. @returns the files written */
 export async function writeFeatures(path: string, rows: readonly FeatureRow[]): Promise<string[]> {
   makeFolder(dirname(path));
-  if (path.endsWith('.jsonl')) writeFileAtomic(path, toJsonl(rows));
+  if (path.endsWith('.jsonl')) writeLinesAtomic(path, jsonlOf(rows));
   if (path.endsWith('.parquet')) writeFileAtomic(path, toParquet(rows));
   if (!path.endsWith('.npy')) return [path];
   const length = rows[0]?.features.length ?? 0;
   const values = new Float32Array(rows.length * length);
   for (const [i, row] of rows.entries()) values.set(row.features, i * length);
-  writeFileAtomic(rowsPath(path), rows.map(({ features: _, ...row }) => `${JSON.stringify(row)}\n`).join(''));
+  writeLinesAtomic(
+    rowsPath(path),
+    rows.map(({ features: _, ...row }) => JSON.stringify(row)),
+  );
   await writeNpy(path, values, [rows.length, length]);
   return [path, rowsPath(path)];
 }

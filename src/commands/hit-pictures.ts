@@ -10,7 +10,7 @@ import type { ShownHit } from '../report/hits-page.js';
 import { greyOf, scanPicture } from '../report/scan-picture.js';
 import type { IndexManifest } from '../search/manifest.js';
 import type { Hit } from '../search/open-index.js';
-import { messageOf } from './whole-scans.js';
+import { messageOf } from './scan-error.js';
 
 type Grey = (value: number) => number;
 

@@ -5,7 +5,7 @@ import {
   fsyncSync,
   openSync,
   readdirSync,
-  readFileSync,
+  readSync,
   rmSync,
   writeSync,
 } from 'node:fs';
@@ -13,7 +13,7 @@ import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { SourceFile } from '../data/store/writer.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { truncateFile, writeFileAtomic } from '../files.js';
+import { truncateFile, writeLinesAtomic } from '../files.js';
 import { isShardOf, type Shard, shardEnding } from '../shard.js';
 
 /** A file with a line for the settings, and one for each finished scan. */
@@ -32,13 +32,33 @@ interface Line<Entry> {
   readonly entry: Entry;
 }
 
-/** All whole lines. @param own cuts off what a kill left of a last one; of another process, it may be on its way */
-function wholeLines(path: string, own: boolean): string[] {
-  if (!existsSync(path)) return [];
-  const text = readFileSync(path);
-  const end = text.lastIndexOf('\n') + 1;
-  if (own && end < text.length) truncateFile(path, end);
-  return text.toString('utf8', 0, end).split('\n').slice(0, -1);
+const BYTES_AT_ONCE = 1 << 24;
+
+/**
+ * All whole lines, one by one: together they may be longer than a string can be.
+ * @param own cuts off what a kill left of a last one; of another process, it may be on its way
+ */
+function* wholeLines(path: string, own: boolean): Generator<string> {
+  if (!existsSync(path)) return;
+  const file = openSync(path, 'r');
+  let rest = Buffer.alloc(0);
+  let end = 0;
+  try {
+    const chunk = Buffer.alloc(BYTES_AT_ONCE);
+    for (let bytes = readSync(file, chunk); bytes > 0; bytes = readSync(file, chunk)) {
+      const text = Buffer.concat([rest, chunk.subarray(0, bytes)]);
+      let start = 0;
+      for (let newline = text.indexOf('\n'); newline >= 0; newline = text.indexOf('\n', start)) {
+        yield text.toString('utf8', start, newline);
+        start = newline + 1;
+      }
+      rest = text.subarray(start);
+      end += start;
+    }
+  } finally {
+    closeSync(file);
+  }
+  if (own && rest.length > 0) truncateFile(path, end);
 }
 
 /** Journals of shards beside one of all. */
@@ -95,14 +115,14 @@ export function openJournal<Entry>(
   const known = new Map<string, Line<Entry>>();
   const read = (from: string) => {
     try {
-      const [first, ...lines] = wholeLines(from, from === own);
-      if (first === undefined) return false;
-      checkSettings(from, JSON.parse(first), settings);
-      for (const text of lines) {
-        const line: Line<Entry> = JSON.parse(text);
-        known.set(line.scan, line);
+      let isBegun = false;
+      for (const text of wholeLines(from, from === own)) {
+        const content = JSON.parse(text);
+        if (isBegun) known.set((content as Line<Entry>).scan, content);
+        else checkSettings(from, content, settings);
+        isBegun = true;
       }
-      return true;
+      return isBegun;
     } catch (error) {
       if (!(error instanceof SyntaxError)) throw fromSystemError(error, from);
       throw new UserError('data', {
@@ -119,9 +139,9 @@ export function openJournal<Entry>(
     join() {
       const shards = shardsOf(path);
       if (shards.length === 0) return;
-      writeFileAtomic(
+      writeLinesAtomic(
         path,
-        [settings, ...known.values()].map((line) => `${JSON.stringify(line)}\n`).join(''),
+        [settings, ...known.values()].map((line) => JSON.stringify(line)),
       );
       for (const file of shards) rmSync(file, { force: true });
     },

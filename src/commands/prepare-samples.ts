@@ -22,6 +22,7 @@ import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';
 import { version } from '../version.js';
 import type { ShardSummary } from './prepare.js';
+import { messageOf } from './scan-error.js';
 import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
@@ -200,8 +201,7 @@ async function loadSource(
     const finished = finishedSamples(out, format, source.id, origin);
     return finished ? { finished } : { id: source.id, origin, samples: await source.read() };
   } catch (error) {
-    if (error instanceof UserError) return { problem: error.message };
-    throw error;
+    return { problem: messageOf(error, source.id) };
   }
 }
 

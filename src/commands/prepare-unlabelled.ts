@@ -4,7 +4,7 @@ import type { SampleEntry } from '../data/samples/manifest.js';
 import { imagePath, openSampleStore, readSample, type SampleStore } from '../data/samples/store.js';
 import { tileNormalisationOf, tileValues } from '../data/samples/values.js';
 import type { Volume, XYZ } from '../data/scan/volume.js';
-import { manifestText, type StoreOptions } from '../data/store/manifest.js';
+import { type Manifest, manifestText, type StoreOptions } from '../data/store/manifest.js';
 import { drawSplit } from '../data/store/split.js';
 import { shardOf } from '../data/store/tiles.js';
 import { tileOrigins } from '../data/store/tiling.js';
@@ -64,12 +64,15 @@ export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Prom
   await writeStore(out, async () => {
     claimFolder(out, storeOptions);
     const progress = reporter.start({ label: 'prepare', total: training.length, unit: 'samples' });
-    const scans = training.map((sample, i) => {
-      const scan = writeScan(out, scanOf(store, sample, size), size);
-      progress.update(i + 1);
-      return { ...scan, split: split.get(sample.patient)! };
-    });
-    progress.stop();
+    const scans: Manifest['scans'][number][] = [];
+    try {
+      for (const sample of training) {
+        const scan = writeScan(out, scanOf(store, sample, size), size);
+        progress.update(scans.push({ ...scan, split: split.get(sample.patient)! }));
+      }
+    } finally {
+      progress.stop();
+    }
     const createdBy = `parts2whole ${version}`;
     const manifest = manifestText({ createdBy, size, options: storeOptions, scans, failures: [] });
     return {

@@ -88,21 +88,25 @@ function newConfig({ data, ranks = alone, syncNorm = false, ...changes }: Pretra
   });
 }
 
-/** @throws UserError for what cannot be had together with a normalisation over all ranks */
-function refuseWithSyncNorm({ contrastive, precision, memory, recompute }: Config): void {
-  if (contrastive.weight > 0)
-    throw new UserError('config', {
-      what: 'the contrastive term compares all samples that are normalised together, which ranks would share',
-      where: 'contrastive.weight',
-      got: String(contrastive.weight),
-      fix: 'remove --sync-norm, or the contrastive term',
-    });
-  const isMixed = precision === 'amp';
-  if (!isMixed && memory === null && Object.keys(recompute).length === 0) return;
+/** @throws UserError for a loss of all samples at once, of which no rank has all */
+function refuseJointLoss({ contrastive }: Config): void {
+  if (contrastive.weight === 0) return;
   throw new UserError('config', {
-    what: 'a normalisation over all ranks computes in float32 and keeps all of the forward pass',
-    where: isMixed ? 'precision' : 'memory',
-    fix: `remove --sync-norm, or --${isMixed ? 'precision' : 'memory'}`,
+    what: 'the contrastive term compares all samples that are normalised together, which ranks would share',
+    where: 'contrastive.weight',
+    got: String(contrastive.weight),
+    fix: 'remove --sync-norm, or the contrastive term',
+  });
+}
+
+/** @throws UserError for what needs normalisations to be one operator, which ranks that synchronise them take apart */
+function refuseMixed({ precision, memory, recompute }: Config): void {
+  const where = precision === 'amp' ? 'precision' : 'memory';
+  if (precision !== 'amp' && memory === null && Object.keys(recompute).length === 0) return;
+  throw new UserError('config', {
+    what: `synchronised normalisation cannot be combined with ${where === 'memory' ? 'recomputation' : 'mixed precision'}`,
+    where,
+    fix: `remove --sync-norm, or --${where}`,
   });
 }
 
@@ -131,7 +135,10 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const { ranks = alone } = options;
   const { config: configured, resuming } = prepareRunFolder(options);
   const syncNorm = options.syncNorm === true && ranks.size > 1;
-  if (syncNorm) refuseWithSyncNorm(configured);
+  if (syncNorm) {
+    refuseJointLoss(configured);
+    refuseMixed(configured);
+  }
   const asked = withOwnThreads(configured, ranks);
   const shared = syncNorm ? withinMicroBatches(asked, ranks) : asked;
   ownMicroBatches(shared, ranks);
@@ -168,13 +175,8 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const workload = proxyWorkload(asked, store.size);
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine, { tf32: asked.precision === 'tf32' });
-  const { recompute } = await fitMemory(
-    workload,
-    shared,
-    engine,
-    options.reporter ?? silent,
-    memoryLimitBytes() / ranks.onHost,
-  );
+  const limit = memoryLimitBytes() / ranks.onHost;
+  const { recompute } = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit);
   const fitting = { ...asked, recompute };
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =

@@ -1,12 +1,36 @@
 /** The one file that results of many scans are written to, at the end. */
 import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { scanExtension } from '../data/scan/extensions.js';
 import { findScans } from '../data/scan/index.js';
 import { UserError } from '../errors.js';
-import { isFolder, isSame } from '../files.js';
+import { isFolder, isSame, makeFolder } from '../files.js';
+import { acquireFileLock } from '../lock.js';
+import type { Shard } from '../shard.js';
 
 /** The journal of scans that are finished, until the file itself is written. */
 export const unfinishedPath = (out: string): string => `${out}.unfinished`;
+
+/**
+ * Makes the file's folder, and writes what no other process may write meanwhile.
+ * @param purpose what other processes are told
+ * @param shard lets other shards work on it at the same time
+ * @throws UserError when it is in use, and what `work` throws
+ */
+export async function withResultFile<T>(
+  out: string,
+  purpose: string,
+  shard: Shard | undefined,
+  work: () => Promise<T>,
+): Promise<T> {
+  makeFolder(dirname(out));
+  const lock = acquireFileLock(out, purpose, shard);
+  try {
+    return await work();
+  } finally {
+    lock.release();
+  }
+}
 
 /**
  * @param endings that the file may have, without a dot

@@ -9,7 +9,8 @@ import type { StoreOptions, TiledScan } from '../data/store/manifest.js';
 import { sourceFiles } from '../data/store/sources.js';
 import { cutTile, isRejected, tileOrigins } from '../data/store/tiling.js';
 import { finishedScan, type ScanToTile, writeScan } from '../data/store/writer.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
+import { messageOf } from './scan-error.js';
 
 /** What a thread is told of one scan. */
 export interface ScanJob {
@@ -52,18 +53,9 @@ async function loadScan({
     const volume = normaliseVolume(turned, options.normalise, path);
     return { id, files, volume, origins: keptOrigins(path, volume, options) };
   } catch (error) {
-    const known = isOutOfMemory(error) ? tooLarge(path, error) : fromSystemError(error, path);
-    if (known instanceof UserError) return { problem: known.message };
-    throw known;
+    return { problem: messageOf(error, path) };
   }
 }
-
-/** What typed arrays throw where there is no memory for them. */
-const isOutOfMemory = (error: unknown) =>
-  error instanceof RangeError && /allocation failed/i.test(error.message);
-
-const tooLarge = (where: string, cause: unknown) =>
-  new UserError('input', { what: 'the scan does not fit in memory', where, cause });
 
 /** A mask of organs rarely has more labels, background included; a scan has more values. */
 const MOST_LABELS = 16;

@@ -2,7 +2,7 @@
 import { findScans } from '../data/scan/index.js';
 import { identifyScans, sourceFiles } from '../data/store/sources.js';
 import type { SourceFile } from '../data/store/writer.js';
-import { fromSystemError, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import { openEngine } from '../execution/open-engine.js';
 import { type ImageModel, type ModelKind, openImageModel } from '../inference/image-model.js';
 import { type ModelScan, readModelScan } from '../inference/model-scan.js';
@@ -10,6 +10,7 @@ import type { WindowOptions } from '../inference/predict-scan.js';
 import { type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';
 import { openJournal } from './journal.js';
+import { messageOf } from './scan-error.js';
 
 export interface WholeScanOptions extends WindowOptions, Reporting {
   /** A model as `export` writes it. */
@@ -111,22 +112,6 @@ export interface Finished<Entry> {
   readonly kept: number;
   readonly failures: readonly Failure[];
 }
-
-/** What typed arrays throw where there is no memory for them. */
-const isOutOfMemory = (error: unknown) =>
-  error instanceof RangeError && /allocation failed|invalid.*length/i.test(error.message);
-
-/** @returns why a scan cannot be used  @throws what is a defect of ours */
-export function scanError(error: unknown, path: string): UserError {
-  const known = isOutOfMemory(error)
-    ? new UserError('input', { what: 'the scan does not fit in memory', where: path, cause: error })
-    : fromSystemError(error, path);
-  if (known instanceof UserError) return known;
-  throw known;
-}
-
-/** {@link scanError} in words. */
-export const messageOf = (error: unknown, path: string): string => scanError(error, path).message;
 
 /**
  * Goes through scans one by one. A scan that cannot be used does not stop the others; those that an earlier run finished are kept.

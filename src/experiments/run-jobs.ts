@@ -128,7 +128,7 @@ function jobsOf(jobs: readonly Job[], shard: Shard): Job[] {
 /**
  * Runs jobs, each after those that it needs; what an earlier call has done is not done again. A shard waits for the jobs of others
  * that its own need.
- * @returns the result of each job by its id, of a shard those that it knows; null when it was interrupted
+ * @returns the results of all jobs that are done, by id; null when it was interrupted
  * @throws UserError of the first job that failed, as soon as those beside it have saved
  */
 export async function runJobs(
@@ -210,5 +210,6 @@ export async function runJobs(
     progress.stop();
   }
   if (failure) throw failure;
+  if (shard) lookFor(jobs);
   return done() === own.length ? results : null;
 }

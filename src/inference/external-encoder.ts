@@ -4,6 +4,7 @@ import type { SampleEntry, SampleFormat } from '../data/samples/manifest.js';
 import { readSample, type SampleStore, type SampleVoxels } from '../data/samples/store.js';
 import { tileNormalisationOf, tileValues } from '../data/samples/values.js';
 import { abridged, UserError } from '../errors.js';
+import { toInt16 } from '../int16.js';
 import { readModelFile } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
@@ -110,8 +111,8 @@ export async function externalFeatures(
   try {
     for (const [i, sample] of samples.entries()) {
       const voxels = readSample(store, sample).image;
-      const values = takesHu ? tileValues(voxels, manifest).map(Math.round) : normalised(voxels, manifest);
-      const data = type === 'int16' ? Int16Array.from(values) : Float32Array.from(values);
+      const values = takesHu ? tileValues(voxels, manifest).map(toInt16) : normalised(voxels, manifest);
+      const data = type === 'int16' ? Int16Array.from(values, toInt16) : Float32Array.from(values);
       const out = await session.run({ [image.name]: { type, shape, data } });
       rows.set(sample.id, pooled(out[output.name]!));
       progress.update(i + 1);

@@ -6,6 +6,7 @@ import { sha256 } from '../data/store/arrays.js';
 import type { HuWindow } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 import { loadForSizes } from '../execution/inference-session.js';
+import { toInt16 } from '../int16.js';
 import { checkThreads } from '../machine.js';
 import { readModelFile } from '../onnx-file.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
@@ -28,6 +29,8 @@ export interface ImageModel {
   readonly size: XYZ | null;
   /** Sizes of images must be multiples of these, x, y, z. */
   readonly multiples: XYZ;
+  /** Voxels of an image that one of a reconstruction stands for, x, y, z. */
+  readonly average: XYZ;
   /** Spacing of images in mm; null for a model that takes any. */
   readonly spacing: XYZ | null;
   /** What the values of images must be, and which of them the model tells apart. */
@@ -151,6 +154,7 @@ export function openImageModel(path: string, engine: Engine, threads = 0): Image
     channels: image.shape.length === 5 ? Number(image.shape[1]) : null,
     size: fixedSize(image) ?? lengths('tile_size') ?? lengths('sample_size') ?? null,
     multiples,
+    average: lengths('average') ?? [1, 1, 1],
     spacing: lengths('spacing') ?? null,
     ...intensitiesOf(metadata, path),
     input: { name: image.name, type },
@@ -171,7 +175,7 @@ export function openImageModel(path: string, engine: Engine, threads = 0): Image
             expected: `multiples of ${multiples.join(', ')}`,
           });
         const session = await sessionFor(shape);
-        const data = type === 'int16' ? toInt16(values) : new Float32Array(values);
+        const data = type === 'int16' ? rounded(values) : new Float32Array(values);
         return session.run({ [image.name]: { type, shape, data } });
       }),
     release: () =>
@@ -182,8 +186,8 @@ export function openImageModel(path: string, engine: Engine, threads = 0): Image
   };
 }
 
-const toInt16 = (values: Float32Array | Int16Array) =>
-  values instanceof Int16Array ? values : Int16Array.from(values, Math.round);
+const rounded = (values: Float32Array | Int16Array) =>
+  values instanceof Int16Array ? values : Int16Array.from(values, toInt16);
 
 const valuesOf = (values: readonly Value[]) =>
   values.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';

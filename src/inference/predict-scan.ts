@@ -1,4 +1,5 @@
 /** A network's values for a whole scan, window by window. */
+import { formatShape } from '../../graphs/onnx/types.js';
 import type { CropGrid } from '../data/scan/crop.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { checkInteger, UserError } from '../errors.js';
@@ -81,22 +82,32 @@ export function predictScan(model: ImageModel, scan: ModelScan, options: Predict
   const { windows, output, stride, onWindows } = options;
   const { window, overlap, batch } = windows;
   const grid = coarserGrid(scan.grid, stride);
-  const plan = planWindows(grid.size, divided(window, stride), overlap);
+  const each = divided(window, stride);
+  const plan = planWindows(grid.size, each, overlap);
   const channels = model.outputs.get(output)![1];
   if (typeof channels !== 'number')
     throw new UserError('input', {
       what: `the model does not say how many channels its output "${output}" has`,
       where: model.path,
     });
+  const length = batch * channels * each[0] * each[1] * each[2];
   const run = windowRunner(model, options.read ?? scan.read, windows);
   let done = 0;
   const planes = slidingWindow({ plan, channels, batch }, async (origins) => {
     const outputs = await run(
       origins.map((origin) => partOfGrid(scan.grid, multiplied(origin, stride), window)),
     );
+    const { data, shape } = outputs[output]!;
+    if (data.length !== length)
+      throw new UserError('input', {
+        what: `the output "${output}" of the model does not have the size that it should have`,
+        where: model.path,
+        got: formatShape(shape),
+        expected: formatShape([batch, channels, ...each.toReversed()]),
+      });
     done += origins.length;
     onWindows?.(done, windowCount(plan));
-    return outputs[output]!.data as Float32Array;
+    return data as Float32Array;
   });
   return { channels, grid, planes };
 }

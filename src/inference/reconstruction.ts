@@ -47,10 +47,6 @@ export const middlePart = ({ size, first, step }: CropGrid, side: number): CropG
   step: step.map((length) => length * side) as unknown as XYZ,
 });
 
-/** Voxels of the input that one of the reconstruction stands for, x, y, z. */
-const averageOf = ({ metadata }: ImageModel): XYZ =>
-  (metadata.average?.split('x').map(Number) ?? [1, 1, 1]) as unknown as XYZ;
-
 /**
  * Has each window of a scan reconstructed: from the part in its middle, of the mean size in training, where the model was trained to redraw
  * wholes from parts, or else from the window itself. Where windows overlap, their weighted mean counts.
@@ -66,7 +62,7 @@ export async function reconstructScan(
   const { low, high } = model.window;
   const side = partSide(model);
   const predicted = predictScan(model, scan, {
-    ...{ windows, output: 'reconstruction', stride: averageOf(model) },
+    ...{ windows, output: 'reconstruction', stride: model.average },
     read: (grid) => scan.read(middlePart(grid, side)),
     ...(onWindows && { onWindows }),
   });

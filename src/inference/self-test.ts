@@ -26,7 +26,7 @@ const tensorSchema = z.strictObject({
 });
 const selfTestSchema = z.strictObject({
   input: tensorSchema.extend({ name: z.string().min(1) }),
-  outputs: z.record(z.string(), tensorSchema),
+  outputs: z.record(z.string(), tensorSchema).refine((outputs) => Object.keys(outputs).length > 0),
   tolerance: z.number().positive(),
 });
 type StoredTensor = z.infer<typeof tensorSchema>;
@@ -63,7 +63,7 @@ function testShape({ graph, metadata }: Model): number[] {
   return sizeOf(sized(2)) <= INPUT_VALUES ? sized(2) : sized(1);
 }
 
-/** Noise over the model's window, in steps that float32 and int16 both hold. */
+/** Noise over the model's window. */
 function testInput(model: Model): EngineTensor {
   const { type } = model.graph.inputs[0]!;
   const { low, high } = JSON.parse(model.metadata.window ?? '{"low":0,"high":1}') as {

@@ -77,7 +77,8 @@ export async function createHostStepper(
   ): Promise<StepResult> => {
     const scalars = { learning_rate: scalar(learningRate), step: scalar(step) };
     if (!accumulate) {
-      await buffer.run(session, { ...batches[0], ...scalars }, { loss, gradient_norm: norm, ...scaleTarget });
+      const into = { loss, gradient_norm: norm, ...scaleTarget };
+      await buffer.run(session, { ...batches[0], ...scalars }, into);
       return resultOf(loss.data[0] as number);
     }
     const found = await accumulate(batches);

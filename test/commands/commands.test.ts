@@ -88,6 +88,7 @@ describe('p2w', () => {
         'src/errors',
         'src/parent',
         'src/terminal',
+        'src/termination',
         'src/version',
       ]);
   });

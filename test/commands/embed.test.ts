@@ -89,22 +89,30 @@ describe('embed', () => {
     expect(rowsOf(out)[1]).toMatchObject({ source: 'scan0', offset: [16, 0, 0], centre: [23.5, 3.5, 3.5] });
   });
 
-  test('gives the same rows after a kill, with scans that were finished before', async () => {
-    const out = at('killed.jsonl');
-    await run({ out, per: 'window' });
-    const whole = readFileSync(out);
-    rmSync(out);
-    const stop = () => {};
-    const update = (done: number) => {
-      if (done === 1) throw new Error('killed');
-    };
-    const reporter = { log: stop, start: () => ({ update, log: stop, stop }) };
-    await expect(run({ out, per: 'window', reporter })).rejects.toThrow('killed');
-    expect(readFileSync(`${out}.unfinished`, 'utf8').split('\n')).toHaveLength(3);
-    await run({ out, per: 'window' });
-    expect(readFileSync(out).equals(whole)).toBe(true);
-    expect(readdirSync(folder).filter((name) => name.includes('unfinished'))).toEqual([]);
-  });
+  test.each([
+    ['scan', 1],
+    ['window', 12],
+  ] as const)(
+    'gives the same rows after a kill, with what was finished before: a row for each %s',
+    async (per, rows) => {
+      const out = at(`killed-${per}.jsonl`);
+      await run({ out, per });
+      const whole = readFileSync(out);
+      rmSync(out);
+      const stop = () => {};
+      const update = (done: number) => {
+        if (done === 1) throw new Error('killed');
+      };
+      const reporter = { log: stop, start: () => ({ update, log: stop, stop }) };
+      await expect(run({ out, per, reporter })).rejects.toThrow('killed');
+      const [, finished, ...others] = readFileSync(`${out}.unfinished`, 'utf8').split('\n');
+      expect(JSON.parse(finished!).entry).toHaveLength(rows);
+      expect(others).toEqual(['']);
+      await run({ out, per });
+      expect(readFileSync(out).equals(whole)).toBe(true);
+      expect(readdirSync(folder).filter((name) => name.includes('unfinished'))).toEqual([]);
+    },
+  );
 
   test('writes feature maps that know where they lie', async () => {
     const out = at('maps');

@@ -1,3 +1,4 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
@@ -5,10 +6,11 @@ import { prepareUnlabelled } from '../../src/commands/prepare-unlabelled.js';
 import { readSampleManifest } from '../../src/data/samples/manifest.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
 import { tileNormalisationOf, tileValues } from '../../src/data/samples/values.js';
+import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { openTileStore, readTile } from '../../src/data/store/tiles.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { userErrorOf } from '../data/scan/samples.js';
-import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
@@ -55,6 +57,23 @@ test('grey values of a known range become thousandths of it', () => {
   const format = { type: 'int16', window: { low: 0, high: 255 } } as const;
   expect(tileNormalisationOf(format)).toBe('minmax');
   expect([...tileValues(Int16Array.of(0, 51, 255), format)]).toEqual([0, 200, 1000]);
+});
+
+test('values beyond what tiles can hold are cut off', async () => {
+  const outlier = noiseVolume([...size], 1);
+  const image = { ...outlier, voxels: outlier.voxels.map((_, i) => (i === 5 ? 30_000 : i % 20)) };
+  await writeMetaImage(at('outlier.mha'), image);
+  writeFileSync(at('outlier.csv'), 'image,id,label\noutlier.mha,1,a\noutlier.mha,2,b\noutlier.mha,3,a\n');
+  await prepareSamples({
+    task: 'manifest',
+    input: at('outlier.csv'),
+    out: at('outlier'),
+    size,
+    normalise: 'zscore',
+  });
+  await prepareUnlabelled({ input: at('outlier'), out: at('outlier-tiles') });
+  const tiles = openTileStore(at('outlier-tiles'));
+  expect(Math.max(...readTile(tiles, [...tiles.train, ...tiles.validation][0]!))).toBe(32_767);
 });
 
 test('options that samples have no use for, and tiles larger than samples, are refused', async () => {

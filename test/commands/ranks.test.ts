@@ -107,24 +107,6 @@ describe('pretrain on several ranks', () => {
     });
   });
 
-  test.each([
-    ['precision', { precision: 'amp' }],
-    ['memory', { memory: 8e9 }],
-  ] as const)('refuses to normalise together with --%s', async (option, config) => {
-    const [result] = await onAll(2, (ranks) => pretrain(options('mixed', { ranks, syncNorm: true, config })));
-    expect(result).toMatchObject({
-      reason: { message: expect.stringContaining(`remove --sync-norm, or --${option}`) },
-    });
-  });
-
-  test('trains in mixed precision as one rank does', async () => {
-    const config = { precision: 'amp', microBatch: 6 } as const;
-    const results = await onAll(2, (ranks) => pretrain(options('half', { ranks, config })));
-    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
-    await pretrain(options('half-alone', { config }));
-    expectClose(losses(path('half')), losses(path('half-alone')), 3);
-  });
-
   test('refuses --sync-norm where there is nobody to normalise with', async () => {
     const { code, stderr } = await p2wHere([
       'pretrain',
@@ -136,6 +118,22 @@ describe('pretrain on several ranks', () => {
     ]);
     expect(code).toBe(2);
     expect(stderr).toContain('--sync-norm cannot be used with a single process');
+  });
+
+  test.each([
+    ['mixed precision', { precision: 'amp' }],
+    ['recomputation', { memory: 8e9 }],
+  ] as const)('refuses to synchronise normalisation with %s', async (what, config) => {
+    const [result] = await onAll(2, (ranks) => pretrain(options('mixed', { ranks, syncNorm: true, config })));
+    expect(result).toMatchObject({ reason: { message: expect.stringContaining(`combined with ${what}`) } });
+  });
+
+  test('trains in mixed precision as one rank does', async () => {
+    const config = { precision: 'amp', microBatch: 6 } as const;
+    const results = await onAll(2, (ranks) => pretrain(options('half', { ranks, config })));
+    expect(results.map(({ status }) => status)).toEqual(['fulfilled', 'fulfilled']);
+    await pretrain(options('half-alone', { config }));
+    expectClose(losses(path('half')), losses(path('half-alone')), 3);
   });
 
   test('stops all of them after the same step when one is asked to', async () => {

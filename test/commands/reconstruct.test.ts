@@ -97,7 +97,7 @@ describe('reconstruct', () => {
       expect(Math.abs(image.voxels[i]! - (2000 * value - 1000))).toBeLessThan(1);
   });
 
-  test('refuses a model that reconstructs nothing, or says nonsense of its parts', async () => {
+  test('refuses a model that reconstructs nothing, or says nonsense of its parts or averages', async () => {
     writePretrained(at('encoder.onnx'), 'encoder');
     const input = [at('one.nii')];
     await expect(run({ model: at('encoder.onnx'), input, out: at('x') })).rejects.toThrow(
@@ -106,5 +106,14 @@ describe('reconstruct', () => {
     writePretrained(at('nonsense.onnx'), 'autoencoder', { part: '{"scale":[2,3]}' });
     const { failures } = await run({ model: at('nonsense.onnx'), input, out: at('y') });
     expect(failures[0]!.message).toMatch(/damaged: part/);
+    writePretrained(at('nonsense.onnx'), 'autoencoder', { average: '0x0x0' });
+    await expect(run({ model: at('nonsense.onnx'), input, out: at('z') })).rejects.toThrow(
+      /damaged: average/,
+    );
+    writePretrained(at('nonsense.onnx'), 'autoencoder', { average: '2x2x2' });
+    const { failures: wrong } = await run({ model: at('nonsense.onnx'), input, out: at('z') });
+    expect(wrong[0]!.message).toMatch(
+      /output "reconstruction"[\s\S]*got: +\[1,1,8,16,16\][\s\S]*expected: +\[1,1,4,8,8\]/,
+    );
   });
 });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { classify } from '../../src/commands/classify.js';
 import { type EmbedOptions, embed } from '../../src/commands/embed.js';
+import { openJournal } from '../../src/commands/journal.js';
 import { prepare, prepareShard } from '../../src/commands/prepare.js';
 import { prepareSamples, prepareSamplesShard } from '../../src/commands/prepare-samples.js';
 import { segment } from '../../src/commands/segment.js';
@@ -69,6 +70,18 @@ describe('shards', () => {
   });
 });
 
+test('a journal goes on, whatever its length', () => {
+  const path = at('long.jsonl');
+  const entry = (i: number) => String(i).repeat(3_000_000);
+  const journal = openJournal<string>(path, { a: 1 });
+  for (let i = 0; i < 8; i++) journal.add(`scan${i}`, [], entry(i));
+  appendFileSync(path, '{"scan":"killed while it was wri');
+  const again = openJournal<string>(path, { a: 1 });
+  for (let i = 0; i < 8; i++) expect(again.find(`scan${i}`, []) === entry(i)).toBe(true);
+  again.add('scan8', [], 'last');
+  expect(openJournal<string>(path, { a: 1 }).find('scan8', [])).toBe('last');
+});
+
 describe('the union of all shards is what one process makes, byte for byte:', () => {
   const embedTo = (out: string, more: Partial<EmbedOptions> = {}) =>
     embed({ model: encoder, input: [at('scans')], out: at(out), threads: 1, ...more });
@@ -93,6 +106,18 @@ describe('the union of all shards is what one process makes, byte for byte:', ()
     if (format === 'npy') await embedTo(out, { shard: shards[1]! });
     expect(await embedTo(out)).toMatchObject({ rows: summary.rows, failures: summary.failures });
     expect(contentOf(at(`many-${format}`))).toEqual(contentOf(at(`one-${format}`)));
+  });
+
+  test('while a process works on a file of features, others of the same shard and of all shards are refused', async () => {
+    const others: Promise<unknown>[] = [];
+    const start = () => {
+      for (const shard of [shards[0], shards[1], undefined])
+        others.push(embedTo('busy/features.npy', shard && { shard }).catch(String));
+      return { update: () => {}, log: () => {}, stop: () => {} };
+    };
+    await embedTo('busy/features.npy', { shard: shards[0]!, reporter: { start, log: () => {} } });
+    const refused = expect.stringMatching(/another process is using this file[\s\S]*embed, process/);
+    expect(await Promise.all(others)).toEqual([refused, expect.objectContaining({ rows: 2 }), refused]);
   });
 
   test('masks and their volumes', async () => {

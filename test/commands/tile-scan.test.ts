@@ -1,6 +1,8 @@
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, expect, test, vi } from 'vitest';
 import { prepare } from '../../src/commands/prepare.js';
+import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { UserError } from '../../src/errors.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -23,9 +25,14 @@ test('a defect of ours is no failed scan: it is thrown as it is', async () => {
 
 test.each<[string, Error, RegExp]>([
   ['a broken file', new UserError('input', { what: 'it is broken' }), /it is broken/],
-  ['an error of the disk', Object.assign(new Error('EIO'), { code: 'EIO' }), /a\.mha: the disk reported/],
+  ['an error of the disk', Object.assign(new Error('EIO'), { code: 'EIO' }), /the disk reported/],
   ['a lack of memory', new RangeError('Array buffer allocation failed'), /does not fit in memory/],
 ])('%s is a failed scan', async (_, error, message) => {
   readVolume.mockRejectedValue(error);
-  expect((await run()).failures).toMatchObject([{ source: input, message: expect.stringMatching(message) }]);
+  const failure = { message: expect.stringMatching(message) };
+  expect((await run()).failures).toMatchObject([{ source: input, ...failure }]);
+  const table = join(folder, 'table.csv');
+  writeFileSync(table, 'image,id,label\na.mha,1,x\na.mha,2,y\n');
+  const options = { task: 'manifest', input: table, out: join(folder, 'samples'), size: [16, 8, 8] } as const;
+  expect((await prepareSamples(options)).failures).toMatchObject([failure, failure]);
 });

@@ -118,6 +118,14 @@ describe('verify', () => {
     expect(await verify(path)).toMatchObject({ ok: false, problem });
   });
 
+  test('says no to one whose self-test compares nothing', async () => {
+    const path = changed(({ metadata, ...whole }) => {
+      const test = { ...JSON.parse(metadata.self_test!), outputs: {} };
+      return { ...whole, metadata: { ...metadata, self_test: JSON.stringify(test) } };
+    });
+    expect(await verify(path)).toMatchObject({ ok: false, problem: 'the self-test of the model is damaged' });
+  });
+
   test('says no to files that are no models, and to one that is cut off', async () => {
     const bytes = readFileSync(model());
     for (const damaged of [

@@ -141,6 +141,7 @@ describe('p2w experiment', () => {
     const started = parts.map(({ stderr }) => stderr.match(/(?<=starting )\S+/g)!);
     expect(started.map((jobs) => jobs.length)).toEqual([2, 3]);
     expect(new Set(started.flat()).size).toBe(5);
+    expect(Math.max(...parts.map((part) => lastJson(part).done as number))).toBe(5);
     expect(parts[0]!.stderr).toContain('waiting for other shards: pretrain-parts2whole');
     const joined = await run('table1', 'shared');
     expect(joined.stderr).not.toContain('starting');

@@ -22,8 +22,12 @@ async function train(
     criterionOf?: (step: number) => number;
   } = {},
 ) {
-  const { lossOf = (step) => 1 / step, scaleOf, interruptAt = Number.POSITIVE_INFINITY } = changes;
-  const { criterionOf } = changes;
+  const {
+    lossOf = (step) => 1 / step,
+    scaleOf,
+    interruptAt = Number.POSITIVE_INFINITY,
+    criterionOf,
+  } = changes;
   const did: string[] = [];
   const runs: number[] = [];
   let batches = 0;

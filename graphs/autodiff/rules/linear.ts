@@ -28,5 +28,24 @@ export const linearRules: Rules<keyof typeof linear> = {
         : g.add('Gemm', [a!, dy], { alpha, transA: 1 - transA }),
     () => (beta === 1 ? dy : g.add('Mul', [dy, g.scalar(beta, dy.type)])),
   ],
+  // dy takes the place of an input; axes that only that input has are repeated by a factor of ones.
+  Einsum: ({ g, inputs, attributes: { equation }, dy }) => {
+    const [terms, result] = equation.split('->') as [string, string];
+    const labels = terms.split(',');
+    return inputs.map((x, i) => () => {
+      const others = labels.filter((_, j) => j !== i);
+      const lost = [...labels[i]!].filter(
+        (label) => ![result, ...others].some((term) => term.includes(label)),
+      );
+      const operands = [dy, ...inputs.filter((_, j) => j !== i)];
+      const parts = [result, ...others];
+      if (lost.length > 0) {
+        const sizes = lost.map((label) => x.shape[labels[i]!.indexOf(label)] as number);
+        operands.push(g.full(1, sizes, dy.type));
+        parts.push(lost.join(''));
+      }
+      return g.add('Einsum', operands, { equation: `${parts.join()}->${labels[i]}` });
+    });
+  },
   FusedMatMul: noGradient('it is made by lowering, after differentiation'),
 };

@@ -1,15 +1,15 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { normalAxis } from '../../onnx/operator.js';
 import type { shaping } from '../../onnx/ops/shape.js';
-import { GraphError, knownShape, type Value } from '../../onnx/types.js';
-import { noGradient, type Rules } from '../rule.js';
+import { GraphError, knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import type { Application, Rules } from '../rule.js';
 
 /** dy in the shape of x: the gradient of all that only renames axes. */
 const asShapeOf = (g: GraphBuilder, dy: Value, x: Value) => g.reshape(dy, knownShape(x.shape, 'a gradient'));
 
 const zeros = (g: GraphBuilder, like: Value): Value => {
   const shape = knownShape(like.shape, 'a gradient');
-  return g.add('Expand', [g.scalar(0, like.type), g.integers(shape)]);
+  return g.full(0, shape, like.type);
 };
 
 /** Begin and end of one axis as `Pad` wants them. */
@@ -46,13 +46,92 @@ function unslice(g: GraphBuilder, dy: Value, axis: number, size: number, start: 
 const constants = (g: GraphBuilder, value: Value) =>
   Array.from(g.tensorOf(value).data as BigInt64Array, Number);
 
+/** Zeros in the shape of x, with `updates` added, along an axis, where `indices` say. */
+const scattered = (g: GraphBuilder, x: Value, indices: Value, updates: Value, axis: number) =>
+  g.add('ScatterElements', [zeros(g, x), indices, updates], { axis, reduction: 'add' });
+
+/**
+ * The gradients of data, indices and updates of a scatter operator, by what takes values from a tensor at the indices, and
+ * what writes some there.
+ */
+function scatterGradients(
+  g: GraphBuilder,
+  {
+    inputs,
+    outputs: [y],
+    dy,
+    reduction,
+  }: Pick<Application<'ScatterND'>, 'inputs' | 'outputs' | 'dy'> & { reduction: string },
+  take: (x: Value) => Value,
+  write: (x: Value, updates: Value) => Value,
+): readonly ((() => Value) | null)[] {
+  const [data, , updates] = inputs as [Value, Value, Value];
+  const zero = () => g.scalar(0, dy.type);
+  switch (reduction) {
+    case 'none':
+      return [() => write(dy, zeros(g, updates)), null, () => take(dy)];
+    case 'add':
+      return [() => dy, null, () => take(dy)];
+    case 'mul': {
+      const scaled = () => g.add('Mul', [dy, y!]);
+      return [() => g.add('Div', [scaled(), data]), null, () => g.add('Div', [take(scaled()), updates])];
+    }
+    default:
+      // The largest, or smallest: whichever the result is equal to.
+      return [
+        () => g.add('Where', [g.add('Equal', [data, y!]), dy, zero()]),
+        null,
+        () => g.add('Where', [g.add('Equal', [updates, take(y!)]), take(dy), zero()]),
+      ];
+  }
+}
+
 export const shapeRules: Rules<keyof typeof shaping> = {
   Reshape: ({ g, inputs: [x], dy }) => [() => asShapeOf(g, dy, x!), null],
   Unsqueeze: ({ g, inputs: [x], dy }) => [() => asShapeOf(g, dy, x!), null],
   Squeeze: ({ g, inputs: [x], dy }) => [() => asShapeOf(g, dy, x!), null],
   // The engine sums what was repeated.
   Expand: ({ dy }) => [() => dy, null],
-  Gather: noGradient('slices with constant limits have one: use Slice'),
+  Gather: ({ g, inputs: [x, indices], attributes: { axis }, dy }) => [
+    () => {
+      const shape = knownShape(x!.shape, 'a gradient');
+      const a = normalAxis(axis, shape.length);
+      const count = sizeOf(knownShape(indices!.shape, 'a gradient'));
+      const taken = shape.map((d, i) => (i === a ? count : d));
+      const along = g.reshape(
+        indices!,
+        taken.map((_, i) => (i === a ? count : 1)),
+      );
+      return scattered(g, x!, g.add('Expand', [along, g.integers(taken)]), g.reshape(dy, taken), a);
+    },
+    null,
+  ],
+  GatherElements: ({ g, inputs: [x, indices], attributes: { axis }, dy }) => [
+    () => scattered(g, x!, indices!, dy, axis),
+    null,
+  ],
+  GatherND: ({ g, inputs: [x, indices], dy }) => [
+    () => g.add('ScatterND', [zeros(g, x!), indices!, dy], { reduction: 'add' }),
+    null,
+  ],
+  ScatterElements: ({ g, inputs, outputs, attributes: { axis, reduction }, dy }) =>
+    scatterGradients(
+      g,
+      { inputs, outputs, dy, reduction },
+      (x) => g.add('GatherElements', [x, inputs[1]!], { axis }),
+      (x, updates) => g.add('ScatterElements', [x, inputs[1]!, updates], { axis }),
+    ),
+  ScatterND: ({ g, inputs, outputs, attributes: { reduction }, dy }) =>
+    scatterGradients(
+      g,
+      { inputs, outputs, dy, reduction },
+      (x) => g.add('GatherND', [x, inputs[1]!]),
+      (x, updates) => g.add('ScatterND', [x, inputs[1]!, updates]),
+    ),
+  TopK: ({ g, inputs: [x], outputs: [, indices], attributes: { axis }, dy }) => [
+    () => scattered(g, x!, indices!, dy, axis),
+    null,
+  ],
   Transpose: ({ g, attributes: { perm }, dy }) => [
     () =>
       g.transpose(
@@ -97,14 +176,20 @@ export const shapeRules: Rules<keyof typeof shaping> = {
     null,
     null,
   ],
-  Pad: ({ g, inputs: [, pads], attributes: { mode }, dy }) => [
-    () => {
+  Pad: ({ g, inputs: [, pads], attributes: { mode }, dy }) => {
+    const cut = () => {
       if (mode !== 'constant')
         throw new GraphError(`Pad has a gradient in mode "constant" only, not "${mode}"`);
       return g.add('Pad', [dy, g.integers(constants(g, pads!).map((p) => -p))]);
-    },
-    null,
-    null,
-  ],
-  ScatterElements: noGradient('only gradients are made of it'),
+    };
+    return [
+      cut,
+      null,
+      // What fell on the padding.
+      () => {
+        const all = (value: Value) => g.sum(value, [...value.shape.keys()], 0);
+        return g.add('Sub', [all(dy), all(cut())]);
+      },
+    ];
+  },
 };

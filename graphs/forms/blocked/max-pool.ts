@@ -16,10 +16,11 @@ const halves = (x: Value, blocked: BlockedLayout | null): boolean =>
 /** The maximum of a pair of slices, each pooled by itself. */
 export const maxPoolBlocked: BlockedForm<'MaxPool'> = {
   layout: 'slicePairs',
-  applies: ({ inputs: [x], attributes: { kernel_shape, strides, pads }, blocked }) =>
+  applies: ({ inputs: [x], attributes: { kernel_shape, strides, pads, dilations }, blocked }) =>
     kernel_shape?.join() === TWICE &&
     strides?.join() === TWICE &&
     (pads ?? []).every((p) => p === 0) &&
+    (dilations ?? []).every((d) => d === 1) &&
     halves(x!, blocked),
   build(g, { blocked }, operands) {
     const { chunks, shape } = operands.slicePairs(0);

@@ -1,5 +1,5 @@
-import { broadcast, float, type InferInput, int, operator, sameType } from '../operator.js';
-import { formatShape, GraphError } from '../types.js';
+import { broadcast, float, type InferInput, int, operator, requiredString, sameType } from '../operator.js';
+import { type Dim, formatShape, GraphError } from '../types.js';
 
 /** [..., m, k] × [..., k, n] → [..., m, n]; leading axes broadcast. */
 function product(a: InferInput, b: InferInput, transA = 0, transB = 0) {
@@ -24,6 +24,30 @@ export const linear = {
     { alpha: float(1), beta: float(1), transA: int(0), transB: int(0) },
     ([a, b], { transA, transB }) => product(a!, b!, transA, transB),
   ),
+  /** Sums of products over the axes that the equation, such as `bij,bjk->bik`, does not keep; no ellipsis, no axis twice. */
+  Einsum: operator([1, Number.POSITIVE_INFINITY], { equation: requiredString }, (inputs, { equation }) => {
+    const [terms, result] = equation.split('->') as [string, string | undefined];
+    const labels = terms.split(',');
+    if (result === undefined || /[^a-zA-Z,]/.test(terms + result) || labels.length !== inputs.length)
+      throw new GraphError(`the equation "${equation}" does not suit ${inputs.length} inputs`);
+    const sizes = new Map<string, Dim>();
+    for (const [i, term] of labels.entries()) {
+      const { shape } = inputs[i]!;
+      if (term.length !== shape.length || new Set(term).size !== term.length)
+        throw new GraphError(`"${term}" does not name each axis of ${formatShape(shape)} once`);
+      for (const [axis, label] of [...term].entries()) {
+        if ((sizes.get(label) ?? shape[axis]) !== shape[axis])
+          throw new GraphError(`axis "${label}" has the sizes ${sizes.get(label)} and ${shape[axis]}`);
+        sizes.set(label, shape[axis]!);
+      }
+    }
+    const shape = [...result].map((label) => {
+      const size = sizes.get(label);
+      if (size === undefined) throw new GraphError(`no input has the axis "${label}"`);
+      return size;
+    });
+    return [{ type: sameType(inputs), shape }];
+  }),
   /** ONNX Runtime's product of (transposed) matrices; its optimiser makes the same from Transpose + MatMul. */
   FusedMatMul: operator(
     [2, 2],

@@ -20,7 +20,15 @@ export const reductions = {
   ReduceSum: reduction(),
   ReduceMean: reduction(),
   ReduceMax: reduction(),
+  ReduceMin: reduction(),
+  ReduceProd: reduction(),
+  ReduceLogSumExp: reduction(),
   ReduceSumSquare: reduction(),
   Softmax: alongAxis(),
   LogSoftmax: alongAxis(),
+  /** x, axis (constant): sums of all values up to each one; `exclusive` without it, `reverse` from the end. */
+  CumSum: operator([2, 2], { exclusive: int(0), reverse: int(0) }, ([x, axis]) => {
+    normalAxis(constantOf(axis, 'the axis')[0]!, x!.shape.length);
+    return [x!];
+  }),
 };

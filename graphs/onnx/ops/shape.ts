@@ -137,6 +137,30 @@ export const shaping = {
     }
     return [{ type: x!.type, shape: x!.shape.filter((_, i) => !gone.has(i)) }];
   }),
-  /** data, indices, updates: `data` with `updates` written, along one axis, where `indices` say. */
-  ScatterElements: operator([3, 3], { axis: int(0) }, ([data]) => [data!]),
+  /** x, indices of the same rank: the value of x at every index along one axis. */
+  GatherElements: operator([2, 2], { axis: int(0) }, ([x, indices], { axis }) => {
+    normalAxis(axis, x!.shape.length);
+    return [{ type: x!.type, shape: indices!.shape }];
+  }),
+  /** x, indices […,k]: the parts of x at every index of its first k axes. */
+  GatherND: operator([2, 2], {}, ([x, indices]) => {
+    const depth = knownShape(indices!.shape.slice(-1), 'GatherND')[0]!;
+    if (depth > x!.shape.length)
+      throw new GraphError(`${formatShape(x!.shape)} has no ${depth} axes to take values from`);
+    return [{ type: x!.type, shape: [...indices!.shape.slice(0, -1), ...x!.shape.slice(depth)] }];
+  }),
+  /** data, indices, updates: `data` with `updates` written, or reduced into it, along one axis, where `indices` say. */
+  ScatterElements: operator([3, 3], { axis: int(0), reduction: string('none') }, ([data]) => [data!]),
+  /** data, indices […,k], updates: the same at every index of the first k axes of `data`. */
+  ScatterND: operator([3, 3], { reduction: string('none') }, ([data]) => [data!]),
+  /** x, k (constant) → the k largest values along an axis, or smallest, and their int64 indices. */
+  TopK: operator([2, 2], { axis: int(-1), largest: int(1), sorted: int(1) }, ([x, k], { axis }) => {
+    const a = normalAxis(axis, x!.shape.length);
+    const count = constantOf(k, 'k')[0]!;
+    const shape = x!.shape.map((d, i) => (i === a ? count : d));
+    return [
+      { type: x!.type, shape },
+      { type: 'int64', shape },
+    ];
+  }),
 };

@@ -84,26 +84,27 @@ export const spatial = {
     const sizes = windowOutput(x.shape.slice(2), resolveWindow(a, w.shape.slice(2)));
     return [{ type: sameType(inputs), shape: [x.shape[0]!, w.shape[0]!, ...sizes] }];
   }),
-  /** x [N,C,…], w [C,K,…], bias [K] → [N,K,…], size (in−1)·stride + kernel + output_padding − pads. */
+  /** x [N,C,…], w [C,K/group,…], bias [K] → [N,K,…], size (in−1)·stride + kernel + output_padding − pads. */
   ConvTranspose: operator(
     [2, 3],
     { ...window, output_padding: ints(), dilations: ints(), group: int(1) },
     (inputs, a) => {
       const [x, w] = [inputs[0]!, inputs[1]!];
       checkChannels(x, w, 0, a.group);
-      const { kernel_shape, strides, pads } = resolveWindow(a, w.shape.slice(2));
+      const { kernel_shape, strides, pads, dilations } = resolveWindow(a, w.shape.slice(2));
       const rank = kernel_shape.length;
       const sizes = x.shape.slice(2).map((size, i) => {
-        const extra = kernel_shape[i]! + (a.output_padding?.[i] ?? 0) - pads[i]! - pads[i + rank]!;
+        const kernel = (kernel_shape[i]! - 1) * dilations[i]! + 1;
+        const extra = kernel + (a.output_padding?.[i] ?? 0) - pads[i]! - pads[i + rank]!;
         return typeof size === 'string' && extra === strides[i]
           ? grow(size, strides[i]!)
           : ((size as number) - 1) * strides[i]! + extra;
       });
-      return [{ type: sameType(inputs), shape: [x.shape[0]!, w.shape[1]!, ...sizes] }];
+      return [{ type: sameType(inputs), shape: [x.shape[0]!, grow(w.shape[1]!, a.group), ...sizes] }];
     },
   ),
   /** x [N,C,…] → y, and (when two outputs are asked for) flat int64 indices of the maxima in x. */
-  MaxPool: operator([1, 1], window, ([x], a, outputs) => {
+  MaxPool: operator([1, 1], { ...window, dilations: ints() }, ([x], a, outputs) => {
     const shape = [...x!.shape.slice(0, 2), ...windowOutput(x!.shape.slice(2), resolveWindow(a, []))];
     return [{ type: x!.type, shape }, ...(outputs > 1 ? [{ type: 'int64' as const, shape }] : [])];
   }),

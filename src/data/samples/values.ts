@@ -1,4 +1,5 @@
 /** What the values of samples are: HU, or what a normalisation makes of them. */
+import { toInt16 } from '../../int16.js';
 import { INTENSITIES, intensityScale, type Normalisation, THOUSANDTHS } from '../scan/normalise.js';
 import type { Volume, Voxels } from '../scan/volume.js';
 import type { SampleFormat } from './manifest.js';
@@ -6,8 +7,6 @@ import type { SampleVoxels } from './store.js';
 
 /** Values outside of a scan: air where they are HU. Other values repeat those at the scan's border. */
 export const OUTSIDE_HU = -1000;
-
-const toInt16 = (hu: number) => Math.min(Math.max(Math.round(hu), -32768), 32767);
 
 /** Brings crops of a scan to the values of samples. Statistics are the whole scan's, so that all crops of it are normalised alike. */
 export function normaliser(volume: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {

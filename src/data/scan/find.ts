@@ -1,6 +1,7 @@
 import { dirname } from 'node:path';
 import { abridged, UserError } from '../../errors.js';
 import { isPresentFolder } from '../../files.js';
+import { grouped } from '../../grouped.js';
 import type { DicomScan } from './dicom/catalogue.js';
 import { openDicomFile } from './dicom/file.js';
 import { freshCatalogue, insteadOfScan, otherThanScan } from './dicom/open.js';
@@ -36,8 +37,8 @@ export interface FindOptions {
 
 /**
  * Lists the scans in files and folders, the latter with everything below them. Pairs count once: `.mhd` + `.raw`
- * by the `.mhd`, `.hdr` + `.img` by the `.hdr`. A file that is reached in several ways counts once, links to
- * folders are followed once, and names that begin with a dot are passed over. DICOM is known by its content, whatever
+ * by the `.mhd`, `.hdr` + `.img` by the `.hdr`. A file that is reached in several ways counts once, as do copies of a series;
+ * links to folders are followed once, and names that begin with a dot are passed over. DICOM is known by its content, whatever
  * its files are called: a series is listed as `FOLDER#NAME`, the folder (or the file) that it was found by and a name
  * made of its identifier.
  * @returns paths that begin as the given ones do, sorted by code units
@@ -46,12 +47,12 @@ export interface FindOptions {
  * for (const path of await findScans(['scans'])) console.log(path);
  */
 export async function findScans(paths: string[], options: FindOptions = {}): Promise<string[]> {
-  const found: string[] = [];
+  const found: Found[] = [];
   const dicomFiles = new Map<string, string[]>();
   for (const path of paths) {
-    if (parseScanPath(path)) found.push(path);
+    if (parseScanPath(path)) found.push({ path });
     else if (isPresentFolder(path)) found.push(...(await scansInFolder(path, options)));
-    else if (scanExtension(path)) found.push(path);
+    else if (scanExtension(path)) found.push({ path });
     else if (await openDicomFile(path))
       dicomFiles.set(dirname(path), [...(dicomFiles.get(dirname(path)) ?? []), path]);
     else throw await notAScan(path);
@@ -64,12 +65,17 @@ export async function findScans(paths: string[], options: FindOptions = {}): Pro
       expected: SCAN_KINDS,
       ...insteadOfScan([(await otherThanScan(paths[0]!)) ?? 'a mask']),
     });
-  const firstByFile = new Map<string, string>();
-  for (const path of found.map(headerOfPair).sort()) {
-    const file = identityOf(path);
-    if (!firstByFile.has(file)) firstByFile.set(file, path);
-  }
-  return [...firstByFile.values()];
+  const named = found.map(({ path, ...of }): Found => ({ ...of, path: headerOfPair(path) }));
+  const alike = grouped(named, ({ path }) => parseScanPath(path)?.name ?? realPath(path));
+  const distinct: string[] = [];
+  for (const scans of alike.values()) distinct.push(...(await withoutCopies(scans)));
+  return distinct.sort();
+}
+
+interface Found {
+  readonly path: string;
+  /** Undefined for other formats, and for a series that was named. */
+  readonly dicom?: DicomScan;
 }
 
 /** A pair goes by its header. */
@@ -77,12 +83,35 @@ export function headerOfPair(path: string): string {
   return path.replace(/\.img$/i, (extension) => (extension === '.IMG' ? '.HDR' : '.hdr'));
 }
 
-/** What the same scan has in common, however it is reached. */
-function identityOf(path: string): string {
-  return parseScanPath(path)?.name ?? realPath(path);
+/**
+ * Of the ways to one file the first. Series of one name may have been found in several folders: those without images of their own
+ * are copies.
+ */
+async function withoutCopies(scans: readonly Found[]): Promise<string[]> {
+  const paths = [...new Set(scans.map(({ path }) => path))].sort();
+  if (paths.length === 1 || !parseScanPath(paths[0]!)) return paths.slice(0, 1);
+  const kept: { readonly path: string; readonly images: ReadonlySet<string> }[] = [];
+  for (const path of paths) {
+    const images = new Set(await imagesOf(scans.find((scan) => scan.path === path)!));
+    const isCopy =
+      images.size > 0 && kept.some((other) => [...images].every((image) => other.images.has(image)));
+    if (!isCopy) kept.push({ path, images });
+  }
+  return kept.map(({ path }) => path);
 }
 
-async function scansInFolder(folder: string, options: FindOptions): Promise<string[]> {
+/** What copies of the images of a DICOM scan share, and others do not. */
+async function imagesOf({ path, dicom }: Found): Promise<string[]> {
+  const { scope, name } = parseScanPath(path)!;
+  const scan = dicom ?? (await freshCatalogue(scope)).scans.find((s) => [s.name, s.uidName].includes(name));
+  return (scan?.files ?? []).flatMap(({ path: file, content }) => {
+    if (content.kind === 'segmentation') return [content.uid || file];
+    if (content.kind !== 'slices') return [];
+    return content.slices.map(({ uid, frame, position }) => `${uid || file} ${frame} ${position}`);
+  });
+}
+
+async function scansInFolder(folder: string, options: FindOptions): Promise<Found[]> {
   // An .img without its .hdr is some other image. A scan that cannot be read is listed: reading it says why.
   const all = filesBelow(folder);
   const files = all.filter((path) => scanExtension(path) && !/\.img$/i.test(path));
@@ -95,8 +124,8 @@ async function scansInFolder(folder: string, options: FindOptions): Promise<stri
   for (const line of passedOver) options.passedOver?.(line);
   const series = scans
     .filter((scan) => isWanted(scan, options))
-    .map((scan) => scanPath(folder, nameOf(scan, options)));
-  if (files.length + series.length > 0) return [...files, ...series];
+    .map((dicom): Found => ({ path: scanPath(folder, nameOf(dicom, options)), dicom }));
+  if (files.length + series.length > 0) return [...files.map((path): Found => ({ path })), ...series];
   throw new UserError('input', {
     what: 'there are no scans in this folder',
     where: folder,
@@ -113,8 +142,8 @@ const nameOf = ({ name, uidName }: DicomScan, { keepUids = false }: FindOptions)
   keepUids ? uidName : name;
 
 /** The scans that files of one folder are of, all by the first of the files: so the folder is looked at only once. */
-async function scansOfFiles(files: readonly string[], options: FindOptions): Promise<string[]> {
-  const found: string[] = [];
+async function scansOfFiles(files: readonly string[], options: FindOptions): Promise<Found[]> {
+  const found: Found[] = [];
   const left = new Set(files);
   for (const first of files) {
     if (!left.has(first)) continue;
@@ -124,9 +153,10 @@ async function scansOfFiles(files: readonly string[], options: FindOptions): Pro
       continue;
     }
     const { scans } = await freshCatalogue(first);
-    for (const scan of scans) {
-      const given = scan.files.filter(({ path }) => left.delete(path));
-      if (given.length > 0 && isWanted(scan, options)) found.push(scanPath(first, nameOf(scan, options)));
+    for (const dicom of scans) {
+      const given = dicom.files.filter(({ path }) => left.delete(path));
+      if (given.length > 0 && isWanted(dicom, options))
+        found.push({ path: scanPath(first, nameOf(dicom, options)), dicom });
     }
   }
   return found;

@@ -1,5 +1,6 @@
 /** What becomes of a scan's values before they are stored: CT keeps its HU, anything else is made comparable scan by scan. */
 import { UserError } from '../../errors.js';
+import { toInt16 } from '../../int16.js';
 import type { Volume } from './volume.js';
 import { FILL_HU } from './voxel-builder.js';
 
@@ -75,7 +76,7 @@ export function normaliseVolume(volume: Volume, normalise: Normalisation, where:
   for (let i = 0; i < voxels.length; i++) {
     const value = volume.voxels[i]!;
     const filled = nonFinite > 0 && value === FILL_HU;
-    voxels[i] = filled ? -32768 : Math.min(Math.max(Math.round((value - shift) * factor), -32768), 32767);
+    voxels[i] = filled ? -32768 : toInt16((value - shift) * factor);
   }
   const distinct = new Set(voxels).size;
   if (distinct < LEAST_VALUES)

@@ -10,15 +10,20 @@ import type { SourceFile } from './writer.js';
 /**
  * Gives each scan a name of its own: its file's, without extension, or where several have the same, its path from
  * the folder that all scans have in common. The first of these that no other scan could have is taken. A DICOM series
- * has its own name, and a segmentation that of the series that it was drawn on.
+ * has its own name, numbered where several folders have such a series; a segmentation has that of the series that it was drawn on.
  * @returns paths by name, in the order given
  */
 export function identifyScans(paths: readonly string[]): Map<string, string> {
   const common = commonFolder(paths);
+  const found = new Map<string, number>();
   const candidates = paths.map((path) => {
     const whole = relative(common, resolve(path)).split(sep).join('/');
-    const series = parseScanPath(path)?.name.replace('-seg', '');
-    if (series !== undefined) return [series, whole];
+    const series = parseScanPath(path)?.name.replace(/-seg$/, '');
+    if (series !== undefined) {
+      const number = (found.get(series) ?? 0) + 1;
+      found.set(series, number);
+      return [series, `${series}_${number}`];
+    }
     const bare = whole.slice(0, whole.length - (scanExtension(path)?.length ?? 0));
     return [...new Set([basename(bare), bare, whole])];
   });

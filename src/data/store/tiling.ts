@@ -1,3 +1,4 @@
+import { toInt16 } from '../../int16.js';
 import type { Volume, XYZ } from '../scan/volume.js';
 
 /** Which tiles are left out: none, those of (almost) only air, or those with much soft tissue. */
@@ -59,8 +60,6 @@ export function cutTile(
   }
   return tile;
 }
-
-const toInt16 = (hu: number) => Math.min(Math.max(Math.round(hu), -32768), 32767);
 
 /** Whether a tile is to be left out. @param hu voxels of the tile */
 export function isRejected(hu: Int16Array, reject: Rejection): boolean {

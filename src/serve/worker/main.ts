@@ -2,7 +2,7 @@
 import { readdirSync, rmSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { join } from 'node:path';
-import { scanError } from '../../commands/whole-scans.js';
+import { scanError } from '../../commands/scan-error.js';
 import { fromSystemError, UserError } from '../../errors.js';
 import { openEngine } from '../../execution/open-engine.js';
 import { readModelScan } from '../../inference/model-scan.js';

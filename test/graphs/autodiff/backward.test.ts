@@ -69,15 +69,6 @@ describe('backward', () => {
       },
       /ConvWeightGrad at ".*" has no gradient: .*second derivatives/,
     ],
-    [
-      'a dilated convolution',
-      (g: GraphBuilder) => {
-        const [x, w] = [g.input('x', 'float32', [1, 1, 5, 5, 5]), g.input('w', 'float32', [1, 1, 3, 3, 3])];
-        const y = g.add('Conv', [x, w], { dilations: [2, 2, 2] });
-        backward(g, g.sum(y, [0, 1, 2, 3, 4], 0), [w]);
-      },
-      /one group and no dilation/,
-    ],
   ])('refuses %s, saying where and why', (_, run, message) => {
     expect(() => run(new GraphBuilder('f'))).toThrow(message);
   });

@@ -31,6 +31,29 @@ describe('a graph builder', () => {
       'Mul at "Mul" (inputs [2], [2]): inputs have different element types: float32 and int64',
     ],
     [
+      'an equation that names no axis of the input',
+      (g: GraphBuilder) => g.add('Einsum', [g.input('x', 'float32', [2, 3])], { equation: 'ijk->i' }),
+      'Einsum at "Einsum" (inputs [2,3]): "ijk" does not name each axis of [2,3] once',
+    ],
+    [
+      'an equation whose axes differ in size',
+      (g: GraphBuilder) =>
+        g.add('Einsum', [g.input('a', 'float32', [2, 3]), g.input('b', 'float32', [4, 5])], {
+          equation: 'ij,jk->ik',
+        }),
+      'Einsum at "Einsum" (inputs [2,3], [4,5]): axis "j" has the sizes 3 and 4',
+    ],
+    [
+      'indices of more axes than there are',
+      (g: GraphBuilder) => g.add('GatherND', [g.input('x', 'float32', [2]), g.input('i', 'int64', [4, 2])]),
+      'GatherND at "GatherND" (inputs [2], [4,2]): [2] has no 2 axes to take values from',
+    ],
+    [
+      'a size that is no integer',
+      (g: GraphBuilder) => g.reshape(g.input('x', 'float32', [2, 3]), [1.5, 4]),
+      'sizes, axes and places are integers, got [1.5,4]',
+    ],
+    [
       'an axis that is not there',
       (g: GraphBuilder) => g.sum(g.input('x', 'float32', [2]), [1]),
       'ReduceSum at "ReduceSum" (inputs [2], [1]): axis 1 is out of range for 1 axes',
@@ -76,6 +99,20 @@ describe('a graph builder', () => {
     expect(pooled.shape).toEqual(['N', 4, 'D/2', 'H/2', 'W/2']);
     const w = g.input('w', 'float32', [8, 4, 3, 3, 3]);
     expect(g.add('UpsampleConv', [pooled, w]).shape).toEqual(['N', 8, 'D', 'H', 'W']);
+  });
+
+  test('infers the shapes of what is taken by indices, and of sums of products', () => {
+    const g = new GraphBuilder('g');
+    const x = g.input('x', 'float32', [2, 3, 4]);
+    const indices = g.input('i', 'int64', [5, 2]);
+    expect(g.add('GatherND', [x, indices]).shape).toEqual([5, 4]);
+    expect(g.add('Gather', [x, indices], { axis: 1 }).shape).toEqual([2, 5, 2, 4]);
+    expect(g.add('Einsum', [x, x], { equation: 'bij,bkj->bik' }).shape).toEqual([2, 3, 3]);
+    const [largest, places] = g.addMany('TopK', [x, g.integers([2])], { axis: 1 }, 2);
+    expect([largest!.shape, places!.shape, places!.type]).toEqual([[2, 2, 4], [2, 2, 4], 'int64']);
+    const w = g.input('w', 'float32', [4, 3, 3, 3]);
+    const image = g.input('image', 'float32', [1, 4, 5, 6]);
+    expect(g.add('ConvTranspose', [image, w], { group: 2, dilations: [2, 1] }).shape).toEqual([1, 6, 9, 8]);
   });
 
   test.each([

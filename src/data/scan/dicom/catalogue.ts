@@ -3,6 +3,7 @@ import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
 import { UserError } from '../../../errors.js';
 import { isPresentFolder } from '../../../files.js';
+import { grouped } from '../../../grouped.js';
 import { scanExtension } from '../extensions.js';
 import { filesBelow, filesIn } from '../walk.js';
 import { openDicomFile } from './file.js';
@@ -23,10 +24,17 @@ export interface DicomScan {
   readonly stack: Stack | Misfit | null;
 }
 
-export interface Catalogue {
+/** What was found of one or all series. */
+interface Contents {
   readonly scans: readonly DicomScan[];
   /** What is not a scan, one line each. */
   readonly passedOver: readonly string[];
+}
+
+export interface Catalogue extends Contents {
+  /** All folders that were looked into, and when that began. */
+  readonly folders: readonly string[];
+  readonly beganMs: number;
 }
 
 /** Number of files opened at a time: on a network drive, each one is waited for. */
@@ -38,21 +46,21 @@ const AT_ONCE = 16;
  * @throws UserError when a folder cannot be read
  */
 export async function readCatalogue(scope: string): Promise<Catalogue> {
+  const beganMs = Date.now();
   const folder = isPresentFolder(scope);
+  const folders = new Set<string>();
   const files = folder
-    ? filesBelow(scope)
+    ? filesBelow(scope, folders)
     : filesIn(dirname(scope)).map((path) => (basename(path) === basename(scope) ? scope : path));
   const { instances, unread } = await readInstances(files.filter(mayBeDicom));
-  const series = new Map<string, Instance[]>();
-  for (const instance of instances) {
-    const own = series.get(instance.seriesUid);
-    if (own) own.push(instance);
-    else series.set(instance.seriesUid, [instance]);
-  }
+  const series = grouped(instances, ({ seriesUid }) => seriesUid);
   const sorted = [...series].map(([uid, members]) => sortSeries(uid, members, scope, folder));
+  const scans = [...sorted.flatMap(({ scans }) => scans), ...segmentationsAmong(instances)];
   return {
-    scans: sorted.flatMap(({ scans }) => scans).sort((a, b) => (a.name < b.name ? -1 : 1)),
+    scans: scans.sort((a, b) => (a.name < b.name ? -1 : 1)),
     passedOver: [...sorted.flatMap(({ passedOver }) => passedOver), ...unread],
+    folders: folder ? [...folders] : [dirname(scope)],
+    beganMs,
   };
 }
 
@@ -86,7 +94,30 @@ const nameOf = (uid: string) => createHash('sha256').update(uid).digest('hex').s
 /** The names of a scan, with a suffix where a series holds several. */
 const namesOf = (uid: string, suffix: string) => ({ name: nameOf(uid) + suffix, uidName: uid + suffix });
 
-function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Catalogue {
+/**
+ * Segmentations go by the series that they were drawn on, and are numbered where it has several, even if each is a series of its
+ * own. Copies count once.
+ */
+function segmentationsAmong(instances: readonly Instance[]): DicomScan[] {
+  const masks = instances.flatMap((instance) =>
+    instance.content.kind === 'segmentation' ? [{ instance, ...instance.content }] : [],
+  );
+  const ofSeries = grouped(
+    masks,
+    ({ instance, referencedSeriesUid }) => referencedSeriesUid || instance.seriesUid,
+  );
+  return [...ofSeries].flatMap(([seriesUid, all]) => {
+    const byUid = grouped(all, ({ instance, uid }) => uid || instance.path);
+    const sorted = [...byUid].sort(([a], [b]) => (a < b ? -1 : 1));
+    return sorted.map(([, copies], i): DicomScan => {
+      const names = namesOf(seriesUid, `-seg${sorted.length > 1 ? `-${i + 1}` : ''}`);
+      const files = copies.map(({ instance }) => instance);
+      return { ...names, modality: files[0]!.modality, files, stack: null };
+    });
+  });
+}
+
+function sortSeries(uid: string, members: readonly Instance[], scope: string, folder: boolean): Contents {
   const { modality } = members[0]!;
   const stacks = sortSlices(
     members.flatMap(({ content }) => (content.kind === 'slices' ? content.slices : [])),
@@ -102,12 +133,6 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
       ...{ modality, stack, files: paths.map((path) => byPath.get(path)!) },
     };
   });
-  const masks = members.filter(({ content }) => content.kind === 'segmentation');
-  const segmentations = masks.map((instance, i): DicomScan => {
-    const { referencedSeriesUid } = instance.content as { referencedSeriesUid: string };
-    const names = namesOf(referencedSeriesUid || uid, `-seg${masks.length > 1 ? `-${i + 1}` : ''}`);
-    return { ...names, modality, files: [instance], stack: null };
-  });
   const single = stacks.length - whole.length;
   const others = members.flatMap(({ content }) => (content.kind === 'other' ? [content.what] : []));
   const passed = [...others, ...new Array<string>(single).fill('a single image')];
@@ -116,7 +141,7 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
     return what + (count > 1 ? ` (${count} files)` : '');
   });
   return {
-    scans: [...images, ...segmentations],
+    scans: images,
     passedOver: [
       ...(reasons.length > 0 ? [`${scanPath(scope, nameOf(uid))}: passed over: ${reasons.join(', ')}`] : []),
       ...members.flatMap(({ path, content }) =>

@@ -57,7 +57,9 @@ export async function openDicomFile(path: string): Promise<DicomFile | null> {
     handle = await open(path);
     for (let length = FIRST_BYTES; ; length *= 8) {
       const start = await readStart(handle, Math.min(length, info.size));
-      const parsed = parseStart(start, start.length >= Math.min(info.size, MAX_HEADER_BYTES));
+      // It may have become shorter meanwhile.
+      const whole = start.length < length || start.length >= MAX_HEADER_BYTES;
+      const parsed = parseStart(start, whole);
       if (parsed === 'not DICOM') return null;
       if (parsed !== 'more') return { path, bytes: info.size, modifiedMs: info.mtimeMs, ...parsed };
     }

@@ -1,5 +1,5 @@
 /** Reading the frames of DICOM files. */
-import { inflateRawSync } from 'node:zlib';
+import { createInflateRaw } from 'node:zlib';
 import type { NumberArray } from '../elements.js';
 import { readBytes, regularFileSize } from '../file.js';
 import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../unreadable.js';
@@ -55,24 +55,28 @@ function swapBytes(bytes: Buffer, wordBytes: number): void {
   else whole.swap32();
 }
 
-/** A copy of some bytes of a deflated data set. */
+/** Some bytes of a deflated data set, or fewer where it ends before. What follows them is not inflated. */
 async function inflated(path: string, bodyStart: number, from: number, bytes: number): Promise<Buffer> {
-  const deflated = await readBytes(path, bodyStart, await regularFileSize(path));
+  const unzip = createInflateRaw({ chunkSize: INFLATED_AT_ONCE });
+  unzip.end(await readBytes(path, bodyStart, await regularFileSize(path)));
+  const result = Buffer.allocUnsafeSlow(bytes);
+  let at = -from;
   try {
-    const options = { maxOutputLength: from + bytes + MAX_REST_BYTES };
-    return Buffer.from(
-      Uint8Array.prototype.slice.call(inflateRawSync(deflated, options), from, from + bytes).buffer,
-    );
+    for await (const piece of unzip as AsyncIterable<Buffer>) {
+      if (at + piece.length > 0) piece.copy(result, Math.max(0, at), Math.max(0, -at));
+      at += piece.length;
+      if (at >= bytes) break;
+    }
   } catch (cause) {
     throw unreadable(path, 'the deflated data are corrupt or truncated', {
       fix: 'copy or download the file again',
       cause,
     });
   }
+  return result.subarray(0, Math.max(0, at));
 }
 
-/** Bytes that may follow the pixel data in a deflated data set. */
-const MAX_REST_BYTES = 1 << 20;
+const INFLATED_AT_ONCE = 1 << 20;
 
 /** A fragment of encapsulated pixel data. */
 interface Fragment {

@@ -36,7 +36,13 @@ export interface Instance {
   readonly modality: string;
   readonly content:
     | { readonly kind: 'slices'; readonly slices: readonly Slice[] }
-    | { readonly kind: 'segmentation'; readonly referencedSeriesUid: string }
+    | {
+        readonly kind: 'segmentation';
+        /** SOPInstanceUID. */
+        readonly uid: string;
+        /** Of the series that it was drawn on; empty where it does not say. */
+        readonly referencedSeriesUid: string;
+      }
     /** What it is instead of a scan, or what is broken. */
     | { readonly kind: 'other' | 'broken'; readonly what: string };
 }
@@ -82,7 +88,11 @@ export function instanceOf(file: DicomFile): Instance {
 function contentOf(file: DicomFile): Instance['content'] {
   try {
     if (classOf(file.dataset) === 'a segmentation' && !file.flaw && file.syntax)
-      return { kind: 'segmentation', referencedSeriesUid: referencedSeries(file.dataset) };
+      return {
+        kind: 'segmentation',
+        uid: file.dataset.text(TAGS.SOPInstanceUID),
+        referencedSeriesUid: referencedSeries(file.dataset),
+      };
     const other = classOf(file.dataset);
     if (other) return { kind: 'other', what: other };
     if (file.flaw !== null) return { kind: 'broken', what: `a broken file: ${file.flaw}` };

@@ -48,8 +48,10 @@ export function parseJpeg(bytes: Buffer): JpegScan {
     if (marker === 0xffc4) readHuffmanTables(body, tables);
     else if (marker === 0xffdb) readQuantisation(body, quantisations);
     else if (marker === 0xffdd) restartInterval = body.readUInt16BE(0);
-    else if (marker >= 0xffc0 && marker <= 0xffcf) frame = readFrame(marker, body);
-    else if (marker === 0xffda) {
+    else if (marker >= 0xffc0 && marker <= 0xffcf) {
+      if (frame) throw new Error('two frames in one image');
+      frame = readFrame(marker, body);
+    } else if (marker === 0xffda) {
       if (!frame || body[0] !== 1) throw new Error('not an image of one channel');
       const dc = tables.get(body[2]! >> 4);
       if (!dc) throw new Error('a Huffman table is missing');

@@ -58,7 +58,8 @@ export async function openDicom(path: string): Promise<StoredScan | null> {
         : !file || scan.files.some((instance) => instance.path === scope),
     );
   const known = catalogues.get(scope);
-  const unchanged = known && wanted(known).length > 0 && wanted(known).every(isUnchanged);
+  const unchanged =
+    known && wanted(known).length > 0 && wanted(known).every(isUnchanged) && (named || hasSameFolders(known));
   const catalogue = unchanged ? known : await freshCatalogue(scope);
   const found = wanted(catalogue);
   const images = found.filter(({ stack }) => stack !== null);
@@ -83,6 +84,16 @@ function isUnchanged({ files }: DicomScan): boolean {
     return info?.size === bytes && info.mtimeMs === modifiedMs;
   });
 }
+
+/** Times of files are less exact than those of the clock. */
+const CLOCK_TOLERANCE_MS = 1000;
+
+/** Whether no file has been added. Series that are named are taken as they were when they were found: others may be arriving. */
+const hasSameFolders = ({ folders, beganMs }: Catalogue): boolean =>
+  folders.every((path) => {
+    const info = statSync(path, { throwIfNoEntry: false });
+    return info !== undefined && info.mtimeMs < beganMs - CLOCK_TOLERANCE_MS;
+  });
 
 /** What a DICOM file is if it is not part of a scan; null if it is, or if it is not DICOM. */
 export async function otherThanScan(path: string): Promise<string | null> {

@@ -1,4 +1,5 @@
 /** Divides the slices of a series into volumes. */
+import { grouped } from '../../../grouped.js';
 import type { Slice } from './instance.js';
 import { dot, isParallel, normalOf } from './plane.js';
 import { type Misfit, type Stack, stackSlices } from './stack.js';
@@ -36,9 +37,7 @@ function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sort
   const whole = stack(slices);
   if (!('misfit' in whole)) return [whole];
   for (const mark of slices[0]!.marks.keys()) {
-    const parts = [...new Set(slices.map(({ marks }) => marks[mark]))].map((value) =>
-      slices.filter(({ marks }) => marks[mark] === value),
-    );
+    const parts = [...grouped(slices, ({ marks }) => marks[mark]).values()];
     const stacks = parts.map(stack);
     if (stacks.every((part) => !('misfit' in part)) && overlap(parts)) return stacks;
   }

@@ -155,8 +155,8 @@ const offLine = ({ position }: Slice): Misfit['misfit'] => ({
 const gapsOf = (heights: readonly number[]) => heights.slice(1).map((height, i) => height - heights[i]!);
 
 const rangeOfGaps = (heights: readonly number[]) => {
-  const gaps = gapsOf(heights);
-  return `${Math.min(...gaps).toFixed(2)} to ${Math.max(...gaps).toFixed(2)}`;
+  const gaps = gapsOf(heights).sort((a, b) => a - b);
+  return `${gaps[0]!.toFixed(2)} to ${gaps.at(-1)!.toFixed(2)}`;
 };
 
 /** Describes gaps that are too uneven to be interpolated; null without any. @param first position of the first slice */

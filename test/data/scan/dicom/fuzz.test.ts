@@ -5,6 +5,7 @@ import { readVolume } from '../../../../src/data/scan/index.js';
 import { UserError } from '../../../../src/errors.js';
 import { type RandomStream, randomStream } from '../../../../src/random.js';
 import { temporaryFolder } from '../samples.js';
+import { Bits, jpeg, lossless } from './jpeg-writer.js';
 import { rle } from './rle.js';
 import { bytesOf, ctSlice, dicomBytes, type Elements, fragments, slicePixels, writeFiles } from './writer.js';
 
@@ -43,6 +44,25 @@ const labelMap: Elements = {
 const labels = Int16Array.from({ length: 12 }, (_, i) => i % 3);
 const compressedMap = fragments([0, 1, 2].map(() => rle(labels)));
 
+const losslessFrames = fragments(
+  [0, 1, 2].map((z) => lossless(Uint16Array.from(slicePixels(z)), 4, 4, 16, 0, 1)),
+);
+const cosines = new Bits();
+cosines.difference(0, 50);
+cosines.difference(2, -7);
+cosines.put(0, 8);
+const baseline = jpeg(
+  {
+    frame: 0xc1,
+    precision: 12,
+    columns: 4,
+    rows: 3,
+    scan: [0, 63, 0],
+    quantisation: new Array<number>(64).fill(2),
+  },
+  cosines,
+);
+
 const SEEDS: Record<string, Uint8Array> = {
   explicit: dicomBytes(slice),
   implicit: dicomBytes(slice, { syntax: '1.2.840.10008.1.2', delimited: true }),
@@ -51,6 +71,8 @@ const SEEDS: Record<string, Uint8Array> = {
   bare: dicomBytes(slice, { bare: true }),
   frames: dicomBytes(enhanced, { delimited: true }),
   rle: dicomBytes(enhanced, { syntax: '1.2.840.10008.1.2.5', compressed }),
+  'lossless JPEG': dicomBytes(enhanced, { syntax: '1.2.840.10008.1.2.4.57', compressed: losslessFrames }),
+  'extended JPEG': dicomBytes(slice, { syntax: '1.2.840.10008.1.2.4.51', compressed: fragments([baseline]) }),
   segmentation: dicomBytes(segmentation),
   'label map': dicomBytes(labelMap, { syntax: '1.2.840.10008.1.2.5', compressed: compressedMap }),
 };

@@ -1,131 +1,11 @@
-/** JPEG, against an encoder and a cosine transform that are written out here. */
+/** JPEG, against an encoder and a cosine transform that are written out for it. */
 import { describe, expect, it } from 'vitest';
 import { decodeJpeg } from '../../../../src/data/scan/dicom/jpeg.js';
 import { readVolume } from '../../../../src/data/scan/index.js';
 import { randomStream } from '../../../../src/random.js';
 import { temporaryFolder } from '../samples.js';
+import { Bits, jpeg, lossless, segment, word } from './jpeg-writer.js';
 import { bytesOf, ctSlice, dicomBytes, type Elements, fragments, SIZE, slicePixels } from './writer.js';
-
-/** Bits, with the zeros behind 0xff that JPEG wants. */
-class Bits {
-  readonly bytes: number[] = [];
-  #bits = '';
-
-  put(value: number, count: number): void {
-    this.#bits += count === 0 ? '' : value.toString(2).padStart(count, '0').slice(-count);
-    while (this.#bits.length >= 8) this.#byte(this.#bits.slice(0, 8));
-  }
-
-  /** A symbol of a table in which the code of each symbol is the symbol itself, then the bits of its difference. */
-  difference(run: number, value: number): void {
-    const length = value === 0 ? 0 : Math.floor(Math.log2(Math.abs(value))) + 1;
-    this.put((run << 4) | length, 8);
-    if (length < 16) this.put(value < 0 ? value + (1 << length) - 1 : value, length);
-  }
-
-  end(): void {
-    if (this.#bits.length > 0) this.#byte(this.#bits.padEnd(8, '1'));
-  }
-
-  mark(marker: number): void {
-    this.end();
-    this.bytes.push(0xff, marker);
-  }
-
-  #byte(text: string): void {
-    this.bytes.push(Number.parseInt(text, 2));
-    if (this.bytes.at(-1) === 0xff) this.bytes.push(0);
-    this.#bits = this.#bits.slice(8);
-  }
-}
-
-const segment = (marker: number, body: number[]) => [
-  0xff,
-  marker,
-  (body.length + 2) >> 8,
-  (body.length + 2) & 0xff,
-  ...body,
-];
-const word = (value: number) => [value >> 8, value & 0xff];
-const codes = (id: number) => [
-  id,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  0,
-  256 - 1,
-  ...new Array<number>(8).fill(0),
-  ...Array(255).keys(),
-];
-
-interface Shape {
-  readonly frame: number;
-  readonly precision: number;
-  readonly columns: number;
-  readonly rows: number;
-  /** Three bytes at the end of the scan's header. */
-  readonly scan: readonly number[];
-  readonly restarts?: number;
-  readonly quantisation?: readonly number[];
-}
-
-function jpeg(
-  { frame, precision, columns, rows, scan, restarts = 0, quantisation = [] }: Shape,
-  bits: Bits,
-): Buffer {
-  bits.end();
-  return Buffer.from([
-    ...[0xff, 0xd8],
-    ...segment(0xfe, [1, 2, 3]),
-    ...(quantisation.length > 0 ? segment(0xdb, [0, ...quantisation]) : []),
-    ...segment(0xc4, [...codes(0), ...codes(0x10)]),
-    ...(restarts > 0 ? segment(0xdd, word(restarts)) : []),
-    ...[0xff, ...segment(frame, [precision, ...word(rows), ...word(columns), 1, 1, 0x11, 0])],
-    ...segment(0xda, [1, 1, 0, ...scan]),
-    ...bits.bytes,
-    ...[0xff, 0xd9],
-  ]);
-}
-
-const predictions: Record<number, (a: number, b: number, c: number) => number> = {
-  1: (a) => a,
-  2: (_, b) => b,
-  3: (_, __, c) => c,
-  4: (a, b, c) => a + b - c,
-  5: (a, b, c) => a + Math.floor((b - c) / 2),
-  6: (a, b, c) => b + Math.floor((a - c) / 2),
-  7: (a, b) => Math.floor((a + b) / 2),
-};
-
-/** Codes samples without loss; rows between two restarts. */
-function lossless(
-  samples: Uint16Array,
-  columns: number,
-  predictor: number,
-  precision: number,
-  transform = 0,
-  restartRows = 0,
-): Buffer {
-  const rows = samples.length / columns;
-  const bits = new Bits();
-  const at = (x: number, y: number) => samples[y * columns + x]! >> transform;
-  for (let y = 0; y < rows; y++) {
-    if (restartRows > 0 && y > 0 && y % restartRows === 0) bits.mark(0xd0 + ((y / restartRows - 1) % 8));
-    const first = restartRows > 0 ? y % restartRows === 0 : y === 0;
-    for (let x = 0; x < columns; x++) {
-      const start = x === 0 ? 1 << (precision - transform - 1) : at(x - 1, y);
-      const inside = () => predictions[predictor]!(at(x - 1, y), at(x, y - 1), at(x - 1, y - 1));
-      const prediction = first ? start : x === 0 ? at(0, y - 1) : inside();
-      const difference = (at(x, y) - prediction) & 0xffff;
-      bits.difference(0, difference > 0x8000 ? difference - 0x10000 : difference);
-    }
-  }
-  const scan = [predictor, 0, transform];
-  return jpeg({ frame: 0xc3, precision, columns, rows, scan, restarts: restartRows * columns }, bits);
-}
 
 const noise = (count: number, limit: number) => {
   const random = randomStream(5, 'jpeg', limit);
@@ -250,6 +130,17 @@ describe('is refused', () => {
     ['no marker', Buffer.from([0xff, 0xd8, 1, 2, 3, 4])],
   ])('%s', (message, bytes) => {
     expect(() => decodeJpeg(bytes)).toThrow(message);
+  });
+
+  it('with its file, when a second header says another size than the first', async () => {
+    const file = temporaryFolder();
+    const encoded = lossless(Uint16Array.from(slicePixels(0)), SIZE[0], 1, 16);
+    const scan = encoded.lastIndexOf(Buffer.from([0xff, 0xda]));
+    const second = Buffer.from(segment(0xc3, [16, ...word(1), ...word(2), 1, 1, 0x11, 0]));
+    const twice = Buffer.concat([encoded.subarray(0, scan), second, encoded.subarray(scan)]);
+    const options = { syntax: '1.2.840.10008.1.2.4.57', compressed: fragments([twice]) };
+    const error = await readVolume(file('twice', dicomBytes(ctSlice(0), options))).catch(String);
+    expect(error).toMatch(/cannot be decoded[\s\S]*two frames/);
   });
 
   it('with its file, when it is of another size', async () => {

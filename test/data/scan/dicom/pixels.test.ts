@@ -25,6 +25,22 @@ const PIXELS = SIZE[0] * SIZE[1];
 const HU = Int16Array.from([0, 1, 2].flatMap((z) => [...slicePixels(z)].map((value) => value - 24)));
 
 describe('data sets', () => {
+  it('are read when deflated with megabytes of frames behind the one that is read', async () => {
+    const side = 1024;
+    const words = new Int16Array(2 * side * side).map((_, i) => i % 1000);
+    const frames = [0, 1].map(
+      (z): Elements => ({ '00209113': ['SQ', [{ '00200032': ['DS', `0\\0\\${z}`] }]] }),
+    );
+    const image: Elements = {
+      ...ctSlice(0, { '00200032': null, '00280010': ['US', side], '00280011': ['US', side] }),
+      '00280008': ['IS', '2'],
+      '52009230': ['SQ', frames],
+      '7fe00010': ['OW', bytesOf(words)],
+    };
+    const deflated = dicomBytes(image, { syntax: '1.2.840.10008.1.2.1.99' });
+    expect((await read({ deflated })).voxels).toEqual(words.map((value) => value - 24));
+  });
+
   it.each<[string, FileOptions]>([
     ['explicit, little endian', {}],
     ['explicit, with delimiters', { delimited: true }],

@@ -4,6 +4,7 @@ import { basename } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { findScans, readScanHeader, readVolume, scanFiles } from '../../../../src/data/scan/index.js';
 import type { Volume } from '../../../../src/data/scan/volume.js';
+import { identifyScans } from '../../../../src/data/store/sources.js';
 import { concat, temporaryFolder, userErrorOf } from '../samples.js';
 import { rle } from './rle.js';
 import {
@@ -163,6 +164,10 @@ describe('a series', () => {
     const few = { ...enhanced, '52009230': ['SQ', frames.slice(1)] } as Elements;
     const error = await userErrorOf(readVolume(write({ few: dicomBytes(few) })));
     expect(error.message).toContain('describes 3 of its 4 frames');
+    const frame = Buffer.from([0xfe, 0xff, 0x00, 0xe0, 0, 0, 0, 0]);
+    const countless = { ...enhanced, '52009230': ['UN', Buffer.alloc(8 * 70_000, frame)] } as Elements;
+    const refused = await userErrorOf(readVolume(write({ countless: dicomBytes(countless) })));
+    expect(refused.message).toContain('an image of 70000 frames, where at most 65536 are supported');
     const without = { ...enhanced, '52009230': null } as Elements;
     expect((await userErrorOf(readVolume(write({ x: dicomBytes(without) })))).message).toContain(
       'have no position',
@@ -438,6 +443,26 @@ describe('findScans', () => {
     expect(await name(a)).toBe(await name(`${b}/`));
   });
 
+  it('counts copies of a series once; other images of the same series, or of none, in another folder are a scan', async () => {
+    const whole = ctSeries(4);
+    const [first, second] = [Object.entries(whole).slice(0, 2), Object.entries(whole).slice(2)].map((files) =>
+      write(Object.fromEntries(files)),
+    ) as [string, string];
+    const copies = write(
+      Object.fromEntries(Object.entries(whole).map(([name, bytes]) => [`x${name}`, bytes])),
+    );
+    expect(await findScans([write(whole), copies])).toHaveLength(1);
+    const halves = await findScans([first, second, `${first}/IM00`]);
+    expect(halves.map((path) => path.replace(/#.*/, ''))).toEqual([first, second]);
+    const names = [...identifyScans(halves).keys()];
+    expect(names.map((name) => name.slice(12))).toEqual(['_1', '_2']);
+    expect(names.every((name) => /^[0-9a-f]{12}_/.test(name))).toBe(true);
+    const unnamed = [1, 2].map((patient) =>
+      write(ctSeries(3, (z) => ({ '0020000e': null, '00080018': ['UI', `${ROOT}.${patient}.${z}`] }))),
+    );
+    expect(await findScans(unnamed)).toHaveLength(2);
+  });
+
   it('sees what has changed since', async () => {
     const folder = write(ctSeries(3));
     const [path] = await findScans([folder]);
@@ -450,6 +475,10 @@ describe('findScans', () => {
       IM42: dicomBytes(ctSlice(2, { '00281052': ['DS', '0'] })),
     });
     expect((await readVolume(path!)).size[2]).toBe(4);
+    writeFiles(folder, { last: dicomBytes(ctSlice(4)) });
+    expect((await readVolume(folder)).size[2]).toBe(5);
+    writeFiles(folder, { 'deep/er': dicomBytes(ctSlice(5)) });
+    expect((await readVolume(folder)).size[2]).toBe(6);
   });
 
   it('says what it is given instead of a scan', async () => {
@@ -557,6 +586,21 @@ describe('a segmentation', () => {
     const [image, mask] = [await findScans([folder]), await findScans([folder], { segmentations: true })];
     expect(mask).toEqual([`${image[0]}-seg`]);
     expect((await readVolume(mask[0]!)).voxels).toEqual(volume.voxels);
+  });
+
+  it('is told apart from others of the same series, each in a series of its own; copies count once', async () => {
+    const of = (number: number) =>
+      seg(PLANES, BITS, { ...series(number), '00080018': ['UI', `${ROOT}.${number}`] });
+    const folder = write({ ...ctSeries(6), b: of(78), a: of(79), copy: of(79) });
+    const masks = await findScans([folder], { segmentations: true });
+    expect(masks.map((path) => path.replace(/^.*#[0-9a-f]{12}/, ''))).toEqual(['-seg-1', '-seg-2']);
+    const files = await Promise.all(
+      masks.map(async (path) => (await scanFiles(path)).map((name) => basename(name))),
+    );
+    expect(files.map((names) => names.sort())).toEqual([['b'], ['a', 'copy']]);
+    expect((await readVolume(`${folder}/copy`)).size).toEqual([4, 3, 6]);
+    const apart = [write({ x: of(78) }), write({ x: of(79) })];
+    expect(await findScans(apart, { segmentations: true })).toHaveLength(2);
   });
 
   /** Two slices of 12 pixels. */

@@ -1,0 +1,85 @@
+/** The gradients of convolutions of any groups, strides and dilations, for all that convolves. */
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { resolveWindow, type Window } from '../../onnx/ops/spatial.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+
+export interface Convolution extends Required<Window> {
+  readonly group: number;
+}
+
+const known = (value: Value) => knownShape(value.shape, 'a gradient');
+/** Products of one tap at a time are slower than one convolution when there are more taps than this. */
+const MOST_TAPS = 64;
+const ones = (values: readonly number[]) => values.every((v) => v === 1);
+/** Of one group without dilation: what high-level operators, which have fast forms, compute. */
+const isPlain = ({ group, dilations }: Convolution) => group === 1 && ones(dilations);
+
+export const convolutionOf = (
+  attributes: Partial<Window> & { readonly group: number },
+  w: Value,
+): Convolution => ({
+  ...resolveWindow(attributes, known(w).slice(2)),
+  group: attributes.group,
+});
+
+/** dy [N,K,…], w [K,C/group,…] → dx of Conv(x, w), of shape `inputShape` [N,C,…]. */
+export function convInputGradient(
+  g: GraphBuilder,
+  dy: Value,
+  w: Value,
+  convolution: Convolution,
+  inputShape: readonly number[],
+): Value {
+  const { group, dilations, ...window } = convolution;
+  if (isPlain(convolution)) return g.add('ConvInputGrad', [dy, w], { ...window, input_shape: inputShape });
+  const { kernel_shape, strides, pads } = window;
+  const rank = kernel_shape.length;
+  const reach = kernel_shape.map((k, i) => (k - 1) * dilations[i]!);
+  const mirrored = pads.map((p, i) => reach[i % rank]! - p);
+  if (ones(strides) && mirrored.every((p) => p >= 0)) {
+    // Channels change places within each group, and the kernel is reversed.
+    const [k, perGroup] = known(w);
+    const spatial = kernel_shape.map((_, i) => i + 3);
+    const grouped = g.reshape(w, [group, k! / group, perGroup!, ...kernel_shape]);
+    const swapped = g.reshape(g.transpose(grouped, [0, 2, 1, ...spatial]), [
+      group * perGroup!,
+      k! / group,
+      ...kernel_shape,
+    ]);
+    const back = kernel_shape.map(() => -1);
+    const before = kernel_shape.map((size) => -size - 1);
+    const axes = kernel_shape.map((_, i) => i + 2);
+    const flipped = g.slice(swapped, back, before, axes, back);
+    return g.add('Conv', [dy, flipped], { kernel_shape, pads: mirrored, dilations, group });
+  }
+  const output_padding = known(dy)
+    .slice(2)
+    .map((size, i) => {
+      const reached = (size - 1) * strides[i]! + reach[i]! + 1 - pads[i]! - pads[i + rank]!;
+      return inputShape[i + 2]! - reached;
+    });
+  return g.add('ConvTranspose', [dy, w], { ...window, dilations, group, output_padding });
+}
+
+/**
+ * x [N,C,…], dy [N,K,…] → dw [K,C/group,…] of Conv(x, w): again a convolution, whose batch are x's channels, whose channels
+ * are the batch, and in which strides and dilations change places.
+ */
+export function convWeightGradient(g: GraphBuilder, x: Value, dy: Value, convolution: Convolution): Value {
+  const { group, dilations, ...window } = convolution;
+  if (isPlain(convolution) && sizeOf(window.kernel_shape) <= MOST_TAPS)
+    return g.add('ConvWeightGrad', [x, dy], window);
+  const { kernel_shape, strides, pads } = window;
+  const [n, c, ...sizes] = known(x);
+  const spatial = (from: number) => sizes.map((_, i) => i + from);
+  const grouped = g.transpose(g.reshape(x, [n!, group, c! / group, ...sizes]), [2, 1, 0, ...spatial(3)]);
+  const products = g.add(
+    'Conv',
+    [g.reshape(grouped, [c! / group, group * n!, ...sizes]), g.transpose(dy, [1, 0, ...spatial(2)])],
+    { strides: dilations, dilations: strides, pads, group },
+  );
+  // A stride may leave a rest of x that no window reached.
+  const zeros = kernel_shape.map(() => 0);
+  const taps = g.slice(products, zeros, kernel_shape, spatial(2));
+  return g.transpose(taps, [1, 0, ...spatial(2)]);
+}

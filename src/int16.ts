@@ -1,0 +1,2 @@
+/** The nearest value that int16 holds: rounded, and the least or greatest one for what lies beyond. Typed arrays would wrap around. */
+export const toInt16 = (value: number): number => Math.min(Math.max(Math.round(value), -32768), 32767);
