@@ -3,6 +3,13 @@ import { UserError } from '../src/errors.js';
 import { version } from '../src/version.js';
 import { commands } from './commands/index.js';
 
+/** Of an error that the `coerce` of an option throws, yargs keeps only the message, in an error of its own. */
+function asUsageError(error: unknown): never {
+  throw error instanceof Error && error.name === 'YError'
+    ? new UserError('usage', { what: error.message })
+    : error;
+}
+
 /** Parses a command line, and does what it says. */
 export const parse = (line: readonly string[]) =>
   yargs(line)
@@ -34,4 +41,5 @@ export const parse = (line: readonly string[]) =>
         error ?? new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' })
       );
     })
-    .parseAsync();
+    .parseAsync()
+    .catch(asUsageError);
