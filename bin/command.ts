@@ -1,7 +1,7 @@
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
 import { Parser } from 'yargs/helpers';
 import { PRESET_NAMES } from '../src/config/pretraining.js';
-import { PRECISIONS } from '../src/config/training.js';
+import { PRECISIONS, parseMemory } from '../src/config/training.js';
 import { TASK_ALIASES } from '../src/data/adapters/aliases.js';
 import { PROXIES } from '../src/data/proxies/names.js';
 import type { XYZ } from '../src/data/scan/volume.js';
@@ -244,6 +244,8 @@ export const precisionOption = {
 /** How much memory a training may take. */
 export const memoryOption = {
   string: true,
+  coerce: (text: string | undefined): number | undefined =>
+    text === undefined ? undefined : parseMemory('--memory', text),
   describe:
     'memory that the training may take, for example 24GB: parts of the network are recomputed if need be, which takes longer',
 } as const satisfies Options;

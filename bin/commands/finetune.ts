@@ -3,7 +3,6 @@ import { formatFinetune } from '../../src/commands/finetune-summary.js';
 import { readConfigFile } from '../../src/config/file.js';
 import type { FinetuneConfig } from '../../src/config/finetuning.js';
 import { fromSettings } from '../../src/config/settings.js';
-import { parseMemory } from '../../src/config/training.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import {
   command,
@@ -100,7 +99,7 @@ export default command({
           device: args.device,
           engine: args.engine,
           precision: args.precision,
-          memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
+          memory: args.memory,
           threads: args.threads,
         }),
         trials: args.trials,

@@ -1,7 +1,6 @@
 import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
-import { parseMemory } from '../../src/config/training.js';
 import { refuseIdle } from '../../src/errors.js';
 import {
   command,
@@ -78,7 +77,7 @@ export default command({
           device: args.device,
           engine: args.engine,
           precision: args.precision,
-          memory: args.memory === undefined ? undefined : parseMemory('--memory', args.memory),
+          memory: args.memory,
           threads: args.threads,
           seed: args.seed,
           intensity: args.intensity,

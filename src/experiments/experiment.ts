@@ -7,6 +7,7 @@ import { patientsOf, trainingSamples } from '../data/samples/batches.js';
 import { readSampleManifest, type SampleManifest } from '../data/samples/manifest.js';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
+import { grouped } from '../grouped.js';
 import { acquireLock } from '../lock.js';
 import { type Reporting, silent } from '../progress.js';
 import { readMetrics } from '../runs/metrics.js';
@@ -135,18 +136,14 @@ function patientsFor(manifest: SampleManifest, { amount, seed }: Trial): number 
 }
 
 /** The values of all trials that differ in their seeds only. */
-function grouped(
+function groupsOf(
   config: ExperimentConfig,
   trials: readonly Trial[],
   results: ReadonlyMap<string, JobResult>,
 ): (Group & { readonly step: number | null })[] {
   const metrics = new Map(config.targets.map((target) => [target.name, metricOf(target)]));
   const manifests = new Map(config.targets.map(({ name, data }) => [name, readSampleManifest(data)]));
-  const cells = new Map<string, Trial[]>();
-  for (const trial of trials) {
-    const key = [nameOf(trial), trial.source, trial.step].join('\n');
-    cells.set(key, [...(cells.get(key) ?? []), trial]);
-  }
+  const cells = grouped(trials, (trial) => [nameOf(trial), trial.source, trial.step].join('\n'));
   return [...cells.values()].map((cell) => {
     const { target, amount, source, step } = cell[0]!;
     const metric = metrics.get(target)!;
@@ -164,7 +161,7 @@ const validationLosses = (run: string): Map<number, number> =>
       .map((record) => [record.step as number, record.validationLoss as number]),
   );
 
-function alongTraining(groups: ReturnType<typeof grouped>, run: string): CheckpointPoint[] {
+function alongTraining(groups: ReturnType<typeof groupsOf>, run: string): CheckpointPoint[] {
   const losses = validationLosses(run);
   const steps = [...new Set(groups.map(({ step }) => step!))].sort((a, b) => a - b);
   return steps.map((step) => ({
@@ -179,7 +176,7 @@ function alongTraining(groups: ReturnType<typeof grouped>, run: string): Checkpo
 }
 
 /** One line a trial. */
-function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof grouped>): string {
+function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof groupsOf>): string {
   const rows = groups.flatMap(({ target, amount, source, step, metric, values }) => {
     const { fraction = '', patients = '' } = amount as { fraction?: number; patients?: number };
     return values.map((value, i) => [
@@ -205,7 +202,7 @@ export async function runExperiment(
   const results = await runPlan(plan, options);
   if (!results) return null;
   if (name === 'fig2') return writeFig2(sources, results, out);
-  return writeResults(name, config, sources, grouped(config, plan.trials, results), out);
+  return writeResults(name, config, sources, groupsOf(config, plan.trials, results), out);
 }
 
 /**
@@ -259,7 +256,7 @@ function writeResults(
   name: TrialsName,
   config: ExperimentConfig,
   sources: readonly Source[],
-  groups: ReturnType<typeof grouped>,
+  groups: ReturnType<typeof groupsOf>,
   out: string,
 ): ExperimentResult {
   const isFigure = name === 'fig3';

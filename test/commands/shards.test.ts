@@ -12,6 +12,7 @@ import { acquireLock } from '../../src/lock.js';
 import { parseShard, type Shard, shardOf } from '../../src/shard.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writePretrained, writeTarget, writeThresholds } from '../inference/models.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -174,4 +175,15 @@ describe('the union of all shards is what one process makes, byte for byte:', ()
     appendFileSync(at('other.npy.unfinished.shard-1-of-3'), '{"scan": \n');
     await expect(embedTo('other.npy')).rejects.toThrow(/finished scans is damaged/);
   });
+});
+
+test.each([
+  ['prepare --input x --out y --shard 9', /^p2w: --shard: this must be a shard.*\n {2}got: {6}9\n/],
+  [
+    'pretrain --data x --out y --memory lots',
+    /^p2w: --memory: this is not an amount of memory\n {2}got: {6}lots\n/,
+  ],
+])('%s: an option that cannot be read is an error of usage', async (line, said) => {
+  const { code, stderr } = await p2wHere(line.split(' '));
+  expect([code, stderr]).toEqual([2, expect.stringMatching(said)]);
 });
