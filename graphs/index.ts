@@ -5,9 +5,23 @@ export { rules } from './autodiff/rules/index.js';
 export { byTable, chooseForms, survey } from './forms/choice.js';
 export { fastForms, forms, plainForms } from './forms/index.js';
 export { lower } from './forms/lower.js';
+export {
+  examineModel,
+  type ImportedModel,
+  type ImportOptions,
+  type ImportReport,
+  importModel,
+} from './imported/import-model.js';
+export { DROPOUT_SEED, type ImportedParameter, importedLayers } from './imported/network.js';
 export { features, type UNet3dOptions } from './models/unet3d.js';
 export { NetworkBuilder } from './nn/module.js';
 export { type ClassificationOptions, classification } from './objectives/classification.js';
+export {
+  type ImportedTask,
+  importedObjective,
+  type OutputLoss,
+  type OwnLoss,
+} from './objectives/imported.js';
 export type { LossAndOutputs, Objective } from './objectives/objective.js';
 export { type ProxyOptions, reconstruction } from './objectives/reconstruction.js';
 export { type RestorationOptions, restoration } from './objectives/restoration.js';

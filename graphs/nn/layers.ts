@@ -1,5 +1,6 @@
 import type { GraphBuilder } from '../onnx/builder.js';
-import { GraphError, sizeOf, type Value } from '../onnx/types.js';
+import { GraphError, type Value } from '../onnx/types.js';
+import { normaliseByStatistics, unbiased, updateStatistic } from './batch-norm.js';
 import type { Initializer, NetworkBuilder } from './module.js';
 
 const constant = (value: number): Initializer => ({ kind: 'constant', value });
@@ -142,27 +143,19 @@ function normRelu(
   const bias = net.parameter(`${path}.bias`, channels, constant(0));
   const runningMean = net.parameter(`${path}.running_mean`, channels, constant(0), false);
   const runningVariance = net.parameter(`${path}.running_var`, channels, constant(1), false);
-  if (!shift) {
-    const deviation = g.add('Sqrt', [g.add('Add', [runningVariance, g.scalar(norm.epsilon)])]);
-    const slope = g.add('Div', [scale, deviation]);
-    const offset = g.add('Sub', [bias, g.add('Mul', [runningMean, slope])]);
-    return g.add('ChannelAffine', [x, slope, offset], { relu: 1 });
-  }
+  if (!shift)
+    return normaliseByStatistics(g, x, [scale, bias, runningMean, runningVariance], {
+      epsilon: norm.epsilon,
+      relu: 1,
+    });
   const attributes = { epsilon: norm.epsilon, relu: 1 };
   const [y, mean, variance] = g.addMany('BatchNorm', [x, scale, bias], attributes, 4);
   if (net.purpose === 'training') {
-    // Running variance takes the unbiased estimate, as Keras and PyTorch do.
-    const count = sizeOf(x.shape as number[]) / channels[0]!;
-    const unbiased = g.add('Mul', [variance!, g.scalar(count / Math.max(1, count - 1))]);
-    const blend = (name: string, old: Value, now: Value) => {
-      const kept = g.add('Mul', [old, g.scalar(norm.momentum)]);
-      net.statistics.set(
-        `${path}.${name}`,
-        g.add('Add', [kept, g.add('Mul', [now, g.scalar(1 - norm.momentum)])]),
-      );
-    };
-    blend('running_mean', runningMean, g.add('Add', [mean!, shift]));
-    blend('running_var', runningVariance, unbiased);
+    const update = (name: string, old: Value, now: Value) =>
+      updateStatistic(net, { name: `${path}.${name}`, old, momentum: norm.momentum }, now);
+    const estimate = unbiased(g, variance!, x);
+    update('running_mean', runningMean, g.add('Add', [mean!, shift]));
+    update('running_var', runningVariance, estimate);
   }
   return y!;
 }

@@ -60,7 +60,7 @@ export function oneHot(g: GraphBuilder, labels: Value, classes: number): Value {
   });
 }
 
-/** −log softmax(z) at the class of each sample: logits [N,n], one-hot [N,n] → [N]. */
+/** −log softmax(z) at the class of each sample, or of each of its positions: logits [N,n,…], one-hot [N,n,…] → [N,…]. */
 export function crossEntropy(g: GraphBuilder, logits: Value, classes: Value): Value {
   const likelihood = g.add('LogSoftmax', [logits], { axis: 1 });
   return g.add('Neg', [g.sum(g.add('Mul', [classes, likelihood]), [1], 0)]);

@@ -4,7 +4,9 @@ import { arrayOf, GraphError, type Value } from '../onnx/types.js';
 /** How a parameter starts. */
 export type Initializer =
   | { readonly kind: 'glorotUniform'; readonly fanIn: number; readonly fanOut: number }
-  | { readonly kind: 'constant'; readonly value: number };
+  | { readonly kind: 'constant'; readonly value: number }
+  /** As it is in a model that was imported. */
+  | { readonly kind: 'given'; readonly values: Float32Array };
 
 /** A tensor that belongs to a network: a trained weight, or a running statistic, in the graph's float type. */
 export interface Parameter {

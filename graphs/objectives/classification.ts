@@ -59,8 +59,8 @@ function sampleLosses(
   };
 }
 
-/** The objective of logits, whatever they were made of. */
-function classified({ g }: NetworkBuilder, logits: Value, options: LossOptions): LossAndOutputs {
+/** The objective of logits [N,n], whatever they were made of: all of {@link classification} but the image. */
+export function classified({ g }: NetworkBuilder, logits: Value, options: LossOptions): LossAndOutputs {
   const samples = g.scope('loss', () => sampleLosses(g, logits, sampleWeights(g, options), options));
   return {
     loss: () => g.scope('loss', () => weightedMean(g, samples.losses, samples.weights)),

@@ -21,3 +21,28 @@ function toHalf(number: number): number {
 
 /** Numbers as half-precision floats, in their raw 16 bits. */
 export const toFloat16 = (numbers: Float32Array): Uint16Array => Uint16Array.from(numbers, toHalf);
+
+/** The value of 16 bits as a half-precision float: sign, 5 of exponent, 10 of fraction (IEEE 754). */
+export function halfToNumber(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 0x1f;
+  const fraction = bits & 0x3ff;
+  if (exponent === 0x1f) return fraction ? Number.NaN : sign * Number.POSITIVE_INFINITY;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1 + fraction / 1024) * 2 ** (exponent - 15);
+}
+
+/** A number as the bits of the nearest bfloat16, the upper half of a float32; ties go to the even one. */
+function toBrain(number: number): number {
+  value[0] = number;
+  if (Number.isNaN(number)) return 0x7fc0;
+  return (bits[0]! + 0x7fff + ((bits[0]! >>> 16) & 1)) >>> 16;
+}
+
+/** Numbers as bfloat16, in their raw 16 bits. */
+export const toBfloat16 = (numbers: Float32Array): Uint16Array => Uint16Array.from(numbers, toBrain);
+
+/** The value of 16 bits as a bfloat16. */
+export function brainToNumber(raw: number): number {
+  bits[0] = raw << 16;
+  return value[0]!;
+}

@@ -18,7 +18,7 @@ import {
 } from '../nn/optimizers.js';
 import type { LossAndOutputs, Objective } from '../objectives/objective.js';
 import { GraphBuilder } from '../onnx/builder.js';
-import type { FloatType, Value } from '../onnx/types.js';
+import { type FloatType, GraphError, type Value } from '../onnx/types.js';
 import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
 import { type Pack, packed, statePacks, unpacked } from './packed.js';
@@ -72,6 +72,8 @@ export function differentiated(
     trainable.map((p) => net.values.get(p.name)!),
     { forgotten: forgottenValues(g.build(), recompute), scale: scaling?.scale },
   );
+  if (trainable.length > 0 && found.every((gradient) => gradient === null))
+    throw new GraphError('the loss does not depend on any of the weights that are trained');
   // A bias before batch normalisation does not reach the loss: its gradient is zero.
   const gradients = found.map((gradient, i) => {
     if (gradient) return gradient;

@@ -17,8 +17,8 @@ function reducing(
 ): Translation {
   return (n) => {
     const given = n.list('axes', 1) ?? [];
-    const all = given.length === 0 && n.int('noop_with_empty_axes', 0) === 0;
-    const axes = all ? range(n.shape(0).length) : given;
+    const isIdle = n.int('noop_with_empty_axes', 0) === 1;
+    const axes = given.length === 0 && !isIdle ? range(n.shape(0).length) : given;
     const keepdims = n.int('keepdims', 1);
     return build(n, (operator, x) => {
       if (axes.length > 0) return n.g.add(operator, [x, n.g.integers(axes)], { keepdims });

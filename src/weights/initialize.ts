@@ -11,6 +11,7 @@ export function initialize(parameters: readonly Parameter[], seed: number): Map<
 }
 
 function firstValues({ name, shape, initializer }: Parameter, seed: number): Float32Array {
+  if (initializer.kind === 'given') return initializer.values.slice();
   const values = new Float32Array(sizeOf(shape));
   if (initializer.kind === 'constant') return values.fill(initializer.value);
   const random = randomStream(seed, 'parameter', name);

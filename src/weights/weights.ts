@@ -1,4 +1,4 @@
-import { halfToNumber } from '../half.js';
+import { halfToNumber } from '../../graphs/onnx/float16.js';
 import type { Safetensors, StoredTensor } from './safetensors.js';
 
 /** A tensor of a file of weights. */

@@ -1,4 +1,4 @@
-import { halfToNumber } from '../../half.js';
+import { halfToNumber } from '../../../graphs/onnx/float16.js';
 
 /** The numeric types in which scan files store voxels. */
 const ELEMENT_ARRAYS = {

@@ -1,8 +1,7 @@
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
-import { toFloat16 } from '../../../graphs/onnx/float16.js';
+import { halfToNumber, toFloat16 } from '../../../graphs/onnx/float16.js';
 import { halfPrecision } from '../../../graphs/passes/half-precision.js';
-import { halfToNumber } from '../../../src/half.js';
 import { noise, relativeError, runGraph } from '../run.js';
 import { smallNetwork } from './small-network.js';
 

@@ -1,0 +1,233 @@
+import { withoutGradient } from '../autodiff/backward.js';
+import { NetworkBuilder } from '../nn/module.js';
+import { GraphBuilder } from '../onnx/builder.js';
+import { decodeModel } from '../onnx/schema.js';
+import type { ReadExternal } from '../onnx/tensors.js';
+import {
+  type ElementType,
+  type Graph,
+  GraphError,
+  type Model,
+  type Node,
+  type Tensor,
+  type Value,
+} from '../onnx/types.js';
+import { type ImportedNetwork, type ImportedParameter, importedLayers } from './network.js';
+import {
+  type Assigned,
+  assignParameters,
+  isOfSizes,
+  type MergedTensor,
+  type SplitRule,
+} from './parameters.js';
+import { singlePrecision } from './single.js';
+import { boundInputs, type Gap, type StaticGraph, staticGraph } from './static.js';
+
+export interface ImportOptions {
+  /** Sizes of the inputs that the file leaves open, by their names; those that it fixes may be left out. */
+  readonly inputs?: Readonly<Record<string, readonly number[]>> | undefined;
+  /** Reads the bytes of a tensor that lies in a file beside the model. */
+  readonly externalData?: ReadExternal | undefined;
+  /**
+   * Whether a tensor that is used several times is taken apart, into one weight a use. Exporters merge tensors of equal
+   * values; without an answer, vectors (scales, biases) are taken apart, and all others stay shared.
+   */
+  readonly split?: SplitRule | undefined;
+  /** Weights that stay as they are, by their names; none without it. */
+  readonly freeze?: ((name: string) => boolean) | undefined;
+}
+
+/** All uses of an operator that cannot be imported for the same reason. */
+export interface Unsupported {
+  readonly operator: string;
+  readonly reason: string;
+  readonly count: number;
+  /** One of these nodes. */
+  readonly node: string;
+}
+
+/** A tensor of the network, for reports. */
+export interface ReportedTensor {
+  readonly name: string;
+  readonly shape: readonly number[];
+  /** The operator that it belongs to. */
+  readonly operator: string;
+}
+
+/** What an import made of a model. */
+export interface ImportReport {
+  readonly producer: string;
+  readonly opset: number;
+  readonly trained: readonly ReportedTensor[];
+  readonly frozen: readonly ReportedTensor[];
+  /** Running means and variances. */
+  readonly buffers: readonly ReportedTensor[];
+  /** Tensors that exporters merged, and that are weights of their own again. */
+  readonly split: Assigned['split'];
+  /** Weights that are used several times. */
+  readonly shared: readonly MergedTensor[];
+  /** Convolutions into which a batch normalisation was folded when the model was exported, as far as names show it. */
+  readonly folded: readonly string[];
+  /** What is lost or uncertain, and what to do about it. */
+  readonly warnings: readonly string[];
+  /** Everything that keeps the model from being trained. */
+  readonly unsupported: readonly Unsupported[];
+}
+
+/** A network of a file, for inputs of fixed sizes. */
+export interface ImportedModel extends ImportedNetwork {
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly Value[];
+  readonly report: ImportReport;
+}
+
+/** What is left of the graph when parameters are no constants: all that does not depend on constants alone. */
+function remaining(graph: StaticGraph, { nodes, tensors }: Assigned): Node[] {
+  const derived = new Set(tensors.map(({ name }) => name));
+  return nodes.filter((node) => {
+    const depends = node.inputs.some((name) => derived.has(name)) && !isOfSizes(node);
+    if (depends) for (const name of node.outputs) derived.add(name);
+    return depends || !node.outputs.every((name) => name === '' || graph.constants.has(name));
+  });
+}
+
+const valuesOf = ({ data }: Tensor): Float32Array => Float32Array.from(data as Float32Array);
+
+/** The element type of every stored tensor in the file. */
+function storedTypes({ initializers, nodes }: Graph): Map<string, ElementType> {
+  const constants = nodes.flatMap(({ attributes, outputs }) =>
+    attributes.value?.kind === 'tensor' ? [[outputs[0]!, attributes.value.value.type] as const] : [],
+  );
+  return new Map([...constants, ...[...initializers].map(([name, { type }]) => [name, type] as const)]);
+}
+
+const summed = (gaps: readonly Gap[]): Unsupported[] => {
+  const counts = new Map<string, Unsupported>();
+  for (const gap of gaps) {
+    const key = `${gap.operator}\n${gap.reason.replaceAll(gap.node, '')}`;
+    const known = counts.get(key);
+    counts.set(key, known ? { ...known, count: known.count + 1 } : { ...gap, count: 1 });
+  }
+  return [...counts.values()];
+};
+
+/** The network in training, to see whether all of it can be built and differentiated. */
+function trial(network: ImportedNetwork, inputs: readonly Value[]): { outputs: Value[]; gaps: Gap[] } {
+  const g = new GraphBuilder('trial');
+  const net = new NetworkBuilder(g, 'training');
+  const given = inputs.map(({ name, type, shape }) => [name, g.input(name, type, shape)] as const);
+  const made = importedLayers(net, network, Object.fromEntries(given));
+  const sources = net.parameters.filter((p) => p.trainable).map(({ name }) => net.values.get(name)!);
+  const gaps = withoutGradient(g, sources).map(({ node, reason }) => ({
+    operator: node.operator,
+    reason: `it has no gradient: ${reason}`,
+    node: node.name,
+  }));
+  const outputs = Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
+  return { outputs, gaps };
+}
+
+/** Convolutions that seem to have taken in the normalisation behind them. */
+function foldedOf({ nodes }: Graph, { producer }: Model): string[] {
+  if (!producer.name.startsWith('pytorch')) return [];
+  const isFolded = ({ operator, inputs, outputs }: Node) =>
+    operator.startsWith('Conv') &&
+    (/^onnx::Conv/.test(inputs[1] ?? '') || /^getitem(_\d+)?$/.test(outputs[0] ?? ''));
+  return nodes.filter(isFolded).map(({ name, outputs }) => name || outputs[0]!);
+}
+
+function warningsOf(
+  folded: readonly string[],
+  split: Assigned['split'],
+  shared: readonly MergedTensor[],
+): string[] {
+  const warnings: string[] = [];
+  if (folded.length > 0)
+    warnings.push(
+      `batch normalisation was folded into ${folded.length} convolutions when this model was exported: they are trained ` +
+        'as they are. To keep it, export with torch.onnx.export(…, dynamo=False, ' +
+        'training=torch.onnx.TrainingMode.TRAINING, do_constant_folding=False), or with dynamo=True and optimize=False',
+    );
+  const list = (tensors: readonly MergedTensor[]) => tensors.map(({ source }) => source).join(', ');
+  if (split.length > 0)
+    warnings.push(`${list(split)}: used several times, taken for tensors that the export merged, and split`);
+  if (shared.length > 0) warnings.push(`${list(shared)}: used several times, and trained as one tensor`);
+  return warnings;
+}
+
+function examine(
+  bytes: Uint8Array,
+  options: ImportOptions,
+): { report: ImportReport; build: () => ImportedModel } {
+  const model = decodeModel(bytes, options.externalData);
+  const opset = model.opsets[''];
+  if (opset === undefined)
+    throw new GraphError('the model does not say which version of the standard it is written in');
+  const file = singlePrecision(model.graph);
+  const inputs = boundInputs(file, options.inputs ?? {});
+  const graph = staticGraph(file, opset, inputs);
+  const assigned = assignParameters(file, graph, options.split);
+  const types = storedTypes(model.graph);
+  const parameters = assigned.tensors.map(
+    (tensor): ImportedParameter => ({
+      ...tensor,
+      trainable: tensor.role === 'weight' && !options.freeze?.(tensor.name),
+      type: types.get(tensor.source)!,
+      values: valuesOf(graph.constants.get(tensor.source)!),
+    }),
+  );
+  const network: ImportedNetwork = {
+    graph: {
+      name: file.name,
+      inputs,
+      outputs: file.outputs,
+      nodes: remaining(graph, assigned),
+      initializers: graph.constants,
+      values: graph.values,
+      opsets: { '': opset },
+    },
+    parameters,
+  };
+  const tried = graph.gaps.length > 0 ? { outputs: [], gaps: graph.gaps } : trial(network, inputs);
+  const folded = foldedOf(file, model);
+  const reported = (wanted: (p: ImportedParameter) => boolean) =>
+    parameters.filter(wanted).map(({ name, shape, operator }) => ({ name, shape, operator }));
+  const report: ImportReport = {
+    producer: `${model.producer.name} ${model.producer.version}`.trim(),
+    opset,
+    trained: reported((p) => p.trainable),
+    frozen: reported((p) => p.role === 'weight' && !p.trainable),
+    buffers: reported((p) => p.role === 'statistic'),
+    split: assigned.split,
+    shared: assigned.shared,
+    folded,
+    warnings: warningsOf(folded, assigned.split, assigned.shared),
+    unsupported: summed(tried.gaps),
+  };
+  return { report, build: () => ({ ...network, inputs, outputs: tried.outputs, report }) };
+}
+
+/**
+ * What an import would make of a model: what would be trained, and everything that keeps it from being trained.
+ * @throws GraphError when the bytes are no model, or sizes of its inputs are missing or do not suit it
+ */
+export const examineModel = (bytes: Uint8Array, options: ImportOptions = {}): ImportReport =>
+  examine(bytes, options).report;
+
+/**
+ * Reads a `.onnx` file as a network that can be trained.
+ * @param bytes of the file
+ * @throws GraphError as {@link examineModel}, and with a list of everything in the model that is not supported
+ */
+export function importModel(bytes: Uint8Array, options: ImportOptions = {}): ImportedModel {
+  const { report, build } = examine(bytes, options);
+  if (report.unsupported.length > 0) {
+    const lines = report.unsupported.map(
+      ({ operator, count, reason, node }) => `${operator} (${count}, such as "${node}"): ${reason}`,
+    );
+    throw new GraphError(`this model cannot be trained:\n  ${lines.join('\n  ')}`);
+  }
+  if (report.trained.length === 0 && !options.freeze)
+    throw new GraphError('this model has nothing to train: no tensor in it is a weight of a layer');
+  return build();
+}

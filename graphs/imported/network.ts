@@ -1,0 +1,163 @@
+/** An imported network as a module: its layers in a graph that is built, its tensors as parameters. */
+import { normaliseByStatistics, unbiased, updateStatistic } from '../nn/batch-norm.js';
+import type { NetworkBuilder } from '../nn/module.js';
+import {
+  arrayOf,
+  type ElementType,
+  type Graph,
+  GraphError,
+  type Node,
+  type Tensor,
+  TYPE_CODES,
+  type Value,
+} from '../onnx/types.js';
+import { needed } from '../passes/needed.js';
+import { translate } from '../standard/index.js';
+import { dropout } from './dropout.js';
+import { isFloat } from './numbers.js';
+import type { ImportedTensor } from './parameters.js';
+
+/** A parameter of an imported network. */
+export interface ImportedParameter extends ImportedTensor {
+  /** False for running statistics, and for what is frozen. */
+  readonly trainable: boolean;
+  /** The element type in the file. */
+  readonly type: ElementType;
+  /** As they are in the file. */
+  readonly values: Float32Array;
+}
+
+export interface ImportedNetwork {
+  /** In operators of the standard, without the parameters; what is no input, parameter or node is a stored tensor. */
+  readonly graph: Graph;
+  readonly parameters: readonly ImportedParameter[];
+}
+
+/** Input of graphs that train a network with Dropout: an int64 scalar, at least 0, another one for every batch. */
+export const DROPOUT_SEED = 'dropout_seed';
+
+/** What a Dropout of the file drops: an attribute in older versions, an input in newer ones. */
+function ratioOf({ attributes, inputs }: Node, constants: ReadonlyMap<string, Tensor>): number {
+  const { ratio } = attributes;
+  if (ratio?.kind === 'float') return ratio.value;
+  if (!inputs[1]) return 0.5;
+  const tensor = constants.get(inputs[1]);
+  if (tensor) return Number(tensor.data[0]);
+  throw new GraphError('a Dropout whose ratio is computed is not supported');
+}
+
+class Layers {
+  readonly #values: Map<string, Value>;
+  readonly #constants = new Map<string, Value>();
+  readonly #trained: ReadonlySet<string>;
+  #seed: Value | undefined;
+  #dropouts = 0;
+
+  constructor(
+    readonly net: NetworkBuilder,
+    readonly network: ImportedNetwork,
+    inputs: Readonly<Record<string, Value>>,
+  ) {
+    this.#values = new Map(Object.entries(inputs));
+    this.#trained = new Set(network.parameters.filter((p) => p.trainable).map(({ name }) => name));
+  }
+
+  declare({ name, shape, values, trainable }: ImportedParameter): void {
+    this.#values.set(name, this.net.parameter(name, shape, { kind: 'given', values }, trainable));
+  }
+
+  /** @throws GraphError for a name that the network does not have */
+  value(name: string): Value {
+    const known = this.#values.get(name) ?? this.#constants.get(name);
+    if (known) return known;
+    const tensor = this.network.graph.initializers.get(name);
+    if (!tensor) throw new GraphError(`the network has no value "${name}"`);
+    const { g } = this.net;
+    const { type, shape, data } = tensor;
+    const value = g.constant(
+      isFloat(type) ? { type: g.float, shape, data: arrayOf(g.float).from(data as Float32Array) } : tensor,
+    );
+    this.#constants.set(name, value);
+    return value;
+  }
+
+  add(node: Node): void {
+    const inputs = node.inputs.map((name) => (name === '' ? null : this.value(name)));
+    const results = this.net.g.scope(node.name || node.outputs[0]!, () => this.#layer(node, inputs));
+    for (const [i, name] of node.outputs.entries())
+      if (name !== '' && results[i]) this.#values.set(name, results[i]);
+  }
+
+  #layer(node: Node, inputs: readonly (Value | null)[]): readonly Value[] {
+    const opset = this.network.graph.opsets![''] ?? 1;
+    const { g } = this.net;
+    const { attributes } = node;
+    switch (node.operator) {
+      case 'BatchNormalization':
+        return this.#batchNorm(node, inputs as Value[]);
+      case 'Dropout':
+        return this.#dropout(node, inputs[0]!);
+      case 'Cast': {
+        const { to } = attributes;
+        const floats: readonly number[] = [TYPE_CODES.float32, TYPE_CODES.float64];
+        const isToFloat = to?.kind === 'int' && floats.includes(to.value);
+        return isToFloat
+          ? [g.add('Cast', [inputs[0]!], { to: TYPE_CODES[g.float] })]
+          : translate(g, node, inputs, opset);
+      }
+      default:
+        return translate(g, node, inputs, opset);
+    }
+  }
+
+  /** In training by the batch, with new running statistics; by these in evaluation, and where the layer is frozen. */
+  #batchNorm(node: Node, inputs: readonly Value[]): readonly Value[] {
+    const [x, scale, bias, mean, variance] = inputs as [Value, Value, Value, Value, Value];
+    const { net } = this;
+    const float = (name: string, fallback: number) => {
+      const attribute = node.attributes[name];
+      return attribute?.kind === 'float' ? attribute.value : fallback;
+    };
+    const epsilon = float('epsilon', 1e-5);
+    const isTrained = node.inputs.slice(1, 3).some((name) => this.#trained.has(name));
+    if (net.purpose !== 'training' || !isTrained)
+      return [normaliseByStatistics(net.g, x, [scale, bias, mean, variance], { epsilon, relu: 0 })];
+    const [y, batchMean, batchVariance] = net.g.addMany('BatchNorm', [x, scale, bias], { epsilon }, 4);
+    const momentum = float('momentum', 0.9);
+    const update = (name: string, old: Value, now: Value) =>
+      updateStatistic(net, { name, old, momentum }, now);
+    update(node.inputs[3]!, mean, batchMean!);
+    update(node.inputs[4]!, variance, unbiased(net.g, batchVariance!, x));
+    return [y!];
+  }
+
+  #dropout(node: Node, x: Value): readonly Value[] {
+    const { g, purpose } = this.net;
+    const ratio = ratioOf(node, this.network.graph.initializers);
+    if (!(ratio >= 0 && ratio < 1)) throw new GraphError(`Dropout cannot have the ratio ${ratio}`);
+    if (purpose !== 'training' || ratio === 0) return [x, g.mask(x.shape as number[], () => true)];
+    this.#seed ??= g.input(DROPOUT_SEED, 'int64', []);
+    return dropout(g, x, this.#seed, this.#dropouts++, ratio);
+  }
+}
+
+/**
+ * Adds an imported network to a graph: what of it the wanted values need.
+ * @param inputs of the network, by name, of the sizes and types that it was imported for
+ * @param wanted outputs of the network, or any values inside it, by the names that they have in the file
+ */
+export function importedLayers(
+  net: NetworkBuilder,
+  network: ImportedNetwork,
+  inputs: Readonly<Record<string, Value>>,
+  wanted: readonly string[] = network.graph.outputs.map(({ name }) => name),
+): Record<string, Value> {
+  const layers = new Layers(net, network, inputs);
+  const { graph } = network;
+  const outputs = wanted.map((name) => ({ name, type: net.g.float, shape: [] }));
+  const nodes = needed({ ...graph, outputs });
+  const read = new Set([...nodes.flatMap((node) => node.inputs), ...wanted]);
+  for (const parameter of network.parameters) if (read.has(parameter.name)) layers.declare(parameter);
+  for (const node of nodes) layers.add(node);
+  return Object.fromEntries(wanted.map((name) => [name, layers.value(name)]));
+}

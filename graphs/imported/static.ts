@@ -1,0 +1,309 @@
+/**
+ * A model for inputs of fixed sizes: every shape is known, and what depends on nothing but shapes and stored tensors is
+ * computed here, so that what remains is the network itself.
+ */
+import { GraphBuilder } from '../onnx/builder.js';
+import { findOperator } from '../onnx/registry.js';
+import {
+  formatShape,
+  type Graph,
+  GraphError,
+  type Node,
+  type Shape,
+  type Tensor,
+  TYPE_CODES,
+  type Value,
+} from '../onnx/types.js';
+import { readsOf } from '../passes/needed.js';
+import { translate, translations } from '../standard/index.js';
+import { evaluate, isEvaluated } from './evaluate.js';
+import { vector } from './numbers.js';
+import { sorted } from './sorted.js';
+
+/** What a node cannot be imported for. */
+export interface Gap {
+  readonly operator: string;
+  readonly reason: string;
+  /** A node of the file, by its name or that of its output. */
+  readonly node: string;
+}
+
+export interface StaticGraph {
+  readonly opset: number;
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly string[];
+  /** All nodes, each behind those it reads from; in place of an `If` those of the branch that is taken. */
+  readonly nodes: readonly Node[];
+  /** Stored tensors, and values that were computed at import. */
+  readonly constants: ReadonlyMap<string, Tensor>;
+  /** Types and shapes of all other values that are known. */
+  readonly values: ReadonlyMap<string, Value>;
+  readonly gaps: readonly Gap[];
+}
+
+const QUANTISED = /^(QLinear|Quantize|Dequantize|DynamicQuantize|ConvInteger|MatMulInteger|MatMulNBits)/;
+const RANDOM: ReadonlySet<string> = new Set([
+  ...['Bernoulli', 'Multinomial', 'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike'],
+]);
+
+/** Why an operator cannot be imported whatever its inputs are; `null` where it can. */
+function refusalOf(node: Node): string | null {
+  const { operator, domain } = node;
+  if (QUANTISED.test(operator))
+    return 'a quantised model cannot be trained: import the model in floats, train it, and quantise it again';
+  if (domain !== '') return `the operator set "${domain}" is not supported`;
+  if (operator === 'Loop' || operator === 'Scan')
+    return 'a loop cannot be differentiated: export the model with the loop unrolled';
+  if (RANDOM.has(operator)) return 'random numbers, other than those of Dropout, are not supported';
+  if (operator === 'If' || isEvaluated(node) || operator in translations || findOperator(node)) return null;
+  return 'the operator is not supported';
+}
+
+/** Operators that only say something of the sizes of an input. */
+function ofShape({ operator, attributes }: Node, shape: readonly number[]): Tensor | null {
+  const bound = (name: string, fallback: number) => {
+    const attribute = attributes[name];
+    const value = attribute?.kind === 'int' ? attribute.value : fallback;
+    return value < 0 ? value + shape.length : value;
+  };
+  if (operator === 'Shape')
+    return vector(
+      'int64',
+      shape.slice(Math.max(0, bound('start', 0)), Math.max(0, bound('end', shape.length))),
+    );
+  if (operator === 'Size')
+    return { type: 'int64', shape: [], data: BigInt64Array.of(BigInt(shape.reduce((a, b) => a * b, 1))) };
+  return null;
+}
+
+const isKnown = (shape: Shape): shape is readonly number[] => shape.every((d) => typeof d === 'number');
+
+/** In evaluation nothing is dropped. */
+const withoutDropout = (node: Node): Node =>
+  node.operator === 'Dropout' && node.domain === '' ? { ...node, inputs: node.inputs.slice(0, 1) } : node;
+
+class Importer {
+  readonly #g = new GraphBuilder('shapes');
+  readonly #values = new Map<string, Value>();
+  readonly #constants: Map<string, Tensor>;
+  readonly #stored = new Map<string, Value>();
+  readonly nodes: Node[] = [];
+  readonly gaps: Gap[] = [];
+
+  constructor(
+    readonly graph: Graph,
+    readonly opset: number,
+    inputs: readonly Value[],
+  ) {
+    this.#constants = new Map(graph.initializers);
+    for (const { name, type, shape } of inputs) this.#values.set(name, this.#g.input(name, type, shape));
+  }
+
+  result(inputs: readonly Value[]): StaticGraph {
+    return {
+      opset: this.opset,
+      inputs,
+      outputs: this.graph.outputs.map(({ name }) => name),
+      nodes: this.nodes,
+      constants: this.#constants,
+      values: new Map([...this.#values].map(([name, { type, shape }]) => [name, { name, type, shape }])),
+      gaps: this.gaps,
+    };
+  }
+
+  #gap({ operator, name, outputs }: Node, reason: string): void {
+    this.gaps.push({ operator, reason, node: name || outputs[0] || operator });
+  }
+
+  /** A known value in the graph by which shapes are found. */
+  #stand(name: string): Value {
+    const known = this.#values.get(name) ?? this.#stored.get(name);
+    if (known) return known;
+    const value = this.#g.constant(this.#constants.get(name)!);
+    this.#stored.set(name, value);
+    return value;
+  }
+
+  /** What the file says of the outputs of a node that cannot be imported, so that what follows can be examined too. */
+  #assume({ outputs }: Node): void {
+    for (const name of outputs) {
+      const said = this.graph.values.get(name);
+      if (said && isKnown(said.shape) && !said.isSequence)
+        this.#values.set(name, this.#g.input(`assumed/${name}`, said.type, said.shape));
+    }
+  }
+
+  add(node: Node): void {
+    const refusal = refusalOf(node);
+    if (refusal) {
+      this.#gap(node, refusal);
+      this.#assume(node);
+    } else if (node.operator === 'If') this.#branch(node);
+    else this.#plain(node);
+  }
+
+  #typed(name: string): Pick<Value, 'type' | 'shape'> | undefined {
+    return this.#constants.get(name) ?? this.#values.get(name);
+  }
+
+  /** A cast to the type of another value as one to that type: the other value does not count. */
+  #castTo(node: Node): Node {
+    const like = this.#typed(node.inputs[1] ?? '');
+    if (node.operator !== 'CastLike' || node.domain !== '' || !like) return node;
+    const to = { kind: 'int', value: TYPE_CODES[like.type] } as const;
+    return { ...node, operator: 'Cast', inputs: node.inputs.slice(0, 1), attributes: { to } };
+  }
+
+  #plain(given: Node): void {
+    const node = this.#castTo(given);
+    this.nodes.push(node);
+    const read = node.inputs.filter((name) => name !== '');
+    const shape = this.#typed(read[0] ?? '')?.shape;
+    const sizes = shape && isKnown(shape) ? ofShape(node, shape) : null;
+    if (sizes) {
+      this.#know(node, [sizes]);
+      return;
+    }
+    if (read.every((name) => this.#constants.has(name))) {
+      const known = evaluate(
+        node,
+        node.inputs.map((name) => this.#constants.get(name) ?? null),
+      );
+      if (known) {
+        this.#know(node, known);
+        return;
+      }
+    }
+    // What depends on a gap is not examined.
+    if (!read.every((name) => this.#constants.has(name) || this.#values.has(name))) {
+      this.#assume(node);
+      return;
+    }
+    try {
+      if (!(node.operator in translations || findOperator(node)))
+        throw new GraphError('it depends on the data: it is supported only where its inputs are fixed');
+      const plain = withoutDropout(node);
+      const inputs = plain.inputs.map((name) => (name === '' ? null : this.#stand(name)));
+      const results = translate(this.#g, plain, inputs, this.opset);
+      for (const [i, name] of node.outputs.entries())
+        if (name !== '' && results[i]) this.#values.set(name, results[i]);
+    } catch (error) {
+      if (!(error instanceof GraphError)) throw error;
+      this.#gap(node, error.message);
+      this.#assume(node);
+    }
+  }
+
+  #know(node: Node, results: readonly Tensor[]): void {
+    for (const [i, name] of node.outputs.entries())
+      if (name !== '' && results[i]) this.#constants.set(name, results[i]);
+  }
+
+  /** The branch that is always taken, under names of its own. */
+  #branch(node: Node): void {
+    const condition = this.#constants.get(node.inputs[0] ?? '');
+    const body = condition && node.attributes[Number(condition.data[0]) ? 'then_branch' : 'else_branch'];
+    if (body?.kind !== 'graph') {
+      this.#gap(
+        node,
+        'which branch is taken depends on the data: only a branch that is always taken is supported',
+      );
+      this.#assume(node);
+      return;
+    }
+    const { nodes, initializers, outputs } = body.value;
+    const inside = new Set([...initializers.keys(), ...nodes.flatMap((inner) => inner.outputs)]);
+    const prefix = node.name || node.outputs[0]!;
+    const rename = (name: string) => (name !== '' && inside.has(name) ? `${prefix}/${name}` : name);
+    for (const [name, tensor] of initializers) this.#constants.set(rename(name), tensor);
+    const outer = nodes.flatMap(readsOf).filter((name) => !inside.has(name));
+    for (const inner of sorted(body.value, outer)) this.add(renamedNode(inner, rename));
+    for (const [i, name] of node.outputs.entries()) {
+      const from = outputs[i];
+      if (name !== '' && from) this.#plain(identity(rename(from.name), name));
+    }
+  }
+}
+
+const identity = (from: string, to: string): Node => ({
+  name: to,
+  operator: 'Identity',
+  domain: '',
+  inputs: [from],
+  outputs: [to],
+  attributes: {},
+});
+
+/** A node, and what its bodies read of the graph around them, with other names. */
+const renamedNode = (node: Node, rename: (name: string) => string): Node => ({
+  ...node,
+  inputs: node.inputs.map(rename),
+  outputs: node.outputs.map(rename),
+  attributes: Object.fromEntries(
+    Object.entries(node.attributes).map(([name, attribute]) => {
+      if (attribute.kind !== 'graph') return [name, attribute];
+      const body = attribute.value;
+      const outputs = body.outputs.map((value) => ({ ...value, name: rename(value.name) }));
+      return [
+        name,
+        { kind: 'graph', value: { ...body, outputs, nodes: body.nodes.map((n) => renamedNode(n, rename)) } },
+      ];
+    }),
+  ),
+});
+
+/** Everything that the file leaves open of its inputs' sizes. */
+function unbound(inputs: readonly Value[]): string[] {
+  return inputs
+    .filter(({ shape }) => !isKnown(shape))
+    .map(({ name, shape }) => `${name} ${formatShape(shape)}`);
+}
+
+/**
+ * The inputs with the sizes that are given. A named size that one input fixes is fixed for all.
+ * @throws GraphError for sizes that do not suit the model, or that are still open
+ */
+export function boundInputs(
+  graph: Graph,
+  sizes: Readonly<Record<string, readonly number[]>>,
+): readonly Value[] {
+  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const listed = inputs.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';
+  const named = new Map<string, number>();
+  for (const [name, given] of Object.entries(sizes)) {
+    const input = inputs.find((value) => value.name === name);
+    if (!input) throw new GraphError(`there is no input "${name}"; the model has ${listed}`);
+    const fits =
+      given.length === input.shape.length &&
+      input.shape.every((d, i) => {
+        const size = given[i]!;
+        if (!Number.isSafeInteger(size) || size < 1) return false;
+        return typeof d === 'number' ? d === size : (named.get(d) ?? size) === size;
+      });
+    if (!fits)
+      throw new GraphError(
+        `input "${name}" is ${formatShape(input.shape)}, which ${formatShape(given)} does not suit`,
+      );
+    // A size without a name is called after its axis, and is no other input's.
+    for (const [i, d] of input.shape.entries())
+      if (typeof d === 'string' && !d.startsWith('?')) named.set(d, given[i]!);
+  }
+  const bound = inputs.map((input): Value => {
+    if (input.isSequence)
+      throw new GraphError(`input "${input.name}" is a sequence of tensors, which is unsupported`);
+    const shape =
+      sizes[input.name] ?? input.shape.map((d) => (typeof d === 'string' ? (named.get(d) ?? d) : d));
+    return { name: input.name, type: input.type, shape };
+  });
+  const open = unbound(bound);
+  if (open.length > 0)
+    throw new GraphError(`sizes must be fixed for training, these are open: ${open.join(', ')}`);
+  return bound;
+}
+
+/** @param inputs of known sizes */
+export function staticGraph(graph: Graph, opset: number, inputs: readonly Value[]): StaticGraph {
+  const importer = new Importer(graph, opset, inputs);
+  for (const node of sorted(graph)) importer.add(node);
+  return importer.result(inputs);
+}

@@ -1,0 +1,154 @@
+/**
+ * Which stored tensors are weights. Their place says it, never their type: the kernel of a convolution is one, the scales of a
+ * Resize are not.
+ */
+import type { Node } from '../onnx/types.js';
+import { isFloat, isVector, numbersOf } from './numbers.js';
+import type { StaticGraph } from './static.js';
+
+/** Where a stored tensor is read. */
+export interface Reader {
+  readonly node: Node;
+  readonly input: number;
+}
+
+/** A stored tensor that training changes. */
+export interface FoundTensor {
+  readonly name: string;
+  /** `statistic`: a running mean or variance. */
+  readonly role: 'weight' | 'statistic';
+  /** What it is to the network: the operator that it is a weight of. */
+  readonly operator: string;
+  readonly readers: readonly Reader[];
+}
+
+const ALL = [...Array(64).keys()];
+/** Inputs that are weights, by operator. */
+const WEIGHTS: Readonly<Record<string, readonly number[]>> = {
+  BatchNormalization: [1, 2],
+  CausalConvWithState: [1, 2],
+  Conv: [1, 2],
+  ConvTranspose: [1, 2],
+  DeformConv: [1, 3],
+  Einsum: ALL,
+  GRU: [1, 2, 3],
+  Gather: [0],
+  Gemm: [0, 1, 2],
+  GroupNormalization: [1, 2],
+  InstanceNormalization: [1, 2],
+  LSTM: [1, 2, 3, 7],
+  LayerNormalization: [1, 2],
+  MatMul: [0, 1],
+  PRelu: [1],
+  RMSNormalization: [1],
+  RNN: [1, 2, 3],
+};
+const STATISTICS: Readonly<Record<string, readonly number[]>> = { BatchNormalization: [3, 4] };
+/** Inputs that are weights where the others come from a layer: biases, scales, embeddings of positions, class tokens. */
+const BEHIND_LAYERS: Readonly<Record<string, readonly number[]>> = { Add: [0, 1], Mul: [0, 1], Concat: ALL };
+/** Operators that join several tensors of values; of all others only the first input holds values. */
+const JOINING: ReadonlySet<string> = new Set([
+  ...['Add', 'Concat', 'Div', 'Einsum', 'Gemm', 'MatMul', 'Mul', 'Pow', 'Sub', 'Where'],
+]);
+
+/** Zeros and large negative numbers: what is added to scores to hide some of them. */
+const isMask = (values: readonly number[]) =>
+  values.some((v) => v <= -50) && values.every((v) => v === 0 || v <= -50);
+
+/** Names that exporters give to constants of their own. */
+const IS_NAMELESS = /^(val_\d+|onnx::.*|_?constant.*|.*\/Constant(_\d+)?_output_0)$/i;
+/** Ones and zeros, which stand for a scale and bias that a normalisation does not have. */
+const isAbsentAffine = (name: string, values: readonly number[]) =>
+  IS_NAMELESS.test(name) && (values.every((v) => v === 1) || values.every((v) => v === 0));
+
+const NORMALISATIONS: ReadonlySet<string> = new Set([
+  ...['InstanceNormalization', 'LayerNormalization', 'GroupNormalization', 'RMSNormalization'],
+]);
+
+/** Operators of which one operand may be a mere number. */
+const FACTORS: Readonly<Record<string, true>> = { Mul: true, Div: true, Pow: true, Sub: true };
+
+class Search {
+  readonly #makers = new Map<string, Node>();
+  /** Values that depend on an input of the network. */
+  readonly #active: Set<string>;
+  /** Values that depend on a weight. */
+  readonly #deep = new Set<string>();
+  readonly found = new Map<string, { role: FoundTensor['role']; operator: string; readers: Reader[] }>();
+
+  constructor(
+    readonly graph: StaticGraph,
+    readonly stored: ReadonlySet<string>,
+  ) {
+    this.#active = new Set(graph.inputs.map(({ name }) => name));
+    for (const node of graph.nodes) for (const name of node.outputs) this.#makers.set(name, node);
+    for (const node of graph.nodes) this.#visit(node);
+  }
+
+  #visit(node: Node): void {
+    if (node.outputs.every((name) => this.graph.constants.has(name))) return;
+    const active = node.inputs.map((name) => this.#active.has(name));
+    if (!active.some(Boolean)) return;
+    let isLayer = node.inputs.some((name) => this.#deep.has(name));
+    const listed = node.domain === '' ? WEIGHTS[node.operator] : undefined;
+    const behind = node.domain === '' && isLayer ? BEHIND_LAYERS[node.operator] : undefined;
+    for (const [i, name] of node.inputs.entries()) {
+      if (name === '' || active[i]) continue;
+      if (listed?.includes(i)) isLayer = this.#take(node, i, node, 'weight') || isLayer;
+      else if (behind?.includes(i) && this.#isLearned(node, name)) this.#take(node, i, node, 'weight');
+      else if (STATISTICS[node.operator]?.includes(i)) this.#take(node, i, node, 'statistic');
+    }
+    for (const name of node.outputs) {
+      this.#active.add(name);
+      if (isLayer) this.#deep.add(name);
+    }
+  }
+
+  /** Whether what is added to or multiplied with the output of a layer looks as if it was learned. */
+  #isLearned({ operator }: Node, name: string): boolean {
+    const tensor = this.graph.constants.get(name);
+    const shape = tensor?.shape ?? this.graph.values.get(name)?.shape;
+    if (!shape) return false;
+    if (operator === 'Mul' && !isVector(shape as number[])) return false;
+    return !(tensor && operator === 'Add' && isMask(numbersOf(tensor)));
+  }
+
+  /** Marks the stored tensors that an input of a node is made of. @returns whether there are any */
+  #take(reader: Node, input: number, layer: Node, role: FoundTensor['role']): boolean {
+    const open: Reader[] = [{ node: reader, input }];
+    const seen = new Set<Node>();
+    let any = false;
+    for (let at = open.pop(); at; at = open.pop()) {
+      const name = at.node.inputs[at.input]!;
+      if (this.stored.has(name)) any = this.#mark(name, at, layer, role) || any;
+      const maker = this.#makers.get(name);
+      if (!maker || seen.has(maker) || this.stored.has(name)) continue;
+      seen.add(maker);
+      const inputs = JOINING.has(maker.operator) ? [...maker.inputs.keys()] : [0];
+      for (const i of inputs) if (maker.inputs[i]) open.push({ node: maker, input: i });
+    }
+    return any;
+  }
+
+  #mark(name: string, reader: Reader, { operator }: Node, role: FoundTensor['role']): boolean {
+    const tensor = this.graph.constants.get(name);
+    if (!tensor || !isFloat(tensor.type) || tensor.shape.length === 0) return false;
+    // A factor alone is a scale of scores.
+    if (reader.node.operator in FACTORS && tensor.data.length < 2) return false;
+    if (NORMALISATIONS.has(operator) && isAbsentAffine(name, numbersOf(tensor))) return false;
+    const found = this.found.get(name) ?? { role, operator, readers: [] };
+    if (!found.readers.some(({ node, input }) => node === reader.node && input === reader.input))
+      found.readers.push(reader);
+    this.found.set(name, found);
+    return true;
+  }
+}
+
+/**
+ * The weights and running statistics of a network.
+ * @param stored tensors of the file that can be replaced in it
+ */
+export function findTensors(graph: StaticGraph, stored: ReadonlySet<string>): FoundTensor[] {
+  const { found } = new Search(graph, stored);
+  return [...found].map(([name, facts]) => ({ name, ...facts }));
+}
