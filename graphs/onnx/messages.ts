@@ -84,6 +84,42 @@ const root = protobuf.Root.fromJSON({
   },
 });
 export const ModelProto = root.lookupType('ModelProto');
+export const TensorProto = root.lookupType('TensorProto');
+export const NodeProto = root.lookupType('NodeProto');
+export const AttributeProto = root.lookupType('AttributeProto');
 
 // biome-ignore lint/suspicious/noExplicitAny: protobufjs gives untyped messages; the decoders check what they read
 export type Message = Record<string, any>;
+
+/** One field of a message, as it is stored: what is not known here is kept byte by byte. */
+export interface StoredField {
+  readonly id: number;
+  /** With its number and length. */
+  readonly bytes: Uint8Array;
+  /** Of texts, bytes and inner messages. */
+  readonly content: Uint8Array | null;
+}
+
+const LENGTH_DELIMITED = 2;
+
+/** The fields of a message, in their order. */
+export function storedFields(message: Uint8Array): StoredField[] {
+  const reader = protobuf.Reader.create(message);
+  const fields: StoredField[] = [];
+  while (reader.pos < reader.len) {
+    const start = reader.pos;
+    const tag = reader.uint32();
+    let content: Uint8Array | null = null;
+    if ((tag & 7) === LENGTH_DELIMITED) content = reader.bytes();
+    else reader.skipType(tag & 7);
+    fields.push({ id: tag >>> 3, bytes: message.subarray(start, reader.pos), content });
+  }
+  return fields;
+}
+
+/** A field of a text, bytes or an inner message. */
+export const storedField = (id: number, content: Uint8Array): Uint8Array =>
+  protobuf.Writer.create()
+    .uint32((id << 3) | LENGTH_DELIMITED)
+    .bytes(content)
+    .finish();

@@ -1,0 +1,175 @@
+/**
+ * The file that was imported, with trained weights in it. All else stays as it is stored, byte by byte, even what is not known
+ * here: dynamic sizes, metadata, names.
+ */
+import { toBfloat16, toFloat16 } from '../onnx/float16.js';
+import {
+  AttributeProto,
+  type Message,
+  ModelProto,
+  NodeProto,
+  type StoredField,
+  storedField,
+  storedFields,
+  TensorProto,
+} from '../onnx/messages.js';
+import { decodeTensor, type ReadExternal } from '../onnx/tensors.js';
+import { type ElementType, GraphError, sizeOf, type TensorData, TYPE_CODES } from '../onnx/types.js';
+import type { ImportedModel } from './import-model.js';
+import type { ImportedParameter } from './network.js';
+
+/** Field numbers of onnx.proto. */
+const MODEL = { irVersion: 1, graph: 7 } as const;
+const GRAPH = { node: 1, initializer: 5 } as const;
+const NODE = { input: 1, output: 2, attribute: 5 } as const;
+const TENSOR = { rawData: 9 } as const;
+/** All ways in which a tensor holds its values. */
+const DATA: ReadonlySet<number> = new Set([4, 5, 6, 7, 9, 10, 11, 13, 14]);
+const EXTERNAL = 1;
+/** The version of the format from which on initialisers need not be inputs. */
+const FREE_INITIALIZERS = 4;
+const IR_VERSION_FIELD = Uint8Array.of(MODEL.irVersion << 3, FREE_INITIALIZERS);
+/** What one file of protobuf can hold. */
+const MOST_BYTES = 2 ** 31 - 1;
+
+const encoded = (value: string): Uint8Array => new TextEncoder().encode(value);
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const total = parts.reduce((sum, { length }) => sum + length, 0);
+  if (total > MOST_BYTES)
+    throw new GraphError('the trained model has 2 GiB or more, which is more than one ONNX file can hold');
+  const all = new Uint8Array(total);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Numbers as the file had them. */
+function inType(values: Float32Array, type: ElementType): TensorData {
+  if (type === 'float16') return toFloat16(values);
+  if (type === 'bfloat16') return toBfloat16(values);
+  return type === 'float64' ? Float64Array.from(values) : values;
+}
+
+const rawBytes = ({ buffer, byteOffset, byteLength }: TensorData) =>
+  new Uint8Array(buffer, byteOffset, byteLength);
+
+/** A stored tensor with other values, in the file itself. */
+const withValues = (tensor: Uint8Array, values: Uint8Array): Uint8Array => {
+  const kept = storedFields(tensor).filter(({ id }) => !DATA.has(id));
+  return joined([...kept.map(({ bytes }) => bytes), storedField(TENSOR.rawData, values)]);
+};
+
+/** What becomes of the nodes and tensors of the file. */
+interface Changes {
+  /** The parameters, by their names. */
+  readonly parameters: ReadonlyMap<string, ImportedParameter>;
+  /** Other names of inputs, by the first output of the node and the input. */
+  readonly rewired: ReadonlyMap<string, ReadonlyMap<number, string>>;
+  readonly values: (parameter: ImportedParameter) => Uint8Array;
+  readonly externalData: ReadExternal | undefined;
+}
+
+function changesOf(
+  { parameters }: ImportedModel,
+  weights: ReadonlyMap<string, Float32Array>,
+  externalData: ReadExternal | undefined,
+): Changes {
+  const rewired = new Map<string, Map<number, string>>();
+  for (const { name, readers } of parameters)
+    for (const { node, input } of readers)
+      rewired.set(node, (rewired.get(node) ?? new Map()).set(input, name));
+  const values = ({ name, shape, type, trainable, values: old }: ImportedParameter) => {
+    const given = weights.get(name) ?? (trainable ? undefined : old);
+    if (!given) throw new GraphError(`the trained values have no tensor "${name}"`);
+    if (given.length !== sizeOf(shape))
+      throw new GraphError(`"${name}" has ${given.length} trained values, the model needs ${sizeOf(shape)}`);
+    return rawBytes(inType(given, type));
+  };
+  return { parameters: new Map(parameters.map((p) => [p.name, p])), rewired, values, externalData };
+}
+
+/** A stored tensor as it is to be; one that lies beside the model moves into it. */
+function changedTensor(tensor: Uint8Array, { parameters, values, externalData }: Changes): Uint8Array {
+  const message = TensorProto.decode(tensor) as Message;
+  const parameter = parameters.get(message.name);
+  if (parameter) return withValues(tensor, values(parameter));
+  if (message.dataLocation !== EXTERNAL) return tensor;
+  return withValues(tensor, rawBytes(decodeTensor(message, { read: externalData, left: [] })!.data));
+}
+
+/**
+ * A node as it is to be: reading the weights that are its own, and as in inference where it was exported as in training.
+ * @returns null for one in whose place a stored tensor is
+ */
+function changedNode(node: Uint8Array, { parameters, rewired }: Changes): Uint8Array | null {
+  const message = NodeProto.decode(node) as Message;
+  const { opType, domain } = message;
+  const outputs = message.output as string[];
+  if (parameters.has(outputs[0]!)) return null;
+  const others = rewired.get(outputs[0]!);
+  const inputs = (message.input as string[]).map((name, i) => others?.get(i) ?? name);
+  const isStandard = domain === '' || domain === 'ai.onnx';
+  const isBatchNorm = isStandard && opType === 'BatchNormalization';
+  const isDropout = isStandard && opType === 'Dropout';
+  const isInTraining = (field: StoredField) =>
+    field.id === NODE.attribute && AttributeProto.decode(field.content!).name === 'training_mode';
+  const kept = storedFields(node).filter((field) => {
+    if (field.id === NODE.input || field.id === NODE.output) return false;
+    return !(isBatchNorm && isInTraining(field));
+  });
+  return joined([
+    ...inputs.slice(0, isDropout ? 2 : undefined).map((name) => storedField(NODE.input, encoded(name))),
+    ...outputs.slice(0, isBatchNorm ? 1 : undefined).map((name) => storedField(NODE.output, encoded(name))),
+    ...kept.map(({ bytes }) => bytes),
+  ]);
+}
+
+function changedGraph(graph: Uint8Array, changes: Changes): Uint8Array {
+  const present = new Set<string>();
+  const parts = storedFields(graph).flatMap(({ id, bytes, content }) => {
+    if (id === GRAPH.node) {
+      const node = changedNode(content!, changes);
+      return node ? [storedField(id, node)] : [];
+    }
+    if (id !== GRAPH.initializer) return [bytes];
+    present.add((TensorProto.decode(content!) as Message).name);
+    return [storedField(id, changedTensor(content!, changes))];
+  });
+  const added = [...changes.parameters.values()].filter(({ name }) => !present.has(name));
+  const tensors = added.map((parameter) => {
+    const { name, shape, type } = parameter;
+    const empty = TensorProto.encode({ name, dims: shape, dataType: TYPE_CODES[type] }).finish();
+    return storedField(GRAPH.initializer, withValues(empty, changes.values(parameter)));
+  });
+  return joined([...parts, ...tensors]);
+}
+
+/**
+ * Writes the model that was imported with trained weights: the file it was read from, in which nothing else is changed. Weights
+ * that the export had merged get tensors of their own, weights of half precision stay of half precision, tensors in files beside
+ * the model move into it, and layers that were exported as in training (BatchNormalization, Dropout) are as in inference.
+ * @param bytes of the file that `model` was imported from
+ * @param weights trained values and running statistics, by parameter name; what is frozen may be left out
+ * @throws GraphError when values are missing or do not suit the model, or the result is too large for a file
+ */
+export function exportTrained(
+  bytes: Uint8Array,
+  model: ImportedModel,
+  weights: ReadonlyMap<string, Float32Array>,
+  externalData?: ReadExternal,
+): Uint8Array {
+  const changes = changesOf(model, weights, externalData);
+  const { irVersion } = ModelProto.decode(bytes) as Message;
+  const isOld = Number(irVersion) < FREE_INITIALIZERS;
+  return joined(
+    storedFields(bytes).map((field) => {
+      if (field.id === MODEL.graph) return storedField(field.id, changedGraph(field.content!, changes));
+      // In older files every stored tensor has to be an input too.
+      return isOld && field.id === MODEL.irVersion ? IR_VERSION_FIELD : field.bytes;
+    }),
+  );
+}
