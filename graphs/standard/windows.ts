@@ -127,6 +127,44 @@ function convTranspose(n: StandardNode): Value {
   });
 }
 
+/** Windows of fewer values are as fast as a convolution. */
+const FEW_TAPS = 8;
+
+/** A convolution whose windows lie side by side and fill x, as those that cut an image into patches. */
+function isPatches(n: StandardNode): boolean {
+  const { kernel_shape, strides, pads, dilations } = windowOf(n, n.shape(1).slice(2));
+  return (
+    n.int('group', 1) === 1 &&
+    sizeOf(kernel_shape) > FEW_TAPS &&
+    pads.every((p) => p === 0) &&
+    dilations.every((d) => d === 1) &&
+    kernel_shape.every((k, i) => k === strides[i] && n.shape(0)[i + 2]! % k === 0)
+  );
+}
+
+/** Each patch as a row, times the kernels: one product, and one in each of its gradients. */
+function patches(n: StandardNode): Value {
+  const { g } = n;
+  const [batch, channels, ...sizes] = n.shape(0) as [number, number, ...number[]];
+  const [outputs, , ...kernel] = n.shape(1) as [number, number, ...number[]];
+  const counts = sizes.map((size, i) => size / kernel[i]!);
+  const split = g.reshape(n.input(0), [batch, channels, ...counts.flatMap((c, i) => [c, kernel[i]!])]);
+  const axes = range(sizes.length);
+  const byPatch = g.transpose(split, [0, ...axes.map((i) => 2 + 2 * i), 1, ...axes.map((i) => 3 + 2 * i)]);
+  const values = channels * sizeOf(kernel);
+  const operands = [
+    g.reshape(byPatch, [-1, values]),
+    g.reshape(n.input(1), [outputs, values]),
+    n.optional(2),
+  ];
+  const rows = g.add('Gemm', operands, { transB: 1 });
+  return g.transpose(g.reshape(rows, [batch, ...counts, outputs]), [
+    0,
+    sizes.length + 1,
+    ...axes.map((i) => i + 1),
+  ]);
+}
+
 const spatialAxes = (n: StandardNode) => range(n.shape(0).length).slice(2);
 /** (Σ |x|^p)^(1/p) over windows, or over all of an axis. */
 const norm = (n: StandardNode, sum: (powers: Value) => Value): Value => {
@@ -147,6 +185,7 @@ export const windows: Translations = {
     return [y, g.slice(x, [length - kernel + 1], [length], [2])];
   },
   Conv: (n) => {
+    if (isPatches(n)) return patches(n);
     const attributes = { ...windowOf(n, n.shape(1).slice(2)), group: n.int('group', 1) };
     return n.g.add('Conv', [n.input(0), n.input(1), n.optional(2)], attributes);
   },
