@@ -162,6 +162,15 @@ describe('imports', () => {
     expect(cycles).toEqual([]);
   });
 
+  test('the compiler knows nothing of our networks, of files or of runtimes', () => {
+    const reached = new Set(['graphs/compiler.ts']);
+    for (const file of reached) for (const edge of edges) if (edge.file === file) reached.add(edge.target);
+    const packages = [...reached].filter((target) => !target.endsWith('.ts'));
+    expect(packages.filter((name) => !name.startsWith('protobufjs'))).toEqual([]);
+    expect([...reached].filter((file) => inside(file, 'src', 'graphs/models', 'graphs/proxies'))).toEqual([]);
+    expect(reached.size).toBeGreaterThan(100);
+  });
+
   test('only the messages know protobuf, but for the TensorBoard writer', () => {
     const users = offending(({ target }) => target.startsWith('protobufjs')).map(
       (edge) => edge.split(' ')[0],

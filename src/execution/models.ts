@@ -18,7 +18,7 @@ import {
   packedStepGraph,
   stepGraph,
 } from '../../graphs/programs/training.js';
-import { microBatches, type TrainingConfig } from '../config/training.js';
+import { microBatches, type StepConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
@@ -40,7 +40,7 @@ export function built(what: string, build: () => BuiltGraph): BuiltGraph {
 }
 
 /** Builds one of a run's graphs, before lowering. @throws UserError when the data do not suit the configuration */
-export function buildGraph(kind: GraphKind, workload: Workload, config: TrainingConfig): BuiltGraph {
+export function buildGraph(kind: GraphKind, workload: Workload, config: StepConfig): BuiltGraph {
   const { size, count } = microBatches(config);
   const objective = workload(size);
   const { recompute } = config;
@@ -63,7 +63,7 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: Training
 }
 
 /** How a run's graphs are lowered where only the standard's operators may be used. */
-export const portable = ({ forms }: Pick<TrainingConfig, 'forms'>): Lowering => ({
+export const portable = ({ forms }: Pick<StepConfig, 'forms'>): Lowering => ({
   choose: forms === 'plain' ? plainForms : fastForms,
 });
 
@@ -73,7 +73,7 @@ export const runsOnGpu = ({ provider }: Pick<Engine, 'provider'>): boolean => pr
  * How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. What
  * has not been tuned takes the forms that are known to be fast.
  */
-export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine: Engine): Promise<Lowering> {
+export async function loweringFor(config: Pick<StepConfig, 'forms'>, engine: Engine): Promise<Lowering> {
   if (config.forms === 'plain') return portable(config);
   if (runsOnGpu(engine)) return { choose: gpuForms };
   const blocked = await blockedLayout(engine);
@@ -109,7 +109,7 @@ export const portableModel = (graph: Graph, facts?: ModelFacts): Uint8Array =>
 
 /** How a run's graphs are loaded: forms for the very engine leave nothing to rewrite. */
 export const sessionOptions = (
-  { threads }: Pick<TrainingConfig, 'threads'>,
+  { threads }: Pick<StepConfig, 'threads'>,
   blocked: BlockedLayout | null,
 ): SessionOptions => ({
   threads,
@@ -119,7 +119,7 @@ export const sessionOptions = (
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
 export async function loadGraph(
   built: BuiltGraph,
-  config: Pick<TrainingConfig, 'forms' | 'threads'>,
+  config: Pick<StepConfig, 'forms' | 'threads'>,
   engine: Engine,
 ): Promise<Session> {
   const lowering = await loweringFor(config, engine);
