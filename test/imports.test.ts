@@ -31,7 +31,7 @@ const GRAPH_LAYERS: Record<string, readonly string[]> = {
   'graphs/standard': ['graphs/onnx'],
   'graphs/nn': ['graphs/onnx'],
   'graphs/forms': ['graphs/onnx', 'graphs/passes'],
-  'graphs/imported': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff', 'graphs/standard', 'graphs/passes'],
+  'graphs/imported': ['graphs/onnx', 'graphs/nn', 'graphs/standard', 'graphs/passes'],
   'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/proxies': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/objectives': ['graphs/onnx', 'graphs/nn', 'graphs/imported', 'graphs/models', 'graphs/proxies'],

@@ -46,12 +46,13 @@ export interface Assigned {
 /** A tensor's values are nothing to it. */
 export const isOfSizes = ({ operator }: Node) => operator === 'Shape' || operator === 'Size';
 
-/** Names that stand for the tensors of the file: their own, and those that an Identity gives them. */
-function aliasesOf(nodes: readonly Node[], stored: Iterable<string>): Map<string, string> {
-  const sources = new Map([...stored].map((name) => [name, name]));
-  for (const { operator, domain, inputs, outputs } of nodes) {
+/** Names that stand for the tensors of the file: their own, and those that an Identity of the file gives them. */
+function aliasesOf(nodes: readonly Node[], file: Graph): Map<string, string> {
+  const sources = new Map(replaceable(file).map((name) => [name, name]));
+  const identities = new Set(file.nodes.filter((n) => n.operator === 'Identity').map((n) => n.outputs[0]));
+  for (const { inputs, outputs } of nodes) {
     const source = sources.get(inputs[0] ?? '');
-    if (operator === 'Identity' && domain === '' && source !== undefined) sources.set(outputs[0]!, source);
+    if (source !== undefined && identities.has(outputs[0])) sources.set(outputs[0]!, source);
   }
   return sources;
 }
@@ -64,7 +65,7 @@ const replaceable = ({ initializers, nodes }: Graph): string[] => [
 
 /** @param file the graph as it is stored */
 export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitRule | undefined): Assigned {
-  const sources = aliasesOf(graph.nodes, replaceable(file));
+  const sources = aliasesOf(graph.nodes, file);
   const nodes = graph.nodes.filter(
     ({ outputs }) => !(sources.has(outputs[0]!) && !file.initializers.has(outputs[0]!)),
   );
