@@ -39,11 +39,21 @@ const ACTIVATIONS: Readonly<Record<string, readonly string[]>> = {
   dice: ['Sigmoid', 'Softmax'],
 };
 
+interface Logits {
+  readonly name: string;
+  /** What the network makes of them itself. */
+  readonly activation: string | null;
+}
+
 /** The logits of an output: exported classifiers often end in the Softmax or Sigmoid that a loss brings itself. */
-function logitsOf({ graph }: ImportedModel, output: string, losses: readonly OutputLoss[]): string {
-  const maker = graph.nodes.find((node: Node) => node.outputs.includes(output));
+function logitsOf({ graph }: ImportedModel, output: string, losses: readonly OutputLoss[]): Logits {
+  const makerOf = (name: string) => graph.nodes.find((node: Node) => node.outputs.includes(name));
+  let maker = makerOf(output);
+  while (maker?.operator === 'Identity') maker = makerOf(maker.inputs[0]!);
   const expected = losses.map(({ name }) => ACTIVATIONS[name] ?? []);
-  return maker && expected.every((names) => names.includes(maker.operator)) ? maker.inputs[0]! : output;
+  return maker && expected.every((names) => names.includes(maker.operator))
+    ? { name: maker.inputs[0]!, activation: maker.operator }
+    : { name: output, activation: null };
 }
 
 /** Mean squared error of an output [N,…] against the input `target` of its shape. */
@@ -74,7 +84,12 @@ function segmentationLoss(loss: OutputLoss): SegmentationLoss {
     : { name: loss.name };
 }
 
-function lossOf(net: NetworkBuilder, output: Value, losses: readonly OutputLoss[]): LossAndOutputs {
+function lossOf(
+  net: NetworkBuilder,
+  output: Value,
+  losses: readonly OutputLoss[],
+  activation: string | null,
+): LossAndOutputs {
   const [first, ...others] = losses;
   if (!first) throw new GraphError('a task needs a loss');
   const { shape } = output;
@@ -86,7 +101,12 @@ function lossOf(net: NetworkBuilder, output: Value, losses: readonly OutputLoss[
       loss: classificationLoss(first),
     });
   if (shape.length > 2)
-    return segmented(net, output, losses.map(segmentationLoss) as unknown as SegmentationLosses);
+    return segmented(
+      net,
+      output,
+      losses.map(segmentationLoss) as unknown as SegmentationLosses,
+      activation === 'Softmax',
+    );
   const names = losses.map(({ name }) => name).join(' + ');
   throw new GraphError(
     `the output "${output.name}" is ${formatShape(shape)}, which the loss ${names} does not suit`,
@@ -122,6 +142,6 @@ export const importedObjective =
       return loss(net, importedLayers(net, model, inputs, [...wanted]));
     }
     const losses = Array.isArray(loss) ? (loss as readonly OutputLoss[]) : [loss as OutputLoss];
-    const wanted = logitsOf(model, output, losses);
-    return lossOf(net, importedLayers(net, model, inputs, [wanted])[wanted]!, losses);
+    const { name, activation } = logitsOf(model, output, losses);
+    return lossOf(net, importedLayers(net, model, inputs, [name])[name]!, losses, activation);
   };

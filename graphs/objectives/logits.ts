@@ -90,12 +90,20 @@ export type SegmentationLoss =
 /** The loss is their sum. */
 export type SegmentationLosses = readonly [SegmentationLoss, ...SegmentationLoss[]];
 
-/** The objective of logits [N,n,…], whatever they were made of. Inputs and outputs are those of `segmentation` without the image. */
-export function segmented({ g }: NetworkBuilder, logits: Value, losses: SegmentationLosses): LossAndOutputs {
+/**
+ * The objective of logits [N,n,…], whatever they were made of. Inputs and outputs are those of `segmentation` without the image.
+ * @param isSoftmax each position is of one class, as it is for cross-entropy: probabilities are those of a softmax
+ */
+export function segmented(
+  { g }: NetworkBuilder,
+  logits: Value,
+  losses: SegmentationLosses,
+  isSoftmax = false,
+): LossAndOutputs {
   const shape = knownShape(logits.shape, 'segmentation');
   const weights = sampleWeights(g, shape[0]!);
   const mask = asFloat(g, g.input('mask', 'uint8', shape));
-  const isExclusive = losses.some(({ name }) => name === 'crossEntropy');
+  const isExclusive = isSoftmax || losses.some(({ name }) => name === 'crossEntropy');
   if (isExclusive && losses.some(({ name }) => name === 'binaryCrossEntropy'))
     throw new GraphError(
       'cross-entropy, of classes that exclude each other, does not go with binary cross-entropy',
