@@ -100,6 +100,23 @@ describe('imports', () => {
     ).toEqual([]);
   });
 
+  test('the compiler and the training of imported models know nothing of Parts2Whole', () => {
+    const compiler = ['onnx', 'autodiff', 'standard', 'passes', 'forms', 'imported'].map(
+      (name) => `graphs/${name}`,
+    );
+    const [objective, program] = ['graphs/objectives/imported.ts', 'graphs/programs/training.ts'];
+    const reached = new Set(files.filter((file) => inside(file, ...compiler)).concat(objective, program));
+    for (const file of reached)
+      for (const edge of edges)
+        if (edge.file === file && inside(edge.target, 'graphs')) reached.add(edge.target);
+    expect(
+      [...reached].filter((file) => /\/(models|proxies)\/|image|reconstruction|restoration/.test(file)),
+    ).toEqual([]);
+    expect([...reached].filter((file) => inside(file, 'graphs/nn')).sort()).toEqual(
+      ['batch-norm', 'loss-scale', 'losses', 'module', 'optimizers'].map((name) => `graphs/nn/${name}.ts`),
+    );
+  });
+
   test('every folder of src/ has its place', () => {
     const known = [...Object.keys(SOURCE_LAYERS), ...TOP].map((folder) => `src/${folder}`);
     expect(files.filter((file) => /^src\/.*\//.test(file) && !inside(file, ...known))).toEqual([]);

@@ -4,10 +4,10 @@ import { isFloat } from '../imported/numbers.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
-import { type ClassificationLoss, classified } from './classification.js';
-import { sampleWeights } from './image.js';
+import { type ClassificationLoss, classified } from './classes.js';
+import { type SegmentationLoss, type SegmentationLosses, segmented } from './masks.js';
 import type { LossAndOutputs, Objective } from './objective.js';
-import { type SegmentationLoss, type SegmentationLosses, segmented } from './segmentation.js';
+import { sampleWeights } from './sample-weights.js';
 
 /** What makes the output of a network better: see {@link importedObjective}. */
 export type OutputLoss =
@@ -44,7 +44,7 @@ function logitsOf({ graph }: ImportedModel, output: string, losses: readonly Out
 /** Mean squared error of an output [N,…] against the input `target` of its shape. */
 function regressed({ g }: NetworkBuilder, prediction: Value): LossAndOutputs {
   const target = g.input('target', g.float, prediction.shape);
-  const weights = sampleWeights(g, { batch: knownShape(prediction.shape, 'a loss')[0]! });
+  const weights = sampleWeights(g, knownShape(prediction.shape, 'a loss')[0]!);
   const losses = () => g.scope('loss', () => squaredErrorPerSample(g, prediction, target));
   return {
     loss: () => weightedMean(g, losses(), weights),
