@@ -1,4 +1,5 @@
 import type { ImportedModel } from '../imported/import-model.js';
+import { trainingName } from '../imported/names.js';
 import { importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
@@ -89,8 +90,8 @@ function lossOf(net: NetworkBuilder, output: Value, losses: readonly OutputLoss[
 }
 
 /**
- * The objective of an imported network. Its inputs are those of the network, by their names, `sample_weight` [N], how much each
- * sample counts, and what the loss compares with:
+ * The objective of an imported network. Its inputs are those of the network, by their names (`model.` is put before names that
+ * training itself has, such as `label`), `sample_weight` [N], how much each sample counts, and what the loss compares with:
  *
  * - `meanSquaredError`: `target`, of the output's shape.
  * - `crossEntropy` of [N,n]: `label` int32 [N], class numbers from 0. Of maps [N,n,…]: `mask` uint8 [N,n,…] of zeros and ones.
@@ -109,7 +110,7 @@ export const importedObjective =
     const inputs = Object.fromEntries(
       model.inputs.map(({ name, type, shape }) => [
         name,
-        net.g.input(name, isFloat(type) ? net.g.float : type, shape),
+        net.g.input(trainingName(name), isFloat(type) ? net.g.float : type, shape),
       ]),
     );
     if (typeof loss === 'function') {
