@@ -1,8 +1,9 @@
 import { classifier, segmenter } from '../models/transfer.js';
 import { autoencoder, encoder, features, type UNet3dOptions } from '../models/unet3d.js';
-import { asFloat, type DHW, encoderInput, type HuWindow, normaliseHu } from '../nn/input.js';
+import { type DHW, encoderInput, type HuWindow, normaliseHu } from '../nn/input.js';
 import { NetworkBuilder } from '../nn/module.js';
 import type { ProxyOptions } from '../objectives/reconstruction.js';
+import { asFloat } from '../onnx/blocks.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Graph } from '../onnx/types.js';
 import { parts2whole } from '../proxies/parts2whole.js';
@@ -64,6 +65,15 @@ export function autoencoderGraph(
   return g.build();
 }
 
+/** The encoder half of the proxy task: parts in, `features` [N,C] out. */
+export function featureGraph(options: ProxyOptions): BuiltGraph {
+  const g = new GraphBuilder('features');
+  const net = new NetworkBuilder(g, 'evaluation');
+  const { part } = parts2whole(g, options);
+  g.output('features', features(net, encoder(net, part, options.network)));
+  return { graph: g.build(), parameters: net.parameters };
+}
+
 export interface TargetInferenceOptions {
   readonly kind: 'classification' | 'segmentation';
   readonly network: UNet3dOptions;
@@ -102,13 +112,4 @@ export function targetGraph(
     g.output('probabilities', g.add('Concat', [g.add('Sub', [g.scalar(1), yes]), yes], { axis: 1 }));
   }
   return g.build();
-}
-
-/** The encoder half of the proxy task: parts in, `features` [N,C] out. */
-export function featureGraph(options: ProxyOptions): BuiltGraph {
-  const g = new GraphBuilder('features');
-  const net = new NetworkBuilder(g, 'evaluation');
-  const { part } = parts2whole(g, options);
-  g.output('features', features(net, encoder(net, part, options.network)));
-  return { graph: g.build(), parameters: net.parameters };
 }

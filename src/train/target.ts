@@ -1,7 +1,7 @@
 /** A target task: its graphs, what they are fed, and what they say of samples. */
 import { classification, featureClassification } from '../../graphs/objectives/classification.js';
 import type { ImageOptions } from '../../graphs/objectives/image.js';
-import type { SegmentationLoss } from '../../graphs/objectives/logits.js';
+import type { SegmentationLoss } from '../../graphs/objectives/masks.js';
 import { segmentation } from '../../graphs/objectives/segmentation.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { microBatches } from '../config/training.js';

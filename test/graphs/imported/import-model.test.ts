@@ -86,7 +86,7 @@ describe('what is trained', () => {
     outputs: ['y'],
     nodes: [
       node('Sub', ['x', 'mean'], ['centred']),
-      node('Conv', ['centred', 'weight', ''], ['c']),
+      node('Conv', ['centred', 'kernel', ''], ['c']),
       node('Resize', ['c', '', 'scales'], ['large'], { mode: { kind: 'string', value: 'linear' } }),
       node('Clip', ['large', 'low', 'high'], ['clipped']),
       node('Mul', ['clipped', 'factor'], ['scaled']),
@@ -96,7 +96,7 @@ describe('what is trained', () => {
     ],
     tensors: {
       mean: weight([1, 3, 1, 1], 1),
-      weight: weight([4, 3, 3, 3], 2),
+      kernel: weight([4, 3, 3, 3], 2),
       scales: { type: 'float32', shape: [4], data: Float32Array.of(1, 1, 2, 2) },
       low: { type: 'float32', shape: [], data: Float32Array.of(-1) },
       high: { type: 'float32', shape: [], data: Float32Array.of(1) },
@@ -111,7 +111,7 @@ describe('what is trained', () => {
     },
   };
   test('is no scale of a Resize, no limit of a Clip, no factor, no mask, and nothing before the first layer', () => {
-    expect(trainedOf(convolved)).toEqual(['weight', 'gamma', 'beta']);
+    expect(trainedOf(convolved)).toEqual(['kernel', 'gamma', 'beta']);
   });
 
   test('is an embedding that the data choose from', () => {
@@ -136,19 +136,19 @@ describe('what is trained', () => {
     const parts: Parts = {
       ...convolved,
       nodes: [
-        node('Conv', ['x', 'weight', ''], ['c']),
+        node('Conv', ['x', 'kernel', ''], ['c']),
         node('InstanceNormalization', ['c', 'val_1', 'val_2'], ['n']),
         node('InstanceNormalization', ['n', 'norm.weight', 'norm.bias'], ['y']),
       ],
       tensors: {
-        weight: weight([4, 3, 3, 3], 2),
+        kernel: weight([4, 3, 3, 3], 2),
         val_1: filled([4], 1),
         val_2: filled([4], 0),
         'norm.weight': filled([4], 1),
         'norm.bias': filled([4], 0),
       },
     };
-    expect(trainedOf(parts)).toEqual(['weight', 'norm.weight', 'norm.bias']);
+    expect(trainedOf(parts)).toEqual(['kernel', 'norm.weight', 'norm.bias']);
   });
 
   test('is not what is to be frozen', () => {
