@@ -48,6 +48,8 @@ export const finetuneSchema = z.strictObject({
     partial: z.boolean(),
     /** Our names by the file's. */
     names: z.record(z.string(), z.string()),
+    /** How the weights are drawn that are not loaded. */
+    random: z.enum(['glorotUniform', 'heUniform']).default('glorotUniform'),
   }),
   ...trainingSchema.shape,
 });
@@ -74,7 +76,10 @@ const COMMON = {
   bestBy: 'loss',
   fraction: 1,
   patients: null,
-  init: { from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+  init: {
+    ...{ from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+    random: 'glorotUniform',
+  },
   network: NETWORK,
   steps: 2_000,
   schedule: { ...TRAINING_DEFAULTS.schedule, patience: 6, earlyStop: 20 },

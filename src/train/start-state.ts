@@ -44,7 +44,7 @@ export async function loadedState(
     });
   const { from: source, parts, partial, names } = init;
   const options = { source, parts, partial, names };
-  const initial = initialize(parameters, config.seed);
+  const initial = initialize(parameters, config.seed, init.random);
   const { values, report } = loadWeights(parameters, initial, await weightsOf(init), options);
   return { state: freshState(parameters, config, values), report };
 }
@@ -60,6 +60,9 @@ export async function startState(
   atRandom = config.init.from === 'random',
 ): Promise<{ state: State; report: LoadReport | null }> {
   return atRandom || config.init.from === 'random'
-    ? { state: freshState(parameters, config), report: null }
+    ? {
+        state: freshState(parameters, config, initialize(parameters, config.seed, config.init.random)),
+        report: null,
+      }
     : loadedState(config, parameters, config.init);
 }
