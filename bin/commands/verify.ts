@@ -3,7 +3,11 @@ import { command } from '../command.js';
 
 export default command({
   positionals: {
-    model: { type: 'string', demandOption: true, describe: 'model written by p2w export' },
+    model: {
+      type: 'string',
+      demandOption: true,
+      describe: 'model written by p2w export, or chest, which comes with p2w',
+    },
   },
   options: {},
   examples: [['$0 verify encoder/encoder.onnx', 'yes or no, also as the exit code 0 or 1']],

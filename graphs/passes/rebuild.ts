@@ -1,5 +1,5 @@
 /**
- * A graph built again, node by node, with other types or sizes of its inputs, or other stored tensors.
+ * A graph built again, node by node, with other types or sizes of its inputs.
  *
  * - Inputs and outputs keep their names and order, all values keep their names, and needed nodes their order.
  * - Types and shapes of all values are inferred anew, and are known afterwards as far as the inputs' are.
@@ -8,26 +8,18 @@
  * - Stored tensors that an old file lists among the inputs are inputs no longer.
  */
 import { GraphBuilder } from '../onnx/builder.js';
-import { type Graph, GraphError, type Tensor, type Value } from '../onnx/types.js';
+import { type Graph, GraphError, type Value } from '../onnx/types.js';
 import { needed, readsOf } from './needed.js';
 
-/** Puts a stored tensor into a graph. @returns what nodes read in its place */
-type Store = (g: GraphBuilder, name: string, tensor: Tensor) => Value;
-
 /** @throws GraphError when an operator is unknown, or the new inputs do not suit the graph */
-export function rebuild(
-  graph: Graph,
-  change: (input: Value) => Value,
-  store: Store = (g, name, tensor) => g.initializer(name, tensor),
-): Graph {
+export function rebuild(graph: Graph, change: (input: Value) => Value): Graph {
   const g = new GraphBuilder(graph.name);
-  g.reserve([...graph.initializers.keys(), ...graph.nodes.flatMap((node) => node.outputs)]);
   const values = new Map<string, Value>();
   for (const { name, type, shape, isSequence } of graph.inputs.map(change)) {
     if (graph.initializers.has(name)) continue;
     values.set(name, isSequence ? g.sequenceInput(name, type) : g.input(name, type, shape));
   }
-  for (const [name, tensor] of graph.initializers) values.set(name, store(g, name, tensor));
+  for (const [name, tensor] of graph.initializers) values.set(name, g.initializer(name, tensor));
   const value = (name: string): Value => {
     const known = values.get(name);
     if (known) return known;
