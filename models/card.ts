@@ -27,13 +27,13 @@ export function dataSection({ manifest, train, validation }: TileStore, mse: num
   const used = COLLECTIONS.filter((collection) => scans.some((scan) => collectionOf(scan) === collection));
   const of = (split: string) => {
     const count = scans.filter((scan) => scan.split === split).length;
-    return count === 1 ? 'one scan' : `${count} scans`;
+    return count === 1 ? 'one image' : `${count} images`;
   };
   const [x, y, z] = manifest.size;
   return `
 ## Data
 
-${scans.length} CTs: ${train.length} tiles of ${of('train')} for training, and ${validation.length} tiles of ${of('validation')} for validation, by which the best step was chosen.
+${scans.length} images of CT: ${train.length} tiles of ${of('train')} for training, and ${validation.length} tiles of ${of('validation')} for validation, by which the best step was chosen.
 Always answering with the mean of the training wholes would have a validation MSE of ${mse.toPrecision(4)}. No labels were used.
 
 | scan | licence | voxels (x×y×z) | spacing (mm) | tiles | split |
@@ -41,7 +41,7 @@ Always answering with the mean of the training wholes would have a validation MS
 ${scans.map(scanRow).join('\n')}
 
 Tiles of ${x}×${y}×${z} voxels were cut by \`p2w prepare --size ${x}x${y}x${z} --reject ${options.reject}\`.
-So few scans do not stand for the variety of scanners, protocols and patients. Whether the encoder helps with a task must be tested with that task.
+So few images do not stand for the variety of scanners, protocols and patients. Whether the encoder helps with a task must be tested with that task.
 
 ## Licence and attribution
 

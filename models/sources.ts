@@ -66,7 +66,8 @@ export const COLLECTIONS: readonly Collection[] = [
     scans: {
       ts_aorta_ct_cropped: 'test file of the aorta report',
       ts_example_ct: 'example CT',
-      ts_pulmonary_ct_cropped: 'test file of the pulmonary report',
+      ts_pulmonary_ct_cropped:
+        'test file of the pulmonary report, a part of the same scan as that of the aorta report',
     },
   },
 ];

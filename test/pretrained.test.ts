@@ -5,6 +5,7 @@ import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { COLLECTIONS } from '../models/sources.js';
 import { analyze } from '../src/commands/analyze.js';
 import { embed } from '../src/commands/embed.js';
+import { exportModel } from '../src/commands/export.js';
 import { finetune } from '../src/commands/finetune.js';
 import { inspect } from '../src/commands/inspect.js';
 import { makeIndex } from '../src/commands/make-index.js';
@@ -13,8 +14,10 @@ import { pretrain } from '../src/commands/pretrain.js';
 import { queryScan } from '../src/commands/query.js';
 import { verify } from '../src/commands/verify.js';
 import { writeNifti } from '../src/data/scan/nifti.js';
+import { openEngine } from '../src/execution/open-engine.js';
 import { checkpointPath, loadCheckpoint } from '../src/runs/checkpoint.js';
 import { readFinetuneRun } from '../src/runs/run.js';
+import { writeSafetensors } from '../src/weights/safetensors-file.js';
 import { readWeights } from '../src/weights/weight-file.js';
 import { p2wHere } from './commands/here.js';
 import { writeBalls } from './data/samples/labelled-data.js';
@@ -59,6 +62,20 @@ describe('the files of the encoder chest', () => {
     }
     expect(card).toContain('| licence of the weights | CC-BY-4.0 |');
   });
+
+  test('are described with their own numbers', async () => {
+    const { metadata } = (await inspect('chest')).facts as { metadata: Record<string, string> };
+    const card = readFileSync(inChest('model-card.md'), 'utf8');
+    const text = readFileSync(join(CHEST, '../../docs/models.md'), 'utf8').replaceAll('\n', ' ');
+    const tiles = Number(/training data \| (\d+) tiles/.exec(card)![1]);
+    const mean = Number(/training wholes would have a validation MSE of ([\d.]+\d)/.exec(card)![1]);
+    const [, error] = /relative RMS difference to float32 (\S+)/.exec(card)!;
+    expect(text).toContain(`after ${Number(metadata.training_steps).toLocaleString('en')} steps`);
+    expect(text).toContain(`on ${tiles.toLocaleString('en')} tiles`);
+    expect(text).toContain(`validation MSE of ${Number(metadata.best_validation_mse).toFixed(4)}`);
+    expect(text).toContain(`would have ${mean.toFixed(4)}`);
+    expect(text).toContain(`differ from those of float32 by ${error} `);
+  });
 });
 
 describe('chest, in place of a model', () => {
@@ -69,6 +86,10 @@ describe('chest, in place of a model', () => {
       kind: 'model',
       facts: { metadata: { precision: 'float16-weights', license: 'CC-BY-4.0' } },
     });
+  });
+
+  test('passes it on WebAssembly too', async () => {
+    expect(await verify('chest', await openEngine('cpu', 'web'))).toMatchObject({ ok: true });
   });
 
   test('embeds as its file does', async () => {
@@ -118,9 +139,9 @@ describe('chest, in place of a model', () => {
 });
 
 describe('chest, as the beginning of a training', () => {
-  const train = (out: string, config: object) =>
+  const train = (out: string, config: object, init = 'chest') =>
     finetune({
-      ...{ data: at('masked'), out: at(out), init: 'chest' },
+      ...{ data: at('masked'), out: at(out), init },
       config: { ...config, frozenEncoder: true, steps: 1, batch: 4, threads: 1, workers: 0 },
     });
   const trained = (out: string) => loadCheckpoint(checkpointPath(at(`${out}/trial-01`), 'last')).tensors;
@@ -160,6 +181,19 @@ describe('chest, as the beginning of a training', () => {
     });
     await train('own', {});
     expect(readFinetuneRun(at('own/trial-01')).config).toMatchObject({ init: { from: 'chest' }, network });
+  });
+
+  test('brings its network along, as all weights do that were exported', async () => {
+    const { weights } = await exportModel({ run: at('runs/chest'), out: at('exported') });
+    await train('narrow', {}, weights);
+    const { network } = readFinetuneRun(at('narrow/trial-01')).config;
+    expect(network).toMatchObject({ levels: 2, width: 2, skip: true });
+    for (const damaged of ['{', '{"width":0}']) {
+      writeSafetensors(at('damaged.safetensors'), [], { network: damaged });
+      await expect(train('x', {}, at('damaged.safetensors'))).rejects.toThrow(
+        /damaged.safetensors, network: /,
+      );
+    }
   });
 
   test('is listed where there are no such weights', async () => {
