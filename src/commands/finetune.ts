@@ -69,8 +69,8 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reportin
   /** The task that the store must be of; any without it. */
   readonly task?: string;
   /**
-   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, or an ONNX encoder, on whose
-   * features a classifier is trained.
+   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, the
+   * name of an encoder that comes with the package, or an ONNX encoder, on whose features a classifier is trained.
    */
   readonly init?: string;
   /** How often to train, each time with the next seed; default 1. */

@@ -56,6 +56,7 @@ const WHOLE_NETWORK = {
   checkpoint: 'best',
   parts: ['encoder', 'decoder', 'head'],
   partial: false,
+  random: 'glorotUniform',
   names: {},
 } satisfies Partial<FinetuneConfig['init']>;
 

@@ -39,7 +39,7 @@ export const finetuneSchema = z.strictObject({
   /** Instead of a share: the number of training patients whose samples are used. */
   patients: z.int().positive().nullable().default(null),
   init: z.strictObject({
-    /** `random`, a run's folder, or a file of weights. */
+    /** `random`, a run's folder, a file of weights, or the name of an encoder that comes with the package. */
     from: z.string().min(1),
     /** Of a run: `best`, `last` or a step. */
     checkpoint: z.string(),
@@ -48,6 +48,8 @@ export const finetuneSchema = z.strictObject({
     partial: z.boolean(),
     /** Our names by the file's. */
     names: z.record(z.string(), z.string()),
+    /** How the weights are drawn that are not loaded. */
+    random: z.enum(['glorotUniform', 'heUniform']).default('glorotUniform'),
   }),
   ...trainingSchema.shape,
 });
@@ -74,7 +76,10 @@ const COMMON = {
   bestBy: 'loss',
   fraction: 1,
   patients: null,
-  init: { from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+  init: {
+    ...{ from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+    random: 'glorotUniform',
+  },
   network: NETWORK,
   steps: 2_000,
   schedule: { ...TRAINING_DEFAULTS.schedule, patience: 6, earlyStop: 20 },
@@ -124,7 +129,7 @@ export function checkFinetuneConfig(
 
 export interface FinetuneSources extends ConfigChanges<FinetuneConfig> {
   readonly kind: TaskKind;
-  /** Of the run that is loaded, instead of the default one. */
+  /** Of the run or file that is loaded, instead of the default one. */
   readonly network?: FinetuneConfig['network'];
 }
 

@@ -220,8 +220,9 @@ export function planTrials(
 ): Plan {
   const jobs: Job[] = [];
   const trials: Trial[] = [];
-  for (let t = 0; t < config.trials; t++)
-    for (const target of config.targets)
+  const trialsOf = (target: Target) => target.trials ?? config.trials;
+  for (let t = 0; t < Math.max(...config.targets.map(trialsOf)); t++)
+    for (const target of config.targets.filter((each) => t < trialsOf(each)))
       for (const amount of amountsOf(target))
         for (const source of sources)
           for (const step of steps) {

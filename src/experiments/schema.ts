@@ -46,6 +46,8 @@ const targetSchema = z.strictObject({
   fractions: z.array(z.number().positive().max(1)).default([]),
   /** Numbers of training patients. */
   patients: z.array(z.int().positive()).default([]),
+  /** Instead of the experiment's. */
+  trials: z.int().min(1).optional(),
   /** Of the fine-tuning. */
   settings,
 });

@@ -96,7 +96,7 @@ describe('p2w experiment', () => {
       'starting balls-untrained-patients-5-seed-1',
       'starting pretrain-untrained',
     ]);
-    study({ ...curves, trials: 2 });
+    study({ ...curves, targets: curves.targets.map((target) => ({ ...target, trials: 2 })), trials: 1 });
     const second = await run('table1', 'curves');
     expect(started(second).every((job) => job.endsWith('seed-2'))).toBe(true);
     const { groups, files } = lastJson(second) as ExperimentResult;
