@@ -8,6 +8,9 @@ import { fromSystemError, UserError } from './errors.js';
 import { isInside } from './files.js';
 import { modelPath } from './pretrained.js';
 
+/** Whether a path is that of an ONNX model, by its name. */
+export const isOnnxFile = (path: string): boolean => /\.onnx$/i.test(path);
+
 /** @throws UserError unless the bytes of an external tensor are there, in a file inside the model's folder */
 function checkExternal(model: string, { name, location: { file, offset, length } }: ExternalTensor): void {
   const folder = dirname(model);

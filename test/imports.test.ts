@@ -40,6 +40,7 @@ const GRAPH_LAYERS: Record<string, readonly string[]> = {
     'graphs/onnx',
     'graphs/nn',
     'graphs/autodiff',
+    'graphs/imported',
     'graphs/models',
     'graphs/proxies',
     'graphs/objectives',

@@ -34,7 +34,7 @@ const MOST_BYTES = 2 ** 31 - 1;
 
 const encoded = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   if (total > MOST_BYTES)
     throw new GraphError('the trained model has 2 GiB or more, which is more than one ONNX file can hold');

@@ -2,9 +2,12 @@ import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { toFloat16 } from '../../graphs/onnx/float16.js';
 import { isKernel } from '../../graphs/passes/half-weights.js';
+import type { FinetuneConfig } from '../config/finetuning.js';
+import type { SampleFormat } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';
 import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
-import type { Precision } from '../inference/precision.js';
+import type { Precision, PrecisionReport } from '../inference/precision.js';
+import { randomStream } from '../random.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { genesisName } from '../weights/genesis-names.js';
@@ -21,6 +24,34 @@ export interface ExportFiles {
   readonly card: string;
   /** Its folder in a Triton model repository; null where none was asked for. */
   readonly triton: string | null;
+}
+
+export interface TargetExportSummary extends ExportFiles {
+  readonly step: number;
+  /** Largest difference of the float32 model's probabilities to the training network's, relative to the largest one. */
+  readonly error: number;
+  /** What another precision costs and brings; null for float32. */
+  readonly precision: PrecisionReport | null;
+}
+
+/** What a fine-tuned network is called. */
+export const modelName = ({ kind }: Pick<FinetuneConfig, 'kind'>) =>
+  kind === 'classification' ? 'classifier' : 'segmenter';
+
+/** Images of noise over the range of intensities. */
+export function noise(
+  { channels, size: [x, y, z], type, window }: SampleFormat,
+  seed: number,
+  images: number,
+): EngineTensor {
+  const random = randomStream(seed, 'export check');
+  const { low, high } = window ?? { low: 0, high: 1 };
+  const length = images * channels * x * y * z;
+  const data =
+    type === 'int16'
+      ? Int16Array.from({ length }, () => random.between(low, high))
+      : Float32Array.from({ length }, () => random.between(low, high));
+  return { type, shape: [images, channels, z, y, x], data };
 }
 
 /** The tensors of the network in a checkpoint, without the optimiser's state. */

@@ -184,9 +184,9 @@ export async function fitMemory<C extends TrainingConfig>(
   if ((runsOnGpu(engine) || engine.provider === 'webgpu') && memory === null) return config;
   const limit = memory ?? machine * (1 + TOLERANCE);
   const { size, count } = microBatches(config);
-  const roughly = await needByBatch(workload, config, predictRoughly);
-  const rough = roughly(size, count);
+  const rough = (await predictRoughly(workload, config)).total;
   if (ROUGHLY * rough <= limit) return config;
+  const roughly = await needByBatch(workload, config, predictRoughly);
   const refusal = (bytes: number, fix: string, plan = '') =>
     new UserError('config', {
       what: 'a training step does not fit in memory',

@@ -191,7 +191,7 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
   const id = [...place, ...(step === null ? [] : [`step-${step}`]), `seed-${seed}`].join('-');
   const checkpoint = step ?? source.checkpoint;
   const from = target.probe
-    ? ['--init', encoderFile(out, source)]
+    ? ['--init', encoderFile(out, source), '--freeze']
     : source.pretrain === null
       ? ['--init', 'random', ...set(networkSettings(config))]
       : [
