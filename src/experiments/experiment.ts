@@ -9,6 +9,7 @@ import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { grouped } from '../grouped.js';
 import { acquireLock } from '../lock.js';
+import { isOnnxFile } from '../onnx-file.js';
 import { type Reporting, silent } from '../progress.js';
 import { readMetrics } from '../runs/metrics.js';
 import { checkShard, type Shard } from '../shard.js';
@@ -91,6 +92,20 @@ function checkProbes(
       });
 }
 
+/** @throws UserError where a source that begins from a file cannot be used */
+function checkInits(name: ExperimentName, { targets }: ExperimentConfig, sources: readonly Source[]): void {
+  const isProbed = targets.some(({ probe }) => probe);
+  for (const [i, { init }] of sources.entries()) {
+    if (init === undefined) continue;
+    const refuse = (what: string, expected: string) =>
+      new UserError('config', { what, where: `sources.${i}.init`, got: init, expected });
+    if (name === 'fig2' || name === 'fig3')
+      throw refuse('the figures follow pre-trainings', 'sources with "pretrain"');
+    if (isProbed && !isOnnxFile(init))
+      throw refuse('the features of this source cannot be probed', 'an ONNX encoder');
+  }
+}
+
 function planExperiment(
   name: TrialsName,
   config: ExperimentConfig,
@@ -111,7 +126,9 @@ function planExperiment(
     .map((source) => pretrainJob(config, source, out, extra));
   checkProbes(name, config, kindOf);
   const isProbed = config.targets.some(({ probe }) => probe);
-  const exports = isProbed ? sources.map((source) => exportJob(source, sources, out)) : [];
+  const exports = isProbed
+    ? sources.filter(({ init }) => init === undefined).map((source) => exportJob(source, sources, out))
+    : [];
   const { jobs, trials } = planTrials(config, sources, out, kindOf, steps ?? [null]);
   return { jobs: [...pretraining, ...exports, ...jobs], trials };
 }
@@ -227,6 +244,7 @@ function examine({ name, out, processes, config: path }: ExperimentOptions) {
   checkInteger('--processes', processes, 1);
   const config = readExperiment(path);
   const sources = config.sources ?? SOURCES[name];
+  checkInits(name, config, sources);
   const plan: Plan =
     name === 'fig2'
       ? { jobs: planFig2(config, sources, out), trials: [] }

@@ -7,6 +7,7 @@ import type { ExperimentResult } from '../../src/experiments/result.js';
 import { compareAll, groupOf } from '../../src/experiments/statistics.js';
 import { acquireLock } from '../../src/lock.js';
 import { lastJson, p2w, startP2w } from '../commands/cli.js';
+import { convolutionalNetwork } from '../commands/foreign-models.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 
@@ -129,6 +130,27 @@ describe('p2w experiment', () => {
     ]);
   });
 
+  test('a source can begin from a file: an ONNX model of any other method is trained beside ours', async () => {
+    writeFileSync(join(folder, 'resnet.onnx'), convolutionalNetwork({ classes: 5 }));
+    const other = { name: 'MedicalNet', pretrain: null, init: 'resnet.onnx', load: {} };
+    const settings = ['steps=2', 'batch=4'];
+    study({
+      ...STUDY,
+      targets: [{ ...STUDY.targets[0], settings }],
+      sources: [STUDY.sources[0], other],
+      trials: 1,
+    });
+    const done = await run('table1', 'others');
+    expect(done.code, done.stderr).toBe(0);
+    const { groups } = lastJson(done) as ExperimentResult;
+    expect(groups.map(({ source }) => source)).toEqual(['random', 'MedicalNet']);
+    const config = 'others/runs/balls-MedicalNet-fraction-0.5-seed-1/trial-01/config.json';
+    expect(JSON.parse(readFileSync(join(folder, config), 'utf8'))).toMatchObject({
+      frozenEncoder: false,
+      model: { head: 'replace' },
+    });
+  });
+
   test('shards share the jobs, and wait for the pre-training that one of them runs', async () => {
     study(STUDY);
     const shard = (part: string) =>
@@ -236,6 +258,14 @@ describe('p2w experiment', () => {
     expect((await run('table1', 'x')).stderr).toMatch(/trials[\s\S]*tile/);
     study({ ...STUDY, targets: [] });
     expect((await run('table2', 'x')).stderr).toContain('needs target tasks');
+    const [balls] = STUDY.targets;
+    const file = { name: 'other', pretrain: null, init: 'other.safetensors', load: {} };
+    study({ ...STUDY, sources: [{ ...file, pretrain: [] }] });
+    expect((await run('table1', 'x')).stderr).toContain('not both');
+    study({ ...STUDY, sources: [file], targets: [{ ...balls, probe: true }] });
+    expect((await run('table1', 'x')).stderr).toContain('cannot be probed');
+    study({ ...STUDY, sources: [file] });
+    expect((await run('fig3', 'x')).stderr).toContain('follow pre-trainings');
   });
 });
 
