@@ -38,7 +38,7 @@ describe('the memory that a training will need', () => {
     const config = configOf('tiny', 'batch=60');
     const message = await refusal(config, 0.6 * GB);
     const microBatch = Number(/microBatch=(\d+) computes the same batch/.exec(message)?.[1]);
-    expect(30 % microBatch).toBe(0);
+    expect(60 % microBatch).toBe(0);
     await fitted({ ...config, microBatch }, 0.6 * GB);
   });
 
@@ -73,6 +73,17 @@ describe('--memory', () => {
       ...config,
       memory: 1.05 * whole,
     });
+  });
+
+  test.each([
+    [4, 24],
+    [16, 80],
+  ])('makes the paper’s network with a batch of %i fit %i GB of a GPU', async (batch, memory) => {
+    const config = { ...configOf('paper', `batch=${batch}`, 'microBatch=null'), memory: memory * GB };
+    const gpu = { ...nodeEngine, provider: 'cuda:0' };
+    const { recompute } = await fitted(config, GB, gpu);
+    const workload = proxyWorkload(config, config.whole);
+    expect((await predictMemory(workload, { ...config, recompute }, gpu)).total).toBeLessThan(memory * GB);
   });
 
   test('too small for anything is refused with the batch that fits', async () => {
