@@ -8,6 +8,7 @@ import type { Batch } from '../data/proxies/index.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
+import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
@@ -20,7 +21,6 @@ import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
-import { checkAgreement } from '../train/agreement.js';
 import { createEvaluator, joinValidations } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
