@@ -32,7 +32,8 @@ export interface MemoryNeed {
   readonly validation: number;
 }
 
-const bytesOf = (values: readonly Value[]): number =>
+/** What values take together. All sizes must be numbers. */
+export const bytesOf = (values: readonly Value[]): number =>
   values.reduce(
     (sum, { type, shape }) => sum + sizeOf(shape as number[]) * arrayOf(type).BYTES_PER_ELEMENT,
     0,
