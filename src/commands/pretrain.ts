@@ -176,7 +176,9 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine, { tf32: asked.precision === 'tf32' });
   const limit = memoryLimitBytes() / ranks.onHost;
-  const { recompute } = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit);
+  const together = syncNorm ? ranks.size : 1;
+  const fitted = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit, together);
+  const { recompute } = fitted;
   const fitting = { ...asked, recompute };
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =

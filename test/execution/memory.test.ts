@@ -49,6 +49,24 @@ describe('the memory that a training will need', () => {
     await fitted({ ...config, batch }, 24 * GB);
   });
 
+  test.runIf(process.arch === 'x64')(
+    'is several times as much where ranks normalise together, and refused for what each of them takes',
+    async () => {
+      const config = configOf('tiny', 'batch=16', 'microBatch=8');
+      const workload = proxyWorkload(config, config.whole);
+      const { total } = await predictMemory(workload, config, nodeEngine, 2);
+      // Measured as above.
+      expect(Math.abs(total / (1.41 * GB) - 1)).toBeLessThan(0.15);
+      const fitOn = (changed: Config, ranks: number) =>
+        fitMemory(workload, changed, nodeEngine, silent, GB, ranks);
+      await fitOn(config, 1);
+      const refused = await fitOn(config, 2).catch((error: Error) => error.message);
+      expect(refused).toMatch(/8 samples at once on each rank: about 1\.\d GB/);
+      const batch = Number(/--set batch=(\d+) --set microBatch=null fits/.exec(String(refused))?.[1]);
+      await fitOn({ ...config, batch, microBatch: batch / 2 }, 2);
+    },
+  );
+
   test('of a GPU is only known where the user says it', async () => {
     const config = configOf('paper', 'batch=16', 'microBatch=null');
     expect(await fitted(config, GB, { ...nodeEngine, provider: 'cuda:0' })).toBe(config);
