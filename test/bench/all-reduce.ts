@@ -37,6 +37,11 @@ async function allReduce(ranks: Ranks, bytes: number): Promise<number> {
 
 const ranks = await openMpi();
 const { size } = ranks;
+if (size === 1) {
+  console.error('one rank has nothing to add up: start several with mpirun');
+  ranks.close();
+  process.exit(1);
+}
 const [few, many] = [await allReduce(ranks, 4), await allReduce(ranks, LARGE)];
 const link = {
   latency: few / (2 * (size - 1)),
