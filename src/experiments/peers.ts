@@ -71,6 +71,16 @@ export function shards(jobs: readonly Job[], out: string, shard: Shard): Peers {
   const own = jobsOf(jobs, shard);
   const began = Date.now();
   const before = new Map(jobs.map(({ id }) => [id, readFailure(out, id)?.time]));
+  const byId = new Map(jobs.map((job) => [job.id, job]));
+  /** A job and all that it needs. */
+  const chain = (job: Job): Job[] => [job, ...job.after.flatMap((id) => chain(byId.get(id)!))];
+  const refuseFailed = (awaited: Job) => {
+    for (const { id } of chain(awaited)) {
+      const failure = readFailure(out, id);
+      if (failure && (failure.time !== before.get(id) || Date.now() - began > RESTART_MS))
+        throw failedElsewhere(out, id, failure.said);
+    }
+  };
   let looked = Number.NEGATIVE_INFINITY;
   return {
     own,
@@ -81,10 +91,8 @@ export function shards(jobs: readonly Job[], out: string, shard: Shard): Peers {
       for (const job of awaitedBy(jobs, own, waiting)) {
         if (results.has(job.id)) continue;
         const result = readResult(out, job);
-        const failure = result || !isIdle ? undefined : readFailure(out, job.id);
         if (result) results.set(job.id, result);
-        else if (failure && (failure.time !== before.get(job.id) || Date.now() - began > RESTART_MS))
-          throw failedElsewhere(out, job.id, failure.said);
+        else if (isIdle) refuseFailed(job);
       }
       return outlook;
     },

@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { writeVolume } from '../../src/data/scan/write-volume.js';
 import type { UserError } from '../../src/errors.js';
-import { writeResult } from '../../src/experiments/job-files.js';
+import { writeFailure, writeResult } from '../../src/experiments/job-files.js';
+import { shards } from '../../src/experiments/peers.js';
 import type { Job } from '../../src/experiments/plan.js';
 import { type RunJobsOptions, runJobs } from '../../src/experiments/run-jobs.js';
 import type { Reporter } from '../../src/progress.js';
@@ -57,12 +58,22 @@ describe('shards', () => {
     expect(failures()).toEqual([]);
   });
 
+  test('end when what another one waits for has failed', async () => {
+    // One shard has x, one has y, which needs it, and one has r, which needs that.
+    const jobs = [job('x'), job('y', 'x'), job('w'), job('p', 'w'), job('q', 'w'), job('r', 'y')];
+    const peers = shards(jobs, out, { index: 3, count: 3 });
+    expect(peers.own.map(({ id }) => id)).toEqual(['w', 'r']);
+    writeFailure(out, 'x', 'no more memory');
+    const here = { results: new Map(), asked: false, waiting: [jobs[5]!], isIdle: true };
+    await expect(peers.look(here)).rejects.toThrow(/another shard failed.*: x\n[\s\S]*no more memory/);
+  });
+
   test('wait a moment for one that had failed before to be started again', async () => {
     await messageOf(shard(1));
     vi.useFakeTimers({ toFake: ['Date'] });
     const { said, reporter } = logging();
     const ended = messageOf(shard(2, { reporter }));
-    await vi.waitFor(() => expect(said).toEqual(['waiting for others: a']));
+    await vi.waitFor(() => expect(said).toEqual(['waiting for others: a']), 10_000);
     vi.setSystemTime(Date.now() + 61_000);
     expect(await ended).toContain('another shard failed');
   });
