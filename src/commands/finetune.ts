@@ -20,6 +20,7 @@ import {
   type SampleSplit,
 } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
+import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
@@ -35,7 +36,6 @@ import { type Reporting, silent } from '../progress.js';
 import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
-import { checkAgreement } from '../train/agreement.js';
 import {
   checkFrozen,
   dropoutFeeds,
