@@ -55,7 +55,8 @@ function refusalOf(node: Node): string | null {
   if (domain !== '') return `the operator set "${domain}" is not supported`;
   if (operator === 'Loop' || operator === 'Scan')
     return 'a loop cannot be differentiated: export the model with the loop unrolled';
-  if (RANDOM.has(operator)) return 'random numbers, other than those of Dropout, are not supported';
+  if (RANDOM.has(operator))
+    return 'random numbers, other than those of Dropout, are not supported: export the model in evaluation mode';
   if (operator === 'If' || isEvaluated(node) || operator in translations || findOperator(node)) return null;
   return 'the operator is not supported';
 }
