@@ -105,7 +105,7 @@ function storedTypes({ initializers, nodes }: Graph): Map<string, ElementType> {
 const summed = (gaps: readonly Gap[]): Unsupported[] => {
   const counts = new Map<string, Unsupported>();
   for (const gap of gaps) {
-    const key = `${gap.operator}\n${gap.reason.replaceAll(gap.node, '')}`;
+    const key = `${gap.operator}\n${gap.reason}`;
     const known = counts.get(key);
     counts.set(key, known ? { ...known, count: known.count + 1 } : { ...gap, count: 1 });
   }
