@@ -1,5 +1,6 @@
 /** Images of samples as the input of a network that was made elsewhere. */
-import { asFloat, type HuWindow } from '../nn/input.js';
+import type { HuWindow } from '../nn/input.js';
+import { asFloat } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { TYPE_CODES, type Value } from '../onnx/types.js';
 

@@ -6,11 +6,11 @@ import { pointwise } from '../nn/layers.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { formatShape, GraphError, type Node, type Value } from '../onnx/types.js';
-import { type ClassificationLoss, classified } from './classification.js';
+import { type ClassificationLoss, classified } from './classes.js';
 import { type ImageOptions, imageInput } from './image.js';
 import { adaptedImage, type ImageAdapter } from './image-adapter.js';
 import type { Objective } from './objective.js';
-import { type SegmentationLosses, segmented } from './segmentation.js';
+import { type SegmentationLosses, segmented } from './masks.js';
 
 export interface TargetHead {
   readonly kind: 'classification' | 'segmentation';

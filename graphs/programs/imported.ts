@@ -2,9 +2,9 @@
 import type { ImportedModel } from '../imported/import-model.js';
 import { importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
-import { asFloat } from '../nn/input.js';
 import { NetworkBuilder } from '../nn/module.js';
 import { featuresOf, type TargetHead, targetHead } from '../objectives/imported-target.js';
+import { asFloat } from '../onnx/blocks.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Graph, Value } from '../onnx/types.js';
 import { targetProbabilities } from './inference.js';
