@@ -9,8 +9,8 @@ import { formatShape, GraphError, type Node, type Value } from '../onnx/types.js
 import { type ClassificationLoss, classified } from './classes.js';
 import { type ImageOptions, imageInput } from './image.js';
 import { adaptedImage, type ImageAdapter } from './image-adapter.js';
-import type { Objective } from './objective.js';
 import { type SegmentationLosses, segmented } from './masks.js';
+import type { Objective } from './objective.js';
 
 export interface TargetHead {
   readonly kind: 'classification' | 'segmentation';

@@ -34,6 +34,18 @@ export const openTrainedFile = (path: string): TrainedFile =>
     sha256: createHash('sha256').update(file.bytes).digest('hex'),
   }));
 
+/** @param source what says which file it was @throws UserError when the file is not what it was */
+export function checkUnchanged({ path, sha256 }: TrainedFile, expected: string, source: string): void {
+  if (sha256 === expected) return;
+  throw new UserError('input', {
+    what: 'this is not the model that was trained: its file has been changed',
+    where: path,
+    got: `SHA-256 ${sha256}`,
+    expected: `${expected}, as ${source} says`,
+    fix: 'put the original file there',
+  });
+}
+
 /** Whether a name is one of those that patterns name, in which * stands for any characters. */
 export function matcher(patterns: readonly string[]): (name: string) => boolean {
   const escaped = patterns.map((pattern) =>
@@ -48,7 +60,7 @@ export function matcher(patterns: readonly string[]): (name: string) => boolean 
 
 /** Importing as a configuration says. */
 export const importOptions = (
-  { freeze, split }: Pick<ImportedConfig, 'freeze' | 'split'>,
+  { freeze, split }: { readonly freeze: readonly string[]; readonly split: ImportedConfig['split'] },
   inputs: ImportOptions['inputs'],
 ): ImportOptions => ({
   inputs,
@@ -69,8 +81,8 @@ export function checkFrozen({ report }: ImportedModel, freeze: readonly string[]
     });
 }
 
-/** What is wrong with a model, as an error of its file. */
-function ofFile<T>(path: string, use: () => T, fix?: string): T {
+/** Does something with a model. @param fix for what is wrong with it, which becomes an error of its file */
+export function ofFile<T>(path: string, use: () => T, fix?: string): T {
   try {
     return use();
   } catch (error) {

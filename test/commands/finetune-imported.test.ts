@@ -234,7 +234,7 @@ describe('its export', () => {
     await finetune(options('gone', init, { steps: 4 }, { interrupted: () => ++asked > 2 }));
     network('gone', { channels: 3 });
     await expect(exportTarget({ run: at('gone/trial-01'), out: at('x') })).rejects.toThrow(
-      /not the model that the run has trained[\s\S]*put the original file there/,
+      /not the model that was trained[\s\S]*put the original file there/,
     );
     await expect(finetune(options('gone', init, { steps: 4 }, { resume: true }))).rejects.toThrow(
       /settings it was started with, but these differ: model/,
