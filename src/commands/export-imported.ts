@@ -111,7 +111,7 @@ export async function exportImported(
   facts: FinetuneRunFacts,
   checkpoint: Checkpoint,
 ): Promise<TargetExportSummary> {
-  const { config, format } = facts;
+  const { config, format, spacing } = facts;
   refuseIdle('a fine-tuned ONNX model, which keeps its types', {
     '--input-type': options.inputType,
     '--precision': options.precision === 'float32' ? undefined : options.precision,
@@ -142,9 +142,11 @@ export async function exportImported(
     best_validation_loss: state.best ? String(state.best.validationLoss) : '',
     data_manifest_sha256: state.dataHash,
     seed: String(config.seed),
+    sample_size: format.size.join('x'),
+    ...(spacing ? { spacing: spacing.join('x') } : {}),
     fine_tuned_from_sha256: file.sha256,
     fine_tuning_input: inputText(facts, original),
-    license: options.license ?? 'not stated',
+    license: options.license ?? original.metadata.license ?? 'not stated',
     run_sha256: run,
   };
   // A self-test of the original model would fail now.

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type ImportedModel, type ImportOptions, importModel } from '../../graphs/imported/import-model.js';
 import { DROPOUT_SEED } from '../../graphs/imported/network.js';
+import type { Parameter } from '../../graphs/nn/module.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import {
   importedClassification,
@@ -159,13 +160,24 @@ export function dropoutFeeds(workload: Workload, config: FinetuneConfig): (batch
   };
 }
 
-const values = (tensors: readonly { readonly shape: readonly number[] }[]): string =>
-  tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0).toLocaleString('en');
+const described = (tensors: readonly { readonly shape: readonly number[] }[]): string =>
+  `${tensors.length} tensors (${tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0).toLocaleString('en')} values)`;
 
-/** What an import made of a model, for people. */
-export const formatTrained = ({ report: { trained, frozen, warnings } }: ImportedModel): string =>
-  [
-    `trains ${trained.length} tensors of the model, ${values(trained)} values`,
-    ...(frozen.length > 0 ? [`frozen: ${frozen.length} tensors, ${values(frozen)} values`] : []),
-    ...warnings,
+/** What is trained of a model, for people. @param parameters of the graphs: without a head that is replaced, with the new one */
+export function formatTrained(
+  { report, parameters: own }: ImportedModel,
+  parameters: readonly Parameter[],
+): string {
+  const names = new Set(own.filter(({ role }) => role === 'weight').map(({ name }) => name));
+  const [trained, frozen, added] = [
+    parameters.filter(({ name, trainable }) => names.has(name) && trainable),
+    parameters.filter(({ name, trainable }) => names.has(name) && !trainable),
+    parameters.filter(({ name, trainable }) => !names.has(name) && trainable),
+  ];
+  return [
+    `trains ${described(trained)} of the model`,
+    ...(added.length > 0 ? [`new: ${described(added)}`] : []),
+    ...(frozen.length > 0 ? [`frozen: ${described(frozen)}`] : []),
+    ...report.warnings,
   ].join('\n');
+}
