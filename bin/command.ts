@@ -161,6 +161,23 @@ export function parsePairs(where: string, texts: readonly string[]): Record<stri
   );
 }
 
+/** Sizes of inputs by their names, each as `name=1x1x32x32x32`. @throws UserError when one is not written so */
+export function parseInputSizes(texts: readonly string[]): Record<string, number[]> {
+  const where = '--input-size';
+  return Object.fromEntries(
+    Object.entries(parsePairs(where, texts)).map(([name, text]) => {
+      const sizes = text.split(/[x×]/).map(Number);
+      if (sizes.every((size) => Number.isSafeInteger(size) && size > 0)) return [name, sizes];
+      throw new UserError('usage', {
+        what: 'the sizes of an input must be positive integers',
+        where,
+        got: `${name}=${text}`,
+        expected: 'for example image=1x1x32x32x32',
+      });
+    }),
+  );
+}
+
 /** A target task by its name, or by that of its data set. */
 export const taskOption = <const Name extends string>(names: readonly Name[], describe: string) =>
   ({

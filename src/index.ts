@@ -51,7 +51,8 @@ export { exportTarget } from './commands/export-target.js';
 export { type FinetuneOptions, finetune } from './commands/finetune.js';
 export type { FinetuneSummary, TrialSummary } from './commands/finetune-summary.js';
 export { type GraphOptions, type GraphReport, makeGraph } from './commands/graph.js';
-export { type Inspection, inspect } from './commands/inspect.js';
+export { type ModelGraphOptions, makeModelGraph } from './commands/graph-imported.js';
+export { type Inspection, type InspectOptions, inspect } from './commands/inspect.js';
 export { type IndexSummary, type MakeIndexOptions, makeIndex } from './commands/make-index.js';
 export { type PhantomsSummary, type WritePhantomsOptions, writePhantoms } from './commands/phantom.js';
 export {

@@ -23,24 +23,32 @@ const contentOf = (message: Uint8Array, field: number): Uint8Array =>
 /** A node is told by the first value that it makes. */
 const madeBy = (outputs: readonly string[]): string => outputs.find((name) => name !== '') ?? '';
 
-/** The head with its input called as a value of the model, and no name that the model has. */
-function renamed(head: Graph, value: string, taken: ReadonlySet<string>): Graph {
-  const names = new Map([[head.inputs[0]!.name, value]]);
-  const nameOf = (name: string): string => {
+/** Gives names that are not taken, each time the same for the same name. */
+function freeNames(taken: ReadonlySet<string>, known: Iterable<readonly [string, string]> = []) {
+  const names = new Map(known);
+  return (name: string): string => {
     if (name === '') return name;
-    const known = names.get(name);
-    if (known !== undefined) return known;
-    let free = name;
-    for (let i = 2; taken.has(free); i++) free = `${name}_${i}`;
+    let free = names.get(name) ?? name;
+    for (let i = 2; !names.has(name) && taken.has(free); i++) free = `${name}_${i}`;
     names.set(name, free);
     return free;
   };
+}
+
+/** The head with its input called as a value of the model, and no names that what is left of the model has. */
+function renamed(head: Graph, value: string, nodes: readonly Node[], tensors: Iterable<string>): Graph {
+  const taken = new Set([...tensors, ...nodes.flatMap(({ outputs }) => outputs)]);
+  const nameOf = freeNames(taken, [[head.inputs[0]!.name, value]]);
+  const nodeName = freeNames(new Set(nodes.map(({ name }) => name)));
   return {
     ...head,
     initializers: new Map([...head.initializers].map(([name, tensor]) => [nameOf(name), tensor])),
-    nodes: head.nodes.map(
-      (node): Node => ({ ...node, inputs: node.inputs.map(nameOf), outputs: node.outputs.map(nameOf) }),
-    ),
+    nodes: head.nodes.map((node) => ({
+      ...node,
+      name: nodeName(node.name),
+      inputs: node.inputs.map(nameOf),
+      outputs: node.outputs.map(nameOf),
+    })),
     outputs: head.outputs.map((output) => ({ ...output, name: nameOf(output.name) })),
     values: new Map(),
   };
@@ -61,10 +69,9 @@ export function withHead(bytes: Uint8Array, value: string, head: Uint8Array): Ui
   const kept = new Set(nodes.map(({ outputs }) => madeBy(outputs)));
   const read = new Set(nodes.flatMap(readsOf));
   const isDropped = (name: string) => graph.initializers.has(name) && !read.has(name);
-  const taken = new Set([...read, ...nodes.flatMap(({ outputs }) => outputs)]);
 
   const model = decodeModel(head);
-  const added = encodeModel({ ...model, graph: renamed(model.graph, value, taken) });
+  const added = encodeModel({ ...model, graph: renamed(model.graph, value, nodes, read) });
   const isAdded: readonly number[] = [GRAPH.node, GRAPH.initializer, GRAPH.output];
   const fields = storedFields(contentOf(added, MODEL.graph)).filter(({ id }) => isAdded.includes(id));
 

@@ -1,5 +1,4 @@
 /** Images of samples as the input of a network that was made elsewhere. */
-
 import type { HuWindow } from '../nn/input.js';
 import { asFloat } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';

@@ -37,8 +37,10 @@ class Makers {
     this.#weights = new Set(model.parameters.map(({ name }) => name));
   }
 
+  /** What makes a value, under whatever name an Identity gives it. */
   of(value: string): Node | undefined {
-    return this.#makers.get(value);
+    const maker = this.#makers.get(value);
+    return maker?.operator === 'Identity' ? this.of(maker.inputs[0]!) : maker;
   }
 
   /** The only input of a node that is no weight. */

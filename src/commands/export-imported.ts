@@ -5,7 +5,7 @@ import { withHead, withMetadata } from '../../graphs/imported/with-head.js';
 import { featuresOf, type TargetHead } from '../../graphs/objectives/imported-target.js';
 import { headGraph, trainedGraph } from '../../graphs/programs/imported.js';
 import { sha256 } from '../data/store/arrays.js';
-import { refuseIdle, UserError } from '../errors.js';
+import { refuseIdle } from '../errors.js';
 import { portableModel } from '../execution/models.js';
 import { adaptedVoxels, imageAdapter } from '../inference/image-adapter.js';
 import { SELF_TEST } from '../inference/self-test.js';
@@ -14,7 +14,7 @@ import type { Checkpoint } from '../runs/checkpoint.js';
 import { configPath, type FinetuneRunFacts, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
-import { importFor, openTrainedFile, type TrainedFile, targetHeadOf } from '../train/imported.js';
+import { checkUnchanged, importFor, openTrainedFile, targetHeadOf } from '../train/imported.js';
 import { limitsSection } from './card-sections.js';
 import type { ExportOptions } from './export.js';
 import {
@@ -28,19 +28,6 @@ import {
 } from './export-files.js';
 import { readTrial } from './finetune-summary.js';
 import { formatScore } from './score-samples.js';
-
-/** The file that a run has trained. @throws UserError when it is another one now */
-function trainedFile({ run }: ExportOptions, { config }: FinetuneRunFacts): TrainedFile {
-  const file = openTrainedFile(config.init.from);
-  if (file.sha256 === config.model!.sha256) return file;
-  throw new UserError('run', {
-    what: 'this is not the model that the run has trained: its file has been changed',
-    where: config.init.from,
-    got: `SHA-256 ${file.sha256}`,
-    expected: `${config.model!.sha256}, as ${configPath(run)} says`,
-    fix: 'put the original file there',
-  });
-}
 
 /** The trained values of every parameter of a model; those of a head that was replaced are as they were. */
 const trainedValues = ({ parameters }: ImportedModel, checkpoint: Checkpoint): Map<string, Float32Array> =>
@@ -124,7 +111,7 @@ export async function exportImported(
   facts: FinetuneRunFacts,
   checkpoint: Checkpoint,
 ): Promise<TargetExportSummary> {
-  const { config, format } = facts;
+  const { config, format, spacing } = facts;
   refuseIdle('a fine-tuned ONNX model, which keeps its types', {
     '--input-type': options.inputType,
     '--precision': options.precision === 'float32' ? undefined : options.precision,
@@ -134,7 +121,8 @@ export async function exportImported(
   });
   const run = runHash(config, checkpoint.state.dataHash);
   if (!options.overwrite) refuseOverwriting(options.out, run);
-  const file = trainedFile(options, facts);
+  const file = openTrainedFile(config.init.from);
+  checkUnchanged(file, config.model!.sha256, configPath(options.run));
   const original = readModelFile(file.path).model;
   const adapter = imageAdapter(file.path, original, format);
   const batch = original.graph.inputs.find(({ name }) => name === adapter.input)!.shape[0]!;
@@ -154,9 +142,11 @@ export async function exportImported(
     best_validation_loss: state.best ? String(state.best.validationLoss) : '',
     data_manifest_sha256: state.dataHash,
     seed: String(config.seed),
+    sample_size: format.size.join('x'),
+    ...(spacing ? { spacing: spacing.join('x') } : {}),
     fine_tuned_from_sha256: file.sha256,
     fine_tuning_input: inputText(facts, original),
-    license: options.license ?? 'not stated',
+    license: options.license ?? original.metadata.license ?? 'not stated',
     run_sha256: run,
   };
   // A self-test of the original model would fail now.

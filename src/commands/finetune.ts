@@ -29,7 +29,7 @@ import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type ExternalFeatures, externalFeatures, standardised } from '../inference/external-encoder.js';
-import { imageAdapter } from '../inference/image-adapter.js';
+import { imageAdapter, spacingNote } from '../inference/image-adapter.js';
 import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { isOnnxFile, readModelFile } from '../onnx-file.js';
 import { type Reporting, silent } from '../progress.js';
@@ -111,6 +111,7 @@ interface Study {
 interface TrainedModel {
   readonly file: TrainedFile;
   readonly adapter: ImageAdapter;
+  readonly notes: readonly string[];
 }
 
 function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'> {
@@ -148,8 +149,10 @@ function openTrained({ store }: Pick<Study, 'store'>, sources: FinetuneSources):
   const { init, frozenEncoder, model } = resolveFinetuneConfig(sources);
   const { from } = init;
   if (isOnnxFile(from) && !frozenEncoder) {
-    const adapter = imageAdapter(from, readModelFile(from).model, store.manifest);
-    return { file: openTrainedFile(from), adapter };
+    const { model: original } = readModelFile(from);
+    const note = spacingNote(original, commonSpacing(store.manifest.samples));
+    const adapter = imageAdapter(from, original, store.manifest);
+    return { file: openTrainedFile(from), adapter, notes: note ? [note] : [] };
   }
   if (model)
     throw new UserError('config', {
@@ -274,7 +277,7 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
     }
     if (begin && imported && isFirst(ranks)) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(imported.report, null, 2)}\n`);
-      reporter.log(`${config.init.from}: ${formatTrained(imported).replaceAll('\n', '\n  ')}`);
+      reporter.log(`${config.init.from}: ${formatTrained(imported, parameters).replaceAll('\n', '\n  ')}`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
@@ -371,7 +374,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       where: begun.run,
       fix: 'add --resume to continue it, or choose another folder',
     });
-  const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
+  const notes = [
+    ...SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest)),
+    ...(model?.notes ?? []),
+  ];
   for (const note of notes) reporter.log(`note: ${note}`);
   const [first] = runs;
   if (!begun) checkThreads('threads', first!.config.threads, 0);

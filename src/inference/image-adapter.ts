@@ -5,6 +5,7 @@ import type { SampleFormat } from '../data/samples/manifest.js';
 import type { SampleVoxels } from '../data/samples/store.js';
 import { normalisationOf, tileNormalisationOf, tileScaleOf } from '../data/samples/values.js';
 import type { Normalisation } from '../data/scan/normalise.js';
+import type { XYZ } from '../data/scan/volume.js';
 import { UserError } from '../errors.js';
 import { toInt16 } from '../int16.js';
 import { intensitiesOf } from './model.js';
@@ -80,6 +81,13 @@ export function imageAdapter(path: string, model: Model, format: SampleFormat): 
   const { window } = format;
   if (!window) return { ...shaped, ...asTheyAre };
   return { ...shaped, clip: window, offset: window.low, scale: 1 / (window.high - window.low) };
+}
+
+/** What to say where a model was trained at another spacing than the samples have; null where that is not so, or not known. */
+export function spacingNote({ metadata }: Model, spacing: XYZ | null): string | null {
+  const own = metadata.spacing?.split('x').map(Number);
+  if (!own || !spacing || spacing.every((mm, i) => Math.abs(mm / own[i]! - 1) <= 0.01)) return null;
+  return `the model was trained on voxels of ${own.join('×')} mm, the samples have ${spacing.join('×')} mm`;
 }
 
 /** An image [C,D,H,W] as the model takes it. */

@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { type ImportedModel, type ImportOptions, importModel } from '../../graphs/imported/import-model.js';
 import { DROPOUT_SEED } from '../../graphs/imported/network.js';
+import type { Parameter } from '../../graphs/nn/module.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import {
   importedClassification,
@@ -34,6 +35,18 @@ export const openTrainedFile = (path: string): TrainedFile =>
     sha256: createHash('sha256').update(file.bytes).digest('hex'),
   }));
 
+/** @param source what says which file it was @throws UserError when the file is not what it was */
+export function checkUnchanged({ path, sha256 }: TrainedFile, expected: string, source: string): void {
+  if (sha256 === expected) return;
+  throw new UserError('input', {
+    what: 'this is not the model that was trained: its file has been changed',
+    where: path,
+    got: `SHA-256 ${sha256}`,
+    expected: `${expected}, as ${source} says`,
+    fix: 'put the original file there',
+  });
+}
+
 /** Whether a name is one of those that patterns name, in which * stands for any characters. */
 export function matcher(patterns: readonly string[]): (name: string) => boolean {
   const escaped = patterns.map((pattern) =>
@@ -48,7 +61,7 @@ export function matcher(patterns: readonly string[]): (name: string) => boolean 
 
 /** Importing as a configuration says. */
 export const importOptions = (
-  { freeze, split }: Pick<ImportedConfig, 'freeze' | 'split'>,
+  { freeze, split }: { readonly freeze: readonly string[]; readonly split: ImportedConfig['split'] },
   inputs: ImportOptions['inputs'],
 ): ImportOptions => ({
   inputs,
@@ -69,8 +82,8 @@ export function checkFrozen({ report }: ImportedModel, freeze: readonly string[]
     });
 }
 
-/** What is wrong with a model, as an error of its file. */
-function ofFile<T>(path: string, use: () => T, fix?: string): T {
+/** Does something with a model. @param fix for what is wrong with it, which becomes an error of its file */
+export function ofFile<T>(path: string, use: () => T, fix?: string): T {
   try {
     return use();
   } catch (error) {
@@ -147,13 +160,24 @@ export function dropoutFeeds(workload: Workload, config: FinetuneConfig): (batch
   };
 }
 
-const values = (tensors: readonly { readonly shape: readonly number[] }[]): string =>
-  tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0).toLocaleString('en');
+const described = (tensors: readonly { readonly shape: readonly number[] }[]): string =>
+  `${tensors.length} tensors (${tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0).toLocaleString('en')} values)`;
 
-/** What an import made of a model, for people. */
-export const formatTrained = ({ report: { trained, frozen, warnings } }: ImportedModel): string =>
-  [
-    `trains ${trained.length} tensors of the model, ${values(trained)} values`,
-    ...(frozen.length > 0 ? [`frozen: ${frozen.length} tensors, ${values(frozen)} values`] : []),
-    ...warnings,
+/** What is trained of a model, for people. @param parameters of the graphs: without a head that is replaced, with the new one */
+export function formatTrained(
+  { report, parameters: own }: ImportedModel,
+  parameters: readonly Parameter[],
+): string {
+  const names = new Set(own.filter(({ role }) => role === 'weight').map(({ name }) => name));
+  const [trained, frozen, added] = [
+    parameters.filter(({ name, trainable }) => names.has(name) && trainable),
+    parameters.filter(({ name, trainable }) => names.has(name) && !trainable),
+    parameters.filter(({ name, trainable }) => !names.has(name) && trainable),
+  ];
+  return [
+    `trains ${described(trained)} of the model`,
+    ...(added.length > 0 ? [`new: ${described(added)}`] : []),
+    ...(frozen.length > 0 ? [`frozen: ${described(frozen)}`] : []),
+    ...report.warnings,
   ].join('\n');
+}

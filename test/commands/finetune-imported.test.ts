@@ -9,6 +9,7 @@ import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { readMetrics } from '../../src/runs/metrics.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
@@ -228,17 +229,44 @@ describe('its export', () => {
     expect([...graph.initializers.keys()]).toEqual([...original.initializers.keys()]);
   });
 
+  test('can be fine-tuned again, with its own head, which is one logit behind two probabilities', async () => {
+    const model = at('exported out/classifier.onnx');
+    await finetune(options('again', model, { steps: 3, model: { head: 'keep' } }));
+    const { model: again, error } = await exportTarget({ run: at('again/trial-01'), out: at('again out') });
+    expect(error).toBeLessThan(1e-4);
+    expect(decodeModel(readFileSync(again)).graph.outputs).toMatchObject([{ name: 'probabilities' }]);
+    expect(trainedOf('again').get('classifier.output.weight')).not.toEqual(
+      trainedOf('exported').get('classifier.output.weight'),
+    );
+  });
+
   test('needs the file that was trained', async () => {
     const init = network('gone');
     let asked = 0;
     await finetune(options('gone', init, { steps: 4 }, { interrupted: () => ++asked > 2 }));
     network('gone', { channels: 3 });
     await expect(exportTarget({ run: at('gone/trial-01'), out: at('x') })).rejects.toThrow(
-      /not the model that the run has trained[\s\S]*put the original file there/,
+      /not the model that was trained[\s\S]*put the original file there/,
     );
     await expect(finetune(options('gone', init, { steps: 4 }, { resume: true }))).rejects.toThrow(
       /settings it was started with, but these differ: model/,
     );
+  });
+});
+
+describe('exports of our own', () => {
+  test('a segmenter goes on with its own output, which makes the same masks', async () => {
+    const common = { network: { levels: 1, width: 2 }, batch: 4, validation: { every: 2 } } as const;
+    const masked = { data: at('masked') };
+    await finetune(options('ours', 'random', { ...common, steps: 2 }, masked));
+    const { model } = await exportTarget({ run: at('ours/trial-01'), out: at('ours out') });
+    const config = { batch: 4, validation: { every: 2 }, steps: 2, model: { head: 'keep' } } as const;
+    const { trials } = await finetune(options('ours again', model, config, masked));
+    const before = JSON.parse(readFileSync(at('ours/trial-01/scores.json'), 'utf8'));
+    const first = readMetrics(at('ours again/trial-01/metrics.jsonl')).find((m) => 'validationLoss' in m)!;
+    expect(first.step).toBe(0);
+    expect(first.validationLoss).toBeCloseTo(before.validationLoss, 4);
+    expect(trials).toHaveLength(1);
   });
 });
 
