@@ -15,10 +15,11 @@ import { needed, readsOf } from './needed.js';
 export type Replace = (g: GraphBuilder, node: Node, inputs: readonly (Value | null)[]) => Value[] | null;
 
 /** @throws GraphError when an operator is unknown, or the new inputs do not suit the graph */
-export function rebuild(graph: Graph, change: (input: Value) => Value, replace: Replace = () => null): Graph {
+export function rebuild(graph: Graph, change: (input: Value) => Value, replace?: Replace): Graph {
   const g = new GraphBuilder(graph.name);
   const nodes = needed(graph);
-  g.reserve(nodes.flatMap((node) => node.outputs));
+  // What is new must not take the names of what comes later.
+  if (replace) g.reserve(nodes.flatMap((node) => node.outputs));
   const values = new Map<string, Value>();
   for (const { name, type, shape, isSequence } of graph.inputs.map(change)) {
     if (graph.initializers.has(name)) continue;
@@ -33,7 +34,7 @@ export function rebuild(graph: Graph, change: (input: Value) => Value, replace: 
   for (const node of nodes) {
     for (const name of readsOf(node)) value(name);
     const inputs = node.inputs.map((name) => (name === '' ? null : value(name)));
-    const results = replace(g, node, inputs) ?? g.copy(node, inputs, graph.opsets);
+    const results = replace?.(g, node, inputs) ?? g.copy(node, inputs, graph.opsets);
     for (const [i, name] of node.outputs.entries()) values.set(name, results[i]!);
   }
   for (const { name } of graph.outputs) g.output(name, value(name));
