@@ -9,6 +9,7 @@ import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type Graph, GraphError, type Tensor } from '../../graphs/onnx/types.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import { mixedPrecision } from '../../graphs/passes/mixed-precision.js';
+import { forWebgpu } from '../../graphs/passes/webgpu.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
 import { repeated } from '../../graphs/programs/repeated.js';
@@ -140,9 +141,9 @@ export async function loadGraph(
 ): Promise<Session> {
   const lowering = await loweringFor(config, engine);
   // WebGPU has no integers of 16 bits; its engine hands floats over.
-  const graph = engine.provider === 'webgpu' ? floatInputs(built.graph) : built.graph;
-  return engine.load(
-    encodeGraph({ ...built, graph }, lowering),
-    sessionOptions(config, lowering.blocked ?? null),
-  );
+  const bytes =
+    engine.provider === 'webgpu'
+      ? encodeModel(toModel(forWebgpu(lower(floatInputs(built.graph), lowering))))
+      : encodeGraph(built, lowering);
+  return engine.load(bytes, sessionOptions(config, lowering.blocked ?? null));
 }

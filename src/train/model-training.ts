@@ -40,6 +40,8 @@ export interface ModelTraining {
   readonly report: ImportReport;
   /** What a step is to be given: the model's inputs, and what the loss compares with. */
   readonly inputs: readonly Value[];
+  /** What the model makes of inputs of these sizes. */
+  readonly outputs: readonly Value[];
   /**
    * Makes one step.
    * @param batch by input; samples count alike without `sample_weight`
@@ -126,6 +128,7 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   return {
     report: model.report,
     inputs,
+    outputs: model.outputs,
     async step(given, learningRate = config.learningRate) {
       const fed = completed(inputs, given, steps);
       const [result] = await stepper.run([[fed]], learningRate, steps + 1);
