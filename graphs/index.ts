@@ -5,6 +5,7 @@ export { rules } from './autodiff/rules/index.js';
 export { byTable, chooseForms, survey } from './forms/choice.js';
 export { fastForms, forms, plainForms } from './forms/index.js';
 export { lower } from './forms/lower.js';
+export { exportTrained } from './imported/export-trained.js';
 export {
   examineModel,
   type ImportedModel,

@@ -1,7 +1,8 @@
 /** ONNX models as files, with the files beside them in which their tensors may lie. */
-import { existsSync, readFileSync, realpathSync, statSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readFileSync, readSync, realpathSync, statSync } from 'node:fs';
 import { basename, dirname, isAbsolute, join, win32 } from 'node:path';
 import { decodeModel } from '../graphs/onnx/schema.js';
+import type { ReadExternal } from '../graphs/onnx/tensors.js';
 import { type ExternalTensor, GraphError, type Model } from '../graphs/onnx/types.js';
 import { fromSystemError, UserError } from './errors.js';
 import { isInside } from './files.js';
@@ -41,6 +42,51 @@ function checkExternal(model: string, { name, location: { file, offset, length }
     });
 }
 
+/** As much is read at once: more than 2 GiB cannot be. */
+const MOST_READ = 2 ** 30;
+
+/** What is wrong with a model as an error of its file. */
+function inputError(error: unknown, path: string, expected?: string): Error {
+  if (!(error instanceof GraphError)) return fromSystemError(error, path);
+  const facts = { what: error.message, where: path, cause: error };
+  return new UserError('input', expected === undefined ? facts : { ...facts, expected });
+}
+
+/** Reads tensors from the files beside a model. @returns a reader that throws UserErrors where they are not as the model says */
+const externalReader =
+  (model: string): ReadExternal =>
+  (tensor) => {
+    checkExternal(model, tensor);
+    const { file, offset, length } = tensor.location;
+    const bytes = new Uint8Array(length);
+    const handle = openSync(join(dirname(model), file), 'r');
+    try {
+      for (let at = 0, read = 1; at < length && read > 0; at += read)
+        read = readSync(handle, bytes, at, Math.min(length - at, MOST_READ), offset + at);
+    } finally {
+      closeSync(handle);
+    }
+    return bytes;
+  };
+
+/** A model that was imported from a file, with all that is needed to write it again. */
+export interface ModelFile {
+  readonly bytes: Uint8Array;
+  readonly externalData: ReadExternal;
+}
+
+/**
+ * Does something with a model file and with what lies beside it, such as importing it.
+ * @throws UserError when the file cannot be read or is no model, when what lies beside it is not as it says, or with what `use` says
+ */
+export function withModelFile<T>(path: string, use: (file: ModelFile) => T): T {
+  try {
+    return use({ bytes: readFileSync(path), externalData: externalReader(path) });
+  } catch (error) {
+    throw inputError(error, path);
+  }
+}
+
 /**
  * Reads a model. Tensors in files beside it are looked for but not read: {@link Model.external} lists them.
  * @throws UserError when the file cannot be read or is no model, or when what lies beside it is not as it says
@@ -54,8 +100,6 @@ export function readModelFile(path: string, expected?: string): { bytes: Uint8Ar
     });
     return { bytes, model };
   } catch (error) {
-    if (!(error instanceof GraphError)) throw fromSystemError(error, path);
-    const facts = { what: error.message, where: path, cause: error };
-    throw new UserError('input', expected === undefined ? facts : { ...facts, expected });
+    throw inputError(error, path, expected);
   }
 }

@@ -31,7 +31,7 @@ const GRAPH_LAYERS: Record<string, readonly string[]> = {
   'graphs/standard': ['graphs/onnx'],
   'graphs/nn': ['graphs/onnx'],
   'graphs/forms': ['graphs/onnx', 'graphs/passes'],
-  'graphs/imported': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff', 'graphs/standard', 'graphs/passes'],
+  'graphs/imported': ['graphs/onnx', 'graphs/nn', 'graphs/standard', 'graphs/passes'],
   'graphs/models': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/proxies': ['graphs/onnx', 'graphs/nn', 'graphs/autodiff'],
   'graphs/objectives': ['graphs/onnx', 'graphs/nn', 'graphs/imported', 'graphs/models', 'graphs/proxies'],
@@ -98,6 +98,23 @@ describe('imports', () => {
           inside(file, folder) && inside(target, 'graphs') && !inside(target, folder, ...allowed),
       ),
     ).toEqual([]);
+  });
+
+  test('the compiler and the training of imported models know nothing of Parts2Whole', () => {
+    const compiler = ['onnx', 'autodiff', 'standard', 'passes', 'forms', 'imported'].map(
+      (name) => `graphs/${name}`,
+    );
+    const [objective, program] = ['graphs/objectives/imported.ts', 'graphs/programs/training.ts'];
+    const reached = new Set(files.filter((file) => inside(file, ...compiler)).concat(objective, program));
+    for (const file of reached)
+      for (const edge of edges)
+        if (edge.file === file && inside(edge.target, 'graphs')) reached.add(edge.target);
+    expect(
+      [...reached].filter((file) => /\/(models|proxies)\/|image|reconstruction|restoration/.test(file)),
+    ).toEqual([]);
+    expect([...reached].filter((file) => inside(file, 'graphs/nn')).sort()).toEqual(
+      ['batch-norm', 'loss-scale', 'losses', 'module', 'optimizers'].map((name) => `graphs/nn/${name}.ts`),
+    );
   });
 
   test('every folder of src/ has its place', () => {

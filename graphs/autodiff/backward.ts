@@ -32,20 +32,6 @@ function dependents(nodes: readonly Node[], g: GraphBuilder, sources: readonly V
   return found;
 }
 
-/** Nodes between some values and what is made of them that have no gradient, and why. */
-export function withoutGradient(
-  g: GraphBuilder,
-  sources: readonly Value[],
-): { readonly node: Node; readonly reason: string }[] {
-  const { nodes } = g.build();
-  const relevant = dependents(nodes, g, sources);
-  return nodes.flatMap((node) => {
-    const rule = rules[operatorOf(node)] as Rule<OperatorName> | NoGradient;
-    const isOnTheWay = node.inputs.some((n) => relevant.has(n)) && node.outputs.some((n) => relevant.has(n));
-    return isOnTheWay && typeof rule !== 'function' ? [{ node, reason: rule.noGradient }] : [];
-  });
-}
-
 export interface BackwardPassOptions {
   /** Names of values of the forward pass that are computed anew instead of kept: see {@link ForwardValues}. */
   readonly forgotten?: ReadonlySet<string>;

@@ -97,7 +97,11 @@ function round(x: number): number {
   const nearest = Math.round(x);
   return nearest - x === 0.5 && nearest % 2 !== 0 ? nearest - 1 : nearest;
 }
-const floorMod = (a: number, b: number) => a - Math.floor(a / b) * b;
+/** The remainder with the sign of b. */
+function floorMod(a: number, b: number): number {
+  const rest = a % b;
+  return rest !== 0 && rest < 0 !== b < 0 ? rest + b : rest;
+}
 
 /** Of an axis, with another size and places in x. */
 function alongAxis(x: Tensor, axis: number, places: readonly number[]): Tensor {
@@ -253,7 +257,9 @@ function constant(n: KnownNode): Tensor {
 const cast = (x: Tensor, type: ElementType): Tensor => {
   if (type === x.type) return x;
   const numbers = numbersOf(x);
-  return tensorBy(type, x.shape, (i) => (isFloat(type) ? numbers[i]! : Math.trunc(numbers[i]!)));
+  return tensorBy(type, x.shape, (i) =>
+    isFloat(type) || type === 'bool' ? numbers[i]! : Math.trunc(numbers[i]!),
+  );
 };
 
 /** By operator. What is not here stays in the graph. */

@@ -1,4 +1,3 @@
-import { withoutGradient } from '../autodiff/backward.js';
 import { NetworkBuilder } from '../nn/module.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import { decodeModel } from '../onnx/schema.js';
@@ -12,6 +11,7 @@ import {
   type Tensor,
   type Value,
 } from '../onnx/types.js';
+import { boundInputs } from './inputs.js';
 import { type ImportedNetwork, type ImportedParameter, importedLayers } from './network.js';
 import {
   type Assigned,
@@ -21,7 +21,7 @@ import {
   type SplitRule,
 } from './parameters.js';
 import { singlePrecision } from './single.js';
-import { boundInputs, type Gap, type StaticGraph, staticGraph } from './static.js';
+import { type Gap, type StaticGraph, staticGraph } from './static.js';
 
 export interface ImportOptions {
   /** Sizes of the inputs that the file leaves open, by their names; those that it fixes may be left out. */
@@ -111,20 +111,12 @@ const summed = (gaps: readonly Gap[]): Unsupported[] => {
   return [...counts.values()];
 };
 
-/** The network in training, to see whether all of it can be built and differentiated. */
-function trial(network: ImportedNetwork, inputs: readonly Value[]): { outputs: Value[]; gaps: Gap[] } {
-  const g = new GraphBuilder('trial');
-  const net = new NetworkBuilder(g, 'training');
+/** Outputs of the network in training, with their types and sizes. */
+function outputsOf(network: ImportedNetwork, inputs: readonly Value[]): Value[] {
+  const g = new GraphBuilder('outputs');
   const given = inputs.map(({ name, type, shape }) => [name, g.input(name, type, shape)] as const);
-  const made = importedLayers(net, network, Object.fromEntries(given));
-  const sources = net.parameters.filter((p) => p.trainable).map(({ name }) => net.values.get(name)!);
-  const gaps = withoutGradient(g, sources).map(({ node, reason }) => ({
-    operator: node.operator,
-    reason: `it has no gradient: ${reason}`,
-    node: node.name,
-  }));
-  const outputs = Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
-  return { outputs, gaps };
+  const made = importedLayers(new NetworkBuilder(g, 'training'), network, Object.fromEntries(given));
+  return Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
 }
 
 /** Convolutions that seem to have taken in the normalisation behind them. */
@@ -165,7 +157,7 @@ function examine(
     throw new GraphError('the model does not say which version of the standard it is written in');
   const file = singlePrecision(model.graph);
   const inputs = boundInputs(file, options.inputs ?? {});
-  const graph = staticGraph(file, opset, inputs);
+  const graph = staticGraph(file, opset, inputs, model.functions);
   const assigned = assignParameters(file, graph, options.split);
   const types = storedTypes(model.graph);
   const parameters = assigned.tensors.map(
@@ -188,7 +180,6 @@ function examine(
     },
     parameters,
   };
-  const tried = graph.gaps.length > 0 ? { outputs: [], gaps: graph.gaps } : trial(network, inputs);
   const folded = foldedOf(file, model);
   const reported = (wanted: (p: ImportedParameter) => boolean) =>
     parameters.filter(wanted).map(({ name, shape, operator }) => ({ name, shape, operator }));
@@ -202,9 +193,9 @@ function examine(
     shared: assigned.shared,
     folded,
     warnings: warningsOf(folded, assigned.split, assigned.shared),
-    unsupported: summed(tried.gaps),
+    unsupported: summed(graph.gaps),
   };
-  return { report, build: () => ({ ...network, inputs, outputs: tried.outputs, report }) };
+  return { report, build: () => ({ ...network, inputs, outputs: outputsOf(network, inputs), report }) };
 }
 
 /**

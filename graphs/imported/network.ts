@@ -66,6 +66,10 @@ class Layers {
     this.#values.set(name, this.net.parameter(name, shape, { kind: 'given', values }, trainable));
   }
 
+  get #opset(): number {
+    return this.network.graph.opsets![''] ?? 1;
+  }
+
   /** @throws GraphError for a name that the network does not have */
   value(name: string): Value {
     const known = this.#values.get(name) ?? this.#constants.get(name);
@@ -89,7 +93,6 @@ class Layers {
   }
 
   #layer(node: Node, inputs: readonly (Value | null)[]): readonly Value[] {
-    const opset = this.network.graph.opsets![''] ?? 1;
     const { g } = this.net;
     const { attributes } = node;
     switch (node.operator) {
@@ -103,10 +106,10 @@ class Layers {
         const isToFloat = to?.kind === 'int' && floats.includes(to.value);
         return isToFloat
           ? [g.add('Cast', [inputs[0]!], { to: TYPE_CODES[g.float] })]
-          : translate(g, node, inputs, opset);
+          : translate(g, node, inputs, this.#opset);
       }
       default:
-        return translate(g, node, inputs, opset);
+        return translate(g, node, inputs, this.#opset);
     }
   }
 
@@ -120,7 +123,12 @@ class Layers {
     };
     const epsilon = float('epsilon', 1e-5);
     const isTrained = node.inputs.slice(1, 3).some((name) => this.#trained.has(name));
-    if (net.purpose !== 'training' || !isTrained)
+    if (net.purpose === 'training' && !isTrained) {
+      // What lies before may be trained: the gradient passes through.
+      const { training_mode: _, ...attributes } = node.attributes;
+      return translate(net.g, { ...node, attributes }, inputs, this.#opset);
+    }
+    if (net.purpose !== 'training')
       return [normaliseByStatistics(net.g, x, [scale, bias, mean, variance], { epsilon, relu: 0 })];
     const [y, batchMean, batchVariance] = net.g.addMany('BatchNorm', [x, scale, bias], { epsilon }, 4);
     const momentum = float('momentum', 0.9);

@@ -31,7 +31,7 @@ function singleAttribute(name: string, attribute: Attribute): Attribute {
   }
 }
 
-const singleNode = (node: Node): Node => ({
+export const singleNode = (node: Node): Node => ({
   ...node,
   attributes: Object.fromEntries(
     Object.entries(node.attributes).map(([name, attribute]) => [name, singleAttribute(name, attribute)]),

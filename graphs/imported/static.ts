@@ -5,9 +5,9 @@
 import { GraphBuilder } from '../onnx/builder.js';
 import { findOperator } from '../onnx/registry.js';
 import {
-  formatShape,
   type Graph,
   GraphError,
+  type LocalFunction,
   type Node,
   type Shape,
   type Tensor,
@@ -18,6 +18,7 @@ import { readsOf } from '../passes/needed.js';
 import { translate, translations } from '../standard/index.js';
 import { evaluate, isEvaluated } from './evaluate.js';
 import { vector } from './numbers.js';
+import { singleNode } from './single.js';
 import { sorted } from './sorted.js';
 
 /** What a node cannot be imported for. */
@@ -76,7 +77,8 @@ function ofShape({ operator, attributes }: Node, shape: readonly number[]): Tens
   return null;
 }
 
-const isKnown = (shape: Shape): shape is readonly number[] => shape.every((d) => typeof d === 'number');
+export const isKnown = (shape: Shape): shape is readonly number[] =>
+  shape.every((d) => typeof d === 'number');
 
 /** In evaluation nothing is dropped. */
 const withoutDropout = (node: Node): Node =>
@@ -90,11 +92,17 @@ class Importer {
   readonly nodes: Node[] = [];
   readonly gaps: Gap[] = [];
 
+  readonly #functions: ReadonlyMap<string, LocalFunction>;
+  /** Functions that are being put in, the outermost first. */
+  readonly #calls: LocalFunction[] = [];
+
   constructor(
     readonly graph: Graph,
     readonly opset: number,
     inputs: readonly Value[],
+    functions: readonly LocalFunction[],
   ) {
+    this.#functions = new Map(functions.map((f) => [identityOf(f.domain, f.name), f]));
     this.#constants = new Map(graph.initializers);
     for (const { name, type, shape } of inputs) this.#values.set(name, this.#g.input(name, type, shape));
   }
@@ -134,6 +142,11 @@ class Importer {
   }
 
   add(node: Node): void {
+    const called = this.#functions.get(identityOf(node.domain, node.operator));
+    if (called) {
+      this.#call(node, called);
+      return;
+    }
     const refusal = refusalOf(node);
     if (refusal) {
       this.#gap(node, refusal);
@@ -189,7 +202,7 @@ class Importer {
         if (name !== '' && results[i]) this.#values.set(name, results[i]);
     } catch (error) {
       if (!(error instanceof GraphError)) throw error;
-      this.#gap(node, error.message);
+      this.#gap(node, withoutPlace(error.message, node));
       this.#assume(node);
     }
   }
@@ -213,17 +226,57 @@ class Importer {
     }
     const { nodes, initializers, outputs } = body.value;
     const inside = new Set([...initializers.keys(), ...nodes.flatMap((inner) => inner.outputs)]);
-    const prefix = node.name || node.outputs[0]!;
-    const rename = (name: string) => (name !== '' && inside.has(name) ? `${prefix}/${name}` : name);
+    const rename = (name: string) => (inside.has(name) ? innerName(node, name) : name);
     for (const [name, tensor] of initializers) this.#constants.set(rename(name), tensor);
     const outer = nodes.flatMap(readsOf).filter((name) => !inside.has(name));
     for (const inner of sorted(body.value, outer)) this.add(renamedNode(inner, rename));
-    for (const [i, name] of node.outputs.entries()) {
-      const from = outputs[i];
-      if (name !== '' && from) this.#plain(identity(rename(from.name), name));
+    this.#return(
+      node,
+      outputs.map(({ name }) => rename(name)),
+    );
+  }
+
+  /** The nodes of a function of the model in place of a node that calls it. */
+  #call(node: Node, called: LocalFunction): void {
+    const version = called.opsets[''] ?? this.opset;
+    if (version !== this.opset || this.#calls.includes(called)) {
+      const other = `the function is written in version ${version} of the standard, the model in ${this.opset}`;
+      this.#gap(node, version === this.opset ? 'the function calls itself' : other);
+      this.#assume(node);
+      return;
     }
+    const given = new Map(called.inputs.map((name, i) => [name, node.inputs[i] ?? '']));
+    const rename = (name: string) => (name === '' ? '' : (given.get(name) ?? innerName(node, name)));
+    const of = { ...called.defaults, ...node.attributes };
+    this.#calls.push(called);
+    for (const { references, ...inner } of called.nodes) {
+      const referred = Object.entries(references).flatMap(([name, from]) => {
+        const attribute = of[from];
+        return attribute ? [[name, attribute] as const] : [];
+      });
+      const attributes = { ...inner.attributes, ...Object.fromEntries(referred) };
+      this.add(singleNode(renamedNode({ ...inner, attributes }, rename)));
+    }
+    this.#calls.pop();
+    this.#return(node, called.outputs.map(rename));
+  }
+
+  /** Gives the outputs of a node the values that were made in its place. */
+  #return({ outputs }: Node, made: readonly string[]): void {
+    for (const [i, name] of outputs.entries())
+      if (name !== '' && made[i]) this.#plain(identity(made[i], name));
   }
 }
+
+/** A message without the node that it is about: gaps of one kind are counted together. */
+const withoutPlace = (message: string, { operator }: Node): string =>
+  message.replace(new RegExp(`^(${operator} at "[^"]*"(: | ))+`), '');
+
+const identityOf = (domain: string, name: string) => `${domain}:${name}`;
+
+/** A name of its own for a value inside what a node stands for. */
+const innerName = ({ name, outputs }: Node, inner: string): string =>
+  inner === '' ? '' : `${name || outputs[0]}/${inner}`;
 
 const identity = (from: string, to: string): Node => ({
   name: to,
@@ -252,58 +305,17 @@ const renamedNode = (node: Node, rename: (name: string) => string): Node => ({
   ),
 });
 
-/** Everything that the file leaves open of its inputs' sizes. */
-function unbound(inputs: readonly Value[]): string[] {
-  return inputs
-    .filter(({ shape }) => !isKnown(shape))
-    .map(({ name, shape }) => `${name} ${formatShape(shape)}`);
-}
-
 /**
- * The inputs with the sizes that are given. A named size that one input fixes is fixed for all.
- * @throws GraphError for sizes that do not suit the model, or that are still open
+ * @param inputs of known sizes
+ * @param functions operators that the model brings itself
  */
-export function boundInputs(
+export function staticGraph(
   graph: Graph,
-  sizes: Readonly<Record<string, readonly number[]>>,
-): readonly Value[] {
-  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
-  const listed = inputs.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';
-  const named = new Map<string, number>();
-  for (const [name, given] of Object.entries(sizes)) {
-    const input = inputs.find((value) => value.name === name);
-    if (!input) throw new GraphError(`there is no input "${name}"; the model has ${listed}`);
-    const fits =
-      given.length === input.shape.length &&
-      input.shape.every((d, i) => {
-        const size = given[i]!;
-        if (!Number.isSafeInteger(size) || size < 1) return false;
-        return typeof d === 'number' ? d === size : (named.get(d) ?? size) === size;
-      });
-    if (!fits)
-      throw new GraphError(
-        `input "${name}" is ${formatShape(input.shape)}, which ${formatShape(given)} does not suit`,
-      );
-    // A size without a name is called after its axis, and is no other input's.
-    for (const [i, d] of input.shape.entries())
-      if (typeof d === 'string' && !d.startsWith('?')) named.set(d, given[i]!);
-  }
-  const bound = inputs.map((input): Value => {
-    if (input.isSequence)
-      throw new GraphError(`input "${input.name}" is a sequence of tensors, which is unsupported`);
-    const shape =
-      sizes[input.name] ?? input.shape.map((d) => (typeof d === 'string' ? (named.get(d) ?? d) : d));
-    return { name: input.name, type: input.type, shape };
-  });
-  const open = unbound(bound);
-  if (open.length > 0)
-    throw new GraphError(`sizes must be fixed for training, these are open: ${open.join(', ')}`);
-  return bound;
-}
-
-/** @param inputs of known sizes */
-export function staticGraph(graph: Graph, opset: number, inputs: readonly Value[]): StaticGraph {
-  const importer = new Importer(graph, opset, inputs);
+  opset: number,
+  inputs: readonly Value[],
+  functions: readonly LocalFunction[] = [],
+): StaticGraph {
+  const importer = new Importer(graph, opset, inputs, functions);
   for (const node of sorted(graph)) importer.add(node);
   return importer.result(inputs);
 }

@@ -1,4 +1,5 @@
-import { asFloat, type DHW, type HuWindow, normaliseHu } from '../nn/input.js';
+import { type DHW, type HuWindow, normaliseHu } from '../nn/input.js';
+import { asFloat } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
 
@@ -20,7 +21,3 @@ export function imageInput(
   const image = g.input('image', inputType, [batch, channels, ...size]);
   return g.scope('image', () => (window ? normaliseHu(g, image, window) : asFloat(g, image)));
 }
-
-/** The input `sample_weight` float32 [N]: how much each sample counts; 0 for those that only fill up a batch. */
-export const sampleWeights = (g: GraphBuilder, { batch }: Pick<ImageOptions, 'batch'>): Value =>
-  g.input('sample_weight', g.float, [batch]);

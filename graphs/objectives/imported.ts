@@ -1,13 +1,14 @@
 import type { ImportedModel } from '../imported/import-model.js';
+import { trainingName } from '../imported/names.js';
 import { importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
-import { type ClassificationLoss, classified } from './classification.js';
-import { sampleWeights } from './image.js';
+import { type ClassificationLoss, classified } from './classes.js';
+import { type SegmentationLoss, type SegmentationLosses, segmented } from './masks.js';
 import type { LossAndOutputs, Objective } from './objective.js';
-import { type SegmentationLoss, type SegmentationLosses, segmented } from './segmentation.js';
+import { sampleWeights } from './sample-weights.js';
 
 /** What makes the output of a network better: see {@link importedObjective}. */
 export type OutputLoss =
@@ -44,7 +45,7 @@ function logitsOf({ graph }: ImportedModel, output: string, losses: readonly Out
 /** Mean squared error of an output [N,…] against the input `target` of its shape. */
 function regressed({ g }: NetworkBuilder, prediction: Value): LossAndOutputs {
   const target = g.input('target', g.float, prediction.shape);
-  const weights = sampleWeights(g, { batch: knownShape(prediction.shape, 'a loss')[0]! });
+  const weights = sampleWeights(g, knownShape(prediction.shape, 'a loss')[0]!);
   const losses = () => g.scope('loss', () => squaredErrorPerSample(g, prediction, target));
   return {
     loss: () => weightedMean(g, losses(), weights),
@@ -89,8 +90,8 @@ function lossOf(net: NetworkBuilder, output: Value, losses: readonly OutputLoss[
 }
 
 /**
- * The objective of an imported network. Its inputs are those of the network, by their names, `sample_weight` [N], how much each
- * sample counts, and what the loss compares with:
+ * The objective of an imported network. Its inputs are those of the network, by their names (`model.` is put before names that
+ * training itself has, such as `label`), `sample_weight` [N], how much each sample counts, and what the loss compares with:
  *
  * - `meanSquaredError`: `target`, of the output's shape.
  * - `crossEntropy` of [N,n]: `label` int32 [N], class numbers from 0. Of maps [N,n,…]: `mask` uint8 [N,n,…] of zeros and ones.
@@ -109,7 +110,7 @@ export const importedObjective =
     const inputs = Object.fromEntries(
       model.inputs.map(({ name, type, shape }) => [
         name,
-        net.g.input(name, isFloat(type) ? net.g.float : type, shape),
+        net.g.input(trainingName(name), isFloat(type) ? net.g.float : type, shape),
       ]),
     );
     if (typeof loss === 'function') {

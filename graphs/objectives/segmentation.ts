@@ -1,75 +1,13 @@
 import { type SegmenterOptions, segmenter } from '../models/transfer.js';
-import { asFloat } from '../nn/input.js';
-import {
-  binaryCrossEntropy,
-  crossEntropy,
-  meanPerSample,
-  softDice,
-  softDicePerSample,
-  weightedMean,
-} from '../nn/losses.js';
-import type { NetworkBuilder } from '../nn/module.js';
-import { GraphError, knownShape, type Value } from '../onnx/types.js';
-import { type ImageOptions, imageInput, sampleWeights } from './image.js';
-import type { LossAndOutputs, Objective } from './objective.js';
-
-export type SegmentationLoss =
-  /** Soft Dice over the whole batch, mean of the classes. */
-  | { readonly name: 'dice' }
-  /** Mean over all voxels and classes; `positiveWeights`, one a class, count voxels inside it more. */
-  | { readonly name: 'binaryCrossEntropy'; readonly positiveWeights: readonly number[] | null }
-  /** Mean over all voxels, each of which is of one class: probabilities are those of a softmax. */
-  | { readonly name: 'crossEntropy' };
-
-/** The loss is their sum. */
-export type SegmentationLosses = readonly [SegmentationLoss, ...SegmentationLoss[]];
+import { type ImageOptions, imageInput } from './image.js';
+import { type SegmentationLosses, segmented } from './masks.js';
+import type { Objective } from './objective.js';
 
 export interface SegmentationOptions extends ImageOptions, SegmenterOptions {
   readonly losses: SegmentationLosses;
 }
 
-/** The objective of logits [N,n,…], whatever they were made of: all of {@link segmentation} but the image. */
-export function segmented({ g }: NetworkBuilder, logits: Value, losses: SegmentationLosses): LossAndOutputs {
-  const shape = knownShape(logits.shape, 'segmentation');
-  const weights = sampleWeights(g, { batch: shape[0]! });
-  const mask = asFloat(g, g.input('mask', 'uint8', shape));
-  const isExclusive = losses.some(({ name }) => name === 'crossEntropy');
-  if (isExclusive && losses.some(({ name }) => name === 'binaryCrossEntropy'))
-    throw new GraphError(
-      'cross-entropy, of classes that exclude each other, does not go with binary cross-entropy',
-    );
-  const probabilities = isExclusive ? g.add('Softmax', [logits], { axis: 1 }) : g.add('Sigmoid', [logits]);
-  const perSample = (loss: Exclude<SegmentationLoss, { name: 'dice' }>) =>
-    meanPerSample(
-      g,
-      loss.name === 'crossEntropy'
-        ? crossEntropy(g, logits, mask)
-        : binaryCrossEntropy(g, logits, mask, loss.positiveWeights),
-    );
-  const sum = (each: (loss: SegmentationLoss) => Value) =>
-    g.scope('loss', () => losses.map(each).reduce((total, term) => g.add('Add', [total, term])));
-  return {
-    loss: () =>
-      sum((loss) =>
-        loss.name === 'dice'
-          ? softDice(g, probabilities, mask, weights)
-          : weightedMean(g, perSample(loss), weights),
-      ),
-    outputs: () => ({
-      loss: sum((loss) =>
-        loss.name === 'dice' ? softDicePerSample(g, probabilities, mask) : perSample(loss),
-      ),
-      weight: weights,
-      probabilities,
-    }),
-  };
-}
-
-/**
- * Segmentation of images; classes may overlap, each voxel and class has a sigmoid of its own, unless a loss says otherwise.
- * Inputs: `image` as {@link imageInput} says, `sample_weight` [N], and `mask` uint8 [N,classes,D,H,W] of zeros and ones. An
- * evaluation returns `loss` [N], of each sample alone, `weight` [N] and `probabilities` [N,classes,D,H,W].
- */
+/** Segmentation of images: the input `image` as {@link imageInput} says, all else as {@link segmented}. */
 export const segmentation =
   (options: SegmentationOptions): Objective =>
   (net) =>

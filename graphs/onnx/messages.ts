@@ -47,6 +47,7 @@ const root = protobuf.Root.fromJSON({
         ints: repeated(8, 'int64'),
         strings: repeated(9, 'bytes'),
         type: field(20, 'int32'),
+        refAttrName: field(21, 'string'),
       },
     },
     NodeProto: {
@@ -70,6 +71,17 @@ const root = protobuf.Root.fromJSON({
         sparseInitializer: repeated(15, 'SparseTensorProto'),
       },
     },
+    FunctionProto: {
+      fields: {
+        name: field(1, 'string'),
+        input: repeated(4, 'string'),
+        output: repeated(5, 'string'),
+        node: repeated(7, 'NodeProto'),
+        opsetImport: repeated(9, 'OperatorSetIdProto'),
+        domain: field(10, 'string'),
+        attributeProto: repeated(11, 'AttributeProto'),
+      },
+    },
     ModelProto: {
       fields: {
         irVersion: field(1, 'int64'),
@@ -79,6 +91,7 @@ const root = protobuf.Root.fromJSON({
         graph: field(7, 'GraphProto'),
         opsetImport: repeated(8, 'OperatorSetIdProto'),
         metadataProps: repeated(14, 'StringStringEntryProto'),
+        functions: repeated(25, 'FunctionProto'),
       },
     },
   },

@@ -5,10 +5,13 @@ import { decodeTensor, type Externals, elementType, encodeTensor, type ReadExter
 import {
   type Attribute,
   type ExternalLocation,
+  type FunctionNode,
   type Graph,
   GraphError,
+  type LocalFunction,
   type Model,
   type Node,
+  type Opsets,
   type Tensor,
   TYPE_CODES,
   type Value,
@@ -124,6 +127,10 @@ function decodeValue(message: Message): Value {
 }
 
 function decodeAttribute(message: Message, externals: Externals, where: string): Attribute | null {
+  if (message.refAttrName)
+    throw new GraphError(
+      `attribute "${message.name}"${where} is one of a function, which is unsupported here`,
+    );
   const kind = (Object.keys(KINDS) as (keyof typeof KINDS)[]).find((k) => KINDS[k][0] === message.type);
   const decode = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
   switch (kind) {
@@ -171,6 +178,36 @@ function decodeNode(message: Message, externals: Externals): Node {
     attributes: Object.fromEntries(attributes),
   };
 }
+
+function decodeFunctionNode(message: Message, externals: Externals): FunctionNode {
+  const attributes = (message.attribute ?? []) as Message[];
+  const own = attributes.filter((a) => !a.refAttrName);
+  const references = attributes.filter((a) => a.refAttrName).map((a) => [a.name, a.refAttrName]);
+  return {
+    ...decodeNode({ ...message, attribute: own }, externals),
+    references: Object.fromEntries(references),
+  };
+}
+
+function decodeFunction(message: Message, externals: Externals): LocalFunction {
+  const name: string = message.name ?? '';
+  const defaults = ((message.attributeProto ?? []) as Message[]).flatMap((a) => {
+    const attribute = decodeAttribute(a, externals, ` of function ${name}`);
+    return attribute ? [[a.name as string, attribute] as const] : [];
+  });
+  return {
+    domain: standardDomain(message.domain),
+    name,
+    inputs: message.input ?? [],
+    outputs: message.output ?? [],
+    defaults: Object.fromEntries(defaults),
+    nodes: ((message.node ?? []) as Message[]).map((node) => decodeFunctionNode(node, externals)),
+    opsets: opsetsOf(message),
+  };
+}
+
+const opsetsOf = ({ opsetImport }: Message): Opsets =>
+  Object.fromEntries((opsetImport ?? []).map((o: Message) => [standardDomain(o.domain), Number(o.version)]));
 
 /** Types and shapes of inner values are no more than hints: those that cannot be read are left out. */
 function decodeHint(message: Message): Value[] {
@@ -221,10 +258,9 @@ export function decodeModel(bytes: Uint8Array, readExternal?: ReadExternal): Mod
     throw new GraphError(`these bytes are not an ONNX model: ${(error as Error).message}`);
   }
   if (!message.graph) throw new GraphError('these bytes are not an ONNX model: they contain no graph');
-  const opsets = Object.fromEntries(
-    (message.opsetImport ?? []).map((o: Message) => [standardDomain(o.domain), Number(o.version)]),
-  );
+  const opsets = opsetsOf(message);
   const externals: Externals = { read: readExternal, left: [] };
+  const functions = (message.functions ?? []) as Message[];
   return {
     graph: { ...decodeGraph(message.graph, externals), opsets },
     irVersion: Number(message.irVersion),
@@ -232,6 +268,7 @@ export function decodeModel(bytes: Uint8Array, readExternal?: ReadExternal): Mod
     producer: { name: message.producerName ?? '', version: message.producerVersion ?? '' },
     documentation: message.docString ?? '',
     metadata: Object.fromEntries((message.metadataProps ?? []).map((e: Message) => [e.key, e.value])),
+    ...(functions.length > 0 ? { functions: functions.map((f) => decodeFunction(f, externals)) } : {}),
     ...(externals.left.length > 0 ? { external: externals.left } : {}),
   };
 }

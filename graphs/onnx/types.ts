@@ -104,6 +104,24 @@ export interface ExternalLocation {
   readonly length: number;
 }
 
+/** A node of a function. Some of its attributes are those of the node that calls the function. */
+export interface FunctionNode extends Node {
+  /** By the node's own name of each. */
+  readonly references: Readonly<Record<string, string>>;
+}
+
+/** An operator that a model brings itself, as a graph of others. */
+export interface LocalFunction {
+  readonly domain: string;
+  readonly name: string;
+  readonly inputs: readonly string[];
+  readonly outputs: readonly string[];
+  /** Attributes that a call may leave out. */
+  readonly defaults: Readonly<Record<string, Attribute>>;
+  readonly nodes: readonly FunctionNode[];
+  readonly opsets: Opsets;
+}
+
 /** A graph with what a runtime must know to run it. */
 export interface Model {
   readonly graph: Graph;
@@ -114,6 +132,8 @@ export interface Model {
   readonly metadata: Readonly<Record<string, string>>;
   /** Tensors that were left in files beside the model, those of bodies and attributes too; the graph does not have them. */
   readonly external?: readonly ExternalTensor[];
+  /** Operators of its own; none without it. */
+  readonly functions?: readonly LocalFunction[];
 }
 
 const ARRAYS = {

@@ -1,9 +1,13 @@
 import { classifier, segmenter } from '../models/transfer.js';
 import { autoencoder, encoder, features, type UNet3dOptions } from '../models/unet3d.js';
-import { asFloat, type DHW, encoderInput, type HuWindow, normaliseHu } from '../nn/input.js';
+import { type DHW, encoderInput, type HuWindow, normaliseHu } from '../nn/input.js';
 import { NetworkBuilder } from '../nn/module.js';
+import type { ProxyOptions } from '../objectives/reconstruction.js';
+import { asFloat } from '../onnx/blocks.js';
 import { GraphBuilder } from '../onnx/builder.js';
 import type { Graph } from '../onnx/types.js';
+import { parts2whole } from '../proxies/parts2whole.js';
+import type { BuiltGraph } from './built.js';
 
 export interface InferenceOptions {
   readonly network: UNet3dOptions;
@@ -59,6 +63,15 @@ export function autoencoderGraph(
   g.output('reconstruction', output);
   g.output('features', features(net, encoded));
   return g.build();
+}
+
+/** The encoder half of the proxy task: parts in, `features` [N,C] out. */
+export function featureGraph(options: ProxyOptions): BuiltGraph {
+  const g = new GraphBuilder('features');
+  const net = new NetworkBuilder(g, 'evaluation');
+  const { part } = parts2whole(g, options);
+  g.output('features', features(net, encoder(net, part, options.network)));
+  return { graph: g.build(), parameters: net.parameters };
 }
 
 export interface TargetInferenceOptions {

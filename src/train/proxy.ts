@@ -4,7 +4,7 @@ import type { DHW } from '../../graphs/nn/input.js';
 import { type ProxyOptions, reconstruction } from '../../graphs/objectives/reconstruction.js';
 import { restoration } from '../../graphs/objectives/restoration.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
-import { featureGraph } from '../../graphs/programs/evaluation.js';
+import { featureGraph } from '../../graphs/programs/inference.js';
 import type { Config } from '../config/pretraining.js';
 import { microBatches } from '../config/training.js';
 import type { Batch } from '../data/proxies/index.js';

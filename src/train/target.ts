@@ -1,7 +1,8 @@
 /** A target task: its graphs, what they are fed, and what they say of samples. */
 import { classification, featureClassification } from '../../graphs/objectives/classification.js';
 import type { ImageOptions } from '../../graphs/objectives/image.js';
-import { type SegmentationLoss, segmentation } from '../../graphs/objectives/segmentation.js';
+import type { SegmentationLoss } from '../../graphs/objectives/masks.js';
+import { segmentation } from '../../graphs/objectives/segmentation.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { microBatches } from '../config/training.js';
 import { evaluationBatches, type SampleBatch } from '../data/samples/batches.js';

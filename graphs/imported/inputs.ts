@@ -1,0 +1,51 @@
+import { formatShape, type Graph, GraphError, type Value } from '../onnx/types.js';
+import { isKnown } from './static.js';
+
+/** Everything that the file leaves open of its inputs' sizes. */
+function unbound(inputs: readonly Value[]): string[] {
+  return inputs
+    .filter(({ shape }) => !isKnown(shape))
+    .map(({ name, shape }) => `${name} ${formatShape(shape)}`);
+}
+
+/**
+ * The inputs with the sizes that are given. A named size that one input fixes is fixed for all.
+ * @throws GraphError for sizes that do not suit the model, or that are still open
+ */
+export function boundInputs(
+  graph: Graph,
+  sizes: Readonly<Record<string, readonly number[]>>,
+): readonly Value[] {
+  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const listed = inputs.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';
+  const named = new Map<string, number>();
+  for (const [name, given] of Object.entries(sizes)) {
+    const input = inputs.find((value) => value.name === name);
+    if (!input) throw new GraphError(`there is no input "${name}"; the model has ${listed}`);
+    const fits =
+      given.length === input.shape.length &&
+      input.shape.every((d, i) => {
+        const size = given[i]!;
+        if (!Number.isSafeInteger(size) || size < 1) return false;
+        return typeof d === 'number' ? d === size : (named.get(d) ?? size) === size;
+      });
+    if (!fits)
+      throw new GraphError(
+        `input "${name}" is ${formatShape(input.shape)}, which ${formatShape(given)} does not suit`,
+      );
+    // A size without a name is called after its axis, and is no other input's.
+    for (const [i, d] of input.shape.entries())
+      if (typeof d === 'string' && !d.startsWith('?')) named.set(d, given[i]!);
+  }
+  const bound = inputs.map((input): Value => {
+    if (input.isSequence)
+      throw new GraphError(`input "${input.name}" is a sequence of tensors, which is unsupported`);
+    const shape =
+      sizes[input.name] ?? input.shape.map((d) => (typeof d === 'string' ? (named.get(d) ?? d) : d));
+    return { name: input.name, type: input.type, shape };
+  });
+  const open = unbound(bound);
+  if (open.length > 0)
+    throw new GraphError(`sizes must be fixed for training, these are open: ${open.join(', ')}`);
+  return bound;
+}

@@ -1,0 +1,84 @@
+/** Small models of the standard, written as files. */
+import { encodeModel } from '../../../graphs/onnx/schema.js';
+import type { Attribute, Graph, Node, Tensor, Value } from '../../../graphs/onnx/types.js';
+import { noise } from '../run.js';
+
+export const node = (
+  operator: string,
+  inputs: readonly string[],
+  outputs: readonly string[],
+  attributes: Readonly<Record<string, Attribute>> = {},
+  domain = '',
+): Node => ({ name: outputs[0]!, operator, domain, inputs, outputs, attributes });
+
+export const value = (name: string, shape: Value['shape'], type: Value['type'] = 'float32'): Value => ({
+  name,
+  type,
+  shape,
+});
+
+export const weight = (shape: readonly number[], seed: number): Tensor => ({
+  type: 'float32',
+  shape,
+  data: noise(
+    shape.reduce((a, b) => a * b, 1),
+    seed,
+  ),
+});
+export const filled = (shape: readonly number[], number: number): Tensor => ({
+  type: 'float32',
+  shape,
+  data: new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(number),
+});
+export const integers = (...values: number[]): Tensor => ({
+  type: 'int64',
+  shape: [values.length],
+  data: BigInt64Array.from(values, BigInt),
+});
+
+export interface Parts {
+  readonly inputs: readonly Value[];
+  readonly outputs: readonly string[];
+  readonly nodes: readonly Node[];
+  readonly tensors?: Readonly<Record<string, Tensor>>;
+  readonly opset?: number;
+  readonly producer?: string;
+}
+
+export const graphOf = ({ inputs, outputs, nodes, tensors = {} }: Parts): Graph => ({
+  name: 'g',
+  inputs,
+  outputs: outputs.map((name) => value(name, [])),
+  nodes,
+  initializers: new Map(Object.entries(tensors)),
+  values: new Map(),
+});
+
+/** The bytes of a file. */
+export const modelOf = (parts: Parts): Uint8Array =>
+  encodeModel({
+    graph: graphOf(parts),
+    irVersion: 8,
+    opsets: { '': parts.opset ?? 18 },
+    producer: { name: parts.producer ?? 'test', version: '1' },
+    documentation: '',
+    metadata: {},
+  });
+
+/** x [batch,3] → y [batch,2]: two linear layers with a ReLU in between. */
+export const perceptron: Parts = {
+  inputs: [value('x', ['batch', 3])],
+  outputs: ['y'],
+  nodes: [
+    node('Gemm', ['x', 'first.weight', 'first.bias'], ['h']),
+    node('Relu', ['h'], ['r']),
+    node('MatMul', ['r', 'second.weight'], ['m']),
+    node('Add', ['m', 'second.bias'], ['y']),
+  ],
+  tensors: {
+    'first.weight': weight([3, 4], 1),
+    'first.bias': weight([4], 2),
+    'second.weight': weight([4, 2], 3),
+    'second.bias': weight([2], 4),
+  },
+};
