@@ -17,7 +17,7 @@ import {
 import { readsOf } from '../passes/needed.js';
 import { translate, translations } from '../standard/index.js';
 import { evaluate, isEvaluated } from './evaluate.js';
-import { vector } from './numbers.js';
+import { numbersOf, vector } from './numbers.js';
 import { singleNode } from './single.js';
 import { sorted } from './sorted.js';
 
@@ -167,8 +167,22 @@ class Importer {
     return { ...node, operator: 'Cast', inputs: node.inputs.slice(0, 1), attributes: { to } };
   }
 
+  /**
+   * A convolution without the bias that PyTorch computes where a layer has none: zeros, and of a shape that is wrong
+   * (one axis too many) where the export is not optimised.
+   */
+  #withoutZeroBias(node: Node): Node {
+    const bias = node.inputs[2] ?? '';
+    const isConvolution = node.domain === '' && (node.operator === 'Conv' || node.operator === 'ConvTranspose');
+    if (!isConvolution || this.graph.initializers.has(bias)) return node;
+    const tensor = this.#constants.get(bias);
+    const isStored = () => this.nodes.some((n) => n.operator === 'Constant' && n.outputs[0] === bias);
+    if (!tensor || numbersOf(tensor).some((v) => v !== 0) || isStored()) return node;
+    return { ...node, inputs: node.inputs.slice(0, 2) };
+  }
+
   #plain(given: Node): void {
-    const node = this.#castTo(given);
+    const node = this.#withoutZeroBias(this.#castTo(given));
     this.nodes.push(node);
     const read = node.inputs.filter((name) => name !== '');
     const shape = this.#typed(read[0] ?? '')?.shape;

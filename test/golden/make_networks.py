@@ -51,21 +51,21 @@ class Unit3d(nn.Module):
         self.pads = [p for k in reversed(kernel) for p in ((k - stride) // 2, k - stride - (k - stride) // 2)]
         self.conv = nn.Conv3d(inputs, outputs, kernel, stride, bias=False)
         self.norm = nn.BatchNorm3d(outputs, eps=0.001, momentum=0.01)
+        self.act = nn.ReLU()
 
     def forward(self, x):
-        return F.relu(self.norm(self.conv(F.pad(x, [max(p, 0) for p in self.pads]))))
+        return self.act(self.norm(self.conv(F.pad(x, [max(p, 0) for p in self.pads]))))
 
 
 class Pool3d(nn.Module):
     def __init__(self, kernel, stride):
         super().__init__()
-        self.kernel, self.stride = kernel, stride
+        self.pool = nn.MaxPool3d(kernel, stride)
 
     def forward(self, x):
-        total = [
-            max((k - s) if size % s == 0 else k - size % s, 0) for k, s, size in zip(self.kernel, self.stride, x.shape[2:])
-        ]
-        return F.max_pool3d(F.pad(x, [p for t in reversed(total) for p in (t // 2, t - t // 2)]), self.kernel, self.stride)
+        sizes = zip(self.pool.kernel_size, self.pool.stride, x.shape[2:])
+        total = [max(k - (size % s or s), 0) for k, s, size in sizes]
+        return self.pool(F.pad(x, [p for t in reversed(total) for p in (t // 2, t - t // 2)]))
 
 
 class Inception(nn.Module):
@@ -126,11 +126,12 @@ class DenseVNet(nn.Module):
         self.stem = self.Unit(1, 24, 2)
         self.stacks, self.downs, self.skips = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         width = 25
-        for growth, count, skip in [(4, 5, 12), (8, 10, 24), (16, 10, 24)]:
+        for i, (growth, count, skip) in enumerate([(4, 5, 12), (8, 10, 24), (16, 10, 24)]):
+            if i:
+                self.downs.append(self.Unit(width, width, 2))
             self.stacks.append(self.Stack(width, growth, count))
-            self.skips.append(self.Unit(growth * count, skip))
-            self.downs.append(self.Unit(growth * count, growth * count, 2))
             width = growth * count
+            self.skips.append(self.Unit(width, skip))
         self.merge = self.Unit(60, 24)
         self.out = nn.Conv3d(24, classes, 3, padding=1)
         self.prior = nn.Parameter(torch.randn(1, classes, 12, 12, 12) * 0.1)
@@ -138,10 +139,9 @@ class DenseVNet(nn.Module):
     def forward(self, x):
         y = torch.cat([self.stem(x), F.avg_pool3d(x, 3, 2, 1)], 1)
         size, skips = y.shape[2:], []
-        for i, (stack, skip, down) in enumerate(zip(self.stacks, self.skips, self.downs)):
-            y = stack(y)
+        for i, (stack, skip) in enumerate(zip(self.stacks, self.skips)):
+            y = stack(self.downs[i - 1](y) if i else y)
             skips.append(F.interpolate(skip(y), size, mode="trilinear") if i else skip(y))
-            y = down(y) if i < 2 else y
         y = self.out(self.merge(torch.cat(skips, 1))) + F.interpolate(self.prior, size, mode="trilinear")
         return F.interpolate(y, x.shape[2:], mode="trilinear")
 
@@ -161,9 +161,10 @@ class ResEnc(nn.Module):
             pool = [nn.AvgPool3d(stride)] if stride > 1 else []
             match = [nn.Conv3d(inputs, outputs, 1, bias=False), nn.InstanceNorm3d(outputs, affine=True)]
             self.skip = nn.Sequential(*pool, *(match if inputs != outputs else []))
+            self.act = nn.LeakyReLU(0.01)
 
         def forward(self, x):
-            return F.leaky_relu(self.body(x) + self.skip(x), 0.01)
+            return self.act(self.body(x) + self.skip(x))
 
     def __init__(self, widths=(32, 64, 128, 256, 320), blocks=(1, 3, 4, 6, 6), classes=2):
         super().__init__()
@@ -224,7 +225,7 @@ NETWORKS = {
     ),
     "ViT": (
         lambda: monai_nets.ViT(1, (32, 32, 32), (8, 8, 8), hidden_size=192, mlp_dim=768, num_heads=6, classification=True),
-        (2, 1, 32, 32, 32),
+        CUBE,
     ),
     "DenseNet-121": (lambda: monai_nets.DenseNet121(**PLAIN), SLAB),
     "EfficientNet-B0": (efficientnet, SLAB),
@@ -234,12 +235,16 @@ NETWORKS = {
     ),
     "Attention U-Net": (lambda: monai_nets.AttentionUnet(**PLAIN, channels=(16, 32, 64, 128), strides=(2, 2, 2)), CUBE),
 }
-# Name, exporter, mode, options; and, where batch normalisation is folded, into which layers.
+DYNAMO_FOLDS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+# With smooth activations, in the mode that changes least: what float32 does to kinks, such as that of a ReLU, is left out.
+SMOOTH = ("torchscript", "train, smooth", {}, ())
+# Exporter, mode, options; and, where batch normalisation is folded, into which layers.
 EXPORTS = [
     ("torchscript", "train", {}, ()),
     ("torchscript", "eval", {}, (nn.Conv2d, nn.Conv3d)),
-    ("dynamo", "train", {}, ()),
-    ("dynamo", "eval", {}, (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)),
+    # This exporter writes layers as in evaluation, whatever the mode is.
+    ("dynamo", "train", {}, DYNAMO_FOLDS),
+    ("dynamo", "eval", {}, DYNAMO_FOLDS),
     ("dynamo", "eval, optimize=False", {"optimize": False}, ()),
 ]
 
@@ -255,10 +260,21 @@ def network_of(name):
     return network, torch.randn(shape)
 
 
+def smooth(network):
+    """The network without kinks: with SiLU in place of ReLU and what is like it, and means in place of maxima."""
+    network = copy.deepcopy(network)
+    for name, module in list(network.named_modules()):
+        if isinstance(module, (nn.ReLU, nn.LeakyReLU, nn.PReLU)):
+            network.set_submodule(name, nn.SiLU())
+        elif isinstance(module, nn.MaxPool3d):
+            network.set_submodule(name, nn.AvgPool3d(module.kernel_size, module.stride, module.padding))
+    return network
+
+
 def export(network, x, exporter, mode, options, path):
     network_buffers = dict(network.named_buffers())
     network = copy.deepcopy(network)
-    training = mode == "train"
+    training = mode.startswith("train")
     if exporter == "dynamo":
         network.train(training)
         program = torch.onnx.export(network, (x,), dynamo=True, verbose=False, **options)
@@ -311,6 +327,8 @@ def folded(network, x, layers):
         fused = fuse_conv_bn_eval(layer, norm, transpose=isinstance(layer, nn.modules.conv._ConvTransposeNd))
         network.set_submodule(names[layer], fused)
         network.set_submodule(names[norm], nn.Identity())
+    # A bias that was not there before is trained too.
+    network.requires_grad_(True)
     return network, len(pairs)
 
 
@@ -347,27 +365,29 @@ def write(folder, name):
         target = torch.randn(first(network(x)).shape)
     cases, written = [], {}
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
-    for exporter, mode, options, layers in EXPORTS:
+    for exporter, mode, options, layers in [*EXPORTS, *([SMOOTH] if SMOOTH else [])]:
         if options and not has_batch_norm:
             continue
         model = f"{exporter}-{mode.replace(', ', '-').replace('=', '-')}.onnx"
         case = {"network": name, "exporter": exporter, "mode": mode, "model": model}
         cases.append(case)
+        source = smooth(network) if mode.endswith("smooth") else network
         try:
-            export(network, x, exporter, mode, options, folder / model)
+            export(source, x, exporter, mode, options, folder / model)
         except Exception as error:
             case["error"] = f"{type(error).__name__}: {str(error).splitlines()[0] if str(error) else ''}"
             print(name, exporter, mode, case["error"], flush=True)
             continue
-        reference, count = folded(network, x, layers) if layers else (network, 0)
+        reference, count = folded(network, x, layers) if layers else (source, 0)
+        variant = "smooth" if source is not network else count
         case["folded"] = count
-        case["results"] = f"results-{count}.onnx"
-        if count not in written:
+        case["results"] = f"results-{variant}.onnx"
+        if variant not in written:
             exact = trained(reference, x, target, torch.float64)
             single = trained(reference, x, target, torch.float32)
             (folder / case["results"]).write_bytes(tensors_model({"x": x, "target": target, **exact}))
-            written[count] = errors_of(exact, single)
-        case["float32"] = written[count]
+            written[variant] = errors_of(exact, single)
+        case["float32"] = written[variant]
         print(name, exporter, mode, "folded", count, flush=True)
     (folder / "cases.json").write_text(json.dumps(cases, indent=1))
 
