@@ -3,7 +3,6 @@
  * computed here, so that what remains is the network itself.
  */
 import { GraphBuilder } from '../onnx/builder.js';
-import { findOperator } from '../onnx/registry.js';
 import {
   type Graph,
   GraphError,
@@ -15,7 +14,7 @@ import {
   type Value,
 } from '../onnx/types.js';
 import { readsOf } from '../passes/needed.js';
-import { translate, translations } from '../standard/index.js';
+import { isKnownOperator, translate } from '../standard/index.js';
 import { evaluate, isEvaluated } from './evaluate.js';
 import { numbersOf, vector } from './numbers.js';
 import { singleNode } from './single.js';
@@ -57,7 +56,7 @@ function refusalOf(node: Node): string | null {
     return 'a loop cannot be differentiated: export the model with the loop unrolled';
   if (RANDOM.has(operator))
     return 'random numbers, other than those of Dropout, are not supported: export the model in evaluation mode';
-  if (operator === 'If' || isEvaluated(node) || operator in translations || findOperator(node)) return null;
+  if (operator === 'If' || isEvaluated(node) || isKnownOperator(node)) return null;
   return 'the operator is not supported';
 }
 
@@ -206,7 +205,7 @@ class Importer {
       return;
     }
     try {
-      if (!(node.operator in translations || findOperator(node)))
+      if (!isKnownOperator(node))
         throw new GraphError('it depends on the data: it is supported only where its inputs are fixed');
       const plain = withoutDropout(node);
       const inputs = plain.inputs.map((name) => (name === '' ? null : this.#stand(name)));

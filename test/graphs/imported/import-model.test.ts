@@ -336,6 +336,14 @@ describe('what is not supported', () => {
     );
   });
 
+  test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('is the operator %s', (operator) => {
+    const nodes = [...perceptron.nodes, node(operator, ['zero'], ['z'])];
+    const bytes = modelOf({ ...perceptron, nodes, tensors: { ...perceptron.tensors, zero: filled([1], 0) } });
+    expect(examineModel(bytes, batch).unsupported).toMatchObject([
+      { operator, count: 1, reason: 'the operator is not supported' },
+    ]);
+  });
+
   test.each<[what: string, change: (parts: Parts) => Parts, message: string]>([
     [
       'a loop',
