@@ -92,7 +92,9 @@ export function errorsOf(results: Results, errorOf: (key: string) => number | un
     step: Math.max(...parameters.map((name) => errorOf(`after/${name}`) ?? 0)) / changed,
     statistics: Math.max(
       0,
-      ...statistics.map((name) => (errorOf(`after/${name}`) ?? 0) / largest(dataOf(`after/${name}`))),
+      ...statistics.map(
+        (name) => (errorOf(`after/${name}`) ?? 0) / Math.max(largest(dataOf(`after/${name}`)), 1e-30),
+      ),
     ),
   };
 }
@@ -217,7 +219,8 @@ export async function compare(model: ImportedModel, results: Results): Promise<C
   const errorIn = (steps: Steps) => (key: string) => {
     const slash = key.indexOf('/');
     const [kind, name] = [key.slice(0, slash), key.slice(slash + 1)];
-    const pair = pairs.get(name) ?? { name, isTransposed: false };
+    const pair = pairs.get(name) ?? (results.has(`value/${name}`) ? null : { name, isTransposed: false });
+    if (!pair) return undefined;
     const own = kind === 'gradient' ? steps.gradients.get(pair.name) : steps.tensor(pair.name);
     const tensor = results.get(key)!;
     return own && distance(own, pair.isTransposed ? transposed(tensor) : (tensor.data as Floats));

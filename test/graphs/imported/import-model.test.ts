@@ -269,6 +269,26 @@ describe('batch normalisation', () => {
   });
 });
 
+test('a convolution has no bias where the exporter computed zeros for one, of whatever shape', () => {
+  const parts: Parts = {
+    inputs: [value('x', [1, 2, 4])],
+    outputs: ['y'],
+    nodes: [
+      node('Shape', ['kernel'], ['channels'], { start: int(0), end: int(1) }),
+      node('Constant', [], ['two'], { value_ints: { kind: 'ints', value: [2] } }),
+      node('Concat', ['channels', 'two'], ['shape'], { axis: int(0) }),
+      node('Constant', [], ['zero'], { value_float: { kind: 'float', value: 0 } }),
+      node('CastLike', ['zero', 'x'], ['cast']),
+      node('Expand', ['cast', 'shape'], ['bias']),
+      node('Conv', ['x', 'kernel', 'bias'], ['y']),
+    ],
+    tensors: { kernel: weight([3, 2, 1], 1) },
+  };
+  const { graph, outputs } = importModel(modelOf(parts));
+  expect(graph.nodes.map(({ operator, inputs }) => [operator, inputs])).toEqual([['Conv', ['x', 'kernel']]]);
+  expect(outputs[0]!.shape).toEqual([1, 3, 4]);
+});
+
 describe('control flow', () => {
   const squared = graphOf({ inputs: [], outputs: ['s'], nodes: [node('Mul', ['h', 'h'], ['s'])] });
   const negated = graphOf({ inputs: [], outputs: ['s'], nodes: [node('Neg', ['h'], ['s'])] });
@@ -332,6 +352,14 @@ describe('what is not supported', () => {
     expect(() => importModel(bytes, batch)).toThrow(
       'this model cannot be trained:\n  Frobnicate (2, such as "f1"): the operator is not supported\n  Crop',
     );
+  });
+
+  test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('is the operator %s', (operator) => {
+    const nodes = [...perceptron.nodes, node(operator, ['zero'], ['z'])];
+    const bytes = modelOf({ ...perceptron, nodes, tensors: { ...perceptron.tensors, zero: filled([1], 0) } });
+    expect(examineModel(bytes, batch).unsupported).toMatchObject([
+      { operator, count: 1, reason: 'the operator is not supported' },
+    ]);
   });
 
   test.each<[what: string, change: (parts: Parts) => Parts, message: string]>([
