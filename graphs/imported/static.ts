@@ -168,7 +168,6 @@ class Importer {
   }
 
   /**
-<<<<<<< HEAD
    * A convolution without the bias that PyTorch computes where a layer has none: zeros, and of a shape that is wrong
    * (one axis too many) where the export is not optimised.
    */
@@ -180,17 +179,6 @@ class Importer {
     const isStored = () => this.nodes.some((n) => n.operator === 'Constant' && n.outputs[0] === bias);
     if (!tensor || numbersOf(tensor).some((v) => v !== 0) || isStored()) return node;
     return { ...node, inputs: node.inputs.slice(0, 2) };
-=======
-   * A convolution without a bias that is zero. PyTorch's exporter, unless it optimises, computes one for convolutions that have
-   * none, in three dimensions of a shape that cannot be.
-   */
-  #withoutZeroBias(node: Node): Node {
-    const [, , bias = ''] = node.inputs;
-    const isComputed = node.operator === 'Conv' && !this.graph.initializers.has(bias);
-    const zeros = isComputed ? this.#constants.get(bias) : undefined;
-    const isZero = zeros && numbersOf(zeros).every((v) => v === 0);
-    return isZero ? { ...node, inputs: node.inputs.slice(0, 2) } : node;
->>>>>>> w/importer
   }
 
   #plain(given: Node): void {
