@@ -484,14 +484,15 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
 
 /** Whether there are inputs with which a node is evaluated. */
 export const isEvaluated = ({ domain, operator }: Node): boolean =>
-  operator === 'Shape' || operator === 'Size' || (domain === '' && operator in evaluations);
+  operator === 'Shape' || operator === 'Size' || (domain === '' && Object.hasOwn(evaluations, operator));
 
 /**
  * The outputs of a node whose inputs are known; `null` for an operator, or a use of it, that is not evaluated.
  * @param inputs `null` for one that is left out
  */
 export function evaluate(node: Node, inputs: readonly (Tensor | null)[]): readonly Tensor[] | null {
-  const evaluation = node.domain === '' ? evaluations[node.operator] : undefined;
+  if (!isEvaluated(node)) return null;
+  const evaluation = evaluations[node.operator];
   if (!evaluation) return null;
   try {
     const result = evaluation(new KnownNode(node, inputs));
