@@ -12,8 +12,16 @@ export {
   type ImportOptions,
   type ImportReport,
   importModel,
+  type ReportedTensor,
+  type Unsupported,
 } from './imported/import-model.js';
-export { DROPOUT_SEED, type ImportedParameter, importedLayers } from './imported/network.js';
+export {
+  DROPOUT_SEED,
+  type ImportedNetwork,
+  type ImportedParameter,
+  importedLayers,
+} from './imported/network.js';
+export type { MergedTensor, SplitRule } from './imported/parameters.js';
 export { features, type UNet3dOptions } from './models/unet3d.js';
 export { NetworkBuilder } from './nn/module.js';
 export { type ClassificationOptions, classification } from './objectives/classification.js';
