@@ -15,8 +15,16 @@ export {
   type ImportOptions,
   type ImportReport,
   importModel,
+  type ReportedTensor,
+  type Unsupported,
 } from './imported/import-model.js';
-export { DROPOUT_SEED, type ImportedParameter, importedLayers } from './imported/network.js';
+export {
+  DROPOUT_SEED,
+  type ImportedNetwork,
+  type ImportedParameter,
+  importedLayers,
+} from './imported/network.js';
+export type { MergedTensor, SplitRule } from './imported/parameters.js';
 export { NetworkBuilder } from './nn/module.js';
 export {
   type ImportedTask,
