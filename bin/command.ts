@@ -21,9 +21,11 @@ export interface Output {
   readonly exitCode?: number;
 }
 
+/** An option; one that is `bare` may be given without a value, which is then ''. */
+type Option = Options & { readonly bare?: boolean };
 type Positionals = Record<string, PositionalOptions>;
 
-interface Specification<O extends Record<string, Options>, P extends Positionals> {
+interface Specification<O extends Record<string, Option>, P extends Positionals> {
   readonly options: O;
   /** Those that `usage` names. */
   readonly positionals?: P;
@@ -40,7 +42,7 @@ export interface Loaded {
 
 /** One subcommand: options, examples, and the one place where results are printed. */
 export function command<
-  const O extends Record<string, Options>,
+  const O extends Record<string, Option>,
   const P extends Positionals = Record<never, never>,
 >(spec: Specification<O, P>): Loaded {
   const positionals: Positionals = spec.positionals ?? {};
@@ -72,9 +74,9 @@ function typedOptions(line: readonly string[], options: Record<string, Options>)
 }
 
 /** @throws UserError for an option without a value, with several where it takes one, or with another kind of value */
-function refuseMisread(line: readonly string[], options: Record<string, Options>): void {
+function refuseMisread(line: readonly string[], options: Record<string, Option>): void {
   for (const [name, values] of typedOptions(line, options)) {
-    const { array, number, boolean: isSwitch } = options[name]!;
+    const { array, number, boolean: isSwitch, bare } = options[name]!;
     const got = values
       .map((value) => (typeof value === 'object' ? JSON.stringify(value) : value))
       .join(' and ');
@@ -83,7 +85,7 @@ function refuseMisread(line: readonly string[], options: Record<string, Options>
     if (values.length > 1 && !array) throw refuse('this option takes only one value');
     if (isSwitch && values.some((value) => !/^(true|false)?$/.test(String(value))))
       throw refuse('this option takes no value');
-    if (isSwitch) continue;
+    if (isSwitch || (bare && got === '')) continue;
     if (values.length === 0 || values.some((value) => typeof value !== 'string' || value === ''))
       throw refuse('this option needs a value');
     if (number && values.some((value) => Number.isNaN(Number(value))))
@@ -155,6 +157,23 @@ export function parsePairs(where: string, texts: readonly string[]): Record<stri
       const at = text.indexOf('=');
       if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
       throw new UserError('usage', { what: 'this must be written as name=value', where, got: text });
+    }),
+  );
+}
+
+/** Sizes of inputs by their names, each as `name=1x1x32x32x32`. @throws UserError when one is not written so */
+export function parseInputSizes(texts: readonly string[]): Record<string, number[]> {
+  const where = '--input-size';
+  return Object.fromEntries(
+    Object.entries(parsePairs(where, texts)).map(([name, text]) => {
+      const sizes = text.split(/[x×]/).map(Number);
+      if (sizes.every((size) => Number.isSafeInteger(size) && size > 0)) return [name, sizes];
+      throw new UserError('usage', {
+        what: 'the sizes of an input must be positive integers',
+        where,
+        got: `${name}=${text}`,
+        expected: 'for example image=1x1x32x32x32',
+      });
     }),
   );
 }

@@ -46,11 +46,13 @@ export { type EmbedOptions, type EmbedSummary, embed } from './commands/embed.js
 export { type EvaluateOptions, evaluate } from './commands/evaluate.js';
 export type { Evaluation, Metrics } from './commands/evaluation.js';
 export { type ExportOptions, type ExportSummary, exportModel } from './commands/export.js';
-export { exportTarget, type TargetExportSummary } from './commands/export-target.js';
+export type { TargetExportSummary } from './commands/export-files.js';
+export { exportTarget } from './commands/export-target.js';
 export { type FinetuneOptions, finetune } from './commands/finetune.js';
 export type { FinetuneSummary, TrialSummary } from './commands/finetune-summary.js';
 export { type GraphOptions, type GraphReport, makeGraph } from './commands/graph.js';
-export { type Inspection, inspect } from './commands/inspect.js';
+export { type ModelGraphOptions, makeModelGraph } from './commands/graph-imported.js';
+export { type Inspection, type InspectOptions, inspect } from './commands/inspect.js';
 export { type IndexSummary, type MakeIndexOptions, makeIndex } from './commands/make-index.js';
 export { type PhantomsSummary, type WritePhantomsOptions, writePhantoms } from './commands/phantom.js';
 export {

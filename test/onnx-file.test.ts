@@ -1,10 +1,11 @@
 import { mkdirSync, symlinkSync, truncateSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { importModel } from '../graphs/imported/import-model.js';
 import { inspect } from '../src/commands/inspect.js';
 import { UserError } from '../src/errors.js';
 import { externalFeatures } from '../src/inference/external-encoder.js';
-import { readModelFile } from '../src/onnx-file.js';
+import { readModelFile, withModelFile } from '../src/onnx-file.js';
 import { nodeEngine } from '../src/runtime/node.js';
 import { temporaryFolder } from './data/store/tiles-sample.js';
 import { protoModel, protoNode, protoTensor, protoValue } from './graphs/onnx-proto.js';
@@ -82,6 +83,52 @@ describe('a model whose tensors lie in files beside it', () => {
     await expect(externalFeatures(path, undefined as never, nodeEngine, 1)).rejects.toThrow(
       /a separate file[\s\S]*weights\.bin[\s\S]*one file/,
     );
+  });
+});
+
+describe('a model that is trained, with weights beside it', () => {
+  /** x [2,3] → y [2,2], with the weights of a layer in another file. */
+  function layerWith(entries: Record<string, string>): string {
+    const path = join(folder, 'layer.onnx');
+    const externalData = Object.entries(entries).map(([key, value]) => ({ key, value }));
+    const bytes = protoModel({
+      nodes: [protoNode('MatMul', ['x', 'w'], ['y'])],
+      inputs: [protoValue('x', [2, 3])],
+      outputs: [protoValue('y', [2, 2])],
+      initializers: [{ name: 'w', dims: [3, 2], dataType: 1, dataLocation: 1, externalData }],
+    });
+    writeFileSync(path, bytes);
+    return path;
+  }
+  const imported = (path: string) =>
+    withModelFile(path, ({ bytes, externalData }) => importModel(bytes, { externalData }));
+
+  test('has them read', () => {
+    writeFileSync(join(folder, 'six.bin'), new Uint8Array(Float32Array.of(0, 1, 2, 3, 4, 5, 6, 7).buffer));
+    const { parameters } = imported(layerWith({ location: 'six.bin', offset: '8' }));
+    expect([...parameters[0]!.values]).toEqual([2, 3, 4, 5, 6, 7]);
+  });
+
+  test.each([
+    ['that are missing', { location: 'gone.bin' }, 'no such file'],
+    ['outside its folder', { location: '../secret.bin' }, "outside the model's folder"],
+    [
+      'of another size than it says',
+      { location: 'weights.bin', length: '12' },
+      'has 12 bytes in weights.bin',
+    ],
+    ['that end too early', { location: 'weights.bin', offset: '60' }, 'is beyond the end of weights.bin'],
+  ])('%s is refused', (_, entries, message) => {
+    const path = layerWith(entries);
+    expect(() => imported(path)).toThrow(UserError);
+    expect(() => imported(path)).toThrow(message);
+  });
+
+  test('is refused as a file that is no model', () => {
+    const path = join(folder, 'none.onnx');
+    writeFileSync(path, 'no model');
+    expect(() => imported(path)).toThrow(UserError);
+    expect(() => imported(join(folder, 'gone.onnx'))).toThrow('no such file');
   });
 });
 

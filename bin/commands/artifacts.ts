@@ -5,6 +5,7 @@ import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { refuseIdle, UserError } from '../../src/errors.js';
 import { command, configOptions, parseNames, parseSize } from '../command.js';
+import { givenModelOptions, modelOptions, typedModelOptions } from '../model-options.js';
 
 const ACTIONS = ['write', 'import'] as const;
 
@@ -13,6 +14,8 @@ export default command({
   options: {
     run: { string: true, describe: 'pre-training run or fine-tuning trial to start from' },
     preset: { ...configOptions.preset, describe: 'start from an untrained network of this size instead' },
+    model: { string: true, describe: 'any ONNX model instead, trained by a loss on its output' },
+    ...modelOptions,
     task: {
       choices: ARTIFACT_TASKS,
       describe: 'what to train for; by default the task of the run, or pretrain',
@@ -52,6 +55,10 @@ export default command({
       '$0 artifacts import --artifacts artifacts/tiny --checkpoint trained --out runs/back',
       'import trained weights',
     ],
+    [
+      '$0 artifacts --model resnet.onnx --input-size image=8x3x224x224 --loss crossEntropy --out artifacts/resnet',
+      'train any ONNX model on a device',
+    ],
   ],
   run: async (args) => {
     if (args.action === 'import') {
@@ -64,6 +71,7 @@ export default command({
       refuseIdle('`artifacts import`', {
         ...{ '--run': run, '--preset': preset, '--task': task, '--classes': classes, '--channels': channels },
         ...{ '--size': size, '--optimizer': optimizer, '--schedule': args.schedule, '--warmup': warmup },
+        ...{ '--model': args.model, ...typedModelOptions(args) },
         ...{ '--steps': steps, '--config': config, '--set': args.set.length > 0 ? args.set : undefined },
       });
       const summary = await importArtifacts({
@@ -87,6 +95,8 @@ export default command({
     const summary = await writeArtifacts({
       ...(args.run ? { run: args.run } : {}),
       ...(args.preset ? { preset: args.preset } : {}),
+      ...(args.model ? { model: args.model } : {}),
+      ...givenModelOptions(args),
       ...(args.task ? { task: args.task } : {}),
       ...(args.classes ? { classes: parseNames(args.classes) } : {}),
       ...(args.channels !== undefined ? { channels: args.channels } : {}),

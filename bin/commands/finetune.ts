@@ -11,10 +11,21 @@ import {
   engineOption,
   memoryOption,
   onInterrupt,
+  parseNames,
   precisionOption,
   taskOption,
 } from '../command.js';
 import { distributedOption, onRanks } from '../ranks.js';
+
+/** Settings of an ONNX model that is trained; none where there are none. */
+function modelOf({ head, output, freeze }: { head?: 'replace' | 'keep'; output?: string; freeze?: string }) {
+  const model = {
+    ...(head && { head }),
+    ...(output && { value: output }),
+    ...(freeze && { freeze: parseNames(freeze) }),
+  };
+  return Object.keys(model).length > 0 ? { model } : {};
+}
 
 export default command({
   options: {
@@ -24,7 +35,7 @@ export default command({
     init: {
       string: true,
       describe:
-        'initial weights: random (default), a run folder, .safetensors, .npz, or an .onnx encoder, which stays frozen',
+        'initial weights: random (default), chest, which comes with p2w, a run folder, .safetensors, .npz, or any .onnx model, which is trained itself',
     },
     checkpoint: { string: true, describe: 'checkpoint of the run in --init: best (default), last or a step' },
     load: {
@@ -32,7 +43,21 @@ export default command({
       describe: 'what to load: encoder (default), or encoder,decoder for segmentation',
     },
     partial: { boolean: true, describe: 'load what fits and leave the rest as initialised' },
-    freeze: { boolean: true, describe: 'do not train the encoder' },
+    freeze: {
+      string: true,
+      bare: true,
+      describe:
+        'do not train the encoder; with names of weights of an .onnx model, in which * stands for any characters, such as stem*,layer1*, not these',
+    },
+    head: {
+      choices: ['replace', 'keep'] as const,
+      describe: 'of an .onnx model: new layers in place of its last one (default), or its own output',
+    },
+    output: {
+      string: true,
+      describe:
+        'of an .onnx model: the output, or value inside it, that new layers are put on or that is kept',
+    },
     'linear-probe': {
       boolean: true,
       default: false,
@@ -66,12 +91,14 @@ export default command({
     distributed: distributedOption,
   },
   examples: [
+    ['$0 finetune --data samples --init chest --out runs/target', 'from the encoder that comes with p2w'],
     ['$0 finetune --data samples --init runs/first --out runs/target', 'from a pre-training run'],
     ['$0 finetune --data samples --out runs/random --trials 10', 'ten runs from random weights'],
     [
       '$0 finetune --data samples --init runs/first --linear-probe --out runs/probe',
       'measure the quality of the features',
     ],
+    ['$0 finetune --data samples --init resnet.onnx --out runs/resnet', 'train all of any ONNX model'],
   ],
   run: (args, asked) =>
     onRanks(args.distributed, asked, async (ranks, reporter) => {
@@ -89,7 +116,8 @@ export default command({
             parts: args.load?.split(',') as FinetuneConfig['init']['parts'] | undefined,
             partial: args.partial,
           },
-          frozenEncoder: args['linear-probe'] || args.freeze,
+          frozenEncoder: args['linear-probe'] || (args.freeze === '' ? true : undefined),
+          ...modelOf(args),
           ...(args['linear-probe'] ? { hidden: null } : {}),
           balance: args.balance,
           fraction: args.fraction,

@@ -1,12 +1,17 @@
-import { formatGraph, makeGraph } from '../../src/commands/graph.js';
+import { formatGraph, type GraphReport, makeGraph } from '../../src/commands/graph.js';
+import { makeModelGraph } from '../../src/commands/graph-imported.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
+import { refuseIdle, UserError } from '../../src/errors.js';
 import { command, configOptions, parseSize } from '../command.js';
+import { givenModelOptions, modelOptions, typedModelOptions } from '../model-options.js';
 
 export default command({
   options: {
     ...configOptions,
-    preset: { ...configOptions.preset, default: 'tiny' as const },
+    preset: { ...configOptions.preset, describe: 'network size; default tiny' },
+    model: { string: true, describe: 'any ONNX model instead of a preset: graphs that train it' },
+    ...modelOptions,
     what: {
       choices: ['step', 'gradient', 'eval', 'encoder'] as const,
       default: 'step' as const,
@@ -27,21 +32,45 @@ export default command({
       '$0 graph --preset tiny --what gradient --out gradient.onnx',
       'a model that returns the gradient of every parameter',
     ],
+    [
+      '$0 graph --model resnet.onnx --input-size image=8x3x224x224 --what gradient --loss crossEntropy --out gradient.onnx',
+      'the same for any ONNX model',
+    ],
   ],
   run: async (args) => {
-    const result = await makeGraph({
-      preset: args.preset,
-      ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      config: fromSettings(args.set, { proxy: args.proxy }),
-      what: args.what,
-      ...(args.tile ? { tile: parseSize(args.tile, '--tile') } : {}),
-      ...(args.out ? { out: args.out } : {}),
-    });
+    const { what } = args;
+    const out = args.out ? { out: args.out } : {};
+    let result: GraphReport;
+    if (args.model !== undefined) {
+      refuseIdle('--model', {
+        ...{ '--preset': args.preset, '--proxy': args.proxy, '--config': args.config, '--tile': args.tile },
+        ...{ '--set': args.set.length > 0 ? args.set : undefined },
+        ...{ '--show-config': args['show-config'] || undefined },
+      });
+      if (what === 'encoder')
+        throw new UserError('usage', {
+          what: 'the graph of a model that trains it is a step, its gradient or an evaluation',
+          where: '--what',
+          got: what,
+          expected: 'step, gradient, eval',
+        });
+      result = await makeModelGraph({ model: args.model, what, ...givenModelOptions(args), ...out });
+    } else {
+      refuseIdle('a preset: give --model', typedModelOptions(args));
+      result = await makeGraph({
+        preset: args.preset ?? 'tiny',
+        ...(args.config ? { file: readConfigFile(args.config) } : {}),
+        config: fromSettings(args.set, { proxy: args.proxy }),
+        what,
+        ...(args.tile ? { tile: parseSize(args.tile, '--tile') } : {}),
+        ...out,
+      });
+    }
     const lines = [
       ...(args['show-config'] ? [JSON.stringify(result.config, null, 2)] : []),
       ...(args.summary || !(args.out || args['show-config']) ? [formatGraph(result)] : []),
       ...(args.out ? [`wrote ${args.out}`] : []),
     ];
-    return { text: lines.join('\n'), json: { ...result, ...(args.out ? { out: args.out } : {}) } };
+    return { text: lines.join('\n'), json: { ...result, ...out } };
   },
 });

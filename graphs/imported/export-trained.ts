@@ -34,7 +34,7 @@ const MOST_BYTES = 2 ** 31 - 1;
 
 const encoded = (value: string): Uint8Array => new TextEncoder().encode(value);
 
-function joined(parts: readonly Uint8Array[]): Uint8Array {
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
   const total = parts.reduce((sum, { length }) => sum + length, 0);
   if (total > MOST_BYTES)
     throw new GraphError('the trained model has 2 GiB or more, which is more than one ONNX file can hold');
@@ -65,7 +65,7 @@ const withValues = (tensor: Uint8Array, values: Uint8Array): Uint8Array => {
 
 /** What becomes of the nodes and tensors of the file. */
 interface Changes {
-  /** The parameters, by their names. */
+  /** The parameters, by their names in the file that is written. */
   readonly parameters: ReadonlyMap<string, ImportedParameter>;
   /** Other names of inputs, by the first output of the node and the input. */
   readonly rewired: ReadonlyMap<string, ReadonlyMap<number, string>>;
@@ -79,9 +79,9 @@ function changesOf(
   externalData: ReadExternal | undefined,
 ): Changes {
   const rewired = new Map<string, Map<number, string>>();
-  for (const { name, readers } of parameters)
+  for (const { storedName, readers } of parameters)
     for (const { node, input } of readers)
-      rewired.set(node, (rewired.get(node) ?? new Map()).set(input, name));
+      rewired.set(node, (rewired.get(node) ?? new Map()).set(input, storedName));
   const values = ({ name, shape, type, trainable, values: old }: ImportedParameter) => {
     const given = weights.get(name) ?? (trainable ? undefined : old);
     if (!given) throw new GraphError(`the trained values have no tensor "${name}"`);
@@ -89,7 +89,7 @@ function changesOf(
       throw new GraphError(`"${name}" has ${given.length} trained values, the model needs ${sizeOf(shape)}`);
     return rawBytes(inType(given, type));
   };
-  return { parameters: new Map(parameters.map((p) => [p.name, p])), rewired, values, externalData };
+  return { parameters: new Map(parameters.map((p) => [p.storedName, p])), rewired, values, externalData };
 }
 
 /** A stored tensor as it is to be; one that lies beside the model moves into it. */
@@ -139,9 +139,9 @@ function changedGraph(graph: Uint8Array, changes: Changes): Uint8Array {
     present.add((TensorProto.decode(content!) as Message).name);
     return [storedField(id, changedTensor(content!, changes))];
   });
-  const added = [...changes.parameters.values()].filter(({ name }) => !present.has(name));
+  const added = [...changes.parameters.values()].filter(({ storedName }) => !present.has(storedName));
   const tensors = added.map((parameter) => {
-    const { name, shape, type } = parameter;
+    const { storedName: name, shape, type } = parameter;
     const empty = TensorProto.encode({ name, dims: shape, dataType: TYPE_CODES[type] }).finish();
     return storedField(GRAPH.initializer, withValues(empty, changes.values(parameter)));
   });

@@ -3,14 +3,17 @@
  * were apart become one: those are taken apart again.
  */
 import type { Graph, Node, Tensor } from '../onnx/types.js';
+import { trainingName } from './names.js';
 import { isVector } from './numbers.js';
 import type { StaticGraph } from './static.js';
 import { type FoundTensor, findTensors, type Reader } from './weights.js';
 
 /** A tensor of the file that belongs to the network's state. */
 export interface ImportedTensor {
-  /** In training; that of the file, as far as no other parameter has it. */
+  /** In training. */
   readonly name: string;
+  /** In the file that is written. */
+  readonly storedName: string;
   /** The tensor of the file that it begins as. */
   readonly source: string;
   readonly shape: readonly number[];
@@ -63,6 +66,49 @@ const replaceable = ({ initializers, nodes }: Graph): string[] => [
   ...nodes.filter((n) => n.operator === 'Constant' && n.domain === '').map((n) => n.outputs[0]!),
 ];
 
+/** One parameter to be: a tensor of the file, as some of its readers see it. */
+interface Part {
+  readonly storedName: string;
+  readonly source: string;
+  readonly of: FoundTensor;
+  readonly readers: readonly Reader[];
+}
+
+/** Reads are told apart by the value that the node makes. */
+const key = ({ node, input }: Reader): string => `${input}:${node.outputs.find((name) => name !== '')}`;
+
+/** Names whose values are read otherwise than as weights. */
+function readOtherwise(nodes: readonly Node[], found: readonly FoundTensor[]): Set<string> {
+  const known = new Set(found.flatMap(({ readers }) => readers.map(key)));
+  const names = nodes.flatMap((node) =>
+    isOfSizes(node) ? [] : node.inputs.filter((_, input) => !known.has(key({ node, input }))),
+  );
+  return new Set(names);
+}
+
+/** Names that are not those of other values of the model. */
+function namer({ constants, values }: StaticGraph): (wanted: string) => string {
+  const taken = new Set([...constants.keys(), ...values.keys()]);
+  return (wanted) => {
+    let name = wanted;
+    for (let i = 2; taken.has(name); i++) name = `${wanted}_${i}`;
+    taken.add(name);
+    return name;
+  };
+}
+
+/** One part a reader: the first has the tensor's name, unless that is read as something else too. */
+const apart = (
+  { source, of }: Pick<Part, 'source' | 'of'>,
+  isReadOtherwise: boolean,
+  freeName: (wanted: string) => string,
+): Part[] =>
+  of.readers.map((reader, i) => {
+    const { name, outputs } = reader.node;
+    const storedName = i === 0 && !isReadOtherwise ? of.name : freeName(`${of.name}@${name || outputs[0]}`);
+    return { storedName, source, of, readers: [reader] };
+  });
+
 /** @param file the graph as it is stored */
 export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitRule | undefined): Assigned {
   const sources = aliasesOf(graph.nodes, file);
@@ -70,68 +116,47 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
     ({ outputs }) => !(sources.has(outputs[0]!) && !file.initializers.has(outputs[0]!)),
   );
   const found = findTensors({ ...graph, nodes }, new Set(sources.keys()));
+  const others = readOtherwise(nodes, found);
   const inFile = new Map(file.nodes.map((node) => [node.outputs[0], node]));
-  // What was an If or a function in the file cannot be given other inputs there.
+  // What was inside an If or a function of the file cannot be given other inputs there.
   const canRewire = ({ node, input }: Reader) =>
     inFile.get(node.outputs[0])?.inputs[input] === node.inputs[input];
 
-  const trained = new Map(found.map(({ name, readers }) => [name, new Map(readers.map((r) => [key(r), r]))]));
-  const isRead = new Set<string>();
-  for (const node of nodes)
-    for (const [input, name] of node.inputs.entries())
-      if (!isOfSizes(node) && !trained.get(name)?.has(key({ node, input }))) isRead.add(name);
-
-  const tensors: ImportedTensor[] = [];
+  const parts: Part[] = [];
   const split: Assigned['split'][number][] = [];
   const shared: MergedTensor[] = [];
-  const rewired = new Map<string, string>();
-  const names = new Set([...graph.constants.keys(), ...graph.values.keys()]);
-  const freeName = (wanted: string): string => {
-    let name = wanted;
-    for (let i = 2; names.has(name); i++) name = `${wanted}_${i}`;
-    names.add(name);
-    return name;
-  };
-  const add = (name: string, member: FoundTensor, readers: readonly Reader[]) => {
-    const source = sources.get(member.name)!;
-    for (const reader of readers) rewired.set(key(reader), name);
-    tensors.push({
-      name,
-      source,
-      shape: graph.constants.get(source)!.shape,
-      role: member.role,
-      operator: member.operator,
-      readers: readers.map(({ node, input }) => ({ node: node.outputs[0]!, input })),
-    });
-    return name;
-  };
-
-  const bySource = new Map<string, FoundTensor[]>();
-  for (const member of found) {
-    const source = sources.get(member.name)!;
-    bySource.set(source, [...(bySource.get(source) ?? []), member]);
-  }
-  for (const [source, members] of bySource) {
+  const freeName = namer(graph);
+  for (const [source, members] of grouped(found, ({ name }) => sources.get(name)!)) {
     const { shape } = graph.constants.get(source) as Tensor;
     const readers = members.flatMap((member) => member.readers);
     const merged = { source, shape, uses: readers.length };
-    const isConstantToo = members.some(({ name }) => isRead.has(name));
-    const alone = readers.length === 1 && !isConstantToo;
-    const apart = alone || ((splits?.(source, shape) ?? isVector(shape)) && readers.every(canRewire));
-    if (!apart) {
-      add(source, members[0]!, readers);
-      shared.push(merged);
+    const isMerged = readers.length > 1 || members.some(({ name }) => others.has(name));
+    const hasStatistics = members.some(({ role }) => role === 'statistic');
+    const isSplit = hasStatistics || (splits?.(source, shape) ?? isVector(shape));
+    if (isMerged && !(isSplit && readers.every(canRewire))) {
+      parts.push({ storedName: source, source, of: members[0]!, readers });
+      if (readers.length > 1) shared.push(merged);
       continue;
     }
-    const own = members.flatMap((member) =>
-      member.readers.map((reader, i) => {
-        const free = i === 0 && !isRead.has(member.name);
-        const { name, outputs } = reader.node;
-        return add(free ? member.name : freeName(`${member.name}@${name || outputs[0]}`), member, [reader]);
-      }),
-    );
-    if (!alone) split.push({ ...merged, names: own });
+    const own = members.flatMap((of) => apart({ source, of }, others.has(of.name), freeName));
+    parts.push(...own);
+    if (isMerged) split.push({ ...merged, names: own.map(({ storedName }) => trainingName(storedName)) });
   }
+
+  const rewired = new Map(
+    parts.flatMap(({ storedName, readers }) =>
+      readers.map((r) => [key(r), trainingName(storedName)] as const),
+    ),
+  );
+  const tensors = parts.map(({ storedName, source, of: { role, operator }, readers }) => ({
+    name: trainingName(storedName),
+    storedName,
+    source,
+    shape: graph.constants.get(source)!.shape,
+    role,
+    operator,
+    readers: readers.map(({ node, input }) => ({ node: node.outputs[0]!, input })),
+  }));
   const renamed = nodes.map((node) => {
     const inputs = node.inputs.map((name, input) => rewired.get(key({ node, input })) ?? name);
     return inputs.some((name, i) => name !== node.inputs[i]) ? { ...node, inputs } : node;
@@ -139,5 +164,12 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
   return { tensors, split, shared, nodes: renamed };
 }
 
-/** Reads are told apart by the value that the node makes. */
-const key = ({ node, input }: Reader): string => `${input}:${node.outputs.find((name) => name !== '')}`;
+function grouped<T>(list: readonly T[], of: (item: T) => string): Map<string, T[]> {
+  const groups = new Map<string, T[]>();
+  for (const item of list) {
+    const group = groups.get(of(item));
+    if (group) group.push(item);
+    else groups.set(of(item), [item]);
+  }
+  return groups;
+}

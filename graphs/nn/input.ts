@@ -1,5 +1,6 @@
+import { asFloat } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
-import { TYPE_CODES, type Value } from '../onnx/types.js';
+import type { Value } from '../onnx/types.js';
 
 /** The window of intensities that is mapped to [0, 1]; everything outside is clipped. */
 export interface HuWindow {
@@ -9,10 +10,6 @@ export interface HuWindow {
 
 /** Depth, height, width in voxels. */
 export type DHW = readonly [depth: number, height: number, width: number];
-
-/** Values of any type as the graph's floats. */
-export const asFloat = (g: GraphBuilder, x: Value): Value =>
-  x.type === g.float ? x : g.add('Cast', [x], { to: TYPE_CODES[g.float] });
 
 /** Clips HU to the window and maps it to [0, 1], as floats. */
 export function normaliseHu(g: GraphBuilder, hu: Value, { low, high }: HuWindow): Value {

@@ -174,9 +174,10 @@ export function deconvolution(net: NetworkBuilder, path: string, x: Value): Valu
 /** Mixes channels voxel by voxel: `<path>.{weight,bias}`, [N,C,…] → [N,channels,…]. */
 export function pointwise(net: NetworkBuilder, path: string, x: Value, channels: number): Value {
   const inputs = x.shape[1] as number;
-  const weight = net.parameter(`${path}.weight`, [channels, inputs, 1, 1, 1], glorot(channels, inputs, 1));
+  const taps = x.shape.slice(2).map(() => 1);
+  const weight = net.parameter(`${path}.weight`, [channels, inputs, ...taps], glorot(channels, inputs, 1));
   const bias = net.parameter(`${path}.bias`, [channels], constant(0));
-  return net.g.add('Conv', [x, weight, bias], { kernel_shape: [1, 1, 1] });
+  return net.g.add('Conv', [x, weight, bias], { kernel_shape: taps });
 }
 
 /** Every output a weighted sum of all inputs: `<path>.{weight,bias}`, [N,C] → [N,outputs]. */

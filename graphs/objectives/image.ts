@@ -1,4 +1,5 @@
-import { asFloat, type DHW, type HuWindow, normaliseHu } from '../nn/input.js';
+import { type DHW, type HuWindow, normaliseHu } from '../nn/input.js';
+import { asFloat } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';
 

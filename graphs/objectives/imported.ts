@@ -1,18 +1,14 @@
 import type { ImportedModel } from '../imported/import-model.js';
+import { trainingName } from '../imported/names.js';
 import { importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
-import {
-  type ClassificationLoss,
-  classified,
-  type SegmentationLoss,
-  type SegmentationLosses,
-  sampleWeights,
-  segmented,
-} from './logits.js';
+import { type ClassificationLoss, classified } from './classes.js';
+import { type SegmentationLoss, type SegmentationLosses, segmented } from './masks.js';
 import type { LossAndOutputs, Objective } from './objective.js';
+import { sampleWeights } from './sample-weights.js';
 
 /** What makes the output of a network better: see {@link importedObjective}. */
 export type OutputLoss =
@@ -114,8 +110,8 @@ function lossOf(
 }
 
 /**
- * The objective of an imported network. Its inputs are those of the network, by their names, `sample_weight` [N], how much each
- * sample counts, and what the loss compares with:
+ * The objective of an imported network. Its inputs are those of the network, by their names (`model.` is put before names that
+ * training itself has, such as `label`), `sample_weight` [N], how much each sample counts, and what the loss compares with:
  *
  * - `meanSquaredError`: `target`, of the output's shape.
  * - `crossEntropy` of [N,n]: `label` int32 [N], class numbers from 0. Of maps [N,n,…]: `mask` uint8 [N,n,…] of zeros and ones.
@@ -134,7 +130,7 @@ export const importedObjective =
     const inputs = Object.fromEntries(
       model.inputs.map(({ name, type, shape }) => [
         name,
-        net.g.input(name, isFloat(type) ? net.g.float : type, shape),
+        net.g.input(trainingName(name), isFloat(type) ? net.g.float : type, shape),
       ]),
     );
     if (typeof loss === 'function') {

@@ -1,17 +1,13 @@
 import { type SegmenterOptions, segmenter } from '../models/transfer.js';
 import { type ImageOptions, imageInput } from './image.js';
-import { type SegmentationLosses, segmented } from './logits.js';
+import { type SegmentationLosses, segmented } from './masks.js';
 import type { Objective } from './objective.js';
 
 export interface SegmentationOptions extends ImageOptions, SegmenterOptions {
   readonly losses: SegmentationLosses;
 }
 
-/**
- * Segmentation of images; classes may overlap, each voxel and class has a sigmoid of its own, unless a loss says otherwise.
- * Inputs: `image` as {@link imageInput} says, `sample_weight` [N], and `mask` uint8 [N,classes,D,H,W] of zeros and ones. An
- * evaluation returns `loss` [N], of each sample alone, `weight` [N] and `probabilities` [N,classes,D,H,W].
- */
+/** Segmentation of images: the input `image` as {@link imageInput} says, all else as {@link segmented}. */
 export const segmentation =
   (options: SegmentationOptions): Objective =>
   (net) =>

@@ -1,5 +1,9 @@
 import type { GraphBuilder } from './builder.js';
-import { type FloatType, knownShape, sizeOf, type Value } from './types.js';
+import { type FloatType, knownShape, sizeOf, TYPE_CODES, type Value } from './types.js';
+
+/** Values of any type as the graph's floats. */
+export const asFloat = (g: GraphBuilder, x: Value): Value =>
+  x.type === g.float ? x : g.add('Cast', [x], { to: TYPE_CODES[g.float] });
 
 /** Every value repeated `factors` times along the spatial axes. */
 export const upsampleNearest = (g: GraphBuilder, x: Value, factors: readonly number[]) => {

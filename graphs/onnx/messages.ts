@@ -100,6 +100,7 @@ export const ModelProto = root.lookupType('ModelProto');
 export const TensorProto = root.lookupType('TensorProto');
 export const NodeProto = root.lookupType('NodeProto');
 export const AttributeProto = root.lookupType('AttributeProto');
+export const ValueInfoProto = root.lookupType('ValueInfoProto');
 
 // biome-ignore lint/suspicious/noExplicitAny: protobufjs gives untyped messages; the decoders check what they read
 export type Message = Record<string, any>;

@@ -1,10 +1,11 @@
 import { classifier, segmenter } from '../models/transfer.js';
 import { autoencoder, encoder, features, type UNet3dOptions } from '../models/unet3d.js';
-import { asFloat, type DHW, encoderInput, type HuWindow, normaliseHu } from '../nn/input.js';
+import { type DHW, encoderInput, type HuWindow, normaliseHu } from '../nn/input.js';
 import { NetworkBuilder } from '../nn/module.js';
 import type { ProxyOptions } from '../objectives/reconstruction.js';
+import { asFloat } from '../onnx/blocks.js';
 import { GraphBuilder } from '../onnx/builder.js';
-import type { Graph } from '../onnx/types.js';
+import type { Graph, Value } from '../onnx/types.js';
 import { parts2whole } from '../proxies/parts2whole.js';
 import type { BuiltGraph } from './built.js';
 
@@ -64,6 +65,15 @@ export function autoencoderGraph(
   return g.build();
 }
 
+/** The encoder half of the proxy task: parts in, `features` [N,C] out. */
+export function featureGraph(options: ProxyOptions): BuiltGraph {
+  const g = new GraphBuilder('features');
+  const net = new NetworkBuilder(g, 'evaluation');
+  const { part } = parts2whole(g, options);
+  g.output('features', features(net, encoder(net, part, options.network)));
+  return { graph: g.build(), parameters: net.parameters };
+}
+
 export interface TargetInferenceOptions {
   readonly kind: 'classification' | 'segmentation';
   readonly network: UNet3dOptions;
@@ -90,25 +100,23 @@ export function targetGraph(
   const image = g.input('image', inputType, ['N', channels, 'D', 'H', 'W']);
   const x = window ? normaliseHu(g, image, window) : asFloat(g, image);
   const transfer = { network, frozenEncoder: false };
-  if (kind === 'segmentation') {
-    g.output('probabilities', g.add('Sigmoid', [segmenter(net, x, { ...transfer, classes })]));
-    return g.build();
-  }
-  const outputs = classes === 2 ? 1 : classes;
-  const logits = classifier(net, x, { ...transfer, hidden, outputs });
-  if (classes > 2) g.output('probabilities', g.add('Softmax', [logits], { axis: 1 }));
-  else {
-    const yes = g.add('Sigmoid', [logits]);
-    g.output('probabilities', g.add('Concat', [g.add('Sub', [g.scalar(1), yes]), yes], { axis: 1 }));
-  }
+  const outputs = kind === 'classification' && classes === 2 ? 1 : classes;
+  const logits =
+    kind === 'segmentation'
+      ? segmenter(net, x, { ...transfer, classes })
+      : classifier(net, x, { ...transfer, hidden, outputs });
+  g.output('probabilities', targetProbabilities(g, kind, logits));
   return g.build();
 }
 
-/** The encoder half of the proxy task: parts in, `features` [N,C] out. */
-export function featureGraph(options: ProxyOptions): BuiltGraph {
-  const g = new GraphBuilder('features');
-  const net = new NetworkBuilder(g, 'evaluation');
-  const { part } = parts2whole(g, options);
-  g.output('features', features(net, encoder(net, part, options.network)));
-  return { graph: g.build(), parameters: net.parameters };
+/** Probabilities of logits: [N,classes,…] of a segmenter, [N,classes] of a classifier, whose only logit is that of the second of two. */
+export function targetProbabilities(
+  g: GraphBuilder,
+  kind: TargetInferenceOptions['kind'],
+  logits: Value,
+): Value {
+  if (kind === 'segmentation') return g.add('Sigmoid', [logits]);
+  if (logits.shape[1] !== 1) return g.add('Softmax', [logits], { axis: 1 });
+  const yes = g.add('Sigmoid', [logits]);
+  return g.add('Concat', [g.add('Sub', [g.scalar(1), yes]), yes], { axis: 1 });
 }

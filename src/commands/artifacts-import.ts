@@ -1,19 +1,23 @@
-import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, readFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
+import { exportTrained } from '../../graphs/imported/export-trained.js';
+import { importModel } from '../../graphs/imported/import-model.js';
 import { GraphError } from '../../graphs/onnx/types.js';
 import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/ort-training/checkpoint.js';
 import { slotName } from '../../graphs/programs/built.js';
 import { fromSystemError, UserError } from '../errors.js';
+import { makeFolder, writeFileAtomic } from '../files.js';
 import { networkHash } from '../runs/checkpoint.js';
 import { freshState } from '../train/fresh-state.js';
+import { checkUnchanged, importOptions, ofFile, openTrainedFile } from '../train/imported.js';
 import { makeRun } from '../train/make-run.js';
 import {
   type ArtifactsManifest,
-  type ArtifactTask,
   artifactsManifestPath,
   FILES,
   factsOf,
   MOMENT_SLOTS,
+  modelFactsOf,
   readArtifactsManifest,
 } from './artifacts-manifest.js';
 
@@ -22,13 +26,14 @@ export interface ImportOptions {
   readonly artifacts: string;
   /** What the training left; the checkpoint of the folder without it. */
   readonly checkpoint?: string;
-  /** Folder of the run that is made. */
+  /** Folder of the run that is made, or of an ONNX model. */
   readonly out: string;
 }
 
 export interface ImportSummary {
+  /** Folder of a run, or the file of a model. */
   readonly run: string;
-  readonly task: ArtifactTask;
+  readonly task: ArtifactsManifest['task'];
   /** Updates that the weights have seen, as far as the checkpoint knows. */
   readonly step: number;
 }
@@ -53,9 +58,36 @@ function tensorsOf(
   });
 }
 
+/** Writes a model with trained weights. @returns the file @throws UserError when the original has gone or changed */
+function writeModel(
+  manifest: ArtifactsManifest,
+  values: ReadonlyMap<string, Float32Array>,
+  artifacts: string,
+  out: string,
+): string {
+  const { model, sha256, inputSizes, freeze } = modelFactsOf(manifest, artifactsManifestPath(artifacts));
+  const file = openTrainedFile(model);
+  checkUnchanged(file, sha256, artifactsManifestPath(artifacts));
+  const { bytes, externalData } = file;
+  const path = join(out, basename(model));
+  if (existsSync(path))
+    throw new UserError('usage', {
+      what: 'there is a model of this name already',
+      where: path,
+      fix: 'choose another --out',
+    });
+  const trained = ofFile(model, () => {
+    const options = { ...importOptions({ freeze, split: 'vectors' }, inputSizes), externalData };
+    return exportTrained(bytes, importModel(bytes, options), values, externalData);
+  });
+  makeFolder(out);
+  writeFileAtomic(path, trained);
+  return path;
+}
+
 /**
  * Brings a checkpoint that any binding of ONNX Runtime has saved back into a run, which can be exported, fine-tuned from,
- * reported on: weights, running statistics, and AdamW's moments where it has them.
+ * reported on: weights, running statistics, and AdamW's moments where it has them. Of an ONNX model the model itself is written.
  * @throws UserError when a file is missing, damaged, or of another network, or when there is a run in `out`
  * @example
  * await importArtifacts({ artifacts: 'artifacts', out: 'runs/back' });
@@ -72,6 +104,9 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
     throw fromSystemError(error, path);
   }
   const values = tensorsOf(found, manifest, path);
+  const step = found.optimizer?.step ?? 0;
+  if (manifest.task === 'model')
+    return { run: writeModel(manifest, values, artifacts, out), task: manifest.task, step };
   const facts = factsOf(manifest, artifactsManifestPath(artifacts));
   const { config } = facts;
   const parameters = manifest.parameters.map((p) => ({
@@ -84,7 +119,6 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
       const [old, tensor] = [state.get(slotName(slot, parameter)), tensors[i]];
       if (old && tensor) state.set(slotName(slot, parameter), { ...old, data: tensor.data });
     }
-  const step = found.optimizer?.step ?? 0;
   await makeRun(out, 'artifacts import', facts, state, {
     step,
     samples: null,
@@ -98,7 +132,9 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
 export const formatImport = ({ run, task, step }: ImportSummary): string =>
   [
     `made ${run} from weights ${step === 0 ? 'with no recorded updates' : `after ${step} updates`}`,
-    task === 'pretrain'
-      ? `next: p2w export --run ${run} --out encoder, p2w finetune --init ${run}`
-      : `next: p2w export --run ${run} --out exported`,
+    task === 'model'
+      ? `next: p2w inspect ${run}`
+      : task === 'pretrain'
+        ? `next: p2w export --run ${run} --out encoder, p2w finetune --init ${run}`
+        : `next: p2w export --run ${run} --out exported`,
   ].join('\n');

@@ -32,7 +32,8 @@ const valueSchema = z.object({ name: z.string(), type: z.string(), shape: shapeS
 const manifestSchema = z.object({
   format: z.literal(FORMAT),
   version: z.literal(VERSION),
-  task: z.enum(ARTIFACT_TASKS),
+  /** `model`: an ONNX model by a loss on its output. */
+  task: z.enum([...ARTIFACT_TASKS, 'model']),
   /** What a caller gives, in the models' order, and gets. */
   inputs: z.array(valueSchema),
   outputs: z.array(valueSchema),
@@ -40,7 +41,7 @@ const manifestSchema = z.object({
   optimizer: z.object({ name: z.enum(['adamw', 'sgd']) }).loose(),
   schedule: z.object({}).loose(),
   files: z.object({}).loose(),
-  /** A run's config.json, for bringing weights back. */
+  /** A run's config.json, or where the model is and what of it is trained, for bringing weights back. */
   run: z.object({}).loose(),
   dataHash: z.string(),
 });
@@ -71,6 +72,26 @@ export function readArtifactsManifest(folder: string): ArtifactsManifest {
       cause,
     });
   }
+}
+
+/** A model that is trained on a device. */
+const modelSchema = z.strictObject({
+  model: z.string(),
+  sha256: z.string(),
+  inputSizes: z.record(z.string(), z.array(z.int().positive())),
+  freeze: z.array(z.string()),
+});
+export type ModelFacts = z.infer<typeof modelSchema>;
+
+/** What a manifest says of the model that is trained. @throws UserError when it is damaged */
+export function modelFactsOf({ run }: ArtifactsManifest, where: string): ModelFacts {
+  const facts = modelSchema.safeParse(run);
+  if (facts.success) return facts.data;
+  throw new UserError('input', {
+    what: 'the manifest of the artifacts is damaged',
+    where,
+    cause: facts.error,
+  });
 }
 
 /** A run's facts, as they were written into a manifest. @throws UserError naming each wrong key */

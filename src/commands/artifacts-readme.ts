@@ -14,7 +14,8 @@ const MEANINGS: Readonly<Record<string, string>> = {
   part_width: 'the same along x, transposed',
   part_intensity: 'gamma, gain and shift of each part',
   corrupted: 'the corrupted wholes, in [0, 1]',
-  target: 'the wholes, in [0, 1]',
+  target: 'what the output is to be: of pre-training the wholes, in [0, 1]',
+  dropout_seed: 'of training steps only: another number, at least 0, for every batch',
 };
 
 /** Beside the four files: what they take and give, and how each binding of ONNX Runtime calls them. */
@@ -125,6 +126,6 @@ await session.runOptimizerStep();
 await session.lazyResetGrad();
 \`\`\`
 
-\`p2w artifacts import --artifacts . --checkpoint trained --out run\` imports the trained weights into a run.
+\`p2w artifacts import --artifacts . --checkpoint trained --out ${task === 'model' ? 'model' : 'run'}\` ${task === 'model' ? 'writes the model with the trained weights' : 'imports the trained weights into a run'}.
 `;
 }

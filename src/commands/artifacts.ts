@@ -1,5 +1,6 @@
 import { join } from 'node:path';
 import type { Parameter } from '../../graphs/nn/module.js';
+import type { Objective } from '../../graphs/objectives/objective.js';
 import type { Value } from '../../graphs/onnx/types.js';
 import {
   encodeCheckpoint,
@@ -23,7 +24,7 @@ import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.j
 import { INTENSITIES } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { checkInteger, refuseIdle, UserError } from '../errors.js';
-import { built, encodeGraph, portable, type Workload } from '../execution/models.js';
+import { built, encodeGraph, portable } from '../execution/models.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import {
@@ -45,12 +46,21 @@ import {
   artifactsManifest,
   FILES,
   MOMENT_SLOTS,
+  type ModelFacts,
 } from './artifacts-manifest.js';
 import { artifactsReadme } from './artifacts-readme.js';
+import { modelName } from './export-files.js';
+import { openModelTraining } from './model-training.js';
 
 export interface ArtifactsOptions extends ConfigChanges<Config | FinetuneConfig> {
   /** A pre-training run, or a trial of a fine-tuning, to go on from. */
   readonly run?: string;
+  /** Any ONNX model instead, by a loss on its output: see `ModelTrainingOptions`. */
+  readonly model?: string;
+  readonly loss?: string;
+  readonly output?: string;
+  readonly inputSizes?: Readonly<Record<string, readonly number[]>>;
+  readonly freeze?: readonly string[];
   /** Untrained weights for a network of this preset instead. */
   readonly preset?: PresetName;
   /** What to train for; that of the run without it. */
@@ -70,15 +80,19 @@ export interface ArtifactsOptions extends ConfigChanges<Config | FinetuneConfig>
 
 /** What is trained, as a run's config.json says it, and from which state on. */
 interface Source {
-  readonly task: ArtifactTask;
-  readonly facts: RunFacts | FinetuneRunFacts;
-  readonly workload: Workload;
+  readonly task: ArtifactsManifest['task'];
+  readonly config: TrainingConfig;
+  /** What is needed to bring weights back. */
+  readonly origin: Readonly<Record<string, unknown>>;
+  readonly objective: Objective;
   readonly checkpoint: Checkpoint | null;
   /** Of a network that no checkpoint holds. */
   start(parameters: readonly Parameter[]): Promise<State>;
 }
 
 const KINDS = { classify: 'classification', segment: 'segmentation' } as const;
+
+const originOf = ({ config, ...facts }: RunFacts | FinetuneRunFacts) => ({ ...facts, ...config });
 
 const fresh = (config: TrainingConfig) => async (parameters: readonly Parameter[]) =>
   freshState(parameters, config, initialize(parameters, config.seed));
@@ -105,8 +119,9 @@ function targetSource(
   const { config, format } = facts;
   return {
     task,
-    facts,
-    workload: targetWorkload(config, format, null),
+    config,
+    origin: originOf(facts),
+    objective: targetWorkload(config, format, null)(config.batch),
     checkpoint,
     start: async (parameters) => (await startState(config, parameters)).state,
   };
@@ -114,7 +129,26 @@ function targetSource(
 
 function proxySource(facts: RunFacts, checkpoint: Checkpoint | null): Source {
   const { config, tile } = facts;
-  return { task: 'pretrain', facts, workload: proxyWorkload(config, tile), checkpoint, start: fresh(config) };
+  const objective = proxyWorkload(config, tile)(config.batch);
+  return { task: 'pretrain', config, origin: originOf(facts), objective, checkpoint, start: fresh(config) };
+}
+
+/** An ONNX model and a loss on its output. */
+function modelSource(options: ArtifactsOptions & { readonly model: string }): Source {
+  refuseIdle('--model', {
+    ...{ '--run': options.run, '--preset': options.preset, '--task': options.task },
+    ...newTargetOptions(options),
+  });
+  const { file: changes, config: asked } = options as ConfigChanges<FinetuneConfig>;
+  const { file, model, objective } = openModelTraining(options);
+  const config = resolveFinetuneConfig({ kind: 'classification', file: changes, config: asked });
+  const facts: ModelFacts = {
+    model: options.model,
+    sha256: file.sha256,
+    inputSizes: Object.fromEntries(model.inputs.map(({ name, shape }) => [name, shape as number[]])),
+    freeze: [...(options.freeze ?? [])],
+  };
+  return { task: 'model', config, origin: facts, objective, checkpoint: null, start: fresh(config) };
 }
 
 /** What only a target task has that there are no samples of yet. */
@@ -128,6 +162,12 @@ function fromRun(run: string, options: ArtifactsOptions): Source {
   const { task } = options;
   if (isFinetuneRun(run)) {
     const facts = readFinetuneRun(run);
+    if (facts.config.model)
+      throw new UserError('usage', {
+        what: 'this run has trained an ONNX model',
+        where: run,
+        fix: `p2w export --run ${run} --out exported, then p2w artifacts --model exported/${modelName(facts.config)}.onnx`,
+      });
     const own = facts.config.kind === 'classification' ? 'classify' : 'segment';
     if (task && task !== own)
       throw new UserError('usage', {
@@ -171,7 +211,12 @@ function newTarget(
 }
 
 function sourceOf(options: ArtifactsOptions): Source {
-  const { run, preset = 'tiny', task = 'pretrain' } = options;
+  const { run, preset = 'tiny', task = 'pretrain', model } = options;
+  if (model !== undefined) return modelSource({ ...options, model });
+  const { loss, output, inputSizes, freeze } = options;
+  refuseIdle('a network of our own: give --model', {
+    ...{ '--loss': loss, '--output': output, '--input-size': inputSizes, '--freeze': freeze },
+  });
   if (run !== undefined) refuseIdle('--run', { '--preset': options.preset });
   if (task === 'pretrain' && !(run !== undefined && isFinetuneRun(run)))
     refuseIdle('pre-training: give --task classify or segment', newTargetOptions(options));
@@ -247,7 +292,7 @@ const described = (values: readonly Value[], parameters: ReadonlySet<string>) =>
 
 export interface ArtifactsSummary {
   readonly out: string;
-  readonly task: ArtifactTask;
+  readonly task: ArtifactsManifest['task'];
   /** Updates that the weights have seen. */
   readonly step: number;
   readonly inputs: ArtifactsManifest['inputs'];
@@ -262,8 +307,7 @@ export interface ArtifactsSummary {
  * await writeArtifacts({ run: 'runs/first', out: 'artifacts' });
  */
 export async function writeArtifacts(options: ArtifactsOptions): Promise<ArtifactsSummary> {
-  const { task, facts, workload, checkpoint, start } = sourceOf(options);
-  const { config } = facts;
+  const { task, config, origin, objective: network, checkpoint, start } = sourceOf(options);
   const optimizer = optimizerFor(config, options.optimizer);
   const schedule: RateSchedule = {
     learningRate: config.learningRate,
@@ -279,7 +323,6 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
       got: String(schedule.decayTo),
       expected: `more than the ${schedule.warmup} updates of --warmup`,
     });
-  const network = workload(config.batch);
   const training = built('training', () => onDeviceTrainingGraph(network));
   const { parameters } = training;
   const graphs: Readonly<Record<string, BuiltGraph>> = {
@@ -302,7 +345,7 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
     optimizer,
     schedule: { ...schedule },
     files: FILES,
-    run: { ...facts, config: undefined, ...config },
+    run: origin,
     dataHash: checkpoint?.state.dataHash ?? '',
   });
   const files: [string, string | Uint8Array][] = [
@@ -324,7 +367,7 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
 export function formatArtifacts({ out, task, step, inputs, bytes }: ArtifactsSummary): string {
   return [
     `wrote the training, evaluation and optimizer models and the checkpoint to ${out} (${(bytes / 1e6).toFixed(1)} MB)`,
-    `task ${task}, ${step === 0 ? 'untrained' : `after ${step} updates`}; inputs: ${inputs.map(({ name, type, shape }) => `${name} ${type}[${shape.join(',')}]`).join(', ')}`,
-    `${join(out, 'README.md')} shows how to call them; bring a checkpoint back with: p2w artifacts import --artifacts ${out} --checkpoint FILE --out runs/back`,
+    `task ${task}, ${step === 0 ? (task === 'model' ? 'with the weights of the model' : 'untrained') : `after ${step} updates`}; inputs: ${inputs.map(({ name, type, shape }) => `${name} ${type}[${shape.join(',')}]`).join(', ')}`,
+    `${join(out, 'README.md')} shows how to call them; bring a checkpoint back with: p2w artifacts import --artifacts ${out} --checkpoint FILE --out ${task === 'model' ? 'trained' : 'runs/back'}`,
   ].join('\n');
 }

@@ -45,6 +45,7 @@ const SHARED: readonly string[] = [
   'normalise',
   'window',
   'hidden',
+  'model',
   'network',
 ];
 

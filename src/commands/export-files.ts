@@ -1,9 +1,17 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { toFloat16 } from '../../graphs/onnx/float16.js';
+import { isKernel } from '../../graphs/passes/half-weights.js';
+import type { FinetuneConfig } from '../config/finetuning.js';
+import type { SampleFormat } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';
 import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
+import type { Precision, PrecisionReport } from '../inference/precision.js';
+import { randomStream } from '../random.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
+import type { EngineTensor } from '../runtime/engine.js';
 import { genesisName } from '../weights/genesis-names.js';
+import type { NamedTensor } from '../weights/safetensors.js';
 import { readSafetensorsHeader, writeSafetensors } from '../weights/safetensors-file.js';
 import { writeTriton } from './triton.js';
 
@@ -16,6 +24,34 @@ export interface ExportFiles {
   readonly card: string;
   /** Its folder in a Triton model repository; null where none was asked for. */
   readonly triton: string | null;
+}
+
+export interface TargetExportSummary extends ExportFiles {
+  readonly step: number;
+  /** Largest difference of the float32 model's probabilities to the training network's, relative to the largest one. */
+  readonly error: number;
+  /** What another precision costs and brings; null for float32. */
+  readonly precision: PrecisionReport | null;
+}
+
+/** What a fine-tuned network is called. */
+export const modelName = ({ kind }: Pick<FinetuneConfig, 'kind'>) =>
+  kind === 'classification' ? 'classifier' : 'segmenter';
+
+/** Images of noise over the range of intensities. */
+export function noise(
+  { channels, size: [x, y, z], type, window }: SampleFormat,
+  seed: number,
+  images: number,
+): EngineTensor {
+  const random = randomStream(seed, 'export check');
+  const { low, high } = window ?? { low: 0, high: 1 };
+  const length = images * channels * x * y * z;
+  const data =
+    type === 'int16'
+      ? Int16Array.from({ length }, () => random.between(low, high))
+      : Float32Array.from({ length }, () => random.between(low, high));
+  return { type, shape: [images, channels, z, y, x], data };
 }
 
 /** The tensors of the network in a checkpoint, without the optimiser's state. */
@@ -82,10 +118,21 @@ export function refuseOverwriting(out: string, run: string): void {
 
 export interface ExportContent {
   readonly model: Uint8Array;
+  /** Of the model; with `float16-weights`, the kernels of the other file are stored in float16 too. */
+  readonly precision?: Precision | undefined;
   readonly card: string;
   readonly metadata: Readonly<Record<string, string>>;
   /** A Triton model repository to write it into as well. */
   readonly triton: string | undefined;
+}
+
+/** A tensor of a checkpoint, all of which are float32, as it is stored. */
+function storedTensor(name: string, tensor: EngineTensor, precision: Precision | undefined): NamedTensor {
+  const { shape } = tensor;
+  const data = tensor.data as Float32Array;
+  return precision === 'float16-weights' && isKernel(tensor)
+    ? { name, dtype: 'F16', shape, data: toFloat16(data) }
+    : { name, dtype: 'F32', shape, data };
 }
 
 /**
@@ -96,7 +143,7 @@ export function writeExport(
   out: string,
   name: string,
   checkpoint: Checkpoint,
-  { model, card, metadata, triton }: ExportContent,
+  { model, precision, card, metadata, triton }: ExportContent,
 ): ExportFiles {
   makeFolder(out);
   const paths = {
@@ -110,7 +157,7 @@ export function writeExport(
   );
   writeSafetensors(
     paths.weights,
-    tensors.map(([own, { shape, data }]) => ({ name: own, dtype: 'F32' as const, shape, data })),
+    tensors.map(([own, tensor]) => storedTensor(own, tensor, precision)),
     { ...metadata, models_genesis_names: JSON.stringify(genesis) },
   );
   writeFileAtomic(paths.card, card);

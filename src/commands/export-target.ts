@@ -5,9 +5,7 @@ import { normalisationOf } from '../data/samples/values.js';
 import { sha256 } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, portableModel } from '../execution/models.js';
-import { isExternalEncoder } from '../inference/external-encoder.js';
-import type { PrecisionReport } from '../inference/precision.js';
-import { randomStream } from '../random.js';
+import { isOnnxFile } from '../onnx-file.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { type FinetuneRunFacts, readFinetuneRun, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
@@ -17,23 +15,18 @@ import { type CheckedFacts, checkedSection, limitsSection } from './card-section
 import type { ExportOptions } from './export.js';
 import {
   checkedDifference,
-  type ExportFiles,
+  modelName,
+  noise,
   refuseBatchStatistics,
   refuseOverwriting,
+  type TargetExportSummary,
   weightsOf,
   writeExport,
 } from './export-files.js';
+import { exportImported } from './export-imported.js';
 import { finishModel, sampleImages } from './export-precision.js';
 import { readTrial } from './finetune-summary.js';
 import { formatScore, type Scores } from './score-samples.js';
-
-export interface TargetExportSummary extends ExportFiles {
-  readonly step: number;
-  /** Largest difference of the float32 model's probabilities to the training network's, relative to the largest one. */
-  readonly error: number;
-  /** What another precision costs and brings; null for float32. */
-  readonly precision: PrecisionReport | null;
-}
 
 /** Values that are no whole numbers were normalised before. */
 function preprocessingOf({ type, window }: SampleFormat): string {
@@ -129,21 +122,7 @@ ${limitsSection(true)}
 `;
 }
 
-const modelName = ({ kind }: Pick<FinetuneConfig, 'kind'>) =>
-  kind === 'classification' ? 'classifier' : 'segmenter';
 const fileName = (config: Pick<FinetuneConfig, 'kind'>) => `${modelName(config)}.onnx`;
-
-/** Two images of noise over the range of intensities. */
-function noise({ channels, size: [x, y, z], type, window }: SampleFormat, seed: number): EngineTensor {
-  const random = randomStream(seed, 'export check');
-  const { low, high } = window ?? { low: 0, high: 1 };
-  const length = 2 * channels * x * y * z;
-  const data =
-    type === 'int16'
-      ? Int16Array.from({ length }, () => random.between(low, high))
-      : Float32Array.from({ length }, () => random.between(low, high));
-  return { type, shape: [2, channels, z, y, x], data };
-}
 
 /** What the training's own evaluation graph says of two images. */
 async function trainedProbabilities(
@@ -207,13 +186,14 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const facts = readFinetuneRun(options.run);
   const { config, format } = facts;
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
-  if (isExternalEncoder(config.init.from))
+  if (isOnnxFile(config.init.from) && !config.model)
     throw new UserError('config', {
       what: 'this classifier uses an external encoder: only the layers after it were trained',
       where: options.run,
       got: config.init.from,
       fix: 'use that file, followed by the classifier.* tensors of the checkpoint',
     });
+  if (config.model) return exportImported(options, facts, checkpoint);
   refuseBatchStatistics(config.network);
   const run = runHash(config, checkpoint.state.dataHash);
   if (!options.overwrite) refuseOverwriting(options.out, run);
@@ -242,7 +222,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const metadata = { ...metadataOf(config, facts, checkpoint, license), run_sha256: run };
   const documentation = 'A fine-tuned 3D network. For research use only; not a medical device.';
   const float32 = portableModel(graph, { documentation, metadata });
-  const trained = noise(format, config.seed);
+  const trained = noise(format, config.seed, 2);
   const image: EngineTensor =
     inputType === format.type
       ? trained
@@ -255,6 +235,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const files = writeExport(options.out, modelName(config), checkpoint, {
     model,
     metadata,
+    precision: options.precision,
     triton: options.triton,
     card: card(config, { ...format, type: inputType }, metadata, readTrial(options.run)?.test ?? null, {
       sha256: sha256(model),

@@ -1,5 +1,6 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
+import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { mean, standardDeviation } from '../analysis/statistics.js';
 import {
   checkSampleSize,
@@ -8,7 +9,7 @@ import {
   resolveFinetuneConfig,
 } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
-import { microBatches } from '../config/training.js';
+import { checkPlan, microBatches } from '../config/training.js';
 import { epochLength, type SampleBatch, type SamplePlan, trainingSamples } from '../data/samples/batches.js';
 import { checkSplit, maskNotes } from '../data/samples/check.js';
 import { openSampleLoader } from '../data/samples/loader.js';
@@ -19,28 +20,35 @@ import {
   type SampleSplit,
 } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
+import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
-import { buildGraph } from '../execution/models.js';
+import { buildGraph, type Workload } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-import {
-  type ExternalFeatures,
-  externalFeatures,
-  isExternalEncoder,
-  standardised,
-} from '../inference/external-encoder.js';
+import { type ExternalFeatures, externalFeatures, standardised } from '../inference/external-encoder.js';
+import { imageAdapter, spacingNote } from '../inference/image-adapter.js';
 import { checkThreads, memoryLimitBytes } from '../machine.js';
+import { isOnnxFile, readModelFile } from '../onnx-file.js';
 import { type Reporting, silent } from '../progress.js';
 import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
-import { checkAgreement } from '../train/agreement.js';
+import {
+  checkFrozen,
+  dropoutFeeds,
+  formatTrained,
+  importedWorkload,
+  importFor,
+  openTrainedFile,
+  type TrainedFile,
+} from '../train/imported.js';
 import { ownMicroBatches, sharedMicroBatch, withOwnThreads } from '../train/shares.js';
 import { networkOf, startState } from '../train/start-state.js';
 import {
+  type ClassWeights,
   classWeightsFor,
   createPredictor,
   headWorkload,
@@ -69,8 +77,9 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reportin
   /** The task that the store must be of; any without it. */
   readonly task?: string;
   /**
-   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, or an ONNX encoder, on whose
-   * features a classifier is trained.
+   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, the
+   * name of an encoder that comes with the package, or an ONNX model, which is trained itself, or, with `frozenEncoder`, gives the features
+   * that a classifier is trained on.
    */
   readonly init?: string;
   /** How often to train, each time with the next seed; default 1. */
@@ -91,9 +100,18 @@ interface Study {
   readonly engine: Engine;
   readonly options: FinetuneOptions;
   readonly ranks: Ranks;
-  /** Of an external encoder; null where images are trained on. */
+  /** Of an ONNX encoder that stays frozen; null where images are trained on. */
   readonly external: ExternalFeatures | null;
+  /** An ONNX model that is trained itself; null for a network of our own. */
+  readonly model: TrainedModel | null;
   readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
+}
+
+/** An ONNX model that is trained, and how it takes images. */
+interface TrainedModel {
+  readonly file: TrainedFile;
+  readonly adapter: ImageAdapter;
+  readonly notes: readonly string[];
 }
 
 function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'> {
@@ -112,14 +130,10 @@ function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'
   return { store, splits };
 }
 
-/** The configuration of one trial. */
-function trialConfig(
-  { store }: Pick<Study, 'store'>,
-  options: FinetuneOptions,
-  trial: number,
-): FinetuneConfig {
+/** What the configurations of all trials are made of. */
+function sourcesOf({ store }: Pick<Study, 'store'>, options: FinetuneOptions): FinetuneSources {
   const { init, seed, file, config: asked } = options;
-  const sources: FinetuneSources = {
+  return {
     kind: store.manifest.kind,
     file,
     config: {
@@ -128,10 +142,42 @@ function trialConfig(
       init: { ...asked?.init, from: init ?? asked?.init?.from },
     },
   };
-  const network = networkOf(resolveFinetuneConfig(sources).init.from);
-  const first = resolveFinetuneConfig({ ...sources, network });
+}
+
+/** The ONNX model that is to be trained, if it is one. @throws UserError when there is none, and settings are for one */
+function openTrained({ store }: Pick<Study, 'store'>, sources: FinetuneSources): TrainedModel | null {
+  const { init, frozenEncoder, model } = resolveFinetuneConfig(sources);
+  const { from } = init;
+  if (isOnnxFile(from) && !frozenEncoder) {
+    const { model: original } = readModelFile(from);
+    const note = spacingNote(original, commonSpacing(store.manifest.samples));
+    const adapter = imageAdapter(from, original, store.manifest);
+    return { file: openTrainedFile(from), adapter, notes: note ? [note] : [] };
+  }
+  if (model)
+    throw new UserError('config', {
+      what: 'names of weights to freeze, a head and a value are for an ONNX model that is trained',
+      where: 'model',
+      got: frozenEncoder ? `${from}, frozen as a whole` : from,
+      expected: '--init with an .onnx file, without --linear-probe and without a plain --freeze',
+    });
+  return null;
+}
+
+/** The configuration of one trial. */
+function trialConfig(
+  { store }: Pick<Study, 'store'>,
+  sources: FinetuneSources,
+  model: TrainedModel | null,
+  trial: number,
+): FinetuneConfig {
+  const own = model
+    ? { model: { sha256: model.file.sha256 } }
+    : { network: networkOf(resolveFinetuneConfig(sources).init.from) };
+  const first = resolveFinetuneConfig({ ...sources, ...own });
   const config = { ...first, seed: first.seed + trial };
-  if (isExternalEncoder(config.init.from)) checkExternal(config);
+  if (model) checkPlan(config);
+  else if (isOnnxFile(config.init.from)) checkExternal(config);
   else checkSampleSize(config, store.manifest.size);
   return config;
 }
@@ -140,11 +186,17 @@ function trialConfig(
 function checkExternal({ kind, augmentation, init }: FinetuneConfig): void {
   const { flips, rotationDegrees, intensity } = augmentation;
   const refuse = (what: string, where: string) =>
-    new UserError('config', { what, where, got: init.from, expected: 'classification without augmentation' });
-  if (kind !== 'classification') throw refuse('an ONNX encoder can only be used for classification', 'kind');
+    new UserError('config', {
+      what,
+      where,
+      got: init.from,
+      expected: 'classification without augmentation, or to train the model itself, without --freeze',
+    });
+  if (kind !== 'classification')
+    throw refuse('a frozen ONNX encoder can only be used for classification', 'kind');
   if (flips || rotationDegrees > 0 || intensity > 0)
     throw refuse(
-      'features of an ONNX encoder are computed once, so images cannot be augmented',
+      'features of a frozen ONNX encoder are computed once, so images cannot be augmented',
       'augmentation',
     );
 }
@@ -160,9 +212,22 @@ const featureFeeds =
     return { ...labels, features: { type: 'float32', shape: [batch.indices.length, dimensions], data } };
   };
 
+/** What a trial trains. */
+function workloadOf(
+  { store, external, model }: Study,
+  config: FinetuneConfig,
+  weights: ClassWeights,
+): Workload {
+  const { manifest } = store;
+  if (model) return importedWorkload(model.file, config, manifest, model.adapter, weights);
+  return external
+    ? headWorkload(config, manifest, external.dimensions, weights)
+    : targetWorkload(config, manifest, weights);
+}
+
 /** Trains one trial, or goes on with it. @returns null when it was interrupted */
 async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Promise<TrialSummary | null> {
-  const { store, engine, options, ranks, splits, external } = study;
+  const { store, engine, options, ranks, splits, external, model } = study;
   const { reporter = silent } = options;
   const { manifest } = store;
   const resuming = options.resume === true && existsSync(configPath(run));
@@ -178,16 +243,19 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
     const samples = trainingSamples(manifest, asked);
     checkSplit(samples, 'train', store);
     const weights = classWeightsFor(asked, manifest, samples);
-    const workload = external
-      ? headWorkload(asked, manifest, external.dimensions, weights)
-      : targetWorkload(asked, manifest, weights);
+    const workload = workloadOf(study, asked, weights);
     const feedsOf: SampleFeeds = external
       ? featureFeeds(manifest, external)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
+    const imported = model && importFor(model.file, asked.model!, model.adapter, microBatches(asked).size);
+    if (imported) checkFrozen(imported, asked.model!.freeze, asked.init.from);
+    const dropout = model ? dropoutFeeds(workload, asked) : () => ({});
     const fitting = await fitMemory(workload, asked, engine, reporter, memoryLimitBytes() / ranks.onHost);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
-    const begin = checkpoint ? null : await startState(asked, parameters, external !== null);
+    const begin = checkpoint
+      ? null
+      : await startState(asked, parameters, external !== null || model !== null);
     await checkAgreement(ranks, {
       ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
       ...{ 'steps so far': checkpoint?.state.step ?? 0, ...configured },
@@ -206,6 +274,10 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
     if (begin?.report && isFirst(ranks)) {
       writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
       reporter.log(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
+    }
+    if (begin && imported && isFirst(ranks)) {
+      writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(imported.report, null, 2)}\n`);
+      reporter.log(`${config.init.from}: ${formatTrained(imported, parameters).replaceAll('\n', '\n  ')}`);
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
@@ -230,7 +302,7 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
         dataHash: store.hash,
         samples: epochLength(plan),
         openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
-        feeds: (batch) => feedsOf(batch, samples),
+        feeds: (batch, number) => ({ ...feedsOf(batch, samples), ...dropout(number) }),
         validate: (current) =>
           fromFirst(ranks, async () => {
             const predictions = predictor.predict(validation, current);
@@ -289,9 +361,11 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   const { out, trials = 1, resume = false, ranks = alone, reporter = silent } = options;
   checkInteger('--trials', trials, 1);
   const data = openStudyData(options);
+  const sources = sourcesOf(data, options);
+  const model = openTrained(data, sources);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
-    config: trialConfig(data, options, i),
+    config: trialConfig(data, sources, model, i),
   }));
   const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
   if (begun && !resume)
@@ -300,7 +374,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       where: begun.run,
       fix: 'add --resume to continue it, or choose another folder',
     });
-  const notes = SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest));
+  const notes = [
+    ...SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest)),
+    ...(model?.notes ?? []),
+  ];
   for (const note of notes) reporter.log(`note: ${note}`);
   const [first] = runs;
   if (!begun) checkThreads('threads', first!.config.threads, 0);
@@ -308,15 +385,16 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     tf32: first!.config.precision === 'tf32',
   });
   const { from } = first!.config.init;
-  const external = isExternalEncoder(from)
-    ? standardised(
-        await fromFirst(ranks, () =>
-          externalFeatures(from, data.store, engine, first!.config.threads, reporter),
-        ),
-        data.splits.train,
-      )
-    : null;
-  const study: Study = { ...data, engine, options, ranks, external };
+  const external =
+    isOnnxFile(from) && !model
+      ? standardised(
+          await fromFirst(ranks, () =>
+            externalFeatures(from, data.store, engine, first!.config.threads, reporter),
+          ),
+          data.splits.train,
+        )
+      : null;
+  const study: Study = { ...data, engine, options, ranks, external, model };
   const finished: TrialSummary[] = [];
   for (const [i, { run, config }] of runs.entries()) {
     // The first makes the folder; gone after that, it has been deleted or moved.

@@ -29,7 +29,10 @@ export interface GraphOptions extends ConfigSources {
 
 export interface GraphReport {
   readonly what: GraphOptions['what'];
-  readonly config: Config;
+  /** What it is a graph of: a preset, or the file of a model. */
+  readonly subject: string;
+  /** Of a preset; null for a model. */
+  readonly config: Config | null;
   readonly parameters: number;
   readonly inputs: readonly { name: string; type: string; shape: readonly (number | string)[] }[];
   readonly outputs: readonly { name: string; type: string; shape: readonly (number | string)[] }[];
@@ -90,6 +93,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   }
   return {
     what: options.what,
+    subject: `preset ${config.preset}`,
     config,
     parameters: reference.parameters.filter((p) => p.trainable).reduce((sum, p) => sum + sizeOf(p.shape), 0),
     inputs: graph.inputs,
@@ -117,7 +121,7 @@ export function formatGraph({
   summary,
   parameters,
   bytes,
-  config,
+  subject,
   forms,
   formsBy,
   memory,
@@ -141,7 +145,7 @@ export function formatGraph({
   return [
     ...table.map(line),
     '',
-    `${what} graph of preset ${config.preset}: ${parameters.toLocaleString('en')} trainable parameters, ${giga(summary.flops)}FLOP, ` +
+    `${what} graph of ${subject}: ${parameters.toLocaleString('en')} trainable parameters, ${giga(summary.flops)}FLOP, ` +
       `${mega(summary.activationBytes)} of activations, ${summary.nodes} operators, file size ${mega(bytes)}`,
     ...Object.entries(forms).map(([operator, used]) => {
       const list = Object.entries(used).map(([form, count]) => `${form} ×${count}`);

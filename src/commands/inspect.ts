@@ -8,15 +8,22 @@ import { findScans, readScanHeader } from '../data/scan/index.js';
 import { openTileStore } from '../data/store/tiles.js';
 import { fromSystemError } from '../errors.js';
 import { readModelFile } from '../onnx-file.js';
+import { pretrainedFile } from '../pretrained.js';
 import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../runs/run.js';
 import { readSafetensorsHeader } from '../weights/safetensors-file.js';
+import { trainingFacts } from './inspect-training.js';
 
 /** What a file is, and what it holds, as names and values in the order in which they should be read. */
 export interface Inspection {
   readonly kind: 'scan' | 'scans' | 'tiles' | 'tensors' | 'model' | 'run' | 'samples' | 'fine-tuning run';
   readonly path: string;
   readonly facts: Readonly<Record<string, unknown>>;
+}
+
+export interface InspectOptions {
+  /** Of an ONNX model: sizes of inputs that it leaves open, for which it is said whether it can be trained. */
+  readonly inputSizes?: Readonly<Record<string, readonly number[]>>;
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;
@@ -34,7 +41,7 @@ function valuesIn({ initializers, nodes }: Graph): number {
   return counts.reduce((a, b) => a + b, 0);
 }
 
-function inspectModel(path: string): Inspection {
+function inspectModel(path: string, { inputSizes }: InspectOptions): Inspection {
   const { bytes, model } = readModelFile(path);
   const { graph, external = [] } = model;
   const operators: Record<string, number> = {};
@@ -55,6 +62,7 @@ function inspectModel(path: string): Inspection {
     storedValues: valuesIn(graph),
     ...(external.length > 0 ? { valuesInOtherFiles: beside } : {}),
     metadata: model.metadata,
+    training: trainingFacts(path, model, inputSizes),
   };
   return { kind: 'model', path, facts };
 }
@@ -209,12 +217,14 @@ async function inspectScan(path: string): Promise<Inspection> {
 }
 
 /**
- * Says what a scan, folder of scans, tile store, run, checkpoint, weights file or ONNX model holds.
+ * Says what a scan, folder of scans, tile store, run, checkpoint, weights file or ONNX model holds; of a model, what can be trained. The
+ * name of an encoder that comes with the package is that of its model, unless something here has that name.
  * @throws UserError when it is none
  * @example
  * const { kind } = await inspect('encoder.onnx');
  */
-export async function inspect(path: string): Promise<Inspection> {
+export async function inspect(given: string, options: InspectOptions = {}): Promise<Inspection> {
+  const path = existsSync(given) ? given : (pretrainedFile(given, 'model') ?? given);
   try {
     if (parseScanPath(path)) return await inspectScan(path);
     const isFolder = statSync(path).isDirectory();
@@ -222,7 +232,7 @@ export async function inspect(path: string): Promise<Inspection> {
     if (path.endsWith('manifest.json') || existsSync(join(path, 'manifest.json')))
       return inspectStore(isFolder ? path : dirname(join(path)));
     if (isFolder) return await inspectFolder(path);
-    if (path.endsWith('.onnx')) return inspectModel(path);
+    if (path.endsWith('.onnx')) return inspectModel(path, options);
   } catch (error) {
     throw fromSystemError(error, path);
   }

@@ -8,6 +8,24 @@ import { checkTraining, KERAS_NORM, TRAINING_DEFAULTS, trainingSchema } from './
 const CLASS_SCORES = ['auc', 'average_precision', 'accuracy'] as const;
 const MASK_SCORES = ['dice@0.5', 'iou_fg@0.5'] as const;
 
+/** An ONNX model that is trained itself. */
+export const importedSchema = z.strictObject({
+  /** Of the file. */
+  sha256: z.string().default(''),
+  /** `replace`: new layers in place of the last linear one, or behind the features. `keep`: its output is the logits. */
+  head: z.enum(['replace', 'keep']).default('replace'),
+  /** What new layers are put on, or the logits: an output, or any value inside the model; null takes what suits. */
+  value: z.string().min(1).nullable().default(null),
+  /** Weights that stay as they are, by their names, in which * stands for any characters. */
+  freeze: z.array(z.string().min(1)).default([]),
+  /**
+   * Exporters merge tensors of equal values. Which of those that are used several times become weights of their own again: vectors
+   * (scales and biases), all, or none.
+   */
+  split: z.enum(['vectors', 'all', 'none']).default('vectors'),
+});
+export type ImportedConfig = z.infer<typeof importedSchema>;
+
 export const finetuneSchema = z.strictObject({
   kind: z.enum(['classification', 'segmentation']),
   /**
@@ -39,7 +57,7 @@ export const finetuneSchema = z.strictObject({
   /** Instead of a share: the number of training patients whose samples are used. */
   patients: z.int().positive().nullable().default(null),
   init: z.strictObject({
-    /** `random`, a run's folder, or a file of weights. */
+    /** `random`, a run's folder, a file of weights, the name of an encoder that comes with the package, or an ONNX model. */
     from: z.string().min(1),
     /** Of a run: `best`, `last` or a step. */
     checkpoint: z.string(),
@@ -48,7 +66,11 @@ export const finetuneSchema = z.strictObject({
     partial: z.boolean(),
     /** Our names by the file's. */
     names: z.record(z.string(), z.string()),
+    /** How the weights are drawn that are not loaded. */
+    random: z.enum(['glorotUniform', 'heUniform']).default('glorotUniform'),
   }),
+  /** The network where it is an ONNX model that is trained itself; null where it is one of our own, or stays frozen. */
+  model: importedSchema.nullable().default(null),
   ...trainingSchema.shape,
 });
 
@@ -74,7 +96,11 @@ const COMMON = {
   bestBy: 'loss',
   fraction: 1,
   patients: null,
-  init: { from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+  init: {
+    ...{ from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+    random: 'glorotUniform',
+  },
+  model: null,
   network: NETWORK,
   steps: 2_000,
   schedule: { ...TRAINING_DEFAULTS.schedule, patience: 6, earlyStop: 20 },
@@ -124,8 +150,10 @@ export function checkFinetuneConfig(
 
 export interface FinetuneSources extends ConfigChanges<FinetuneConfig> {
   readonly kind: TaskKind;
-  /** Of the run that is loaded, instead of the default one. */
+  /** Of the run or file that is loaded, instead of the default one. */
   readonly network?: FinetuneConfig['network'];
+  /** An ONNX model that is trained itself. */
+  readonly model?: Pick<ImportedConfig, 'sha256'>;
 }
 
 /**
@@ -134,10 +162,15 @@ export interface FinetuneSources extends ConfigChanges<FinetuneConfig> {
  * @example
  * const config = resolveFinetuneConfig({ kind: 'classification', config: { steps: 100 } });
  */
-export function resolveFinetuneConfig({ kind, network, ...changes }: FinetuneSources): FinetuneConfig {
+export function resolveFinetuneConfig({ kind, network, model, ...changes }: FinetuneSources): FinetuneConfig {
   const base = DEFAULTS[kind];
   const given = network ? { ...network, skip: base.network.skip } : base.network;
-  return checkFinetuneConfig(withChanges({ ...base, network: given }, changes), blamedOf(changes));
+  // A model's own features are ready for one linear layer.
+  const ofModel = model ? { model, hidden: null } : {};
+  return checkFinetuneConfig(
+    withChanges({ ...base, network: given, ...ofModel }, changes),
+    blamedOf(changes),
+  );
 }
 
 /** @throws UserError when samples of this size cannot go through the network */

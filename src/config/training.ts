@@ -191,6 +191,11 @@ export function checkTraining(config: TrainingConfig, size: readonly number[], w
       got: size.join('×'),
       expected: `multiples of ${factor}`,
     });
+  checkPlan(config);
+}
+
+/** As {@link checkTraining}, whatever the network. @throws UserError of kind `config` */
+export function checkPlan(config: TrainingConfig): void {
   const { keepEvery } = config.checkpoints;
   if (keepEvery !== null && config.steps / keepEvery > MOST_KEPT)
     throw new UserError('config', {

@@ -2,10 +2,11 @@ import { byTable } from '../../graphs/forms/choice.js';
 import { fastForms, gpuForms, plainForms } from '../../graphs/forms/index.js';
 import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { type Lowering, lower } from '../../graphs/forms/lower.js';
+import type { Parameter } from '../../graphs/nn/module.js';
 import type { Objective } from '../../graphs/objectives/objective.js';
 import { type ModelFacts, toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
-import { type Graph, GraphError } from '../../graphs/onnx/types.js';
+import { type Graph, GraphError, type Tensor } from '../../graphs/onnx/types.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import { mixedPrecision } from '../../graphs/passes/mixed-precision.js';
 import { forWebgpu } from '../../graphs/passes/webgpu.js';
@@ -81,9 +82,24 @@ export async function loweringFor(config: Pick<StepConfig, 'forms'>, engine: Eng
   return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, blocked };
 }
 
-/** Lowers a graph, and encodes it as a model. */
-export const encodeGraph = ({ graph }: BuiltGraph, lowering: Lowering): Uint8Array =>
-  encodeModel(toModel(lower(graph, lowering)));
+/**
+ * Lowers a graph, and encodes it as a model.
+ * @param defaults parameters whose values are stored, so that the inputs may be left out
+ */
+export function encodeGraph(
+  { graph }: BuiltGraph,
+  lowering: Lowering,
+  defaults: readonly Parameter[] = [],
+): Uint8Array {
+  const lowered = lower(graph, lowering);
+  const read = new Set(lowered.inputs.map(({ name }) => name));
+  const stored = defaults.flatMap(({ name, shape, initializer }): [string, Tensor][] =>
+    initializer.kind === 'given' && read.has(name)
+      ? [[name, { type: 'float32', shape, data: initializer.values }]]
+      : [],
+  );
+  return encodeModel(toModel({ ...lowered, initializers: new Map([...lowered.initializers, ...stored]) }));
+}
 
 /** How often each form of each operator occurs in a lowered graph. Sums and ReLUs that have no other form do not count. */
 export function countForms(

@@ -1,7 +1,7 @@
 /** A target task: its graphs, what they are fed, and what they say of samples. */
 import { classification, featureClassification } from '../../graphs/objectives/classification.js';
 import type { ImageOptions } from '../../graphs/objectives/image.js';
-import type { SegmentationLoss } from '../../graphs/objectives/logits.js';
+import type { SegmentationLoss } from '../../graphs/objectives/masks.js';
 import { segmentation } from '../../graphs/objectives/segmentation.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { microBatches } from '../config/training.js';
@@ -37,7 +37,7 @@ export function classWeightsFor(
   return voxelsOfClasses(samples, manifest).map((count) => (voxels - count) / Math.max(1, count));
 }
 
-const segmentationLosses = (
+export const segmentationLosses = (
   loss: FinetuneConfig['loss'],
   positiveWeights: ClassWeights,
 ): [SegmentationLoss, ...SegmentationLoss[]] => {
@@ -47,10 +47,18 @@ const segmentationLosses = (
 };
 
 /** Two classes have one output, the probability of the second. */
-const headOf = ({ classes }: SampleFormat, weights: ClassWeights) =>
+export const headOf = ({ classes }: SampleFormat, weights: ClassWeights) =>
   classes.length === 2
     ? ({ outputs: 1, loss: { name: 'binaryCrossEntropy', positiveWeights: weights } } as const)
     : ({ outputs: classes.length, loss: { name: 'crossEntropy', classWeights: weights } } as const);
+
+/** Images of samples, as graphs are given them. */
+export function imageOf(
+  { channels, size: [x, y, z], type, window }: SampleFormat,
+  batch: number,
+): ImageOptions {
+  return { batch, channels, size: [z, y, x], inputType: type, window };
+}
 
 /** What a fine-tuning run trains. */
 export function targetWorkload(
@@ -59,10 +67,9 @@ export function targetWorkload(
   weights: ClassWeights,
 ): Workload {
   const { network, frozenEncoder, hidden, loss } = config;
-  const { classes, channels, type, window } = format;
-  const [x, y, z] = format.size;
+  const { classes } = format;
   return (samples) => {
-    const image: ImageOptions = { batch: samples, channels, size: [z, y, x], inputType: type, window };
+    const image = imageOf(format, samples);
     if (config.kind === 'segmentation')
       return segmentation({
         ...image,

@@ -49,8 +49,8 @@ export interface Training<Batch> extends Reporting {
   /** In the training split: an epoch. */
   readonly samples: number;
   openLoader(reading: Pick<ReadAhead<Batch>, 'batchAt' | 'ahead'>): Loader<Batch>;
-  /** What the graphs are fed. */
-  feeds(batch: Batch): Tensors;
+  /** What the graphs are fed. @param number of the batch in the whole training, from 0; a run that goes on counts on */
+  feeds(batch: Batch, number: number): Tensors;
   /** Called on all ranks, with the same result. */
   validate(state: State): Promise<Validation>;
   readonly lossName: string;
@@ -132,10 +132,12 @@ async function openAndTrain<Batch>(
     dataHash: training.dataHash,
   };
   const own = ownMicroBatches(config, ranks);
+  const batchAt = microBatchAt(config, ranks, state.step, syncNorm);
   const loader = training.openLoader({
     ahead: () => 2 * Math.max(1, config.workers) + own * stepper.stepsAtOnce,
-    batchAt: microBatchAt(config, ranks, state.step, syncNorm),
+    batchAt,
   });
+  let taken = 0;
   opened(() => loader.close());
   const writes = isFirst(ranks);
   const metrics = writes ? openMetrics(join(run, 'metrics.jsonl'), state.metricsBytes) : noMetrics;
@@ -181,7 +183,7 @@ async function openAndTrain<Batch>(
       config,
       stepper,
       microBatches: own,
-      next: async () => training.feeds(await loader.next()),
+      next: async () => training.feeds(await loader.next(), batchAt(taken++)),
       validate: training.validate,
       lossName: training.lossName,
       metrics,

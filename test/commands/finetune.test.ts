@@ -192,7 +192,10 @@ describe('finetune', () => {
       expect(relativeError(rows.get(sample.id)!, features)).toBeLessThan(1e-5);
     }
     await encoder.release();
-    const config = { batch: 6, threads: 1, workers: 0, validation: { every: 5 }, hidden: null, steps: 10 };
+    const config = {
+      ...{ batch: 6, threads: 1, workers: 0, validation: { every: 5 }, hidden: null, steps: 10 },
+      frozenEncoder: true,
+    };
     const { mean } = await finetune({ ...options('external', { init: model }), config });
     expect(mean.auc).toBeGreaterThanOrEqual(0);
     const weights = loadCheckpoint(checkpointPath(at('external/trial-01'), 'best')).tensors;
@@ -203,7 +206,10 @@ describe('finetune', () => {
   });
 
   test('what a classifier learns does not depend on the scale of an external encoder', async () => {
-    const config = { batch: 6, threads: 1, workers: 0, validation: { every: 5 }, hidden: 4, steps: 10 };
+    const config = {
+      ...{ batch: 6, threads: 1, workers: 0, validation: { every: 5 }, hidden: 4, steps: 10 },
+      frozenEncoder: true,
+    };
     const losses = async (name: string, scale: number, shift: number) => {
       const g = new GraphBuilder(name);
       const pixels = g.input('pixels', 'float32', ['N', 1, 'D', 'H', 'W']);
@@ -236,12 +242,15 @@ describe('finetune', () => {
     two.output('sum', two.add('Add', [two.input('a', 'float32', [1]), two.input('b', 'float32', [1])]));
     writeFileSync(at('two.onnx'), encodeModel(toModel(two.build())));
     await expect(externalFeatures(at('two.onnx'), store, nodeEngine, 1)).rejects.toThrow(
-      /not an image encoder/,
+      /does not take images/,
     );
     writeFileSync(at('broken.onnx'), 'no model');
     await expect(finetune(options('x', { init: at('broken.onnx') }))).rejects.toThrow(UserError);
-    await expect(finetune(segment('x', { init: path }))).rejects.toThrow(/only be used for classification/);
-    const config = { augmentation: { flips: true } };
+    const frozen = { frozenEncoder: true };
+    await expect(finetune(segment('x', { init: path, config: frozen }))).rejects.toThrow(
+      /only be used for classification/,
+    );
+    const config = { ...frozen, augmentation: { flips: true } };
     await expect(finetune(options('x', { init: path, config }))).rejects.toThrow(
       /images cannot be augmented/,
     );

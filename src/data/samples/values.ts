@@ -39,12 +39,22 @@ const isGrey = ({ type, window }: Pick<SampleFormat, 'type' | 'window'>): boolea
 export const tileNormalisationOf = (format: Pick<SampleFormat, 'type' | 'window'>): Normalisation =>
   isGrey(format) ? 'minmax' : normalisationOf(format);
 
-/** Values of samples as tiles hold them, before they are rounded: HU, or thousandths, of grey values of their known range. */
+/** Values of samples as tiles hold them are (value − offset) · scale: HU, or thousandths, of grey values of their known range. */
+export function tileScaleOf(format: Pick<SampleFormat, 'type' | 'window'>): {
+  offset: number;
+  scale: number;
+} {
+  if (tileNormalisationOf(format) === 'hu') return { offset: 0, scale: 1 };
+  const { low, high } = isGrey(format) ? format.window! : { low: 0, high: 1 };
+  return { offset: low, scale: THOUSANDTHS / (high - low) };
+}
+
+/** Values of samples as tiles hold them, before they are rounded. */
 export function tileValues(
   values: SampleVoxels,
   format: Pick<SampleFormat, 'type' | 'window'>,
 ): SampleVoxels {
   if (tileNormalisationOf(format) === 'hu') return values;
-  const { low, high } = isGrey(format) ? format.window! : { low: 0, high: 1 };
-  return Float32Array.from(values, (value) => (THOUSANDTHS * (value - low)) / (high - low));
+  const { offset, scale } = tileScaleOf(format);
+  return Float32Array.from(values, (value) => (value - offset) * scale);
 }

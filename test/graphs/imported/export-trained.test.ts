@@ -7,6 +7,7 @@ import { toBfloat16, toFloat16 } from '../../../graphs/onnx/float16.js';
 import { decodeModel, encodeModel } from '../../../graphs/onnx/schema.js';
 import { type ExternalTensor, sizeOf, type Tensor } from '../../../graphs/onnx/types.js';
 import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
+import { stepGraph } from '../../../graphs/programs/training.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { noise, relativeError, runGraph } from '../run.js';
@@ -115,6 +116,30 @@ test('what is not known stays as it is, byte by byte', () => {
   const same = new Map(model.parameters.map(({ name, values }) => [name, values]));
   const written = ModelProto.decode(exportTrained(bytes, model, same)).toJSON();
   expect(written).toEqual(ModelProto.decode(bytes).toJSON());
+});
+
+test('names that training has itself are other ones in training, and the old ones in the file', async () => {
+  const rename = (name: string) =>
+    ({ x: 'label', 'first.weight': 'weight', 'first.bias': 'loss', 'second.bias': 'step' })[name] ?? name;
+  const bytes = modelOf({
+    inputs: perceptron.inputs.map((input) => ({ ...input, name: rename(input.name) })),
+    outputs: ['y'],
+    nodes: perceptron.nodes.map((n) => ({ ...n, inputs: n.inputs.map(rename) })),
+    tensors: Object.fromEntries(Object.entries(perceptron.tensors!).map(([name, t]) => [rename(name), t])),
+  });
+  const model = importModel(bytes, { inputs: { label: [5, 3] } });
+  const objective = importedObjective(model, { loss: { name: 'crossEntropy' } });
+  const adam = { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 } as const;
+  const { graph } = stepGraph(objective, { optimizer: adam, clipNorm: 1 });
+  const inputs = graph.inputs.map(({ name }) => name);
+  expect(inputs).toEqual(
+    expect.arrayContaining(['model.label', 'label', 'model.weight', 'model.loss', 'model.step', 'step']),
+  );
+  expect(() => evaluationGraph(objective)).not.toThrow();
+  const weights = trained(model);
+  const written = decodeModel(exportTrained(bytes, model, weights)).graph.initializers;
+  expect([...written.keys()]).toEqual(['weight', 'loss', 'second.weight', 'step']);
+  expect(written.get('step')!.data).toEqual(weights.get('model.step'));
 });
 
 test('weights that Constant nodes held are tensors of the file', () => {

@@ -86,7 +86,7 @@ describe('what is trained', () => {
     outputs: ['y'],
     nodes: [
       node('Sub', ['x', 'mean'], ['centred']),
-      node('Conv', ['centred', 'weight', ''], ['c']),
+      node('Conv', ['centred', 'kernel', ''], ['c']),
       node('Resize', ['c', '', 'scales'], ['large'], { mode: { kind: 'string', value: 'linear' } }),
       node('Clip', ['large', 'low', 'high'], ['clipped']),
       node('Mul', ['clipped', 'factor'], ['scaled']),
@@ -96,7 +96,7 @@ describe('what is trained', () => {
     ],
     tensors: {
       mean: weight([1, 3, 1, 1], 1),
-      weight: weight([4, 3, 3, 3], 2),
+      kernel: weight([4, 3, 3, 3], 2),
       scales: { type: 'float32', shape: [4], data: Float32Array.of(1, 1, 2, 2) },
       low: { type: 'float32', shape: [], data: Float32Array.of(-1) },
       high: { type: 'float32', shape: [], data: Float32Array.of(1) },
@@ -111,7 +111,7 @@ describe('what is trained', () => {
     },
   };
   test('is no scale of a Resize, no limit of a Clip, no factor, no mask, and nothing before the first layer', () => {
-    expect(trainedOf(convolved)).toEqual(['weight', 'gamma', 'beta']);
+    expect(trainedOf(convolved)).toEqual(['kernel', 'gamma', 'beta']);
   });
 
   test('is an embedding that the data choose from', () => {
@@ -136,19 +136,29 @@ describe('what is trained', () => {
     const parts: Parts = {
       ...convolved,
       nodes: [
-        node('Conv', ['x', 'weight', ''], ['c']),
+        node('Conv', ['x', 'kernel', ''], ['c']),
         node('InstanceNormalization', ['c', 'val_1', 'val_2'], ['n']),
         node('InstanceNormalization', ['n', 'norm.weight', 'norm.bias'], ['y']),
       ],
       tensors: {
-        weight: weight([4, 3, 3, 3], 2),
+        kernel: weight([4, 3, 3, 3], 2),
         val_1: filled([4], 1),
         val_2: filled([4], 0),
         'norm.weight': filled([4], 1),
         'norm.bias': filled([4], 0),
       },
     };
-    expect(trainedOf(parts)).toEqual(['weight', 'norm.weight', 'norm.bias']);
+    expect(trainedOf(parts)).toEqual(['kernel', 'norm.weight', 'norm.bias']);
+  });
+
+  test('is a bias of zeros that the file holds', () => {
+    const held: Attribute = { kind: 'tensor', value: filled([4], 0) };
+    const parts: Parts = {
+      ...convolved,
+      nodes: [node('Constant', [], ['bias'], { value: held }), node('Conv', ['x', 'kernel', 'bias'], ['y'])],
+      tensors: { kernel: weight([4, 3, 3, 3], 2) },
+    };
+    expect(trainedOf(parts)).toEqual(['kernel', 'bias']);
   });
 
   test('is not what is to be frozen', () => {
@@ -251,6 +261,26 @@ describe('batch normalisation', () => {
   });
 });
 
+test('a convolution has no bias where the exporter computed zeros for one, of whatever shape', () => {
+  const parts: Parts = {
+    inputs: [value('x', [1, 2, 4])],
+    outputs: ['y'],
+    nodes: [
+      node('Shape', ['kernel'], ['channels'], { start: int(0), end: int(1) }),
+      node('Constant', [], ['two'], { value_ints: { kind: 'ints', value: [2] } }),
+      node('Concat', ['channels', 'two'], ['shape'], { axis: int(0) }),
+      node('Constant', [], ['zero'], { value_float: { kind: 'float', value: 0 } }),
+      node('CastLike', ['zero', 'x'], ['cast']),
+      node('Expand', ['cast', 'shape'], ['bias']),
+      node('Conv', ['x', 'kernel', 'bias'], ['y']),
+    ],
+    tensors: { kernel: weight([3, 2, 1], 1) },
+  };
+  const { graph, outputs } = importModel(modelOf(parts));
+  expect(graph.nodes.map(({ operator, inputs }) => [operator, inputs])).toEqual([['Conv', ['x', 'kernel']]]);
+  expect(outputs[0]!.shape).toEqual([1, 3, 4]);
+});
+
 describe('control flow', () => {
   const squared = graphOf({ inputs: [], outputs: ['s'], nodes: [node('Mul', ['h', 'h'], ['s'])] });
   const negated = graphOf({ inputs: [], outputs: ['s'], nodes: [node('Neg', ['h'], ['s'])] });
@@ -314,6 +344,14 @@ describe('what is not supported', () => {
     expect(() => importModel(bytes, batch)).toThrow(
       'this model cannot be trained:\n  Frobnicate (2, such as "f1"): the operator is not supported\n  Crop',
     );
+  });
+
+  test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('is the operator %s', (operator) => {
+    const nodes = [...perceptron.nodes, node(operator, ['zero'], ['z'])];
+    const bytes = modelOf({ ...perceptron, nodes, tensors: { ...perceptron.tensors, zero: filled([1], 0) } });
+    expect(examineModel(bytes, batch).unsupported).toMatchObject([
+      { operator, count: 1, reason: 'the operator is not supported' },
+    ]);
   });
 
   test.each<[what: string, change: (parts: Parts) => Parts, message: string]>([

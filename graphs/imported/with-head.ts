@@ -1,0 +1,111 @@
+/** A model whose last layers are exchanged; what is left of it stays as it is stored, byte by byte. */
+import {
+  type Message,
+  ModelProto,
+  NodeProto,
+  storedField,
+  storedFields,
+  TensorProto,
+  ValueInfoProto,
+} from '../onnx/messages.js';
+import { decodeModel, encodeModel } from '../onnx/schema.js';
+import { type Graph, GraphError, type Node } from '../onnx/types.js';
+import { needed, readsOf } from '../passes/needed.js';
+import { joined } from './export-trained.js';
+
+/** Field numbers of onnx.proto. */
+const MODEL = { graph: 7, metadata: 14 } as const;
+const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 } as const;
+
+const contentOf = (message: Uint8Array, field: number): Uint8Array =>
+  storedFields(message).find(({ id }) => id === field)!.content!;
+
+/** A node is told by the first value that it makes. */
+const madeBy = (outputs: readonly string[]): string => outputs.find((name) => name !== '') ?? '';
+
+/** Gives names that are not taken, each time the same for the same name. */
+function freeNames(taken: ReadonlySet<string>, known: Iterable<readonly [string, string]> = []) {
+  const names = new Map(known);
+  return (name: string): string => {
+    if (name === '') return name;
+    let free = names.get(name) ?? name;
+    for (let i = 2; !names.has(name) && taken.has(free); i++) free = `${name}_${i}`;
+    names.set(name, free);
+    return free;
+  };
+}
+
+/** The head with its input called as a value of the model, and no names that what is left of the model has. */
+function renamed(head: Graph, value: string, nodes: readonly Node[], tensors: Iterable<string>): Graph {
+  const taken = new Set([...tensors, ...nodes.flatMap(({ outputs }) => outputs)]);
+  const nameOf = freeNames(taken, [[head.inputs[0]!.name, value]]);
+  const nodeName = freeNames(new Set(nodes.map(({ name }) => name)));
+  return {
+    ...head,
+    initializers: new Map([...head.initializers].map(([name, tensor]) => [nameOf(name), tensor])),
+    nodes: head.nodes.map((node) => ({
+      ...node,
+      name: nodeName(node.name),
+      inputs: node.inputs.map(nameOf),
+      outputs: node.outputs.map(nameOf),
+    })),
+    outputs: head.outputs.map((output) => ({ ...output, name: nameOf(output.name) })),
+    values: new Map(),
+  };
+}
+
+/**
+ * Puts a head on a value inside a model, in place of everything that does not lead to that value. The outputs are those of the head.
+ * @param bytes of a model whose tensors are all in it
+ * @param value that becomes the only input of the head
+ * @param head a model of operators that are the same in the other's version of the standard
+ * @throws GraphError when the model has no such value, or the result is too large for a file
+ */
+export function withHead(bytes: Uint8Array, value: string, head: Uint8Array): Uint8Array {
+  const { graph } = decodeModel(bytes);
+  const nodes = needed({ ...graph, outputs: [{ name: value, type: 'float32', shape: [] }] });
+  if (!nodes.some(({ outputs }) => outputs.includes(value)))
+    throw new GraphError(`the model has no value "${value}"`);
+  const kept = new Set(nodes.map(({ outputs }) => madeBy(outputs)));
+  const read = new Set(nodes.flatMap(readsOf));
+  const isDropped = (name: string) => graph.initializers.has(name) && !read.has(name);
+
+  const model = decodeModel(head);
+  const added = encodeModel({ ...model, graph: renamed(model.graph, value, nodes, read) });
+  const isAdded: readonly number[] = [GRAPH.node, GRAPH.initializer, GRAPH.output];
+  const fields = storedFields(contentOf(added, MODEL.graph)).filter(({ id }) => isAdded.includes(id));
+
+  const stays = (id: number, content: Uint8Array): boolean => {
+    if (id === GRAPH.output) return false;
+    if (id === GRAPH.node) return kept.has(madeBy((NodeProto.decode(content) as Message).output as string[]));
+    if (id === GRAPH.initializer) return !isDropped((TensorProto.decode(content) as Message).name);
+    return id !== GRAPH.input || !isDropped((ValueInfoProto.decode(content) as Message).name);
+  };
+  const old = storedFields(contentOf(bytes, MODEL.graph));
+  const changed = joined([
+    ...old.filter(({ id, content }) => content === null || stays(id, content)).map((field) => field.bytes),
+    ...fields.map((field) => field.bytes),
+  ]);
+  return joined(
+    storedFields(bytes).map((field) =>
+      field.id === MODEL.graph ? storedField(field.id, changed) : field.bytes,
+    ),
+  );
+}
+
+/** A model with other metadata: new entries, other values of old ones, and none of those that are null. */
+export function withMetadata(
+  bytes: Uint8Array,
+  metadata: Readonly<Record<string, string | null>>,
+): Uint8Array {
+  const { metadataProps } = ModelProto.decode(bytes) as Message;
+  const old = Object.fromEntries(
+    ((metadataProps ?? []) as Message[]).map(({ key, value }) => [key, value] as const),
+  );
+  const entries = Object.entries({ ...old, ...metadata }).flatMap(([key, value]) =>
+    value === null ? [] : [{ key, value }],
+  );
+  const added = storedFields(ModelProto.encode({ metadataProps: entries }).finish());
+  const kept = storedFields(bytes).filter(({ id }) => id !== MODEL.metadata);
+  return joined([...kept, ...added].map((field) => field.bytes));
+}

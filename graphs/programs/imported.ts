@@ -1,0 +1,64 @@
+/** Imported networks in inference, with trained values. */
+import type { ImportedModel } from '../imported/import-model.js';
+import { importedLayers } from '../imported/network.js';
+import { isFloat } from '../imported/numbers.js';
+import { NetworkBuilder } from '../nn/module.js';
+import { featuresOf, type TargetHead, targetHead } from '../objectives/imported-target.js';
+import { asFloat } from '../onnx/blocks.js';
+import { GraphBuilder } from '../onnx/builder.js';
+import type { Graph, Value } from '../onnx/types.js';
+import { targetProbabilities } from './inference.js';
+
+type Weights = ReadonlyMap<string, Float32Array>;
+
+/** Adds the network. @returns the wanted values by their names */
+function layers(net: NetworkBuilder, model: ImportedModel, wanted: readonly string[]): Record<string, Value> {
+  const inputs = model.inputs.map(({ name, type, shape }) => [
+    name,
+    net.g.input(name, isFloat(type) ? net.g.float : type, shape),
+  ]);
+  return importedLayers(net, model, Object.fromEntries(inputs) as Record<string, Value>, wanted);
+}
+
+/**
+ * The network as it was trained, for inputs of the sizes that it was imported for: its own outputs, or, where layers were put on it,
+ * `probabilities`.
+ * @param weights of all parameters
+ */
+export function trainedGraph(model: ImportedModel, weights: Weights, head: TargetHead): Graph {
+  const g = new GraphBuilder('trained');
+  const net = new NetworkBuilder(g, weights);
+  if (head.head === 'keep') {
+    const names = model.outputs.map(({ name }) => name);
+    for (const [i, value] of Object.values(layers(net, model, names)).entries())
+      g.output(`output_${i}`, value);
+    return g.build();
+  }
+  const features = featuresOf(model, head);
+  const logits = targetHead(net, layers(net, model, [features])[features]!, head);
+  g.output('probabilities', targetProbabilities(g, head.kind, logits));
+  return g.build();
+}
+
+/** The input of {@link headGraph}. */
+export const HEAD_INPUT = 'features';
+
+/**
+ * New layers of a task alone, for features of any size: `features` → `probabilities`. Of operators that are the same in all versions
+ * of the standard from 7 on.
+ * @param weights of these layers
+ */
+export function headGraph(model: ImportedModel, weights: Weights, head: TargetHead): Graph {
+  const name = featuresOf(model, head);
+  const trial = new NetworkBuilder(new GraphBuilder('features'), 'evaluation');
+  const [, channels, ...sizes] = layers(trial, model, [name])[name]!.shape;
+  const g = new GraphBuilder('head');
+  const net = new NetworkBuilder(g, weights);
+  // What is of half precision in the file was trained in single precision.
+  const { type = 'float32' } = model.parameters.find((p) => p.type !== 'float32') ?? {};
+  const shape = ['N', channels!, ...sizes.map((_, i) => ['D', 'H', 'W'][i + 3 - sizes.length] ?? `L${i}`)];
+  const features = g.input(HEAD_INPUT, type, shape);
+  const logits = targetHead(net, asFloat(g, features), head);
+  g.output('probabilities', targetProbabilities(g, head.kind, logits));
+  return g.build();
+}

@@ -1,0 +1,183 @@
+/** Target tasks on ONNX models that are trained themselves. */
+import { createHash } from 'node:crypto';
+import { type ImportedModel, type ImportOptions, importModel } from '../../graphs/imported/import-model.js';
+import { DROPOUT_SEED } from '../../graphs/imported/network.js';
+import type { Parameter } from '../../graphs/nn/module.js';
+import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
+import {
+  importedClassification,
+  importedSegmentation,
+  type TargetHead,
+} from '../../graphs/objectives/imported-target.js';
+import type { Objective } from '../../graphs/objectives/objective.js';
+import { GraphError, sizeOf } from '../../graphs/onnx/types.js';
+import type { FinetuneConfig, ImportedConfig } from '../config/finetuning.js';
+import { microBatches } from '../config/training.js';
+import type { SampleFormat } from '../data/samples/manifest.js';
+import { abridged, UserError } from '../errors.js';
+import { buildGraph, type Workload } from '../execution/models.js';
+import { type ModelFile, withModelFile } from '../onnx-file.js';
+import { randomStream } from '../random.js';
+import type { Tensors } from '../runtime/engine.js';
+import { type ClassWeights, headOf, imageOf, segmentationLosses } from './target.js';
+
+/** An ONNX model that is trained, as its file holds it. */
+export interface TrainedFile extends ModelFile {
+  readonly path: string;
+  readonly sha256: string;
+}
+
+/** @throws UserError when the file cannot be read, or is no model */
+export const openTrainedFile = (path: string): TrainedFile =>
+  withModelFile(path, (file) => ({
+    ...file,
+    path,
+    sha256: createHash('sha256').update(file.bytes).digest('hex'),
+  }));
+
+/** @param source what says which file it was @throws UserError when the file is not what it was */
+export function checkUnchanged({ path, sha256 }: TrainedFile, expected: string, source: string): void {
+  if (sha256 === expected) return;
+  throw new UserError('input', {
+    what: 'this is not the model that was trained: its file has been changed',
+    where: path,
+    got: `SHA-256 ${sha256}`,
+    expected: `${expected}, as ${source} says`,
+    fix: 'put the original file there',
+  });
+}
+
+/** Whether a name is one of those that patterns name, in which * stands for any characters. */
+export function matcher(patterns: readonly string[]): (name: string) => boolean {
+  const escaped = patterns.map((pattern) =>
+    pattern
+      .split('*')
+      .map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'))
+      .join('.*'),
+  );
+  const regular = new RegExp(`^(${escaped.join('|')})$`, 's');
+  return (name) => patterns.length > 0 && regular.test(name);
+}
+
+/** Importing as a configuration says. */
+export const importOptions = (
+  { freeze, split }: { readonly freeze: readonly string[]; readonly split: ImportedConfig['split'] },
+  inputs: ImportOptions['inputs'],
+): ImportOptions => ({
+  inputs,
+  freeze: matcher(freeze),
+  ...(split === 'vectors' ? {} : { split: () => split === 'all' }),
+});
+
+/** @throws UserError when a pattern is of no weight, or nothing is left to be trained */
+export function checkFrozen({ report }: ImportedModel, freeze: readonly string[], where: string): void {
+  const frozen = report.frozen.map(({ name }) => name);
+  const idle = freeze.filter((pattern) => !frozen.some(matcher([pattern])));
+  if (idle.length > 0)
+    throw new UserError('usage', {
+      what: 'no weight of this model has such a name',
+      where: `--freeze ${idle.join(',')}`,
+      got: abridged([...report.trained, ...report.frozen].map(({ name }) => name)),
+      fix: `p2w inspect ${where} lists the names`,
+    });
+}
+
+/** Does something with a model. @param fix for what is wrong with it, which becomes an error of its file */
+export function ofFile<T>(path: string, use: () => T, fix?: string): T {
+  try {
+    return use();
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new UserError('input', {
+      what: error.message,
+      where: path,
+      ...(fix && { fix }),
+      cause: error,
+    });
+  }
+}
+
+/** The layers of a task behind or in a model. */
+export const targetHeadOf = (
+  { kind, hidden, model }: FinetuneConfig,
+  format: SampleFormat,
+): TargetHead & { readonly head: ImportedConfig['head'] } => ({
+  kind,
+  head: model!.head,
+  value: model!.value,
+  outputs: kind === 'segmentation' ? format.classes.length : headOf(format, null).outputs,
+  hidden,
+});
+
+/** A model for batches of images. @throws UserError when it cannot be trained, or does not take them */
+export function importFor(
+  { path, bytes, externalData }: TrainedFile,
+  config: ImportedConfig,
+  { input, shape }: ImageAdapter,
+  samples: number,
+): ImportedModel {
+  const inputs = { [input]: [samples, ...shape] };
+  const options = { ...importOptions(config, inputs), externalData };
+  const fix =
+    'sizes that the file fixes must be those of the samples: --size of `p2w prepare --task`; for one image at a time, --set microBatch=1';
+  return ofFile(path, () => importModel(bytes, options), fix);
+}
+
+/**
+ * What a fine-tuning run trains where its network is an ONNX model.
+ * @throws UserError when the model cannot be trained, with everything that is missing, or does not suit the task
+ */
+export function importedWorkload(
+  file: TrainedFile,
+  config: FinetuneConfig,
+  format: SampleFormat,
+  adapter: ImageAdapter,
+  weights: ClassWeights,
+): Workload {
+  const known = new Map<number, Objective>();
+  const head = targetHeadOf(config, format);
+  const make = (samples: number): Objective => {
+    const model = importFor(file, config.model!, adapter, samples);
+    const options = { image: imageOf(format, samples), adapter, head };
+    return config.kind === 'segmentation'
+      ? importedSegmentation(model, options, segmentationLosses(config.loss, weights))
+      : importedClassification(model, options, headOf(format, weights).loss);
+  };
+  return (samples) => {
+    const objective = known.get(samples) ?? make(samples);
+    known.set(samples, objective);
+    return objective;
+  };
+}
+
+/** What the graphs of a model with Dropout are fed beside the samples: the seed of each batch, by its number in the training. */
+export function dropoutFeeds(workload: Workload, config: FinetuneConfig): (batch: number) => Tensors {
+  const { graph } = buildGraph(microBatches(config).count === 1 ? 'step' : 'accumulate', workload, config);
+  if (!graph.inputs.some(({ name }) => name === DROPOUT_SEED)) return () => ({});
+  return (batch) => {
+    const seed = Math.floor(randomStream(config.seed, 'dropout', batch).between(0, 2 ** 31));
+    return { [DROPOUT_SEED]: { type: 'int64', shape: [], data: BigInt64Array.of(BigInt(seed)) } };
+  };
+}
+
+const described = (tensors: readonly { readonly shape: readonly number[] }[]): string =>
+  `${tensors.length} tensors (${tensors.reduce((sum, { shape }) => sum + sizeOf(shape), 0).toLocaleString('en')} values)`;
+
+/** What is trained of a model, for people. @param parameters of the graphs: without a head that is replaced, with the new one */
+export function formatTrained(
+  { report, parameters: own }: ImportedModel,
+  parameters: readonly Parameter[],
+): string {
+  const names = new Set(own.filter(({ role }) => role === 'weight').map(({ name }) => name));
+  const [trained, frozen, added] = [
+    parameters.filter(({ name, trainable }) => names.has(name) && trainable),
+    parameters.filter(({ name, trainable }) => names.has(name) && !trainable),
+    parameters.filter(({ name, trainable }) => !names.has(name) && trainable),
+  ];
+  return [
+    `trains ${described(trained)} of the model`,
+    ...(added.length > 0 ? [`new: ${described(added)}`] : []),
+    ...(frozen.length > 0 ? [`frozen: ${described(frozen)}`] : []),
+    ...report.warnings,
+  ].join('\n');
+}

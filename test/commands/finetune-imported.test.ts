@@ -1,0 +1,325 @@
+import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeAll, describe, expect, test } from 'vitest';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import type { Tensor } from '../../graphs/onnx/types.js';
+import { exportTarget } from '../../src/commands/export-target.js';
+import { type FinetuneOptions, finetune } from '../../src/commands/finetune.js';
+import { prepareSamples } from '../../src/commands/prepare-samples.js';
+import { fromSettings } from '../../src/config/settings.js';
+import { openSampleStore, readSample } from '../../src/data/samples/store.js';
+import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { readMetrics } from '../../src/runs/metrics.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { importCase } from '../graphs/imported/golden.js';
+import { convolutionalNetwork, type NetworkOptions } from './foreign-models.js';
+import { p2wHere } from './here.js';
+
+const folder = temporaryFolder();
+const at = (name: string) => join(folder, name);
+const SETTINGS = [
+  'batch=6',
+  'threads=1',
+  'workers=0',
+  'validation.every=10',
+  'checkpoints.every=7',
+  'forms=fast',
+];
+
+const write = (name: string, bytes: Uint8Array): string => {
+  writeFileSync(at(name), bytes);
+  return at(name);
+};
+const network = (name: string, options: Partial<NetworkOptions> = {}) =>
+  write(`${name}.onnx`, convolutionalNetwork({ classes: 5, ...options }));
+
+const options = (
+  out: string,
+  init: string,
+  config: FinetuneOptions['config'] = {},
+  more: Partial<FinetuneOptions> = {},
+): FinetuneOptions => ({
+  ...{ data: at('classified'), out: at(out), init },
+  ...more,
+  config: fromSettings(SETTINGS, { steps: 12, ...config }),
+});
+
+const trainedOf = (out: string, checkpoint: 'best' | 'last' = 'last') =>
+  loadCheckpoint(checkpointPath(at(`${out}/trial-01`), checkpoint)).tensors;
+
+const bytesOf = (tensor: Tensor | undefined) => [...(tensor!.data as Float32Array)];
+
+beforeAll(async () => {
+  await writeBalls(at('raw'), { patients: 16, each: 2, size: [16, 16, 8] });
+  await writeBalls(at('small'), { patients: 6, each: 2, size: [8, 6, 8] });
+  await writeBalls(at('flat'), { patients: 16, each: 2, size: [8, 8, 1] });
+  const common = { task: 'manifest' } as const;
+  const classified = { ...common, columns: BALL_COLUMNS, classes: ['none', 'ball'] };
+  await prepareSamples({
+    ...{ ...classified, input: at('raw/table.csv'), out: at('classified'), size: [16, 16, 8] },
+  });
+  await prepareSamples({
+    ...{ ...classified, input: at('flat/table.csv'), out: at('slices'), size: [8, 8, 1] },
+  });
+  await prepareSamples({
+    ...{ ...common, input: at('small'), out: at('masked'), size: [8, 6, 8], classes: ['ball'] },
+  });
+});
+
+describe('an ONNX model is fine-tuned', () => {
+  test('all of it, with a new head, until it sees balls', async () => {
+    const init = network('whole');
+    const summary = await finetune(options('whole', init, { steps: 60, learningRate: 0.01 }));
+    expect(summary.mean.auc).toBeGreaterThan(0.9);
+    const { initializers } = decodeModel(readFileSync(init)).graph;
+    const trained = trainedOf('whole');
+    for (const name of [
+      'stem.weight',
+      'norm.weight',
+      'norm.bias',
+      'norm.mean',
+      'norm.variance',
+      'layer1.weight',
+    ])
+      expect(bytesOf(trained.get(name) as Tensor), name).not.toEqual(bytesOf(initializers.get(name)));
+    expect([...trained.keys()]).toContain('classifier.output.weight');
+    expect([...trained.keys()]).not.toContain('fc.weight');
+    const report = JSON.parse(readFileSync(at('whole/trial-01/loaded.json'), 'utf8'));
+    expect(report.trained.map(({ name }: { name: string }) => name)).toContain('stem.weight');
+  });
+
+  test('and goes on after an interruption with the same bytes, Dropout included', async () => {
+    const init = network('exact');
+    await finetune(options('exact', init));
+    let asked = 0;
+    const halted = await finetune(
+      options('halted', init, { workers: 1 }, { interrupted: () => ++asked > 5 }),
+    );
+    expect(halted.interrupted).toBe(true);
+    await finetune(options('halted', init, { workers: 1 }, { resume: true }));
+    const results = (out: string) => {
+      const run = at(`${out}/trial-01`);
+      const weights = readdirSync(join(run, 'checkpoints')).map((file) => join('checkpoints', file));
+      const files = ['metrics.jsonl', 'scores.json', 'predictions.csv', ...weights];
+      return Object.fromEntries(files.map((file) => [file, readFileSync(join(run, file), 'latin1')]));
+    };
+    expect(results('halted')).toEqual(results('exact'));
+    // Masks differ from step to step and from seed to seed.
+    const other = { ...options('other', init), seed: 2 };
+    await finetune(other);
+    expect(trainedOf('other').get('stem.weight')).not.toEqual(trainedOf('exact').get('stem.weight'));
+  });
+
+  test('in micro-batches, and in mixed precision', async () => {
+    const init = network('parts');
+    await finetune(options('parts', init, { microBatch: 2, steps: 2 }));
+    expect([...trainedOf('parts').get('stem.weight')!.data].every(Number.isFinite)).toBe(true);
+    await finetune(options('mixed', init, { precision: 'amp', steps: 3 }));
+    expect([...trainedOf('mixed').get('stem.weight')!.data].every(Number.isFinite)).toBe(true);
+  });
+
+  test('but for the weights that are frozen, with their running statistics', async () => {
+    const init = network('frozen');
+    await finetune(options('frozen', init, { model: { freeze: ['stem*', 'norm.*'] }, steps: 3 }));
+    const { initializers } = decodeModel(readFileSync(init)).graph;
+    const trained = trainedOf('frozen');
+    for (const name of ['stem.weight', 'norm.weight', 'norm.bias', 'norm.mean', 'norm.variance'])
+      expect(bytesOf(trained.get(name) as Tensor), name).toEqual(bytesOf(initializers.get(name)));
+    expect(bytesOf(trained.get('layer1.weight') as Tensor)).not.toEqual(
+      bytesOf(initializers.get('layer1.weight')),
+    );
+    await expect(finetune(options('x', init, { model: { freeze: ['stem*', 'conv9*'] } }))).rejects.toThrow(
+      /--freeze conv9\*: no weight of this model[\s\S]*norm\.weight/,
+    );
+  });
+
+  test.each([
+    ['logits of two classes', { classes: 2 }],
+    ['their softmax', { classes: 2, activation: 'Softmax' }],
+    ['one logit', { classes: 1 }],
+  ] as const)('with its own output: %s', async (name, more) => {
+    const init = network(`kept ${name}`, more);
+    const { mean } = await finetune(
+      options(`kept ${name}`, init, { steps: 60, learningRate: 0.01, model: { head: 'keep' } }),
+    );
+    expect(mean.auc).toBeGreaterThan(0.8);
+    expect([...trainedOf(`kept ${name}`).keys()]).toContain('fc.weight');
+    expect([...trainedOf(`kept ${name}`).keys()].some((key) => key.startsWith('classifier.'))).toBe(false);
+  });
+
+  test('as a segmenter, from PyTorch, with its own output and with a new last convolution', async () => {
+    const init = write('decoder.onnx', importCase('decoder legacy').bytes);
+    const masked = { data: at('masked') };
+    const config = { batch: 2, steps: 4, validation: { every: 2 } };
+    const kept = await finetune(options('decoder', init, { ...config, model: { head: 'keep' } }, masked));
+    expect(kept.mean['dice@0.5']).toBeGreaterThanOrEqual(0);
+    await finetune(options('new decoder', init, config, masked));
+    expect(trainedOf('new decoder').get('segmenter.output.weight')!.shape).toHaveLength(5);
+  });
+
+  test('on slices, where it is a network of two dimensions', async () => {
+    const init = write('transformer.onnx', importCase('transformer dynamo dynamic').bytes);
+    const config = { batch: 4, steps: 4, validation: { every: 2 } };
+    const { mean } = await finetune(options('transformer', init, config, { data: at('slices') }));
+    expect(mean.auc).toBeGreaterThanOrEqual(0);
+    const { model, error } = await exportTarget({
+      run: at('transformer/trial-01'),
+      out: at('transformer out'),
+    });
+    expect(error).toBeLessThan(1e-4);
+    expect(decodeModel(readFileSync(model)).graph.inputs[0]!.shape).toEqual(['batch', 1, 8, 8]);
+  });
+
+  test('of several channels, on samples of one', async () => {
+    const init = network('rgb', { channels: 3 });
+    await finetune(options('rgb', init, { steps: 2 }));
+    expect(trainedOf('rgb').get('stem.weight')!.shape).toEqual([4, 3, 3, 3, 3]);
+  });
+});
+
+describe('its export', () => {
+  test('is the original file with other weights and a new head', async () => {
+    await finetune(options('exported', network('exported'), { steps: 3 }));
+    const { model, error, card } = await exportTarget({
+      run: at('exported/trial-01'),
+      out: at('exported out'),
+    });
+    expect(error).toBeLessThan(1e-4);
+    const { graph, metadata, producer, opsets } = decodeModel(readFileSync(model));
+    expect(graph.inputs).toMatchObject([{ name: 'scan', shape: ['N', 1, 'D', 'H', 'W'] }]);
+    expect(graph.outputs).toMatchObject([{ name: 'probabilities', shape: ['N', 2] }]);
+    expect(producer.name).toBe('pytorch');
+    expect(opsets).toEqual({ '': 17 });
+    expect(metadata).toMatchObject({ author: 'somebody', classes: '["none","ball"]' });
+    expect([...graph.initializers.keys()]).not.toContain('fc.weight');
+    expect(graph.initializers.get('stem.weight')!.data).toEqual(
+      trainedOf('exported', 'best').get('stem.weight')!.data,
+    );
+    expect(readFileSync(card, 'utf8')).toContain('clipped to [-1000, 1000]');
+
+    // It says of test samples what the run said, whatever the size of the batch.
+    const store = openSampleStore(at('classified'));
+    const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
+    const lines = readFileSync(at('exported/trial-01/predictions.csv'), 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(1, 4);
+    for (const line of lines) {
+      const [id, , , none, ball] = line.split(',');
+      const { image } = readSample(store, store.manifest.samples.find((s) => s.id === id)!);
+      const data = Float32Array.from(image, (hu) => (Math.min(Math.max(hu, -1000), 1000) + 1000) / 2000);
+      const scan = { type: 'float32', shape: [1, 1, 8, 16, 16], data } as const;
+      const found = (await session.run({ scan })).probabilities!.data as Float32Array;
+      expect(found[0]).toBeCloseTo(Number(none), 4);
+      expect(found[1]).toBeCloseTo(Number(ball), 4);
+    }
+    await session.release();
+  });
+
+  test('with its own head has its own outputs', async () => {
+    const init = network('own', { classes: 2, activation: 'Softmax' });
+    await finetune(options('own', init, { steps: 3, model: { head: 'keep' } }));
+    const { model } = await exportTarget({ run: at('own/trial-01'), out: at('own out') });
+    const { graph } = decodeModel(readFileSync(model));
+    const original = decodeModel(readFileSync(init)).graph;
+    expect(graph.nodes).toEqual(original.nodes);
+    expect(graph.outputs).toEqual(original.outputs);
+    expect([...graph.initializers.keys()]).toEqual([...original.initializers.keys()]);
+  });
+
+  test('can be fine-tuned again, with its own head, which is one logit behind two probabilities', async () => {
+    const model = at('exported out/classifier.onnx');
+    await finetune(options('again', model, { steps: 3, model: { head: 'keep' } }));
+    const { model: again, error } = await exportTarget({ run: at('again/trial-01'), out: at('again out') });
+    expect(error).toBeLessThan(1e-4);
+    expect(decodeModel(readFileSync(again)).graph.outputs).toMatchObject([{ name: 'probabilities' }]);
+    expect(trainedOf('again').get('classifier.output.weight')).not.toEqual(
+      trainedOf('exported').get('classifier.output.weight'),
+    );
+  });
+
+  test('needs the file that was trained', async () => {
+    const init = network('gone');
+    let asked = 0;
+    await finetune(options('gone', init, { steps: 4 }, { interrupted: () => ++asked > 2 }));
+    network('gone', { channels: 3 });
+    await expect(exportTarget({ run: at('gone/trial-01'), out: at('x') })).rejects.toThrow(
+      /not the model that was trained[\s\S]*put the original file there/,
+    );
+    await expect(finetune(options('gone', init, { steps: 4 }, { resume: true }))).rejects.toThrow(
+      /settings it was started with, but these differ: model/,
+    );
+  });
+});
+
+describe('exports of our own', () => {
+  test('a segmenter goes on with its own output, which makes the same masks', async () => {
+    const common = { network: { levels: 1, width: 2 }, batch: 4, validation: { every: 2 } } as const;
+    const masked = { data: at('masked') };
+    await finetune(options('ours', 'random', { ...common, steps: 2 }, masked));
+    const { model } = await exportTarget({ run: at('ours/trial-01'), out: at('ours out') });
+    const config = { batch: 4, validation: { every: 2 }, steps: 2, model: { head: 'keep' } } as const;
+    const { trials } = await finetune(options('ours again', model, config, masked));
+    const before = JSON.parse(readFileSync(at('ours/trial-01/scores.json'), 'utf8'));
+    const first = readMetrics(at('ours again/trial-01/metrics.jsonl')).find((m) => 'validationLoss' in m)!;
+    expect(first.step).toBe(0);
+    expect(first.validationLoss).toBeCloseTo(before.validationLoss, 4);
+    expect(trials).toHaveLength(1);
+  });
+});
+
+describe('what cannot be trained is refused before anything is written', () => {
+  test.each([
+    [
+      'settings without a model',
+      () => options('x', 'random', { model: { head: 'keep' } }),
+      /are for an ONNX model/,
+    ],
+    [
+      'a frozen model with names',
+      () => options('x', network('a'), { frozenEncoder: true, model: { freeze: ['stem*'] } }),
+      /frozen as a whole/,
+    ],
+    [
+      'an output of other classes',
+      () => options('x', network('b'), { model: { head: 'keep' } }),
+      /output of the model is \[6,5\][\s\S]*replace its head/,
+    ],
+    [
+      'a value that is not there',
+      () => options('x', network('c'), { model: { value: 'nowhere' } }),
+      /no value "nowhere"/,
+    ],
+    [
+      'a fixed batch',
+      () => options('x', network('e', { batch: 1 })),
+      /input "scan" is \[1,1,D,H,W\][\s\S]*--set microBatch=1/,
+    ],
+    [
+      'masks of another size',
+      () => options('x', network('f'), {}, { data: at('masked') }),
+      /makes maps|no features/,
+    ],
+  ] as const)('%s', async (_, wanted, message) => {
+    await expect(finetune(wanted())).rejects.toThrow(message);
+    expect(existsSync(at('x/trial-01/config.json'))).toBe(false);
+  });
+
+  test('files that are cut off, or other files, end in an error that says so', async () => {
+    const whole = convolutionalNetwork({ classes: 2 });
+    for (const share of [0, 0.1, 0.5, 0.9, 0.99]) {
+      const init = write('cut.onnx', whole.subarray(0, Math.floor(whole.length * share)));
+      for (const line of [
+        ['finetune', '--data', at('classified'), '--init', init, '--out', at('cut')],
+        ['inspect', init],
+      ]) {
+        const { code, stderr } = await p2wHere(line);
+        expect(code, `${share} ${stderr}`).toBeGreaterThan(0);
+        expect(stderr).toContain('cut.onnx');
+        expect(stderr).not.toMatch(/\n\s+at .*\.ts:\d/);
+      }
+    }
+  });
+});

@@ -1,0 +1,93 @@
+/** ONNX models as other tools write them. */
+import { encodeModel } from '../../graphs/onnx/schema.js';
+import type { Attribute, Node, Shape, Tensor } from '../../graphs/onnx/types.js';
+import { randomStream } from '../../src/random.js';
+
+const ints = (...value: number[]): Attribute => ({ kind: 'ints', value });
+
+/** Options of {@link convolutionalNetwork}. */
+export interface NetworkOptions {
+  readonly classes: number;
+  readonly channels?: number;
+  readonly batch?: number | string;
+  /** Behind the last layer. */
+  readonly activation?: 'Softmax';
+}
+
+/**
+ * A classifier as PyTorch exports it, in version 17 of the standard: `scan` [N,channels,D,H,W] → convolution, BatchNormalization, ReLU,
+ * Dropout, convolution, ReLU → average → `logits` [N,classes].
+ */
+export function convolutionalNetwork({
+  classes,
+  channels = 1,
+  batch = 'N',
+  activation,
+}: NetworkOptions): Uint8Array {
+  const random = randomStream(1, 'foreign');
+  const tensor = (shape: readonly number[], value?: number): Tensor => {
+    const length = shape.reduce((a, b) => a * b, 1);
+    const limit = 1 / Math.sqrt(length / shape[0]! || 1);
+    const data = Float32Array.from({ length }, () => value ?? random.between(-limit, limit));
+    return { type: 'float32', shape, data };
+  };
+  const initializers = new Map<string, Tensor>([
+    ['stem.weight', tensor([4, channels, 3, 3, 3])],
+    ['norm.weight', tensor([4], 1)],
+    ['norm.bias', tensor([4], 0.1)],
+    ['norm.mean', tensor([4], 0)],
+    ['norm.variance', tensor([4], 1)],
+    ['ratio', tensor([], 0.2)],
+    ['layer1.weight', tensor([6, 4, 3, 3, 3])],
+    ['layer1.bias', tensor([6], 0)],
+    ['fc.weight', tensor([classes, 6])],
+    ['fc.bias', tensor([classes], 0)],
+  ]);
+  const node = (
+    operator: string,
+    inputs: string[],
+    output: string,
+    attributes: Node['attributes'] = {},
+  ): Node => ({
+    name: `/${output}`,
+    operator,
+    domain: '',
+    inputs,
+    outputs: [output],
+    attributes,
+  });
+  const same = { kernel_shape: ints(3, 3, 3), pads: ints(1, 1, 1, 1, 1, 1), strides: ints(2, 2, 2) };
+  const shape: Shape = [batch, channels, 'D', 'H', 'W'];
+  const output = activation ? 'probabilities' : 'logits';
+  return encodeModel({
+    irVersion: 8,
+    opsets: { '': 17 },
+    producer: { name: 'pytorch', version: '2.9' },
+    documentation: '',
+    metadata: { author: 'somebody' },
+    graph: {
+      name: 'main_graph',
+      inputs: [{ name: 'scan', type: 'float32', shape }],
+      outputs: [{ name: output, type: 'float32', shape: [batch, classes] }],
+      initializers,
+      values: new Map(),
+      nodes: [
+        node('Conv', ['scan', 'stem.weight'], 'stem', same),
+        node(
+          'BatchNormalization',
+          ['stem', 'norm.weight', 'norm.bias', 'norm.mean', 'norm.variance'],
+          'norm',
+          { epsilon: { kind: 'float', value: 1e-5 } },
+        ),
+        node('Relu', ['norm'], 'relu'),
+        node('Dropout', ['relu', 'ratio'], 'dropped'),
+        node('Conv', ['dropped', 'layer1.weight', 'layer1.bias'], 'layer1', same),
+        node('Relu', ['layer1'], 'relu1'),
+        node('GlobalAveragePool', ['relu1'], 'pooled'),
+        node('Flatten', ['pooled'], 'flat', { axis: { kind: 'int', value: 1 } }),
+        node('Gemm', ['flat', 'fc.weight', 'fc.bias'], 'logits', { transB: { kind: 'int', value: 1 } }),
+        ...(activation ? [node(activation, ['logits'], output, { axis: { kind: 'int', value: 1 } })] : []),
+      ],
+    },
+  });
+}
