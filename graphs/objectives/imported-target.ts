@@ -1,5 +1,6 @@
 /** Target tasks on imported networks: images in, logits of the task's classes out. */
 import type { ImportedModel } from '../imported/import-model.js';
+import { makersOf } from '../imported/makers.js';
 import { importedLayers } from '../imported/network.js';
 import { classifierHead } from '../models/transfer.js';
 import { pointwise } from '../nn/layers.js';
@@ -29,18 +30,12 @@ export interface TargetHead {
 
 /** Finds its way in a network from its output back. */
 class Makers {
-  readonly #makers = new Map<string, Node>();
+  readonly of: (value: string) => Node | undefined;
   readonly #weights: ReadonlySet<string>;
 
-  constructor(readonly model: ImportedModel) {
-    for (const node of model.graph.nodes) for (const name of node.outputs) this.#makers.set(name, node);
+  constructor(model: ImportedModel) {
+    this.of = makersOf(model.graph);
     this.#weights = new Set(model.parameters.map(({ name }) => name));
-  }
-
-  /** What makes a value, under whatever name an Identity gives it. */
-  of(value: string): Node | undefined {
-    const maker = this.#makers.get(value);
-    return maker?.operator === 'Identity' ? this.of(maker.inputs[0]!) : maker;
   }
 
   /** The only input of a node that is no weight. */

@@ -1,10 +1,11 @@
 import type { ImportedModel } from '../imported/import-model.js';
+import { makersOf } from '../imported/makers.js';
 import { trainingName } from '../imported/names.js';
 import { importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
-import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
+import { formatShape, GraphError, knownShape, type Value } from '../onnx/types.js';
 import { type ClassificationLoss, classified } from './classes.js';
 import { type SegmentationLoss, type SegmentationLosses, segmented } from './masks.js';
 import type { LossAndOutputs, Objective } from './objective.js';
@@ -43,9 +44,7 @@ interface Logits {
 
 /** The logits of an output: exported classifiers often end in the Softmax or Sigmoid that a loss brings itself. */
 function logitsOf({ graph }: ImportedModel, output: string, losses: readonly OutputLoss[]): Logits {
-  const makerOf = (name: string) => graph.nodes.find((node: Node) => node.outputs.includes(name));
-  let maker = makerOf(output);
-  while (maker?.operator === 'Identity') maker = makerOf(maker.inputs[0]!);
+  const maker = makersOf(graph)(output);
   const expected = losses.map(({ name }) => ACTIVATIONS[name] ?? []);
   return maker && expected.every((names) => names.includes(maker.operator))
     ? { name: maker.inputs[0]!, activation: maker.operator }
