@@ -1,5 +1,5 @@
 /** What a file says of the classifier in it, and how pictures become its input. */
-import { decodeModel, formatShape, type Value } from 'parts2whole/autodiff';
+import { decodeModel, formatShape, type Model, type Value } from 'parts2whole/autodiff';
 import { type EngineTensor, UserError } from 'parts2whole/browser';
 
 export interface Size {
@@ -30,11 +30,11 @@ export type Normalisation = keyof typeof NORMALISATIONS;
 
 const COLOURS = 3;
 
+/** The inputs of a model in one file, without its weights. */
 function inputsOf(name: string, bytes: Uint8Array): readonly Value[] {
+  let model: Model;
   try {
-    // Weights that lie in other files cannot be had here; training says so.
-    const { inputs, initializers } = decodeModel(bytes, () => null).graph;
-    return inputs.filter((input) => !initializers.has(input.name));
+    model = decodeModel(bytes, () => null);
   } catch (cause) {
     throw new UserError('input', {
       what: 'this is not an ONNX model that can be read here',
@@ -44,6 +44,15 @@ function inputsOf(name: string, bytes: Uint8Array): readonly Value[] {
       cause,
     });
   }
+  const { graph, external = [] } = model;
+  if (external.length > 0)
+    throw new UserError('input', {
+      what: 'the weights of this model are in other files',
+      where: name,
+      got: [...new Set(external.map(({ location }) => location.file))].join(', '),
+      fix: 'export the model as one file',
+    });
+  return graph.inputs.filter((input) => !graph.initializers.has(input.name));
 }
 
 /** @param name of the file @throws UserError when it is no model, or does not take pictures */

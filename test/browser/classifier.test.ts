@@ -4,7 +4,7 @@ import { encode } from 'fast-png';
 import { type Browser, chromium, type Page, type Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { servePage } from '../../examples/shared/build.js';
-import { decodeModel } from '../../graphs/onnx/schema.js';
+import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import { findBrowser } from '../../src/bench/engines/browser.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
@@ -189,6 +189,11 @@ describe.skipIf(!executablePath)('the page that fine-tunes classifiers, in Chrom
     await page.setInputFiles('#model', file('notes.txt', Buffer.from('no model')));
     await page.waitForSelector('#status.failed');
     expect(await status().textContent()).toContain('notes.txt: this is not an ONNX model');
+
+    const beside = { file: 'weights.bin', offset: 0, length: 96 };
+    const elsewhere = encodeModel(decodeModel(modelOf(convolutional)), new Map([['head.weight', beside]]));
+    await page.setInputFiles('#model', file('large.onnx', elsewhere));
+    await page.locator('#status.failed', { hasText: 'weights.bin' }).waitFor();
 
     await chooseModel({ ...convolutional, inputs: [value('x', ['batch', 1, 28, 28])] });
     await page.locator('#status.failed', { hasText: 'this model does not take pictures' }).waitFor();
