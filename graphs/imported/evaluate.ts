@@ -13,8 +13,11 @@ import {
   TYPE_CODES,
 } from '../onnx/types.js';
 import {
-  broadcastIndex,
+  allocate,
+  broadcastReader,
+  broadcastStrides,
   forEachPlace,
+  indexOf,
   isFloat,
   numbersOf,
   picked,
@@ -55,7 +58,7 @@ class KnownNode {
   /** What is an attribute in older versions, and an input in newer ones. */
   list(name: string, i: number): readonly number[] | undefined {
     const input = this.inputs[i];
-    return this.get(name, 'ints') ?? (input ? numbersOf(input) : undefined);
+    return this.get(name, 'ints') ?? (input ? [...numbersOf(input)] : undefined);
   }
 
   axis(fallback: number): number {
@@ -65,31 +68,45 @@ class KnownNode {
 
 type Evaluation = (n: KnownNode) => Tensor | readonly Tensor[];
 
-/** Numbers of broadcast inputs, combined; of the first one's type, or another. */
-const elementwise =
-  (
-    f: (values: readonly number[], type: ElementType) => number,
-    result?: ElementType,
-    typed = 0,
-  ): Evaluation =>
+const broadcastShape = (tensors: readonly Tensor[]): number[] =>
+  tensors.map((t) => t.shape).reduce((a, b) => broadcast(a, b) as number[]) as number[];
+
+const unary =
+  (f: (x: number) => number, result?: ElementType): Evaluation =>
   (n) => {
-    const tensors = n.inputs.map((_, i) => n.input(i));
-    const shape = tensors.map((t) => t.shape).reduce((a, b) => broadcast(a, b) as number[]);
-    const lists = tensors.map(numbersOf);
-    const indices = tensors.map((t) => broadcastIndex(t.shape, shape.length));
-    const type = tensors[typed]!.type;
-    const results = new Float64Array(sizeOf(shape));
-    forEachPlace(shape, (place, i) => {
-      results[i] = f(
-        lists.map((list, k) => list[indices[k]!(place)]!),
-        type,
-      );
-    });
-    return tensorBy(result ?? type, shape, (i) => results[i]!);
+    const x = n.input(0);
+    const numbers = numbersOf(x);
+    return tensorBy(result ?? x.type, x.shape, (i) => f(numbers[i]!));
   };
-const binary = (f: (a: number, b: number, type: ElementType) => number, result?: ElementType) =>
-  elementwise(([a, b], type) => f(a!, b!, type), result);
-const unary = (f: (x: number) => number, result?: ElementType) => elementwise(([x]) => f(x!), result);
+
+const combined = (
+  a: Tensor,
+  b: Tensor,
+  f: (a: number, b: number, type: ElementType) => number,
+  result = a.type,
+): Tensor => {
+  const shape = broadcastShape([a, b]);
+  const [left, right] = [broadcastReader(a, shape), broadcastReader(b, shape)];
+  return tensorBy(result, shape, (i) => f(left(i), right(i), a.type));
+};
+const binary =
+  (f: (a: number, b: number, type: ElementType) => number, result?: ElementType): Evaluation =>
+  (n) =>
+    combined(n.input(0), n.input(1), f, result);
+/** Any number of inputs, two by two. */
+const variadic =
+  (f: (a: number, b: number) => number): Evaluation =>
+  (n) =>
+    n.inputs.map((_, i) => n.input(i)).reduce((a, b) => combined(a, b, (x, y) => f(x, y)));
+
+function where(n: KnownNode): Tensor {
+  const tensors = [n.input(0), n.input(1), n.input(2)] as const;
+  const shape = broadcastShape(tensors);
+  const [condition, yes, no] = tensors.map((t) => broadcastReader(t, shape)) as [Reader, Reader, Reader];
+  return tensorBy(tensors[1].type, shape, (i) => (condition(i) !== 0 ? yes(i) : no(i)));
+}
+type Reader = (i: number) => number;
+
 const test = (f: (a: number, b: number) => boolean) => binary((a, b) => Number(f(a, b)), 'bool');
 
 /** Halves go to the even neighbour. */
@@ -113,9 +130,14 @@ function alongAxis(x: Tensor, axis: number, places: readonly number[]): Tensor {
     throw new GraphError(`index ${p} is out of range for an axis of ${size}`);
   });
   const shape = x.shape.map((d, i) => (i === axis ? places.length : d));
-  return picked(x, shape, (place) =>
-    strides.reduce((sum, stride, i) => sum + stride * (i === axis ? wrapped[place[i]!]! : place[i]!), 0),
-  );
+  const [outer, inner] = [sizeOf(x.shape.slice(0, axis)), strides[axis]!];
+  const data = allocate(x.type, shape);
+  for (let block = 0; block < outer; block++)
+    for (const [to, from] of wrapped.entries()) {
+      const start = (block * size + from) * inner;
+      data.set((x.data as Float32Array).subarray(start, start + inner), (block * places.length + to) * inner);
+    }
+  return { type: x.type, shape, data };
 }
 
 const reshaped = ({ type, data }: Tensor, shape: readonly number[]): Tensor => ({ type, shape, data });
@@ -156,25 +178,26 @@ function slice(n: KnownNode): Tensor {
 
 function concat(n: KnownNode): Tensor {
   const tensors = n.inputs.map((_, i) => n.input(i));
+  const { type, shape: first } = tensors[0]!;
   const axis = n.axis(0);
-  const sizes = tensors.map(({ shape }) => shape[axis]!);
-  const first = tensors[0]!;
-  const shape = first.shape.map((d, i) => (i === axis ? sizes.reduce((a, b) => a + b) : d));
-  const owner = sizes.flatMap((size, t) => range(size).map((at) => ({ t, at })));
-  const lists = tensors.map((tensor) => ({ numbers: numbersOf(tensor), strides: stridesOf(tensor.shape) }));
-  const values: number[] = [];
-  forEachPlace(shape, (place) => {
-    const { t, at } = owner[place[axis]!]!;
-    const { numbers, strides } = lists[t]!;
-    values.push(numbers[strides.reduce((sum, s, i) => sum + s * (i === axis ? at : place[i]!), 0)]!);
-  });
-  return tensorBy(first.type, shape, (i) => values[i]!);
+  const total = tensors.reduce((sum, { shape }) => sum + shape[axis]!, 0);
+  const shape = first.map((d, i) => (i === axis ? total : d));
+  const outer = sizeOf(first.slice(0, axis));
+  const data = allocate(type, shape);
+  let at = 0;
+  for (let block = 0; block < outer; block++)
+    for (const tensor of tensors) {
+      const length = tensor.data.length / outer;
+      data.set((tensor.data as Float32Array).subarray(block * length, (block + 1) * length), at);
+      at += length;
+    }
+  return { type, shape, data };
 }
 
 function gather(n: KnownNode): Tensor {
   const [x, indices] = [n.input(0), n.input(1)];
   const axis = n.axis(0);
-  const rows = alongAxis(x, axis, numbersOf(indices));
+  const rows = alongAxis(x, axis, [...numbersOf(indices)]);
   return reshaped(rows, [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)]);
 }
 
@@ -225,11 +248,12 @@ const reduction =
     if (given.length === 0 && n.int('noop_with_empty_axes', 0) === 1) return x;
     const axes = (given.length > 0 ? given : range(x.shape.length)).map((a) => normalAxis(a, x.shape.length));
     const kept = x.shape.map((d, i) => (axes.includes(i) ? 1 : d));
-    const index = broadcastIndex(kept, kept.length);
+    const strides = broadcastStrides(kept, kept.length);
     const numbers = numbersOf(x);
     const sums = new Float64Array(sizeOf(kept)).fill(start);
     forEachPlace(x.shape, (place, i) => {
-      sums[index(place)] = f(sums[index(place)]!, numbers[i]!);
+      const index = indexOf(place, strides);
+      sums[index] = f(sums[index]!, numbers[i]!);
     });
     const shape = n.int('keepdims', 1) ? kept : x.shape.filter((_, i) => !axes.includes(i));
     return tensorBy(x.type, shape, (i) => end(sums[i]!, numbers.length / sums.length));
@@ -268,7 +292,7 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
   ConstantOfShape: (n) => {
     const value = n.get('value', 'tensor');
     const number = value ? numbersOf(value)[0]! : 0;
-    return tensorBy(value?.type ?? 'float32', numbersOf(n.input(0)), () => number);
+    return tensorBy(value?.type ?? 'float32', [...numbersOf(n.input(0))], () => number);
   },
   Identity: (n) => n.input(0),
   Cast: (n) => {
@@ -295,9 +319,9 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
   Div: binary((a, b, type) => (isFloat(type) ? a / b : Math.trunc(a / b))),
   Mod: (n) => binary(n.int('fmod', 0) ? (a, b) => a % b : floorMod)(n),
   Pow: binary((a, b) => a ** b),
-  Max: elementwise((values) => Math.max(...values)),
-  Min: elementwise((values) => Math.min(...values)),
-  Sum: elementwise((values) => values.reduce((a, b) => a + b)),
+  Max: variadic(Math.max),
+  Min: variadic(Math.min),
+  Sum: variadic((a, b) => a + b),
   Equal: test((a, b) => a === b),
   Less: test((a, b) => a < b),
   LessOrEqual: test((a, b) => a <= b),
@@ -321,7 +345,7 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
   Tanh: unary(Math.tanh),
   Reciprocal: unary((x) => 1 / x),
   IsNaN: unary((x) => Number(Number.isNaN(x)), 'bool'),
-  Where: elementwise(([condition, yes, no]) => (condition !== 0 ? yes! : no!), undefined, 1),
+  Where: where,
   Clip: (n) => {
     const limit = (name: string, i: number, fallback: number) =>
       n.get(name, 'float') ?? (n.inputs[i] ? numbersOf(n.input(i))[0]! : fallback);
@@ -360,16 +384,18 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
     const x = n.input(0);
     const perm = n.get('perm', 'ints') ?? range(x.shape.length).reverse();
     const strides = stridesOf(x.shape);
+    const turned = perm.map((p) => strides[p]!);
     return picked(
       x,
       perm.map((p) => x.shape[p]!),
-      (place) => perm.reduce((sum, p, i) => sum + strides[p]! * place[i]!, 0),
+      (place) => indexOf(place, turned),
     );
   },
   Expand: (n) => {
     const x = n.input(0);
-    const shape = broadcast(x.shape, numbersOf(n.input(1))) as number[];
-    return picked(x, shape, broadcastIndex(x.shape, shape.length));
+    const shape = broadcast(x.shape, [...numbersOf(n.input(1))]) as number[];
+    const strides = broadcastStrides(x.shape, shape.length);
+    return picked(x, shape, (place) => indexOf(place, strides));
   },
   Tile: (n) => {
     const x = n.input(0);
@@ -421,7 +447,7 @@ const evaluations: Readonly<Record<string, Evaluation>> = {
     return picked(x, x.shape, (place) => {
       const above = place.at(-1)! - place.at(-2)! - k;
       if (upper ? above < 0 : above > 0) return -1;
-      return strides.reduce((sum, stride, i) => sum + stride * place[i]!, 0);
+      return indexOf(place, strides);
     });
   },
   NonZero: (n) => {

@@ -91,7 +91,8 @@ function remaining(graph: StaticGraph, { nodes, tensors }: Assigned): Node[] {
   });
 }
 
-const valuesOf = ({ data }: Tensor): Float32Array => Float32Array.from(data as Float32Array);
+const valuesOf = ({ data }: Tensor): Float32Array =>
+  data instanceof Float32Array ? data : Float32Array.from(data as Float64Array);
 
 /** The element type of every stored tensor in the file. */
 function storedTypes({ initializers, nodes }: Graph): Map<string, ElementType> {
@@ -104,7 +105,7 @@ function storedTypes({ initializers, nodes }: Graph): Map<string, ElementType> {
 const summed = (gaps: readonly Gap[]): Unsupported[] => {
   const counts = new Map<string, Unsupported>();
   for (const gap of gaps) {
-    const key = `${gap.operator}\n${gap.reason.replaceAll(gap.node, '')}`;
+    const key = `${gap.operator}\n${gap.reason}`;
     const known = counts.get(key);
     counts.set(key, known ? { ...known, count: known.count + 1 } : { ...gap, count: 1 });
   }
@@ -168,13 +169,15 @@ function examine(
       values: valuesOf(graph.constants.get(tensor.source)!),
     }),
   );
+  const nodes = remaining(graph, assigned);
+  const read = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs]);
   const network: ImportedNetwork = {
     graph: {
       name: file.name,
       inputs,
       outputs: file.outputs,
-      nodes: remaining(graph, assigned),
-      initializers: graph.constants,
+      nodes,
+      initializers: new Map([...graph.constants].filter(([name]) => read.has(name))),
       values: graph.values,
       opsets: { '': opset },
     },

@@ -12,13 +12,17 @@ const isBig = (type: ElementType) => type === 'int64' || type === 'uint64';
 /** 0 … count − 1. */
 export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
-/** The values as numbers; those of int64 that are no exact numbers become the nearest one. */
-export const numbersOf = ({ data }: Tensor): number[] =>
-  Array.from(data as ArrayLike<number | bigint>, (v) =>
-    typeof v === 'bigint' ? Math.max(-LIMIT, Math.min(LIMIT, Number(v))) : v,
-  );
+/** A list of numbers that is only read. */
+export type Numbers = Readonly<Float64Array> | Readonly<Float32Array>;
 
-function allocate(type: ElementType, shape: readonly number[]) {
+/** The values as numbers; those of int64 that are no exact numbers become the nearest one. */
+export const numbersOf = ({ data }: Tensor): Numbers =>
+  data instanceof BigInt64Array || data instanceof BigUint64Array
+    ? Float64Array.from(data as BigInt64Array, (v) => Math.max(-LIMIT, Math.min(LIMIT, Number(v))))
+    : (data as Float32Array);
+
+/** Room for the values of a tensor. @throws GraphError for more than is computed at import */
+export function allocate(type: ElementType, shape: readonly number[]) {
   const size = sizeOf(shape);
   if (!shape.every((d) => Number.isSafeInteger(d) && d >= 0) || size > MOST_VALUES)
     throw new GraphError(`a constant of shape ${formatShape(shape)} is too large`);
@@ -81,12 +85,33 @@ export function picked(
   return { type: x.type, shape, data };
 }
 
-/** The flat index in a tensor of `shape`, broadcast, of a place in the result. */
-export function broadcastIndex(shape: readonly number[], rank: number): (place: readonly number[]) => number {
-  const strides = stridesOf(shape);
-  const offset = rank - shape.length;
-  return (place) =>
-    strides.reduce((sum, stride, i) => sum + (shape[i] === 1 ? 0 : stride * place[i + offset]!), 0);
+/** The flat index of a place, by strides. */
+export function indexOf(place: readonly number[], strides: readonly number[]): number {
+  let index = 0;
+  for (let i = 0; i < strides.length; i++) index += strides[i]! * place[i]!;
+  return index;
+}
+
+/** How far apart neighbours along each axis of a result lie in a tensor of `shape` that is broadcast to it. */
+export const broadcastStrides = (shape: readonly number[], rank: number): number[] => [
+  ...Array<number>(rank - shape.length).fill(0),
+  ...stridesOf(shape).map((stride, i) => (shape[i] === 1 ? 0 : stride)),
+];
+
+/** Reads the value of a tensor that is broadcast to `shape`, by the flat index there. */
+export function broadcastReader(tensor: Tensor, shape: readonly number[]): (i: number) => number {
+  const numbers = numbersOf(tensor);
+  if (numbers.length === sizeOf(shape)) return (i) => numbers[i]!;
+  if (numbers.length === 1) {
+    const only = numbers[0]!;
+    return () => only;
+  }
+  const strides = broadcastStrides(tensor.shape, shape.length);
+  const indices = new Uint32Array(sizeOf(shape));
+  forEachPlace(shape, (place, i) => {
+    indices[i] = indexOf(place, strides);
+  });
+  return (i) => numbers[indices[i]!]!;
 }
 
 /** One axis at most is longer than 1: scales and biases, whatever they are broadcast over. */

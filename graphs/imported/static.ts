@@ -17,7 +17,7 @@ import {
 import { readsOf } from '../passes/needed.js';
 import { translate, translations } from '../standard/index.js';
 import { evaluate, isEvaluated } from './evaluate.js';
-import { vector } from './numbers.js';
+import { numbersOf, vector } from './numbers.js';
 import { singleNode } from './single.js';
 import { sorted } from './sorted.js';
 
@@ -55,7 +55,8 @@ function refusalOf(node: Node): string | null {
   if (domain !== '') return `the operator set "${domain}" is not supported`;
   if (operator === 'Loop' || operator === 'Scan')
     return 'a loop cannot be differentiated: export the model with the loop unrolled';
-  if (RANDOM.has(operator)) return 'random numbers, other than those of Dropout, are not supported';
+  if (RANDOM.has(operator))
+    return 'random numbers, other than those of Dropout, are not supported: export the model in evaluation mode';
   if (operator === 'If' || isEvaluated(node) || operator in translations || findOperator(node)) return null;
   return 'the operator is not supported';
 }
@@ -167,8 +168,20 @@ class Importer {
     return { ...node, operator: 'Cast', inputs: node.inputs.slice(0, 1), attributes: { to } };
   }
 
+  /**
+   * A convolution without a bias that is zero. PyTorch's exporter, unless it optimises, computes one for convolutions that have
+   * none, in three dimensions of a shape that cannot be.
+   */
+  #withoutZeroBias(node: Node): Node {
+    const [, , bias = ''] = node.inputs;
+    const isComputed = node.operator === 'Conv' && !this.graph.initializers.has(bias);
+    const zeros = isComputed ? this.#constants.get(bias) : undefined;
+    const isZero = zeros && numbersOf(zeros).every((v) => v === 0);
+    return isZero ? { ...node, inputs: node.inputs.slice(0, 2) } : node;
+  }
+
   #plain(given: Node): void {
-    const node = this.#castTo(given);
+    const node = this.#withoutZeroBias(this.#castTo(given));
     this.nodes.push(node);
     const read = node.inputs.filter((name) => name !== '');
     const shape = this.#typed(read[0] ?? '')?.shape;

@@ -3,7 +3,7 @@
  * Resize are not.
  */
 import type { Node } from '../onnx/types.js';
-import { isFloat, isVector, numbersOf } from './numbers.js';
+import { isFloat, isVector, type Numbers, numbersOf } from './numbers.js';
 import type { StaticGraph } from './static.js';
 
 /** Where a stored tensor is read. */
@@ -52,13 +52,12 @@ const JOINING: ReadonlySet<string> = new Set([
 ]);
 
 /** Zeros and large negative numbers: what is added to scores to hide some of them. */
-const isMask = (values: readonly number[]) =>
-  values.some((v) => v <= -50) && values.every((v) => v === 0 || v <= -50);
+const isMask = (values: Numbers) => values.some((v) => v <= -50) && values.every((v) => v === 0 || v <= -50);
 
 /** Names that exporters give to constants of their own. */
 const IS_NAMELESS = /^(val_\d+|onnx::.*|_?constant.*|.*\/Constant(_\d+)?_output_0)$/i;
 /** Ones and zeros, which stand for a scale and bias that a normalisation does not have. */
-const isAbsentAffine = (name: string, values: readonly number[]) =>
+const isAbsentAffine = (name: string, values: Numbers) =>
   IS_NAMELESS.test(name) && (values.every((v) => v === 1) || values.every((v) => v === 0));
 
 const NORMALISATIONS: ReadonlySet<string> = new Set([

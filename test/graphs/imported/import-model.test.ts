@@ -251,6 +251,26 @@ describe('batch normalisation', () => {
   });
 });
 
+test('a convolution has no bias where the exporter computed zeros for one, of whatever shape', () => {
+  const parts: Parts = {
+    inputs: [value('x', [1, 2, 4])],
+    outputs: ['y'],
+    nodes: [
+      node('Shape', ['kernel'], ['channels'], { start: int(0), end: int(1) }),
+      node('Constant', [], ['two'], { value_ints: { kind: 'ints', value: [2] } }),
+      node('Concat', ['channels', 'two'], ['shape'], { axis: int(0) }),
+      node('Constant', [], ['zero'], { value_float: { kind: 'float', value: 0 } }),
+      node('CastLike', ['zero', 'x'], ['cast']),
+      node('Expand', ['cast', 'shape'], ['bias']),
+      node('Conv', ['x', 'kernel', 'bias'], ['y']),
+    ],
+    tensors: { kernel: weight([3, 2, 1], 1) },
+  };
+  const { graph, outputs } = importModel(modelOf(parts));
+  expect(graph.nodes.map(({ operator, inputs }) => [operator, inputs])).toEqual([['Conv', ['x', 'kernel']]]);
+  expect(outputs[0]!.shape).toEqual([1, 3, 4]);
+});
+
 describe('control flow', () => {
   const squared = graphOf({ inputs: [], outputs: ['s'], nodes: [node('Mul', ['h', 'h'], ['s'])] });
   const negated = graphOf({ inputs: [], outputs: ['s'], nodes: [node('Neg', ['h'], ['s'])] });

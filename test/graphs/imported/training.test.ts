@@ -1,9 +1,17 @@
 import { describe, expect, test } from 'vitest';
 import { importModel } from '../../../graphs/imported/import-model.js';
 import { type ImportedTask, importedObjective } from '../../../graphs/objectives/imported.js';
+import type { Graph } from '../../../graphs/onnx/types.js';
+import { onDeviceTrainingGraph } from '../../../graphs/ort-training/models.js';
 import { type BuiltGraph, gradientName, nextName } from '../../../graphs/programs/built.js';
 import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
-import { gradientGraph, stepGraph } from '../../../graphs/programs/training.js';
+import {
+  accumulateGraph,
+  applyGraph,
+  gradientGraph,
+  packedStepGraph,
+  stepGraph,
+} from '../../../graphs/programs/training.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import { initialize } from '../../../src/weights/initialize.js';
 import { noise, relativeError, runGraph } from '../run.js';
@@ -195,8 +203,8 @@ describe('Dropout', () => {
     importedObjective(dropping, {
       output: name,
       loss: ({ g }, outputs) => ({
-        loss: () => g.mean(g.mean(outputs[name]!, [0, 1], 0), [], 0),
-        outputs: () => ({ [name]: outputs[name]!, h: outputs[name]! }),
+        loss: () => g.mean(outputs[name]!, [0, 1], 0),
+        outputs: () => ({ [name]: outputs[name]! }),
       }),
     });
   const seed = (number: number): EngineTensor => ({
@@ -225,6 +233,16 @@ describe('Dropout', () => {
     expect(built.graph.inputs.map(({ name }) => name)).not.toContain('dropout_seed');
     expect(built.graph.nodes.map(({ operator }) => operator)).not.toContain('Mod');
   });
+});
+
+test('an imported network is trained on devices, packed, and in micro-batches as our own networks are', () => {
+  const objective = importedObjective(mlp, { loss: { name: 'crossEntropy' } });
+  const sgd = { optimizer: { name: 'sgd', momentum: 0.9, weightDecay: 0 }, clipNorm: 1 } as const;
+  const names = (graph: Graph) => graph.outputs.map(({ name }) => name);
+  expect(names(onDeviceTrainingGraph(objective).graph)).toContain('first.weight_grad.accumulation.out');
+  expect(names(packedStepGraph(objective, sgd).graph)).toContain('parameters.small.next');
+  expect(names(accumulateGraph(objective).graph)).toContain('gradient:first.weight.next');
+  expect(names(applyGraph(objective, sgd, 2).graph)).toContain('first.weight.next');
 });
 
 test('a frozen batch normalisation uses its running statistics, keeps them, and lets gradients through', async () => {

@@ -1,0 +1,71 @@
+import { expect, test } from 'vitest';
+import { dropoutMask } from '../../../graphs/imported/dropout.js';
+import { GraphBuilder } from '../../../graphs/onnx/builder.js';
+import { TYPE_CODES } from '../../../graphs/onnx/types.js';
+import { runOnEach } from '../run.js';
+
+const [ROWS, COLUMNS, RATIO] = [200, 300, 0.3];
+const COUNT = ROWS * COLUMNS;
+
+/** Masks of two layers for each of some seeds, as ones and zeros. */
+async function masks(...seeds: number[]): Promise<Float32Array[]> {
+  const g = new GraphBuilder('masks');
+  const seed = g.input('seed', 'int64', []);
+  for (const layer of [0, 1])
+    g.output(
+      `mask${layer}`,
+      g.add('Cast', [dropoutMask(g, seed, layer, [ROWS, COLUMNS], RATIO)], { to: TYPE_CODES.float32 }),
+    );
+  const feeds = seeds.map((s) => ({
+    seed: { type: 'int64', shape: [], data: BigInt64Array.of(BigInt(s)) } as const,
+  }));
+  const results = await runOnEach(g.build(), feeds);
+  return results.flatMap(({ mask0, mask1 }) => [mask0!.data as Float32Array, mask1!.data as Float32Array]);
+}
+
+/** How alike two rows of ones and zeros are, whose mean is 1 − RATIO: 0 for independent ones. */
+function correlation(a: ArrayLike<number>, b: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i]! - 1 + RATIO) * (b[i]! - 1 + RATIO);
+  return sum / (a.length * RATIO * (1 - RATIO));
+}
+
+const all = await masks(0, 1, 2, 2 ** 40);
+
+test('as many values stay as the ratio says, in every layer and for every seed', () => {
+  for (const mask of all) {
+    const kept = mask.reduce((a, b) => a + b) / COUNT;
+    // Five standard deviations of a binomial distribution.
+    expect(Math.abs(kept - 1 + RATIO)).toBeLessThan(5 * Math.sqrt((RATIO * (1 - RATIO)) / COUNT));
+  }
+});
+
+test('masks of other layers and seeds, rows and columns have nothing to do with one another', () => {
+  const limit = (count: number) => 5 / Math.sqrt(count);
+  for (const [i, a] of all.entries())
+    for (const b of all.slice(i + 1)) expect(Math.abs(correlation(a, b))).toBeLessThan(limit(COUNT));
+  for (const mask of all)
+    for (const shift of [1, 2, COLUMNS, COLUMNS + 1, 2 * COLUMNS, 7 * COLUMNS])
+      expect(Math.abs(correlation(mask.subarray(shift), mask.subarray(0, COUNT - shift)))).toBeLessThan(
+        limit(COUNT - shift),
+      );
+});
+
+test('the share that stays is as even over rows and columns as chance makes it', () => {
+  const [mask] = all as [Float32Array];
+  const shares = (length: number, at: (line: number, i: number) => number, lines: number) =>
+    Array.from({ length: lines }, (_, line) => {
+      let sum = 0;
+      for (let i = 0; i < length; i++) sum += mask[at(line, i)]!;
+      return sum / length;
+    });
+  const spread = (values: number[]) =>
+    Math.sqrt(values.reduce((sum, v) => sum + (v - 1 + RATIO) ** 2, 0) / values.length);
+  const byChance = (length: number) => Math.sqrt((RATIO * (1 - RATIO)) / length);
+  const rows = spread(shares(COLUMNS, (r, i) => r * COLUMNS + i, ROWS)) / byChance(COLUMNS);
+  const columns = spread(shares(ROWS, (c, i) => i * COLUMNS + c, COLUMNS)) / byChance(ROWS);
+  for (const ratio of [rows, columns]) {
+    expect(ratio).toBeGreaterThan(0.8);
+    expect(ratio).toBeLessThan(1.2);
+  }
+});

@@ -1,0 +1,74 @@
+/** Operators that a model brings itself, written with an independent reading of onnx.proto, whose version is older than these. */
+import onnxProto from 'onnx-proto';
+import { expect, test } from 'vitest';
+import { examineModel, importModel } from '../../../graphs/imported/import-model.js';
+import { storedField } from '../../../graphs/onnx/messages.js';
+import type { Attribute } from '../../../graphs/onnx/types.js';
+import { modelOf, node, type Parts, perceptron } from './models.js';
+
+const { FunctionProto, NodeProto, OperatorSetIdProto } = onnxProto.onnx;
+const [FUNCTIONS, OPSETS, DOMAIN] = [25, 9, 10] as const;
+const FLOAT = 1;
+const text = (value: string) => new TextEncoder().encode(value);
+
+/** Scaled(x, w; alpha) = LeakyRelu(x · w), with the slope `alpha`. */
+const body = [
+  { opType: 'MatMul', input: ['a', 'b'], output: ['product'] },
+  {
+    opType: 'LeakyRelu',
+    input: ['product'],
+    output: ['c'],
+    attribute: [{ name: 'alpha', refAttrName: 'slope', type: FLOAT }],
+  },
+];
+
+function modelWith(nodes: readonly object[], opset = 18, parts: Parts = calling()): Uint8Array {
+  const head = FunctionProto.encode(
+    FunctionProto.fromObject({ name: 'Scaled', input: ['a', 'b'], output: ['c'] }),
+  );
+  const version = OperatorSetIdProto.encode(
+    OperatorSetIdProto.fromObject({ domain: '', version: opset }),
+  ).finish();
+  const called = [
+    head.finish(),
+    ...nodes.map((n) => storedField(7, NodeProto.encode(NodeProto.fromObject(n)).finish())),
+    storedField(OPSETS, version),
+    storedField(DOMAIN, text('org.example')),
+  ];
+  return Uint8Array.from([
+    ...modelOf(parts),
+    ...storedField(FUNCTIONS, Uint8Array.from(called.flatMap((b) => [...b]))),
+  ]);
+}
+
+const calling = (slope: Attribute = { kind: 'float', value: 0.25 }): Parts => ({
+  ...perceptron,
+  nodes: [
+    node('Scaled', ['x', 'first.weight'], ['h'], { slope }, 'org.example'),
+    node('Scaled', ['h', 'second.weight'], ['y'], { slope }, 'org.example'),
+  ],
+});
+const batch = { inputs: { x: [5, 3] } };
+
+test('functions are replaced by what they compute, with the attributes of each call', () => {
+  const { graph, report } = importModel(modelWith(body), batch);
+  const operators = graph.nodes.map(({ operator }) => operator).filter((operator) => operator !== 'Identity');
+  expect(operators).toEqual(['MatMul', 'LeakyRelu', 'MatMul', 'LeakyRelu']);
+  expect(graph.nodes[1]!.attributes).toEqual({ alpha: { kind: 'float', value: 0.25 } });
+  expect(report.trained.map(({ name }) => name)).toEqual(['first.weight', 'second.weight']);
+});
+
+test.each<[what: string, bytes: Uint8Array, reason: string]>([
+  [
+    'written in another version of the standard',
+    modelWith(body, 13),
+    'the function is written in version 13 of the standard, the model in 18',
+  ],
+  [
+    'that calls itself',
+    modelWith([{ opType: 'Scaled', domain: 'org.example', input: ['a', 'b'], output: ['c'] }]),
+    'the function calls itself',
+  ],
+])('a function %s is refused', (_, bytes, reason) => {
+  expect(examineModel(bytes, batch).unsupported).toMatchObject([{ operator: 'Scaled', reason, count: 2 }]);
+});
