@@ -74,11 +74,7 @@ export function refuseBatchStatistics({
 }
 
 /** Largest difference of two results, relative to the largest value. @throws UserError when it is above the tolerance */
-export function checkedDifference(
-  expected: Float32Array,
-  got: Float32Array,
-  tolerance = TOLERANCE,
-): number {
+export function checkedDifference(expected: Float32Array, got: Float32Array, tolerance = TOLERANCE): number {
   const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
   const error = expected.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / scale;
   if (error <= tolerance) return error;

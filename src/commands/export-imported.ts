@@ -70,11 +70,7 @@ function withSingleInterface(bytes: Uint8Array): Uint8Array {
 }
 
 /** The first output of a model for an image. */
-async function resultOf(
-  model: Uint8Array,
-  image: EngineTensor,
-  threads: number,
-): Promise<Float32Array> {
+async function resultOf(model: Uint8Array, image: EngineTensor, threads: number): Promise<Float32Array> {
   const session = await nodeEngine.load(model, { threads });
   try {
     const out = await session.run({ [session.inputs[0]!]: image });
