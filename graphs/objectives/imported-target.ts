@@ -30,11 +30,16 @@ export interface TargetHead {
 /** Finds its way in a network from its output back. */
 class Makers {
   readonly #makers = new Map<string, Node>();
-  readonly #weights: ReadonlySet<string>;
+  /** Weights, stored tensors, and what is made of them alone, such as a transposed weight. */
+  readonly #weights: Set<string>;
 
-  constructor(readonly model: ImportedModel) {
-    for (const node of model.graph.nodes) for (const name of node.outputs) this.#makers.set(name, node);
-    this.#weights = new Set(model.parameters.map(({ name }) => name));
+  constructor({ graph, parameters }: ImportedModel) {
+    this.#weights = new Set([...parameters.map(({ name }) => name), ...graph.initializers.keys(), '']);
+    for (const node of graph.nodes) {
+      for (const name of node.outputs) this.#makers.set(name, node);
+      if (node.inputs.every((name) => this.#weights.has(name)))
+        for (const name of node.outputs) this.#weights.add(name);
+    }
   }
 
   /** What makes a value, under whatever name an Identity gives it. */
@@ -45,7 +50,7 @@ class Makers {
 
   /** The only input of a node that is no weight. */
   #operand(node: Node): string | undefined {
-    const own = node.inputs.filter((name) => name !== '' && !this.#weights.has(name));
+    const own = node.inputs.filter((name) => !this.#weights.has(name));
     return own.length === 1 ? own[0] : undefined;
   }
 

@@ -2,8 +2,10 @@
 import { type ImportedModel, importModel } from '../../graphs/imported/import-model.js';
 import { importedObjective, type OutputLoss } from '../../graphs/objectives/imported.js';
 import type { Objective } from '../../graphs/objectives/objective.js';
+import { evaluationGraph } from '../../graphs/programs/evaluation.js';
 import { UserError } from '../errors.js';
-import { checkFrozen, importOptions, ofFile, openTrainedFile, type TrainedFile } from '../train/imported.js';
+import { built } from '../execution/models.js';
+import { checkTrained, importOptions, ofFile, openTrainedFile, type TrainedFile } from '../train/imported.js';
 
 /** Losses of an output, or their sum. */
 export const OUTPUT_LOSSES = ['meanSquaredError', 'crossEntropy', 'binaryCrossEntropy', 'dice'] as const;
@@ -57,8 +59,8 @@ export function openModelTraining({
     () => importModel(file.bytes, { ...options, externalData: file.externalData }),
     'sizes of inputs are given as --input-size name=1x1x32x32x32',
   );
-  checkFrozen(model, freeze, path);
-  if (model.report.trained.length === 0)
-    throw new UserError('input', { what: 'this model has nothing left to train', where: path });
-  return { file, model, objective: importedObjective(model, { output, loss: losses }) };
+  const objective = importedObjective(model, { output, loss: losses });
+  const { parameters } = built('evaluation', () => evaluationGraph(objective));
+  checkTrained(model, parameters, freeze, path);
+  return { file, model, objective };
 }

@@ -308,8 +308,13 @@ describe('what cannot be trained is refused before anything is written', () => {
       /output of the model is \[6,5\][\s\S]*replace its head/,
     ],
     [
+      'nothing that is left to train',
+      () => options('x', network('d', { classes: 2 }), { model: { freeze: ['*'], head: 'keep' } }),
+      /nothing left to train/,
+    ],
+    [
       'a value that is not there',
-      () => options('x', network('c'), { model: { value: 'nowhere' } }),
+      () => options('x', network('c'), { model: { output: 'nowhere' } }),
       /no value "nowhere"/,
     ],
     [
