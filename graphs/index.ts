@@ -1,40 +1,9 @@
-/** Building, differentiating, lowering and writing ONNX graphs. Knows nothing of files or runtimes. */
+/** The compiler, and the networks and objectives of Parts2Whole. Knows nothing of files or runtimes. */
 
-export { backward } from './autodiff/backward.js';
-export { rules } from './autodiff/rules/index.js';
-export { byTable, chooseForms, survey } from './forms/choice.js';
-export { fastForms, forms, plainForms } from './forms/index.js';
-export { lower } from './forms/lower.js';
-export { exportTrained } from './imported/export-trained.js';
-export {
-  examineModel,
-  type ImportedModel,
-  type ImportOptions,
-  type ImportReport,
-  importModel,
-} from './imported/import-model.js';
-export { DROPOUT_SEED, type ImportedParameter, importedLayers } from './imported/network.js';
+export * from './compiler.js';
 export { features, type UNet3dOptions } from './models/unet3d.js';
-export { NetworkBuilder } from './nn/module.js';
 export { type ClassificationOptions, classification } from './objectives/classification.js';
-export {
-  type ImportedTask,
-  importedObjective,
-  type OutputLoss,
-  type OwnLoss,
-} from './objectives/imported.js';
-export type { LossAndOutputs, Objective } from './objectives/objective.js';
 export { type ProxyOptions, reconstruction } from './objectives/reconstruction.js';
 export { type RestorationOptions, restoration } from './objectives/restoration.js';
 export { type SegmentationOptions, segmentation } from './objectives/segmentation.js';
-export { GraphBuilder } from './onnx/builder.js';
-export { toModel } from './onnx/model.js';
-export { operators } from './onnx/ops/index.js';
-export { decodeModel, encodeModel } from './onnx/schema.js';
-export { summarize } from './onnx/summary.js';
-export * from './onnx/types.js';
-export type { BuiltGraph } from './programs/built.js';
-export { evaluationGraph } from './programs/evaluation.js';
 export { autoencoderGraph, encoderGraph } from './programs/inference.js';
-export { gradientGraph, stepGraph, type UpdateOptions } from './programs/training.js';
-export { translate } from './standard/index.js';

@@ -147,6 +147,11 @@ export type { IndexManifest } from './search/manifest.js';
 export { type Hit, openIndex, type QueryOptions, queryIndex, type SearchIndex } from './search/open-index.js';
 export type { Shard } from './shard.js';
 export { terminalReporter } from './terminal-progress.js';
+export {
+  type ModelTraining,
+  type ModelTrainingOptions,
+  openModelTraining,
+} from './train/model-training.js';
 export type { TrainingSummary } from './train/train-run.js';
 export {
   formatLoad,

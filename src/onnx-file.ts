@@ -6,6 +6,7 @@ import type { ReadExternal } from '../graphs/onnx/tensors.js';
 import { type ExternalTensor, GraphError, type Model } from '../graphs/onnx/types.js';
 import { fromSystemError, UserError } from './errors.js';
 import { isInside } from './files.js';
+import { modelPath } from './pretrained.js';
 
 /** Whether a path is that of an ONNX model, by its name. */
 export const isOnnxFile = (path: string): boolean => /\.onnx$/i.test(path);
@@ -80,9 +81,11 @@ export interface ModelFile {
 
 /**
  * Does something with a model file and with what lies beside it, such as importing it.
+ * @param given path, or the name of an encoder that comes with the package
  * @throws UserError when the file cannot be read or is no model, when what lies beside it is not as it says, or with what `use` says
  */
-export function withModelFile<T>(path: string, use: (file: ModelFile) => T): T {
+export function withModelFile<T>(given: string, use: (file: ModelFile) => T): T {
+  const path = modelPath(given);
   try {
     return use({ bytes: readFileSync(path), externalData: externalReader(path) });
   } catch (error) {
@@ -90,18 +93,27 @@ export function withModelFile<T>(path: string, use: (file: ModelFile) => T): T {
   }
 }
 
+export interface ModelContents {
+  /** Of its file. */
+  readonly path: string;
+  readonly bytes: Uint8Array;
+  readonly model: Model;
+}
+
 /**
  * Reads a model. Tensors in files beside it are looked for but not read: {@link Model.external} lists them.
  * @throws UserError when the file cannot be read or is no model, or when what lies beside it is not as it says
+ * @param given path, or the name of an encoder that comes with the package
  */
-export function readModelFile(path: string, expected?: string): { bytes: Uint8Array; model: Model } {
+export function readModelFile(given: string, expected?: string): ModelContents {
+  const path = modelPath(given);
   try {
     const bytes = readFileSync(path);
     const model = decodeModel(bytes, (tensor) => {
       checkExternal(path, tensor);
       return null;
     });
-    return { bytes, model };
+    return { path, bytes, model };
   } catch (error) {
     throw inputError(error, path, expected);
   }

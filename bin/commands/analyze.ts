@@ -8,7 +8,7 @@ export default command({
       string: true,
       array: true,
       demandOption: true,
-      describe: 'ONNX encoders, such as those from `p2w export`',
+      describe: 'ONNX encoders, such as those from `p2w export`, or chest, which comes with p2w',
     },
     name: {
       string: true,

@@ -4,7 +4,7 @@ import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from 
 
 export default command({
   options: {
-    ...wholeScanOptions('encoder.onnx'),
+    ...wholeScanOptions('encoder.onnx, or chest: the encoder that comes with p2w'),
     input: {
       string: true,
       array: true,
@@ -28,6 +28,7 @@ export default command({
     format: { choices: MAP_FORMATS, describe: 'with --per map: format of the maps; default npy' },
   },
   examples: [
+    ['$0 embed --model chest --input scans --out features.npy', 'with the encoder that comes with p2w'],
     ['$0 embed --model encoder/encoder.onnx --input scans --out features.npy', 'one vector a scan'],
     ['$0 embed --model encoder/encoder.onnx --input tiles --out features.parquet', 'one vector a tile'],
     ['$0 embed --model encoder/encoder.onnx --input scans --out maps --per map', 'a feature map a scan'],

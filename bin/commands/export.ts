@@ -23,17 +23,18 @@ export default command({
     precision: {
       choices: PRECISIONS,
       default: 'float32' as const,
-      describe: 'what feature maps and weights are; float16 and int8 are compared with float32 on --data',
+      describe:
+        'what feature maps and weights are; float16-weights only stores kernels in float16; all are compared with float32 on --data',
     },
     data: {
       string: true,
       describe:
-        'tile or sample store with real images, for float16 and int8 (int8 takes its ranges from them)',
+        'tile or sample store with real images, for every precision but float32 (int8 takes its ranges from them)',
     },
     'max-error': {
       number: true,
       describe:
-        'largest relative RMS difference to the outputs of float32; default 0.01 for float16, 0.1 for int8',
+        'largest relative RMS difference to the outputs of float32; default 0.1 for int8, 0.01 for the others',
     },
     triton: { string: true, describe: 'folder of a Triton model repository: the model goes there as well' },
     license: { string: true, describe: 'licence of the weights, for the metadata and the model card' },

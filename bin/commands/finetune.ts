@@ -37,7 +37,7 @@ export default command({
     init: {
       string: true,
       describe:
-        'initial weights: random (default), a run folder, .safetensors, .npz, or any .onnx model, which is trained itself',
+        'initial weights: random (default), chest, which comes with p2w, a run folder, .safetensors, .npz, or any .onnx model, which is trained itself',
     },
     checkpoint: { string: true, describe: 'checkpoint of the run in --init: best (default), last or a step' },
     load: {
@@ -93,6 +93,7 @@ export default command({
     distributed: distributedOption,
   },
   examples: [
+    ['$0 finetune --data samples --init chest --out runs/target', 'from the encoder that comes with p2w'],
     ['$0 finetune --data samples --init runs/first --out runs/target', 'from a pre-training run'],
     ['$0 finetune --data samples --out runs/random --trials 10', 'ten runs from random weights'],
     [

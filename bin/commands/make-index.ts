@@ -1,7 +1,11 @@
 import { makeIndex } from '../../src/commands/make-index.js';
 import { command, type Output, wholeScanOptions, wholeScans } from '../command.js';
 
-const { input, shard: _, ...shared } = wholeScanOptions('encoder.onnx');
+const {
+  input,
+  shard: _,
+  ...shared
+} = wholeScanOptions('encoder.onnx, or chest: the encoder that comes with p2w');
 
 export default command({
   options: {

@@ -19,7 +19,8 @@ export default command({
     out: { string: true, demandOption: true, describe: 'run folder' },
     init: {
       string: true,
-      describe: 'initial weights: a run with the same network, .safetensors or .npz; random by default',
+      describe:
+        'initial weights: a run with the same network, .safetensors, .npz, or chest, which comes with p2w; random by default',
     },
     ...configOptions,
     steps: { number: true, describe: 'maximum number of steps' },

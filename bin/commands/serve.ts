@@ -23,7 +23,7 @@ export default command({
       string: true,
       array: true,
       demandOption: true,
-      describe: 'models written by p2w export: FILE, or NAME=FILE',
+      describe: 'models written by p2w export, or chest, which comes with p2w: FILE, or NAME=FILE',
     },
     index: {
       string: true,

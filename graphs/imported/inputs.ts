@@ -19,29 +19,30 @@ export function boundInputs(
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const listed = inputs.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';
   const named = new Map<string, number>();
-  for (const [name, given] of Object.entries(sizes)) {
+  const given = new Map(Object.entries(sizes));
+  for (const [name, wanted] of given) {
     const input = inputs.find((value) => value.name === name);
     if (!input) throw new GraphError(`there is no input "${name}"; the model has ${listed}`);
     const fits =
-      given.length === input.shape.length &&
+      wanted.length === input.shape.length &&
       input.shape.every((d, i) => {
-        const size = given[i]!;
+        const size = wanted[i]!;
         if (!Number.isSafeInteger(size) || size < 1) return false;
         return typeof d === 'number' ? d === size : (named.get(d) ?? size) === size;
       });
     if (!fits)
       throw new GraphError(
-        `input "${name}" is ${formatShape(input.shape)}, which ${formatShape(given)} does not suit`,
+        `input "${name}" is ${formatShape(input.shape)}, which ${formatShape(wanted)} does not suit`,
       );
     // A size without a name is called after its axis, and is no other input's.
     for (const [i, d] of input.shape.entries())
-      if (typeof d === 'string' && !d.startsWith('?')) named.set(d, given[i]!);
+      if (typeof d === 'string' && !d.startsWith('?')) named.set(d, wanted[i]!);
   }
   const bound = inputs.map((input): Value => {
     if (input.isSequence)
       throw new GraphError(`input "${input.name}" is a sequence of tensors, which is unsupported`);
     const shape =
-      sizes[input.name] ?? input.shape.map((d) => (typeof d === 'string' ? (named.get(d) ?? d) : d));
+      given.get(input.name) ?? input.shape.map((d) => (typeof d === 'string' ? (named.get(d) ?? d) : d));
     return { name: input.name, type: input.type, shape };
   });
   const open = unbound(bound);

@@ -3,7 +3,6 @@
  * computed here, so that what remains is the network itself.
  */
 import { GraphBuilder } from '../onnx/builder.js';
-import { findOperator } from '../onnx/registry.js';
 import {
   type Graph,
   GraphError,
@@ -15,7 +14,7 @@ import {
   type Value,
 } from '../onnx/types.js';
 import { readsOf } from '../passes/needed.js';
-import { translate, translations } from '../standard/index.js';
+import { isKnownOperator, translate } from '../standard/index.js';
 import { evaluate, isEvaluated } from './evaluate.js';
 import { numbersOf, vector } from './numbers.js';
 import { singleNode } from './single.js';
@@ -57,7 +56,7 @@ function refusalOf(node: Node): string | null {
     return 'a loop cannot be differentiated: export the model with the loop unrolled';
   if (RANDOM.has(operator))
     return 'random numbers, other than those of Dropout, are not supported: export the model in evaluation mode';
-  if (operator === 'If' || isEvaluated(node) || operator in translations || findOperator(node)) return null;
+  if (operator === 'If' || isEvaluated(node) || isKnownOperator(node)) return null;
   return 'the operator is not supported';
 }
 
@@ -169,15 +168,18 @@ class Importer {
   }
 
   /**
-   * A convolution without a bias that is zero. PyTorch's exporter, unless it optimises, computes one for convolutions that have
-   * none, in three dimensions of a shape that cannot be.
+   * A convolution without the bias that PyTorch computes where a layer has none: zeros, and of a shape that is wrong
+   * (one axis too many) where the export is not optimised.
    */
   #withoutZeroBias(node: Node): Node {
-    const [, , bias = ''] = node.inputs;
-    const isComputed = node.operator === 'Conv' && !this.graph.initializers.has(bias);
-    const zeros = isComputed ? this.#constants.get(bias) : undefined;
-    const isZero = zeros && numbersOf(zeros).every((v) => v === 0);
-    return isZero ? { ...node, inputs: node.inputs.slice(0, 2) } : node;
+    const bias = node.inputs[2] ?? '';
+    const isConvolution =
+      node.domain === '' && (node.operator === 'Conv' || node.operator === 'ConvTranspose');
+    if (!isConvolution || this.graph.initializers.has(bias)) return node;
+    const tensor = this.#constants.get(bias);
+    const isStored = () => this.nodes.some((n) => n.operator === 'Constant' && n.outputs[0] === bias);
+    if (!tensor || numbersOf(tensor).some((v) => v !== 0) || isStored()) return node;
+    return { ...node, inputs: node.inputs.slice(0, 2) };
   }
 
   #plain(given: Node): void {
@@ -206,7 +208,7 @@ class Importer {
       return;
     }
     try {
-      if (!(node.operator in translations || findOperator(node)))
+      if (!isKnownOperator(node))
         throw new GraphError('it depends on the data: it is supported only where its inputs are fixed');
       const plain = withoutDropout(node);
       const inputs = plain.inputs.map((name) => (name === '' ? null : this.#stand(name)));

@@ -22,15 +22,22 @@ export interface FoundTensor {
   readonly readers: readonly Reader[];
 }
 
-const ALL = [...Array(64).keys()];
-/** Inputs that are weights, by operator. */
-const WEIGHTS: Readonly<Record<string, readonly number[]>> = {
+/** By operator, whether an input is one of some. */
+const places = (inputs: Readonly<Record<string, readonly number[] | 'all'>>) => {
+  const byOperator = new Map(Object.entries(inputs));
+  return ({ operator, domain }: Node, input: number): boolean => {
+    const listed = domain === '' ? byOperator.get(operator) : undefined;
+    return listed === 'all' || listed?.includes(input) === true;
+  };
+};
+
+const isWeight = places({
   BatchNormalization: [1, 2],
   CausalConvWithState: [1, 2],
   Conv: [1, 2],
   ConvTranspose: [1, 2],
   DeformConv: [1, 3],
-  Einsum: ALL,
+  Einsum: 'all',
   GRU: [1, 2, 3],
   Gather: [0],
   Gemm: [0, 1, 2],
@@ -42,10 +49,10 @@ const WEIGHTS: Readonly<Record<string, readonly number[]>> = {
   PRelu: [1],
   RMSNormalization: [1],
   RNN: [1, 2, 3],
-};
-const STATISTICS: Readonly<Record<string, readonly number[]>> = { BatchNormalization: [3, 4] };
-/** Inputs that are weights where the others come from a layer: biases, scales, embeddings of positions, class tokens. */
-const BEHIND_LAYERS: Readonly<Record<string, readonly number[]>> = { Add: [0, 1], Mul: [0, 1], Concat: ALL };
+});
+const isStatistic = places({ BatchNormalization: [3, 4] });
+/** Weights where the other inputs come from a layer: biases, scales, embeddings of positions, class tokens. */
+const isWeightBehindLayers = places({ Add: [0, 1], Mul: [0, 1], Concat: 'all' });
 /** Operators that join several tensors of values; of all others only the first input holds values. */
 const JOINING: ReadonlySet<string> = new Set([
   ...['Add', 'Concat', 'Div', 'Einsum', 'Gemm', 'MatMul', 'Mul', 'Pow', 'Sub', 'Where'],
@@ -65,7 +72,7 @@ const NORMALISATIONS: ReadonlySet<string> = new Set([
 ]);
 
 /** Operators of which one operand may be a mere number. */
-const FACTORS: Readonly<Record<string, true>> = { Mul: true, Div: true, Pow: true, Sub: true };
+const FACTORS: ReadonlySet<string> = new Set(['Mul', 'Div', 'Pow', 'Sub']);
 
 class Search {
   readonly #makers = new Map<string, Node>();
@@ -88,14 +95,14 @@ class Search {
     if (node.outputs.every((name) => this.graph.constants.has(name))) return;
     const active = node.inputs.map((name) => this.#active.has(name));
     if (!active.some(Boolean)) return;
-    let isLayer = node.inputs.some((name) => this.#deep.has(name));
-    const listed = node.domain === '' ? WEIGHTS[node.operator] : undefined;
-    const behind = node.domain === '' && isLayer ? BEHIND_LAYERS[node.operator] : undefined;
+    const isBehind = node.inputs.some((name) => this.#deep.has(name));
+    let isLayer = isBehind;
     for (const [i, name] of node.inputs.entries()) {
       if (name === '' || active[i]) continue;
-      if (listed?.includes(i)) isLayer = this.#take(node, i, node, 'weight') || isLayer;
-      else if (behind?.includes(i) && this.#isLearned(node, name)) this.#take(node, i, node, 'weight');
-      else if (STATISTICS[node.operator]?.includes(i)) this.#take(node, i, node, 'statistic');
+      if (isWeight(node, i)) isLayer = this.#take(node, i, node, 'weight') || isLayer;
+      else if (isStatistic(node, i)) this.#take(node, i, node, 'statistic');
+      else if (isBehind && isWeightBehindLayers(node, i) && this.#isLearned(node, name))
+        this.#take(node, i, node, 'weight');
     }
     for (const name of node.outputs) {
       this.#active.add(name);
@@ -133,7 +140,7 @@ class Search {
     const tensor = this.graph.constants.get(name);
     if (!tensor || !isFloat(tensor.type) || tensor.shape.length === 0) return false;
     // A factor alone is a scale of scores.
-    if (reader.node.operator in FACTORS && tensor.data.length < 2) return false;
+    if (FACTORS.has(reader.node.operator) && tensor.data.length < 2) return false;
     if (NORMALISATIONS.has(operator) && isAbsentAffine(name, numbersOf(tensor))) return false;
     const found = this.found.get(name) ?? { role, operator, readers: [] };
     if (!found.readers.some(({ node, input }) => node === reader.node && input === reader.input))

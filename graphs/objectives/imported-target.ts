@@ -1,5 +1,6 @@
 /** Target tasks on imported networks: images in, logits of the task's classes out. */
 import type { ImportedModel } from '../imported/import-model.js';
+import { makersOf } from '../imported/makers.js';
 import { importedLayers } from '../imported/network.js';
 import { classifierHead } from '../models/transfer.js';
 import { pointwise } from '../nn/layers.js';
@@ -29,23 +30,16 @@ export interface TargetHead {
 
 /** Finds its way in a network from its output back. */
 class Makers {
-  readonly #makers = new Map<string, Node>();
+  readonly of: (value: string) => Node | undefined;
   /** Weights, stored tensors, and what is made of them alone, such as a transposed weight. */
   readonly #weights: Set<string>;
 
   constructor({ graph, parameters }: ImportedModel) {
+    this.of = makersOf(graph);
     this.#weights = new Set([...parameters.map(({ name }) => name), ...graph.initializers.keys(), '']);
-    for (const node of graph.nodes) {
-      for (const name of node.outputs) this.#makers.set(name, node);
-      if (node.inputs.every((name) => this.#weights.has(name)))
-        for (const name of node.outputs) this.#weights.add(name);
-    }
-  }
-
-  /** What makes a value, under whatever name an Identity gives it. */
-  of(value: string): Node | undefined {
-    const maker = this.#makers.get(value);
-    return maker?.operator === 'Identity' ? this.of(maker.inputs[0]!) : maker;
+    for (const { inputs, outputs } of graph.nodes)
+      if (inputs.every((name) => this.#weights.has(name)))
+        for (const name of outputs) this.#weights.add(name);
   }
 
   /** The only input of a node that is no weight. */

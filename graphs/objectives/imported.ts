@@ -1,10 +1,11 @@
 import type { ImportedModel } from '../imported/import-model.js';
+import { makersOf } from '../imported/makers.js';
 import { trainingName } from '../imported/names.js';
 import { importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
-import { formatShape, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
+import { formatShape, GraphError, knownShape, type Value } from '../onnx/types.js';
 import { type ClassificationLoss, classified } from './classes.js';
 import { type SegmentationLoss, type SegmentationLosses, segmented } from './masks.js';
 import type { LossAndOutputs, Objective } from './objective.js';
@@ -35,11 +36,19 @@ const ACTIVATIONS: Readonly<Record<string, readonly string[]>> = {
   dice: ['Sigmoid', 'Softmax'],
 };
 
+interface Logits {
+  readonly name: string;
+  /** What the network makes of them itself. */
+  readonly activation: string | null;
+}
+
 /** The logits of an output: exported classifiers often end in the Softmax or Sigmoid that a loss brings itself. */
-function logitsOf({ graph }: ImportedModel, output: string, losses: readonly OutputLoss[]): string {
-  const maker = graph.nodes.find((node: Node) => node.outputs.includes(output));
+function logitsOf({ graph }: ImportedModel, output: string, losses: readonly OutputLoss[]): Logits {
+  const maker = makersOf(graph)(output);
   const expected = losses.map(({ name }) => ACTIVATIONS[name] ?? []);
-  return maker && expected.every((names) => names.includes(maker.operator)) ? maker.inputs[0]! : output;
+  return maker && expected.every((names) => names.includes(maker.operator))
+    ? { name: maker.inputs[0]!, activation: maker.operator }
+    : { name: output, activation: null };
 }
 
 /** Mean squared error of an output [N,…] against the input `target` of its shape. */
@@ -70,7 +79,12 @@ function segmentationLoss(loss: OutputLoss): SegmentationLoss {
     : { name: loss.name };
 }
 
-function lossOf(net: NetworkBuilder, output: Value, losses: readonly OutputLoss[]): LossAndOutputs {
+function lossOf(
+  net: NetworkBuilder,
+  output: Value,
+  losses: readonly OutputLoss[],
+  activation: string | null,
+): LossAndOutputs {
   const [first, ...others] = losses;
   if (!first) throw new GraphError('a task needs a loss');
   const { shape } = output;
@@ -82,7 +96,12 @@ function lossOf(net: NetworkBuilder, output: Value, losses: readonly OutputLoss[
       loss: classificationLoss(first),
     });
   if (shape.length > 2)
-    return segmented(net, output, losses.map(segmentationLoss) as unknown as SegmentationLosses);
+    return segmented(
+      net,
+      output,
+      losses.map(segmentationLoss) as unknown as SegmentationLosses,
+      activation === 'Softmax',
+    );
   const names = losses.map(({ name }) => name).join(' + ');
   throw new GraphError(
     `the output "${output.name}" is ${formatShape(shape)}, which the loss ${names} does not suit`,
@@ -118,6 +137,6 @@ export const importedObjective =
       return loss(net, importedLayers(net, model, inputs, [...wanted]));
     }
     const losses = Array.isArray(loss) ? (loss as readonly OutputLoss[]) : [loss as OutputLoss];
-    const wanted = logitsOf(model, output, losses);
-    return lossOf(net, importedLayers(net, model, inputs, [wanted])[wanted]!, losses);
+    const { name, activation } = logitsOf(model, output, losses);
+    return lossOf(net, importedLayers(net, model, inputs, [name])[name]!, losses, activation);
   };

@@ -27,12 +27,18 @@ export type SegmentationLosses = readonly [SegmentationLoss, ...SegmentationLoss
  * The objective of logits [N,n,…], whatever they were made of. Classes may overlap, each position and class has a sigmoid of its
  * own, unless a loss says otherwise. Inputs: `sample_weight` [N], and `mask` uint8 [N,n,…] of zeros and ones. An evaluation
  * returns `loss` [N], of each sample alone, `weight` [N] and `probabilities` [N,n,…].
+ * @param isSoftmax classes exclude each other, as they do for cross-entropy
  */
-export function segmented({ g }: NetworkBuilder, logits: Value, losses: SegmentationLosses): LossAndOutputs {
+export function segmented(
+  { g }: NetworkBuilder,
+  logits: Value,
+  losses: SegmentationLosses,
+  isSoftmax = false,
+): LossAndOutputs {
   const shape = knownShape(logits.shape, 'segmentation');
   const weights = sampleWeights(g, shape[0]!);
   const mask = asFloat(g, g.input('mask', 'uint8', shape));
-  const isExclusive = losses.some(({ name }) => name === 'crossEntropy');
+  const isExclusive = isSoftmax || losses.some(({ name }) => name === 'crossEntropy');
   if (isExclusive && losses.some(({ name }) => name === 'binaryCrossEntropy'))
     throw new GraphError(
       'cross-entropy, of classes that exclude each other, does not go with binary cross-entropy',

@@ -119,10 +119,12 @@ function decodeValue(message: Message): Value {
   const type = elementType(tensor.elemType, `value "${message.name}"`);
   if (element) return { name: message.name, type, shape: [], isSequence: true };
   const dims: Message[] = tensor.shape?.dim ?? [];
+  // Some exporters write sizes that they do not know as -1.
+  const isSize = ({ dimValue }: Message) => dimValue != null && Number(dimValue) >= 0;
   return {
     name: message.name,
     type,
-    shape: dims.map((d, i) => (d.dimParam ? d.dimParam : d.dimValue == null ? `?${i}` : Number(d.dimValue))),
+    shape: dims.map((d, i) => (d.dimParam ? d.dimParam : isSize(d) ? Number(d.dimValue) : `?${i}`)),
   };
 }
 

@@ -1,7 +1,7 @@
 /** The operators of the standard, versions 7 and later, in terms of the operators of `graphs/onnx/ops`. */
 import { attributesOf } from '../onnx/attributes.js';
 import type { GraphBuilder } from '../onnx/builder.js';
-import { describeNode, operatorOf } from '../onnx/registry.js';
+import { describeNode, findOperator, operatorOf } from '../onnx/registry.js';
 import { GraphError, type Node, type Value } from '../onnx/types.js';
 import { attention } from './attention.js';
 import { elementwise } from './elementwise.js';
@@ -53,6 +53,14 @@ const IDLE: ReadonlySet<string> = new Set([
   ...['round_mode', 'saturate', 'seed', 'softmax_precision', 'stash_type'],
 ]);
 
+/** Whether an operator means more, or is written otherwise, than the one of that name that graphs are built from. */
+const isTranslated = ({ domain, operator }: Node): boolean =>
+  domain === '' && Object.hasOwn(translations, operator);
+
+/** Whether there is anything that a node of this operator could be built from. */
+export const isKnownOperator = (node: Node): boolean =>
+  isTranslated(node) || findOperator(node) !== undefined;
+
 /**
  * Builds what one node computes.
  * @param inputs of the node, in the graph that is built; `null` for one that is left out
@@ -66,7 +74,7 @@ export function translate(
   inputs: readonly (Value | null)[],
   opset: number,
 ): readonly Value[] {
-  const translation = node.domain === '' ? translations[node.operator] : undefined;
+  const translation = isTranslated(node) ? translations[node.operator] : undefined;
   if (!translation) {
     const operator = operatorOf(node, { '': opset });
     return g.addMany(operator, inputs, attributesOf(node, operator) as never, node.outputs.length);

@@ -4,6 +4,7 @@ import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { checkInteger, UserError } from '../errors.js';
 import { machineFacts } from '../machine.js';
+import { modelPath } from '../pretrained.js';
 import { mapTensors } from '../runtime/ort.js';
 import type { AbsentRuntime, RuntimeRow, RuntimesResult } from './runtimes/result.js';
 import type { Sizes } from './runtimes/signature.js';
@@ -69,7 +70,7 @@ export async function benchRuntimes(
   const { model, sizes = {}, rounds, batch, threads, browser } = options;
   checkInteger('--rounds', rounds, 1);
   checkInteger('--batch', batch, 1);
-  const subject = model ? await subjectOfFile(model, sizes) : await subjectOfPreset(options);
+  const subject = model ? await subjectOfFile(modelPath(model), sizes) : await subjectOfPreset(options);
   const folder = mkdtempSync(join(tmpdir(), 'p2w-runtimes-'));
   const rows: RuntimeRow[] = [];
   const absent: AbsentRuntime[] = [];

@@ -6,6 +6,11 @@ export { type ErrorFacts, type ErrorKind, UserError } from '../errors.js';
 export { makePhantom, type Phantom, type PhantomOptions } from '../phantom/chest.js';
 export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from '../runtime/engine.js';
 export { type WebEngineOptions, type WebProvider, type WebRuntime, webEngine } from '../runtime/web.js';
+export {
+  type ModelTraining,
+  type ModelTrainingOptions,
+  openModelTraining,
+} from '../train/model-training.js';
 export type { StepResult } from '../train/stepper.js';
 export {
   openPretraining,

@@ -15,6 +15,7 @@ import { openEngine } from '../execution/open-engine.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { checkIntensities, type Encoder, openEncoder } from '../inference/encoder.js';
 import { checkThreads } from '../machine.js';
+import { pretrainedFile } from '../pretrained.js';
 import { type Reporter, type Reporting, silent } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
@@ -172,7 +173,9 @@ function tsneWithBar(name: string, points: number[][], reporter: Reporter): [num
 
 /** A name for each model: given, or its folder's. */
 function namesOf(models: AnalyzeOptions['models']): string[] {
-  const names = models.map(({ path, name }) => name ?? basename(dirname(resolve(path))));
+  const names = models.map(
+    ({ path, name }) => name ?? basename(dirname(resolve(pretrainedFile(path, 'model') ?? path))),
+  );
   const twice = names.find((name, i) => names.indexOf(name) !== i);
   if (twice === undefined) return names;
   throw new UserError('usage', {

@@ -1,14 +1,17 @@
 import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { toFloat16 } from '../../graphs/onnx/float16.js';
+import { isKernel } from '../../graphs/passes/half-weights.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';
 import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
-import type { PrecisionReport } from '../inference/precision.js';
+import type { Precision, PrecisionReport } from '../inference/precision.js';
 import { randomStream } from '../random.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { genesisName } from '../weights/genesis-names.js';
+import type { NamedTensor } from '../weights/safetensors.js';
 import { readSafetensorsHeader, writeSafetensors } from '../weights/safetensors-file.js';
 import { writeTriton } from './triton.js';
 
@@ -115,10 +118,21 @@ export function refuseOverwriting(out: string, run: string): void {
 
 export interface ExportContent {
   readonly model: Uint8Array;
+  /** Of the model; with `float16-weights`, the kernels of the other file are stored in float16 too. */
+  readonly precision?: Precision | undefined;
   readonly card: string;
   readonly metadata: Readonly<Record<string, string>>;
   /** A Triton model repository to write it into as well. */
   readonly triton: string | undefined;
+}
+
+/** A tensor of a checkpoint, all of which are float32, as it is stored. */
+function storedTensor(name: string, tensor: EngineTensor, precision: Precision | undefined): NamedTensor {
+  const { shape } = tensor;
+  const data = tensor.data as Float32Array;
+  return precision === 'float16-weights' && isKernel(tensor)
+    ? { name, dtype: 'F16', shape, data: toFloat16(data) }
+    : { name, dtype: 'F32', shape, data };
 }
 
 /**
@@ -129,7 +143,7 @@ export function writeExport(
   out: string,
   name: string,
   checkpoint: Checkpoint,
-  { model, card, metadata, triton }: ExportContent,
+  { model, precision, card, metadata, triton }: ExportContent,
 ): ExportFiles {
   makeFolder(out);
   const paths = {
@@ -143,7 +157,7 @@ export function writeExport(
   );
   writeSafetensors(
     paths.weights,
-    tensors.map(([own, { shape, data }]) => ({ name: own, dtype: 'F32' as const, shape, data })),
+    tensors.map(([own, tensor]) => storedTensor(own, tensor, precision)),
     { ...metadata, models_genesis_names: JSON.stringify(genesis) },
   );
   writeFileAtomic(paths.card, card);

@@ -235,6 +235,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
   const files = writeExport(options.out, modelName(config), checkpoint, {
     model,
     metadata,
+    precision: options.precision,
     triton: options.triton,
     card: card(config, { ...format, type: inputType }, metadata, readTrial(options.run)?.test ?? null, {
       sha256: sha256(model),

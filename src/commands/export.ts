@@ -79,7 +79,11 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   );
   const facts = { what, config, inputType, state: checkpoint.state, metadata, featureError, precision };
   const card = modelCard({ ...facts, sha256: sha256(model) });
-  const files = writeExport(options.out, what, checkpoint, { model, card, metadata, triton: options.triton });
+  const files = writeExport(options.out, what, checkpoint, {
+    ...{ model, card, metadata },
+    precision: options.precision,
+    triton: options.triton,
+  });
   return { ...files, step: checkpoint.state.step, featureError, precision };
 }
 

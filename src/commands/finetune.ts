@@ -20,6 +20,7 @@ import {
   type SampleSplit,
 } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
+import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
@@ -35,7 +36,6 @@ import { type Reporting, silent } from '../progress.js';
 import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
-import { checkAgreement } from '../train/agreement.js';
 import {
   checkTrained,
   dropoutFeeds,
@@ -76,8 +76,9 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reportin
   /** The task that the store must be of; any without it. */
   readonly task?: string;
   /**
-   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of
-   * weights, or an ONNX model, which is trained itself, or, with `frozenEncoder`, gives the features that a classifier is trained on.
+   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, the
+   * name of an encoder that comes with the package, or an ONNX model, which is trained itself, or, with `frozenEncoder`, gives the features
+   * that a classifier is trained on.
    */
   readonly init?: string;
   /** How often to train, each time with the next seed; default 1. */

@@ -8,6 +8,7 @@ import { findScans, readScanHeader } from '../data/scan/index.js';
 import { openTileStore } from '../data/store/tiles.js';
 import { fromSystemError } from '../errors.js';
 import { readModelFile } from '../onnx-file.js';
+import { pretrainedFile } from '../pretrained.js';
 import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../runs/run.js';
 import { readSafetensorsHeader } from '../weights/safetensors-file.js';
@@ -216,12 +217,14 @@ async function inspectScan(path: string): Promise<Inspection> {
 }
 
 /**
- * Says what a scan, folder of scans, tile store, run, checkpoint, weights file or ONNX model holds; of a model, what can be trained.
+ * Says what a scan, folder of scans, tile store, run, checkpoint, weights file or ONNX model holds; of a model, what can be trained. The
+ * name of an encoder that comes with the package is that of its model, unless something here has that name.
  * @throws UserError when it is none
  * @example
  * const { kind } = await inspect('encoder.onnx');
  */
-export async function inspect(path: string, options: InspectOptions = {}): Promise<Inspection> {
+export async function inspect(given: string, options: InspectOptions = {}): Promise<Inspection> {
+  const path = existsSync(given) ? given : (pretrainedFile(given, 'model') ?? given);
   try {
     if (parseScanPath(path)) return await inspectScan(path);
     const isFolder = statSync(path).isDirectory();

@@ -109,7 +109,7 @@ export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary
           out,
           rows,
           {
-            model: { path: resolve(options.model), sha256: model.sha256 },
+            model: { path: resolve(model.path), sha256: model.sha256 },
             window: windows.window,
             ...{ paths, recall, threads: options.threads ?? 0 },
           },

@@ -87,7 +87,7 @@ ${checkedSection(`${what}.onnx`, { sha256, precision, check })}
 ${limitsSection(false)}
 ## Weights
 
-\`weights.safetensors\` holds the same network before folding. Its metadata entry \`models_genesis_names\` maps every
+\`weights.safetensors\` holds the same network before folding${precision?.precision === 'float16-weights' ? ', its kernels in float16' : ''}. Its metadata entry \`models_genesis_names\` maps every
 tensor to its name in the PyTorch code of Models Genesis.
 `;
 }

@@ -8,6 +8,7 @@ import type { Batch } from '../data/proxies/index.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
+import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
@@ -20,7 +21,6 @@ import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
-import { checkAgreement } from '../train/agreement.js';
 import { createEvaluator, joinValidations } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
@@ -56,6 +56,7 @@ const WHOLE_NETWORK = {
   checkpoint: 'best',
   parts: ['encoder', 'decoder', 'head'],
   partial: false,
+  random: 'glorotUniform',
   names: {},
 } satisfies Partial<FinetuneConfig['init']>;
 
@@ -176,7 +177,9 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const { parameters } = buildGraph('evaluation', workload, asked);
   const engine = await openEngine(asked.device, asked.engine, { tf32: asked.precision === 'tf32' });
   const limit = memoryLimitBytes() / ranks.onHost;
-  const { recompute } = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit);
+  const together = syncNorm ? ranks.size : 1;
+  const fitted = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit, together);
+  const { recompute } = fitted;
   const fitting = { ...asked, recompute };
   const begins = !(resuming && hasCheckpoints(options.out));
   const start =

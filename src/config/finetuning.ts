@@ -57,7 +57,7 @@ export const finetuneSchema = z.strictObject({
   /** Instead of a share: the number of training patients whose samples are used. */
   patients: z.int().positive().nullable().default(null),
   init: z.strictObject({
-    /** `random`, a run's folder, a file of weights, or an ONNX model. */
+    /** `random`, a run's folder, a file of weights, the name of an encoder that comes with the package, or an ONNX model. */
     from: z.string().min(1),
     /** Of a run: `best`, `last` or a step. */
     checkpoint: z.string(),
@@ -66,6 +66,8 @@ export const finetuneSchema = z.strictObject({
     partial: z.boolean(),
     /** Our names by the file's. */
     names: z.record(z.string(), z.string()),
+    /** How the weights are drawn that are not loaded. */
+    random: z.enum(['glorotUniform', 'heUniform']).default('glorotUniform'),
   }),
   /** The network where it is an ONNX model that is trained itself; null where it is one of our own, or stays frozen. */
   model: importedSchema.nullable().default(null),
@@ -94,7 +96,10 @@ const COMMON = {
   bestBy: 'loss',
   fraction: 1,
   patients: null,
-  init: { from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+  init: {
+    ...{ from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+    random: 'glorotUniform',
+  },
   model: null,
   network: NETWORK,
   steps: 2_000,
@@ -145,7 +150,7 @@ export function checkFinetuneConfig(
 
 export interface FinetuneSources extends ConfigChanges<FinetuneConfig> {
   readonly kind: TaskKind;
-  /** Of the run that is loaded, instead of the default one. */
+  /** Of the run or file that is loaded, instead of the default one. */
   readonly network?: FinetuneConfig['network'];
   /** An ONNX model that is trained itself. */
   readonly model?: Pick<ImportedConfig, 'sha256'>;

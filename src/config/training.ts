@@ -127,6 +127,24 @@ export const trainingSchema = z.strictObject({
 
 export type TrainingConfig = z.infer<typeof trainingSchema>;
 
+/** What decides a training step, whatever network it is of. */
+export type StepConfig = Pick<
+  TrainingConfig,
+  | 'batch'
+  | 'microBatch'
+  | 'optimizer'
+  | 'learningRate'
+  | 'clipNorm'
+  | 'seed'
+  | 'threads'
+  | 'precision'
+  | 'recompute'
+  | 'forms'
+> & {
+  /** Share of a running statistic that a step keeps, which several ranks have to know. */
+  readonly network: { readonly norm: { readonly momentum: number } };
+};
+
 /** Normalisation as in Models Genesis' Keras code. */
 export const KERAS_NORM = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as const;
 
@@ -152,7 +170,10 @@ export const TRAINING_DEFAULTS = {
 } satisfies Partial<TrainingConfig>;
 
 /** Samples that go through the network at once, and how many such groups make a step. */
-export function microBatches({ batch, microBatch }: TrainingConfig): { size: number; count: number } {
+export function microBatches({ batch, microBatch }: Pick<TrainingConfig, 'batch' | 'microBatch'>): {
+  size: number;
+  count: number;
+} {
   const size = microBatch ?? batch;
   return { size, count: batch / size };
 }

@@ -10,6 +10,9 @@ import { type SplitGraph, splitConstants } from '../../graphs/passes/split-const
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
 
+/** Models that compute in float32 throughout. */
+const FLOAT32: readonly string[] = ['float32', 'float16-weights'];
+
 /** Of `tiny`. */
 const SMALL_IMAGE_VOXELS = 32 * 32 * 16;
 
@@ -67,7 +70,7 @@ export async function loadForSizes(
   engine: Engine,
   threads: number,
 ): Promise<Session> {
-  const isOurs = producer.name === PRODUCER.name && (metadata.precision ?? 'float32') === 'float32';
+  const isOurs = producer.name === PRODUCER.name && FLOAT32.includes(metadata.precision ?? 'float32');
   const blocked = isOurs ? await blockedLayout(engine) : null;
   if (!blocked) return engine.load(bytes, { threads });
   const voxels = Math.max(...Object.values(shapes).map(sizeOf));

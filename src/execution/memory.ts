@@ -1,5 +1,6 @@
 /** What a training will need, told before it begins: afterwards it would be killed, or end in words of the allocator. */
 import { lower } from '../../graphs/forms/lower.js';
+import { stagesOf, synchronised } from '../../graphs/forms/over-ranks.js';
 import { peakBytes } from '../../graphs/onnx/peak.js';
 import { arrayOf, type Graph, sizeOf, type Value } from '../../graphs/onnx/types.js';
 import { nextName } from '../../graphs/programs/built.js';
@@ -32,7 +33,8 @@ export interface MemoryNeed {
   readonly validation: number;
 }
 
-const bytesOf = (values: readonly Value[]): number =>
+/** What values take together. All sizes must be numbers. */
+export const bytesOf = (values: readonly Value[]): number =>
   values.reduce(
     (sum, { type, shape }) => sum + sizeOf(shape as number[]) * arrayOf(type).BYTES_PER_ELEMENT,
     0,
@@ -41,8 +43,28 @@ const bytesOf = (values: readonly Value[]): number =>
 /** Groups of samples that are held at once: those of this step, and those read ahead; see `readAhead` and `trainRun`. */
 const heldGroups = (count: number, { workers }: TrainingConfig) => 2 * count + 2 * Math.max(1, workers);
 
-/** @param peak what the results of a graph take at once */
-function needBy(workload: Workload, config: TrainingConfig, peak: (graph: Graph) => number): MemoryNeed {
+/** How a graph is looked at. */
+interface View {
+  /** What an engine runs of it, as far as the view sees that. */
+  readonly run: (graph: Graph) => Graph;
+  /** Bytes taken from the system for one that is needed. */
+  readonly arena: number;
+  /** Ranks that normalise together. */
+  readonly together: number;
+}
+
+/**
+ * What a step takes that ranks make in stages: each stage is a session with memory of its own, whose results are copied and kept.
+ * @param stages as `stagesOf` makes them
+ */
+const stagedBytes = (stages: readonly { readonly graph: Graph }[], arena: number): number =>
+  stages.reduce((sum, { graph }) => {
+    const results = bytesOf(graph.outputs);
+    return sum + arena * (peakBytes(graph) + results) + results;
+  }, 0);
+
+function needBy(workload: Workload, config: TrainingConfig, { run, arena, together }: View): MemoryNeed {
+  const peak = (graph: Graph) => arena * peakBytes(run(graph));
   const { count } = microBatches(config);
   const build = (kind: GraphKind) => buildGraph(kind, workload, config);
   const { graph: step, parameters } = build(count === 1 ? 'step' : 'accumulate');
@@ -56,20 +78,24 @@ function needBy(workload: Workload, config: TrainingConfig, peak: (graph: Graph)
     program: PROGRAM_BYTES,
     state: STATE_COPIES * bytesOf([...inputs.values()].filter(isState)),
     data: heldGroups(count, config) * bytesOf(step.inputs.filter((value) => !isState(value))),
-    step: peak(step),
+    step: together > 1 ? stagedBytes(stagesOf(run(synchronised(step, together))), arena) : peak(step),
     validation: peak(evaluation) + bytesOf(evaluation.outputs),
   };
   return { ...need, total: Object.values(need).reduce((sum, bytes) => sum + bytes, 0) };
 }
 
-/** What a training will take on an engine, as far as it is the training's own: a GPU's libraries take more. */
+/**
+ * What a training will take on an engine, as far as it is the training's own: a GPU's libraries take more.
+ * @param together ranks that normalise each micro-batch together
+ */
 export async function predictMemory(
   workload: Workload,
   config: TrainingConfig,
   engine: Engine,
+  together = 1,
 ): Promise<MemoryNeed> {
   const lowering = await loweringFor(config, engine);
-  return needBy(workload, config, (graph) => ARENA * peakBytes(lower(graph, lowering)));
+  return needBy(workload, config, { run: (graph) => lower(graph, lowering), arena: ARENA, together });
 }
 
 /** How a need is found. */
@@ -77,7 +103,10 @@ type Predict = (workload: Workload, config: TrainingConfig) => Promise<MemoryNee
 
 /** By a graph that is not lowered yet: much sooner, and too little by less than this factor. */
 const ROUGHLY = 2;
-const predictRoughly: Predict = async (workload, config) => needBy(workload, config, peakBytes);
+const predictRoughly =
+  (together: number): Predict =>
+  async (workload, config) =>
+    needBy(workload, config, { run: (graph) => graph, arena: 1, together });
 
 /** So far may a prediction be from what is taken. */
 const TOLERANCE = 0.15;
@@ -92,13 +121,14 @@ async function needByBatch(
   workload: Workload,
   config: TrainingConfig,
   predict: Predict,
+  together: number,
 ): Promise<(size: number, count: number) => number> {
-  const whole = (batch: number) => ({ ...config, batch, microBatch: null });
+  const whole = (size: number) => ({ ...config, batch: together * size, microBatch: size });
   const [few, more] = await Promise.all(BATCHES.map((batch) => predict(workload, whole(batch))));
   return (size, count) => {
     const at = (part: keyof MemoryNeed) =>
       few![part] + ((more![part] - few![part]) / (BATCHES[1] - BATCHES[0])) * (size - BATCHES[0]);
-    return at('total') + at('data') * (heldGroups(count, config) / heldGroups(1, config) - 1);
+    return at('total') + at('data') * (heldGroups(count, config) / heldGroups(together, config) - 1);
   };
 }
 
@@ -108,13 +138,16 @@ async function remedy(
   config: TrainingConfig,
   predict: Predict,
   limit: number,
+  together: number,
 ): Promise<string> {
   const { batch, microBatch } = config;
-  const need = await needByBatch(workload, config, predict);
-  const [none, one] = [need(0, 1), need(1, 1)];
+  const need = await needByBatch(workload, config, predict, together);
+  const [none, one] = [need(0, together), need(1, together)];
   const most = Math.floor((limit / MARGIN - none) / (one - none));
   const fitting = most > 1 ? most - (most % 2) : Math.max(0, most);
   if (fitting === 0) return 'choose a smaller network or smaller images, such as --preset tiny';
+  if (together > 1)
+    return `--set batch=${together * fitting} --set microBatch=null fits; or start more ranks`;
   if (microBatch !== null && microBatch > fitting) return `--set batch=${fitting} --set microBatch=null fits`;
   if (microBatch !== null) return `--set batch=${fitting - (fitting % microBatch)} fits`;
   let part = Math.min(fitting, batch);
@@ -146,7 +179,7 @@ async function cheapestPlan(
 ): Promise<Fitted> {
   const withPlan = (chosen: readonly Saving[]) => ({ ...config, recompute: planOf(chosen) });
   const roughly = async (chosen: readonly Saving[]) =>
-    (await predictRoughly(workload, withPlan(chosen))).total;
+    (await predictRoughly(1)(workload, withPlan(chosen))).total;
   const exactly = async (chosen: readonly Saving[]): Promise<Fitted> => {
     const planned = withPlan(chosen);
     return { recompute: planned.recompute, bytes: (await predict(workload, planned)).total };
@@ -170,6 +203,7 @@ async function cheapestPlan(
 /**
  * The configuration with which a training fits into memory: with `memory` set, as little as possible is computed again for it.
  * @param machine bytes that there are
+ * @param together as for {@link predictMemory}; nothing is computed again then
  * @throws UserError of kind `config` when a step does not fit, with the batch that does
  */
 export async function fitMemory<C extends TrainingConfig>(
@@ -178,31 +212,33 @@ export async function fitMemory<C extends TrainingConfig>(
   engine: Engine,
   reporter: Pick<Reporter, 'log'>,
   machine = memoryLimitBytes(),
+  together = 1,
 ): Promise<C> {
   const { memory } = config;
   // Of a GPU's memory only the user can tell.
   if ((runsOnGpu(engine) || engine.provider === 'webgpu') && memory === null) return config;
   const limit = memory ?? machine * (1 + TOLERANCE);
   const { size, count } = microBatches(config);
-  const rough = (await predictRoughly(workload, config)).total;
+  const rough = (await predictRoughly(together)(workload, config)).total;
   if (ROUGHLY * rough <= limit) return config;
-  const roughly = await needByBatch(workload, config, predictRoughly);
+  const roughly = await needByBatch(workload, config, predictRoughly(together), together);
+  const often = together > 1 ? ' on each rank' : count > 1 ? `, ${count} times per step` : '';
   const refusal = (bytes: number, fix: string, plan = '') =>
     new UserError('config', {
       what: 'a training step does not fit in memory',
       where: config.microBatch === null ? 'batch' : 'batch, microBatch',
-      got: `${size} samples at once${count > 1 ? `, ${count} times per step` : ''}: about ${gigabytes(bytes)}${plan}`,
+      got: `${size} samples at once${often}: about ${gigabytes(bytes)}${plan}`,
       expected: `at most ${gigabytes(memory ?? machine)}`,
       fix,
     });
-  if (roughly(1, 1) > limit)
+  if (roughly(1, together) > limit)
     throw refusal(rough, 'choose a smaller network or smaller images, such as --preset tiny');
-  const predict: Predict = (of, changed) => predictMemory(of, changed, engine);
+  const predict: Predict = (of, changed) => predictMemory(of, changed, engine, together);
   // Far beyond the limit there is no need to build what is refused.
   const isNear = rough <= ROUGHLY * limit;
   const total = isNear
     ? (await predict(workload, config)).total
-    : (await needByBatch(workload, config, predict))(size, count);
+    : (await needByBatch(workload, config, predict, together))(size, count);
   if (total <= limit) return config;
   const plan = memory !== null && isNear ? await cheapestPlan(workload, config, predict, limit, total) : null;
   const planned = plan ? { ...config, recompute: plan.recompute } : config;
@@ -215,7 +251,7 @@ export async function fitMemory<C extends TrainingConfig>(
   }
   throw refusal(
     plan?.bytes ?? total,
-    await remedy(workload, planned, predict, memory ?? machine),
+    await remedy(workload, planned, predict, memory ?? machine, together),
     plan ? ', with everything recomputed that helps' : '',
   );
 }

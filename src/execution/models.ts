@@ -9,6 +9,7 @@ import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type Graph, GraphError, type Tensor } from '../../graphs/onnx/types.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import { mixedPrecision } from '../../graphs/passes/mixed-precision.js';
+import { forWebgpu } from '../../graphs/passes/webgpu.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
 import { repeated } from '../../graphs/programs/repeated.js';
@@ -19,7 +20,7 @@ import {
   packedStepGraph,
   stepGraph,
 } from '../../graphs/programs/training.js';
-import { microBatches, type TrainingConfig } from '../config/training.js';
+import { microBatches, type StepConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import type { Engine, Session, SessionOptions } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
@@ -41,7 +42,7 @@ export function built(what: string, build: () => BuiltGraph): BuiltGraph {
 }
 
 /** Builds one of a run's graphs, before lowering. @throws UserError when the data do not suit the configuration */
-export function buildGraph(kind: GraphKind, workload: Workload, config: TrainingConfig): BuiltGraph {
+export function buildGraph(kind: GraphKind, workload: Workload, config: StepConfig): BuiltGraph {
   const { size, count } = microBatches(config);
   const objective = workload(size);
   const { recompute } = config;
@@ -64,7 +65,7 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: Training
 }
 
 /** How a run's graphs are lowered where only the standard's operators may be used. */
-export const portable = ({ forms }: Pick<TrainingConfig, 'forms'>): Lowering => ({
+export const portable = ({ forms }: Pick<StepConfig, 'forms'>): Lowering => ({
   choose: forms === 'plain' ? plainForms : fastForms,
 });
 
@@ -74,7 +75,7 @@ export const runsOnGpu = ({ provider }: Pick<Engine, 'provider'>): boolean => pr
  * How a run's graphs are lowered for an engine: by the configured forms, with all that the engine offers to them. What
  * has not been tuned takes the forms that are known to be fast.
  */
-export async function loweringFor(config: Pick<TrainingConfig, 'forms'>, engine: Engine): Promise<Lowering> {
+export async function loweringFor(config: Pick<StepConfig, 'forms'>, engine: Engine): Promise<Lowering> {
   if (config.forms === 'plain') return portable(config);
   if (runsOnGpu(engine)) return { choose: gpuForms };
   const blocked = await blockedLayout(engine);
@@ -125,7 +126,7 @@ export const portableModel = (graph: Graph, facts?: ModelFacts): Uint8Array =>
 
 /** How a run's graphs are loaded: forms for the very engine leave nothing to rewrite. */
 export const sessionOptions = (
-  { threads }: Pick<TrainingConfig, 'threads'>,
+  { threads }: Pick<StepConfig, 'threads'>,
   blocked: BlockedLayout | null,
 ): SessionOptions => ({
   threads,
@@ -135,14 +136,14 @@ export const sessionOptions = (
 /** Loads one of a run's graphs into an engine, in the forms that are fastest there. */
 export async function loadGraph(
   built: BuiltGraph,
-  config: Pick<TrainingConfig, 'forms' | 'threads'>,
+  config: Pick<StepConfig, 'forms' | 'threads'>,
   engine: Engine,
 ): Promise<Session> {
   const lowering = await loweringFor(config, engine);
   // WebGPU has no integers of 16 bits; its engine hands floats over.
-  const graph = engine.provider === 'webgpu' ? floatInputs(built.graph) : built.graph;
-  return engine.load(
-    encodeGraph({ ...built, graph }, lowering),
-    sessionOptions(config, lowering.blocked ?? null),
-  );
+  const bytes =
+    engine.provider === 'webgpu'
+      ? encodeModel(toModel(forWebgpu(lower(floatInputs(built.graph), lowering))))
+      : encodeGraph(built, lowering);
+  return engine.load(bytes, sessionOptions(config, lowering.blocked ?? null));
 }

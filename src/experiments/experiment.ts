@@ -1,19 +1,24 @@
-import { join } from 'node:path';
+import { join, resolve } from 'node:path';
 import { mean, pearson } from '../analysis/statistics.js';
 import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
 import { patientsOf, trainingSamples } from '../data/samples/batches.js';
 import { readSampleManifest, type SampleManifest } from '../data/samples/manifest.js';
+import { checkAgreement } from '../distributed/agreement.js';
+import { alone, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { grouped } from '../grouped.js';
 import { acquireLock } from '../lock.js';
+import { isOnnxFile } from '../onnx-file.js';
 import { type Reporting, silent } from '../progress.js';
 import { readMetrics } from '../runs/metrics.js';
 import { checkShard, type Shard } from '../shard.js';
 import { toCsv } from '../tables/csv.js';
+import { version } from '../version.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
+import type { JobResult } from './job-files.js';
 import { renderExperiment, trialsChart } from './page.js';
 import {
   exportJob,
@@ -28,7 +33,7 @@ import {
   type Trial,
 } from './plan.js';
 import type { CheckpointPoint, ExperimentResult, TrialsName } from './result.js';
-import { type JobResult, runJobs } from './run-jobs.js';
+import { runJobs } from './run-jobs.js';
 import {
   type ExperimentConfig,
   type ExperimentName,
@@ -46,7 +51,12 @@ export interface ExperimentOptions extends Reporting {
   readonly out: string;
   /** Trainings at once. */
   readonly processes: number;
-  /** True saves and ends. */
+  /**
+   * Processes that divide the jobs among them, as `openMpi` joins them, with a folder that all of them see; this one alone without
+   * it. The first of them writes the results.
+   */
+  readonly ranks?: Ranks;
+  /** True on any rank saves and ends. */
   readonly interrupted?: () => boolean;
 }
 
@@ -91,6 +101,20 @@ function checkProbes(
       });
 }
 
+/** @throws UserError where a source that begins from a file cannot be used */
+function checkInits(name: ExperimentName, { targets }: ExperimentConfig, sources: readonly Source[]): void {
+  const isProbed = targets.some(({ probe }) => probe);
+  for (const [i, { init }] of sources.entries()) {
+    if (init === undefined) continue;
+    const refuse = (what: string, expected: string) =>
+      new UserError('config', { what, where: `sources.${i}.init`, got: init, expected });
+    if (name === 'fig2' || name === 'fig3')
+      throw refuse('the figures follow pre-trainings', 'sources with "pretrain"');
+    if (isProbed && !isOnnxFile(init))
+      throw refuse('the features of this source cannot be probed', 'an ONNX encoder');
+  }
+}
+
 function planExperiment(
   name: TrialsName,
   config: ExperimentConfig,
@@ -111,7 +135,9 @@ function planExperiment(
     .map((source) => pretrainJob(config, source, out, extra));
   checkProbes(name, config, kindOf);
   const isProbed = config.targets.some(({ probe }) => probe);
-  const exports = isProbed ? sources.map((source) => exportJob(source, sources, out)) : [];
+  const exports = isProbed
+    ? sources.filter(({ init }) => init === undefined).map((source) => exportJob(source, sources, out))
+    : [];
   const { jobs, trials } = planTrials(config, sources, out, kindOf, steps ?? [null]);
   return { jobs: [...pretraining, ...exports, ...jobs], trials };
 }
@@ -189,18 +215,19 @@ function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof groupsOf>
 /**
  * Runs an experiment of the paper on data of one's own: pre-trainings, then fine-tunings with several seeds, in
  * processes of their own, and writes what came out beside the paper's figures.
- * @returns null when it was interrupted; the same call goes on
- * @throws UserError for a bad configuration, data that are not there, and trainings that fail
+ * @returns null when it was interrupted, and the same call goes on; null also on other ranks than the first
+ * @throws UserError for a bad configuration, data that are not there, trainings that fail, and ranks that differ
  * @example
  * await runExperiment({ name: 'table1', config: 'study.json', out: 'study', processes: 2 });
  */
 export async function runExperiment(
   options: ExperimentOptions,
 ): Promise<ExperimentResult | Fig2Result | null> {
-  const { name, out } = options;
+  const { name, out, ranks = alone } = options;
   const { config, sources, plan } = examine(options);
+  await checkAgreement(ranks, { version, name, out: resolve(out), ...config });
   const results = await runPlan(plan, options);
-  if (!results) return null;
+  if (!results || !isFirst(ranks)) return null;
   if (name === 'fig2') return writeFig2(sources, results, out);
   return writeResults(name, config, sources, groupsOf(config, plan.trials, results), out);
 }
@@ -227,6 +254,7 @@ function examine({ name, out, processes, config: path }: ExperimentOptions) {
   checkInteger('--processes', processes, 1);
   const config = readExperiment(path);
   const sources = config.sources ?? SOURCES[name];
+  checkInits(name, config, sources);
   const plan: Plan =
     name === 'fig2'
       ? { jobs: planFig2(config, sources, out), trials: [] }
@@ -236,17 +264,20 @@ function examine({ name, out, processes, config: path }: ExperimentOptions) {
 
 async function runPlan(
   { jobs }: Plan,
-  { out, processes, interrupted, reporter = silent }: ExperimentOptions,
+  { out, processes, ranks = alone, interrupted, reporter = silent }: ExperimentOptions,
   shard?: Shard,
 ): Promise<ReadonlyMap<string, JobResult> | null> {
-  makeFolder(out);
-  const lock = acquireLock(out, 'experiment', shard);
-  try {
-    return await runJobs(jobs, {
-      ...{ out, processes, reporter },
+  const run = () =>
+    runJobs(jobs, {
+      ...{ out, processes, reporter, ranks },
       ...(interrupted ? { interrupted } : {}),
       ...(shard ? { shard } : {}),
     });
+  if (!isFirst(ranks)) return run();
+  makeFolder(out);
+  const lock = acquireLock(out, 'experiment', shard);
+  try {
+    return await run();
   } finally {
     lock.release();
   }

@@ -13,6 +13,7 @@ import { renderPage } from '../report/page.js';
 import { figure } from '../report/sections.js';
 import { scrollable } from '../report/tables.js';
 import { WORDING } from '../report/wording.js';
+import type { JobResult } from './job-files.js';
 import { PAPER_CORRELATIONS } from './paper.js';
 import {
   encoderFile,
@@ -23,7 +24,6 @@ import {
   pretrainJobId,
   runFolder,
 } from './plan.js';
-import type { JobResult } from './run-jobs.js';
 import type { ExperimentConfig, Source } from './schema.js';
 
 /** What was found of one encoder, as `p2w analyze` says it. */

@@ -4,6 +4,7 @@ import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
 import { UserError } from '../errors.js';
+import { isOnnxFile } from '../onnx-file.js';
 import {
   type Amount,
   amountsOf,
@@ -191,14 +192,19 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
   const id = [...place, ...(step === null ? [] : [`step-${step}`]), `seed-${seed}`].join('-');
   const checkpoint = step ?? source.checkpoint;
   const from = target.probe
-    ? ['--init', encoderFile(out, source), '--freeze']
-    : source.pretrain === null
-      ? ['--init', 'random', ...set(networkSettings(config))]
-      : [
-          ...['--init', runFolder(out, run), '--load', source.load[kind]],
-          ...(checkpoint === 'best' ? [] : ['--checkpoint', String(checkpoint)]),
-        ];
-  const needed = target.probe ? [exportJobId(source)] : source.pretrain === null ? [] : [pretrainJobId(run)];
+    ? ['--init', source.init ?? encoderFile(out, source), '--freeze']
+    : source.init !== undefined
+      ? ['--init', source.init, ...(isOnnxFile(source.init) ? [] : ['--load', source.load[kind]])]
+      : source.pretrain === null
+        ? ['--init', 'random', ...set(networkSettings(config))]
+        : [
+            ...['--init', runFolder(out, run), '--load', source.load[kind]],
+            ...(checkpoint === 'best' ? [] : ['--checkpoint', String(checkpoint)]),
+          ];
+  const needed =
+    source.init !== undefined || (source.pretrain === null && !target.probe)
+      ? []
+      : [target.probe ? exportJobId(source) : pretrainJobId(run)];
   return {
     id,
     args: [
@@ -220,8 +226,9 @@ export function planTrials(
 ): Plan {
   const jobs: Job[] = [];
   const trials: Trial[] = [];
-  for (let t = 0; t < config.trials; t++)
-    for (const target of config.targets)
+  const trialsOf = (target: Target) => target.trials ?? config.trials;
+  for (let t = 0; t < Math.max(...config.targets.map(trialsOf)); t++)
+    for (const target of config.targets.filter((each) => t < trialsOf(each)))
       for (const amount of amountsOf(target))
         for (const source of sources)
           for (const step of steps) {

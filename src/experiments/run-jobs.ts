@@ -1,17 +1,26 @@
 /** Runs commands of `p2w` in processes of their own, several at once, and remembers what is done. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { closeSync, existsSync, openSync, readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
-import { fromSystemError, UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { alone, type Ranks } from '../distributed/ranks.js';
+import { UserError } from '../errors.js';
+import { makeFolder } from '../files.js';
 import { type Reporting, silent } from '../progress.js';
-import { type Shard, shardOf } from '../shard.js';
+import type { Shard } from '../shard.js';
+import {
+  clearFailure,
+  type JobResult,
+  jobsFolder,
+  lastWords,
+  logPath,
+  readResult,
+  withLog,
+  writeFailure,
+  writeResult,
+} from './job-files.js';
+import { awaitedBy, noPeers, rankPeers, shards } from './peers.js';
 import type { Job } from './plan.js';
-
-/** What a command printed with `--json`. */
-export type JobResult = Readonly<Record<string, unknown>>;
 
 export interface RunJobsOptions extends Reporting {
   /** Folder of the experiment: `jobs/` gets a result and a log of each. */
@@ -20,6 +29,8 @@ export interface RunJobsOptions extends Reporting {
   readonly processes: number;
   /** Runs only this share of the jobs; others, in the same folder, run the rest. */
   readonly shard?: Shard;
+  /** Divides the jobs among these instead: all of them return when all jobs are done, or one was interrupted. */
+  readonly ranks?: Ranks;
   /** True ends: running jobs are interrupted, so that they save, and no other begins. */
   readonly interrupted?: () => boolean;
 }
@@ -31,33 +42,7 @@ function p2wCommand(): string[] {
   return [...loader, fileURLToPath(new URL(`../../bin/p2w${extension}`, import.meta.url))];
 }
 
-const resultPath = (out: string, id: string) => join(out, 'jobs', `${id}.json`);
-const logPath = (out: string, id: string) => join(out, 'jobs', `${id}.log`);
-
-/** The result of a job that was done before, by the same command. */
-function doneBefore(out: string, { id, args }: Job): JobResult | undefined {
-  try {
-    const done = JSON.parse(readFileSync(resultPath(out, id), 'utf8')) as {
-      args: readonly string[];
-      result: JobResult;
-    };
-    return done.args.join('\n') === args.join('\n') ? done.result : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-function openLog(path: string): number {
-  try {
-    return openSync(path, 'a');
-  } catch (error) {
-    throw fromSystemError(error, path);
-  }
-}
-
 const MS_BETWEEN_LOOKS = 200;
-/** Between looks for results of other shards. */
-const MS_BETWEEN_POLLS = 2000;
 const INTERRUPTED = 130;
 /** What the others have to save when a job has failed. */
 const SAVING_MS = 10_000;
@@ -70,31 +55,26 @@ interface Ending {
   readonly kill: AbortController;
 }
 
-function failed(log: string, id: string, signal: NodeJS.Signals | null): UserError {
-  const said = existsSync(log) ? readFileSync(log, 'utf8').trimEnd().split('\n').slice(-6) : [];
+function failed(out: string, id: string, signal: NodeJS.Signals | null): UserError {
   const killed = `it was killed by ${signal}${signal === 'SIGKILL' ? ', perhaps because memory ran out' : ''}`;
   return new UserError('runtime', {
     what: `a training run of the experiment failed: ${id}`,
-    where: log,
-    got: [...said, ...(signal ? [killed] : [])].join('\n'),
+    where: logPath(out, id),
+    got: [...lastWords(out, id), ...(signal ? [killed] : [])].join('\n'),
     fix: 'fix the cause and run the same command again: finished jobs are kept',
   });
 }
 
 /** Runs one job; its progress goes to its log. @returns its result, null when it was interrupted */
 async function runJob({ id, args }: Job, out: string, { save, kill }: Ending): Promise<JobResult | null> {
-  const log = openLog(logPath(out, id));
-  let child: ChildProcess;
-  try {
-    child = spawn(process.execPath, [...p2wCommand(), ...args, '--json'], {
+  const child: ChildProcess = withLog(out, id, (log) =>
+    spawn(process.execPath, [...p2wCommand(), ...args, '--json'], {
       // Nothing is said on the channel: its end tells the child that we are gone.
       stdio: ['ignore', 'pipe', log, 'ipc'],
       // Ctrl-C of a terminal reaches its whole group; the children are told once, by us.
       detached: true,
-    });
-  } finally {
-    closeSync(log);
-  }
+    }),
+  );
   let output = '';
   child.stdout!.setEncoding('utf8').on('data', (text: string) => {
     output += text;
@@ -112,56 +92,54 @@ async function runJob({ id, args }: Job, out: string, { save, kill }: Ending): P
     });
     if (code === 0) return JSON.parse(output.trimEnd().split('\n').at(-1)!) as JobResult;
     if (save.signal.aborted || code === INTERRUPTED) return null;
-    throw failed(logPath(out, id), id, signal);
+    throw failed(out, id, signal);
   } finally {
     ended.abort();
   }
 }
 
-/** One shard's share of the jobs that others need, and of the others. */
-function jobsOf(jobs: readonly Job[], shard: Shard): Job[] {
-  const isNeeded = ({ id }: Job) => jobs.some(({ after }) => after.includes(id));
-  const parts = [jobs.filter(isNeeded), jobs.filter((job) => !isNeeded(job))];
-  return parts.flatMap((part) => shardOf(part, shard));
+function peersOf(jobs: readonly Job[], { out, shard, ranks = alone }: RunJobsOptions) {
+  if (ranks.size > 1) return rankPeers(jobs, ranks);
+  return shard ? shards(jobs, out, shard) : noPeers(jobs);
 }
+
+/** What went wrong, in as many words as another process can use. */
+const wordsOf = (error: unknown): string =>
+  (error instanceof UserError ? error.facts.got : undefined) ?? (error as Error).message;
 
 /**
  * Runs jobs, each after those that it needs; what an earlier call has done is not done again. A shard waits for the jobs of others
  * that its own need.
  * @returns the results of all jobs that are done, by id; null when it was interrupted
- * @throws UserError of the first job that failed, as soon as those beside it have saved
+ * @throws UserError of the first job that failed, as soon as those beside it have saved; for a shard also when a job failed elsewhere
+ *   that its own need
  */
 export async function runJobs(
   jobs: readonly Job[],
   options: RunJobsOptions,
 ): Promise<ReadonlyMap<string, JobResult> | null> {
-  const { out, processes, shard, interrupted = () => false, reporter = silent } = options;
-  makeFolder(join(out, 'jobs'));
+  const { out, processes, interrupted = () => false, reporter = silent } = options;
+  makeFolder(jobsFolder(out));
   const results = new Map<string, JobResult>();
-  const lookFor = (missing: readonly Job[]) => {
-    for (const job of missing) {
-      const before = results.has(job.id) ? undefined : doneBefore(out, job);
-      if (before) results.set(job.id, before);
+  const readResults = () => {
+    for (const job of jobs) {
+      const result = results.has(job.id) ? undefined : readResult(out, job);
+      if (result) results.set(job.id, result);
     }
   };
-  lookFor(jobs);
-  const own = shard ? jobsOf(jobs, shard) : jobs;
-  const waiting = own.filter(({ id }) => !results.has(id));
-  /** Jobs of other shards that own ones wait for. */
-  const awaited = () =>
-    jobs.filter((job) => !own.includes(job) && waiting.some(({ after }) => after.includes(job.id)));
+  readResults();
+  const peers = peersOf(jobs, options);
+  const { own } = peers;
+  let waiting = own.filter(({ id }) => !results.has(id));
+  for (const { id } of waiting) clearFailure(out, id);
   const done = () => own.filter(({ id }) => results.has(id)).length;
-  const progress = reporter.start({
-    label: 'experiment',
-    total: own.length,
-    unit: 'jobs',
-    start: done(),
-  });
-  const ending: Ending = { save: new AbortController(), kill: new AbortController() };
-  const { save, kill } = ending;
+  const progress = reporter.start({ label: 'experiment', total: own.length, unit: 'jobs', start: done() });
+  const { save, kill }: Ending = { save: new AbortController(), kill: new AbortController() };
   const running = new Set<Promise<void>>();
   let failure: unknown;
   let patience: NodeJS.Timeout | undefined;
+  /** Whether a job was interrupted, and not by us. */
+  let isCut = false;
   const fail = (error: unknown) => {
     failure ??= error;
     save.abort();
@@ -169,47 +147,62 @@ export async function runJobs(
   };
   let said = '';
   const sayWaiting = () => {
-    const names = awaited()
-      .filter(({ id }) => !results.has(id))
-      .map(({ id }) => id);
-    if (names.join() !== said) progress.log(`waiting for other shards: ${names.join(', ')}`);
+    const names = awaitedBy(jobs, own, waiting).flatMap(({ id }) => (results.has(id) ? [] : id));
+    if (names.length > 0 && names.join() !== said) progress.log(`waiting for others: ${names.join(', ')}`);
     said = names.join();
   };
   const start = (job: Job) => {
     progress.log(`starting ${job.id}`);
-    const run = runJob(job, out, ending)
+    const run = runJob(job, out, { save, kill })
       .then((result) => {
-        if (result === null) return save.abort();
-        writeFileAtomic(resultPath(out, job.id), `${JSON.stringify({ args: job.args, result })}\n`);
+        if (result === null) {
+          isCut = true;
+          return;
+        }
+        writeResult(out, job, result);
         results.set(job.id, result);
         progress.update(done());
       })
-      .catch(fail)
+      .catch((error) => {
+        writeFailure(out, job.id, wordsOf(error));
+        fail(error);
+      })
       .finally(() => running.delete(run));
     running.add(run);
   };
-  const look = setInterval(() => interrupted() && save.abort(), MS_BETWEEN_LOOKS);
+  const startable = () => waiting.find(({ after }) => after.every((id) => results.has(id)));
+  const startAll = () => {
+    for (let next = startable(); next && running.size < processes; next = startable()) {
+      waiting = waiting.filter((job) => job !== next);
+      start(next);
+    }
+  };
+  const look = async () => {
+    const asked = isCut || interrupted();
+    const isIdle = running.size === 0 && !startable();
+    const outlook = await peers.look({ results, asked, waiting, isIdle });
+    if (outlook.stop) save.abort();
+    waiting = waiting.filter(({ id }) => !results.has(id));
+    return outlook.done;
+  };
   const killAll = () => kill.abort();
   process.once('exit', killAll);
+  let isDone = false;
   try {
-    while (waiting.length > 0 || running.size > 0) {
-      while (!save.signal.aborted && !interrupted() && running.size < processes) {
-        const next = waiting.findIndex(({ after }) => after.every((id) => results.has(id)));
-        if (next < 0) break;
-        start(waiting.splice(next, 1)[0]!);
-      }
-      if (running.size === 0 && (save.signal.aborted || interrupted())) break;
+    isDone = await look();
+    while (!isDone && (running.size > 0 || !save.signal.aborted)) {
+      if (!save.signal.aborted) startAll();
       if (running.size === 0) sayWaiting();
-      await Promise.race(shard ? [...running, sleep(MS_BETWEEN_POLLS)] : running);
-      if (shard) lookFor(awaited());
+      await sleep(MS_BETWEEN_LOOKS);
+      // Ranks that have agreed to stop, or one of which has failed, do not meet again.
+      if (!save.signal.aborted) isDone = await look();
     }
   } finally {
-    clearInterval(look);
     clearTimeout(patience);
     process.removeListener('exit', killAll);
     progress.stop();
   }
   if (failure) throw failure;
-  if (shard) lookFor(jobs);
-  return done() === own.length ? results : null;
+  if (options.shard) readResults();
+  return isDone ? results : null;
 }

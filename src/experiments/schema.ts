@@ -13,10 +13,12 @@ const settings = z.array(z.string().regex(/^[^=]+=/, 'written key=value')).defau
 const names = z.string().regex(/^[^/\\]+$/, 'a name without slashes');
 
 /** Where a network's first weights come from. */
-const sourceSchema = z.strictObject({
+const sourceShape = z.strictObject({
   name: names,
-  /** Settings of a pre-training; null begins at random. Sources with the same tiles and settings share one. */
+  /** Settings of a pre-training; null begins at random, or from `init`. Sources with the same tiles and settings share one. */
   pretrain: settings.nullable(),
+  /** What `finetune --init` takes, instead of a pre-training: a file of weights, or an ONNX model of any other method. */
+  init: z.string().min(1).optional(),
   /** Pre-trained on these tiles instead of the experiment's. */
   tiles: z.string().optional(),
   /** Which checkpoint of the pre-training: a step that it keeps, `best` or `last`. */
@@ -26,6 +28,10 @@ const sourceSchema = z.strictObject({
     classification: z.string().default('encoder'),
     segmentation: z.string().default('encoder'),
   }),
+});
+const sourceSchema = sourceShape.refine(({ pretrain, init }) => pretrain === null || init === undefined, {
+  error:
+    'a source is pre-trained or begins from a file: not both: "pretrain" is null where there is an "init"',
 });
 export type Source = z.infer<typeof sourceSchema>;
 
@@ -46,6 +52,8 @@ const targetSchema = z.strictObject({
   fractions: z.array(z.number().positive().max(1)).default([]),
   /** Numbers of training patients. */
   patients: z.array(z.int().positive()).default([]),
+  /** Instead of the experiment's. */
+  trials: z.int().min(1).optional(),
   /** Of the fine-tuning. */
   settings,
 });

@@ -51,6 +51,7 @@ export function checkIntensities(
 
 /**
  * Opens an encoder that `p2w export` wrote, or any model with an input `hu` (or `image`) [N,D,H,W] and an output `features` [N,C].
+ * @param path or the name of an encoder that comes with the package, such as `chest`
  * @param threads of one run; 0 leaves it to the engine
  * @throws UserError when the file cannot be read, or is no such model
  * @example

@@ -96,13 +96,14 @@ function checkDescribed(path: string, metadata: ImageModel['metadata']): void {
 /**
  * Opens a model with an input `hu` or `image`, [N,D,H,W] or [N,C,D,H,W], and an output `features`, `reconstruction` or
  * `probabilities`.
+ * @param given path, or the name of an encoder that comes with the package
  * @param threads of one run; 0 leaves it to the engine
  * @throws UserError when the file cannot be read, or is no such model
  */
-export function openImageModel(path: string, engine: Engine, threads = 0): ImageModel {
+export function openImageModel(given: string, engine: Engine, threads = 0): ImageModel {
   checkThreads('threads', threads, 0);
   const expected = 'a model written by `p2w export`';
-  const { bytes, model } = readModelFile(path, expected);
+  const { path, bytes, model } = readModelFile(given, expected);
   const { graph, metadata } = model;
   const image = imageOf(graph);
   const kind = kindOf(graph);

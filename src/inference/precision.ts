@@ -3,17 +3,26 @@ import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import type { Graph, Model } from '../../graphs/onnx/types.js';
 import { halfPrecision } from '../../graphs/passes/half-precision.js';
+import { halfWeights } from '../../graphs/passes/half-weights.js';
 import { observed, quantised, type Range, rangesOf } from '../../graphs/passes/quantised.js';
 import { UserError } from '../errors.js';
 import { loadForSizes } from '../execution/inference-session.js';
 import type { Engine, EngineTensor, Session, Tensors } from '../runtime/engine.js';
 
-export const PRECISIONS = ['float32', 'float16', 'int8'] as const;
-/** What the feature maps and kernels of a model are: inputs and outputs are float32 (or int16) in any case. */
+export const PRECISIONS = ['float32', 'float16-weights', 'float16', 'int8'] as const;
+/**
+ * What the feature maps and kernels of a model are: inputs and outputs are float32 (or int16) in any case. With `float16-weights`,
+ * kernels are stored in float16 and computed with in float32.
+ */
 export type Precision = (typeof PRECISIONS)[number];
 
 /** Least upper bounds of errors that are usual for a precision. */
-export const USUAL_ERROR: Readonly<Record<Precision, number>> = { float32: 1e-4, float16: 0.01, int8: 0.1 };
+export const USUAL_ERROR: Readonly<Record<Precision, number>> = {
+  float32: 1e-4,
+  'float16-weights': 0.01,
+  float16: 0.01,
+  int8: 0.1,
+};
 
 /** What became of a model. */
 export interface PrecisionReport {
@@ -81,11 +90,13 @@ export async function withPrecision(
 ): Promise<Model> {
   if (precision === 'float32') return model;
   const { graph, documentation, metadata } = model;
-  const changed =
-    precision === 'float16'
-      ? halfPrecision(graph)
-      : quantised(graph, await observe(graph, graph.inputs[0]!.name, calibration, engine, threads));
-  return toModel(changed, { documentation, metadata: { ...metadata, precision } });
+  const change = {
+    'float16-weights': () => halfWeights(graph),
+    float16: () => halfPrecision(graph),
+    int8: async () =>
+      quantised(graph, await observe(graph, graph.inputs[0]!.name, calibration, engine, threads)),
+  };
+  return toModel(await change[precision](), { documentation, metadata: { ...metadata, precision } });
 }
 
 const ROUNDS = 5;

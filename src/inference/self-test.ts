@@ -14,7 +14,12 @@ import { type Precision, relativeRms } from './precision.js';
 export const SELF_TEST = 'self_test';
 
 /** What the results of other machines may differ by, as a relative RMS; integers saturate on older processors. */
-const TOLERANCE: Readonly<Record<Precision, number>> = { float32: 1e-3, float16: 0.01, int8: 0.05 };
+const TOLERANCE: Readonly<Record<Precision, number>> = {
+  float32: 1e-3,
+  'float16-weights': 1e-3,
+  float16: 0.01,
+  int8: 0.05,
+};
 
 /** So many values has an input at most whose sizes are twice the least possible ones. */
 const INPUT_VALUES = 2 ** 15;

@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { serve as listen } from '@hono/node-server';
 import { checkInteger, UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
+import { modelPath } from '../pretrained.js';
 import { makeApp } from './app.js';
 import type { App, ServiceContext } from './context.js';
 import { checkEncoder, openServedIndex } from './index-facts.js';
@@ -16,7 +17,7 @@ import { openScratch } from './scratch.js';
 import { guardBy, readToken } from './token.js';
 
 export interface ServeOptions {
-  /** Models as `export` writes them: `FILE`, or `NAME=FILE`. */
+  /** Models as `export` writes them, or that come with the package: `FILE`, or `NAME=FILE`. */
   readonly models: readonly string[];
   /** `127.0.0.1` without it. */
   readonly host?: string;
@@ -134,7 +135,7 @@ export async function serve(options: ServeOptions): Promise<Service> {
   for (const [name, value] of Object.entries({ timeout: timeoutSeconds, drain: drainSeconds }))
     checkInteger(`--${name}`, value, 1, MOST_SECONDS);
   checkInteger('--port', port, 0, 2 ** 16 - 1);
-  const sources = parseModels(options.models);
+  const sources = parseModels(options.models).map(({ name, path }) => ({ name, path: modelPath(path) }));
   const token = readToken(options.tokenFile, host);
   const index = options.index === undefined ? null : openServedIndex(options.index);
   const metrics = makeMetrics();

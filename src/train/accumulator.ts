@@ -1,7 +1,7 @@
 import type { Parameter } from '../../graphs/nn/module.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
 import { gradientName, nextName } from '../../graphs/programs/built.js';
-import { microBatches, type TrainingConfig } from '../config/training.js';
+import { microBatches, type StepConfig } from '../config/training.js';
 import type { Ranks } from '../distributed/ranks.js';
 import type { State } from '../runs/state.js';
 import type { EngineTensor, Session, Tensors } from '../runtime/engine.js';
@@ -51,7 +51,7 @@ export interface Accumulated {
 export function createAccumulator(
   session: Session,
   parameters: readonly Parameter[],
-  config: TrainingConfig,
+  config: StepConfig,
   state: State,
   { ranks, syncNorm }: { readonly ranks: Ranks; readonly syncNorm: boolean },
 ): (batches: readonly Tensors[]) => Promise<Accumulated> {

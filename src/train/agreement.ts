@@ -1,38 +1,9 @@
-/** What ranks must have in common: they would train different networks, or wait for each other for ever. */
+/** What ranks that train together must have in common at all times. */
 import { createHash } from 'node:crypto';
+import { firstOther } from '../distributed/agreement.js';
 import type { Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import type { State } from '../runs/state.js';
-
-const shortened = (text: string) => (text.length > 60 ? `${text.slice(0, 60)}…` : text);
-
-/** The first rank whose value is another than that of rank 0; −1 where all have the same. */
-const firstOther = (values: readonly string[]) => values.findIndex((value) => value !== values[0]);
-
-/**
- * @param facts what this rank works with, by name
- * @throws UserError of kind `config` that names everything in which a rank differs from the first one
- */
-export async function checkAgreement(ranks: Ranks, facts: Readonly<Record<string, unknown>>): Promise<void> {
-  const own = Object.entries(facts).map(
-    ([name, value]) => [name, JSON.stringify(value) ?? 'nothing'] as const,
-  );
-  const all = (await ranks.gather(own)).map((entries) => new Map(entries));
-  const names = new Set(all.flatMap((known) => [...known.keys()]));
-  const differing = [...names].flatMap((name) => {
-    const values = all.map((known) => known.get(name) ?? 'nothing');
-    const other = firstOther(values);
-    return other < 0
-      ? []
-      : `${name}: ${shortened(values[0]!)} on rank 0, ${shortened(values[other]!)} on rank ${other}`;
-  });
-  if (differing.length === 0) return;
-  throw new UserError('config', {
-    what: 'the ranks do not work on the same run',
-    got: differing.join('\n            '),
-    fix: 'give all ranks the same command, version, configuration and data, and run folders that all hosts share',
-  });
-}
 
 /**
  * Ranks have the same state at all times, as long as their processors round alike.

@@ -1,4 +1,4 @@
-import { microBatches, type TrainingConfig } from '../config/training.js';
+import { microBatches, type StepConfig } from '../config/training.js';
 import { runsOnGpu, type Workload } from '../execution/models.js';
 import type { Engine } from '../runtime/engine.js';
 import { createDeviceStepper } from './device-stepper.js';
@@ -8,7 +8,7 @@ import type { Stepper, StepperOptions } from './stepper.js';
 /** Loads what a training's steps need: on a GPU many steps in a run, where nothing is to be seen between micro-batches. */
 export async function createStepper(
   workload: Workload,
-  config: TrainingConfig,
+  config: StepConfig,
   engine: Engine,
   options: StepperOptions = {},
 ): Promise<Stepper> {

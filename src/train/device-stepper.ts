@@ -3,7 +3,7 @@ import type { Parameter } from '../../graphs/nn/module.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
 import { type Pack, statePacks } from '../../graphs/programs/packed.js';
 import { firstName, lastName, STEPS, stepsName } from '../../graphs/programs/repeated.js';
-import type { TrainingConfig } from '../config/training.js';
+import type { StepConfig } from '../config/training.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import type { State } from '../runs/state.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
@@ -72,7 +72,7 @@ const bytesOf = (tensors: Tensors): number =>
  */
 export async function createDeviceStepper(
   workload: Workload,
-  config: TrainingConfig,
+  config: StepConfig,
   engine: Engine,
   start?: State,
 ): Promise<Stepper> {

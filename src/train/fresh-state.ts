@@ -3,7 +3,7 @@ import type { Parameter } from '../../graphs/nn/module.js';
 import { optimizerSlots } from '../../graphs/nn/optimizers.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
 import { slotName } from '../../graphs/programs/built.js';
-import type { TrainingConfig } from '../config/training.js';
+import type { StepConfig } from '../config/training.js';
 import type { State } from '../runs/state.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { initialize } from '../weights/initialize.js';
@@ -21,7 +21,7 @@ export const floatTensor = (
 /** The state of a network before its first step. @param values of every parameter; those of an untrained one without */
 export function freshState(
   parameters: readonly Parameter[],
-  config: TrainingConfig,
+  config: StepConfig,
   values: ReadonlyMap<string, Float32Array> = initialize(parameters, config.seed),
 ): State {
   const state: State = new Map(

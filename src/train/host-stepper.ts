@@ -1,6 +1,6 @@
 import { LOSS_SCALING } from '../../graphs/nn/loss-scale.js';
 import { nextName } from '../../graphs/programs/built.js';
-import { microBatches, type TrainingConfig } from '../config/training.js';
+import { microBatches, type StepConfig } from '../config/training.js';
 import { alone } from '../distributed/ranks.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import { loadSynchronised } from '../execution/stages.js';
@@ -42,7 +42,7 @@ class DoubleBuffer {
  */
 export async function createHostStepper(
   workload: Workload,
-  config: TrainingConfig,
+  config: StepConfig,
   engine: Engine,
   { start, ranks = alone, syncNorm = false }: StepperOptions = {},
 ): Promise<Stepper> {

@@ -2,25 +2,49 @@
 import { existsSync } from 'node:fs';
 import type { Parameter } from '../../graphs/nn/module.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
-import type { TrainingConfig } from '../config/training.js';
+import { parseConfig } from '../config/layers.js';
+import { networkSchema, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { isFolder } from '../files.js';
+import { PRETRAINED, pretrainedFile } from '../pretrained.js';
 import { parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, readRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import { initialize } from '../weights/initialize.js';
 import { type LoadReport, loadWeights } from '../weights/load-weights.js';
+import { readSafetensorsHeader } from '../weights/safetensors-file.js';
 import { readWeights } from '../weights/weight-file.js';
 import type { Weights } from '../weights/weights.js';
 import { freshState } from './fresh-state.js';
 
-/** The network of the run that is to be loaded; undefined where it is none. */
-export const networkOf = (from: string): FinetuneConfig['network'] | undefined =>
-  isFolder(from) ? readRun(from).config.network : undefined;
+/** The run or file that `--init` names: one of this name that is here, or an encoder of the package. */
+const sourceOf = (from: string): string =>
+  existsSync(configPath(from)) ? from : (pretrainedFile(from, 'weights') ?? from);
+
+/** The network that a file of weights says it is of; `export` writes it. @throws UserError when that is damaged */
+function networkOfFile(path: string): FinetuneConfig['network'] | undefined {
+  const { network } = readSafetensorsHeader(path).metadata;
+  if (network === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(network);
+  } catch {
+    value = network;
+  }
+  return parseConfig(networkSchema, value, `${path}, network`, 'export the weights again');
+}
+
+/** The network that is to be loaded, as its run or file says; undefined where none does. */
+export function networkOf(from: string): FinetuneConfig['network'] | undefined {
+  const source = sourceOf(from);
+  if (isFolder(source)) return readRun(source).config.network;
+  return existsSync(source) && source.endsWith('.safetensors') ? networkOfFile(source) : undefined;
+}
 
 async function weightsOf({ from, checkpoint }: FinetuneConfig['init']): Promise<Weights> {
-  if (!isFolder(from)) return readWeights(from);
-  const { tensors } = resolveCheckpoint(from, parseCheckpoint(checkpoint));
+  const source = sourceOf(from);
+  if (!isFolder(source)) return readWeights(source);
+  const { tensors } = resolveCheckpoint(source, parseCheckpoint(checkpoint));
   return new Map(
     [...tensors].map(([name, { shape, data }]) => [name, { type: 'F32', shape, data: data as Float32Array }]),
   );
@@ -35,16 +59,16 @@ export async function loadedState(
   parameters: readonly Parameter[],
   init: FinetuneConfig['init'],
 ): Promise<{ state: State; report: LoadReport }> {
-  if (!existsSync(init.from))
+  if (!existsSync(sourceOf(init.from)))
     throw new UserError('input', {
       what: 'there are no weights here',
       where: '--init',
       got: init.from,
-      expected: `random, a run folder (with ${configPath('')}), or a weight file`,
+      expected: `random, a run folder (with ${configPath('')}), a weight file, or ${PRETRAINED}`,
     });
   const { from: source, parts, partial, names } = init;
   const options = { source, parts, partial, names };
-  const initial = initialize(parameters, config.seed);
+  const initial = initialize(parameters, config.seed, init.random);
   const { values, report } = loadWeights(parameters, initial, await weightsOf(init), options);
   return { state: freshState(parameters, config, values), report };
 }
@@ -60,6 +84,9 @@ export async function startState(
   atRandom = config.init.from === 'random',
 ): Promise<{ state: State; report: LoadReport | null }> {
   return atRandom || config.init.from === 'random'
-    ? { state: freshState(parameters, config), report: null }
+    ? {
+        state: freshState(parameters, config, initialize(parameters, config.seed, config.init.random)),
+        report: null,
+      }
     : loadedState(config, parameters, config.init);
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { type Browser, chromium, type Page, type Request } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { servePage } from '../../examples/browser/build.js';
+import { servePage } from '../../examples/shared/build.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { findBrowser } from '../../src/bench/engines/browser.js';
 import { openPretraining } from '../../src/browser/index.js';
@@ -27,7 +27,7 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
   const status = () => page.locator('#status');
 
   beforeAll(async () => {
-    site = await servePage(join(folder, 'page'));
+    site = await servePage('browser', join(folder, 'page'));
     browser = await chromium.launch({
       executablePath: executablePath!,
       args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],

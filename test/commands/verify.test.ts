@@ -37,30 +37,33 @@ function changed(change: (model: Model) => Model): string {
 }
 
 describe('another precision', () => {
-  test.each(['float16', 'int8'] as const)('%s: smaller, close to float32, and embeds', async (precision) => {
-    const summary = await exported(precision, { precision, data });
-    const report = summary.precision!;
-    expect(report).toMatchObject({ precision, images: 8, changedDecisions: null });
-    expect(report.error).toBeGreaterThan(1e-5);
-    expect(report.error).toBeLessThan(precision === 'float16' ? 0.01 : 0.1);
-    expect(report.bytes).toBeLessThan((precision === 'float16' ? 0.65 : 0.5) * report.float32Bytes);
-    expect(statSync(summary.model).size).toBeGreaterThan(report.bytes);
+  test.each(['float16-weights', 'float16', 'int8'] as const)(
+    '%s: smaller, close to float32, and embeds',
+    async (precision) => {
+      const summary = await exported(precision, { precision, data });
+      const report = summary.precision!;
+      expect(report).toMatchObject({ precision, images: 8, changedDecisions: null });
+      expect(report.error).toBeGreaterThan(1e-5);
+      expect(report.error).toBeLessThan(precision === 'int8' ? 0.1 : 0.01);
+      expect(report.bytes).toBeLessThan((precision === 'int8' ? 0.5 : 0.65) * report.float32Bytes);
+      expect(statSync(summary.model).size).toBeGreaterThan(report.bytes);
 
-    const tile = new Int16Array(16 * 8 * 8).map((_, i) => ((i * 7919) % 2000) - 1000);
-    const features = await Promise.all(
-      [model(), summary.model].map(async (path) => {
-        const encoder = openEncoder(path, nodeEngine, 1);
-        const { features: found } = await encoder.encode(tile, [1, 8, 8, 16]);
-        await encoder.release();
-        return found;
-      }),
-    );
-    expect(relativeRms(features[0]!, features[1]!)).toBeLessThan(2 * report.error + 1e-3);
-    expect(await verify(summary.model)).toMatchObject({ ok: true });
-    const card = readFileSync(summary.card, 'utf8');
-    expect(card).toContain(formatPrecision(report));
-    expect(card).toContain((await verify(summary.model)).sha256);
-  });
+      const tile = new Int16Array(16 * 8 * 8).map((_, i) => ((i * 7919) % 2000) - 1000);
+      const features = await Promise.all(
+        [model(), summary.model].map(async (path) => {
+          const encoder = openEncoder(path, nodeEngine, 1);
+          const { features: found } = await encoder.encode(tile, [1, 8, 8, 16]);
+          await encoder.release();
+          return found;
+        }),
+      );
+      expect(relativeRms(features[0]!, features[1]!)).toBeLessThan(2 * report.error + 1e-3);
+      expect(await verify(summary.model)).toMatchObject({ ok: true });
+      const card = readFileSync(summary.card, 'utf8');
+      expect(card).toContain(formatPrecision(report));
+      expect(card).toContain((await verify(summary.model)).sha256);
+    },
+  );
 
   test('is refused above a bound, and nothing is written', async () => {
     const attempt = exported('refused', { precision: 'int8', data, maxError: 1e-6 });

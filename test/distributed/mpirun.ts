@@ -62,10 +62,11 @@ export interface Job {
   readonly finished: Promise<Finished>;
 }
 
-/** Starts `p2w` on several ranks. @param lines the command line of each group of ranks */
+/** Starts `p2w` on several ranks. @param lines the command line of each group of ranks @param cwd where they run */
 export function startRanks(
   launcher: Launcher,
   lines: readonly { readonly ranks: number; readonly line: readonly string[] }[],
+  cwd?: string,
 ): Job {
   const args = lines.flatMap(({ ranks, line }, i) => [
     ...(i > 0 ? [':'] : []),
@@ -73,6 +74,7 @@ export function startRanks(
   ]);
   const child = spawn(launcher.path, args, {
     stdio: ['ignore', 'pipe', 'pipe'],
+    cwd,
     env: { ...ENV, P2W_MPI_LIBRARY: libraryOf(launcher) },
   });
   let [stdout, stderr] = ['', ''];

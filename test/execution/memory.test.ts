@@ -38,7 +38,7 @@ describe('the memory that a training will need', () => {
     const config = configOf('tiny', 'batch=60');
     const message = await refusal(config, 0.6 * GB);
     const microBatch = Number(/microBatch=(\d+) computes the same batch/.exec(message)?.[1]);
-    expect(30 % microBatch).toBe(0);
+    expect(60 % microBatch).toBe(0);
     await fitted({ ...config, microBatch }, 0.6 * GB);
   });
 
@@ -48,6 +48,24 @@ describe('the memory that a training will need', () => {
     expect(batch % 4).toBe(0);
     await fitted({ ...config, batch }, 24 * GB);
   });
+
+  test.runIf(process.arch === 'x64')(
+    'is several times as much where ranks normalise together, and refused for what each of them takes',
+    async () => {
+      const config = configOf('tiny', 'batch=16', 'microBatch=8');
+      const workload = proxyWorkload(config, config.whole);
+      const { total } = await predictMemory(workload, config, nodeEngine, 2);
+      // Measured as above.
+      expect(Math.abs(total / (1.41 * GB) - 1)).toBeLessThan(0.15);
+      const fitOn = (changed: Config, ranks: number) =>
+        fitMemory(workload, changed, nodeEngine, silent, GB, ranks);
+      await fitOn(config, 1);
+      const refused = await fitOn(config, 2).catch((error: Error) => error.message);
+      expect(refused).toMatch(/8 samples at once on each rank: about 1\.\d GB/);
+      const batch = Number(/--set batch=(\d+) --set microBatch=null fits/.exec(String(refused))?.[1]);
+      await fitOn({ ...config, batch, microBatch: batch / 2 }, 2);
+    },
+  );
 
   test('of a GPU is only known where the user says it', async () => {
     const config = configOf('paper', 'batch=16', 'microBatch=null');
@@ -73,6 +91,17 @@ describe('--memory', () => {
       ...config,
       memory: 1.05 * whole,
     });
+  });
+
+  test.each([
+    [4, 24],
+    [16, 80],
+  ])('makes the paper’s network with a batch of %i fit %i GB of a GPU', async (batch, memory) => {
+    const config = { ...configOf('paper', `batch=${batch}`, 'microBatch=null'), memory: memory * GB };
+    const gpu = { ...nodeEngine, provider: 'cuda:0' };
+    const { recompute } = await fitted(config, GB, gpu);
+    const workload = proxyWorkload(config, config.whole);
+    expect((await predictMemory(workload, { ...config, recompute }, gpu)).total).toBeLessThan(memory * GB);
   });
 
   test('too small for anything is refused with the batch that fits', async () => {

@@ -7,8 +7,10 @@ import type { ExperimentResult } from '../../src/experiments/result.js';
 import { compareAll, groupOf } from '../../src/experiments/statistics.js';
 import { acquireLock } from '../../src/lock.js';
 import { lastJson, p2w, startP2w } from '../commands/cli.js';
+import { convolutionalNetwork } from '../commands/foreign-models.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { launchers, NO_MPI, startRanks } from '../distributed/mpirun.js';
 
 const folder = temporaryFolder();
 const study = (content: object) => writeFileSync(join(folder, 'study.json'), JSON.stringify(content));
@@ -50,6 +52,8 @@ beforeAll(async () => {
     ...{ size: [16, 16, 8], columns: BALL_COLUMNS },
   });
 });
+
+if (launchers.length === 0) test('experiments on ranks', (context) => context.skip(NO_MPI));
 
 describe('p2w experiment', () => {
   test('table1 trains from every source with every seed, compares them, and does nothing twice', async () => {
@@ -96,7 +100,7 @@ describe('p2w experiment', () => {
       'starting balls-untrained-patients-5-seed-1',
       'starting pretrain-untrained',
     ]);
-    study({ ...curves, trials: 2 });
+    study({ ...curves, targets: curves.targets.map((target) => ({ ...target, trials: 2 })), trials: 1 });
     const second = await run('table1', 'curves');
     expect(started(second).every((job) => job.endsWith('seed-2'))).toBe(true);
     const { groups, files } = lastJson(second) as ExperimentResult;
@@ -129,6 +133,27 @@ describe('p2w experiment', () => {
     ]);
   });
 
+  test('a source can begin from a file: an ONNX model of any other method is trained beside ours', async () => {
+    writeFileSync(join(folder, 'resnet.onnx'), convolutionalNetwork({ classes: 5 }));
+    const other = { name: 'MedicalNet', pretrain: null, init: 'resnet.onnx', load: {} };
+    const settings = ['steps=2', 'batch=4'];
+    study({
+      ...STUDY,
+      targets: [{ ...STUDY.targets[0], settings }],
+      sources: [STUDY.sources[0], other],
+      trials: 1,
+    });
+    const done = await run('table1', 'others');
+    expect(done.code, done.stderr).toBe(0);
+    const { groups } = lastJson(done) as ExperimentResult;
+    expect(groups.map(({ source }) => source)).toEqual(['random', 'MedicalNet']);
+    const config = 'others/runs/balls-MedicalNet-fraction-0.5-seed-1/trial-01/config.json';
+    expect(JSON.parse(readFileSync(join(folder, config), 'utf8'))).toMatchObject({
+      frozenEncoder: false,
+      model: { head: 'replace' },
+    });
+  });
+
   test('shards share the jobs, and wait for the pre-training that one of them runs', async () => {
     study(STUDY);
     const shard = (part: string) =>
@@ -142,10 +167,34 @@ describe('p2w experiment', () => {
     expect(started.map((jobs) => jobs.length)).toEqual([2, 3]);
     expect(new Set(started.flat()).size).toBe(5);
     expect(Math.max(...parts.map((part) => lastJson(part).done as number))).toBe(5);
-    expect(parts[0]!.stderr).toContain('waiting for other shards: pretrain-parts2whole');
+    expect(parts[0]!.stderr).toContain('waiting for others: pretrain-parts2whole');
     const joined = await run('table1', 'shared');
     expect(joined.stderr).not.toContain('starting');
     expect(lastJson(joined).groups).toHaveLength(2);
+  });
+
+  test.skipIf(launchers.length === 0)('ranks share the jobs; the first writes what came out', async () => {
+    study(STUDY);
+    const start = (out: string) => {
+      const line = ['experiment', 'table1', '--config', 'study.json', '--out', out, '--json'];
+      return startRanks(launchers[0]!, [{ ranks: 2, line }], folder);
+    };
+    const done = await start('ranks').finished;
+    expect(done.code, done.stderr).toBe(0);
+    expect(done.stdout.trim().split('\n')).toHaveLength(1);
+    expect(lastJson(done).groups).toMatchObject([{ source: 'random' }, { source: 'parts2whole' }]);
+    expect(existsSync(join(folder, 'ranks/table1.html'))).toBe(true);
+
+    // One rank pre-trains, for long, when a fine-tuning of the other fails.
+    const targets = [{ ...STUDY.targets[0], settings: ['network.width=99x'] }];
+    const pretrain = STUDY.pretrain.map((s) => (s === 'steps=2' ? 'steps=100000' : s));
+    study({ ...STUDY, pretrain, targets });
+    const failing = await promptly(start('one-rank-fails').finished);
+    expect(failing.code).not.toBe(0);
+    expect(failing.stderr).toMatch(/p2w: rank \d on \S+, \S+\.log: a training run of the experiment failed/);
+    const training = join(folder, 'one-rank-fails/runs/pretrain-parts2whole');
+    mkdirSync(training, { recursive: true }); // it may have ended before it made its folder
+    await vi.waitFor(() => acquireLock(training, 'a test').release(), 10_000);
   });
 
   test('fig3 fine-tunes checkpoints along the pre-training', async () => {
@@ -236,6 +285,14 @@ describe('p2w experiment', () => {
     expect((await run('table1', 'x')).stderr).toMatch(/trials[\s\S]*tile/);
     study({ ...STUDY, targets: [] });
     expect((await run('table2', 'x')).stderr).toContain('needs target tasks');
+    const [balls] = STUDY.targets;
+    const file = { name: 'other', pretrain: null, init: 'other.safetensors', load: {} };
+    study({ ...STUDY, sources: [{ ...file, pretrain: [] }] });
+    expect((await run('table1', 'x')).stderr).toContain('not both');
+    study({ ...STUDY, sources: [file], targets: [{ ...balls, probe: true }] });
+    expect((await run('table1', 'x')).stderr).toContain('cannot be probed');
+    study({ ...STUDY, sources: [file] });
+    expect((await run('fig3', 'x')).stderr).toContain('follow pre-trainings');
   });
 });
 

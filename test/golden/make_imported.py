@@ -198,25 +198,26 @@ def tensors_model(tensors):
     return onnx.helper.make_model(graph).SerializeToString()
 
 
-cases, pieces = [], []
-for name, exporter, options in CASES:
-    network, x = network_of(name)
-    model = exported(network, x, exporter, options)
-    # Exporting in training mode changes the running statistics: those in the file count.
-    stored = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in onnx.load_from_string(model).graph.initializer}
-    for key, buffer in network.named_buffers():
-        if key in stored:
-            buffer.copy_(stored[key])
-    how = [key for key, value in options.items() if value and key != "optimize"]
-    how += ["not optimised"] if not options.get("optimize", True) else []
-    cases.append(" ".join([name, exporter, *how]))
-    pieces += [model, tensors_model(results_of(network, x))]
+if __name__ == "__main__":
+    cases, pieces = [], []
+    for name, exporter, options in CASES:
+        network, x = network_of(name)
+        model = exported(network, x, exporter, options)
+        # Exporting in training mode changes the running statistics: those in the file count.
+        stored = {t.name: torch.tensor(onnx.numpy_helper.to_array(t)) for t in onnx.load_from_string(model).graph.initializer}
+        for key, buffer in network.named_buffers():
+            if key in stored:
+                buffer.copy_(stored[key])
+        how = [key for key, value in options.items() if value and key != "optimize"]
+        how += ["not optimised"] if not options.get("optimize", True) else []
+        cases.append(" ".join([name, exporter, *how]))
+        pieces += [model, tensors_model(results_of(network, x))]
 
-head = json.dumps({"torch": torch.__version__, "onnx": onnx.__version__, "cases": cases}).encode()
-buffer = io.BytesIO()
-for piece in [head, *pieces]:
-    buffer.write(struct.pack("<I", len(piece)))
-    buffer.write(piece)
-path = Path(__file__).parent / "imported.bin.gz"
-path.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
-print(path, len(cases), "cases", path.stat().st_size, "bytes")
+    head = json.dumps({"torch": torch.__version__, "onnx": onnx.__version__, "cases": cases}).encode()
+    buffer = io.BytesIO()
+    for piece in [head, *pieces]:
+        buffer.write(struct.pack("<I", len(piece)))
+        buffer.write(piece)
+    path = Path(__file__).parent / "imported.bin.gz"
+    path.write_bytes(gzip.compress(buffer.getvalue(), mtime=0))
+    print(path, len(cases), "cases", path.stat().st_size, "bytes")

@@ -1,8 +1,9 @@
 import { availableParallelism } from 'node:os';
 import { describe, expect, test } from 'vitest';
 import { resolveConfig } from '../../src/config/pretraining.js';
+import { checkAgreement } from '../../src/distributed/agreement.js';
 import { alone } from '../../src/distributed/ranks.js';
-import { checkAgreement, checkSameState } from '../../src/train/agreement.js';
+import { checkSameState } from '../../src/train/agreement.js';
 import { floatTensor } from '../../src/train/fresh-state.js';
 import {
   microBatchAt,

@@ -253,3 +253,14 @@ test('halves are read as the numbers that they are', async () => {
   expect([...weights.get('brain')!.data!.subarray(0, 3)]).toEqual([1, -3, 0]);
   expect(weights.get('double')!.data).toEqual(Float32Array.of(0.1));
 });
+
+test('He draws weights from a range that leaves out the fan-out, with the same random numbers', () => {
+  const { parameters } = segmenterOf();
+  const [glorot, he] = [initialize(parameters, 1), initialize(parameters, 1, 'heUniform')];
+  const { initializer } = parameters.find(({ name }) => name === 'encoder.0.conv1.weight')!;
+  const { fanIn, fanOut } = initializer as Extract<typeof initializer, { fanIn: number }>;
+  const ratio = Math.sqrt((fanIn + fanOut) / fanIn);
+  for (const [i, weight] of glorot.get('encoder.0.conv1.weight')!.entries())
+    expect(he.get('encoder.0.conv1.weight')![i]).toBeCloseTo(weight * ratio, 6);
+  expect(he.get('encoder.0.norm1.scale')).toEqual(glorot.get('encoder.0.norm1.scale'));
+});

@@ -2,8 +2,14 @@ import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, TYPE_CODES, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 
-/** A vector of C values as [1,C,1,1], to broadcast over [N,C,S,W]. */
-const column = (g: GraphBuilder, v: Value) => g.reshape(v, [1, v.shape[0] as number, 1, 1]);
+/** A vector of C values as [1,C,1,…], to broadcast over x [N,C,…]. */
+const along = (g: GraphBuilder, v: Value, x: Value) =>
+  g.reshape(
+    v,
+    x.shape.map((_, i) => (i === 1 ? -1 : 1)),
+  );
+
+/** Of a feature map that is laid out for its sums: all axes but that of channels. */
 const overBatch = [0, 2, 3];
 
 /** How a feature map is laid out for its sums. */
@@ -23,16 +29,20 @@ const atOnce: Flatten = (g, x) => {
 export const inverseDeviation = (g: GraphBuilder, variance: Value, epsilon: number) =>
   g.add('Reciprocal', [g.add('Sqrt', [g.add('Add', [variance, g.scalar(epsilon, variance.type)])])]);
 
-/** Two passes for the statistics (the second around the mean, so that a large mean loses no digits), one for y. */
+/**
+ * Two passes for the statistics (the second around the mean, so that a large mean loses no digits), one for y. All that is made
+ * here is flat, and the gradient is computed in the shape of x: ONNX Runtime keeps memory that has become free for the next
+ * value of the same shape, so that what is left of the forward pass would otherwise be held until the backward pass takes it.
+ */
 const batchNormBy = (flat: Flatten): PlainForm<'BatchNorm'> => ({
   build(g, { inputs: [x, scale, bias], attributes: { epsilon, relu } }) {
     const shape = knownShape(x!.shape, 'BatchNorm');
     const rows = flat(g, x!);
     const mean = g.mean(rows, overBatch, 0);
-    const centred = g.add('Sub', [rows, column(g, mean)]);
+    const centred = g.add('Sub', [rows, along(g, mean, rows)]);
     const variance = g.mean(g.add('Mul', [centred, centred]), overBatch, 0);
     const slope = g.add('Mul', [scale!, inverseDeviation(g, variance, epsilon)]);
-    const y = g.add('Add', [g.add('Mul', [centred, column(g, slope)]), column(g, bias!)]);
+    const y = g.add('Add', [g.add('Mul', [centred, along(g, slope, rows)]), along(g, bias!, rows)]);
     const active = relu ? g.add('Relu', [y]) : y;
     return [g.reshape(active, shape), mean, variance, g.reshape(centred, shape)];
   },
@@ -42,12 +52,7 @@ export const batchNormAtOnce = batchNormBy(atOnce);
 
 export const channelAffine: PlainForm<'ChannelAffine'> = {
   build(g, { inputs: [x, scale, bias], attributes: { relu } }) {
-    const along = (v: Value) =>
-      g.reshape(
-        v,
-        x!.shape.map((_, i) => (i === 1 ? -1 : 1)),
-      );
-    const y = g.add('Add', [g.add('Mul', [x!, along(scale!)]), along(bias!)]);
+    const y = g.add('Add', [g.add('Mul', [x!, along(g, scale!, x!)]), along(g, bias!, x!)]);
     return [relu ? g.add('Relu', [y]) : y];
   },
 };
@@ -79,21 +84,23 @@ export function coefficients(
   return { direct, indirect, constant: g.add('Mul', [perCount, dbias]), dscale };
 }
 
+/** Computed in the shape of x, and flattened for sums only; see {@link batchNormBy}. */
 const batchNormGradBy = (flat: Flatten): PlainForm<'BatchNormGrad'> => ({
   build(g, { inputs: [dy, y, x, scale, variance], attributes: { epsilon, relu } }) {
-    const shape = knownShape(x!.shape, 'BatchNorm');
-    const count = sizeOf(shape) / shape[1]!;
+    const centred = x!;
+    const count = sizeOf(knownShape(centred.shape, 'BatchNorm')) / (centred.shape[1] as number);
     // A product is faster than Where, and the mask is exact: 0 or 1.
     const passed = () =>
       g.add('Cast', [g.add('Greater', [y!, g.scalar(0, y!.type)])], { to: TYPE_CODES[y!.type] });
-    const rows = flat(g, relu ? g.add('Mul', [dy!, passed()]) : dy!);
-    const centred = flat(g, x!);
-    const dbias = g.sum(rows, overBatch, 0);
-    const moment = g.sum(g.add('Mul', [rows, centred]), overBatch, 0);
+    const given = relu ? g.add('Mul', [dy!, passed()]) : dy!;
+    const dbias = g.sum(flat(g, given), overBatch, 0);
+    const moment = g.sum(flat(g, g.add('Mul', [given, centred])), overBatch, 0);
     const c = coefficients(g, { scale: scale!, variance: variance!, dbias, moment }, epsilon, count);
-    const indirect = g.add('Add', [g.add('Mul', [centred, column(g, c.indirect)]), column(g, c.constant)]);
-    const dx = g.add('Add', [g.add('Mul', [rows, column(g, c.direct)]), indirect]);
-    return [g.reshape(dx, shape), c.dscale, dbias];
+    const indirect = g.add('Add', [
+      g.add('Mul', [centred, along(g, c.indirect, centred)]),
+      along(g, c.constant, centred),
+    ]);
+    return [g.add('Add', [g.add('Mul', [given, along(g, c.direct, given)]), indirect]), c.dscale, dbias];
   },
 });
 export const batchNormGrad = batchNormGradBy(inRows);

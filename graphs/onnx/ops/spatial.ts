@@ -76,11 +76,18 @@ function checkChannels(x: InferInput, w: InferInput, axis: 0 | 1, group: number)
     throw new GraphError(`input ${formatShape(x.shape)} and weights ${formatShape(w.shape)} do not fit`);
 }
 
+/** @throws GraphError unless a bias, where there is one, has a value for each channel of the output. */
+function checkBias(bias: InferInput | undefined, channels: Dim): void {
+  if (bias?.name && (bias.shape.length !== 1 || bias.shape[0] !== channels))
+    throw new GraphError(`the bias is ${formatShape(bias.shape)}, not ${formatShape([channels])}`);
+}
+
 export const spatial = {
   /** x [N,C,…], w [K,C/group,…], bias [K] → [N,K,…] */
   Conv: operator([2, 3], { ...window, dilations: ints(), group: int(1) }, (inputs, a) => {
     const [x, w] = [inputs[0]!, inputs[1]!];
     checkChannels(x, w, 1, a.group);
+    checkBias(inputs[2], w.shape[0]!);
     const sizes = windowOutput(x.shape.slice(2), resolveWindow(a, w.shape.slice(2)));
     return [{ type: sameType(inputs), shape: [x.shape[0]!, w.shape[0]!, ...sizes] }];
   }),
@@ -91,6 +98,7 @@ export const spatial = {
     (inputs, a) => {
       const [x, w] = [inputs[0]!, inputs[1]!];
       checkChannels(x, w, 0, a.group);
+      checkBias(inputs[2], grow(w.shape[1]!, a.group));
       const { kernel_shape, strides, pads, dilations } = resolveWindow(a, w.shape.slice(2));
       const rank = kernel_shape.length;
       const sizes = x.shape.slice(2).map((size, i) => {

@@ -151,6 +151,16 @@ describe('what is trained', () => {
     expect(trainedOf(parts)).toEqual(['kernel', 'norm.weight', 'norm.bias']);
   });
 
+  test('is a bias of zeros that the file holds', () => {
+    const held: Attribute = { kind: 'tensor', value: filled([4], 0) };
+    const parts: Parts = {
+      ...convolved,
+      nodes: [node('Constant', [], ['bias'], { value: held }), node('Conv', ['x', 'kernel', 'bias'], ['y'])],
+      tensors: { kernel: weight([4, 3, 3, 3], 2) },
+    };
+    expect(trainedOf(parts)).toEqual(['kernel', 'bias']);
+  });
+
   test('is not what is to be frozen', () => {
     const { report, parameters } = importModel(modelOf(perceptron), {
       ...batch,
@@ -334,6 +344,14 @@ describe('what is not supported', () => {
     expect(() => importModel(bytes, batch)).toThrow(
       'this model cannot be trained:\n  Frobnicate (2, such as "f1"): the operator is not supported\n  Crop',
     );
+  });
+
+  test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('is the operator %s', (operator) => {
+    const nodes = [...perceptron.nodes, node(operator, ['zero'], ['z'])];
+    const bytes = modelOf({ ...perceptron, nodes, tensors: { ...perceptron.tensors, zero: filled([1], 0) } });
+    expect(examineModel(bytes, batch).unsupported).toMatchObject([
+      { operator, count: 1, reason: 'the operator is not supported' },
+    ]);
   });
 
   test.each<[what: string, change: (parts: Parts) => Parts, message: string]>([

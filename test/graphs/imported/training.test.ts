@@ -84,8 +84,8 @@ describe('the loss of an imported network', () => {
     const ending = importModel(
       modelOf({
         ...perceptron,
-        nodes: [...perceptron.nodes, node(activation, ['y'], ['p'])],
-        outputs: ['p'],
+        nodes: [...perceptron.nodes, node(activation, ['y'], ['p']), node('Identity', ['p'], ['out'])],
+        outputs: ['out'],
       }),
       { inputs: { x: [4, 3] } },
     );
@@ -127,6 +127,9 @@ const segmenter: Parts = {
   nodes: [node('Conv', ['x', 'w', 'b'], ['y'])],
   tensors: { w: weight([2, 1, 1, 1], 1), b: weight([2], 2) },
 };
+
+const softmax = (from: string, to: string) =>
+  node('Softmax', [from], [to], { axis: { kind: 'int', value: 1 } });
 
 describe('maps', () => {
   const image = floats([2, 1, 4, 4], noise(32, 3));
@@ -175,6 +178,14 @@ describe('maps', () => {
 
   test('of classes that exclude each other have probabilities that add up to 1', async () => {
     const objective = importedObjective(importModel(modelOf(segmenter)), { loss: { name: 'crossEntropy' } });
+    const { probabilities } = await run(evaluationGraph(objective), feeds);
+    const p = values(probabilities);
+    expect(p[0]! + p[16]!).toBeCloseTo(1, 6);
+  });
+
+  test('keep the Softmax that their network ends in, whatever the loss', async () => {
+    const parts = { ...segmenter, outputs: ['p'], nodes: [...segmenter.nodes, softmax('y', 'p')] };
+    const objective = importedObjective(importModel(modelOf(parts)), { loss: { name: 'dice' } });
     const { probabilities } = await run(evaluationGraph(objective), feeds);
     const p = values(probabilities);
     expect(p[0]! + p[16]!).toBeCloseTo(1, 6);

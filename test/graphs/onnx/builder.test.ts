@@ -21,6 +21,16 @@ describe('a graph builder', () => {
       'Conv at "Conv" (inputs [1,2,4,4,4], [8,3,3,3,3]): input [1,2,4,4,4] and weights [8,3,3,3,3] do not fit',
     ],
     [
+      'a bias that is not one value a channel',
+      (g: GraphBuilder) =>
+        g.add('Conv', [
+          g.input('x', 'float32', [1, 2, 4, 4]),
+          g.input('w', 'float32', [8, 2, 3, 3]),
+          g.input('b', 'float32', [8, 2]),
+        ]),
+      'Conv at "Conv" (inputs [1,2,4,4], [8,2,3,3], [8,2]): the bias is [8,2], not [8]',
+    ],
+    [
       'a wrong number of values',
       (g: GraphBuilder) => g.reshape(g.input('x', 'float32', [2, 3]), [4, 2]),
       'Reshape at "Reshape" (inputs [2,3], [2]): [2,3] cannot become [4,2]: 6 values against 8',

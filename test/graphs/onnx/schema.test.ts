@@ -40,6 +40,11 @@ function loopGraph(): Graph {
 }
 
 describe('a model', () => {
+  test('may write sizes that it does not know as -1', () => {
+    const model = protoModel({ inputs: [protoValue('x', [-1, 3])], outputs: [], nodes: [] });
+    expect(decodeModel(model).graph.inputs[0]!.shape).toEqual(['?0', 3]);
+  });
+
   test('is read by an independent ONNX schema as it was written', () => {
     const model = toModel(loopGraph(), { documentation: 'a test', metadata: { method: 'Parts2Whole' } });
     const read = independent.decode(encodeModel(model));

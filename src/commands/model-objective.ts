@@ -10,7 +10,7 @@ import { checkTrained, importOptions, ofFile, openTrainedFile, type TrainedFile 
 /** Losses of an output, or their sum. */
 export const OUTPUT_LOSSES = ['meanSquaredError', 'crossEntropy', 'binaryCrossEntropy', 'dice'] as const;
 
-export interface ModelTrainingOptions {
+export interface ModelObjectiveOptions {
   /** The `.onnx` file. */
   readonly model: string;
   /** One of {@link OUTPUT_LOSSES}, or several, such as `dice+binaryCrossEntropy`; default meanSquaredError. */
@@ -23,7 +23,7 @@ export interface ModelTrainingOptions {
   readonly freeze?: readonly string[];
 }
 
-export interface ModelTraining {
+export interface ModelObjective {
   readonly file: TrainedFile;
   readonly model: ImportedModel;
   readonly objective: Objective;
@@ -44,13 +44,13 @@ function lossesOf(text: string): OutputLoss[] {
 }
 
 /** @throws UserError when the file is no model, cannot be trained, or sizes of its inputs are missing */
-export function openModelTraining({
+export function openModelObjective({
   model: path,
   loss = 'meanSquaredError',
   output,
   inputSizes,
   freeze = [],
-}: ModelTrainingOptions): ModelTraining {
+}: ModelObjectiveOptions): ModelObjective {
   const losses = lossesOf(loss);
   const file = openTrainedFile(path);
   const options = importOptions({ freeze, split: 'vectors' }, inputSizes);

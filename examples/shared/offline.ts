@@ -8,6 +8,7 @@ const CACHE = 'parts2whole';
 const FILES = [
   './',
   'style.css',
+  'page.css',
   'page.js',
   'training.worker.js',
   'ort.wasm.bundle.min.mjs',

@@ -1,0 +1,73 @@
+/** A training as the page sees it: starts and stops the worker, shows what it says. */
+import { drawCurve, type Point } from './curve.js';
+import { element, say } from './elements.js';
+import type { Files, FromWorker, ToWorker } from './messages.js';
+
+function offer(files: Files): void {
+  for (const [name, bytes] of Object.entries(files)) {
+    const link = element<HTMLAnchorElement>(`a[download="${name}"]`);
+    URL.revokeObjectURL(link.href);
+    link.href = URL.createObjectURL(new Blob([bytes as Uint8Array<ArrayBuffer>]));
+  }
+}
+
+/**
+ * Trains until the user stops it, or it fails.
+ * @param show draws what the worker found in a validation
+ */
+export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void): void {
+  const start = element<HTMLButtonElement>('#start');
+  const stop = element<HTMLButtonElement>('#stop');
+  const [downloads, progress, validated] = ['#downloads', '#progress', '#validation'].map((s) => element(s));
+  const worker = new Worker('training.worker.js', { type: 'module' });
+  const send = (message: ToWorker<Start>) => worker.postMessage(message);
+  const training: Point[] = [];
+  const validation: Point[] = [];
+  const redraw = () => drawCurve(element('#curve'), training, validation);
+  const running = (is: boolean) => {
+    start.disabled = is;
+    stop.disabled = !is;
+  };
+  const end = () => {
+    worker.terminate();
+    running(false);
+  };
+  type Message = FromWorker<Shown>;
+  const answers: { [K in Message['kind']]: (message: Extract<Message, { kind: K }>) => void } = {
+    says: ({ text }) => say(text),
+    step({ step, loss, seconds }) {
+      training.push({ step, loss });
+      progress!.hidden = false;
+      say(`step ${step}: loss ${loss.toFixed(4)}, ${seconds.toFixed(2)} s per step`);
+      redraw();
+    },
+    validation({ step, loss, shown }) {
+      validation.push({ step, loss });
+      validated!.hidden = false;
+      show(shown);
+      redraw();
+    },
+    done({ files }) {
+      offer(files);
+      downloads!.hidden = false;
+      say(`stopped after ${training.length} steps`);
+      end();
+    },
+    failed({ message }) {
+      say(message, true);
+      end();
+    },
+  };
+  worker.onmessage = ({ data }: MessageEvent<Message>) =>
+    (answers[data.kind] as (message: Message) => void)(data);
+  worker.onerror = ({ message }) => answers.failed({ kind: 'failed', message });
+  stop.onclick = () => {
+    stop.disabled = true;
+    say('stopping after this step');
+    send({ kind: 'stop' });
+  };
+  for (const shown of [downloads, progress, validated]) shown!.hidden = true;
+  running(true);
+  say('starting');
+  send({ kind: 'start', start: chosen });
+}

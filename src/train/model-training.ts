@@ -1,0 +1,164 @@
+/** Training of any ONNX model, step by step, in Node.js or in a page. */
+import { exportTrained } from '../../graphs/imported/export-trained.js';
+import { type ImportReport, importModel } from '../../graphs/imported/import-model.js';
+import { DROPOUT_SEED } from '../../graphs/imported/network.js';
+import type { SplitRule } from '../../graphs/imported/parameters.js';
+import { type ImportedTask, importedObjective } from '../../graphs/objectives/imported.js';
+import type { ReadExternal } from '../../graphs/onnx/tensors.js';
+import { GraphError, type Value } from '../../graphs/onnx/types.js';
+import { KERAS_NORM, type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
+import { UserError } from '../errors.js';
+import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
+import type { Engine, Session, Tensors } from '../runtime/engine.js';
+import { initialize } from '../weights/initialize.js';
+import { createStepper } from './create-stepper.js';
+import { floatTensor, freshState } from './fresh-state.js';
+import type { StepResult } from './stepper.js';
+
+export interface ModelTrainingOptions extends ImportedTask {
+  readonly engine: Engine;
+  /** Bytes of the `.onnx` file. */
+  readonly model: Uint8Array;
+  /** Sizes of its inputs, by name; the first of each is the batch. */
+  readonly inputs: Readonly<Record<string, readonly number[]>>;
+  /** Reads the bytes of a tensor that lies in a file beside the model. */
+  readonly externalData?: ReadExternal;
+  /** Weights that stay as they are, by their names. */
+  readonly freeze?: (name: string) => boolean;
+  /** Which tensors that are used several times are taken apart; vectors without it. */
+  readonly split?: SplitRule;
+  /** Adam by default. */
+  readonly optimizer?: StepConfig['optimizer'];
+  /** Largest global norm of a gradient; no limit by default. */
+  readonly clipNorm?: number;
+  /** Of the runtime; one a core by default. */
+  readonly threads?: number;
+}
+
+export interface ModelTraining {
+  /** What trains, and what was made of the file. */
+  readonly report: ImportReport;
+  /** What a step is to be given: the model's inputs, and what the loss compares with. */
+  readonly inputs: readonly Value[];
+  /** What the model makes of inputs of these sizes. */
+  readonly outputs: readonly Value[];
+  /**
+   * Makes one step.
+   * @param batch by input; samples count alike without `sample_weight`
+   * @param learningRate 0.001 by default
+   * @throws UserError when something of the batch is missing or of another size, or the loss is no longer finite
+   */
+  step(batch: Tensors, learningRate?: number): Promise<StepResult>;
+  /** What the network says of a batch: `loss` [N], `weight` [N], and `probabilities` or `prediction`. */
+  evaluate(batch: Tensors): Promise<Tensors>;
+  /** The `.onnx` file with the weights as they are now, and all else as it was. */
+  trainedModel(): Promise<Uint8Array>;
+  release(): Promise<void>;
+}
+
+/** @throws UserError in place of errors of the compiler */
+function explained<T>(where: string, make: () => T): T {
+  try {
+    return make();
+  } catch (error) {
+    if (!(error instanceof GraphError)) throw error;
+    throw new UserError('input', { what: error.message, where, cause: error });
+  }
+}
+
+const WEIGHT = 'sample_weight';
+
+/** A batch with what may be left out. @param seed of Dropout */
+function completed(inputs: readonly Value[], batch: Tensors, seed: number): Tensors {
+  const fed: Record<string, Tensors[string]> = {};
+  for (const { name, type, shape } of inputs) {
+    const sizes = shape as readonly number[];
+    const given =
+      batch[name] ??
+      (name === WEIGHT
+        ? floatTensor(sizes, new Float32Array(sizes[0]!).fill(1))
+        : name === DROPOUT_SEED
+          ? { type, shape: sizes, data: BigInt64Array.of(BigInt(seed)) }
+          : undefined);
+    const found = given && `${given.type} [${given.shape.join(',')}]`;
+    const expected = `${type} [${sizes.join(',')}]`;
+    if (!given || found !== expected)
+      throw new UserError('input', {
+        what: given ? 'this tensor does not suit the model' : 'something of the batch is missing',
+        where: name,
+        ...(found ? { got: found } : {}),
+        expected,
+      });
+    fed[name] = given;
+  }
+  return fed;
+}
+
+/**
+ * Makes ready to train a model.
+ * @throws UserError when the file is no model, something in it cannot be trained, or the engine refuses the graph
+ * @example
+ * const training = await openModelTraining({
+ *   engine, model, inputs: { image: [8, 3, 224, 224] }, loss: { name: 'crossEntropy' },
+ * });
+ * const { loss } = await training.step({ image, label });
+ */
+export async function openModelTraining(options: ModelTrainingOptions): Promise<ModelTraining> {
+  const { engine, model: bytes, inputs: sizes, externalData, freeze, split, output, loss } = options;
+  const { optimizer, clipNorm = null, threads = 0 } = options;
+  const model = explained('the model', () =>
+    importModel(bytes, { inputs: sizes, externalData, freeze, split }),
+  );
+  const [batch] = Object.values(sizes)[0] ?? [1];
+  const config: StepConfig = {
+    ...TRAINING_DEFAULTS,
+    ...{ batch: batch!, clipNorm, threads, forms: 'fast' },
+    ...(optimizer && { optimizer }),
+    network: { norm: KERAS_NORM },
+  };
+  const workload: Workload = () => importedObjective(model, { output, loss });
+  const evaluation = buildGraph('evaluation', workload, config);
+  const { parameters, graph } = buildGraph('gradient', workload, config);
+  const stateNames = new Set(parameters.map(({ name }) => name));
+  const inputs = graph.inputs.filter(({ name }) => !stateNames.has(name));
+  const start = freshState(parameters, config, initialize(parameters, config.seed));
+  const stepper = await createStepper(workload, config, engine, { start });
+  let evaluator: Session | undefined;
+  let steps = 0;
+  return {
+    report: model.report,
+    inputs,
+    outputs: model.outputs,
+    async step(given, learningRate = config.learningRate) {
+      const fed = completed(inputs, given, steps);
+      const [result] = await stepper.run([[fed]], learningRate, steps + 1);
+      steps += 1;
+      if (Number.isFinite(result!.loss)) return result!;
+      throw new UserError('training', {
+        what: 'the loss is no longer a finite number',
+        where: `step ${steps}`,
+        fix: 'a lower learning rate',
+      });
+    },
+    async evaluate(given) {
+      evaluator ??= await loadGraph(evaluation, config, engine);
+      const state = await stepper.readState();
+      const fed = completed(
+        inputs.filter(({ name }) => name !== DROPOUT_SEED),
+        given,
+        0,
+      );
+      const read = evaluation.parameters.map(({ name }) => [name, state.get(name)!] as const);
+      return evaluator.run({ ...fed, ...Object.fromEntries(read) });
+    },
+    async trainedModel() {
+      const state = await stepper.readState();
+      const weights = new Map(parameters.map(({ name }) => [name, state.get(name)!.data as Float32Array]));
+      return explained('the model', () => exportTrained(bytes, model, weights, externalData));
+    },
+    async release() {
+      await stepper.release();
+      await evaluator?.release();
+    },
+  };
+}

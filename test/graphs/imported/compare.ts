@@ -1,0 +1,263 @@
+/** Compares what training does to an imported network with what PyTorch did to it. */
+
+import { fastForms } from '../../../graphs/forms/index.js';
+import type { BlockedLayout } from '../../../graphs/forms/layout.js';
+import { lower } from '../../../graphs/forms/lower.js';
+import type { ImportedModel } from '../../../graphs/imported/import-model.js';
+import { importedObjective } from '../../../graphs/objectives/imported.js';
+import { toModel } from '../../../graphs/onnx/model.js';
+import { encodeModel } from '../../../graphs/onnx/schema.js';
+import { sizeOf, type Tensor } from '../../../graphs/onnx/types.js';
+import { type BuiltGraph, nextName, slotName } from '../../../graphs/programs/built.js';
+import { stepGraph } from '../../../graphs/programs/training.js';
+import { blockedLayout } from '../../../src/execution/blocked-layout.js';
+import type { EngineTensor, Session, Tensors } from '../../../src/runtime/engine.js';
+import { nodeEngine } from '../../../src/runtime/node.js';
+
+type Floats = Float32Array;
+/** `x`, `target`, `loss`, and `value/`, `gradient/` and `after/` of every parameter: see `golden/make_imported.py`. */
+export type Results = ReadonlyMap<string, Tensor>;
+/** How PyTorch was run. */
+export const OPTIMIZER = { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-3, weightDecay: 0 } as const;
+const LEARNING_RATE = 1e-3;
+const STEPS = 3;
+
+const floats = (shape: readonly number[], data: Floats): EngineTensor => ({ type: 'float32', shape, data });
+const zeros = (shape: readonly number[]) => floats(shape, new Float32Array(sizeOf(shape)));
+
+const largest = (values: Floats): number => {
+  let most = 0;
+  for (const v of values) if (!(Math.abs(v) <= most)) most = Math.abs(v);
+  return most;
+};
+
+/** The largest difference. */
+function distance(a: Floats, b: Floats): number {
+  if (a.length !== b.length) return Number.POSITIVE_INFINITY;
+  let most = 0;
+  for (let i = 0; i < a.length; i++) {
+    const difference = Math.abs(a[i]! - b[i]!);
+    // Not a number is farthest of all.
+    if (!(difference <= most)) most = difference;
+  }
+  return most;
+}
+
+/** The transpose of a matrix. */
+function transposed({ shape, data }: Tensor): Floats {
+  const [rows, columns] = shape as [number, number];
+  return Float32Array.from(
+    { length: data.length },
+    (_, i) => data[(i % rows) * columns + Math.floor(i / rows)] as number,
+  );
+}
+
+/** How far from PyTorch's float64 something is, in relation: see {@link errorsOf}. */
+export interface Errors {
+  /** The largest error of a gradient, relative to the largest value of that gradient. */
+  readonly gradient: number;
+  /** The parameter whose gradient that is. */
+  readonly worst: string;
+  /** The largest error of a weight after three steps of Adam, relative to the largest change of any. */
+  readonly step: number;
+  /** The largest error of a running mean or variance after them, relative to its largest value. */
+  readonly statistics: number;
+}
+
+/** @param errorOf the largest error of `gradient/` and `after/` tensors; `undefined` for what is not compared */
+export function errorsOf(results: Results, errorOf: (key: string) => number | undefined): Errors {
+  const sizes = new Map(
+    namesOf(results, 'gradient/').map((name) => [
+      name,
+      largest(results.get(`gradient/${name}`)!.data as Floats),
+    ]),
+  );
+  const most = Math.max(...sizes.values());
+  // A gradient that is zero, as of a bias before a normalisation, has no size of its own.
+  const gradients = [...sizes].map(([name, size]) => ({
+    name,
+    error: (errorOf(`gradient/${name}`) ?? 0) / (size < 1e-10 * most ? most : size),
+  }));
+  const worst = gradients.reduce((a, b) => (b.error > a.error ? b : a));
+  const parameters = namesOf(results, 'value/');
+  const isParameter = new Set(parameters);
+  const dataOf = (key: string) => results.get(key)!.data as Floats;
+  const changed = Math.max(
+    ...parameters.map((name) => distance(dataOf(`after/${name}`), dataOf(`value/${name}`))),
+  );
+  const statistics = namesOf(results, 'after/').filter((name) => !isParameter.has(name));
+  return {
+    gradient: worst.error,
+    worst: worst.name,
+    step: Math.max(...parameters.map((name) => errorOf(`after/${name}`) ?? 0)) / changed,
+    statistics: Math.max(
+      0,
+      ...statistics.map(
+        (name) => (errorOf(`after/${name}`) ?? 0) / Math.max(largest(dataOf(`after/${name}`)), 1e-30),
+      ),
+    ),
+  };
+}
+
+/** A parameter of PyTorch's, and the one that it became. Exporters store the matrices of linear layers in either way. */
+interface Pair {
+  readonly name: string;
+  readonly isTransposed: boolean;
+}
+
+/** By value, since exporters rename parameters; of equal ones that of the same name. */
+function pairsOf(results: Results, model: ImportedModel): Map<string, Pair> {
+  const bySize = new Map<number, Set<ImportedModel['parameters'][number]>>();
+  for (const parameter of model.parameters) {
+    if (!parameter.trainable) continue;
+    const size = parameter.values.length;
+    bySize.set(size, (bySize.get(size) ?? new Set()).add(parameter));
+  }
+  const pairs = new Map<string, Pair>();
+  for (const name of namesOf(results, 'value/')) {
+    const value = results.get(`value/${name}`)!;
+    const own = value.data as Floats;
+    const free = bySize.get(own.length) ?? new Set();
+    const tolerance = 2e-5 * (1 + largest(own));
+    const find = (wanted: Floats) => {
+      const fitting = [...free].filter((p) => distance(wanted, p.values) <= tolerance);
+      return fitting.find((p) => p.name === name) ?? fitting[0];
+    };
+    const straight = find(own);
+    const found = straight ?? (value.shape.length === 2 ? find(transposed(value)) : undefined);
+    if (!found) continue;
+    free.delete(found);
+    pairs.set(name, { name: found.name, isTransposed: found !== straight });
+  }
+  return pairs;
+}
+
+const namesOf = (results: Results, kind: string): string[] =>
+  [...results.keys()].flatMap((key) => (key.startsWith(kind) ? [key.slice(kind.length)] : []));
+
+export interface Comparison {
+  /** PyTorch's parameters that reach the loss, and how many of them are trained here. */
+  readonly parameters: number;
+  readonly found: number;
+  readonly missing: readonly string[];
+  /** Trained here without being PyTorch's. */
+  readonly others: readonly string[];
+  /** Of the loss, relative. */
+  readonly loss: number;
+  /** Of the step graph in standard operators. */
+  readonly errors: Errors;
+  /** The same after one step of the graph that is trained, in the forms that are fastest on this machine. */
+  readonly fast: Pick<Errors, 'gradient' | 'worst'>;
+  readonly nodes: number;
+  /** Of a processor: to create the session of the step graph, and to make a step. */
+  readonly seconds: { readonly session: number; readonly step: number };
+}
+
+const processorSeconds = () => {
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1e6;
+};
+
+/** Steps of a training graph, from the weights that the file has. */
+class Steps {
+  #state: Record<string, EngineTensor>;
+  /** Gradients of the first step: Adam begins with a mean of zero. */
+  readonly gradients = new Map<string, Floats>();
+  loss = 0;
+
+  constructor(
+    readonly session: Session,
+    { graph }: BuiltGraph,
+    { parameters }: ImportedModel,
+  ) {
+    const slots = graph.inputs.filter(({ name }) => name.startsWith('optimizer.'));
+    this.#state = Object.fromEntries([
+      ...slots.map(({ name, shape }) => [name, zeros(shape as number[])] as const),
+      ...parameters.map(({ name, shape, values }) => [name, floats(shape, values)] as const),
+    ]);
+  }
+
+  /** @param step from 1 */
+  async run(batch: Tensors, step: number): Promise<void> {
+    const scalars = {
+      step: floats([], Float32Array.of(step)),
+      learning_rate: floats([], Float32Array.of(LEARNING_RATE)),
+    };
+    const next = await this.session.run({ ...batch, ...scalars, ...this.#state });
+    this.#state = Object.fromEntries(
+      Object.entries(this.#state).map(([name, old]) => [name, next[nextName(name)] ?? old]),
+    );
+    if (step > 1) return;
+    this.loss = next.loss!.data[0] as number;
+    const prefix = slotName('m', '');
+    for (const [name, { data }] of Object.entries(this.#state))
+      if (name.startsWith(prefix))
+        this.gradients.set(
+          name.slice(prefix.length),
+          (data as Floats).map((v) => v / (1 - OPTIMIZER.beta1)),
+        );
+  }
+
+  tensor(name: string): Floats | undefined {
+    return this.#state[name]?.data as Floats | undefined;
+  }
+}
+
+export async function compare(model: ImportedModel, results: Results): Promise<Comparison> {
+  const objective = importedObjective(model, { loss: { name: 'meanSquaredError' } });
+  const [x, target] = [results.get('x')!, results.get('target')!];
+  const [samples] = target.shape as [number];
+  const batch: Tensors = {
+    [model.inputs[0]!.name]: x,
+    target,
+    sample_weight: floats([samples], new Float32Array(samples).fill(1)),
+  };
+  const pairs = pairsOf(results, model);
+  const expected = namesOf(results, 'gradient/');
+  const paired = expected.filter((name) => pairs.has(name));
+  const ours = new Set(paired.map((name) => pairs.get(name)!.name));
+  const errorIn = (steps: Steps) => (key: string) => {
+    const slash = key.indexOf('/');
+    const [kind, name] = [key.slice(0, slash), key.slice(slash + 1)];
+    const pair = pairs.get(name) ?? (results.has(`value/${name}`) ? null : { name, isTransposed: false });
+    if (!pair) return undefined;
+    const own = kind === 'gradient' ? steps.gradients.get(pair.name) : steps.tensor(pair.name);
+    const tensor = results.get(key)!;
+    return own && distance(own, pair.isTransposed ? transposed(tensor) : (tensor.data as Floats));
+  };
+
+  const built = stepGraph(objective, { optimizer: OPTIMIZER, clipNorm: null });
+  const load = async (blocked: BlockedLayout | null) => {
+    const lowered = lower(built.graph, { choose: fastForms, blocked });
+    const bytes = encodeModel(toModel(lowered));
+    const start = processorSeconds();
+    const session = await nodeEngine.load(bytes, { threads: 1, rewrite: 'nothing' });
+    const seconds = processorSeconds() - start;
+    return { steps: new Steps(session, built, model), seconds, nodes: lowered.nodes.length };
+  };
+
+  const standard = await load(null);
+  for (let step = 1; step <= STEPS; step++) await standard.steps.run(batch, step);
+  await standard.steps.session.release();
+  const errors = errorsOf(results, errorIn(standard.steps));
+
+  const trained = await load(await blockedLayout(nodeEngine));
+  await trained.steps.run(batch, 1);
+  const fast = errorsOf(results, errorIn(trained.steps));
+  const start = processorSeconds();
+  await trained.steps.run(batch, 2);
+  const step = processorSeconds() - start;
+  await trained.steps.session.release();
+
+  return {
+    parameters: expected.length,
+    found: paired.length,
+    missing: expected.filter((name) => !pairs.has(name)),
+    others: model.report.trained.map(({ name }) => name).filter((name) => !ours.has(name)),
+    loss: Math.abs(standard.steps.loss / (results.get('loss')!.data[0] as number) - 1),
+    errors,
+    fast: { gradient: fast.gradient, worst: fast.worst },
+    nodes: trained.nodes,
+    seconds: { session: trained.seconds, step },
+  };
+}

@@ -1,0 +1,123 @@
+import { describe, expect, test } from 'vitest';
+import { UserError } from '../../src/errors.js';
+import type { Engine, EngineTensor } from '../../src/runtime/engine.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { wasmEngine } from '../../src/runtime/web-node.js';
+import {
+  type ModelTraining,
+  type ModelTrainingOptions,
+  openModelTraining,
+} from '../../src/train/model-training.js';
+import { importCase } from '../graphs/imported/golden.js';
+
+/** A residual network with batch normalisation: x float32 → y, [N,1]. */
+const { bytes: model, results } = importCase('residual legacy training');
+const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({
+  type: 'float32',
+  shape,
+  data,
+});
+const tensor = (name: string) => {
+  const { shape, data } = results.get(name)!;
+  return floats(shape, Float32Array.from(data as Float32Array));
+};
+const batch = { x: tensor('x'), target: tensor('target') };
+const adam = { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-4, weightDecay: 0 } as const;
+
+async function opened<T>(
+  options: Partial<ModelTrainingOptions>,
+  use: (training: ModelTraining) => Promise<T>,
+): Promise<T> {
+  const training = await openModelTraining({
+    ...{ engine: nodeEngine, model, inputs: { x: batch.x.shape }, optimizer: adam, threads: 1 },
+    loss: { name: 'meanSquaredError' },
+    ...options,
+  });
+  try {
+    return await use(training);
+  } finally {
+    await training.release();
+  }
+}
+
+const losses = (engine: Engine, steps: number) =>
+  opened({ engine }, async (training) => {
+    const found: number[] = [];
+    for (let i = 0; i < steps; i++) found.push((await training.step(batch, 1e-2)).loss);
+    return found;
+  });
+
+describe('training of an ONNX model', () => {
+  test('learns; the file it gives is the model it was, and computes what it has learnt', async () => {
+    const { before, after, trained, predicted } = await opened({}, async (training) => {
+      expect(training.inputs.map(({ name }) => name)).toEqual(['x', 'target', 'sample_weight']);
+      const loss = async () => {
+        const { loss: found } = await training.evaluate(batch);
+        return Math.max(...(found!.data as Float32Array));
+      };
+      const first = await loss();
+      for (let i = 0; i < 60; i++) await training.step(batch, 1e-2);
+      const { prediction } = await training.evaluate(batch);
+      return {
+        ...{ before: first, after: await loss() },
+        ...{ trained: await training.trainedModel(), predicted: prediction!.data as Float32Array },
+      };
+    });
+    expect(after).toBeLessThan(0.2 * before);
+    const session = await nodeEngine.load(trained, { threads: 1 });
+    const output = Object.values(await session.run({ x: batch.x }))[0]!.data as Float32Array;
+    await session.release();
+    expect(output).toHaveLength(predicted.length);
+    for (const [i, value] of output.entries()) expect(value).toBeCloseTo(predicted[i]!, 4);
+  });
+
+  test('on WebAssembly it makes the same steps', async () => {
+    const [native, web] = [await losses(nodeEngine, 4), await losses(wasmEngine('onnxruntime-web'), 4)];
+    for (const [i, loss] of web.entries())
+      expect(Math.abs(loss - native[i]!)).toBeLessThan(1e-4 * native[i]!);
+  });
+
+  test('frozen weights stay as they are', async () => {
+    const all = await opened({}, async ({ report }) => report.trained.map(({ name }) => name));
+    const [head] = all.filter((name) => name.startsWith('head'));
+    await opened({ freeze: (name) => !name.startsWith('head') }, async (training) => {
+      expect(training.report.trained.map(({ name }) => name)).toContain(head);
+      expect(training.report.trained.length + training.report.frozen.length).toBe(all.length);
+      const { loss } = await training.step(batch, 1e-2);
+      expect((await training.step(batch, 1e-2)).loss).toBeLessThan(loss);
+    });
+  });
+
+  test('a batch that does not suit is refused by name', async () => {
+    await opened({}, async (training) => {
+      const { x, target } = batch;
+      await expect(training.step({ x })).rejects.toThrow(/^target: something of the batch is missing/);
+      const fewer = floats(
+        [1, ...x.shape.slice(1)],
+        x.data.slice(0, x.data.length / x.shape[0]!) as Float32Array,
+      );
+      await expect(training.step({ x: fewer, target })).rejects.toThrow(
+        /does not suit[\s\S]*got: +float32 \[1,/,
+      );
+      await expect(training.step({ x: { ...x, type: 'int32' }, target })).rejects.toThrow(UserError);
+    });
+  });
+
+  test('a rate that is too high is an error that says so', async () => {
+    await opened({ optimizer: { name: 'sgd', momentum: 0, weightDecay: 0 } }, async (training) => {
+      const run = async () => {
+        for (let i = 0; i < 50; i++) await training.step(batch, 1e30);
+      };
+      await expect(run()).rejects.toThrow(/no longer a finite number/);
+    });
+  });
+
+  test.each([
+    ['no model', { model: new Uint8Array(20) }],
+    ['sizes that do not suit', { inputs: { x: [1, 7, 8, 8] } }],
+    ['an output that is not there', { output: 'z' }],
+    ['a loss that does not suit', { loss: { name: 'dice' } as const }],
+  ])('%s is an error for the user', async (_, options) => {
+    await expect(opened(options, async () => {})).rejects.toThrow(UserError);
+  });
+});
