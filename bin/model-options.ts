@@ -1,4 +1,4 @@
-import { OUTPUT_LOSSES } from '../src/commands/model-training.js';
+import { OUTPUT_LOSSES } from '../src/commands/model-objective.js';
 import { parseInputSizes, parseNames } from './command.js';
 
 /** What is trained of an ONNX model, and by which loss. */

@@ -4,6 +4,8 @@ import { readConfigFile } from '../../src/config/file.js';
 import type { FinetuneConfig } from '../../src/config/finetuning.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
+import { refuseIdle } from '../../src/errors.js';
+import { isOnnxFile } from '../../src/onnx-file.js';
 import {
   command,
   configOptions,
@@ -21,7 +23,7 @@ import { distributedOption, onRanks } from '../ranks.js';
 function modelOf({ head, output, freeze }: { head?: 'replace' | 'keep'; output?: string; freeze?: string }) {
   const model = {
     ...(head && { head }),
-    ...(output && { value: output }),
+    ...(output && { output }),
     ...(freeze && { freeze: parseNames(freeze) }),
   };
   return Object.keys(model).length > 0 ? { model } : {};
@@ -102,6 +104,10 @@ export default command({
   ],
   run: (args, asked) =>
     onRanks(args.distributed, asked, async (ranks, reporter) => {
+      if (args.init && isOnnxFile(args.init))
+        refuseIdle('an ONNX model', {
+          ...{ '--checkpoint': args.checkpoint, '--load': args.load, '--partial': args.partial },
+        });
       const summary = await run({
         reporter,
         ranks,

@@ -31,16 +31,20 @@ export interface TargetHead {
 /** Finds its way in a network from its output back. */
 class Makers {
   readonly of: (value: string) => Node | undefined;
-  readonly #weights: ReadonlySet<string>;
+  /** Weights, stored tensors, and what is made of them alone, such as a transposed weight. */
+  readonly #weights: Set<string>;
 
-  constructor(model: ImportedModel) {
-    this.of = makersOf(model.graph);
-    this.#weights = new Set(model.parameters.map(({ name }) => name));
+  constructor({ graph, parameters }: ImportedModel) {
+    this.of = makersOf(graph);
+    this.#weights = new Set([...parameters.map(({ name }) => name), ...graph.initializers.keys(), '']);
+    for (const { inputs, outputs } of graph.nodes)
+      if (inputs.every((name) => this.#weights.has(name)))
+        for (const name of outputs) this.#weights.add(name);
   }
 
   /** The only input of a node that is no weight. */
   #operand(node: Node): string | undefined {
-    const own = node.inputs.filter((name) => name !== '' && !this.#weights.has(name));
+    const own = node.inputs.filter((name) => !this.#weights.has(name));
     return own.length === 1 ? own[0] : undefined;
   }
 

@@ -50,12 +50,12 @@ import {
 } from './artifacts-manifest.js';
 import { artifactsReadme } from './artifacts-readme.js';
 import { modelName } from './export-files.js';
-import { openModelTraining } from './model-training.js';
+import { openModelObjective } from './model-objective.js';
 
 export interface ArtifactsOptions extends ConfigChanges<Config | FinetuneConfig> {
   /** A pre-training run, or a trial of a fine-tuning, to go on from. */
   readonly run?: string;
-  /** Any ONNX model instead, by a loss on its output: see `ModelTrainingOptions`. */
+  /** Any ONNX model instead, by a loss on its output: see `ModelObjectiveOptions`. */
   readonly model?: string;
   readonly loss?: string;
   readonly output?: string;
@@ -140,7 +140,7 @@ function modelSource(options: ArtifactsOptions & { readonly model: string }): So
     ...newTargetOptions(options),
   });
   const { file: changes, config: asked } = options as ConfigChanges<FinetuneConfig>;
-  const { file, model, objective } = openModelTraining(options);
+  const { file, model, objective } = openModelObjective(options);
   const config = resolveFinetuneConfig({ kind: 'classification', file: changes, config: asked });
   const facts: ModelFacts = {
     model: options.model,

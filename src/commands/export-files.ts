@@ -77,14 +77,14 @@ export function refuseBatchStatistics({
 }
 
 /** Largest difference of two results, relative to the largest value. @throws UserError when it is above the tolerance */
-export function checkedDifference(expected: Float32Array, got: Float32Array): number {
+export function checkedDifference(expected: Float32Array, got: Float32Array, tolerance = TOLERANCE): number {
   const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);
   const error = expected.reduce((most, v, i) => Math.max(most, Math.abs(v - got[i]!)), 0) / scale;
-  if (error <= TOLERANCE) return error;
+  if (error <= tolerance) return error;
   throw new UserError('runtime', {
     what: 'the exported model does not give the same results as the trained network; nothing was written',
     got: `a relative difference of ${error}`,
-    expected: `at most ${TOLERANCE}`,
+    expected: `at most ${tolerance}`,
   });
 }
 

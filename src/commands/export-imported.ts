@@ -3,6 +3,8 @@ import { exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
 import { withHead, withMetadata } from '../../graphs/imported/with-head.js';
 import { featuresOf, type TargetHead } from '../../graphs/objectives/imported-target.js';
+import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
+import { type Node, TYPE_CODES, type Value } from '../../graphs/onnx/types.js';
 import { headGraph, trainedGraph } from '../../graphs/programs/imported.js';
 import { sha256 } from '../data/store/arrays.js';
 import { refuseIdle } from '../errors.js';
@@ -33,15 +35,45 @@ import { formatScore } from './score-samples.js';
 const trainedValues = ({ parameters }: ImportedModel, checkpoint: Checkpoint): Map<string, Float32Array> =>
   new Map([...parameters.map(({ name, values }) => [name, values] as const), ...weightsOf(checkpoint)]);
 
+/** What outputs of models that compute in half precision may differ by from those of the same network in single precision. */
+const HALF_TOLERANCE = 0.02;
+
+const cast = (from: string, to: string, type: 'float16' | 'float32'): Node => ({
+  name: to,
+  operator: 'Cast',
+  domain: '',
+  inputs: [from],
+  outputs: [to],
+  attributes: { to: { kind: 'int', value: TYPE_CODES[type] } },
+});
+
+/** A model that takes and gives half precision as one that takes and gives single precision. */
+function withSingleInterface(bytes: Uint8Array): Uint8Array {
+  const model = decodeModel(bytes);
+  const { graph } = model;
+  const isHalf = ({ type }: Value) => type === 'float16';
+  const single = (value: Value): Value =>
+    isHalf(value) ? { ...value, name: `${value.name}/single`, type: 'float32' } : value;
+  return encodeModel({
+    ...model,
+    graph: {
+      ...graph,
+      inputs: graph.inputs.map(single),
+      outputs: graph.outputs.map(single),
+      nodes: [
+        ...graph.inputs.filter(isHalf).map(({ name }) => cast(`${name}/single`, name, 'float16')),
+        ...graph.nodes,
+        ...graph.outputs.filter(isHalf).map(({ name }) => cast(name, `${name}/single`, 'float32')),
+      ],
+    },
+  });
+}
+
 /** The first output of a model for an image. */
-async function resultOf(
-  model: Uint8Array,
-  image: Readonly<Record<string, EngineTensor>>,
-  threads: number,
-): Promise<Float32Array> {
+async function resultOf(model: Uint8Array, image: EngineTensor, threads: number): Promise<Float32Array> {
   const session = await nodeEngine.load(model, { threads });
   try {
-    const out = await session.run(image);
+    const out = await session.run({ [session.inputs[0]!]: image });
     return out[session.outputs[0]!]!.data as Float32Array;
   } finally {
     await session.release();
@@ -125,7 +157,8 @@ export async function exportImported(
   checkUnchanged(file, config.model!.sha256, configPath(options.run));
   const original = readModelFile(file.path).model;
   const adapter = imageAdapter(file.path, original, format);
-  const batch = original.graph.inputs.find(({ name }) => name === adapter.input)!.shape[0]!;
+  const input = original.graph.inputs.find(({ name }) => name === adapter.input)!;
+  const batch = input.shape[0]!;
   const images = typeof batch === 'number' ? batch : 2;
   const model = importFor(file, config.model!, adapter, images);
   const head = targetHeadOf(config, format);
@@ -167,9 +200,11 @@ export async function exportImported(
       ? new Int16Array(images * values[0]!.length)
       : new Float32Array(images * values[0]!.length);
   for (const [i, image] of values.entries()) all.set(image, i * image.length);
-  const image = { [adapter.input]: { type, shape: [images, ...adapter.shape], data: all } };
+  const image = { type, shape: [images, ...adapter.shape], data: all };
+  const isHalf = input.type === 'float16';
   const expected = await resultOf(portableModel(trainedGraph(model, weights, head)), image, config.threads);
-  const error = checkedDifference(expected, await resultOf(trained, image, config.threads));
+  const got = await resultOf(isHalf ? withSingleInterface(trained) : trained, image, config.threads);
+  const error = checkedDifference(expected, got, isHalf ? HALF_TOLERANCE : undefined);
   const scores = Object.entries(readTrial(options.run)?.test ?? {});
   const name = modelName(config);
   const check = `outputs within ${error.toExponential(1)} (relative) of the training network's`;

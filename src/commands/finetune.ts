@@ -24,7 +24,7 @@ import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
-import { buildGraph, type Workload } from '../execution/models.js';
+import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
@@ -37,18 +37,17 @@ import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.
 import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
 import {
-  checkFrozen,
+  checkTrained,
   dropoutFeeds,
   formatTrained,
+  importedModels,
   importedWorkload,
-  importFor,
   openTrainedFile,
   type TrainedFile,
 } from '../train/imported.js';
 import { ownMicroBatches, sharedMicroBatch, withOwnThreads } from '../train/shares.js';
 import { networkOf, startState } from '../train/start-state.js';
 import {
-  type ClassWeights,
   classWeightsFor,
   createPredictor,
   headWorkload,
@@ -156,7 +155,7 @@ function openTrained({ store }: Pick<Study, 'store'>, sources: FinetuneSources):
   }
   if (model)
     throw new UserError('config', {
-      what: 'names of weights to freeze, a head and a value are for an ONNX model that is trained',
+      what: 'names of weights to freeze, a head and an output are for an ONNX model that is trained',
       where: 'model',
       got: frozenEncoder ? `${from}, frozen as a whole` : from,
       expected: '--init with an .onnx file, without --linear-probe and without a plain --freeze',
@@ -212,19 +211,6 @@ const featureFeeds =
     return { ...labels, features: { type: 'float32', shape: [batch.indices.length, dimensions], data } };
   };
 
-/** What a trial trains. */
-function workloadOf(
-  { store, external, model }: Study,
-  config: FinetuneConfig,
-  weights: ClassWeights,
-): Workload {
-  const { manifest } = store;
-  if (model) return importedWorkload(model.file, config, manifest, model.adapter, weights);
-  return external
-    ? headWorkload(config, manifest, external.dimensions, weights)
-    : targetWorkload(config, manifest, weights);
-}
-
 /** Trains one trial, or goes on with it. @returns null when it was interrupted */
 async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Promise<TrialSummary | null> {
   const { store, engine, options, ranks, splits, external, model } = study;
@@ -243,14 +229,19 @@ async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Prom
     const samples = trainingSamples(manifest, asked);
     checkSplit(samples, 'train', store);
     const weights = classWeightsFor(asked, manifest, samples);
-    const workload = workloadOf(study, asked, weights);
+    const models = model && importedModels(model.file, asked.model!, model.adapter);
+    const workload = models
+      ? importedWorkload(models, asked, manifest, model.adapter, weights)
+      : external
+        ? headWorkload(asked, manifest, external.dimensions, weights)
+        : targetWorkload(asked, manifest, weights);
     const feedsOf: SampleFeeds = external
       ? featureFeeds(manifest, external)
       : (batch) => sampleFeeds(batch, manifest);
     const { parameters } = buildGraph('evaluation', workload, asked);
-    const imported = model && importFor(model.file, asked.model!, model.adapter, microBatches(asked).size);
-    if (imported) checkFrozen(imported, asked.model!.freeze, asked.init.from);
-    const dropout = model ? dropoutFeeds(workload, asked) : () => ({});
+    const imported = models?.(microBatches(asked).size);
+    if (imported) checkTrained(imported, parameters, asked.model!.freeze, asked.init.from);
+    const dropout = models ? dropoutFeeds(workload, asked) : () => ({});
     const fitting = await fitMemory(workload, asked, engine, reporter, memoryLimitBytes() / ranks.onHost);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
     const begin = checkpoint

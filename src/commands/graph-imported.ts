@@ -8,9 +8,9 @@ import { built, countForms, encodeGraph, loweringFor, portable } from '../execut
 import { openEngine } from '../execution/open-engine.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import type { GraphReport } from './graph.js';
-import { type ModelTrainingOptions, openModelTraining } from './model-training.js';
+import { type ModelObjectiveOptions, openModelObjective } from './model-objective.js';
 
-export interface ModelGraphOptions extends ModelTrainingOptions {
+export interface ModelGraphOptions extends ModelObjectiveOptions {
   /** A step of Adam, the loss with the gradients, or the evaluation. */
   readonly what: 'step' | 'gradient' | 'eval';
   /** Where the `.onnx` file goes; nothing is written without it. */
@@ -25,7 +25,7 @@ export interface ModelGraphOptions extends ModelTrainingOptions {
  * await makeModelGraph({ model: 'resnet.onnx', what: 'gradient', loss: 'crossEntropy', out: 'gradient.onnx' });
  */
 export async function makeModelGraph(options: ModelGraphOptions): Promise<GraphReport> {
-  const { objective } = openModelTraining(options);
+  const { objective } = openModelObjective(options);
   const { optimizer, clipNorm, device, engine: engineName } = TRAINING_DEFAULTS;
   const build = {
     step: () => stepGraph(objective, { optimizer, clipNorm }),

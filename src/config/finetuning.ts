@@ -15,7 +15,7 @@ export const importedSchema = z.strictObject({
   /** `replace`: new layers in place of the last linear one, or behind the features. `keep`: its output is the logits. */
   head: z.enum(['replace', 'keep']).default('replace'),
   /** What new layers are put on, or the logits: an output, or any value inside the model; null takes what suits. */
-  value: z.string().min(1).nullable().default(null),
+  output: z.string().min(1).nullable().default(null),
   /** Weights that stay as they are, by their names, in which * stands for any characters. */
   freeze: z.array(z.string().min(1)).default([]),
   /**

@@ -9,7 +9,6 @@ import {
   importedSegmentation,
   type TargetHead,
 } from '../../graphs/objectives/imported-target.js';
-import type { Objective } from '../../graphs/objectives/objective.js';
 import { GraphError, sizeOf } from '../../graphs/onnx/types.js';
 import type { FinetuneConfig, ImportedConfig } from '../config/finetuning.js';
 import { microBatches } from '../config/training.js';
@@ -69,8 +68,17 @@ export const importOptions = (
   ...(split === 'vectors' ? {} : { split: () => split === 'all' }),
 });
 
-/** @throws UserError when a pattern is of no weight, or nothing is left to be trained */
-export function checkFrozen({ report }: ImportedModel, freeze: readonly string[], where: string): void {
+/**
+ * @param parameters of the graphs that train the model
+ * @param where the model's file
+ * @throws UserError when a name to freeze is that of no weight, or nothing is left to be trained
+ */
+export function checkTrained(
+  { report }: ImportedModel,
+  parameters: readonly Parameter[],
+  freeze: readonly string[],
+  where: string,
+): void {
   const frozen = report.frozen.map(({ name }) => name);
   const idle = freeze.filter((pattern) => !frozen.some(matcher([pattern])));
   if (idle.length > 0)
@@ -80,6 +88,8 @@ export function checkFrozen({ report }: ImportedModel, freeze: readonly string[]
       got: abridged([...report.trained, ...report.frozen].map(({ name }) => name)),
       fix: `p2w inspect ${where} lists the names`,
     });
+  if (!parameters.some(({ trainable }) => trainable))
+    throw new UserError('input', { what: 'this model has nothing left to train', where });
 }
 
 /** Does something with a model. @param fix for what is wrong with it, which becomes an error of its file */
@@ -104,7 +114,7 @@ export const targetHeadOf = (
 ): TargetHead & { readonly head: ImportedConfig['head'] } => ({
   kind,
   head: model!.head,
-  value: model!.value,
+  value: model!.output,
   outputs: kind === 'segmentation' ? format.classes.length : headOf(format, null).outputs,
   hidden,
 });
@@ -123,30 +133,34 @@ export function importFor(
   return ofFile(path, () => importModel(bytes, options), fix);
 }
 
-/**
- * What a fine-tuning run trains where its network is an ONNX model.
- * @throws UserError when the model cannot be trained, with everything that is missing, or does not suit the task
- */
-export function importedWorkload(
+/** A model for any number of images at once; for each it is imported once. @throws UserError as {@link importFor} */
+export function importedModels(
   file: TrainedFile,
+  config: ImportedConfig,
+  adapter: ImageAdapter,
+): (samples: number) => ImportedModel {
+  const known = new Map<number, ImportedModel>();
+  return (samples) => {
+    const model = known.get(samples) ?? importFor(file, config, adapter, samples);
+    known.set(samples, model);
+    return model;
+  };
+}
+
+/** What a fine-tuning run trains where its network is an ONNX model. @param models as {@link importedModels} gives them */
+export function importedWorkload(
+  models: (samples: number) => ImportedModel,
   config: FinetuneConfig,
   format: SampleFormat,
   adapter: ImageAdapter,
   weights: ClassWeights,
 ): Workload {
-  const known = new Map<number, Objective>();
   const head = targetHeadOf(config, format);
-  const make = (samples: number): Objective => {
-    const model = importFor(file, config.model!, adapter, samples);
+  return (samples) => {
     const options = { image: imageOf(format, samples), adapter, head };
     return config.kind === 'segmentation'
-      ? importedSegmentation(model, options, segmentationLosses(config.loss, weights))
-      : importedClassification(model, options, headOf(format, weights).loss);
-  };
-  return (samples) => {
-    const objective = known.get(samples) ?? make(samples);
-    known.set(samples, objective);
-    return objective;
+      ? importedSegmentation(models(samples), options, segmentationLosses(config.loss, weights))
+      : importedClassification(models(samples), options, headOf(format, weights).loss);
   };
 }
 

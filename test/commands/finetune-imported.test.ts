@@ -14,7 +14,7 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { importCase } from '../graphs/imported/golden.js';
-import { convolutionalNetwork, type NetworkOptions } from './foreign-models.js';
+import { besideOf, convolutionalNetwork, type NetworkOptions } from './foreign-models.js';
 import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
@@ -229,6 +229,26 @@ describe('its export', () => {
     expect([...graph.initializers.keys()]).toEqual([...original.initializers.keys()]);
   });
 
+  test('of a model in half precision is in half precision', async () => {
+    await finetune(options('half', network('half', { half: true }), { steps: 2 }));
+    const { model, error } = await exportTarget({ run: at('half/trial-01'), out: at('half out') });
+    expect(error).toBeLessThan(1e-2);
+    const { graph } = decodeModel(readFileSync(model));
+    expect(graph.inputs[0]!.type).toBe('float16');
+    expect(graph.initializers.get('stem.weight')!.type).toBe('float16');
+  });
+
+  test('of a model whose tensors lie beside it has them in it', async () => {
+    const init = network('beside', { beside: 'beside.bin' });
+    write('beside.bin', besideOf(convolutionalNetwork({ classes: 5 })));
+    await finetune(options('beside', init, { steps: 2 }));
+    const { model, error } = await exportTarget({ run: at('beside/trial-01'), out: at('beside out') });
+    expect(error).toBeLessThan(1e-4);
+    expect(decodeModel(readFileSync(model)).external).toBeUndefined();
+    write('beside.bin', new Uint8Array(10));
+    await expect(finetune(options('x', init))).rejects.toThrow(/beyond the end of beside\.bin/);
+  });
+
   test('can be fine-tuned again, with its own head, which is one logit behind two probabilities', async () => {
     const model = at('exported out/classifier.onnx');
     await finetune(options('again', model, { steps: 3, model: { head: 'keep' } }));
@@ -288,8 +308,13 @@ describe('what cannot be trained is refused before anything is written', () => {
       /output of the model is \[6,5\][\s\S]*replace its head/,
     ],
     [
+      'nothing that is left to train',
+      () => options('x', network('d', { classes: 2 }), { model: { freeze: ['*'], head: 'keep' } }),
+      /nothing left to train/,
+    ],
+    [
       'a value that is not there',
-      () => options('x', network('c'), { model: { value: 'nowhere' } }),
+      () => options('x', network('c'), { model: { output: 'nowhere' } }),
       /no value "nowhere"/,
     ],
     [

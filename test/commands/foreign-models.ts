@@ -1,5 +1,6 @@
 /** ONNX models as other tools write them. */
-import { encodeModel } from '../../graphs/onnx/schema.js';
+import { toFloat16 } from '../../graphs/onnx/float16.js';
+import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import type { Attribute, Node, Shape, Tensor } from '../../graphs/onnx/types.js';
 import { randomStream } from '../../src/random.js';
 
@@ -12,6 +13,10 @@ export interface NetworkOptions {
   readonly batch?: number | string;
   /** Behind the last layer. */
   readonly activation?: 'Softmax';
+  /** Weights, input and output in half precision. */
+  readonly half?: boolean;
+  /** Keeps the kernels in this file beside the model, as {@link besideOf} gives it. */
+  readonly beside?: string;
 }
 
 /**
@@ -23,13 +28,15 @@ export function convolutionalNetwork({
   channels = 1,
   batch = 'N',
   activation,
+  half = false,
+  beside,
 }: NetworkOptions): Uint8Array {
   const random = randomStream(1, 'foreign');
   const tensor = (shape: readonly number[], value?: number): Tensor => {
     const length = shape.reduce((a, b) => a * b, 1);
     const limit = 1 / Math.sqrt(length / shape[0]! || 1);
     const data = Float32Array.from({ length }, () => value ?? random.between(-limit, limit));
-    return { type: 'float32', shape, data };
+    return half ? { type: 'float16', shape, data: toFloat16(data) } : { type: 'float32', shape, data };
   };
   const initializers = new Map<string, Tensor>([
     ['stem.weight', tensor([4, channels, 3, 3, 3])],
@@ -59,35 +66,61 @@ export function convolutionalNetwork({
   const same = { kernel_shape: ints(3, 3, 3), pads: ints(1, 1, 1, 1, 1, 1), strides: ints(2, 2, 2) };
   const shape: Shape = [batch, channels, 'D', 'H', 'W'];
   const output = activation ? 'probabilities' : 'logits';
-  return encodeModel({
-    irVersion: 8,
-    opsets: { '': 17 },
-    producer: { name: 'pytorch', version: '2.9' },
-    documentation: '',
-    metadata: { author: 'somebody' },
-    graph: {
-      name: 'main_graph',
-      inputs: [{ name: 'scan', type: 'float32', shape }],
-      outputs: [{ name: output, type: 'float32', shape: [batch, classes] }],
-      initializers,
-      values: new Map(),
-      nodes: [
-        node('Conv', ['scan', 'stem.weight'], 'stem', same),
-        node(
-          'BatchNormalization',
-          ['stem', 'norm.weight', 'norm.bias', 'norm.mean', 'norm.variance'],
-          'norm',
-          { epsilon: { kind: 'float', value: 1e-5 } },
-        ),
-        node('Relu', ['norm'], 'relu'),
-        node('Dropout', ['relu', 'ratio'], 'dropped'),
-        node('Conv', ['dropped', 'layer1.weight', 'layer1.bias'], 'layer1', same),
-        node('Relu', ['layer1'], 'relu1'),
-        node('GlobalAveragePool', ['relu1'], 'pooled'),
-        node('Flatten', ['pooled'], 'flat', { axis: { kind: 'int', value: 1 } }),
-        node('Gemm', ['flat', 'fc.weight', 'fc.bias'], 'logits', { transB: { kind: 'int', value: 1 } }),
-        ...(activation ? [node(activation, ['logits'], output, { axis: { kind: 'int', value: 1 } })] : []),
-      ],
+  const type = half ? 'float16' : 'float32';
+  const external = beside === undefined ? undefined : placesOf(initializers, beside);
+  return encodeModel(
+    {
+      irVersion: 8,
+      opsets: { '': 17 },
+      producer: { name: 'pytorch', version: '2.9' },
+      documentation: '',
+      metadata: { author: 'somebody' },
+      graph: {
+        name: 'main_graph',
+        inputs: [{ name: 'scan', type, shape }],
+        outputs: [{ name: output, type, shape: [batch, classes] }],
+        initializers,
+        values: new Map(),
+        nodes: [
+          node('Conv', ['scan', 'stem.weight'], 'stem', same),
+          node(
+            'BatchNormalization',
+            ['stem', 'norm.weight', 'norm.bias', 'norm.mean', 'norm.variance'],
+            'norm',
+            { epsilon: { kind: 'float', value: 1e-5 } },
+          ),
+          node('Relu', ['norm'], 'relu'),
+          node('Dropout', ['relu', 'ratio'], 'dropped'),
+          node('Conv', ['dropped', 'layer1.weight', 'layer1.bias'], 'layer1', same),
+          node('Relu', ['layer1'], 'relu1'),
+          node('GlobalAveragePool', ['relu1'], 'pooled'),
+          node('Flatten', ['pooled'], 'flat', { axis: { kind: 'int', value: 1 } }),
+          node('Gemm', ['flat', 'fc.weight', 'fc.bias'], 'logits', { transB: { kind: 'int', value: 1 } }),
+          ...(activation ? [node(activation, ['logits'], output, { axis: { kind: 'int', value: 1 } })] : []),
+        ],
+      },
     },
-  });
+    external,
+  );
+}
+
+const isBeside = ({ shape }: Tensor) => shape.length > 1;
+
+/** Where the kernels of a network are in the file beside it. */
+function placesOf(tensors: ReadonlyMap<string, Tensor>, file: string) {
+  let offset = 0;
+  const places = [...tensors]
+    .filter(([, tensor]) => isBeside(tensor))
+    .map(([name, { data }]) => {
+      const place = { file, offset, length: data.byteLength };
+      offset += data.byteLength;
+      return [name, place] as const;
+    });
+  return new Map(places);
+}
+
+/** The file beside a network. @param model the same network in one file */
+export function besideOf(model: Uint8Array): Uint8Array {
+  const tensors = [...decodeModel(model).graph.initializers.values()].filter(isBeside);
+  return Buffer.concat(tensors.map(({ data }) => Buffer.from(data.buffer, data.byteOffset, data.byteLength)));
 }

@@ -2,13 +2,15 @@
 import { type ImportedModel, importModel } from '../../graphs/imported/import-model.js';
 import { importedObjective, type OutputLoss } from '../../graphs/objectives/imported.js';
 import type { Objective } from '../../graphs/objectives/objective.js';
+import { evaluationGraph } from '../../graphs/programs/evaluation.js';
 import { UserError } from '../errors.js';
-import { checkFrozen, importOptions, ofFile, openTrainedFile, type TrainedFile } from '../train/imported.js';
+import { built } from '../execution/models.js';
+import { checkTrained, importOptions, ofFile, openTrainedFile, type TrainedFile } from '../train/imported.js';
 
 /** Losses of an output, or their sum. */
 export const OUTPUT_LOSSES = ['meanSquaredError', 'crossEntropy', 'binaryCrossEntropy', 'dice'] as const;
 
-export interface ModelTrainingOptions {
+export interface ModelObjectiveOptions {
   /** The `.onnx` file. */
   readonly model: string;
   /** One of {@link OUTPUT_LOSSES}, or several, such as `dice+binaryCrossEntropy`; default meanSquaredError. */
@@ -21,7 +23,7 @@ export interface ModelTrainingOptions {
   readonly freeze?: readonly string[];
 }
 
-export interface ModelTraining {
+export interface ModelObjective {
   readonly file: TrainedFile;
   readonly model: ImportedModel;
   readonly objective: Objective;
@@ -42,13 +44,13 @@ function lossesOf(text: string): OutputLoss[] {
 }
 
 /** @throws UserError when the file is no model, cannot be trained, or sizes of its inputs are missing */
-export function openModelTraining({
+export function openModelObjective({
   model: path,
   loss = 'meanSquaredError',
   output,
   inputSizes,
   freeze = [],
-}: ModelTrainingOptions): ModelTraining {
+}: ModelObjectiveOptions): ModelObjective {
   const losses = lossesOf(loss);
   const file = openTrainedFile(path);
   const options = importOptions({ freeze, split: 'vectors' }, inputSizes);
@@ -57,8 +59,8 @@ export function openModelTraining({
     () => importModel(file.bytes, { ...options, externalData: file.externalData }),
     'sizes of inputs are given as --input-size name=1x1x32x32x32',
   );
-  checkFrozen(model, freeze, path);
-  if (model.report.trained.length === 0)
-    throw new UserError('input', { what: 'this model has nothing left to train', where: path });
-  return { file, model, objective: importedObjective(model, { output, loss: losses }) };
+  const objective = importedObjective(model, { output, loss: losses });
+  const { parameters } = built('evaluation', () => evaluationGraph(objective));
+  checkTrained(model, parameters, freeze, path);
+  return { file, model, objective };
 }
