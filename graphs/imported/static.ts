@@ -173,7 +173,8 @@ class Importer {
    */
   #withoutZeroBias(node: Node): Node {
     const bias = node.inputs[2] ?? '';
-    const isConvolution = node.domain === '' && (node.operator === 'Conv' || node.operator === 'ConvTranspose');
+    const isConvolution =
+      node.domain === '' && (node.operator === 'Conv' || node.operator === 'ConvTranspose');
     if (!isConvolution || this.graph.initializers.has(bias)) return node;
     const tensor = this.#constants.get(bias);
     const isStored = () => this.nodes.some((n) => n.operator === 'Constant' && n.outputs[0] === bias);
