@@ -116,6 +116,9 @@ class Search {
     const shape = tensor?.shape ?? this.graph.values.get(name)?.shape;
     if (!shape) return false;
     if (operator === 'Mul' && !isVector(shape as number[])) return false;
+    // Zeros that fill up channels, as a shortcut without weights does.
+    if (operator === 'Concat' && tensor && IS_NAMELESS.test(name) && numbersOf(tensor).every((v) => v === 0))
+      return false;
     return !(tensor && operator === 'Add' && isMask(numbersOf(tensor)));
   }
 

@@ -102,10 +102,57 @@ class Transformer(nn.Module):
         return self.head(self.norm(self.blocks(x))[:, 0])
 
 
+class Windows(nn.Module):
+    """Attention in windows that are shifted, with a bias by relative position and patches that are merged, as in Swin
+    transformers; a depthwise convolution with squeeze and excitation, as in EfficientNets."""
+
+    def __init__(self, width=8, heads=2, window=4):
+        super().__init__()
+        self.heads, self.window = heads, window
+        self.patches = nn.Conv2d(3, width, 2, stride=2)
+        self.norm1 = nn.LayerNorm(width)
+        self.qkv = nn.Linear(width, 3 * width)
+        self.table = nn.Parameter(torch.randn((2 * window - 1) ** 2, heads) * 0.1)
+        places = torch.stack(torch.meshgrid(torch.arange(window), torch.arange(window), indexing="ij")).flatten(1)
+        offsets = places[:, :, None] - places[:, None, :] + window - 1
+        self.register_buffer("positions", offsets[0] * (2 * window - 1) + offsets[1])
+        self.project = nn.Linear(width, width)
+        self.norm2 = nn.LayerNorm(4 * width)
+        self.merge = nn.Linear(4 * width, 2 * width, bias=False)
+        self.depthwise = nn.Conv2d(2 * width, 2 * width, 3, padding=1, groups=2 * width, bias=False)
+        self.norm3 = nn.BatchNorm2d(2 * width)
+        self.squeeze = nn.Conv2d(2 * width, 4, 1)
+        self.excite = nn.Conv2d(4, 2 * width, 1)
+        self.head = nn.Linear(2 * width, 3)
+
+    def attend(self, x):
+        n, h, w, c = x.shape
+        k = self.window
+        x = torch.roll(F.pad(x, (0, 0, 0, -w % k, 0, -h % k)), (-k // 2, -k // 2), (1, 2))
+        rows, columns = x.shape[1] // k, x.shape[2] // k
+        x = x.view(n, rows, k, columns, k, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, k * k, c)
+        q, key, v = self.qkv(x).reshape(-1, k * k, 3, self.heads, c // self.heads).permute(2, 0, 3, 1, 4)
+        bias = self.table[self.positions.reshape(-1)].reshape(k * k, k * k, -1).permute(2, 0, 1)
+        scores = q @ key.transpose(-2, -1) * (c // self.heads) ** -0.5 + bias[None]
+        x = self.project((scores.softmax(-1) @ v).transpose(1, 2).reshape(-1, k * k, c))
+        x = x.view(n, rows, columns, k, k, c).permute(0, 1, 3, 2, 4, 5).reshape(n, rows * k, columns * k, c)
+        return torch.roll(x, (k // 2, k // 2), (1, 2))[:, :h, :w]
+
+    def forward(self, x):
+        x = self.patches(x).permute(0, 2, 3, 1)
+        x = x + self.attend(self.norm1(x))
+        x = torch.cat([x[:, i::2, j::2] for i in range(2) for j in range(2)], -1)
+        x = self.merge(self.norm2(x)).permute(0, 3, 1, 2)
+        x = F.silu(self.norm3(self.depthwise(x)))
+        x = x * torch.sigmoid(self.excite(F.silu(self.squeeze(F.adaptive_avg_pool2d(x, 1)))))
+        return self.head(x.mean((2, 3)))
+
+
 NETWORKS = {
     "residual": (Residual, (4, 3, 20, 20)),
     "decoder": (Decoder, (2, 1, 8, 6, 8)),
     "transformer": (Transformer, (3, 1, 8, 8)),
+    "windows": (Windows, (2, 3, 20, 12)),
     # As it is before training: scales of 1 and biases of 0, which exporters merge.
     "merged": (Transformer, (3, 1, 8, 8)),
 }
@@ -118,6 +165,8 @@ CASES = [
     ("transformer", "legacy", {"dynamic": True}),
     ("transformer", "dynamo", {"dynamic": True}),
     ("transformer", "dynamo", {"dynamic": True, "optimize": False}),
+    ("windows", "legacy", {"training": True, "fold": False}),
+    ("windows", "dynamo", {"optimize": False}),
     ("merged", "legacy", {}),
     ("merged", "dynamo", {"dynamic": True}),
 ]
@@ -159,6 +208,7 @@ def exported(network, x, exporter, options):
                 path,
                 dynamo=False,
                 training=mode,
+                do_constant_folding=options.get("fold", True),
                 input_names=["x"],
                 output_names=["y"],
                 dynamic_axes={"x": {0: "batch"}} if dynamic else None,
@@ -185,7 +235,7 @@ def results_of(network, x):
             found |= {f"gradient/{name}": p.grad.clone() for name, p in network.named_parameters()}
         optimizer.step()
     found |= {
-        f"after/{name}": t for name, t in network.state_dict().items() if not name.endswith("num_batches_tracked")
+        f"after/{name}": t for name, t in network.state_dict().items() if t.is_floating_point()
     }
     return found
 
@@ -208,7 +258,7 @@ if __name__ == "__main__":
         for key, buffer in network.named_buffers():
             if key in stored:
                 buffer.copy_(stored[key])
-        how = [key for key, value in options.items() if value and key != "optimize"]
+        how = [key for key, value in options.items() if value and key not in ("optimize", "fold")]
         how += ["not optimised"] if not options.get("optimize", True) else []
         cases.append(" ".join([name, exporter, *how]))
         pieces += [model, tensors_model(results_of(network, x))]

@@ -348,7 +348,7 @@ def trained(network, x, target, dtype):
             found |= {f"gradient/{name}": p.grad.clone() for name, p in network.named_parameters() if p.grad is not None}
         optimizer.step()
     found |= {
-        f"after/{name}": t for name, t in network.state_dict().items() if not name.endswith("num_batches_tracked")
+        f"after/{name}": t for name, t in network.state_dict().items() if t.is_floating_point()
     }
     return found
 
@@ -365,7 +365,7 @@ def write(folder, name):
         target = torch.randn(first(network(x)).shape)
     cases, written = [], {}
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
-    for exporter, mode, options, layers in [*EXPORTS, *([SMOOTH] if SMOOTH else [])]:
+    for exporter, mode, options, layers in [*EXPORTS, SMOOTH]:
         if options and not has_batch_norm:
             continue
         model = f"{exporter}-{mode.replace(', ', '-').replace('=', '-')}.onnx"

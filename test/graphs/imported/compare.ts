@@ -80,12 +80,11 @@ export function errorsOf(results: Results, errorOf: (key: string) => number | un
   }));
   const worst = gradients.reduce((a, b) => (b.error > a.error ? b : a));
   const parameters = namesOf(results, 'value/');
-  const isParameter = new Set(parameters);
   const dataOf = (key: string) => results.get(key)!.data as Floats;
   const changed = Math.max(
     ...parameters.map((name) => distance(dataOf(`after/${name}`), dataOf(`value/${name}`))),
   );
-  const statistics = namesOf(results, 'after/').filter((name) => !isParameter.has(name));
+  const statistics = namesOf(results, 'after/').filter((name) => /\.running_(mean|var)$/.test(name));
   return {
     gradient: worst.error,
     worst: worst.name,
@@ -93,7 +92,9 @@ export function errorsOf(results: Results, errorOf: (key: string) => number | un
     statistics: Math.max(
       0,
       ...statistics.map(
-        (name) => (errorOf(`after/${name}`) ?? 0) / Math.max(largest(dataOf(`after/${name}`)), 1e-30),
+        (name) =>
+          (errorOf(`after/${name}`) ?? Number.POSITIVE_INFINITY) /
+          Math.max(largest(dataOf(`after/${name}`)), 1e-30),
       ),
     ),
   };

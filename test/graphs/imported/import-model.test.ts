@@ -151,6 +151,20 @@ describe('what is trained', () => {
     expect(trainedOf(parts)).toEqual(['kernel', 'norm.weight', 'norm.bias']);
   });
 
+  test('are no zeros that fill up channels', () => {
+    const zeros: Attribute = { kind: 'tensor', value: filled([2, 2, 6, 6], 0) };
+    const parts: Parts = {
+      ...convolved,
+      nodes: [
+        node('Conv', ['x', 'kernel', ''], ['c']),
+        node('Constant', [], ['/layer2/Constant_output_0'], { value: zeros }),
+        node('Concat', ['c', '/layer2/Constant_output_0', 'token'], ['y'], { axis: int(1) }),
+      ],
+      tensors: { kernel: weight([4, 3, 3, 3], 2), token: filled([2, 1, 6, 6], 0) },
+    };
+    expect(trainedOf(parts)).toEqual(['kernel', 'token']);
+  });
+
   test('is a bias of zeros that the file holds', () => {
     const held: Attribute = { kind: 'tensor', value: filled([4], 0) };
     const parts: Parts = {

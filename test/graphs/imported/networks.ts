@@ -48,8 +48,7 @@ const small = (error: number) => (error === 0 ? '0' : error.toExponential(0));
 
 function row({ network, exporter, mode, error, folded, ours, pytorch }: Compared): string {
   const how = `${network} | ${exporter}, ${mode}`;
-  if (!ours || !pytorch)
-    return `| ${how} | not exported: ${error?.split(/[:.] /)[1] ?? ''} |${' |'.repeat(7)}`;
+  if (!ours || !pytorch) return `| ${how} | not exported: ${error?.split(/\.? {2}/)[0]} |${' |'.repeat(7)}`;
   const { parameters, found, errors, fast, nodes, seconds } = ours;
   const statistics = errors.statistics || pytorch.statistics;
   return `| ${[
