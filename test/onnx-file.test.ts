@@ -75,7 +75,10 @@ describe('a model whose tensors lie in files beside it', () => {
     const before = process.memoryUsage().rss;
     const { facts } = await inspect(path);
     expect(process.memoryUsage().rss - before).toBeLessThan(50e6);
-    expect(facts).toMatchObject({ storedValues: 3, valuesInOtherFiles: { 'large.bin': 625e6 } });
+    expect(facts).toMatchObject({
+      ...{ storedValues: 3, valuesInOtherFiles: { 'large.bin': 625e6 } },
+      training: { canBeTrained: 'not examined' },
+    });
   });
 
   test('gives no features, and says how to make one file of it', async () => {

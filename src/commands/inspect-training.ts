@@ -2,12 +2,16 @@
 import { examineModel, type ImportReport, type ReportedTensor } from '../../graphs/imported/import-model.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { formatShape, GraphError, type Model, sizeOf, type Value } from '../../graphs/onnx/types.js';
+import { gigabytes } from '../execution/memory.js';
 import { openTrainedFile } from '../train/imported.js';
 
 type Sizes = Readonly<Record<string, readonly number[]>>;
 
 /** Lengths that are tried, one after the other, for axes that the file leaves open. */
 const LENGTHS = [32, 64, 224, 96, 16] as const;
+
+/** Above so many bytes in other files a model is only read when sizes are asked for. */
+const MOST_BESIDE = 2 ** 30;
 
 /** Sizes that a model of our own says it was trained on, in the order of its axes. */
 const ownSizes = ({ sample_size, tile_size }: Model['metadata']): readonly number[] =>
@@ -67,6 +71,12 @@ const given = <T>(list: readonly T[], name: string, facts: (list: readonly T[]) 
  * @throws UserError when files beside the model are not as it says, or an input has no such sizes
  */
 export function trainingFacts(path: string, model: Model, sizes: Sizes = {}): Record<string, unknown> {
+  const beside = (model.external ?? []).reduce((sum, { location }) => sum + location.length, 0);
+  if (beside > MOST_BESIDE && Object.keys(sizes).length === 0)
+    return {
+      canBeTrained: 'not examined',
+      why: `${gigabytes(beside)} lie in other files, and would have to be read: name the sizes of its inputs with --input-size`,
+    };
   const found = examined(path, model, sizes);
   if (found instanceof GraphError) return { canBeTrained: 'no', why: found.message };
   const { report } = found;

@@ -225,7 +225,7 @@ ${ticks.map((tick) => html`<text x="${x(tick)}" y="${foot + 16}" text-anchor="mi
 }
 
 /** All targets' trials, one below the other: an SVG file of its own. */
-export function trialsChart({ groups }: ExperimentResult): string {
+export function trialsChart({ groups }: Pick<ExperimentResult, 'groups'>): string {
   const drawings = [...byTarget(groups)].map(([name, of]) => ({
     drawing: trialsDrawing(of, name),
     height: TOP + ROW * of.length + 34,
