@@ -107,42 +107,44 @@ describe.each(importCases.map((c) => [c.name, c] as const))('%s', (_, golden) =>
     expect(model.report.trained).toHaveLength(paired.size);
   });
 
-  test('three steps of Adam give PyTorch’s parameters and running statistics', async () => {
-    const paired = pairs(golden, model, await run());
-    // A bias of zero that is gone in the file moves in PyTorch.
-    if (GONE[golden.name]) return;
-    const { graph } = stepGraph(lossOf(model), { optimizer: adam, clipNorm: null });
-    const session = await nodeEngine.load(encodeModel(toModel(lower(graph, { choose: fastForms }))), {
-      threads: 1,
-    });
-    let state: Record<string, EngineTensor> = {
-      ...Object.fromEntries(
-        graph.inputs
-          .filter(({ name }) => name.startsWith('optimizer.'))
-          .map(({ name, shape }) => [
-            name,
-            floats(shape as number[], new Float32Array(sizeOf(shape as number[]))),
-          ]),
-      ),
-      ...stateOf(model),
-    };
-    for (let step = 1; step <= 3; step++) {
-      const scalars = {
-        step: floats([], Float32Array.of(step)),
-        learning_rate: floats([], Float32Array.of(1e-2)),
+  // A bias of zero that is gone in the file moves in PyTorch.
+  test.skipIf(golden.name in GONE)(
+    'three steps of Adam give PyTorch’s parameters and running statistics',
+    async () => {
+      const paired = pairs(golden, model, await run());
+      const { graph } = stepGraph(lossOf(model), { optimizer: adam, clipNorm: null });
+      const session = await nodeEngine.load(encodeModel(toModel(lower(graph, { choose: fastForms }))), {
+        threads: 1,
+      });
+      let state: Record<string, EngineTensor> = {
+        ...Object.fromEntries(
+          graph.inputs
+            .filter(({ name }) => name.startsWith('optimizer.'))
+            .map(({ name, shape }) => [
+              name,
+              floats(shape as number[], new Float32Array(sizeOf(shape as number[]))),
+            ]),
+        ),
+        ...stateOf(model),
       };
-      const out = await session.run({ ...batchOf(golden), ...scalars, ...state });
-      state = Object.fromEntries(
-        Object.entries(state).map(([name, old]) => [name, out[nextName(name)] ?? old]),
-      );
-    }
-    await session.release();
-    for (const [name, after] of parametersOf('after/')) {
-      const own = state[paired.get(name) ?? name]!.data as Float32Array;
-      const errors = [after.data as Floats, ...transposed(after)].map(
-        (want) => distance(own, want) / largest(want),
-      );
-      expect(Math.min(...errors), name).toBeLessThan(1e-4);
-    }
-  });
+      for (let step = 1; step <= 3; step++) {
+        const scalars = {
+          step: floats([], Float32Array.of(step)),
+          learning_rate: floats([], Float32Array.of(1e-2)),
+        };
+        const out = await session.run({ ...batchOf(golden), ...scalars, ...state });
+        state = Object.fromEntries(
+          Object.entries(state).map(([name, old]) => [name, out[nextName(name)] ?? old]),
+        );
+      }
+      await session.release();
+      for (const [name, after] of parametersOf('after/')) {
+        const own = state[paired.get(name) ?? name]!.data as Float32Array;
+        const errors = [after.data as Floats, ...transposed(after)].map(
+          (want) => distance(own, want) / largest(want),
+        );
+        expect(Math.min(...errors), name).toBeLessThan(1e-4);
+      }
+    },
+  );
 });
