@@ -160,7 +160,7 @@ describe('a model file that is replaced', () => {
 describe('a service that ends', () => {
   test('answers what it has, and takes nothing new', async () => {
     const service = await testService(masks);
-    const answer = service.post('/v1/segment?overlap=0.75', small);
+    const answer = service.post(LONG, medium);
     await isAtWork(service);
     const closed = service.close();
     expect((await answer).status).toBe(200);
