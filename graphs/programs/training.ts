@@ -84,6 +84,14 @@ export function differentiated(
   return { net, trainable, gradients, outputs: made.outputs, scaling };
 }
 
+/** The loss of a network in training, before it is differentiated: what a step is to be fed, at little cost. */
+export function forwardGraph(objective: Objective): BuiltGraph {
+  const g = new GraphBuilder('forward');
+  const net = new NetworkBuilder(g, 'training');
+  g.output('loss', objective(net).loss());
+  return { graph: g.build(), parameters: net.parameters };
+}
+
 /** New running statistics; with a loss scale the old ones where they are no numbers, since such a step is skipped. */
 const newStatistics = (g: GraphBuilder, { net, scaling }: Differentiated): Map<string, Value> =>
   scaling

@@ -9,8 +9,9 @@ import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { networkHash } from '../runs/checkpoint.js';
 import { freshState } from '../train/fresh-state.js';
-import { checkUnchanged, importOptions, ofFile, openTrainedFile } from '../train/imported.js';
+import { checkUnchanged, importOptions, openTrainedFile } from '../train/imported.js';
 import { makeRun } from '../train/make-run.js';
+import { ofFile } from '../train/of-file.js';
 import {
   type ArtifactsManifest,
   artifactsManifestPath,

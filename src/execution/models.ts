@@ -16,6 +16,7 @@ import { repeated } from '../../graphs/programs/repeated.js';
 import {
   accumulateGraph,
   applyGraph,
+  forwardGraph,
   gradientGraph,
   packedStepGraph,
   stepGraph,
@@ -29,7 +30,7 @@ import { blockedLayout } from './blocked-layout.js';
 export type Workload = (samples: number) => Objective;
 
 /** The graphs of a run, by name. */
-export type GraphKind = 'step' | 'steps' | 'accumulate' | 'apply' | 'gradient' | 'evaluation';
+export type GraphKind = 'step' | 'steps' | 'accumulate' | 'apply' | 'forward' | 'gradient' | 'evaluation';
 
 /** @throws UserError when options that only meet in the graph do not go together */
 export function built(what: string, build: () => BuiltGraph): BuiltGraph {
@@ -58,6 +59,7 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: StepConf
     steps: () => inOneRun(mixed(packedStepGraph(objective, config, how))),
     accumulate: () => mixed(accumulateGraph(objective, how)),
     apply: () => applyGraph(objective, config, count, how),
+    forward: () => forwardGraph(objective),
     gradient: () => gradientGraph(objective, { recompute }),
     evaluation: () => evaluationGraph(objective),
   };

@@ -9,15 +9,15 @@ import {
   importedSegmentation,
   type TargetHead,
 } from '../../graphs/objectives/imported-target.js';
-import { GraphError, sizeOf } from '../../graphs/onnx/types.js';
+import { sizeOf } from '../../graphs/onnx/types.js';
 import type { FinetuneConfig, ImportedConfig } from '../config/finetuning.js';
-import { microBatches } from '../config/training.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { abridged, UserError } from '../errors.js';
 import { buildGraph, type Workload } from '../execution/models.js';
 import { type ModelFile, withModelFile } from '../onnx-file.js';
 import { randomStream } from '../random.js';
 import type { Tensors } from '../runtime/engine.js';
+import { ofFile } from './of-file.js';
 import { type ClassWeights, headOf, imageOf, segmentationLosses } from './target.js';
 
 /** An ONNX model that is trained, as its file holds it. */
@@ -92,21 +92,6 @@ export function checkTrained(
     throw new UserError('input', { what: 'this model has nothing left to train', where });
 }
 
-/** Does something with a model. @param fix for what is wrong with it, which becomes an error of its file */
-export function ofFile<T>(path: string, use: () => T, fix?: string): T {
-  try {
-    return use();
-  } catch (error) {
-    if (!(error instanceof GraphError)) throw error;
-    throw new UserError('input', {
-      what: error.message,
-      where: path,
-      ...(fix && { fix }),
-      cause: error,
-    });
-  }
-}
-
 /** The layers of a task behind or in a model. */
 export const targetHeadOf = (
   { kind, hidden, model }: FinetuneConfig,
@@ -166,7 +151,7 @@ export function importedWorkload(
 
 /** What the graphs of a model with Dropout are fed beside the samples: the seed of each batch, by its number in the training. */
 export function dropoutFeeds(workload: Workload, config: FinetuneConfig): (batch: number) => Tensors {
-  const { graph } = buildGraph(microBatches(config).count === 1 ? 'step' : 'accumulate', workload, config);
+  const { graph } = buildGraph('forward', workload, config);
   if (!graph.inputs.some(({ name }) => name === DROPOUT_SEED)) return () => ({});
   return (batch) => {
     const seed = Math.floor(randomStream(config.seed, 'dropout', batch).between(0, 2 ** 31));

@@ -5,14 +5,14 @@ import { DROPOUT_SEED } from '../../graphs/imported/network.js';
 import type { SplitRule } from '../../graphs/imported/parameters.js';
 import { type ImportedTask, importedObjective } from '../../graphs/objectives/imported.js';
 import type { ReadExternal } from '../../graphs/onnx/tensors.js';
-import { GraphError, type Value } from '../../graphs/onnx/types.js';
+import type { Value } from '../../graphs/onnx/types.js';
 import { KERAS_NORM, type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
-import { initialize } from '../weights/initialize.js';
 import { createStepper } from './create-stepper.js';
-import { floatTensor, freshState } from './fresh-state.js';
+import { floatTensor } from './fresh-state.js';
+import { ofFile } from './of-file.js';
 import type { StepResult } from './stepper.js';
 
 export interface ModelTrainingOptions extends ImportedTask {
@@ -56,16 +56,6 @@ export interface ModelTraining {
   release(): Promise<void>;
 }
 
-/** @throws UserError in place of errors of the compiler */
-function explained<T>(where: string, make: () => T): T {
-  try {
-    return make();
-  } catch (error) {
-    if (!(error instanceof GraphError)) throw error;
-    throw new UserError('input', { what: error.message, where, cause: error });
-  }
-}
-
 const WEIGHT = 'sample_weight';
 
 /** A batch with what may be left out. @param seed of Dropout */
@@ -106,9 +96,7 @@ function completed(inputs: readonly Value[], batch: Tensors, seed: number): Tens
 export async function openModelTraining(options: ModelTrainingOptions): Promise<ModelTraining> {
   const { engine, model: bytes, inputs: sizes, externalData, freeze, split, output, loss } = options;
   const { optimizer, clipNorm = null, threads = 0 } = options;
-  const model = explained('the model', () =>
-    importModel(bytes, { inputs: sizes, externalData, freeze, split }),
-  );
+  const model = ofFile('the model', () => importModel(bytes, { inputs: sizes, externalData, freeze, split }));
   const [batch] = Object.values(sizes)[0] ?? [1];
   const config: StepConfig = {
     ...TRAINING_DEFAULTS,
@@ -118,11 +106,10 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   };
   const workload: Workload = () => importedObjective(model, { output, loss });
   const evaluation = buildGraph('evaluation', workload, config);
-  const { parameters, graph } = buildGraph('gradient', workload, config);
+  const { parameters, graph } = buildGraph('forward', workload, config);
   const stateNames = new Set(parameters.map(({ name }) => name));
   const inputs = graph.inputs.filter(({ name }) => !stateNames.has(name));
-  const start = freshState(parameters, config, initialize(parameters, config.seed));
-  const stepper = await createStepper(workload, config, engine, { start });
+  const stepper = await createStepper(workload, config, engine);
   let evaluator: Session | undefined;
   let steps = 0;
   return {
@@ -154,7 +141,7 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
     async trainedModel() {
       const state = await stepper.readState();
       const weights = new Map(parameters.map(({ name }) => [name, state.get(name)!.data as Float32Array]));
-      return explained('the model', () => exportTrained(bytes, model, weights, externalData));
+      return ofFile('the model', () => exportTrained(bytes, model, weights, externalData));
     },
     async release() {
       await stepper.release();
