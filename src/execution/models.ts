@@ -30,7 +30,15 @@ import { blockedLayout } from './blocked-layout.js';
 export type Workload = (samples: number) => Objective;
 
 /** The graphs of a run, by name. */
-export type GraphKind = 'step' | 'steps' | 'accumulate' | 'apply' | 'forward' | 'gradient' | 'evaluation';
+export type GraphKind =
+  | 'step'
+  | 'steps'
+  | 'packedSteps'
+  | 'accumulate'
+  | 'apply'
+  | 'forward'
+  | 'gradient'
+  | 'evaluation';
 
 /** @throws UserError when options that only meet in the graph do not go together */
 export function built(what: string, build: () => BuiltGraph): BuiltGraph {
@@ -53,10 +61,14 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: StepConf
     graph: isMixed ? mixedPrecision(graph) : graph,
     parameters,
   });
-  const inOneRun = ({ graph, parameters }: BuiltGraph) => ({ graph: repeated(graph), parameters });
+  const inOneRun = ({ graph, parameters }: BuiltGraph) => ({
+    graph: repeated(graph, new Set(parameters.map(({ name }) => name))),
+    parameters,
+  });
   const build = {
     step: () => mixed(stepGraph(objective, config, how)),
-    steps: () => inOneRun(mixed(packedStepGraph(objective, config, how))),
+    steps: () => inOneRun(mixed(stepGraph(objective, config, how))),
+    packedSteps: () => inOneRun(mixed(packedStepGraph(objective, config, how))),
     accumulate: () => mixed(accumulateGraph(objective, how)),
     apply: () => applyGraph(objective, config, count, how),
     forward: () => forwardGraph(objective),

@@ -1,8 +1,8 @@
 import { microBatches, type StepConfig } from '../config/training.js';
 import { runsOnGpu, type Workload } from '../execution/models.js';
 import type { Engine } from '../runtime/engine.js';
-import { createDeviceStepper } from './device-stepper.js';
 import { createHostStepper } from './host-stepper.js';
+import { createLoopStepper } from './loop-stepper.js';
 import type { Stepper, StepperOptions } from './stepper.js';
 
 /** Loads what a training's steps need: on a GPU many steps in a run, where nothing is to be seen between micro-batches. */
@@ -12,7 +12,7 @@ export async function createStepper(
   engine: Engine,
   options: StepperOptions = {},
 ): Promise<Stepper> {
-  return microBatches(config).count === 1 && runsOnGpu(engine)
-    ? createDeviceStepper(workload, config, engine, options.start)
+  return microBatches(config).count === 1 && (runsOnGpu(engine) || process.env.P2W_LOOP)
+    ? createLoopStepper(workload, config, engine, options.start)
     : createHostStepper(workload, config, engine, options);
 }

@@ -49,6 +49,11 @@ export interface ModelTraining {
    * @throws UserError when something of the batch is missing or of another size, or the loss is no longer finite
    */
   step(batch: Tensors, learningRate?: number): Promise<StepResult>;
+  /**
+   * Makes several steps in one run of ONNX Runtime, which copies the weights in and out once.
+   * @param batches one a step; all of them are in memory
+   */
+  steps(batches: readonly Tensors[], learningRate?: number): Promise<readonly StepResult[]>;
   /** What the network says of a batch: `loss` [N], `weight` [N], and `probabilities` or `prediction`. */
   evaluate(batch: Tensors): Promise<Tensors>;
   /** The `.onnx` file with the weights as they are now, and all else as it was. */
@@ -111,22 +116,26 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   const inputs = graph.inputs.filter(({ name }) => !stateNames.has(name));
   const stepper = await createStepper(workload, config, engine);
   let evaluator: Session | undefined;
-  let steps = 0;
+  let done = 0;
+  const makeSteps = async (batches: readonly Tensors[], learningRate = config.learningRate) => {
+    const fed = batches.map((batch, i) => [completed(inputs, batch, done + i)]);
+    const results = await stepper.run(fed, learningRate, done + 1);
+    const failed = results.findIndex(({ loss }) => !Number.isFinite(loss));
+    if (failed >= 0)
+      throw new UserError('training', {
+        what: 'the loss is no longer a finite number',
+        where: `step ${done + failed + 1}`,
+        fix: 'a lower learning rate',
+      });
+    done += batches.length;
+    return results;
+  };
   return {
     report: model.report,
     inputs,
     outputs: model.outputs,
-    async step(given, learningRate = config.learningRate) {
-      const fed = completed(inputs, given, steps);
-      const [result] = await stepper.run([[fed]], learningRate, steps + 1);
-      steps += 1;
-      if (Number.isFinite(result!.loss)) return result!;
-      throw new UserError('training', {
-        what: 'the loss is no longer a finite number',
-        where: `step ${steps}`,
-        fix: 'a lower learning rate',
-      });
-    },
+    step: async (batch, learningRate) => (await makeSteps([batch], learningRate))[0]!,
+    steps: makeSteps,
     async evaluate(given) {
       evaluator ??= await loadGraph(evaluation, config, engine);
       const state = await stepper.readState();
