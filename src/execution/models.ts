@@ -49,10 +49,8 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: StepConf
   const { recompute } = config;
   const isMixed = config.precision === 'amp';
   const how = { recompute, lossScaling: isMixed };
-  const mixed = ({ graph, parameters }: BuiltGraph): BuiltGraph => ({
-    graph: isMixed ? mixedPrecision(graph) : graph,
-    parameters,
-  });
+  const mixed = (made: BuiltGraph): BuiltGraph =>
+    isMixed ? { ...made, graph: mixedPrecision(made.graph) } : made;
   const inOneRun = ({ graph, parameters }: BuiltGraph) => ({ graph: repeated(graph), parameters });
   const build = {
     step: () => mixed(stepGraph(objective, config, how)),

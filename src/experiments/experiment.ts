@@ -1,4 +1,5 @@
 import { join, resolve } from 'node:path';
+import { grouped } from '../../graphs/onnx/grouped.js';
 import { mean, pearson } from '../analysis/statistics.js';
 import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
@@ -9,7 +10,6 @@ import { checkAgreement } from '../distributed/agreement.js';
 import { alone, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-import { grouped } from '../grouped.js';
 import { acquireLock } from '../lock.js';
 import { isOnnxFile } from '../onnx-file.js';
 import { type Reporting, silent } from '../progress.js';
