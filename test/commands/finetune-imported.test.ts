@@ -205,6 +205,8 @@ describe('an ONNX model is fine-tuned', () => {
     expect(trainedOf('new decoder').get('segmenter.output.weight')!.shape).toHaveLength(5);
     for (const out of ['decoder', 'new decoder']) {
       const { model } = await exportTarget({ run: at(`${out}/trial-01`), out: at(`${out} out`) });
+      // Its sizes are fixed.
+      expect(decodeModel(readFileSync(model)).metadata.size_multiple).toBe('8x6x8');
       await segmentsAsTheRun(out, model);
     }
   });
@@ -243,7 +245,10 @@ describe('its export', () => {
     expect(graph.outputs).toMatchObject([{ name: 'probabilities', shape: ['N', 2] }]);
     expect(producer.name).toBe('pytorch');
     expect(opsets).toEqual({ '': 17 });
-    expect(metadata).toMatchObject({ author: 'somebody', classes: '["none","ball"]' });
+    expect(metadata).toMatchObject({
+      ...{ author: 'somebody', classes: '["none","ball"]', size_multiple: '1x1x1' },
+      preprocessing: 'outside the model: clipped to [-1000, 1000], (value + 1000) · 0.0005',
+    });
     expect([...graph.initializers.keys()]).not.toContain('fc.weight');
     expect(graph.initializers.get('stem.weight')!.data).toEqual(
       trainedOf('exported', 'best').get('stem.weight')!.data,
@@ -340,6 +345,7 @@ describe('exports of our own', () => {
       run: at('ours again/trial-01'),
       out: at('ours again out'),
     });
+    expect(decodeModel(readFileSync(again)).metadata.size_multiple).toBe('2x2x2');
     await segmentsAsTheRun('ours again', again);
   });
 });
