@@ -6,6 +6,7 @@ import type { Tensor } from '../../graphs/onnx/types.js';
 import { classify } from '../../src/commands/classify.js';
 import { exportTarget } from '../../src/commands/export-target.js';
 import { type FinetuneOptions, finetune } from '../../src/commands/finetune.js';
+import { formatInspection, inspect } from '../../src/commands/inspect.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { segment } from '../../src/commands/segment.js';
 import { verify } from '../../src/commands/verify.js';
@@ -257,6 +258,8 @@ describe('its export', () => {
 
     // It says of whole scans what the run said of the samples that were cut from them.
     await classifiesAsTheRun('exported', model);
+    // The self-test fills no screens.
+    expect(formatInspection(await inspect(model)).length).toBeLessThan(5000);
     const served = await openServedModel(
       { name: 'classifier', path: model, kind: undefined },
       { engine: nodeEngine, threads: 1, batch: 2, onBatch: () => {} },
