@@ -50,38 +50,40 @@ export function storedAdapter(
 
 const sigmoid = (z: number) => 1 / (1 + Math.exp(-z));
 
-function softmax(logits: Float64Array): Float64Array {
-  const most = Math.max(...logits);
-  const powers = logits.map((z) => Math.exp(z - most));
-  const sum = powers.reduce((a, b) => a + b, 0);
-  return powers.map((power) => power / sum);
-}
-
 /**
  * Probabilities of the classes [N,classes,…] at each position of an output [N,n,…]: n is the number of classes; one less for the
  * second of two alone; or one more for a mask with its background.
  */
 export function probabilitiesOf(
   { data, shape }: EngineTensor,
-  { kind, classes, values }: StoredAdapter,
+  { kind, classes, values }: Pick<StoredAdapter, 'kind' | 'classes' | 'values'>,
 ): Float32Array {
   const [samples, found, ...sizes] = shape as [number, number, ...number[]];
   const positions = sizeOf(sizes);
   const isExclusive = found > classes || (kind === 'classification' && found === classes);
-  const activated = (of: Float64Array): Float64Array => {
-    if (values === 'probabilities') return of;
-    if (values === 'logProbabilities') return of.map(Math.exp);
-    return isExclusive ? softmax(of) : of.map(sigmoid);
+  const isSoftmax = values === 'logits' && isExclusive;
+  const valueAt = (n: number, c: number, i: number) =>
+    (data as Float32Array)[(n * found + c) * positions + i]!;
+  /** log Σ eᶻ */
+  const logSum = (n: number, i: number): number => {
+    let most = Number.NEGATIVE_INFINITY;
+    for (let c = 0; c < found; c++) most = Math.max(most, valueAt(n, c, i));
+    let sum = 0;
+    for (let c = 0; c < found; c++) sum += Math.exp(valueAt(n, c, i) - most);
+    return most + Math.log(sum);
+  };
+  const probability = (value: number, ofAll: number): number => {
+    if (values === 'probabilities') return value;
+    return isSoftmax || values === 'logProbabilities' ? Math.exp(value - ofAll) : sigmoid(value);
   };
   const result = new Float32Array(samples * classes * positions);
-  const each = new Float64Array(found);
   for (let n = 0; n < samples; n++)
     for (let i = 0; i < positions; i++) {
-      for (let c = 0; c < found; c++) each[c] = (data as Float32Array)[(n * found + c) * positions + i]!;
-      const own = activated(each);
-      for (let c = 0; c < classes; c++)
-        result[(n * classes + c) * positions + i] =
-          found < classes ? (c === 0 ? 1 - own[0]! : own[0]!) : own[c + found - classes]!;
+      const ofAll = isSoftmax ? logSum(n, i) : 0;
+      for (let c = 0; c < classes; c++) {
+        const own = probability(valueAt(n, Math.max(0, c + found - classes), i), ofAll);
+        result[(n * classes + c) * positions + i] = found < classes && c === 0 ? 1 - own : own;
+      }
     }
   return result;
 }
