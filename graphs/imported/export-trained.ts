@@ -24,7 +24,7 @@ import {
   TYPE_CODES,
 } from '../onnx/types.js';
 import type { ImportedModel } from './import-model.js';
-import type { ImportedParameter } from './network.js';
+import { floatType, type ImportedParameter } from './network.js';
 
 /** Field numbers of onnx.proto. */
 const MODEL = { irVersion: 1, graph: 7 } as const;
@@ -101,8 +101,7 @@ function changesOf(
       throw new GraphError(`"${name}" has ${given.length} trained values, the model needs ${sizeOf(shape)}`);
     return rawBytes(inType(given, type));
   };
-  // What is of half precision is so in all of the file.
-  const type = parameters.find((p) => p.type !== 'float32')?.type ?? 'float32';
+  const type = floatType({ parameters });
   const number = (value: number): Tensor => ({ type, shape: [], data: inType(Float32Array.of(value), type) });
   return {
     ...{ rewired, values, externalData },

@@ -37,6 +37,10 @@ export interface ImportedNetwork {
   readonly noise: readonly Noise[];
 }
 
+/** The type of floats in the file: what is not of single precision there is so throughout. */
+export const floatType = ({ parameters }: Pick<ImportedNetwork, 'parameters'>): ElementType =>
+  parameters.find(({ type }) => type !== 'float32')?.type ?? 'float32';
+
 /** Input of graphs that train a network with Dropout or other random numbers: an int64 scalar, at least 0, another one for every batch. */
 export const DROPOUT_SEED = 'dropout_seed';
 

@@ -1,7 +1,8 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
 import { exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
-import { withHead, withMetadata } from '../../graphs/imported/with-head.js';
+import { floatType } from '../../graphs/imported/network.js';
+import { withHead, withMetadata, withOutput } from '../../graphs/imported/with-head.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { featuresOf, keptValues, type TargetHead } from '../../graphs/objectives/imported-target.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
@@ -21,7 +22,13 @@ import type { Checkpoint } from '../runs/checkpoint.js';
 import { configPath, type FinetuneRunFacts, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
-import { checkUnchanged, importFor, openTrainedFile, targetHeadOf } from '../train/imported.js';
+import {
+  checkUnchanged,
+  importFor,
+  openTrainedFile,
+  type TrainedFile,
+  targetHeadOf,
+} from '../train/imported.js';
 import { checkedSection, limitsSection } from './card-sections.js';
 import type { ExportOptions } from './export.js';
 import {
@@ -68,22 +75,38 @@ function preprocessingOf({ clip, offset, scale, repeat }: ImageAdapter): string 
   return `outside the model: ${steps.join(', ') || 'none; it takes the values of the samples'}`;
 }
 
-/** What the file says of how it takes the images that it was trained on; null where the output that was trained is none of the file's. */
+/** What the file says of how it takes the images that it was trained on. @param output that of the classes */
 function storedAdapterOf(
   model: ImportedModel,
   { kind, format }: Pick<FinetuneConfig, 'kind'> & Pick<FinetuneRunFacts, 'format'>,
   { shape, clip, offset, scale, repeat }: ImageAdapter,
   head: TargetHead,
-  outputs: readonly string[],
-): StoredAdapter | null {
+  output: string,
+): StoredAdapter {
   const { classes, channels, size } = format;
-  const output = head.head === 'keep' ? (head.value ?? outputs[0]!) : outputs[0]!;
-  if (!outputs.includes(output)) return null;
   return {
     ...{ kind, classes: classes.length, channels, repeat, clip, offset, scale, output },
     axes: shape.length === 4 ? 'NCDHW' : size[2] === 1 ? 'NCHW' : 'NDHW',
     values: head.head === 'keep' ? keptValues(model, output) : 'probabilities',
   };
+}
+
+/** The model with trained weights, and its output of the classes. */
+function withWeights(
+  file: TrainedFile,
+  model: ImportedModel,
+  weights: ReadonlyMap<string, Float32Array>,
+  head: TargetHead,
+): { readonly changed: Uint8Array; readonly output: string } {
+  const same = exportTrained(file.bytes, model, weights, file.externalData);
+  const outputsOf = (bytes: Uint8Array) => decodeModel(bytes).graph.outputs.map(({ name }) => name);
+  if (head.head === 'replace') {
+    const changed = withHead(same, featuresOf(model, head), portableModel(headGraph(model, weights, head)));
+    return { changed, output: outputsOf(changed)[0]! };
+  }
+  const outputs = outputsOf(same);
+  const output = head.value ?? outputs[0]!;
+  return { changed: outputs.includes(output) ? same : withOutput(same, output, floatType(model)), output };
 }
 
 /** The values of images as the model takes them. */
@@ -105,13 +128,12 @@ const FORMER = {
 function card(
   { config, format }: FinetuneRunFacts,
   metadata: Readonly<Record<string, string>>,
-  head: TargetHead,
-  features: string,
+  features: string | null,
   tested: readonly string[],
   checks: string,
 ): string {
   const output =
-    head.head === 'keep'
+    features === null
       ? 'its own outputs'
       : `\`probabilities\` of ${format.classes.join(', ')}, by new layers on \`${features}\``;
   return `# ${config.kind === 'classification' ? 'Classifier' : 'Segmenter'} of ${format.classes.join(', ')}
@@ -171,14 +193,10 @@ export async function exportImported(
   const model = importFor(file, config.model!, adapter, images);
   const head = targetHeadOf(config, format);
   const weights = trainedValues(model, checkpoint);
-  const features = featuresOf(model, head);
 
-  const sameModel = exportTrained(file.bytes, model, weights, file.externalData);
-  const withNewHead = () => withHead(sameModel, features, portableModel(headGraph(model, weights, head)));
-  const changed = head.head === 'keep' ? sameModel : withNewHead();
-  const outputs = decodeModel(changed).graph.outputs.map(({ name }) => name);
-  const stored = storedAdapterOf(model, { ...config, format }, adapter, head, outputs);
-  const isHalf = model.parameters.some(({ type }) => type === 'float16');
+  const { changed, output } = withWeights(file, model, weights, head);
+  const stored = storedAdapterOf(model, { ...config, format }, adapter, head, output);
+  const isHalf = floatType(model) === 'float16';
   const license = options.license ?? original.metadata.license ?? 'not stated';
   const metadata = {
     ...targetMetadata(config, facts, checkpoint, license),
@@ -187,7 +205,7 @@ export async function exportImported(
     preprocessing: preprocessingOf(adapter),
     size_multiple: sizeMultiple(file, original, config.model!, format, head).join('x'),
     ...(isHalf ? { precision: 'float16' } : {}),
-    ...(stored ? { [IMAGE_ADAPTER]: JSON.stringify(stored) } : {}),
+    [IMAGE_ADAPTER]: JSON.stringify(stored),
     run_sha256: run,
   };
   const described = withMetadata(changed, { ...FORMER, ...metadata });
@@ -214,8 +232,7 @@ export async function exportImported(
     card: card(
       facts,
       metadata,
-      head,
-      features,
+      head.head === 'keep' ? null : featuresOf(model, head),
       scores.map(([score, value]) => `| ${score} | ${formatScore(value)} |`),
       checkedSection(`${name}.onnx`, {
         sha256: sha256(trained),

@@ -284,6 +284,15 @@ describe('its export', () => {
     expect([...graph.initializers.keys()]).toEqual([...original.initializers.keys()]);
   });
 
+  test('with the head at a value inside has that as an output too', async () => {
+    const init = network('inner', { classes: 2, activation: 'Softmax' });
+    await finetune(options('inner', init, { steps: 3, model: { head: 'keep', output: 'logits' } }));
+    const { model } = await exportTarget({ run: at('inner/trial-01'), out: at('inner out') });
+    const { graph } = decodeModel(readFileSync(model));
+    expect(graph.outputs.map(({ name }) => name)).toEqual(['probabilities', 'logits']);
+    await classifiesAsTheRun('inner', model);
+  });
+
   test('of a model in half precision is in half precision', async () => {
     await finetune(options('half', network('half', { half: true }), { steps: 2 }));
     const { model, error } = await exportTarget({ run: at('half/trial-01'), out: at('half out') });
