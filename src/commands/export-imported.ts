@@ -141,7 +141,8 @@ function card(
 **For research only. Not a medical device; not for diagnosis.**
 
 This is the ONNX model \`${config.init.from}\` (SHA-256 \`${config.model!.sha256}\`) with other weights. It takes what that model takes
-(${metadata.input}; ${metadata.preprocessing}) and gives ${output}.
+(${metadata.input}; ${metadata.preprocessing}) and gives ${output}. It was trained on samples of
+${format.size.join('×')} voxels (x×y×z)${metadata.spacing ? ` of ${metadata.spacing.replaceAll('x', '×')} mm` : ''}. Its metadata say under \`${IMAGE_ADAPTER}\` how images become its input: \`p2w ${config.kind === 'classification' ? 'classify' : 'segment'}\` reads it there.
 
 ## Training
 

@@ -254,7 +254,9 @@ describe('its export', () => {
     expect(graph.initializers.get('stem.weight')!.data).toEqual(
       trainedOf('exported', 'best').get('stem.weight')!.data,
     );
-    expect(readFileSync(card, 'utf8')).toContain('clipped to [-1000, 1000]');
+    expect(readFileSync(card, 'utf8')).toMatch(
+      /clipped to \[-1000, 1000\][\s\S]*16×16×8 voxels \(x×y×z\) of 1×1×1 mm[\s\S]*p2w classify/,
+    );
 
     // It says of whole scans what the run said of the samples that were cut from them.
     await classifiesAsTheRun('exported', model);
@@ -301,6 +303,9 @@ describe('its export', () => {
     expect(graph.inputs[0]!.type).toBe('float16');
     expect(graph.initializers.get('stem.weight')!.type).toBe('float16');
     await classifiesAsTheRun('half', model, 2);
+    // As a source of features it takes single precision too.
+    const { mean } = await finetune(options('half frozen', model, { frozenEncoder: true, steps: 2 }));
+    expect(mean.auc).toBeGreaterThanOrEqual(0);
   });
 
   test('of a model whose tensors lie beside it has them in it', async () => {
