@@ -86,12 +86,12 @@ for (const network of wanted.length > 0 ? wanted : networks) {
     const old = known.find(({ exporter, mode }) => exporter === one.exporter && mode === one.mode);
     const result = old ?? (await compared(folder, one));
     done.push(result);
+    writeFileSync(join(folder, 'compared.json'), JSON.stringify(done, null, 1));
     if (old) continue;
     const { missing = [], others = [], errors, fast } = result.ours ?? {};
     console.log(row(result), `worst ${errors?.worst}, ${fast?.worst}`);
     if (missing.length > 0) console.log(`  missing: ${missing}`);
     if (others.length > 0) console.log(`  not PyTorch's: ${others}`);
-    writeFileSync(join(folder, 'compared.json'), JSON.stringify(done, null, 1));
   }
 }
 const all = networks.flatMap((network) => readCompared(join(root, network, 'compared.json')));
