@@ -94,14 +94,12 @@ export function forwardGraph(objective: Objective): BuiltGraph {
 
 /** New running statistics; with a loss scale the old ones where they are no numbers, since such a step is skipped. */
 const newStatistics = (g: GraphBuilder, { net, scaling }: Differentiated): Map<string, Value> =>
-  scaling
-    ? new Map(
-        [...net.statistics].map(([name, value]) => [
-          name,
-          g.add('Where', [areFinite(g, value), value, net.values.get(name)!]),
-        ]),
-      )
-    : net.statistics;
+  new Map(
+    [...net.statistics].map(([name, { next }]) => [
+      name,
+      scaling ? g.add('Where', [areFinite(g, next), next, net.values.get(name)!]) : next,
+    ]),
+  );
 
 const returnStatistics = (g: GraphBuilder, found: Differentiated) => {
   for (const [name, value] of newStatistics(g, found)) g.output(nextName(name), value);
@@ -248,7 +246,8 @@ export function accumulateGraph(objective: Objective, how: BackwardOptions = {})
     g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
   });
   returnStatistics(g, found);
-  return { graph: g.build(), parameters: net.parameters };
+  const momenta = new Map([...net.statistics].map(([name, { momentum }]) => [name, momentum]));
+  return { graph: g.build(), parameters: net.parameters, momenta };
 }
 
 /** The update that ends a step of `microBatches` accumulated gradients. */

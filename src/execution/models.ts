@@ -57,13 +57,11 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: StepConf
   const { recompute } = config;
   const isMixed = config.precision === 'amp';
   const how = { recompute, lossScaling: isMixed };
-  const mixed = ({ graph, parameters }: BuiltGraph): BuiltGraph => ({
-    graph: isMixed ? mixedPrecision(graph) : graph,
-    parameters,
-  });
-  const inOneRun = ({ graph, parameters }: BuiltGraph) => ({
-    graph: repeated(graph, new Set(parameters.map(({ name }) => name))),
-    parameters,
+  const mixed = (made: BuiltGraph): BuiltGraph =>
+    isMixed ? { ...made, graph: mixedPrecision(made.graph) } : made;
+  const inOneRun = (made: BuiltGraph): BuiltGraph => ({
+    ...made,
+    graph: repeated(made.graph, new Set(made.parameters.map(({ name }) => name))),
   });
   const build = {
     step: () => mixed(stepGraph(objective, config, how)),

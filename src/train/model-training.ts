@@ -6,7 +6,7 @@ import type { SplitRule } from '../../graphs/imported/parameters.js';
 import { type ImportedTask, importedObjective } from '../../graphs/objectives/imported.js';
 import type { ReadExternal } from '../../graphs/onnx/tensors.js';
 import type { Value } from '../../graphs/onnx/types.js';
-import { KERAS_NORM, type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
+import { type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
@@ -107,7 +107,6 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
     ...TRAINING_DEFAULTS,
     ...{ batch: batch!, clipNorm, threads, forms: 'fast' },
     ...(optimizer && { optimizer }),
-    network: { norm: KERAS_NORM },
   };
   const workload: Workload = () => importedObjective(model, { output, loss });
   const evaluation = buildGraph('evaluation', workload, config);
