@@ -23,6 +23,8 @@ export function withNamedOutputs(graph: Graph): Graph {
     ...graph,
     nodes: kept.map((node) => ({
       ...node,
+      // A node is called after its first output.
+      name: renamed(node.name),
       inputs: node.inputs.map(renamed),
       outputs: node.outputs.map(renamed),
     })),

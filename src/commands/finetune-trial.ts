@@ -169,6 +169,7 @@ export async function runTrial(
         engine,
         ranks,
         checkpoint,
+        inLoop: models !== null,
         ...(begin && { start: begin.state }),
         dataHash: store.hash,
         samples: epochLength(plan),

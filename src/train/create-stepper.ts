@@ -5,14 +5,15 @@ import { createHostStepper } from './host-stepper.js';
 import { createLoopStepper } from './loop-stepper.js';
 import type { Stepper, StepperOptions } from './stepper.js';
 
-/** Loads what a training's steps need: on a GPU many steps in a run, where nothing is to be seen between micro-batches. */
+/** Loads what a training's steps need: of several in a run where that pays, and nothing is to be seen between micro-batches. */
 export async function createStepper(
   workload: Workload,
   config: StepConfig,
   engine: Engine,
   options: StepperOptions = {},
 ): Promise<Stepper> {
-  return microBatches(config).count === 1 && (runsOnGpu(engine) || process.env.P2W_LOOP)
+  const pays = runsOnGpu(engine) || (options.inLoop === true && engine.provider === 'cpu');
+  return pays && microBatches(config).count === 1
     ? createLoopStepper(workload, config, engine, options.start)
     : createHostStepper(workload, config, engine, options);
 }

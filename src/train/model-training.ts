@@ -113,7 +113,7 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   const { parameters, graph } = buildGraph('forward', workload, config);
   const stateNames = new Set(parameters.map(({ name }) => name));
   const inputs = graph.inputs.filter(({ name }) => !stateNames.has(name));
-  const stepper = await createStepper(workload, config, engine);
+  const stepper = await createStepper(workload, config, engine, { inLoop: true });
   let evaluator: Session | undefined;
   let done = 0;
   const makeSteps = async (batches: readonly Tensors[], learningRate = config.learningRate) => {

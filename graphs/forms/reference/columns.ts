@@ -54,11 +54,8 @@ function channelRows(g: GraphBuilder, x: Value): Value {
 
 /** Columns of a matrix [rows,columns] by their numbers; zeros for −1. */
 function columnsOrZeros(g: GraphBuilder, matrix: Value, numbers: readonly number[]): Value {
-  const [rows, columns] = matrix.shape as [number, number];
-  const hasZeros = numbers.includes(-1);
-  const source = hasZeros
-    ? g.add('Concat', [matrix, g.add('Expand', [g.scalar(0), g.integers([rows, 1])])], { axis: 1 })
-    : matrix;
+  const columns = matrix.shape[1] as number;
+  const source = numbers.includes(-1) ? g.add('Pad', [matrix, g.integers([0, 0, 0, 1])]) : matrix;
   const indices = g.integers(numbers.map((number) => (number < 0 ? columns : number)));
   return g.add('Gather', [source, indices], { axis: 1 });
 }
