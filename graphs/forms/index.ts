@@ -58,6 +58,7 @@ import {
 } from './reference/convolution.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './reference/max-pool.js';
 import { asItIs, convRelu } from './reference/standard.js';
+import { convInputGradPhases, convTransposePhases } from './reference/transposed-convolution.js';
 import {
   phasesForward,
   phasesInputGrad,
@@ -68,7 +69,7 @@ import {
 } from './reference/upsample-convolution.js';
 
 /** Operators that have forms: those that must be lowered, and ONNX operators with faster equivalents. */
-export type FormedName = HighLevelName | 'Add' | 'Conv' | 'MaxPool' | 'Relu';
+export type FormedName = HighLevelName | 'Add' | 'Conv' | 'ConvTranspose' | 'MaxPool' | 'Relu';
 
 /** Every form of every operator, by its name. */
 export const forms: {
@@ -94,6 +95,7 @@ export const forms: {
   ConvInputGrad: {
     plain: convInputGrad,
     columns: convInputGradColumns,
+    phases: convInputGradPhases,
     blocked: convInputGradBlocked,
     blockedF43: convInputGradBlockedF43,
     blockedLast: pointwiseInputGradBlocked,
@@ -108,6 +110,7 @@ export const forms: {
     blockedFirst: convWeightGradFirstBlocked,
     blockedLast: pointwiseWeightGradBlocked,
   },
+  ConvTranspose: { plain: asItIs('ConvTranspose'), phases: convTransposePhases },
   UpsampleConv: {
     plain: plainForward,
     phases: phasesForward,
@@ -155,8 +158,9 @@ const PREFERRED: Preferences = {
   Relu: ['blocked'],
   Conv: ['blockedFirst', 'blocked', 'blockedLast'],
   ConvRelu: ['blockedFirst', 'firstHalfBlock', 'blockedBoth', 'blockedF43', 'blocked'],
-  ConvInputGrad: ['columns', 'blocked', 'blockedLast'],
+  ConvInputGrad: ['columns', 'blocked', 'blockedLast', 'phases'],
   ConvWeightGrad: ['columns', 'blockedFirst', 'blocked', 'blockedLast', 'flat', 'stacked'],
+  ConvTranspose: ['phases'],
   UpsampleConv: ['blocked', 'phases'],
   UpsampleConvInputGrad: ['blocked', 'phases'],
   UpsampleConvWeightGrad: ['blocked', 'phases'],

@@ -3,7 +3,9 @@ import type { AttributesOf } from '../../onnx/ops/index.js';
 import type { PlainForm } from '../form.js';
 
 /** An ONNX operator as it is. */
-export const asItIs = <K extends 'Add' | 'Conv' | 'MaxPool' | 'Relu'>(operator: K): PlainForm<K> => ({
+export const asItIs = <K extends 'Add' | 'Conv' | 'ConvTranspose' | 'MaxPool' | 'Relu'>(
+  operator: K,
+): PlainForm<K> => ({
   build: (g, { inputs, attributes }) => [
     g.add(operator, inputs, attributes as unknown as GivenAttributes<AttributesOf<K>>),
   ],

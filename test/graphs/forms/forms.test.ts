@@ -21,6 +21,7 @@ interface Shapes {
 type Add = (name: string, shape: number[]) => Value;
 
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
+const STRIDED = { kernel_shape: [3, 2, 2], strides: [2, 1, 2], pads: [1, 1, 0, 1, 0, 0] };
 const VOXEL = { kernel_shape: [1, 1, 1], strides: [1, 1, 1], pads: [0, 0, 0, 0, 0, 0] };
 const POOL = { kernel_shape: [2, 2, 2], strides: [2, 2, 2] };
 
@@ -49,6 +50,11 @@ const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) 
   ConvWeightGrad: (g, add, { n, c, k, d, h, w }) => [
     g.add('ConvWeightGrad', [add('x', [n, c, d, h, w]), add('dy', [n, k, d, h, w])], SAME),
   ],
+  ConvTranspose: (g, add, { n, c, k, d, h, w }) => {
+    const window = w % 2 ? { ...STRIDED, output_padding: [d % 2, 0, h % 2] } : POOL;
+    const weights = add('w', [k, c, ...window.kernel_shape]);
+    return [g.add('ConvTranspose', [add('x', [n, k, d, h, w]), weights, add('b', [c])], window)];
+  },
   UpsampleConv: (g, add, { n, c, k, d, h, w }) => [
     g.add('UpsampleConv', [add('x', [n, c, d, h, w]), add('w', [k, c, 3, 3, 3]), add('b', [k])]),
   ],
@@ -103,14 +109,13 @@ const POINTWISE: Partial<typeof CALLS> = {
   ],
 };
 
-const STRIDED = { kernel_shape: [3, 2, 1], strides: [2, 1, 3], pads: [1, 1, 0, 1, 0, 0] };
-/** Sizes of an input of which windows as above make d × h × w, at odd depths with a rest that no window reaches. */
-const stridedInput = ({ d, h, w }: Shapes) => [2 * d - 1 + (d % 2), h, 3 * w - 2];
+/** Sizes of an input of which strided windows make d × h × w, some with a rest that no window reaches. */
+const stridedInput = ({ d, h, w }: Shapes) => [2 * d - 1 + (d % 2), h, 2 * w + (h % 2)];
 
 /** The same for strided kernels. */
 const STRIDES: Partial<typeof CALLS> = {
   ConvInputGrad: (g, add, s) => [
-    g.add('ConvInputGrad', [add('dy', [s.n, s.k, s.d, s.h, s.w]), add('w', [s.k, s.c, 3, 2, 1])], {
+    g.add('ConvInputGrad', [add('dy', [s.n, s.k, s.d, s.h, s.w]), add('w', [s.k, s.c, 3, 2, 2])], {
       ...STRIDED,
       input_shape: [s.n, s.c, ...stridedInput(s)],
     }),
@@ -127,7 +132,7 @@ const STRIDES: Partial<typeof CALLS> = {
 /** What is called to try a form. */
 const callsFor = (name: string, { w }: Shapes): Partial<typeof CALLS> => {
   if (name === 'blockedLast') return POINTWISE;
-  return name === 'columns' && w % 2 === 0 ? STRIDES : CALLS;
+  return name === 'phases' || (name === 'columns' && w % 2 === 0) ? { ...CALLS, ...STRIDES } : CALLS;
 };
 
 const block = offered?.block ?? 16;
