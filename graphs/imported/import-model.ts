@@ -13,6 +13,7 @@ import {
 } from '../onnx/types.js';
 import type { Gap } from './gaps.js';
 import { boundInputs } from './inputs.js';
+import { mergedPads } from './merged-pads.js';
 import { type ImportedNetwork, type ImportedParameter, importedLayers } from './network.js';
 import { withNoise } from './noise.js';
 import {
@@ -172,7 +173,7 @@ function examine(
       values: valuesOf(graph.constants.get(tensor.source)!),
     }),
   );
-  const nodes = remaining(graph, assigned);
+  const nodes = mergedPads(remaining(graph, assigned), graph.constants);
   const read = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs]);
   const network: ImportedNetwork = {
     graph: {

@@ -416,3 +416,33 @@ describe('what is not supported', () => {
     expect(trainedOf({ ...perceptron, nodes: perceptron.nodes.toReversed() }, batch)).toHaveLength(4);
   });
 });
+
+describe('zeros around a convolution', () => {
+  const convolved = (pads: readonly number[], end = 0): Parts => ({
+    inputs: [value('x', ['batch', 1, 4, 4])],
+    tensors: { pads: integers(...pads), end: filled([], end), w: filled([2, 1, 3, 3], 0.5) },
+    nodes: [
+      node('Pad', ['x', 'pads', 'end'], ['padded']),
+      node('Conv', ['padded', 'w'], ['y'], { pads: { kind: 'ints', value: [1, 0, 0, 0] } }),
+    ],
+    outputs: ['y'],
+  });
+  const imported = (parts: Parts) => importModel(modelOf(parts), { inputs: { x: [1, 1, 4, 4] } });
+
+  test('become its own', () => {
+    const { graph, outputs } = imported(convolved([0, 0, 0, 1, 0, 0, 1, 2]));
+    expect(outputs[0]!.shape).toEqual([1, 2, 4, 5]);
+    const convolution = graph.nodes.find(({ operator }) => operator === 'Conv')!;
+    expect(convolution.inputs[0]).toBe('x');
+    expect(convolution.attributes.pads).toEqual({ kind: 'ints', value: [1, 1, 1, 2] });
+  });
+
+  test.each<[what: string, pads: readonly number[], end: number]>([
+    ['that are other numbers', [0, 0, 0, 1, 0, 0, 1, 2], 1],
+    ['that are cut off', [0, 0, 0, -1, 0, 0, 1, 2], 0],
+    ['that are whole samples', [1, 0, 0, 0, 0, 0, 0, 0], 0],
+  ])('%s stay', (_, pads, end) => {
+    const { graph } = imported(convolved(pads, end));
+    expect(graph.nodes.find(({ operator }) => operator === 'Conv')!.inputs[0]).toBe('padded');
+  });
+});
