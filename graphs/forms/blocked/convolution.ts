@@ -15,11 +15,20 @@ import {
   joined,
   mapHalves,
   neighbours,
+  ofWhole,
   type SlicePairs,
   shapeOf,
   total,
 } from './slice-pairs.js';
-import { bothSlices, type DepthFiltering, IN_PLANE, winogradF23, winogradF43 } from './winograd.js';
+import {
+  bothSlices,
+  type DepthFiltering,
+  IN_PLANE,
+  isSmall,
+  winogradF23,
+  winogradF43,
+  winogradWhole,
+} from './winograd.js';
 
 /** A ReLU costs nothing where the result is written. */
 const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
@@ -62,17 +71,22 @@ const convolution = (
     const w = operands.plain(1);
     const [outputs, inputs] = [w.shape[0] as number, w.shape[1] as number];
     const spec = { kernel: [3, 3], stored: operator === 'ConvRelu' } as const;
-    const arrange = (taps: Value, times = 1) =>
-      blockedWeights(g, taps, blocked!.block, { ...spec, outputs: times * outputs, inputs: times * inputs });
+    const arrange = (taps: Value, times = { outputs: 1, inputs: 1 }) =>
+      blockedWeights(g, taps, blocked!.block, {
+        ...spec,
+        outputs: times.outputs * outputs,
+        inputs: times.inputs * inputs,
+      });
     const last = { ...(given[2] ? { bias: operands.plain(2) } : {}), ...ACTIVATION[operator] };
-    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, false), arrange, last)];
+    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, false), arrange, last, blocked!)];
   },
 });
 
 export const convBlocked = convolution('Conv', winogradF23);
 export const convBlockedF43 = convolution('Conv', winogradF43);
 export const convReluBlocked = convolution('ConvRelu', winogradF23);
-export const convReluBothBlocked = convolution('ConvRelu', bothSlices);
+export const convReluBoth = convolution('ConvRelu', bothSlices);
+export const convReluWhole = convolution('ConvRelu', winogradWhole);
 export const convReluBlockedF43 = convolution('ConvRelu', winogradF43);
 
 /** The gradient of the input is a convolution with exchanged channels and taps from last to first. */
@@ -87,7 +101,7 @@ const inputGrad = (filtering: DepthFiltering): BlockedForm<'ConvInputGrad'> => (
     const [inputs, outputs] = [w.shape[0] as number, w.shape[1] as number];
     const spec = { outputs, inputs, kernel: [3, 3], transposed: true } as const;
     const arrange = (taps: Value) => blockedWeights(g, taps, blocked!.block, spec);
-    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, true), arrange, {})];
+    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, true), arrange, {}, blocked!)];
   },
 });
 
@@ -122,7 +136,15 @@ const firstConvolution = (operator: 'Conv' | 'ConvRelu'): BlockedForm<'Conv'> & 
 export const convFirstBlocked = firstConvolution('Conv');
 export const convReluFirstBlocked = firstConvolution('ConvRelu');
 
-/** The same to half a block of channels: two slices of the output, which see four of x, fill a block together. */
+/** Weights and bias for two slices of the output, which see four of x, with channels that are half a block. */
+function ofTwoSlices(g: GraphBuilder, w: Value, bias: Value | null): [weights: Value, bias: Value | null] {
+  const taps = g.reshape(w, [-1, 3, 3, 3]);
+  const later = (slices: 0 | 1) => g.add('Pad', [taps, g.integers([0, slices, 0, 0, 0, 1 - slices, 0, 0])]);
+  const twice = (v: Value) => g.add('Concat', [v, v], { axis: 0 });
+  return [g.add('Concat', [later(0), later(1)], { axis: 0 }), bias && twice(bias)];
+}
+
+/** The same to half a block of channels: two slices of the output fill a block together. */
 export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
   layout: 'slicePairs',
   applies: (call) => isFirst(call, fitsHalfBlock),
@@ -130,10 +152,8 @@ export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
     const [x, w] = [operands.plain(0), operands.plain(1)];
     const [n, , d, height, width] = shapeOf(x);
     const k = w.shape[0] as number;
-    const taps = g.reshape(w, [k, 3, 3, 3]);
-    const later = (slices: 0 | 1) => g.add('Pad', [taps, g.integers([0, slices, 0, 0, 0, 1 - slices, 0, 0])]);
-    const weights = blockedOutputs(g, g.add('Concat', [later(0), later(1)], { axis: 0 }), blocked!.block);
-    const bias = inputs[2] ? g.add('Concat', [operands.plain(2), operands.plain(2)], { axis: 0 }) : null;
+    const [taps, bias] = ofTwoSlices(g, w, inputs[2] ? operands.plain(2) : null);
+    const weights = blockedOutputs(g, taps, blocked!.block);
     const around = slicesOf(g, x);
     const shape = [n, k, d, height, width] as const;
     const chunks = chunkRanges(shape, blocked!).map((range) => {
@@ -144,6 +164,35 @@ export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
       return { even: even!, odd: odd! };
     });
     return [{ chunks, shape }];
+  },
+};
+
+/** The same of a small feature map, for all slices at once. */
+export const convReluFirstWhole: BlockedForm<'ConvRelu'> = {
+  layout: 'slicePairs',
+  applies: (call) =>
+    (isFirst(call, fitsSlicePairs) || isFirst(call, fitsHalfBlock)) && isSmall(shapeOf(call.inputs[0]!)),
+  build(g, { inputs, blocked }, operands) {
+    const [x, w] = [operands.plain(0), operands.plain(1)];
+    const [n, , d, height, width] = shapeOf(x);
+    const k = w.shape[0] as number;
+    const given = inputs[2] ? operands.plain(2) : null;
+    const isHalf = k < blocked!.block;
+    const [taps, bias] = isHalf ? ofTwoSlices(g, w, given) : [w, given];
+    const together = isHalf ? 2 : 1;
+    const seenByOne = Array.from({ length: together + 2 }, (_, i) => i);
+    const places = Array.from({ length: d / together }, (_, i) => seenByOne.map((j) => i * together + j));
+    const around = g.add('Pad', [g.reshape(x, [n, d, height * width]), g.integers([0, 1, 0, 0, 1, 0])]);
+    const seen = g.reshape(g.add('Gather', [around, g.integers(places.flat())], { axis: 1 }), [
+      (n * d) / together,
+      seenByOne.length,
+      height,
+      width,
+    ]);
+    const weights = blockedOutputs(g, taps, blocked!.block);
+    const y = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
+    const slices = isHalf ? g.add('ReorderOutput', [y], { channels: 2 * k }) : y;
+    return [ofWhole(g, slices, [n, k, d, height, width], blocked!)];
   },
 };
 
