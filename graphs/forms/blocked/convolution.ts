@@ -20,15 +20,8 @@ import {
   shapeOf,
   total,
 } from './slice-pairs.js';
-import {
-  bothSlices,
-  type DepthFiltering,
-  IN_PLANE,
-  isSmall,
-  winogradF23,
-  winogradF43,
-  winogradWhole,
-} from './winograd.js';
+import { bothSlices, type DepthFiltering, IN_PLANE, winogradF23, winogradF43 } from './winograd.js';
+import { isSmall, winogradWhole } from './winograd-matrices.js';
 
 /** A ReLU costs nothing where the result is written. */
 const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
@@ -71,12 +64,8 @@ const convolution = (
     const w = operands.plain(1);
     const [outputs, inputs] = [w.shape[0] as number, w.shape[1] as number];
     const spec = { kernel: [3, 3], stored: operator === 'ConvRelu' } as const;
-    const arrange = (taps: Value, times = { outputs: 1, inputs: 1 }) =>
-      blockedWeights(g, taps, blocked!.block, {
-        ...spec,
-        outputs: times.outputs * outputs,
-        inputs: times.inputs * inputs,
-      });
+    const arrange = (taps: Value, times = 1) =>
+      blockedWeights(g, taps, blocked!.block, { ...spec, outputs: times * outputs, inputs: times * inputs });
     const last = { ...(given[2] ? { bias: operands.plain(2) } : {}), ...ACTIVATION[operator] };
     return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, false), arrange, last, blocked!)];
   },

@@ -33,7 +33,7 @@ export interface DepthFiltering {
     g: GraphBuilder,
     x: SlicePairs,
     taps: readonly Value[],
-    arrange: (weights: Value, times?: { readonly outputs: number; readonly inputs: number }) => Value,
+    arrange: (weights: Value, times?: number) => Value,
     last: Last,
     blocked: BlockedLayout,
   ): SlicePairs;
@@ -72,7 +72,7 @@ export const bothSlices: DepthFiltering = {
     const [g0, g1, g2] = taps.map((tap) => g.reshape(tap, [9, -1, c])) as [Value, Value, Value];
     const row = (...both: Value[]) => g.add('Concat', both, { axis: 2 });
     const both = g.add('Concat', [row(g1, g2), row(g0, g1)], { axis: 1 });
-    const weights = arrange(both, { outputs: 2, inputs: 2 });
+    const weights = arrange(both, 2);
     const y = g.add(
       'BlockedConv',
       [
@@ -83,97 +83,6 @@ export const bothSlices: DepthFiltering = {
       { ...IN_PLANE, ...(activation ? { activation } : {}) },
     );
     return ofWhole(g, y, [n, (weights.shape[0] as number) / 2, d, h, w], blocked);
-  },
-};
-
-/** Winograd's filtering of three taps g and slices d as matrices: output · ((weights · g) ⊙ (input · d)). */
-interface Minimal {
-  readonly input: readonly (readonly number[])[];
-  readonly weights: readonly (readonly number[])[];
-  /** The second product is in every slice once: the bias is added to it. */
-  readonly output: readonly (readonly number[])[];
-}
-
-/** See {@link winogradF23}. */
-const TWO: Minimal = {
-  input: [
-    [1, 0, -1, 0],
-    [0, 1, 1, 0],
-    [0, -1, 1, 0],
-    [0, -1, 0, 1],
-  ],
-  weights: [
-    [1, 0, 0],
-    [1 / 2, 1 / 2, 1 / 2],
-    [1 / 2, -1 / 2, 1 / 2],
-    [0, 0, 1],
-  ],
-  output: [
-    [1, 1, 1, 0],
-    [0, 1, -1, 1],
-  ],
-};
-
-/** See {@link winogradF43}. */
-const FOUR: Minimal = {
-  input: [
-    [4, 0, -5, 0, 1, 0],
-    [0, -4, -4, 1, 1, 0],
-    [0, 4, -4, -1, 1, 0],
-    [0, -2, -1, 2, 1, 0],
-    [0, 2, -1, -2, 1, 0],
-    [0, 4, 0, -5, 0, 1],
-  ],
-  weights: [
-    [1 / 4, 0, 0],
-    [-1 / 6, -1 / 6, -1 / 6],
-    [-1 / 6, 1 / 6, -1 / 6],
-    [1 / 24, 1 / 12, 1 / 6],
-    [1 / 24, -1 / 12, 1 / 6],
-    [0, 0, 1],
-  ],
-  output: [
-    [1, 1, 1, 1, 1, 0],
-    [0, 1, -1, 2, -2, 0],
-    [0, 1, 1, 4, 4, 0],
-    [0, 1, -1, 8, -8, 1],
-  ],
-};
-
-/** Voxels of feature maps for which starting operators takes a good part of the time. */
-const FEW_VOXELS = 32 * 32 * 16;
-export const isSmall = ([, , d, h, w]: MapShape): boolean => d * h * w <= FEW_VOXELS;
-
-/**
- * F(2,3) or F(4,3) of small feature maps in three operators: a product with a matrix along depth, which also knows the zeros at the
- * ends, one convolution in as many groups as there are products, and another matrix.
- */
-export const winogradWhole: DepthFiltering = {
-  applies: isSmall,
-  convolve(g, x, taps, arrange, { bias, activation }, blocked) {
-    const [n, c, d, h, w] = x.shape;
-    const { input, weights, output } = d % 4 === 0 ? FOUR : TWO;
-    const [step, products, groups] = [output.length, input.length, d / output.length];
-    const matrix = (rows: readonly (readonly number[])[]) =>
-      g.floats(rows.flat(), [rows.length, rows[0]!.length]);
-    const windows = Array.from({ length: groups }, (_, group) =>
-      input.map((row) => Array.from({ length: d }, (_, slice) => row[slice + 1 - group * step] ?? 0)),
-    );
-    const seen = g.add('MatMul', [matrix(windows.flat()), g.reshape(wholeOf(g, x), [n, d, c * h * w])]);
-    const rows = taps.map((tap) => g.reshape(tap, [1, -1]));
-    const combined = g.add('MatMul', [matrix(weights), g.add('Concat', rows, { axis: 0 })]);
-    const kernels = g.transpose(g.reshape(combined, [products, 9, -1]), [1, 0, 2]);
-    const arranged = arrange(kernels, { outputs: products, inputs: 1 });
-    const k = (arranged.shape[0] as number) / products;
-    const second =
-      bias && g.reshape(g.add('Pad', [g.reshape(bias, [1, k]), g.integers([1, 0, products - 2, 0])]), [-1]);
-    const y = g.add(
-      'BlockedConv',
-      [g.reshape(seen, [n * groups, products * c, h, w]), arranged, ...(second ? [second] : [])],
-      { ...IN_PLANE, group: products },
-    );
-    const sums = g.add('MatMul', [matrix(output), g.reshape(y, [n * groups, products, k * h * w])]);
-    return ofWhole(g, activation ? g.add(activation, [sums]) : sums, [n, k, d, h, w], blocked);
   },
 };
 
