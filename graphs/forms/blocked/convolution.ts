@@ -8,11 +8,11 @@ import type { BlockedLayout } from '../layout.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './nchwc.js';
 import {
   chunkRanges,
-  everySecond,
   fitsHalfBlock,
   fitsSlicePairs,
   halvesOf,
   joined,
+  type MapShape,
   mapHalves,
   neighbours,
   ofWhole,
@@ -143,10 +143,10 @@ export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
     const k = w.shape[0] as number;
     const [taps, bias] = ofTwoSlices(g, w, inputs[2] ? operands.plain(2) : null);
     const weights = blockedOutputs(g, taps, blocked!.block);
-    const around = slicesOf(g, x);
+    const slices = paddedSlices(g, x);
     const shape = [n, k, d, height, width] as const;
     const chunks = chunkRanges(shape, blocked!).map((range) => {
-      const seen = seenSlices(g, around, range, [0, 1, 2, 3]);
+      const seen = seenSlices(g, slices, beforePairs(shape, range), 4, shape);
       const both = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
       const plain = g.add('ReorderOutput', [both], { channels: 2 * k });
       const [even, odd] = g.addMany('Split', [plain, g.integers([k, k])], { axis: 1 }, 2);
@@ -169,19 +169,15 @@ export const convReluFirstWhole: BlockedForm<'ConvRelu'> = {
     const isHalf = k < blocked!.block;
     const [taps, bias] = isHalf ? ofTwoSlices(g, w, given) : [w, given];
     const together = isHalf ? 2 : 1;
-    const seenByOne = Array.from({ length: together + 2 }, (_, i) => i);
-    const places = Array.from({ length: d / together }, (_, i) => seenByOne.map((j) => i * together + j));
-    const around = g.add('Pad', [g.reshape(x, [n, d, height * width]), g.integers([0, 1, 0, 0, 1, 0])]);
-    const seen = g.reshape(g.add('Gather', [around, g.integers(places.flat())], { axis: 1 }), [
-      (n * d) / together,
-      seenByOne.length,
-      height,
-      width,
-    ]);
+    const shape = [n, k, d, height, width] as const;
+    const places = Array.from({ length: n }, (_, sample) => sample * (d + 2)).flatMap((first) =>
+      Array.from({ length: d / together }, (_, i) => first + together * i),
+    );
+    const seen = seenSlices(g, paddedSlices(g, x), places, together + 2, shape);
     const weights = blockedOutputs(g, taps, blocked!.block);
     const y = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
-    const slices = isHalf ? g.add('ReorderOutput', [y], { channels: 2 * k }) : y;
-    return [ofWhole(g, slices, [n, k, d, height, width], blocked!)];
+    const whole = isHalf ? g.add('ReorderOutput', [y], { channels: 2 * k }) : y;
+    return [ofWhole(g, whole, shape, blocked!)];
   },
 };
 
@@ -192,34 +188,41 @@ function blockedOutputs(g: GraphBuilder, w: Value, block: number): Value {
   return g.reshape(g.transpose(blocks, [0, 2, 1]), [k, sizeOf(rest) / 9, 3, 3]);
 }
 
-/** x [N,1,D,H,W] as slices [D+2,N,1,H,W], with one of zeros before and after. */
-function slicesOf(g: GraphBuilder, x: Value): Value {
+/** x [N,1,D,H,W] as rows of voxels, one a slice, [N·(D+2),H·W]: each sample with a slice of zeros before and after it. */
+function paddedSlices(g: GraphBuilder, x: Value): Value {
   const [n, , d, h, w] = shapeOf(x);
-  const slices = g.transpose(g.reshape(x, [n, d, h * w]), [1, 0, 2]);
-  return g.reshape(g.add('Pad', [slices, g.integers([1, 0, 0, 1, 0, 0])]), [d + 2, n, 1, h, w]);
+  const padded = g.add('Pad', [g.reshape(x, [n, d, h * w]), g.integers([0, 1, 0, 0, 1, 0])]);
+  return g.reshape(padded, [n * (d + 2), h * w]);
 }
 
-/** What the pairs of a range see of {@link slicesOf}: each pair's slices of these numbers, 0 before the pair, as channels. */
-const seenSlices = (
+/** Of {@link paddedSlices} `count` consecutive ones from each of some places on, as channels: [places,count,H,W], not blocked. */
+function seenSlices(
   g: GraphBuilder,
   slices: Value,
-  [from, to]: readonly [number, number],
-  numbers: readonly number[],
-): Value =>
-  g.add(
-    'Concat',
-    numbers.map((number) => everySecond(g, slices, 2 * from + number, to - from)),
-    { axis: 1 },
+  places: readonly number[],
+  count: number,
+  [, , , h, w]: MapShape,
+): Value {
+  const rows = places.flatMap((place) => Array.from({ length: count }, (_, i) => place + i));
+  return g.reshape(g.add('Gather', [slices, g.integers(rows)]), [places.length, count, h, w]);
+}
+
+/** Places in {@link paddedSlices} of the slices before the pairs of a range, each pair's of all samples together. */
+const beforePairs = ([n, , d]: MapShape, [from, to]: readonly [number, number]): number[] =>
+  Array.from({ length: to - from }, (_, i) => 2 * (from + i)).flatMap((slice) =>
+    Array.from({ length: n }, (_, sample) => sample * (d + 2) + slice),
   );
 
 /** x [N,1,D,H,W] as halves [S,3,H,W], not blocked: the slices before, at and after each. */
 function depthNeighbours(g: GraphBuilder, x: Value, blocked: BlockedLayout): SlicePairs {
-  const slices = slicesOf(g, x);
-  const chunks = chunkRanges(shapeOf(x), blocked).map((range) => ({
-    even: seenSlices(g, slices, range, [0, 1, 2]),
-    odd: seenSlices(g, slices, range, [1, 2, 3]),
-  }));
-  return { chunks, shape: shapeOf(x) };
+  const slices = paddedSlices(g, x);
+  const shape = shapeOf(x);
+  const chunks = chunkRanges(shape, blocked).map((range) => {
+    const before = beforePairs(shape, range);
+    const seen = (places: number[]) => seenSlices(g, slices, places, 3, shape);
+    return { even: seen(before), odd: seen(before.map((place) => place + 1)) };
+  });
+  return { chunks, shape };
 }
 
 /** Every half with itself moved by −1, 0 and 1 voxel along an axis of the slice, as channels: [S,3C,H·W], not blocked. */
