@@ -58,11 +58,14 @@ const FOUR: Matrices = {
   ],
 };
 
-const FEW_VOXELS = 32 * 32 * 16;
+/** Of all samples: more of them do not stay in the processor's cache. */
+const FEW_VOXELS = 32 * 32 * 32;
+/** With more of them, convolutions take long anyway, and arranging all weights of one together takes much memory. */
 const FEW_CHANNELS = 64;
 
 /** Whether starting operators takes a good part of the time that a feature map of this shape takes. */
-export const isSmall = ([, c, d, h, w]: MapShape): boolean => d * h * w <= FEW_VOXELS && c <= FEW_CHANNELS;
+export const isSmall = ([n, c, d, h, w]: MapShape): boolean =>
+  n * d * h * w <= FEW_VOXELS && c <= FEW_CHANNELS;
 
 /**
  * F(4,3), or F(2,3) where slices are not in fours: a product with a matrix along depth, which leaves out the slices beyond the ends; one
