@@ -18,6 +18,9 @@ async function loadRuntime(): Promise<typeof ort> {
   }
 }
 
+/** About as long as an operator that one thread computes alone. */
+const SPIN_MICROSECONDS = '20';
+
 /**
  * ONNX Runtime's own build for Node.js on a device. Where the device cannot be had, loading a model fails. On a GPU, ONNX
  * Runtime gives single nodes to the CPU that have no kernel there or only compute shapes.
@@ -34,9 +37,16 @@ export const nodeEngineOn = (device: Device | 'webgpu'): Engine => ({
         executionProviders: [providerFor(device)],
         // A run of a larger machine may ask for more.
         intraOpNumThreads: Math.min(options.threads, mostThreads()),
-        // Threads stand still as soon as a run has ended: spinning, they slow other sessions down.
+        // Threads wait for the next operator for a moment only, and stand still as soon as a run has ended: spinning, they slow other
+        // sessions down, and on a busy machine have used up their share of time when they get work.
         // Numbers too small for a normal float slow the processor down a hundredfold, and carry nothing here.
-        extra: { session: { force_spinning_stop: '1', set_denormal_as_zero: '1' } },
+        extra: {
+          session: {
+            intra_op: { spin_duration_us: SPIN_MICROSECONDS },
+            force_spinning_stop: '1',
+            set_denormal_as_zero: '1',
+          },
+        },
       });
     } catch (error) {
       throw runtimeError('ONNX Runtime rejected the model', error);

@@ -9,18 +9,20 @@ import { isSmallMap } from '../reference/columns.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './nchwc.js';
 import {
   chunkRanges,
-  everySecond,
   fitsHalfBlock,
   fitsSlicePairs,
   halvesOf,
   joined,
+  type MapShape,
   mapHalves,
   neighbours,
+  ofWhole,
   type SlicePairs,
   shapeOf,
   total,
 } from './slice-pairs.js';
 import { bothSlices, type DepthFiltering, IN_PLANE, winogradF23, winogradF43 } from './winograd.js';
+import { isSmall, winogradWhole } from './winograd-matrices.js';
 
 /** A ReLU costs nothing where the result is written. */
 const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
@@ -68,14 +70,15 @@ const convolution = (
     const arrange = (taps: Value, times = 1) =>
       blockedWeights(g, taps, blocked!.block, { ...spec, outputs: times * outputs, inputs: times * inputs });
     const last = { ...(given[2] ? { bias: operands.plain(2) } : {}), ...ACTIVATION[operator] };
-    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, false), arrange, last)];
+    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, false), arrange, last, blocked!)];
   },
 });
 
 export const convBlocked = convolution('Conv', winogradF23);
 export const convBlockedF43 = convolution('Conv', winogradF43);
 export const convReluBlocked = convolution('ConvRelu', winogradF23);
-export const convReluBothBlocked = convolution('ConvRelu', bothSlices);
+export const convReluBoth = convolution('ConvRelu', bothSlices);
+export const convReluWhole = convolution('ConvRelu', winogradWhole);
 export const convReluBlockedF43 = convolution('ConvRelu', winogradF43);
 
 /** The gradient of the input is a convolution with exchanged channels and taps from last to first. */
@@ -91,7 +94,7 @@ const inputGrad = (filtering: DepthFiltering): BlockedForm<'ConvInputGrad'> => (
     const [inputs, outputs] = [w.shape[0] as number, w.shape[1] as number];
     const spec = { outputs, inputs, kernel: [3, 3], transposed: true } as const;
     const arrange = (taps: Value) => blockedWeights(g, taps, blocked!.block, spec);
-    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, true), arrange, {})];
+    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, true), arrange, {}, blocked!)];
   },
 });
 
@@ -126,7 +129,15 @@ const firstConvolution = (operator: 'Conv' | 'ConvRelu'): BlockedForm<'Conv'> & 
 export const convFirstBlocked = firstConvolution('Conv');
 export const convReluFirstBlocked = firstConvolution('ConvRelu');
 
-/** The same to half a block of channels: two slices of the output, which see four of x, fill a block together. */
+/** Weights and bias for two slices of the output, which see four of x, with channels that are half a block. */
+function ofTwoSlices(g: GraphBuilder, w: Value, bias: Value | null): [weights: Value, bias: Value | null] {
+  const taps = g.reshape(w, [-1, 3, 3, 3]);
+  const later = (slices: 0 | 1) => g.add('Pad', [taps, g.integers([0, slices, 0, 0, 0, 1 - slices, 0, 0])]);
+  const twice = (v: Value) => g.add('Concat', [v, v], { axis: 0 });
+  return [g.add('Concat', [later(0), later(1)], { axis: 0 }), bias && twice(bias)];
+}
+
+/** The same to half a block of channels: two slices of the output fill a block together. */
 export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
   layout: 'slicePairs',
   applies: (call) => isFirst(call, fitsHalfBlock),
@@ -134,20 +145,43 @@ export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
     const [x, w] = [operands.plain(0), operands.plain(1)];
     const [n, , d, height, width] = shapeOf(x);
     const k = w.shape[0] as number;
-    const taps = g.reshape(w, [k, 3, 3, 3]);
-    const later = (slices: 0 | 1) => g.add('Pad', [taps, g.integers([0, slices, 0, 0, 0, 1 - slices, 0, 0])]);
-    const weights = blockedOutputs(g, g.add('Concat', [later(0), later(1)], { axis: 0 }), blocked!.block);
-    const bias = inputs[2] ? g.add('Concat', [operands.plain(2), operands.plain(2)], { axis: 0 }) : null;
-    const around = slicesOf(g, x);
+    const [taps, bias] = ofTwoSlices(g, w, inputs[2] ? operands.plain(2) : null);
+    const weights = blockedOutputs(g, taps, blocked!.block);
+    const slices = paddedSlices(g, x);
     const shape = [n, k, d, height, width] as const;
     const chunks = chunkRanges(shape, blocked!).map((range) => {
-      const seen = seenSlices(g, around, range, [0, 1, 2, 3]);
+      const seen = seenSlices(g, slices, beforePairs(shape, range), 4, shape);
       const both = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
       const plain = g.add('ReorderOutput', [both], { channels: 2 * k });
       const [even, odd] = g.addMany('Split', [plain, g.integers([k, k])], { axis: 1 }, 2);
       return { even: even!, odd: odd! };
     });
     return [{ chunks, shape }];
+  },
+};
+
+/** The same of a small feature map, for all slices at once. */
+export const convReluFirstWhole: BlockedForm<'ConvRelu'> = {
+  layout: 'slicePairs',
+  applies: (call) =>
+    (isFirst(call, fitsSlicePairs) || isFirst(call, fitsHalfBlock)) && isSmall(shapeOf(call.inputs[0]!)),
+  build(g, { inputs, blocked }, operands) {
+    const [x, w] = [operands.plain(0), operands.plain(1)];
+    const [n, , d, height, width] = shapeOf(x);
+    const k = w.shape[0] as number;
+    const given = inputs[2] ? operands.plain(2) : null;
+    const isHalf = k < blocked!.block;
+    const [taps, bias] = isHalf ? ofTwoSlices(g, w, given) : [w, given];
+    const together = isHalf ? 2 : 1;
+    const shape = [n, k, d, height, width] as const;
+    const places = Array.from({ length: n }, (_, sample) => sample * (d + 2)).flatMap((first) =>
+      Array.from({ length: d / together }, (_, i) => first + together * i),
+    );
+    const seen = seenSlices(g, paddedSlices(g, x), places, together + 2, shape);
+    const weights = blockedOutputs(g, taps, blocked!.block);
+    const y = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
+    const whole = isHalf ? g.add('ReorderOutput', [y], { channels: 2 * k }) : y;
+    return [ofWhole(g, whole, shape, blocked!)];
   },
 };
 
@@ -158,34 +192,41 @@ function blockedOutputs(g: GraphBuilder, w: Value, block: number): Value {
   return g.reshape(g.transpose(blocks, [0, 2, 1]), [k, sizeOf(rest) / 9, 3, 3]);
 }
 
-/** x [N,1,D,H,W] as slices [D+2,N,1,H,W], with one of zeros before and after. */
-function slicesOf(g: GraphBuilder, x: Value): Value {
+/** x [N,1,D,H,W] as rows of voxels, one a slice, [N·(D+2),H·W]: each sample with a slice of zeros before and after it. */
+function paddedSlices(g: GraphBuilder, x: Value): Value {
   const [n, , d, h, w] = shapeOf(x);
-  const slices = g.transpose(g.reshape(x, [n, d, h * w]), [1, 0, 2]);
-  return g.reshape(g.add('Pad', [slices, g.integers([1, 0, 0, 1, 0, 0])]), [d + 2, n, 1, h, w]);
+  const padded = g.add('Pad', [g.reshape(x, [n, d, h * w]), g.integers([0, 1, 0, 0, 1, 0])]);
+  return g.reshape(padded, [n * (d + 2), h * w]);
 }
 
-/** What the pairs of a range see of {@link slicesOf}: each pair's slices of these numbers, 0 before the pair, as channels. */
-const seenSlices = (
+/** Of {@link paddedSlices} `count` consecutive ones from each of some places on, as channels: [places,count,H,W], not blocked. */
+function seenSlices(
   g: GraphBuilder,
   slices: Value,
-  [from, to]: readonly [number, number],
-  numbers: readonly number[],
-): Value =>
-  g.add(
-    'Concat',
-    numbers.map((number) => everySecond(g, slices, 2 * from + number, to - from)),
-    { axis: 1 },
+  places: readonly number[],
+  count: number,
+  [, , , h, w]: MapShape,
+): Value {
+  const rows = places.flatMap((place) => Array.from({ length: count }, (_, i) => place + i));
+  return g.reshape(g.add('Gather', [slices, g.integers(rows)]), [places.length, count, h, w]);
+}
+
+/** Places in {@link paddedSlices} of the slices before the pairs of a range, each pair's of all samples together. */
+const beforePairs = ([n, , d]: MapShape, [from, to]: readonly [number, number]): number[] =>
+  Array.from({ length: to - from }, (_, i) => 2 * (from + i)).flatMap((slice) =>
+    Array.from({ length: n }, (_, sample) => sample * (d + 2) + slice),
   );
 
 /** x [N,1,D,H,W] as halves [S,3,H,W], not blocked: the slices before, at and after each. */
 function depthNeighbours(g: GraphBuilder, x: Value, blocked: BlockedLayout): SlicePairs {
-  const slices = slicesOf(g, x);
-  const chunks = chunkRanges(shapeOf(x), blocked).map((range) => ({
-    even: seenSlices(g, slices, range, [0, 1, 2]),
-    odd: seenSlices(g, slices, range, [1, 2, 3]),
-  }));
-  return { chunks, shape: shapeOf(x) };
+  const slices = paddedSlices(g, x);
+  const shape = shapeOf(x);
+  const chunks = chunkRanges(shape, blocked).map((range) => {
+    const before = beforePairs(shape, range);
+    const seen = (places: number[]) => seenSlices(g, slices, places, 3, shape);
+    return { even: seen(before), odd: seen(before.map((place) => place + 1)) };
+  });
+  return { chunks, shape };
 }
 
 /** Every half with itself moved by −1, 0 and 1 voxel along an axis of the slice, as channels: [S,3C,H·W], not blocked. */

@@ -3,7 +3,7 @@ import type { BlockedForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
 import { behindRelu } from '../reference/max-pool.js';
 import { depthwise, pixelShuffle, STEEP, sameKernel } from './nchwc.js';
-import { allSlices, chunkRanges, fitsSlicePairs, slicesFrom, splitSlices } from './slice-pairs.js';
+import { allSlices, chunkRanges, fitsSlicePairs, ofWhole, slicesFrom, splitSlices } from './slice-pairs.js';
 
 const HALVING = { kernel_shape: [2, 2], strides: [2, 2] };
 const TWICE = '2,2,2';
@@ -23,12 +23,21 @@ export const maxPoolBlocked: BlockedForm<'MaxPool'> = {
     (dilations ?? []).every((d) => d === 1) &&
     halves(x!, blocked),
   build(g, { blocked }, operands) {
-    const { chunks, shape } = operands.slicePairs(0);
+    const { chunks, whole, shape } = operands.slicePairs(0);
     const [n, c, d, h, w] = shape;
+    const smaller = [n, c, d / 2, h / 2, w / 2] as const;
+    if (whole) {
+      const { block } = blocked!;
+      const slices = g.add('BlockedMaxPool', [g.reshape(whole, [n * d, c, h, w])], HALVING);
+      // Pairs of slices as images that are two rows high.
+      const pairs = g.reshape(slices, [(n * d) / 2, block, 2, (c * h * w) / (4 * block)]);
+      const maxima = g.add('BlockedMaxPool', [pairs], { kernel_shape: [2, 1], strides: [2, 1] });
+      return [ofWhole(g, maxima, smaller, blocked!)];
+    }
     const pooled = chunks.map(({ even, odd }) =>
       g.add('Max', [g.add('BlockedMaxPool', [even], HALVING), g.add('BlockedMaxPool', [odd], HALVING)]),
     );
-    return [splitSlices(g, pooled, [n, c, d / 2, h / 2, w / 2], blocked!)];
+    return [splitSlices(g, pooled, smaller, blocked!)];
   },
 };
 

@@ -6,7 +6,8 @@
  * two-dimensional convolutions: a step along it is a contiguous slice, and every sum and difference of
  * neighbouring slices is one operator on whole tensors. A feature map of half a block of channels is not blocked:
  * convolutions take it as it is. Large feature maps are cut along depth into chunks, so
- * that what one operator writes is still in the processor's cache when the next one reads it.
+ * that what one operator writes is still in the processor's cache when the next one reads it. Small ones may also be one tensor
+ * of all slices: then fewer operators have to be started.
  */
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
@@ -20,6 +21,11 @@ export interface Pair {
 export interface SlicePairs {
   /** The slices 0, 2, 4, … and 1, 3, 5, …, cut into parts of consecutive pairs. */
   readonly chunks: readonly Pair[];
+  /**
+   * All slices in one tensor of any shape, sample by sample and in their order, where they were made so. The pairs are then parts of
+   * it: nodes that cut them out, but that nobody reads, are dropped when a graph has been lowered.
+   */
+  readonly whole?: Value;
   /** [N,C,D,H,W] of the feature map. */
   readonly shape: MapShape;
 }
@@ -104,10 +110,15 @@ export function toSlicePairs(g: GraphBuilder, x: Value, blocked: BlockedLayout):
 
 export function fromSlicePairs(
   g: GraphBuilder,
-  { chunks, shape }: SlicePairs,
+  { chunks, whole, shape }: SlicePairs,
   { block }: BlockedLayout,
 ): Value {
   const [n, c, d, h, w] = shape;
+  if (whole) {
+    const slices = g.reshape(whole, [n * d, c, h, w]);
+    const plain = c < block ? slices : g.add('ReorderOutput', [slices], { channels: c });
+    return g.reshape(g.transpose(g.reshape(plain, [n, d, c, h * w]), [0, 2, 1, 3]), [...shape]);
+  }
   const half = (parity: keyof Pair) => {
     const parts = chunks.map((pair) =>
       c < block ? pair[parity] : g.add('ReorderOutput', [pair[parity]], { channels: c }),
@@ -138,14 +149,27 @@ export function splitSlices(
   blocked: BlockedLayout,
 ): SlicePairs {
   const [n, c, d, h, w] = shape;
-  const pairs = g.reshape(joined(g, parts, 0), [d / 2, 2, n * c * h * w]);
+  const all = joined(g, parts, 0);
+  const pairs = g.reshape(all, [d / 2, 2, n * c * h * w]);
   const chunks = chunkRanges(shape, blocked).map(([from, to]) => {
     const [even, odd] = g
       .addMany('Split', [rows(g, pairs, from, to), g.integers([1, 1])], { axis: 1 }, 2)
       .map((half) => g.reshape(half, [(to - from) * n, c, h, w]));
     return { even: even!, odd: odd! };
   });
-  return { chunks, shape };
+  return { chunks, shape, ...(n === 1 ? { whole: all } : {}) };
+}
+
+/** All slices in one tensor: {@link SlicePairs.whole}. */
+export function wholeOf(g: GraphBuilder, x: SlicePairs): Value {
+  const [n, c, d, h, w] = x.shape;
+  return x.whole ?? g.transpose(g.reshape(allSlices(g, x), [d, n, c * h * w]), [1, 0, 2]);
+}
+
+export function ofWhole(g: GraphBuilder, whole: Value, shape: MapShape, blocked: BlockedLayout): SlicePairs {
+  const [n, c, d, h, w] = shape;
+  const byDepth = n === 1 ? whole : g.transpose(g.reshape(whole, [n, d, c * h * w]), [1, 0, 2]);
+  return { ...splitSlices(g, [byDepth], shape, blocked), whole };
 }
 
 const zeros = (g: GraphBuilder, shape: readonly number[]): Value =>

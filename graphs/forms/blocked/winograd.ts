@@ -5,7 +5,15 @@ import type { AttributesOf } from '../../onnx/ops/index.js';
 import type { Value } from '../../onnx/types.js';
 import type { BlockedLayout } from '../layout.js';
 import { depthwise, sameKernel } from './nchwc.js';
-import { chunkRanges, type MapShape, neighbours, type Pair, type SlicePairs } from './slice-pairs.js';
+import {
+  chunkRanges,
+  type MapShape,
+  neighbours,
+  ofWhole,
+  type Pair,
+  type SlicePairs,
+  wholeOf,
+} from './slice-pairs.js';
 
 /** What is done where the last convolution of a slice writes its result. */
 interface Last {
@@ -27,6 +35,7 @@ export interface DepthFiltering {
     taps: readonly Value[],
     arrange: (weights: Value, times?: number) => Value,
     last: Last,
+    blocked: BlockedLayout,
   ): SlicePairs;
 }
 
@@ -58,24 +67,22 @@ const sumAndDifference = (g: GraphBuilder, a: Value, b: Value): [Value, Value] =
  */
 export const bothSlices: DepthFiltering = {
   applies: (shape, blocked) => shape[2] === 2 && shape[1] >= blocked.block,
-  convolve(g, { chunks, shape }, taps, arrange, { bias, activation }) {
-    const [n, c, d, h, w] = shape;
+  convolve(g, x, taps, arrange, { bias, activation }, blocked) {
+    const [n, c, d, h, w] = x.shape;
     const [g0, g1, g2] = taps.map((tap) => g.reshape(tap, [9, -1, c])) as [Value, Value, Value];
     const row = (...both: Value[]) => g.add('Concat', both, { axis: 2 });
-    const weights = arrange(g.add('Concat', [row(g1, g2), row(g0, g1)], { axis: 1 }), 2);
-    const k = (weights.shape[0] as number) / 2;
-    const [{ even, odd }] = chunks as readonly [Pair];
+    const both = g.add('Concat', [row(g1, g2), row(g0, g1)], { axis: 1 });
+    const weights = arrange(both, 2);
     const y = g.add(
       'BlockedConv',
       [
-        g.add('Concat', [even, odd], { axis: 1 }),
+        g.reshape(wholeOf(g, x), [n, 2 * c, h, w]),
         weights,
         bias ? g.add('Concat', [bias, bias], { axis: 0 }) : null,
       ],
       { ...IN_PLANE, ...(activation ? { activation } : {}) },
     );
-    const halves = g.addMany('Split', [y, g.integers([k, k])], { axis: 1 }, 2);
-    return { chunks: [{ even: halves[0]!, odd: halves[1]! }], shape: [n, k, d, h, w] };
+    return ofWhole(g, y, [n, (weights.shape[0] as number) / 2, d, h, w], blocked);
   },
 };
 

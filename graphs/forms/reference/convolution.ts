@@ -125,6 +125,8 @@ export const convWeightGradFlat: PlainForm<'ConvWeightGrad'> = {
   },
 };
 
+/** Of more channels, products a tap are thick enough. */
+const MOST_STACKED_CHANNELS = 64;
 /** Above this, the copies of dy cost more memory than their speed is worth. */
 const MOST_STACKED_BYTES = 2 ** 29;
 
@@ -137,6 +139,7 @@ export const convWeightGradStacked: PlainForm<'ConvWeightGrad'> = {
     x!.shape.length === 5 &&
     strides.every((s) => s === 1) &&
     kernel_shape[0]! > 1 &&
+    (dy!.shape[1] as number) <= MOST_STACKED_CHANNELS &&
     kernel_shape[0]! * sizeOf(known(dy!)) * Float32Array.BYTES_PER_ELEMENT <= MOST_STACKED_BYTES,
   build(g, { inputs: [x, dy], attributes: { kernel_shape, pads }, blocked }) {
     const source = padded(g, x!, pads);

@@ -1,7 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import type { Call, Form } from '../../../graphs/forms/form.js';
-import { type ChooseForm, type FormedName, forms, plainForms } from '../../../graphs/forms/index.js';
+import {
+  type ChooseForm,
+  type FormedName,
+  fastForms,
+  forms,
+  plainForms,
+} from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import type { OperatorName } from '../../../graphs/onnx/ops/index.js';
@@ -196,6 +202,51 @@ describe('every form agrees with the definition, whatever the sizes', () => {
       { numRuns: 400, seed: 1 },
     );
     expect(compared).toBeGreaterThan(5);
+  });
+
+  test('of small feature maps in one tensor, passed from one operator to the next', async (context) => {
+    const blocked = needBlockedLayout(context);
+    for (const [n, first] of [
+      [1, block / 2],
+      [3, block / 2],
+      [2, block],
+    ] as const) {
+      const g = new GraphBuilder('small');
+      const feeds: Record<string, EngineTensor> = {};
+      const add: Add = (name, shape) => {
+        const data = noise(sizeOf(shape), 3 + Object.keys(feeds).length, 0.3, 0.02);
+        feeds[name] = { type: 'float32', shape, data };
+        return g.input(name, 'float32', shape);
+      };
+      const convolved = (operator: 'Conv' | 'ConvRelu', x: Value, i: number, k: number) => {
+        const weights = add(`w${i}`, [k, x.shape[1] as number, 3, 3, 3]);
+        return g.add(operator, [x, weights, add(`b${i}`, [k])], SAME);
+      };
+      const fine = convolved(
+        'ConvRelu',
+        convolved('ConvRelu', add('x', [n, 1, 16, 8, 4]), 0, first),
+        1,
+        block,
+      );
+      const pooled = g.add('MaxPool', [fine], POOL);
+      const coarse = g.add('MaxPool', [convolved('ConvRelu', pooled, 2, 2 * block)], POOL);
+      g.output('fine', fine);
+      g.output('of pairs', convolved('Conv', pooled, 3, block));
+      g.output('coarse', convolved('ConvRelu', coarse, 4, block));
+      const graph = g.build();
+      const chosen = new Set<string>();
+      const choose: ChooseForm = (operator, call) => {
+        const name = fastForms(operator, call);
+        chosen.add(name);
+        return name;
+      };
+      const [expected, got] = [await runGraph(graph, feeds), await runGraph(graph, feeds, choose, blocked)];
+      expect([...chosen].sort()).toEqual(['blocked', 'firstWhole', 'whole']);
+      for (const name of Object.keys(expected)) {
+        const [values, exact] = [got[name]!.data, expected[name]!.data];
+        expect(relativeError(values as Float32Array, exact as Float32Array), name).toBeLessThan(1e-5);
+      }
+    }
   });
 
   test('an engine without a blocked layout has no blocked forms', () => {
