@@ -5,7 +5,7 @@ import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { type Device, resolveDevice } from '../runtime/device.js';
 import { barChart } from './bar-chart.js';
-import { type Benchmark, benchmark, type Row } from './benchmark.js';
+import { type Benchmark, benchmark, configurationOf, type Row } from './benchmark.js';
 import { WORKLOADS, type WorkloadKind, type WorkloadName } from './workloads/index.js';
 import type { WorkloadOptions } from './workloads/workload.js';
 
@@ -123,7 +123,10 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
         options.out,
         barChart(
           title,
-          result.rows.map(({ name, seconds }) => ({ name, ...seconds })),
+          result.rows.map(({ seconds, ...row }) => ({
+            ...{ name: row.name, detail: configurationOf(row) },
+            ...seconds,
+          })),
         ),
       );
     }

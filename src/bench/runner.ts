@@ -10,6 +10,8 @@ import { guarded } from './guard.js';
 export interface RunnerSpec {
   readonly name: string;
   readonly command: readonly string[];
+  /** Variables that its environment has besides ours. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const infoSchema = z.object({
@@ -57,9 +59,14 @@ export class Runner {
   #wake: () => void = () => {};
   #ended = false;
 
-  constructor({ name, command }: RunnerSpec) {
+  constructor({ name, command, environment }: RunnerSpec) {
     this.#name = name;
-    this.#process = guarded(() => spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] }));
+    this.#process = guarded(() =>
+      spawn(command[0]!, command.slice(1), {
+        stdio: ['pipe', 'pipe', 'pipe'],
+        env: { ...process.env, ...environment },
+      }),
+    );
     createInterface({ input: this.#process.stdout }).on('line', (line) => {
       this.#lines.push(line);
       this.#wake();

@@ -1,6 +1,8 @@
 """What all runners in Python say: see ../runner.ts."""
 import importlib
 import json
+import os
+import platform
 import resource
 import sys
 import time
@@ -9,6 +11,12 @@ import time
 def job():
     """What is to be done, as the benchmark describes it."""
     return json.loads(sys.argv[1])
+
+
+def allocator():
+    """Says in a runner's detail that glibc's allocator keeps what is freed."""
+    kept = "MALLOC_TRIM_THRESHOLD_" in os.environ and platform.libc_ver()[0] == "glibc"
+    return ", tuned allocator" if kept else ""
 
 
 def say(**answer):

@@ -78,7 +78,7 @@ def step():
 
 memory = "channels_last_3d" if job["channelsLast"] else "contiguous"
 mode = "compiled" if job["compile"] else "eager"
-detail = f"PyTorch {torch.__version__}, {memory}, {mode}"
+detail = f"PyTorch {torch.__version__}, {memory}, {mode}{runner.allocator()}"
 if on_gpu:
     name = torch.cuda.get_device_name(device)
     peak = lambda: torch.cuda.max_memory_allocated(device)

@@ -19,7 +19,7 @@ import {
   nodeRunner,
   pythonRunner,
   threadCounts,
-  torchConfigurations,
+  torchRunners,
   type Workload,
   type WorkloadOptions,
 } from './workload.js';
@@ -105,9 +105,7 @@ export async function segmentWorkload({
     title: `segmenting ${volume.size.join('×')} voxels, ${preset} in windows of ${window.join('×')}, overlap ${OVERLAP}, batch ${batch}`,
     own: nodeRunner('parts2whole', 'segment', job),
     baselines: {
-      monai: torchConfigurations(threads).map((configuration) =>
-        pythonRunner('monai', python, 'segment_scan', { ...shared, library: 'torch', ...configuration }),
-      ),
+      monai: torchRunners('monai', { python, threads }, 'segment_scan', { ...shared, library: 'torch' }),
       openvino: threadCounts(threads).map((count) =>
         pythonRunner('openvino', python, 'segment_scan', { ...shared, library: 'openvino', threads: count }),
       ),

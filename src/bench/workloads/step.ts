@@ -1,11 +1,5 @@
 import { resolveConfig } from '../../config/pretraining.js';
-import {
-  nodeRunner,
-  pythonRunner,
-  torchConfigurations,
-  type Workload,
-  type WorkloadOptions,
-} from './workload.js';
+import { nodeRunner, torchRunners, type Workload, type WorkloadOptions } from './workload.js';
 
 /** One training step on random tiles. */
 export function stepWorkload({
@@ -23,9 +17,7 @@ export function stepWorkload({
     title: `training step, ${preset}, batch ${batch}${device === 'cpu' ? '' : `, ${device}`}`,
     own: nodeRunner('parts2whole', 'step', { ...job, forms: 'fast' }),
     baselines: {
-      torch: torchConfigurations(threads).map((configuration) =>
-        pythonRunner('torch', python, 'torch_step', { ...shared, ...configuration }),
-      ),
+      torch: torchRunners('torch', { python, threads }, 'torch_step', shared),
       'onnxruntime-plain': [nodeRunner('onnxruntime-plain', 'step', { ...job, forms: 'plain' })],
     },
   };

@@ -42,19 +42,43 @@ export function nodeRunner(name: string, program: string, job: object): RunnerSp
 }
 
 /** A script of `src/bench/baselines`; they stay beside the sources, as nothing compiles them. */
-export function pythonRunner(name: string, python: string, script: string, job: object): RunnerSpec {
+export function pythonRunner(
+  name: string,
+  python: string,
+  script: string,
+  job: object,
+  environment?: RunnerSpec['environment'],
+): RunnerSpec {
   const folder = extname(import.meta.url) === '.ts' ? '../baselines' : '../../../../src/bench/baselines';
   const path = fileURLToPath(new URL(`${folder}/${script}.py`, import.meta.url));
-  return { name, command: [python, path, JSON.stringify(job)] };
+  return { name, command: [python, path, JSON.stringify(job)], ...(environment && { environment }) };
 }
 
 /** One thread may be faster than all of them. */
 export const threadCounts = (threads: number): number[] => [...new Set([threads, 1])];
 
-/** What PyTorch may be fastest with. */
-export const torchConfigurations = (threads: number) =>
+/** With these glibc's allocator keeps what is freed, instead of asking the system for it again in every step. */
+const KEPT_MEMORY = {
+  MALLOC_MMAP_THRESHOLD_: '8000000000',
+  MALLOC_TRIM_THRESHOLD_: '16000000000',
+  MALLOC_TOP_PAD_: '1000000000',
+};
+
+/** A script that runs PyTorch on the CPU, its allocator tuned where it can be. */
+export const torchRunner = (name: string, python: string, script: string, job: object): RunnerSpec =>
+  pythonRunner(name, python, script, job, process.platform === 'linux' ? KEPT_MEMORY : undefined);
+
+/** {@link torchRunner} in every configuration that may be PyTorch's fastest. */
+export const torchRunners = (
+  name: string,
+  { python, threads }: Pick<WorkloadOptions, 'python' | 'threads'>,
+  script: string,
+  job: object,
+): RunnerSpec[] =>
   threadCounts(threads).flatMap((count) =>
     [true, false].flatMap((channelsLast) =>
-      [false, true].map((compile) => ({ threads: count, channelsLast, compile })),
+      [false, true].map((compile) =>
+        torchRunner(name, python, script, { ...job, threads: count, channelsLast, compile }),
+      ),
     ),
   );
