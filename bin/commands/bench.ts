@@ -26,7 +26,9 @@ const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
   baseline: COMPARED,
   out: [...COMPARED, 'runtimes'],
   input: ['prepare', 'segment', 'dicom'],
-  set: ['engines'],
+  set: ['step', 'engines'],
+  proxy: ['step'],
+  task: ['step'],
   steps: ['engines'],
   browser: ['engines', 'runtimes'],
   model: ['runtimes'],
@@ -94,7 +96,15 @@ export default command({
       array: true,
       describe: 'runtimes: lengths of the model’s named dimensions, such as N=1 sequence=128; default 1',
     },
-    set: configOptions.set,
+    set: {
+      ...configOptions.set,
+      describe: 'step, engines: set a key of the configuration: --set network.upsampling=deconv',
+    },
+    proxy: { ...configOptions.proxy, describe: `step: ${configOptions.proxy.describe}, data included` },
+    task: {
+      choices: ['classification', 'segmentation'] as const,
+      describe: 'step: fine-tuning for such a task instead of pre-training',
+    },
     python: { string: true, default: 'python3', describe: 'Python interpreter with the baselines’ packages' },
     input: {
       string: true,
@@ -114,6 +124,11 @@ export default command({
     ],
     ['$0 bench prepare --input scans --python ~/venv/bin/python', 'compared with nibabel and SimpleITK'],
     ['$0 bench segment --preset genesis --batch 1', 'compared with MONAI, on PyTorch and on OpenVINO'],
+    [
+      '$0 bench step --task segmentation --preset small --batch 4',
+      'a step of fine-tuning with skip connections',
+    ],
+    ['$0 bench step --proxy genesis --preset small', 'restoring corrupted images, which are made meanwhile'],
     ['$0 bench step --baseline torch --python ~/venv/bin/python --json', 'machine-readable output'],
     ['$0 bench engines', 'do all runtimes give the same results, and how fast?'],
     [
@@ -167,6 +182,8 @@ export default command({
         rounds,
         threads,
         device: args.device,
+        settings: [...args.set, ...(args.proxy ? [`proxy=${args.proxy}`] : [])],
+        ...(args.task ? { task: args.task } : {}),
         python: args.python,
         ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),

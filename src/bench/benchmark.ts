@@ -7,6 +7,8 @@ export interface Row extends RunnerInfo {
   readonly name: string;
   readonly seconds: Spread;
   readonly peakBytes: number;
+  /** Share of all rounds that was spent waiting for data; absent where they lie in memory. */
+  readonly dataWait?: number;
 }
 
 /** A baseline that could not be run. */
@@ -41,6 +43,12 @@ async function start(spec: RunnerSpec): Promise<Started | Unavailable> {
   if (!('unavailable' in info)) return { spec, runner, info };
   await runner.stop();
   return { name: spec.name, ...info };
+}
+
+/** The mean of rounds, which take about as long as each other. */
+function dataWaitOf(rounds: readonly Round[]): Pick<Row, 'dataWait'> {
+  const shares = rounds.map(({ dataWait }) => dataWait).filter((share) => share !== undefined);
+  return shares.length === 0 ? {} : { dataWait: shares.reduce((a, b) => a + b) / shares.length };
 }
 
 /** Rounds in which several configurations of a baseline are compared. */
@@ -146,12 +154,11 @@ export async function benchmark(
   const results = [...running].map(([{ spec, info }, done]) => ({
     ...{ name: spec.name, info, seconds: done.map(({ seconds }) => seconds) },
     peakBytes: Math.max(...done.map((round) => round.peakBytes)),
+    ...dataWaitOf(done),
   }));
   const mine = results[0]!.seconds;
   return {
-    rows: results.map(({ name, info, seconds, peakBytes }) => ({
-      ...{ name, ...info, seconds: spreadOf(seconds), peakBytes },
-    })),
+    rows: results.map(({ info, seconds, ...row }) => ({ ...row, ...info, seconds: spreadOf(seconds) })),
     unavailable,
     ratios: results.slice(1).map(({ name, seconds }) => ({
       baseline: name,

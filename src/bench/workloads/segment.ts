@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { targetGraph } from '../../../graphs/programs/inference.js';
 import { resolveFinetuneConfig } from '../../config/finetuning.js';
 import { resolveConfig } from '../../config/pretraining.js';
-import type { SampleFormat } from '../../data/samples/manifest.js';
 import { orientLPS } from '../../data/scan/geometry.js';
 import { readVolume } from '../../data/scan/index.js';
 import { writeNifti } from '../../data/scan/nifti.js';
@@ -15,6 +14,7 @@ import { buildGraph, portableModel } from '../../execution/models.js';
 import { randomStream } from '../../random.js';
 import { targetWorkload } from '../../train/target.js';
 import { initialize } from '../../weights/initialize.js';
+import { targetFormat } from './training.js';
 import {
   nodeRunner,
   pythonRunner,
@@ -43,10 +43,7 @@ export interface SegmentJob {
 function exportedSegmenter(preset: WorkloadOptions['preset']) {
   const { whole, network: plain } = resolveConfig({ preset });
   const network = { ...plain, skip: true };
-  const format: SampleFormat = {
-    ...{ task: 'manifest', kind: 'segmentation', classes: ['class'], size: whole },
-    ...{ channels: 1, type: 'int16', window: { low: -1000, high: 1000 } },
-  };
+  const format = targetFormat('segmentation', whole);
   const config = resolveFinetuneConfig({ kind: 'segmentation', config: { network, hidden: null, batch: 2 } });
   const { parameters } = buildGraph('evaluation', targetWorkload(config, format, null), config);
   const { kind, channels, window } = format;

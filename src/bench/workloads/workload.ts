@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { TaskKind } from '../../config/finetuning.js';
 import type { PresetName } from '../../config/pretraining.js';
 import type { Device } from '../../runtime/device.js';
 import type { RunnerSpec } from '../runner.js';
@@ -24,6 +25,10 @@ export interface WorkloadOptions {
   readonly device: Device;
   /** Python interpreter of the baselines that need one. */
   readonly python: string;
+  /** Steps: keys of the configuration, `key=value`. */
+  readonly settings: readonly string[];
+  /** Steps: of a target task instead of pre-training. */
+  readonly task?: TaskKind;
   /** Scans to prepare, a scan to segment, or folders of DICOM series; without them scans are made, but for DICOM. */
   readonly input: readonly string[];
 }
