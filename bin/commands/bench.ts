@@ -1,6 +1,7 @@
 import { checkDevice, formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
+import { benchLimit, formatLimit } from '../../src/bench/limit.js';
 import { writeRuntimes } from '../../src/bench/runtimes/files.js';
 import { formatRuntimes } from '../../src/bench/runtimes/format.js';
 import { parseSizes } from '../../src/bench/runtimes/signature.js';
@@ -11,7 +12,7 @@ import { checkThreads } from '../../src/machine.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
 const COMPARED = Object.keys(WORKLOADS) as WorkloadName[];
-const WORKLOAD_NAMES = [...COMPARED, 'forms', 'engines', 'runtimes'] as const;
+const WORKLOAD_NAMES = [...COMPARED, 'forms', 'limit', 'engines', 'runtimes'] as const;
 type AnyWorkload = (typeof WORKLOAD_NAMES)[number];
 
 /** Of training, on every engine. */
@@ -20,6 +21,9 @@ const STEPS = 50;
 /** Of a workload that is compared with baselines; of a model on a runtime, whose percentiles are wanted. */
 const ROUNDS = 7;
 const RUNTIME_ROUNDS = 50;
+
+/** Whose steps and encoders are held against the machine. */
+const LIMIT_PRESETS = ['tiny', 'small', 'genesis'] as const;
 
 /** Options that mean something to some workloads only. */
 const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
@@ -34,6 +38,7 @@ const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
   model: ['runtimes'],
   mode: ['runtimes'],
   sizes: ['runtimes'],
+  growth: ['limit'],
 };
 
 /** @throws UserError for an option that the workload would not heed */
@@ -60,13 +65,14 @@ export default command({
       choices: WORKLOAD_NAMES,
       demandOption: true,
       describe:
-        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; segment: a scan by sliding windows; dicom: reading series; forms: every form of a step’s operators, compared with the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium; runtimes: any model on every ONNX Runtime',
+        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; segment: a scan by sliding windows; dicom: reading series; forms: every form of a step’s operators, compared with the plain one; limit: how near steps and encoders come to what this machine can do; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium; runtimes: any model on every ONNX Runtime',
     },
   },
   options: {
     preset: {
       ...configOptions.preset,
-      describe: 'base configuration; default tiny, or an even smaller network for engines',
+      describe:
+        'base configuration; default tiny; for limit tiny, small and genesis; for engines an even smaller network',
     },
     batch: { number: true, default: 4, describe: 'batch size' },
     baseline: {
@@ -105,6 +111,10 @@ export default command({
       choices: ['classification', 'segmentation'] as const,
       describe: 'step: fine-tuning for such a task instead of pre-training',
     },
+    growth: {
+      boolean: true,
+      describe: 'limit: also how the cost of a step grows with voxels, batch and width',
+    },
     python: { string: true, default: 'python3', describe: 'Python interpreter with the baselines’ packages' },
     input: {
       string: true,
@@ -135,6 +145,7 @@ export default command({
       '$0 bench runtimes --model model.onnx --sizes N=1 --out runtimes',
       'latency, memory and error everywhere',
     ],
+    ['$0 bench limit --preset small', 'what is left to gain'],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
   run: async (args, reporter) => {
@@ -145,6 +156,12 @@ export default command({
     if (args.workload === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads, reporter });
       return { text: formatForms(result), json: result };
+    }
+    if (args.workload === 'limit') {
+      const presets = args.preset ? [args.preset] : LIMIT_PRESETS;
+      const growth = args.growth ?? false;
+      const result = await benchLimit({ presets, batch, rounds, threads, growth }, reporter.log);
+      return { text: formatLimit(result), json: result };
     }
     if (args.workload === 'engines') {
       const { set: settings, steps = STEPS, browser } = args;

@@ -1,4 +1,5 @@
 import { fastForms } from '../../graphs/forms/index.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
@@ -47,14 +48,27 @@ const withValues = (graph: Graph, values: Tensors): Graph => ({
  * takes several times their size. Little of it becomes part of the model: handing over dozens of tensors takes a tenth of a
  * millisecond, which a small network would notice.
  */
-async function loadSplit(graph: Graph, engine: Engine, threads: number): Promise<Session> {
-  const split = splitConstants(graph);
+async function loadSplit(split: SplitGraph, engine: Engine, threads: number): Promise<Session> {
   const constants = await computed(split, engine, threads);
   const load = (rest: Graph) => engine.load(encodeModel(toModel(rest)), { threads, rewrite: 'nothing' });
   const bytes = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (bytes <= EMBEDDED_BYTES) return load(withValues(split.rest, constants));
   const session = await load(split.rest);
   return { ...session, run: (feeds, into) => session.run({ ...constants, ...feeds }, into) };
+}
+
+/** A graph of ours for inputs of known sizes: in the fastest forms, what depends on stored tensors alone apart. */
+export function splitForSizes(
+  graph: Graph,
+  shapes: Readonly<Record<string, readonly number[]>>,
+  blocked: BlockedLayout,
+): SplitGraph {
+  const voxels = Math.max(...Object.values(shapes).map(sizeOf));
+  // Chunks of one pair of slices need no copies of their neighbours. Small images stay in the cache as they are, in fewer operators.
+  const chunk = voxels <= SMALL_IMAGE_VOXELS ? voxels : 1;
+  const lowering = { choose: fastForms, blocked: { ...blocked, chunk } };
+  const fused = fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes)));
+  return splitConstants(lower(fused, lowering));
 }
 
 /**
@@ -73,11 +87,5 @@ export async function loadForSizes(
   const isOurs = producer.name === PRODUCER.name && FLOAT32.includes(metadata.precision ?? 'float32');
   const blocked = isOurs ? await blockedLayout(engine) : null;
   if (!blocked) return engine.load(bytes, { threads });
-  const voxels = Math.max(...Object.values(shapes).map(sizeOf));
-  // Chunks of one pair of slices need no copies of their neighbours. Small images stay in the cache as they are, in fewer operators.
-  const chunk = voxels <= SMALL_IMAGE_VOXELS ? voxels : 1;
-  const lowering = { choose: fastForms, blocked: { ...blocked, chunk } };
-  const fused = fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes)));
-  const lowered = lower(fused, lowering);
-  return loadSplit(lowered, engine, threads);
+  return loadSplit(splitForSizes(graph, shapes, blocked), engine, threads);
 }
