@@ -8,8 +8,10 @@ import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import { fuseUpsampleConv } from '../../graphs/passes/fuse-upsample-conv.js';
 import { type SplitGraph, splitConstants } from '../../graphs/passes/split-constants.js';
+import type { StepConfig } from '../config/training.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
+import { loadGraph } from './models.js';
 
 /** Models that compute in float32 throughout. */
 const FLOAT32: readonly string[] = ['float32', 'float16-weights'];
@@ -57,17 +59,15 @@ async function loadSplit(split: SplitGraph, engine: Engine, threads: number): Pr
   return { ...session, run: (feeds, into) => session.run({ ...constants, ...feeds }, into) };
 }
 
-/** A graph of ours for inputs of known sizes: in the fastest forms, what depends on stored tensors alone apart. */
-export function splitForSizes(
-  graph: Graph,
-  shapes: Readonly<Record<string, readonly number[]>>,
-  blocked: BlockedLayout,
-): SplitGraph {
-  const voxels = Math.max(...Object.values(shapes).map(sizeOf));
+/**
+ * A graph of ours whose sizes are known: in the fastest forms, what depends on stored tensors alone apart.
+ * @param voxels of the images, all together
+ */
+export function splitForInference(graph: Graph, voxels: number, blocked: BlockedLayout): SplitGraph {
   // Chunks of one pair of slices need no copies of their neighbours. Small images stay in the cache as they are, in fewer operators.
   const chunk = voxels <= SMALL_IMAGE_VOXELS ? voxels : 1;
   const lowering = { choose: fastForms, blocked: { ...blocked, chunk } };
-  const fused = fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes)));
+  const fused = fuseConvRelu(fuseUpsampleConv(graph));
   return splitConstants(lower(fused, lowering));
 }
 
@@ -87,5 +87,21 @@ export async function loadForSizes(
   const isOurs = producer.name === PRODUCER.name && FLOAT32.includes(metadata.precision ?? 'float32');
   const blocked = isOurs ? await blockedLayout(engine) : null;
   if (!blocked) return engine.load(bytes, { threads });
-  return loadSplit(splitForSizes(graph, shapes, blocked), engine, threads);
+  const voxels = Math.max(...Object.values(shapes).map(sizeOf));
+  return loadSplit(splitForInference(bindSizes(graph, shapes), voxels, blocked), engine, threads);
+}
+
+/**
+ * A graph with stored weights, whose sizes are known, in the fastest forms that an engine has.
+ * @param voxels as for {@link splitForInference}
+ */
+export async function loadWeighted(
+  graph: Graph,
+  voxels: number,
+  config: StepConfig,
+  engine: Engine,
+): Promise<Session> {
+  const blocked = await blockedLayout(engine);
+  if (!blocked || config.forms === 'plain') return loadGraph({ graph, parameters: [] }, config, engine);
+  return loadSplit(splitForInference(graph, voxels, blocked), engine, config.threads);
 }

@@ -1,10 +1,11 @@
 /** What a job asks of a machine, by its graph. */
 import { summarize } from '../../../graphs/onnx/summary.js';
+import { sizeOf } from '../../../graphs/onnx/types.js';
 import { bindSizes } from '../../../graphs/passes/bind-sizes.js';
 import { encoderGraph } from '../../../graphs/programs/inference.js';
 import type { Config } from '../../config/pretraining.js';
 import { blockedLayout } from '../../execution/blocked-layout.js';
-import { splitForSizes } from '../../execution/inference-session.js';
+import { splitForInference } from '../../execution/inference-session.js';
 import { buildGraph, loweredFor } from '../../execution/models.js';
 import { nodeEngine } from '../../runtime/node.js';
 import { proxyWorkload } from '../../train/proxy.js';
@@ -33,7 +34,7 @@ export async function encoderCost(config: Config): Promise<Cost> {
   const meant = bindSizes(graph, shapes);
   const blocked = await blockedLayout(nodeEngine);
   return {
-    flops: summarize(blocked ? splitForSizes(graph, shapes, blocked).rest : meant).flops,
+    flops: summarize(blocked ? splitForInference(meant, sizeOf(shapes.hu), blocked).rest : meant).flops,
     bytes: 2 * summarize(meant).activationBytes,
   };
 }
