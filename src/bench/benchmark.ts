@@ -29,7 +29,8 @@ export interface Benchmark {
 }
 
 /** How a runner is configured. */
-export const configurationOf = ({ detail, threads }: RunnerInfo): string => `${detail}, ${threads} threads`;
+export const configurationOf = ({ detail, threads }: RunnerInfo): string =>
+  `${detail}, ${threads} thread${threads === 1 ? '' : 's'}`;
 
 interface Started {
   readonly spec: RunnerSpec;

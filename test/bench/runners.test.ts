@@ -69,9 +69,9 @@ test('a configuration that fails in its trial is left out, and the others are tr
   const own = runner('', ROUND);
   const { rows } = await benchmark(own, [[fails, runs]], 1, (line) => said.push(line));
   expect(rows.map(({ name }) => name)).toEqual(['own', 'second']);
-  expect(said[0]).toBe('first, 1 threads: left out, out of memory');
+  expect(said[0]).toBe('first, 1 thread: left out, out of memory');
   const { unavailable } = await benchmark(own, [[fails, fails]], 1, quiet);
-  expect(unavailable).toEqual([{ name: 'first', unavailable: 'first, 1 threads: out of memory' }]);
+  expect(unavailable).toEqual([{ name: 'first', unavailable: 'first, 1 thread: out of memory' }]);
 });
 
 test.each([
