@@ -1,11 +1,18 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { summarize } from '../graphs/onnx/summary.js';
 import { benchmark } from '../src/bench/benchmark.js';
 import type { FormsBench } from '../src/bench/forms.js';
+import { stepCost } from '../src/bench/limit/costs.js';
+import { growthExponent } from '../src/bench/limit/growth.js';
+import type { LimitResult } from '../src/bench/limit.js';
 import { spreadOf } from '../src/bench/spread.js';
 import { writePhantoms } from '../src/commands/phantom.js';
+import { resolveConfig } from '../src/config/pretraining.js';
 import { writeNifti } from '../src/data/scan/nifti.js';
+import { buildGraph } from '../src/execution/models.js';
+import { proxyWorkload } from '../src/train/proxy.js';
 import { lastJson, p2w } from './commands/cli.js';
 import { p2wHere } from './commands/here.js';
 import { ctSeries, writeFiles } from './data/scan/dicom/writer.js';
@@ -92,14 +99,16 @@ test('p2w bench step compares with plain ONNX Runtime, and says what is unavaila
     expect(row.peakBytes).toBeGreaterThan(5e7);
   }
   expect(ratios).toMatchObject([{ baseline: 'onnxruntime-plain' }]);
-  expect(unavailable).toMatchObject([{ name: 'torch' }]);
+  expect(unavailable).toMatchObject([{ name: 'torch' }, { name: 'monai' }]);
   expect(machine.cpu).not.toBe('');
   expect(existsSync(out) && readFileSync(out, 'utf8')).toMatch(/^<svg [\s\S]*parts2whole[\s\S]*<\/svg>\n$/);
 });
 
 test.each([
+  ['step', ['--task', 'segmentation', '--batch', '1', '--baseline', 'torch'], ['parts2whole'], ['torch']],
+  ['step', ['--proxy', 'genesis', '--batch', '1', '--baseline', 'torch'], ['parts2whole'], ['torch']],
   ['encoder', ['--baseline', 'onnxruntime-plain', '--batch', '2'], ['parts2whole', 'onnxruntime-plain'], []],
-  ['data', [], ['parts2whole'], ['torch', 'scipy', 'monai']],
+  ['data', [], ['parts2whole'], ['torch', 'monai', 'scipy']],
   ['prepare', ['--input', 'scans'], ['parts2whole'], ['nibabel', 'simpleitk']],
   ['segment', ['--batch', '1', '--input', 'scan.nii'], ['parts2whole'], ['monai', 'openvino']],
   ['dicom', ['--input', 'series'], ['parts2whole'], ['simpleitk']],
@@ -117,12 +126,19 @@ test.each([
     const { rows, unavailable } = lastJson(done);
     expect(rows.map(({ name }: { name: string }) => name)).toEqual(there);
     expect(unavailable.map(({ name }: { name: string }) => name)).toEqual(missing);
-    for (const row of rows) expect(row.seconds.min).toBeGreaterThan(0);
+    for (const row of rows) {
+      expect(row.seconds.min).toBeGreaterThan(0);
+      // Only Models Genesis has its images corrupted meanwhile.
+      if (args.includes('genesis')) expect(row.dataWait).toBeLessThan(1);
+      else expect(row.dataWait).toBeUndefined();
+    }
   },
 );
 
 test.each([
-  ['step', '--set network.width=4', 'engines'],
+  ['encoder', '--set network.width=4', 'step, engines'],
+  ['data', '--task segmentation', 'step'],
+  ['forms', '--growth true', 'limit'],
   ['encoder', '--input scans', 'prepare, segment, dicom'],
   ['forms', '--baseline torch', 'step, encoder, data, prepare, segment, dicom'],
   ['engines', '--out chart.svg', 'step, encoder, data, prepare, segment, dicom, runtimes'],
@@ -146,10 +162,42 @@ test('p2w bench dicom needs series to read, and segment one scan', async () => {
   expect(two.stderr).toContain('--input: one scan is segmented');
 });
 
+test('p2w bench step refuses settings that PyTorch would not heed', async () => {
+  const { code, stderr } = await p2wHere(['bench', 'step', '--set', 'contrastive.weight=1']);
+  expect(code).toBe(2);
+  expect(stderr).toContain('--set: the baselines of `bench step` do not know this setting');
+});
+
 test('p2w bench refuses rounds that make no sense', async () => {
   const { code, stderr } = await p2wHere(['bench', 'step', '--rounds', '0']);
   expect(code).toBe(2);
   expect(stderr).toContain('--rounds: this must be an integer of at least 1');
+});
+
+test('p2w bench limit holds a step and an encoder against the machine', async () => {
+  const done = await p2w(['bench', 'limit', '--preset', 'tiny', '--batch', '1', '--rounds', '1', '--json']);
+  expect(done.code, done.stderr).toBe(0);
+  const { peaks, rows } = lastJson(done) as LimitResult;
+  expect(rows.map(({ name }) => name)).toEqual(['step, tiny', 'encoder, tiny']);
+  for (const { flops, bytes, seconds, reached } of rows) {
+    const floor = Math.max(flops / peaks.flopsPerSecond, bytes / peaks.bytesPerSecond);
+    expect(reached).toBeCloseTo(floor / seconds.median, 9);
+    expect(reached).toBeGreaterThan(0);
+  }
+});
+
+test('an exponent of growth is the slope of logarithms', () => {
+  expect(growthExponent([1, 2, 4, 8].map((x) => [x, 5 * x ** 1.5]))).toBeCloseTo(1.5, 9);
+  expect(growthExponent([[1, 2]])).toBeNull();
+});
+
+test('Winograd and up-sampling by parts leave fewer operations than there are as written', async () => {
+  const config = resolveConfig({ preset: 'tiny', config: { batch: 1, microBatch: 1, forms: 'fast' } });
+  const { graph } = buildGraph('step', proxyWorkload(config, config.whole), config);
+  const { flops } = await stepCost(config);
+  expect(flops).toBeLessThan(0.8 * summarize(graph).flops);
+  // All products are counted: the gradients of input and weights are the least that is left.
+  expect(flops).toBeGreaterThan(0.3 * summarize(graph).flops);
 });
 
 test('p2w bench forms times every form, and compares it with the plain one', async () => {

@@ -1,6 +1,7 @@
 import { checkDevice, formatBench, bench as run } from '../../src/bench/bench.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
+import { benchLimit, formatLimit } from '../../src/bench/limit.js';
 import { writeRuntimes } from '../../src/bench/runtimes/files.js';
 import { formatRuntimes } from '../../src/bench/runtimes/format.js';
 import { parseSizes } from '../../src/bench/runtimes/signature.js';
@@ -11,7 +12,7 @@ import { checkThreads } from '../../src/machine.js';
 import { command, configOptions, deviceOption } from '../command.js';
 
 const COMPARED = Object.keys(WORKLOADS) as WorkloadName[];
-const WORKLOAD_NAMES = [...COMPARED, 'forms', 'engines', 'runtimes'] as const;
+const WORKLOAD_NAMES = [...COMPARED, 'forms', 'limit', 'engines', 'runtimes'] as const;
 type AnyWorkload = (typeof WORKLOAD_NAMES)[number];
 
 /** Of training, on every engine. */
@@ -21,17 +22,23 @@ const STEPS = 50;
 const ROUNDS = 7;
 const RUNTIME_ROUNDS = 50;
 
+/** Whose steps and encoders are held against the machine. */
+const LIMIT_PRESETS = ['tiny', 'small', 'genesis'] as const;
+
 /** Options that mean something to some workloads only. */
 const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
   baseline: COMPARED,
   out: [...COMPARED, 'runtimes'],
   input: ['prepare', 'segment', 'dicom'],
-  set: ['engines'],
+  set: ['step', 'engines'],
+  proxy: ['step'],
+  task: ['step'],
   steps: ['engines'],
   browser: ['engines', 'runtimes'],
   model: ['runtimes'],
   mode: ['runtimes'],
   sizes: ['runtimes'],
+  growth: ['limit'],
 };
 
 /** @throws UserError for an option that the workload would not heed */
@@ -58,13 +65,14 @@ export default command({
       choices: WORKLOAD_NAMES,
       demandOption: true,
       describe:
-        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; segment: a scan by sliding windows; dicom: reading series; forms: every form of a step’s operators, compared with the plain one; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium; runtimes: any model on every ONNX Runtime',
+        'step: one training step; encoder: features of images; data: cropping and resizing parts; prepare: cutting scans into tiles; segment: a scan by sliding windows; dicom: reading series; forms: every form of a step’s operators, compared with the plain one; limit: how near steps and encoders come to what this machine can do; engines: the same steps on every ONNX Runtime, in Node.js and in Chromium; runtimes: any model on every ONNX Runtime',
     },
   },
   options: {
     preset: {
       ...configOptions.preset,
-      describe: 'base configuration; default tiny, or an even smaller network for engines',
+      describe:
+        'base configuration; default tiny; for limit tiny, small and genesis; for engines an even smaller network',
     },
     batch: { number: true, default: 4, describe: 'batch size' },
     baseline: {
@@ -94,7 +102,19 @@ export default command({
       array: true,
       describe: 'runtimes: lengths of the model’s named dimensions, such as N=1 sequence=128; default 1',
     },
-    set: configOptions.set,
+    set: {
+      ...configOptions.set,
+      describe: 'step, engines: set a key of the configuration: --set network.upsampling=deconv',
+    },
+    proxy: { ...configOptions.proxy, describe: `step: ${configOptions.proxy.describe}, data included` },
+    task: {
+      choices: ['classification', 'segmentation'] as const,
+      describe: 'step: fine-tuning for such a task instead of pre-training',
+    },
+    growth: {
+      boolean: true,
+      describe: 'limit: also how the cost of a step grows with voxels, batch and width',
+    },
     python: { string: true, default: 'python3', describe: 'Python interpreter with the baselines’ packages' },
     input: {
       string: true,
@@ -114,12 +134,18 @@ export default command({
     ],
     ['$0 bench prepare --input scans --python ~/venv/bin/python', 'compared with nibabel and SimpleITK'],
     ['$0 bench segment --preset genesis --batch 1', 'compared with MONAI, on PyTorch and on OpenVINO'],
+    [
+      '$0 bench step --task segmentation --preset small --batch 4',
+      'a step of fine-tuning with skip connections',
+    ],
+    ['$0 bench step --proxy genesis --preset small', 'restoring corrupted images, which are made meanwhile'],
     ['$0 bench step --baseline torch --python ~/venv/bin/python --json', 'machine-readable output'],
     ['$0 bench engines', 'do all runtimes give the same results, and how fast?'],
     [
       '$0 bench runtimes --model model.onnx --sizes N=1 --out runtimes',
       'latency, memory and error everywhere',
     ],
+    ['$0 bench limit --preset small', 'what is left to gain'],
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
   run: async (args, reporter) => {
@@ -130,6 +156,12 @@ export default command({
     if (args.workload === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads, reporter });
       return { text: formatForms(result), json: result };
+    }
+    if (args.workload === 'limit') {
+      const presets = args.preset ? [args.preset] : LIMIT_PRESETS;
+      const growth = args.growth ?? false;
+      const result = await benchLimit({ presets, batch, rounds, threads, growth }, reporter.log);
+      return { text: formatLimit(result), json: result };
     }
     if (args.workload === 'engines') {
       const { set: settings, steps = STEPS, browser } = args;
@@ -167,6 +199,8 @@ export default command({
         rounds,
         threads,
         device: args.device,
+        settings: [...args.set, ...(args.proxy ? [`proxy=${args.proxy}`] : [])],
+        ...(args.task ? { task: args.task } : {}),
         python: args.python,
         ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),

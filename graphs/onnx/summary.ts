@@ -34,6 +34,7 @@ export function flopsOf(node: Node, values: Graph['values']): number {
   const operator = findOperator(node);
   switch (operator) {
     case 'Conv':
+    case 'BlockedConv':
     case 'UpsampleConv':
       return 2 * sizeOf(output) * sizeOf(b!.slice(1));
     case 'ConvTranspose':

@@ -65,10 +65,13 @@ export function autoencoderGraph(
   return g.build();
 }
 
-/** The encoder half of the proxy task: parts in, `features` [N,C] out. */
-export function featureGraph(options: ProxyOptions): BuiltGraph {
+/**
+ * The encoder half of the proxy task: parts in, `features` [N,C] out.
+ * @param weights that become part of the graph; without them they are inputs
+ */
+export function featureGraph(options: ProxyOptions, weights?: ReadonlyMap<string, Float32Array>): BuiltGraph {
   const g = new GraphBuilder('features');
-  const net = new NetworkBuilder(g, 'evaluation');
+  const net = new NetworkBuilder(g, weights ?? 'evaluation');
   const { part } = parts2whole(g, options);
   g.output('features', features(net, encoder(net, part, options.network)));
   return { graph: g.build(), parameters: net.parameters };

@@ -20,7 +20,15 @@ export interface ContrastiveOptions {
  * @example
  * const loss = contrastiveLoss(features, { tests: 100, negatives: 5000, temperature: 0.7, seed: 1 });
  */
-export function contrastiveLoss(features: PartFeatures, options: ContrastiveOptions): number {
+export const contrastiveLoss = (features: PartFeatures, options: ContrastiveOptions): number =>
+  contrastiveLosses([features], options)[0]!;
+
+/**
+ * {@link contrastiveLoss} of several features of the same parts, such as those of several checkpoints, by the same draws: drawing
+ * takes most of the time.
+ * @param all of as many wholes, with as many parts
+ */
+export function contrastiveLosses(all: readonly PartFeatures[], options: ContrastiveOptions): number[] {
   const { tests, negatives, temperature, seed } = options;
   // Below 0.01 the weights of unlike pairs underflow even in float64.
   if (!(temperature >= 0.01)) {
@@ -30,10 +38,12 @@ export function contrastiveLoss(features: PartFeatures, options: ContrastiveOpti
       expected: '≥ 0.01',
     });
   }
-  const bank = l2Normalise(features);
-  const { wholes, partsPerWhole } = bank;
+  const banks = all.map(l2Normalise);
+  if (banks.length === 0) return [];
+  const { wholes, partsPerWhole } = banks[0]!;
   const others = (wholes - 1) * partsPerWhole;
-  let sum = 0;
+  const sums = banks.map(() => 0);
+  const drawn = new Uint32Array(negatives);
   for (let whole = 0; whole < wholes; whole++) {
     const random = randomStream(seed, 'contrastive', whole);
     const first = whole * partsPerWhole;
@@ -42,35 +52,37 @@ export function contrastiveLoss(features: PartFeatures, options: ContrastiveOpti
     for (let test = 0; test < tests; test++) testsOf[random.integer(partsPerWhole)]!++;
     for (let part = 0; part < partsPerWhole; part++) {
       if (testsOf[part] === 0) continue;
-      const weight = similarityWeights(bank, first + part, temperature);
+      const weights = banks.map((bank) => similarityWeights(bank, first + part, temperature));
       for (let test = 0; test < testsOf[part]!; test++) {
-        const positive = weight(first + ((part + 1 + random.integer(partsPerWhole - 1)) % partsPerWhole));
-        let total = positive;
+        const positive = first + ((part + 1 + random.integer(partsPerWhole - 1)) % partsPerWhole);
         for (let n = 0; n < negatives; n++) {
           const row = random.integer(others);
-          total += weight(row < first ? row : row + partsPerWhole);
+          drawn[n] = row < first ? row : row + partsPerWhole;
         }
-        sum += Math.log(total) - Math.log(positive);
+        for (const [bank, weight] of weights.entries()) sums[bank]! += testLoss(weight, positive, drawn);
       }
     }
   }
-  return sum / (wholes * tests);
+  return sums.map((sum) => sum / (wholes * tests));
+}
+
+/** The loss of one test, by the weights of all rows with its anchor. */
+function testLoss(weights: Float64Array, positive: number, negatives: Uint32Array): number {
+  let total = weights[positive]!;
+  for (let n = 0; n < negatives.length; n++) total += weights[negatives[n]!]!;
+  return Math.log(total) - Math.log(weights[positive]!);
 }
 
 /**
- * e^{(cos − 1)/τ} of one row of the bank with any other, computed when first asked for. The largest cosine
- * is taken off in the exponent, as in a log-sum-exp: it cancels in the loss and nothing overflows.
+ * e^{(cos − 1)/τ} of one row of the bank with each. The largest cosine is taken off in the exponent, as in a log-sum-exp: it cancels
+ * in the loss and nothing overflows.
  */
-function similarityWeights(bank: UnitFeatures, anchor: number, temperature: number): (row: number) => number {
+function similarityWeights(bank: UnitFeatures, anchor: number, temperature: number): Float64Array {
   const { dimensions, values } = bank;
-  const known = new Float64Array(bank.wholes * bank.partsPerWhole);
-  return (row) => {
-    const weight = known[row]!;
-    if (weight > 0) return weight;
+  return Float64Array.from({ length: bank.wholes * bank.partsPerWhole }, (_, row) => {
     const cosine = dot(values, anchor * dimensions, values, row * dimensions, dimensions);
-    known[row] = Math.exp((cosine - 1) / temperature);
-    return known[row]!;
-  };
+    return Math.exp((cosine - 1) / temperature);
+  });
 }
 
 /** Values between which to read {@link contrastiveLoss}. */

@@ -58,7 +58,15 @@ export function dot(
   bStart: number,
   count: number,
 ): number {
-  let sum = 0;
-  for (let i = 0; i < count; i++) sum += a[aStart + i]! * b[bStart + i]!;
-  return sum;
+  // Four sums, as each addition would have to wait for the one before.
+  let [first, second, third, fourth] = [0, 0, 0, 0];
+  let i = 0;
+  for (; i + 3 < count; i += 4) {
+    first += a[aStart + i]! * b[bStart + i]!;
+    second += a[aStart + i + 1]! * b[bStart + i + 1]!;
+    third += a[aStart + i + 2]! * b[bStart + i + 2]!;
+    fourth += a[aStart + i + 3]! * b[bStart + i + 3]!;
+  }
+  for (; i < count; i++) first += a[aStart + i]! * b[bStart + i]!;
+  return first + second + (third + fourth);
 }

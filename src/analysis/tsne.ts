@@ -9,6 +9,11 @@ const MOST_PERPLEXITY = 30;
 const EXAGGERATED_STEPS = 250;
 export const TSNE_STEPS = 750;
 const EXAGGERATION = 12;
+/**
+ * Exaggeration ends early when an axis of the map is so much shorter than at first: points without groups draw together until their
+ * places are equal to the last digit, which nothing would part again.
+ */
+const SHRUNK = 1e-6;
 /** The learning rate is points over exaggeration (Belkina et al. 2019); maps of few points tremble where it is higher than this. */
 const LEAST_RATE = 40;
 /** Standard deviation of the first map along its longer axis (van der Maaten & Hinton 2008). */
@@ -41,8 +46,10 @@ export function tsne(
   const velocity = new Float64Array(2 * n);
   const gains = new Float64Array(2 * n).fill(1);
   const rate = Math.max(n / EXAGGERATION, LEAST_RATE);
+  const least = extentOf(map).map((length) => SHRUNK * length);
+  let early = true;
   for (let step = 1; step <= TSNE_STEPS; step++) {
-    const early = step <= EXAGGERATED_STEPS;
+    early &&= step <= EXAGGERATED_STEPS && extentOf(map).every((length, axis) => length >= least[axis]!);
     gradient.fill(0);
     repel(map, gradient);
     attract(map, attraction, early ? EXAGGERATION : 1, gradient);
@@ -65,6 +72,20 @@ function startOf(points: readonly (readonly number[])[]): Float64Array {
     points.flatMap(([x, y = 0]) => [x!, y]),
     (v) => (v * START_DEVIATION) / deviation,
   );
+}
+
+/** Length of the map along x and along y. */
+function extentOf(map: Float64Array): [x: number, y: number] {
+  const [low, high] = [
+    [map[0]!, map[1]!],
+    [map[0]!, map[1]!],
+  ];
+  for (let i = 2; i < map.length; i++) {
+    const axis = i % 2;
+    low[axis] = Math.min(low[axis]!, map[i]!);
+    high[axis] = Math.max(high[axis]!, map[i]!);
+  }
+  return [high[0]! - low[0]!, high[1]! - low[1]!];
 }
 
 /** Adds −Σ w² (y − y′) / Σ w, with w = 1 / (1 + |y − y′|²) and the sum below over all pairs: what drives points apart. */
@@ -102,16 +123,25 @@ function attract(
   factor: number,
   gradient: Float64Array,
 ): void {
-  for (let e = 0; e < neighbours.length; e++) {
-    const i = 2 * Math.floor(e / count);
-    const j = 2 * neighbours[e]!;
-    const dx = map[i]! - map[j]!;
-    const dy = map[i + 1]! - map[j + 1]!;
-    const f = (factor * weights[e]!) / (1 + dx * dx + dy * dy);
-    gradient[i]! += f * dx;
-    gradient[i + 1]! += f * dy;
-    gradient[j]! -= f * dx;
-    gradient[j + 1]! -= f * dy;
+  for (let i = 0, e = 0; i < map.length; i += 2) {
+    const x = map[i]!;
+    const y = map[i + 1]!;
+    let gx = 0;
+    let gy = 0;
+    for (const end = e + count; e < end; e++) {
+      const j = 2 * neighbours[e]!;
+      const dx = x - map[j]!;
+      const dy = y - map[j + 1]!;
+      const f = (factor * weights[e]!) / (1 + dx * dx + dy * dy);
+      const fx = f * dx;
+      const fy = f * dy;
+      gx += fx;
+      gy += fy;
+      gradient[j]! -= fx;
+      gradient[j + 1]! -= fy;
+    }
+    gradient[i]! += gx;
+    gradient[i + 1]! += gy;
   }
 }
 

@@ -5,12 +5,14 @@ import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { type Device, resolveDevice } from '../runtime/device.js';
 import { barChart } from './bar-chart.js';
-import { type Benchmark, benchmark, type Row } from './benchmark.js';
+import { type Benchmark, benchmark, configurationOf, type Row } from './benchmark.js';
 import { WORKLOADS, type WorkloadKind, type WorkloadName } from './workloads/index.js';
 import type { WorkloadOptions } from './workloads/workload.js';
 
-export interface BenchOptions extends Omit<WorkloadOptions, 'threads' | 'input' | 'device'> {
+export interface BenchOptions extends Omit<WorkloadOptions, 'threads' | 'input' | 'device' | 'settings'> {
   readonly workload: WorkloadName;
+  /** Steps: keys of the configuration, `key=value`. */
+  readonly settings?: readonly string[];
   /** What to compare with; all baselines of the workload without it. */
   readonly baselines?: readonly string[];
   readonly rounds: number;
@@ -31,17 +33,19 @@ export interface BenchResult extends Benchmark {
   readonly machine: MachineFacts;
 }
 
+const percent = (share: number) => `${(100 * share).toFixed(1)} %`;
+
 /** The result for people. */
 export function formatBench({ title, machine, rows, unavailable, ratios, rounds }: BenchResult): string {
   const memory = (bytes: number) => `${(bytes / 1e9).toFixed(2)} GB`;
-  const line = ({ name, detail, threads, seconds, peakBytes }: Row) => [
+  const line = ({ name, detail, threads, seconds, peakBytes, dataWait }: Row) => [
     name,
     seconds.median.toPrecision(3),
     seconds.min.toPrecision(3),
     seconds.max.toPrecision(3),
     memory(peakBytes),
     `${threads}`,
-    detail,
+    dataWait === undefined ? detail : `${detail}; ${percent(dataWait)} of the time waiting for data`,
   ];
   const table = [['', 'median s', 'min s', 'max s', 'peak memory', 'threads', ''], ...rows.map(line)];
   const widths = table[0]!.map((_, column) => Math.max(...table.map((row) => row[column]!.length)));
@@ -111,6 +115,7 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
   const workload = await kind.open({
     ...options,
     input: options.input ?? [],
+    settings: options.settings ?? [],
     threads: options.threads || availableParallelism(),
     device,
   });
@@ -123,7 +128,10 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
         options.out,
         barChart(
           title,
-          result.rows.map(({ name, seconds }) => ({ name, ...seconds })),
+          result.rows.map(({ seconds, ...row }) => ({
+            ...{ name: row.name, detail: configurationOf(row) },
+            ...seconds,
+          })),
         ),
       );
     }

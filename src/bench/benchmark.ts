@@ -7,6 +7,8 @@ export interface Row extends RunnerInfo {
   readonly name: string;
   readonly seconds: Spread;
   readonly peakBytes: number;
+  /** Share of all rounds that was spent waiting for data; absent where they lie in memory. */
+  readonly dataWait?: number;
 }
 
 /** A baseline that could not be run. */
@@ -26,6 +28,10 @@ export interface Benchmark {
   readonly ratios: readonly Ratio[];
 }
 
+/** How a runner is configured. */
+export const configurationOf = ({ detail, threads }: RunnerInfo): string =>
+  `${detail}, ${threads} thread${threads === 1 ? '' : 's'}`;
+
 interface Started {
   readonly spec: RunnerSpec;
   readonly runner: Runner;
@@ -40,42 +46,63 @@ async function start(spec: RunnerSpec): Promise<Started | Unavailable> {
   return { name: spec.name, ...info };
 }
 
+/** The mean of rounds, which take about as long as each other. */
+function dataWaitOf(rounds: readonly Round[]): Pick<Row, 'dataWait'> {
+  const shares = rounds.map(({ dataWait }) => dataWait).filter((share) => share !== undefined);
+  return shares.length === 0 ? {} : { dataWait: shares.reduce((a, b) => a + b) / shares.length };
+}
+
 /** Rounds in which several configurations of a baseline are compared. */
 const TRIAL_ROUNDS = 2;
 
-/** The fastest of several configurations of one baseline, each tried alone in a process of its own. */
+/** The least seconds of a few rounds, alone; it is stopped then. */
+async function trial(
+  { spec, runner, info }: Started,
+  log: (line: string) => void,
+): Promise<number | Unavailable> {
+  const title = configurationOf(info);
+  try {
+    const rounds: Round[] = [];
+    for (let i = 0; i < TRIAL_ROUNDS; i++) rounds.push(await runner.round());
+    const seconds = Math.min(...rounds.map((round) => round.seconds));
+    log(`${title}: ${seconds.toPrecision(3)} s`);
+    return seconds;
+  } catch (error) {
+    // One that takes too much memory, as it may be: others may take less.
+    if (!(error instanceof UserError)) throw error;
+    log(`${title}: left out, ${error.facts.got}`);
+    return { name: spec.name, unavailable: `${title}: ${error.facts.got}` };
+  } finally {
+    await runner.stop();
+  }
+}
+
+/**
+ * The fastest of several configurations of one baseline, each tried alone in a process of its own. If it is one with an
+ * environment of its own, it is tried without that, too: all configurations twice would take too long.
+ */
 async function fastest(
   configurations: readonly RunnerSpec[],
   log: (line: string) => void,
 ): Promise<RunnerSpec | Unavailable> {
-  if (configurations.length === 1) return configurations[0]!;
-  const { name } = configurations[0]!;
+  if (configurations.length === 1 && !configurations[0]!.environment) return configurations[0]!;
   let best: { spec: RunnerSpec; seconds: number } | undefined;
   let failed: Unavailable | undefined;
-  for (const spec of configurations) {
+  const tryOut = async (spec: RunnerSpec) => {
     const started = await start(spec);
-    if ('unavailable' in started) {
-      // Without an interpreter, or the library, no other configuration will do either.
-      if (spec === configurations[0]) return started;
-      failed = started;
-      continue;
-    }
-    const { runner, info } = started;
-    const title = `${info.detail}, ${info.threads} threads`;
-    try {
-      const rounds: Round[] = [];
-      for (let i = 0; i < TRIAL_ROUNDS; i++) rounds.push(await runner.round());
-      const seconds = Math.min(...rounds.map((round) => round.seconds));
-      log(`${title}: ${seconds.toPrecision(3)} s`);
-      if (!best || seconds < best.seconds) best = { spec, seconds };
-    } catch (error) {
-      // One that takes too much memory, as it may be: others may take less.
-      if (!(error instanceof UserError)) throw error;
-      failed = { name, unavailable: `${title}: ${error.facts.got}` };
-      log(`${title}: left out, ${error.facts.got}`);
-    } finally {
-      await runner.stop();
-    }
+    const seconds = 'unavailable' in started ? started : await trial(started, log);
+    if (typeof seconds !== 'number') failed = seconds;
+    else if (!best || seconds < best.seconds) best = { spec, seconds };
+    return started;
+  };
+  for (const spec of configurations) {
+    const started = await tryOut(spec);
+    // Without an interpreter, or the library, no other configuration will do either.
+    if ('unavailable' in started && spec === configurations[0]) return started;
+  }
+  if (best?.spec.environment) {
+    const { environment: _, ...asItIs } = best.spec;
+    await tryOut(asItIs);
   }
   return best?.spec ?? failed!;
 }
@@ -128,12 +155,11 @@ export async function benchmark(
   const results = [...running].map(([{ spec, info }, done]) => ({
     ...{ name: spec.name, info, seconds: done.map(({ seconds }) => seconds) },
     peakBytes: Math.max(...done.map((round) => round.peakBytes)),
+    ...dataWaitOf(done),
   }));
   const mine = results[0]!.seconds;
   return {
-    rows: results.map(({ name, info, seconds, peakBytes }) => ({
-      ...{ name, ...info, seconds: spreadOf(seconds), peakBytes },
-    })),
+    rows: results.map(({ info, seconds, ...row }) => ({ ...row, ...info, seconds: spreadOf(seconds) })),
     unavailable,
     ratios: results.slice(1).map(({ name, seconds }) => ({
       baseline: name,

@@ -13,15 +13,16 @@ export function unavailable(reason: string): never {
 const WARM_UP = 500;
 const ROUND = 200;
 
-/** Runs at least `least` times and for at least `duration` ms. @returns mean seconds of a run */
-async function repeat(run: () => Promise<unknown>, least: number, duration: number): Promise<number> {
+/** Runs at least `least` times and for at least `duration` ms. @returns mean seconds of a run, and all seconds */
+async function repeat(run: () => Promise<unknown>, least: number, duration: number) {
   const start = performance.now();
   let runs = 0;
   do {
     await run();
     runs++;
   } while (runs < least || performance.now() - start < duration);
-  return (performance.now() - start) / 1000 / runs;
+  const spent = (performance.now() - start) / 1000;
+  return { seconds: spent / runs, spent };
 }
 
 /**
@@ -29,17 +30,24 @@ async function repeat(run: () => Promise<unknown>, least: number, duration: numb
  * over and over where that takes less than a fifth of a second. See runner.ts for what it says.
  * @param options.jobs how often a run does the job; once without it
  * @param options.facts what else is known before the first round
+ * @param options.waited seconds that have been spent waiting for data so far
  */
 export async function serveRounds(
   run: () => Promise<unknown>,
   detail: string,
   threads: number,
-  { jobs = 1, facts }: { jobs?: number; facts?: Readonly<Record<string, number>> } = {},
+  {
+    jobs = 1,
+    facts,
+    waited,
+  }: { jobs?: number; facts?: Readonly<Record<string, number>>; waited?: () => number } = {},
 ): Promise<void> {
   await repeat(run, 2, WARM_UP);
   say({ ready: true, detail, threads, facts });
   for await (const _ of createInterface({ input: process.stdin })) {
-    const seconds = (await repeat(run, 1, ROUND)) / jobs;
-    say({ seconds, peakBytes: peakMemoryBytes() });
+    const before = waited?.() ?? 0;
+    const { seconds, spent } = await repeat(run, 1, ROUND);
+    const data = waited && { dataWait: (waited() - before) / spent };
+    say({ seconds: seconds / jobs, peakBytes: peakMemoryBytes(), ...data });
   }
 }

@@ -10,6 +10,8 @@ import { guarded } from './guard.js';
 export interface RunnerSpec {
   readonly name: string;
   readonly command: readonly string[];
+  /** Variables that its environment has besides ours. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 const infoSchema = z.object({
@@ -28,12 +30,17 @@ const roundSchema = z.object({
   seconds: z.number(),
   /** Most memory that its process has held so far (resident set). */
   peakBytes: z.number(),
+  /** Share of the round that was spent waiting for data, 0 to 1; absent where they lie in memory. */
+  dataWait: z.number().optional(),
 });
 
 /** One round. */
 export type Round = z.infer<typeof roundSchema>;
 
 const unavailableSchema = z.object({ unavailable: z.string() });
+
+/** Windows has no groups of processes, and nothing that stops them for a while. */
+const HAS_GROUPS = process.platform !== 'win32';
 
 /** A line as an answer; null where a library has printed it. */
 function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> | null {
@@ -47,7 +54,8 @@ function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> |
 /**
  * A program that does the same job again and again, in a process of its own: once for every line on its standard
  * input. It answers in lines of JSON: first `{ready: true, detail, threads, facts}`, or `{unavailable}` with the reason;
- * then `{seconds, peakBytes}` for every round.
+ * then `{seconds, peakBytes, dataWait}` for every round. It leads a group of processes: those that it starts stand still and end
+ * with it.
  */
 export class Runner {
   readonly #name: string;
@@ -57,9 +65,17 @@ export class Runner {
   #wake: () => void = () => {};
   #ended = false;
 
-  constructor({ name, command }: RunnerSpec) {
+  constructor({ name, command, environment }: RunnerSpec) {
     this.#name = name;
-    this.#process = guarded(() => spawn(command[0]!, command.slice(1), { stdio: ['pipe', 'pipe', 'pipe'] }));
+    this.#process = guarded(
+      () =>
+        spawn(command[0]!, command.slice(1), {
+          stdio: ['pipe', 'pipe', 'pipe'],
+          env: { ...process.env, ...environment },
+          detached: HAS_GROUPS,
+        }),
+      HAS_GROUPS ? 'group' : 'process',
+    );
     createInterface({ input: this.#process.stdout }).on('line', (line) => {
       this.#lines.push(line);
       this.#wake();
@@ -110,13 +126,24 @@ export class Runner {
   }
 
   #signal(name: 'SIGCONT' | 'SIGSTOP'): void {
-    if (process.platform !== 'win32') this.#process.kill(name);
+    if (HAS_GROUPS) this.#kill(name);
+  }
+
+  #kill(name: NodeJS.Signals): void {
+    const { pid } = this.#process;
+    if (pid === undefined || !HAS_GROUPS) {
+      this.#process.kill(name);
+      return;
+    }
+    try {
+      process.kill(-pid, name);
+    } catch {} // all of it has ended already
   }
 
   async stop(): Promise<void> {
     if (this.#ended) return;
     const closed = once(this.#process, 'close');
-    this.#process.kill('SIGKILL');
+    this.#kill('SIGKILL');
     await closed;
   }
 

@@ -1,4 +1,4 @@
-import { contrastiveLoss } from '../analysis/contrastive.js';
+import { contrastiveLosses } from '../analysis/contrastive.js';
 import { type CosineSeparation, cosineSeparation } from '../analysis/cosine.js';
 import type { PartFeatures } from '../analysis/features.js';
 import { nearestNeighbourAccuracy } from '../analysis/neighbours.js';
@@ -12,7 +12,8 @@ import { readWhole } from '../data/store/wholes.js';
 import { randomStream } from '../random.js';
 import type { CheckpointScores } from '../report/data.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
-import type { Evaluator, FeatureExtractor } from '../train/evaluator.js';
+import type { Engine } from '../runtime/engine.js';
+import { type Evaluator, openWeightedExtractor } from '../train/evaluator.js';
 import { samplingOptions } from '../train/proxy.js';
 
 /** Pairs of each kind a whole (Fig. 2b). */
@@ -70,27 +71,27 @@ export function analysisParts(store: TileStore, config: Config, wholes: number, 
 
 /** Features of all analysis parts under one checkpoint. */
 async function partFeatures(
-  extractor: FeatureExtractor,
-  store: TileStore,
-  config: Config,
-  samples: readonly PartSample[],
-  parts: number,
+  { engine, store, config, samples, parts }: AnalysisTools,
   { tensors }: Checkpoint,
 ): Promise<PartFeatures> {
   const { size } = microBatches(config);
-  const { dimensions } = extractor;
-  const tiles = tilesOf(store, 'validation');
-  const values = new Float32Array(samples.length * dimensions);
-  for (let first = 0; first < samples.length; first += size) {
-    // A short last batch is filled up with its last sample.
-    const group = Array.from({ length: size }, (_, i) => samples[Math.min(first + i, samples.length - 1)]!);
-    const rows = await extractor.features(
-      loadParts(tiles, { wholeSize: config.whole, part: config.part }, group, first),
-      tensors,
-    );
-    values.set(rows.subarray(0, Math.min(size, samples.length - first) * dimensions), first * dimensions);
+  const extractor = await openWeightedExtractor(config, store.size, engine, tensors);
+  try {
+    const { dimensions } = extractor;
+    const tiles = tilesOf(store, 'validation');
+    const values = new Float32Array(samples.length * dimensions);
+    for (let first = 0; first < samples.length; first += size) {
+      // A short last batch is filled up with its last sample.
+      const group = Array.from({ length: size }, (_, i) => samples[Math.min(first + i, samples.length - 1)]!);
+      const rows = await extractor.features(
+        loadParts(tiles, { wholeSize: config.whole, part: config.part }, group, first),
+      );
+      values.set(rows.subarray(0, Math.min(size, samples.length - first) * dimensions), first * dimensions);
+    }
+    return { wholes: samples.length / parts, partsPerWhole: parts, dimensions, values };
+  } finally {
+    await extractor.release();
   }
-  return { wholes: samples.length / parts, partsPerWhole: parts, dimensions, values };
 }
 
 export interface Analysed {
@@ -101,7 +102,7 @@ export interface Analysed {
 /** What every checkpoint is analysed with. */
 export interface AnalysisTools {
   readonly evaluator: Evaluator;
-  readonly extractor: FeatureExtractor;
+  readonly engine: Engine;
   readonly store: TileStore;
   readonly config: Config;
   readonly samples: readonly PartSample[];
@@ -109,22 +110,61 @@ export interface AnalysisTools {
   readonly parts: number;
 }
 
-/** How well a checkpoint reconstructs, and how well its features tell wholes apart. */
-export async function analyseCheckpoint(tools: AnalysisTools, checkpoint: Checkpoint): Promise<Analysed> {
-  const { evaluator, extractor, store, config, samples, parts } = tools;
-  const features = await partFeatures(extractor, store, config, samples, parts, checkpoint);
-  const cosine = cosineSeparation(features, { pairs: PAIRS, seed: config.seed });
+/** A checkpoint whose features are known. */
+interface Encoded {
+  readonly step: number;
+  readonly validationMse: number;
+  readonly features: PartFeatures;
+}
+
+/**
+ * How well a checkpoint reconstructs, and its features.
+ * @param recorded errors that training found on the same tiles, by step
+ */
+async function encodeCheckpoint(
+  tools: AnalysisTools,
+  checkpoint: Checkpoint,
+  recorded: ReadonlyMap<number, number>,
+): Promise<Encoded> {
+  const { step, dataHash } = checkpoint.state;
+  const { evaluator, store, config } = tools;
+  const features = await partFeatures(tools, checkpoint);
+  const known = dataHash === store.hash ? recorded.get(step) : undefined;
+  if (known !== undefined) return { step, validationMse: known, features };
   const shape = { ...samplingOptions(config), limit: config.validation.samples };
-  const { mse } = await evaluator.validate(
-    validationBatches(tilesOf(store, 'validation'), shape),
-    checkpoint.tensors,
+  const batches = validationBatches(tilesOf(store, 'validation'), shape);
+  const { mse } = await evaluator.validate(batches, checkpoint.tensors);
+  return { step, validationMse: mse, features };
+}
+
+/**
+ * How well checkpoints reconstruct, and how well their features tell wholes apart.
+ * @param checkpoints are loaded one after the other, as they are asked for
+ * @param recorded errors that training found on its validation tiles, by step
+ * @param onProgress after each of them
+ */
+export async function analyseCheckpoints(
+  tools: AnalysisTools,
+  checkpoints: Iterable<Checkpoint>,
+  recorded: ReadonlyMap<number, number>,
+  onProgress: (done: number) => void,
+): Promise<Analysed[]> {
+  const encoded: Encoded[] = [];
+  for (const checkpoint of checkpoints) {
+    encoded.push(await encodeCheckpoint(tools, checkpoint, recorded));
+    onProgress(encoded.length);
+  }
+  const { seed } = tools.config;
+  const losses = contrastiveLosses(
+    encoded.map(({ features }) => features),
+    { ...CONTRASTIVE, seed },
   );
-  const scores = {
-    step: checkpoint.state.step,
-    validationMse: mse,
-    contrastiveLoss: contrastiveLoss(features, { ...CONTRASTIVE, seed: config.seed }),
-    nearestNeighbour: nearestNeighbourAccuracy(features),
-    cosineAuc: cosine.auc,
-  };
-  return { scores, cosine };
+  return encoded.map(({ step, validationMse, features }, i) => {
+    const cosine = cosineSeparation(features, { pairs: PAIRS, seed });
+    const scores = {
+      ...{ step, validationMse, contrastiveLoss: losses[i]!, cosineAuc: cosine.auc },
+      nearestNeighbour: nearestNeighbourAccuracy(features),
+    };
+    return { scores, cosine };
+  });
 }

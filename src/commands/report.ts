@@ -17,16 +17,9 @@ import { middleSlices } from '../report/slices.js';
 import { type Checkpoint, listCheckpoints, loadCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { readMetrics } from '../runs/metrics.js';
 import { type RunFacts, readRun } from '../runs/run.js';
-import { createEvaluator, createFeatureExtractor, type Evaluator } from '../train/evaluator.js';
+import { createEvaluator, type Evaluator } from '../train/evaluator.js';
 import { samplingOptions } from '../train/proxy.js';
-import {
-  type Analysed,
-  analyseCheckpoint,
-  analysisParts,
-  CONTRASTIVE,
-  meanWholeMse,
-  spreadOver,
-} from './analyse-run.js';
+import { analyseCheckpoints, analysisParts, CONTRASTIVE, meanWholeMse, spreadOver } from './analyse-run.js';
 import { onlyTiles, shownTiles } from './shown-tiles.js';
 
 export interface ReportOptions extends Reporting {
@@ -94,6 +87,15 @@ async function pictures(
   return samples;
 }
 
+/** The checkpoints that a run keeps, and behind them the best one where it is none of them. */
+function* keptAndBest(
+  kept: readonly { readonly step: number; readonly path: string }[],
+  best: Checkpoint,
+): Generator<Checkpoint> {
+  for (const { path } of kept) yield loadCheckpoint(path);
+  if (!kept.some(({ step }) => step === best.state.step)) yield best;
+}
+
 function openData({ data, tile }: RunFacts, options: ReportOptions): TileStore {
   const store = openTileStore(options.data ?? data);
   if (store.size.join() !== tile.join())
@@ -124,22 +126,21 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
   const kept = listCheckpoints(options.run);
   const paths = kept.map(({ path }) => path);
   const best = resolveCheckpoint(options.run, 'best');
+  const measured = curves(options.run);
   const engine = await openEngine(options.device ?? config.device);
   const evaluator = await createEvaluator(config, facts.tile, engine);
-  const extractor = await createFeatureExtractor(config, facts.tile, engine);
   const { reporter = silent } = options;
   const progress = reporter.start({ label: 'report', total: paths.length + 1, unit: 'checkpoints' });
   try {
-    const analyse = (checkpoint: Checkpoint) =>
-      analyseCheckpoint({ evaluator, extractor, store, config, samples, parts }, checkpoint);
-    const analysed: Analysed[] = [];
-    for (const path of paths) {
-      analysed.push(await analyse(loadCheckpoint(path)));
-      progress.update(analysed.length);
-    }
-    const after = analysed.find(({ scores }) => scores.step === best.state.step) ?? (await analyse(best));
-    const before = analysed[0] ?? after;
-    if (!analysed.includes(after)) analysed.push(after);
+    const { validation } = measured;
+    const analysed = await analyseCheckpoints(
+      { evaluator, engine, store, config, samples, parts },
+      keptAndBest(kept, best),
+      new Map(validation.map(({ step, mse }) => [step, mse])),
+      (done) => progress.update(done),
+    );
+    const after = analysed.find(({ scores }) => scores.step === best.state.step)!;
+    const before = analysed[0]!;
     const scores = analysed.map((a) => a.scores).sort((a, b) => a.step - b.step);
     const shownPaths = spreadOver(paths.length, SHOWN_CHECKPOINTS).map((i) => paths[i]!);
     const shown = [...shownPaths.map((path) => loadCheckpoint(path))];
@@ -147,7 +148,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
     shown.sort((a, b) => a.state.step - b.state.step);
     const baseline = meanWholeMse(store, config);
     const data: ReportData = {
-      ...curves(options.run),
+      ...measured,
       title: `${METHODS[config.proxy].name} run ${basename(resolve(options.run))}`,
       proxy: config.proxy,
       createdAt: new Date().toISOString(),
@@ -180,7 +181,6 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
   } finally {
     progress.stop();
     await evaluator.release();
-    await extractor.release();
   }
 }
 

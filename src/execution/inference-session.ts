@@ -1,4 +1,5 @@
 import { fastForms } from '../../graphs/forms/index.js';
+import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER, toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
@@ -7,8 +8,10 @@ import { bindSizes } from '../../graphs/passes/bind-sizes.js';
 import { fuseConvRelu } from '../../graphs/passes/fuse-conv-relu.js';
 import { fuseUpsampleConv } from '../../graphs/passes/fuse-upsample-conv.js';
 import { type SplitGraph, splitConstants } from '../../graphs/passes/split-constants.js';
+import type { StepConfig } from '../config/training.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
+import { loadGraph } from './models.js';
 import { loadWithSingleInterface } from './single-interface.js';
 
 /** Models that compute in float32 throughout. */
@@ -48,14 +51,25 @@ const withValues = (graph: Graph, values: Tensors): Graph => ({
  * takes several times their size. Little of it becomes part of the model: handing over dozens of tensors takes a tenth of a
  * millisecond, which a small network would notice.
  */
-async function loadSplit(graph: Graph, engine: Engine, threads: number): Promise<Session> {
-  const split = splitConstants(graph);
+async function loadSplit(split: SplitGraph, engine: Engine, threads: number): Promise<Session> {
   const constants = await computed(split, engine, threads);
   const load = (rest: Graph) => engine.load(encodeModel(toModel(rest)), { threads, rewrite: 'nothing' });
   const bytes = Object.values(constants).reduce((sum, { data }) => sum + data.byteLength, 0);
   if (bytes <= EMBEDDED_BYTES) return load(withValues(split.rest, constants));
   const session = await load(split.rest);
   return { ...session, run: (feeds, into) => session.run({ ...constants, ...feeds }, into) };
+}
+
+/**
+ * A graph of ours whose sizes are known: in the fastest forms, what depends on stored tensors alone apart.
+ * @param voxels of the images, all together
+ */
+export function splitForInference(graph: Graph, voxels: number, blocked: BlockedLayout): SplitGraph {
+  // Chunks of one pair of slices need no copies of their neighbours. Small images stay in the cache as they are, in fewer operators.
+  const chunk = voxels <= SMALL_IMAGE_VOXELS ? voxels : 1;
+  const lowering = { choose: fastForms, blocked: { ...blocked, chunk } };
+  const fused = fuseConvRelu(fuseUpsampleConv(graph));
+  return splitConstants(lower(fused, lowering));
 }
 
 /**
@@ -76,10 +90,20 @@ export async function loadForSizes(
   const blocked = isOurs ? await blockedLayout(engine) : null;
   if (!blocked) return loadWithSingleInterface(model, bytes, engine, { threads });
   const voxels = Math.max(...Object.values(shapes).map(sizeOf));
-  // Chunks of one pair of slices need no copies of their neighbours. Small images stay in the cache as they are, in fewer operators.
-  const chunk = voxels <= SMALL_IMAGE_VOXELS ? voxels : 1;
-  const lowering = { choose: fastForms, blocked: { ...blocked, chunk } };
-  const fused = fuseConvRelu(fuseUpsampleConv(bindSizes(graph, shapes)));
-  const lowered = lower(fused, lowering);
-  return loadSplit(lowered, engine, threads);
+  return loadSplit(splitForInference(bindSizes(graph, shapes), voxels, blocked), engine, threads);
+}
+
+/**
+ * A graph with stored weights, whose sizes are known, in the fastest forms that an engine has.
+ * @param voxels as for {@link splitForInference}
+ */
+export async function loadWeighted(
+  graph: Graph,
+  voxels: number,
+  config: StepConfig,
+  engine: Engine,
+): Promise<Session> {
+  const blocked = await blockedLayout(engine);
+  if (!blocked || config.forms === 'plain') return loadGraph({ graph, parameters: [] }, config, engine);
+  return loadSplit(splitForInference(graph, voxels, blocked), engine, config.threads);
 }

@@ -94,6 +94,13 @@ export async function loweringFor(config: Pick<StepConfig, 'forms'>, engine: Eng
   return { choose: typeof config.forms === 'object' ? byTable(config.forms) : fastForms, blocked };
 }
 
+/** A graph as it is run on an engine. */
+export const loweredFor = async (
+  graph: Graph,
+  config: Pick<StepConfig, 'forms'>,
+  engine: Engine,
+): Promise<Graph> => lower(graph, await loweringFor(config, engine));
+
 /**
  * Lowers a graph, and encodes it as a model.
  * @param defaults parameters whose values are stored, so that the inputs may be left out

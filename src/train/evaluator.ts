@@ -1,9 +1,12 @@
 import { featureChannels } from '../../graphs/models/unet3d.js';
+import { sizeOf } from '../../graphs/onnx/types.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import type { Config } from '../config/pretraining.js';
+import { microBatches } from '../config/training.js';
 import type { Batch } from '../data/proxies/index.js';
 import type { PartBatch } from '../data/proxies/parts2whole/part-batch.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { loadWeighted } from '../execution/inference-session.js';
 import { buildGraph, loadGraph } from '../execution/models.js';
 import type { State } from '../runs/state.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
@@ -53,6 +56,12 @@ export interface FeatureExtractor {
   /** [N, dimensions], one row a sample. */
   features(batch: PartBatch, state: State): Promise<Float32Array>;
   release(): Promise<void>;
+}
+
+/** A {@link FeatureExtractor} of one state. */
+export interface WeightedExtractor extends Omit<FeatureExtractor, 'features'> {
+  /** [N, dimensions], one row a sample. */
+  features(batch: PartBatch): Promise<Float32Array>;
 }
 
 /** Loads one of a run's graphs that only read the parameters. */
@@ -131,5 +140,26 @@ export async function createFeatureExtractor(
     dimensions: featureChannels(config.network),
     features: async (batch, state) => (await run(batch, state)).features!.data as Float32Array,
     release,
+  };
+}
+
+/**
+ * Loads a run's encoder, for parts, with the weights of one state: it takes longer to load than {@link createFeatureExtractor}, and
+ * less to run, as what depends on weights alone is computed once.
+ */
+export async function openWeightedExtractor(
+  config: Config,
+  tile: XYZ,
+  engine: Engine,
+  state: State,
+): Promise<WeightedExtractor> {
+  const weights = new Map([...state].map(([name, { data }]) => [name, data as Float32Array]));
+  const { graph } = buildFeatureGraph(config, tile, weights);
+  const voxels = microBatches(config).size * sizeOf(config.whole);
+  const session = await loadWeighted(graph, voxels, config, engine);
+  return {
+    dimensions: featureChannels(config.network),
+    features: async (batch) => (await session.run(batchFeeds(batch))).features!.data as Float32Array,
+    release: () => session.release(),
   };
 }

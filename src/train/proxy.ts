@@ -52,9 +52,12 @@ export const proxyWorkload =
           contrastive: config.contrastive.weight > 0 ? config.contrastive : null,
         });
 
-/** A run's encoder with parts as its input, whatever it was trained on. */
-export const buildFeatureGraph = (config: Config, tile: XYZ): BuiltGraph =>
-  built('features', () => featureGraph(proxyOptions(config, tile)));
+/** A run's encoder with parts as its input, whatever it was trained on. @param weights as for {@link featureGraph} */
+export const buildFeatureGraph = (
+  config: Config,
+  tile: XYZ,
+  weights?: ReadonlyMap<string, Float32Array>,
+): BuiltGraph => built('features', () => featureGraph(proxyOptions(config, tile), weights));
 
 const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({
   type: 'float32',

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { contrastiveBounds, contrastiveLoss } from '../../src/analysis/contrastive.js';
+import { contrastiveBounds, contrastiveLoss, contrastiveLosses } from '../../src/analysis/contrastive.js';
 import { UserError } from '../../src/errors.js';
 import { clusters, constantWholes } from './features.js';
 
@@ -90,6 +90,12 @@ describe('contrastiveLoss', () => {
     const options = { ...PAPER, negatives: 50 };
     expect(contrastiveLoss(features, options)).toBe(contrastiveLoss(features, options));
     expect(contrastiveLoss(features, options)).not.toBe(contrastiveLoss(features, { ...options, seed: 2 }));
+  });
+
+  it('of several features is that of each alone', () => {
+    const all = [3, 1, 0.3].map((spread) => clusters(5, 4, 8, spread));
+    const options = { ...PAPER, negatives: 50 };
+    expect(contrastiveLosses(all, options)).toEqual(all.map((each) => contrastiveLoss(each, options)));
   });
 
   it('refuses a temperature that would underflow', () => {

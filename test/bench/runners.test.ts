@@ -69,9 +69,26 @@ test('a configuration that fails in its trial is left out, and the others are tr
   const own = runner('', ROUND);
   const { rows } = await benchmark(own, [[fails, runs]], 1, (line) => said.push(line));
   expect(rows.map(({ name }) => name)).toEqual(['own', 'second']);
-  expect(said[0]).toBe('first, 1 threads: left out, out of memory');
+  expect(said[0]).toBe('first, 1 thread: left out, out of memory');
   const { unavailable } = await benchmark(own, [[fails, fails]], 1, quiet);
-  expect(unavailable).toEqual([{ name: 'first', unavailable: 'first, 1 threads: out of memory' }]);
+  expect(unavailable).toEqual([{ name: 'first', unavailable: 'first, 1 thread: out of memory' }]);
+});
+
+test.each([
+  ['its own environment', { kept: 1, asItIs: 3 }, 1],
+  ['the one that there is', { kept: 3, asItIs: 1 }, 1],
+])('a configuration is taken in %s where that is faster', async (_, { kept, asItIs }, fastest) => {
+  const round = `say({ seconds: process.env.P2W_KEPT ? ${kept} : ${asItIs}, peakBytes: 1e6 });`;
+  const peer = { ...runner('', round, 'peer'), environment: { P2W_KEPT: '1' } };
+  const slow = runner('', 'say({ seconds: 9, peakBytes: 1e6 });', 'peer');
+  const said: string[] = [];
+  const { rows } = await benchmark(runner('', ROUND), [[slow, peer]], 1, (line) => said.push(line));
+  expect(rows[1]!.seconds.median).toBe(fastest);
+  expect(said.slice(0, 3).map((line) => line.replace(/.*: /, ''))).toEqual([
+    '9.00 s',
+    `${kept.toFixed(2)} s`,
+    `${asItIs.toFixed(2)} s`,
+  ]);
 });
 
 test('runners of a killed benchmark end, one that is paused too', async () => {

@@ -9,6 +9,7 @@ import { pretrain } from '../../src/commands/pretrain.js';
 import { makeReport } from '../../src/commands/report.js';
 import { shownTiles } from '../../src/commands/shown-tiles.js';
 import { fromSettings } from '../../src/config/settings.js';
+import { validationBatches } from '../../src/data/loading/batches.js';
 import { loadParts } from '../../src/data/proxies/parts2whole/part-batch.js';
 import { openTileStore, readTile, tilesOf } from '../../src/data/store/tiles.js';
 import { readSessions } from '../../src/execution/sessions.js';
@@ -16,8 +17,9 @@ import { resolveCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
 import { readRun } from '../../src/runs/run.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { createFeatureExtractor } from '../../src/train/evaluator.js';
-import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { createEvaluator, createFeatureExtractor } from '../../src/train/evaluator.js';
+import { samplingOptions } from '../../src/train/proxy.js';
+import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 
 const folder = temporaryFolder();
 const [data, run] = ['tiles', 'run'].map((name) => join(folder, name)) as [string, string];
@@ -131,6 +133,21 @@ describe('a report', () => {
         meanWholeMse,
       }));
     expect(await once()).toEqual(await once());
+  });
+
+  test('computes the errors anew where the tiles are others than those of the training', async () => {
+    const others = join(folder, 'others');
+    const store = await sampleStore(others, (size, seed) => noiseVolume(size, 10 + seed));
+    const { checkpoints } = await makeReport({ run, data: others, wholes: 6, parts: 3 });
+    const { config } = readRun(run);
+    const evaluator = await createEvaluator(config, store.size, nodeEngine);
+    const sampling = { ...samplingOptions(config), limit: config.validation.samples };
+    for (const step of [0, 20]) {
+      const batches = validationBatches(tilesOf(store, 'validation'), sampling);
+      const { mse } = await evaluator.validate(batches, resolveCheckpoint(run, step).tensors);
+      expect(checkpoints.find((c) => c.step === step)!.validationMse).toBeCloseTo(mse, 6);
+    }
+    await evaluator.release();
   });
 
   test('refuses a folder without a run, and tiles that have moved, in words', async () => {

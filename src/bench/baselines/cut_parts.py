@@ -35,13 +35,13 @@ else:
     if name == "monai":
         monai = runner.library("monai", "MONAI")
         transforms = runner.library("monai.transforms", "MONAI")
-        detail = f"MONAI {monai.__version__}, Resize trilinear"
+        detail = f"MONAI {monai.__version__}, Resize trilinear{runner.allocator()}"
         resize = transforms.Resize(whole_size, mode="trilinear", align_corners=False)
 
         def enlarge(part):
             return resize(part[None])
     else:
-        detail = f"PyTorch {torch.__version__}, interpolate trilinear"
+        detail = f"PyTorch {torch.__version__}, interpolate trilinear{runner.allocator()}"
 
         def enlarge(part):
             batch = torch.from_numpy(part)[None, None]

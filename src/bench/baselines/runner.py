@@ -1,6 +1,8 @@
 """What all runners in Python say: see ../runner.ts."""
 import importlib
 import json
+import os
+import platform
 import resource
 import sys
 import time
@@ -9,6 +11,12 @@ import time
 def job():
     """What is to be done, as the benchmark describes it."""
     return json.loads(sys.argv[1])
+
+
+def allocator():
+    """Says in a runner's detail that glibc's allocator keeps what is freed."""
+    kept = "MALLOC_TRIM_THRESHOLD_" in os.environ and platform.libc_ver()[0] == "glibc"
+    return ", tuned allocator" if kept else ""
 
 
 def say(**answer):
@@ -35,17 +43,21 @@ def resident():
 
 
 def repeat(run, least, duration):
-    """Runs at least `least` times and for at least `duration` seconds; returns the mean seconds of a run."""
+    """Runs at least `least` times and for at least `duration` seconds; returns the mean seconds of a run, and all."""
     start = time.perf_counter()
     runs = 0
     while runs < least or time.perf_counter() - start < duration:
         run()
         runs += 1
-    return (time.perf_counter() - start) / runs
+    spent = time.perf_counter() - start
+    return spent / runs, spent
 
 
-def serve_rounds(run, detail, threads, peak=resident):
-    """Warms up, then does the job for every line on standard input, with the least times of ../runner-loop.ts."""
+def serve_rounds(run, detail, threads, peak=resident, waited=None):
+    """
+    Warms up, then does the job for every line on standard input, with the least times of ../runner-loop.ts.
+    `waited()` says how many seconds have been spent waiting for data so far.
+    """
     try:
         repeat(run, 2, 0.5)
     except Exception as error:  # a configuration that this version or machine cannot run
@@ -53,4 +65,7 @@ def serve_rounds(run, detail, threads, peak=resident):
         unavailable(f"{type(error).__name__}: {text[0] if text else 'no message'}")
     say(ready=True, detail=detail, threads=threads)
     for _ in sys.stdin:
-        say(seconds=repeat(run, 1, 0.2), peakBytes=peak())
+        before = waited() if waited else 0
+        seconds, spent = repeat(run, 1, 0.2)
+        data = {"dataWait": (waited() - before) / spent} if waited else {}
+        say(seconds=seconds, peakBytes=peak(), **data)

@@ -63,7 +63,7 @@ else:
         predict = torch.compile(predict)
     memory = "channels_last_3d" if job["channelsLast"] else "contiguous"
     mode = "compiled, weights frozen" if job["compile"] else "eager"
-    detail = f"MONAI {monai.__version__}, PyTorch {torch.__version__}, {memory}, {mode}"
+    detail = f"MONAI {monai.__version__}, PyTorch {torch.__version__}, {memory}, {mode}{runner.allocator()}"
 
 hu = torch.from_numpy(np.load(job["scan"]).astype(np.float32))[None, None]
 

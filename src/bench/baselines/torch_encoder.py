@@ -43,4 +43,4 @@ def encode():
 
 memory = "channels_last_3d" if job["channelsLast"] else "contiguous"
 mode = "compiled, weights frozen" if job["compile"] else "eager"
-runner.serve_rounds(encode, f"PyTorch {torch.__version__}, {memory}, {mode}", job["threads"])
+runner.serve_rounds(encode, f"PyTorch {torch.__version__}, {memory}, {mode}{runner.allocator()}", job["threads"])

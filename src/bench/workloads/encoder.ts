@@ -10,7 +10,7 @@ import {
   nodeRunner,
   pythonRunner,
   threadCounts,
-  torchConfigurations,
+  torchRunners,
   type Workload,
   type WorkloadOptions,
 } from './workload.js';
@@ -52,9 +52,7 @@ export function encoderWorkload({
     title: `encoder, ${preset}, batch ${batch}`,
     own: nodeRunner('parts2whole', 'encoder', { ...job, plain: false }),
     baselines: {
-      torch: torchConfigurations(threads).map((configuration) =>
-        pythonRunner('torch', python, 'torch_encoder', { ...job, width, levels, ...configuration }),
-      ),
+      torch: torchRunners('torch', { python, threads }, 'torch_encoder', { ...job, width, levels }),
       openvino: streams.map((count) =>
         pythonRunner('openvino', python, 'openvino_encoder', { ...job, streams: count }),
       ),

@@ -19,7 +19,7 @@ const kind = <Baseline extends string>(
 
 /** Everything that can be timed. */
 export const WORKLOADS = {
-  step: kind(stepWorkload, ['torch', 'onnxruntime-plain']),
+  step: kind(stepWorkload, ['torch', 'monai', 'onnxruntime-plain']),
   encoder: kind(encoderWorkload, ['torch', 'openvino', 'onnxruntime-plain']),
   data: kind(dataWorkload, ['torch', 'scipy', 'monai']),
   prepare: kind(prepareWorkload, ['nibabel', 'simpleitk']),

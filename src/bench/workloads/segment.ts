@@ -4,7 +4,6 @@ import { join } from 'node:path';
 import { targetGraph } from '../../../graphs/programs/inference.js';
 import { resolveFinetuneConfig } from '../../config/finetuning.js';
 import { resolveConfig } from '../../config/pretraining.js';
-import type { SampleFormat } from '../../data/samples/manifest.js';
 import { orientLPS } from '../../data/scan/geometry.js';
 import { readVolume } from '../../data/scan/index.js';
 import { writeNifti } from '../../data/scan/nifti.js';
@@ -15,11 +14,12 @@ import { buildGraph, portableModel } from '../../execution/models.js';
 import { randomStream } from '../../random.js';
 import { targetWorkload } from '../../train/target.js';
 import { initialize } from '../../weights/initialize.js';
+import { targetFormat } from './training.js';
 import {
   nodeRunner,
   pythonRunner,
   threadCounts,
-  torchConfigurations,
+  torchRunners,
   type Workload,
   type WorkloadOptions,
 } from './workload.js';
@@ -43,10 +43,7 @@ export interface SegmentJob {
 function exportedSegmenter(preset: WorkloadOptions['preset']) {
   const { whole, network: plain } = resolveConfig({ preset });
   const network = { ...plain, skip: true };
-  const format: SampleFormat = {
-    ...{ task: 'manifest', kind: 'segmentation', classes: ['class'], size: whole },
-    ...{ channels: 1, type: 'int16', window: { low: -1000, high: 1000 } },
-  };
+  const format = targetFormat('segmentation', whole);
   const config = resolveFinetuneConfig({ kind: 'segmentation', config: { network, hidden: null, batch: 2 } });
   const { parameters } = buildGraph('evaluation', targetWorkload(config, format, null), config);
   const { kind, channels, window } = format;
@@ -105,9 +102,7 @@ export async function segmentWorkload({
     title: `segmenting ${volume.size.join('×')} voxels, ${preset} in windows of ${window.join('×')}, overlap ${OVERLAP}, batch ${batch}`,
     own: nodeRunner('parts2whole', 'segment', job),
     baselines: {
-      monai: torchConfigurations(threads).map((configuration) =>
-        pythonRunner('monai', python, 'segment_scan', { ...shared, library: 'torch', ...configuration }),
-      ),
+      monai: torchRunners('monai', { python, threads }, 'segment_scan', { ...shared, library: 'torch' }),
       openvino: threadCounts(threads).map((count) =>
         pythonRunner('openvino', python, 'segment_scan', { ...shared, library: 'openvino', threads: count }),
       ),

@@ -1,5 +1,6 @@
 import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import type { TaskKind } from '../../config/finetuning.js';
 import type { PresetName } from '../../config/pretraining.js';
 import type { Device } from '../../runtime/device.js';
 import type { RunnerSpec } from '../runner.js';
@@ -24,6 +25,10 @@ export interface WorkloadOptions {
   readonly device: Device;
   /** Python interpreter of the baselines that need one. */
   readonly python: string;
+  /** Steps: keys of the configuration, `key=value`. */
+  readonly settings: readonly string[];
+  /** Steps: of a target task instead of pre-training. */
+  readonly task?: TaskKind;
   /** Scans to prepare, a scan to segment, or folders of DICOM series; without them scans are made, but for DICOM. */
   readonly input: readonly string[];
 }
@@ -42,19 +47,43 @@ export function nodeRunner(name: string, program: string, job: object): RunnerSp
 }
 
 /** A script of `src/bench/baselines`; they stay beside the sources, as nothing compiles them. */
-export function pythonRunner(name: string, python: string, script: string, job: object): RunnerSpec {
+export function pythonRunner(
+  name: string,
+  python: string,
+  script: string,
+  job: object,
+  environment?: RunnerSpec['environment'],
+): RunnerSpec {
   const folder = extname(import.meta.url) === '.ts' ? '../baselines' : '../../../../src/bench/baselines';
   const path = fileURLToPath(new URL(`${folder}/${script}.py`, import.meta.url));
-  return { name, command: [python, path, JSON.stringify(job)] };
+  return { name, command: [python, path, JSON.stringify(job)], ...(environment && { environment }) };
 }
 
 /** One thread may be faster than all of them. */
 export const threadCounts = (threads: number): number[] => [...new Set([threads, 1])];
 
-/** What PyTorch may be fastest with. */
-export const torchConfigurations = (threads: number) =>
+/** With these glibc's allocator keeps what is freed, instead of asking the system for it again in every step. */
+const KEPT_MEMORY = {
+  MALLOC_MMAP_THRESHOLD_: '8000000000',
+  MALLOC_TRIM_THRESHOLD_: '16000000000',
+  MALLOC_TOP_PAD_: '1000000000',
+};
+
+/** A script that runs PyTorch on the CPU, its allocator tuned where it can be. */
+export const torchRunner = (name: string, python: string, script: string, job: object): RunnerSpec =>
+  pythonRunner(name, python, script, job, process.platform === 'linux' ? KEPT_MEMORY : undefined);
+
+/** {@link torchRunner} in every configuration that may be PyTorch's fastest. */
+export const torchRunners = (
+  name: string,
+  { python, threads }: Pick<WorkloadOptions, 'python' | 'threads'>,
+  script: string,
+  job: object,
+): RunnerSpec[] =>
   threadCounts(threads).flatMap((count) =>
     [true, false].flatMap((channelsLast) =>
-      [false, true].map((compile) => ({ threads: count, channelsLast, compile })),
+      [false, true].map((compile) =>
+        torchRunner(name, python, script, { ...job, threads: count, channelsLast, compile }),
+      ),
     ),
   );
