@@ -142,9 +142,16 @@ function planExperiment(
   return { jobs: [...pretraining, ...exports, ...jobs], trials };
 }
 
+/** Of each training of a job. */
+interface TestedTrial {
+  readonly seed: number;
+  readonly test: Readonly<Record<string, number | null>>;
+}
+
 /** @throws UserError when a trial has no such score */
-function scoreOf(result: JobResult, metric: string, { job }: Trial): number {
-  const scores = result.mean as Readonly<Record<string, number | null>>;
+function scoreOf(result: JobResult, metric: string, { job, seed }: Trial): number {
+  const trials = result.trials as readonly TestedTrial[];
+  const scores = trials.find((trial) => trial.seed === seed)!.test;
   const value = scores[metric];
   if (typeof value === 'number') return value;
   throw new UserError('config', {
