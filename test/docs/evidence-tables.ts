@@ -2,10 +2,12 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { holm } from '../../src/analysis/significance.js';
-import { trialsChart } from '../../src/experiments/page.js';
+import { mean } from '../../src/analysis/statistics.js';
 import { compareAll, type Group, groupOf } from '../../src/experiments/statistics.js';
 import { grouped } from '../../src/grouped.js';
+import type { Axis } from '../../src/report/axes.js';
 import { readTable } from '../../src/tables/read.js';
+import { type Chart, type Curve, figureOf, type Look } from './evidence-figure.js';
 
 const DOCS = new URL('../../docs/', import.meta.url);
 const FILE = new URL('evidence.md', DOCS);
@@ -35,27 +37,50 @@ const table = (heads: readonly string[], rows: readonly (readonly string[])[]) =
 
 /** A comparison of the protocol: Parts2Whole against random weights. */
 interface Primary {
+  readonly name: string;
   readonly experiment: string;
   readonly target: string;
   readonly patients: number;
+  /** The sources of random weights; of several, the mean for each seed. */
+  readonly random: readonly string[];
 }
+
+const UNTRAINED = ['untrained', 'untrained, second draw', 'untrained, third draw'];
 
 /** The protocol's primary comparisons that have been run, of {@link PRIMARY_COUNT}. */
 const PRIMARY: readonly Primary[] = [
-  { experiment: 'malignancy', target: 'malignancy', patients: 8 },
-  { experiment: 'spiculation', target: 'spiculation', patients: 64 },
+  {
+    name: 'malignancy, 8 patients, fine-tuning, AUC',
+    ...{ experiment: 'malignancy', target: 'malignancy', patients: 8, random: ['random'] },
+  },
+  {
+    name: 'spiculation, 64 patients, fine-tuning, AUC',
+    ...{ experiment: 'spiculation', target: 'spiculation', patients: 64, random: ['random'] },
+  },
+  {
+    name: 'spiculation, 64 patients, linear probe, AUC',
+    ...{ experiment: 'probes', target: 'spiculation', patients: 64, random: UNTRAINED },
+  },
 ];
-const PRIMARY_COUNT = 3;
+const PRIMARY_COUNT = 4;
 
-/** The two groups of a comparison, random weights first. */
-function groupsIn({ experiment, target, patients }: Primary): readonly [random: Group, ours: Group] {
-  const of = groupsOf(experiment).filter((g) => g.target === target && g.trainingPatients === patients);
-  const [random, ours] = ['random', 'Parts2Whole'].map((name) => of.find(({ source }) => source === name)!);
-  return [random!, ours!];
+/** The mean of some sources, seed by seed. */
+function meanOf(groups: readonly Group[], source: string): Group {
+  const [first] = groups;
+  const values = first!.values.map((_, i) => mean(groups.map((group) => group.values[i]!)));
+  return groupOf({ ...first!, source, values });
 }
 
-/** All trials of the comparisons, as an SVG file. */
-export const figure = (): string => trialsChart({ groups: PRIMARY.flatMap(groupsIn) });
+/** Groups of a target, in the order of their sources. */
+const groupsFor = (experiment: string, target: string): Group[] =>
+  groupsOf(experiment).filter((group) => group.target === target);
+
+/** The two groups of a comparison, random weights first. */
+function groupsIn({ experiment, target, patients, random }: Primary): readonly [random: Group, ours: Group] {
+  const of = groupsFor(experiment, target).filter((group) => group.trainingPatients === patients);
+  const named = (names: readonly string[]) => of.filter(({ source }) => names.includes(source));
+  return [meanOf(named(random), 'random'), named(['Parts2Whole'])[0]!];
+}
 
 function primaryTable(): string {
   const tests = PRIMARY.map((primary) => {
@@ -77,46 +102,108 @@ function primaryTable(): string {
       'with Holm',
       'Wilcoxon, p',
     ],
-    tests.map(
-      ({ target, patients, random, ours, comparison: { difference, interval, paired, wilcoxon } }, i) => [
-        `${target}, ${patients} patients, ${random.metric === 'auc' ? 'AUC' : 'Dice'}`,
-        String(ours.values.length),
-        spread(random),
-        spread(ours),
-        `${signed(difference)} [${signed(interval![0])}, ${signed(interval![1])}]`,
-        p(paired!),
-        p(corrected[i]!),
-        p(wilcoxon!),
-      ],
-    ),
-  );
-}
-
-/** Mean ± standard deviation: sources down, numbers of training patients across. */
-function labelTable(experiment: string): string {
-  const groups = groupsOf(experiment);
-  const counts = [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].sort((a, b) => a - b);
-  const sources = [...new Set(groups.map(({ source }) => source))];
-  return table(
-    ['', ...counts.map((count) => `${count} patients`)],
-    sources.map((source) => [
-      source,
-      ...counts.map((count) => {
-        const group = groups.find((g) => g.source === source && g.trainingPatients === count);
-        return group ? spread(group) : '';
-      }),
+    tests.map(({ name, random, ours, comparison: { difference, interval, paired, wilcoxon } }, i) => [
+      name,
+      String(ours.values.length),
+      spread(random),
+      spread(ours),
+      `${signed(difference)} [${signed(interval![0])}, ${signed(interval![1])}]`,
+      p(paired!),
+      p(corrected[i]!),
+      p(wilcoxon!),
     ]),
   );
 }
 
+const sourcesOf = (groups: readonly Group[]): string[] => [...new Set(groups.map(({ source }) => source))];
+
+/** An experiment with the untrained encoders as one source, for one target. */
+function withoutDraws(experiment: string, target: string): Group[] {
+  const groups = groupsFor(experiment, target);
+  const [draws, others] = [true, false].map((isDraw) =>
+    groups.filter(({ source }) => UNTRAINED.includes(source) === isDraw),
+  );
+  const means = [...grouped(draws!, ({ trainingPatients }) => `${trainingPatients}`).values()].map((of) =>
+    meanOf(of, 'untrained'),
+  );
+  return [...means, ...others!];
+}
+
+/** Mean ± standard deviation: tasks and sources down, numbers of training patients across. */
+function labelTable(experiments: readonly string[]): string {
+  const groups = TASKS.flatMap((task) => experiments.flatMap((experiment) => withoutDraws(experiment, task)));
+  const counts = [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].sort((a, b) => a - b);
+  return table(
+    ['', ...counts.map((count) => `${count} patients`)],
+    TASKS.flatMap((task) => {
+      const own = groups.filter(({ target }) => target === task);
+      return sourcesOf(own).map((source) => [
+        `${task}: ${source}`,
+        ...counts.map((count) => {
+          const group = own.find((g) => g.source === source && g.trainingPatients === count);
+          return group ? spread(group) : '';
+        }),
+      ]);
+    }),
+  );
+}
+
+/** The tasks of all experiments. */
+const TASKS = ['malignancy', 'spiculation'] as const;
+
+const LOOKS: Readonly<Record<string, Look>> = {
+  random: { colour: '#4a545e', dashes: '6 4' },
+  untrained: { colour: '#4a545e', dashes: '6 4' },
+  Parts2Whole: { colour: '#0a66a8' },
+  'Parts2Whole, 1000 steps': { colour: '#6db9f0', dashes: '7 3' },
+  'Models Genesis, 1000 steps': { colour: '#c4560a', dashes: '7 3' },
+  'nodule crops, 1000 steps': { colour: '#2e7d32', dashes: '2 3' },
+  'raw intensities': { colour: '#8e3a9d', dashes: '10 3 2 3' },
+};
+const BY_LABELS: Axis = { label: 'Training patients', scale: 'log' };
+const BY_STEPS: Axis = { label: 'Steps of pre-training', scale: 'linear' };
+
+const labelCurves = (groups: readonly Group[]): Curve[] =>
+  sourcesOf(groups).map((source) => ({
+    name: source === 'untrained' ? 'random' : source,
+    look: LOOKS[source]!,
+    points: groups
+      .filter((group) => group.source === source)
+      .sort((a, b) => a.trainingPatients - b.trainingPatients)
+      .map((group) => ({ x: group.trainingPatients, group })),
+  }));
+
+/** Of the probes along the pre-training on the CT pool. */
+const stepCurves = (groups: readonly Group[]): Curve[] =>
+  [64, 244].map((patients) => ({
+    name: `Parts2Whole, by steps, ${patients} patients`,
+    look: patients === 64 ? { colour: '#0a66a8', dashes: '2 3' } : { colour: '#0a66a8', dashes: '12 3' },
+    points: groups
+      .filter((group) => group.trainingPatients === patients && /^\d+ steps$/.test(group.source))
+      .map((group) => ({ x: Number.parseInt(group.source, 10), group })),
+  }));
+
+const charts = (title: string, x: Axis, curvesOf: (task: string) => Curve[]): Chart[] =>
+  TASKS.map((task) => ({ title: `${task}, ${title}, AUC`, x, curves: curvesOf(task) }));
+
+/** Scores against labels, fine-tuned and probed, and against the steps of pre-training. */
+export const figure = (): string =>
+  figureOf('Scores against numbers of labels, and against steps of pre-training', [
+    ...charts('fine-tuned', BY_LABELS, (task) => labelCurves(groupsFor(task, task))),
+    ...charts('linear probe', BY_LABELS, (task) => labelCurves(withoutDraws('probes', task))),
+    ...charts('linear probe', BY_STEPS, (task) => stepCurves(groupsFor('steps', task))),
+  ]);
+
 /** By the name of its place in the document. */
 export const tables: Readonly<Record<string, () => string>> = {
   primary: primaryTable,
-  probes: () => labelTable('probes'),
+  'fine-tuning': () => labelTable(['malignancy', 'spiculation']),
+  probes: () => labelTable(['probes']),
+  steps: () => labelTable(['steps']),
 };
 
 /** Where the figure is. */
-export const FIGURE = new URL('evidence/trials.svg', DOCS);
+export const FIGURE = new URL('evidence/curves.svg', DOCS);
 
 const place = (name: string) => new RegExp(`(?<=<!-- ${name} -->\n)[\\s\\S]*?(?=\n<!-- /${name} -->)`);
 
