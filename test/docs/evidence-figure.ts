@@ -11,6 +11,8 @@ const STYLE = `text { font: 11px system-ui, sans-serif; fill: #1a1e23; } .title 
 export interface Look {
   readonly colour: string;
   readonly dashes?: string;
+  /** Rings instead of dots. */
+  readonly hollow?: boolean;
 }
 
 /** One line of a chart, with its intervals. */
@@ -29,8 +31,11 @@ export interface Chart {
 const Y: Axis = { label: '', scale: 'linear' };
 /** Curves lie a little beside each other, so that their intervals can be told apart. */
 const APART = 1.03;
-const COLUMNS = 2;
-const [TOP, TITLE, LEGEND_COLUMNS, LEGEND_ROW] = [12, 22, 3, 20] as const;
+
+const stroke = ({ colour, dashes = 'none' }: Look) =>
+  html`fill="none" stroke="${colour}" stroke-width="1.8" stroke-dasharray="${dashes}"`;
+const dot = ([left, top]: Point, { colour, hollow = false }: Look) =>
+  html`<circle cx="${px(left)}" cy="${px(top)}" r="${hollow ? 4 : 2.8}" fill="${hollow ? '#fff' : colour}" stroke="${colour}"/>`;
 
 function drawn({ title, x, curves }: Chart): Html {
   const shifted = curves.map((curve, i) => ({
@@ -44,51 +49,57 @@ function drawn({ title, x, curves }: Chart): Html {
     points.flatMap(({ x: at, group }): Point[] => group.interval!.map((end): Point => [at, end])),
   );
   const axes = frame(x, Y, ends);
-  const marks = shifted.map(({ look: { colour, dashes = 'none' }, points }) => {
+  const marks = shifted.map(({ look, points }) => {
     const places = points.map(({ x: at, group }) => axes.at([at, group.mean]));
     const bars = points.map(({ x: at, group }) => {
-      const [[across, low], [, high]] = [
-        axes.at([at, group.interval![0]]),
-        axes.at([at, group.interval![1]]),
-      ];
-      return html`<path d="M${px(across)} ${px(low)}V${px(high)}" stroke="${colour}" stroke-opacity=".55"/>`;
+      const [[across, low], [, high]] = group.interval!.map((end) => axes.at([at, end])) as [Point, Point];
+      return html`<path d="M${px(across)} ${px(low)}V${px(high)}" stroke="${look.colour}" stroke-opacity=".55"/>`;
     });
     const path = places.map(([left, top]) => `${px(left)} ${px(top)}`).join('L');
-    const dots = places.map(
-      ([left, top]) => html`<circle cx="${px(left)}" cy="${px(top)}" r="2.8" fill="${colour}"/>`,
-    );
-    return html`${bars}<path d="M${path}" fill="none" stroke="${colour}" stroke-width="1.8" stroke-dasharray="${dashes}"/>${dots}`;
+    return html`${bars}<path d="M${path}" ${stroke(look)}/>${places.map((place) => dot(place, look))}`;
   });
   return html`<text class="title" x="${SIZE.left}" y="14">${title}</text>${axes.drawing}${marks}`;
 }
 
 /** Each curve once, in the order of the charts. */
-function legend(charts: readonly Chart[]): readonly Curve[] {
+function entriesOf(charts: readonly Chart[]): readonly Curve[] {
   const curves = charts.flatMap((chart) => chart.curves);
   return curves.filter(({ name }, i) => curves.findIndex((other) => other.name === name) === i);
 }
 
-/** Charts in rows of two, below one legend. */
-export function figureOf(title: string, charts: readonly Chart[]): string {
-  const entries = legend(charts);
-  const head = TOP + LEGEND_ROW * Math.ceil(entries.length / LEGEND_COLUMNS) + TOP;
-  const [across, down] = [SIZE.width + 16, SIZE.height + TITLE];
-  const [width, height] = [COLUMNS * across, head + Math.ceil(charts.length / COLUMNS) * down];
-  const swatches = entries.map(({ name, look: { colour, dashes = 'none' } }, i) => {
-    const left = SIZE.left + (i % LEGEND_COLUMNS) * (width / LEGEND_COLUMNS - 12);
-    const middle = TOP + LEGEND_ROW * Math.floor(i / LEGEND_COLUMNS) + 8;
-    return html`<path d="M${left} ${middle}h24" stroke="${colour}" stroke-width="1.8" stroke-dasharray="${dashes}"/>
-<text x="${left + 30}" y="${middle + 4}">${name}</text>`;
+const [ACROSS, DOWN] = [SIZE.width + 16, SIZE.height + 14];
+const [ENTRIES, ENTRY_HEIGHT, AIR] = [3, 20, 12];
+
+/** Charts side by side, below their legend. */
+function row(charts: readonly Chart[]): { readonly drawing: Html; readonly height: number } {
+  const entries = entriesOf(charts);
+  const head = AIR + ENTRY_HEIGHT * Math.ceil(entries.length / ENTRIES);
+  const names = entries.map(({ name, look }, i) => {
+    const left = SIZE.left + (i % ENTRIES) * ((ACROSS * charts.length - SIZE.left) / ENTRIES);
+    const middle = AIR + ENTRY_HEIGHT * Math.floor(i / ENTRIES);
+    return html`<path d="M${px(left)} ${middle}h24" ${stroke(look)}/>${dot([left + 12, middle], look)}
+<text x="${px(left + 30)}" y="${middle + 4}">${name}</text>`;
   });
-  const panels = charts.map((chart, i) => {
-    const [left, top] = [(i % COLUMNS) * across, head + Math.floor(i / COLUMNS) * down];
-    return html`<g transform="translate(${left} ${top})">${drawn(chart)}</g>`;
+  const panels = charts.map(
+    (chart, i) => html`<g transform="translate(${i * ACROSS} ${head})">${drawn(chart)}</g>`,
+  );
+  return { drawing: html`${names}${panels}`, height: head + DOWN };
+}
+
+/** Rows of charts, each with a legend of its own. */
+export function figureOf(title: string, rows: readonly (readonly Chart[])[]): string {
+  const width = ACROSS * Math.max(...rows.map(({ length }) => length));
+  let height = 0;
+  const placed = rows.map((charts) => {
+    const { drawing, height: own } = row(charts);
+    const at = height;
+    height += own;
+    return html`<g transform="translate(0 ${at})">${drawing}</g>`;
   });
   return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" role="img">
 <title>${title}</title><style>${new Html(STYLE)}</style>
 <rect width="100%" height="100%" fill="#fff"/>
-${swatches}
-${panels}
+${placed}
 </svg>
 `.text;
 }

@@ -7,7 +7,7 @@ import { compareAll, type Group, groupOf } from '../../src/experiments/statistic
 import { grouped } from '../../src/grouped.js';
 import type { Axis } from '../../src/report/axes.js';
 import { readTable } from '../../src/tables/read.js';
-import { type Chart, type Curve, figureOf, type Look } from './evidence-figure.js';
+import { type Curve, figureOf, type Look } from './evidence-figure.js';
 
 const DOCS = new URL('../../docs/', import.meta.url);
 const FILE = new URL('evidence.md', DOCS);
@@ -152,15 +152,15 @@ function withoutDraws(experiment: string, target: string): Group[] {
 }
 
 /** Mean ± standard deviation: tasks and sources down, numbers of training patients across. */
-function labelTable(experiments: readonly string[]): string {
-  const groups = TASKS.flatMap((task) => experiments.flatMap((experiment) => withoutDraws(experiment, task)));
+function labelTable(experiment: string): string {
+  const groups = TASKS.flatMap((task) => withoutDraws(experiment, task));
   const counts = [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].sort((a, b) => a - b);
   return table(
     ['', ...counts.map((count) => `${count} patients`)],
     TASKS.flatMap((task) => {
       const own = groups.filter(({ target }) => target === task);
       return sourcesOf(own).map((source) => [
-        `${task}: ${source}`,
+        `${task}: ${shown(source)}`,
         ...counts.map((count) => {
           const group = own.find((g) => g.source === source && g.trainingPatients === count);
           return group ? spread(group) : '';
@@ -173,55 +173,80 @@ function labelTable(experiments: readonly string[]): string {
 /** The tasks of all experiments. */
 const TASKS = ['malignancy', 'spiculation'] as const;
 
+/** Sources as a reader knows them, where the experiment's name for them is short. */
+const SHOWN: Readonly<Record<string, string>> = {
+  Parts2Whole: 'Parts2Whole, CT pool',
+  'Parts2Whole, 1000 steps': 'Parts2Whole, CT pool, 1000 steps',
+  [IN_DOMAIN]: 'Parts2Whole, nodule crops, 1000 steps',
+};
+const shown = (source: string): string => SHOWN[source] ?? source;
+
+const [GREY, BLUE] = ['#4a545e', '#0a66a8'];
 const LOOKS: Readonly<Record<string, Look>> = {
-  random: { colour: '#4a545e', dashes: '6 4' },
-  untrained: { colour: '#4a545e', dashes: '6 4' },
-  Parts2Whole: { colour: '#0a66a8' },
-  'Parts2Whole, 1000 steps': { colour: '#6db9f0', dashes: '7 3' },
+  untrained: { colour: GREY, dashes: '6 4' },
+  Parts2Whole: { colour: BLUE },
+  'Parts2Whole, 1000 steps': { colour: '#3d9be0', dashes: '7 3' },
   'Models Genesis, 1000 steps': { colour: '#c4560a', dashes: '7 3' },
-  'nodule crops, 1000 steps': { colour: '#2e7d32', dashes: '2 3' },
-  'raw intensities': { colour: '#8e3a9d', dashes: '10 3 2 3' },
+  [IN_DOMAIN]: { colour: '#2e7d32' },
+  'raw intensities': { colour: '#8e3a9d', dashes: '2 3' },
 };
 const BY_LABELS: Axis = { label: 'Training patients', scale: 'log' };
 const BY_STEPS: Axis = { label: 'Steps of pre-training', scale: 'linear' };
 
-const labelCurves = (groups: readonly Group[]): Curve[] =>
-  sourcesOf(groups).map((source) => ({
-    name: source === 'untrained' ? 'random' : source,
-    look: LOOKS[source]!,
-    points: groups
-      .filter((group) => group.source === source)
-      .sort((a, b) => a.trainingPatients - b.trainingPatients)
-      .map((group) => ({ x: group.trainingPatients, group })),
-  }));
+/** Linear probes of all sources, and the networks that were fine-tuned, each with one number of patients. */
+function labelCurves(task: string): Curve[] {
+  const probes = withoutDraws('probes', task);
+  const fineTuned = groupsFor(task, task);
+  return [
+    ...sourcesOf(probes).map((source) => ({
+      name: shown(source),
+      look: LOOKS[source]!,
+      points: probes
+        .filter((group) => group.source === source)
+        .sort((a, b) => a.trainingPatients - b.trainingPatients)
+        .map((group) => ({ x: group.trainingPatients, group })),
+    })),
+    ...fineTuned.map((group) => ({
+      name: `${shown(group.source)}, fine-tuned`,
+      look: { colour: group.source === 'random' ? GREY : BLUE, hollow: true },
+      points: [{ x: group.trainingPatients, group }],
+    })),
+  ];
+}
 
-/** Of the probes along the pre-training on the CT pool. */
-const stepCurves = (groups: readonly Group[]): Curve[] =>
-  [64, 244].map((patients) => ({
-    name: `Parts2Whole, by steps, ${patients} patients`,
-    look: patients === 64 ? { colour: '#0a66a8', dashes: '2 3' } : { colour: '#0a66a8', dashes: '12 3' },
+/** Of probes along the pre-training on the CT pool, for each number of patients. */
+function stepCurves(task: string): Curve[] {
+  const groups = groupsFor('steps', task).filter(({ source }) => /^\d+ steps$/.test(source));
+  const dashes: Readonly<Record<number, string>> = { 16: '2 3', 64: '7 3', 244: 'none' };
+  return [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].map((patients) => ({
+    name: `${patients} patients`,
+    look: { colour: BLUE, dashes: dashes[patients]! },
     points: groups
-      .filter((group) => group.trainingPatients === patients && /^\d+ steps$/.test(group.source))
+      .filter((group) => group.trainingPatients === patients)
       .map((group) => ({ x: Number.parseInt(group.source, 10), group })),
   }));
+}
 
-const charts = (title: string, x: Axis, curvesOf: (task: string) => Curve[]): Chart[] =>
-  TASKS.map((task) => ({ title: `${task}, ${title}, AUC`, x, curves: curvesOf(task) }));
-
-/** Scores against labels, fine-tuned and probed, and against the steps of pre-training. */
+/** Scores against the number of labels, and against the steps of pre-training. */
 export const figure = (): string =>
-  figureOf('Scores against numbers of labels, and against steps of pre-training', [
-    ...charts('fine-tuned', BY_LABELS, (task) => labelCurves(groupsFor(task, task))),
-    ...charts('linear probe', BY_LABELS, (task) => labelCurves(withoutDraws('probes', task))),
-    ...charts('linear probe', BY_STEPS, (task) => stepCurves(groupsFor('steps', task))),
+  figureOf('AUC against the number of labels, and against the steps of pre-training', [
+    TASKS.map((task) => ({
+      title: `${task}: AUC of linear probes`,
+      x: BY_LABELS,
+      curves: labelCurves(task),
+    })),
+    TASKS.map((task) => ({
+      title: `${task}: AUC during pre-training`,
+      x: BY_STEPS,
+      curves: stepCurves(task),
+    })),
   ]);
 
 /** By the name of its place in the document. */
 export const tables: Readonly<Record<string, () => string>> = {
   primary: primaryTable,
-  'fine-tuning': () => labelTable(['malignancy', 'spiculation']),
-  probes: () => labelTable(['probes']),
-  steps: () => labelTable(['steps']),
+  probes: () => labelTable('probes'),
+  steps: () => labelTable('steps'),
 };
 
 /** Where the figure is. */
