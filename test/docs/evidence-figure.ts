@@ -68,7 +68,7 @@ function entriesOf(charts: readonly Chart[]): readonly Curve[] {
 }
 
 const [ACROSS, DOWN] = [SIZE.width + 16, SIZE.height + 14];
-const [ENTRIES, ENTRY_HEIGHT, AIR] = [3, 20, 12];
+const [ENTRIES, ENTRY_HEIGHT, AIR] = [2, 20, 12];
 
 /** Charts side by side, below their legend. */
 function row(charts: readonly Chart[]): { readonly drawing: Html; readonly height: number } {

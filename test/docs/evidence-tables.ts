@@ -151,9 +151,12 @@ function withoutDraws(experiment: string, target: string): Group[] {
   return [...means, ...others!];
 }
 
+/** The networks that were fine-tuned, each with one number of patients. */
+const fineTuned = (task: string): Group[] =>
+  groupsFor(task, task).map((group) => ({ ...group, source: `${shown(group.source)}, fine-tuned` }));
+
 /** Mean ± standard deviation: tasks and sources down, numbers of training patients across. */
-function labelTable(experiment: string): string {
-  const groups = TASKS.flatMap((task) => withoutDraws(experiment, task));
+function labelTable(groups: readonly Group[]): string {
   const counts = [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].sort((a, b) => a - b);
   return table(
     ['', ...counts.map((count) => `${count} patients`)],
@@ -181,22 +184,21 @@ const SHOWN: Readonly<Record<string, string>> = {
 };
 const shown = (source: string): string => SHOWN[source] ?? source;
 
-const [GREY, BLUE] = ['#4a545e', '#0a66a8'];
+const [GREY, BLUE, GREEN] = ['#4a545e', '#0a66a8', '#2e7d32'];
 const LOOKS: Readonly<Record<string, Look>> = {
   untrained: { colour: GREY, dashes: '6 4' },
   Parts2Whole: { colour: BLUE },
   'Parts2Whole, 1000 steps': { colour: '#3d9be0', dashes: '7 3' },
   'Models Genesis, 1000 steps': { colour: '#c4560a', dashes: '7 3' },
-  [IN_DOMAIN]: { colour: '#2e7d32' },
+  [IN_DOMAIN]: { colour: GREEN },
   'raw intensities': { colour: '#8e3a9d', dashes: '2 3' },
 };
 const BY_LABELS: Axis = { label: 'Training patients', scale: 'log' };
 const BY_STEPS: Axis = { label: 'Steps of pre-training', scale: 'linear' };
 
-/** Linear probes of all sources, and the networks that were fine-tuned, each with one number of patients. */
+/** Linear probes of all sources, and the networks that were fine-tuned. */
 function labelCurves(task: string): Curve[] {
   const probes = withoutDraws('probes', task);
-  const fineTuned = groupsFor(task, task);
   return [
     ...sourcesOf(probes).map((source) => ({
       name: shown(source),
@@ -206,9 +208,9 @@ function labelCurves(task: string): Curve[] {
         .sort((a, b) => a.trainingPatients - b.trainingPatients)
         .map((group) => ({ x: group.trainingPatients, group })),
     })),
-    ...fineTuned.map((group) => ({
-      name: `${shown(group.source)}, fine-tuned`,
-      look: { colour: group.source === 'random' ? GREY : BLUE, hollow: true },
+    ...fineTuned(task).map((group, i) => ({
+      name: group.source,
+      look: { colour: [GREY, BLUE, GREEN][i]!, hollow: true },
       points: [{ x: group.trainingPatients, group }],
     })),
   ];
@@ -245,8 +247,8 @@ export const figure = (): string =>
 /** By the name of its place in the document. */
 export const tables: Readonly<Record<string, () => string>> = {
   primary: primaryTable,
-  probes: () => labelTable('probes'),
-  steps: () => labelTable('steps'),
+  probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
+  steps: () => labelTable(groupsOf('steps')),
 };
 
 /** Where the figure is. */
