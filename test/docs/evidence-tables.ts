@@ -153,7 +153,9 @@ function withoutDraws(experiment: string, target: string): Group[] {
 
 /** The networks that were fine-tuned, each with one number of patients. */
 const fineTuned = (task: string): Group[] =>
-  groupsFor(task, task).map((group) => ({ ...group, source: `${shown(group.source)}, fine-tuned` }));
+  [task, 'in-domain']
+    .flatMap((experiment) => groupsFor(experiment, task))
+    .map((group) => ({ ...group, source: `${shown(group.source)}, fine-tuned` }));
 
 /** Mean ± standard deviation: tasks and sources down, numbers of training patients across. */
 function labelTable(groups: readonly Group[]): string {
