@@ -49,6 +49,7 @@ import {
   batchNormGradAtOnce,
   channelAffine,
 } from './reference/batch-norm.js';
+import { convInputGradColumns, convWeightGradColumns } from './reference/columns.js';
 import {
   convInputGrad,
   convWeightGradFlat,
@@ -92,12 +93,14 @@ export const forms: {
   },
   ConvInputGrad: {
     plain: convInputGrad,
+    columns: convInputGradColumns,
     blocked: convInputGradBlocked,
     blockedF43: convInputGradBlockedF43,
     blockedLast: pointwiseInputGradBlocked,
   },
   ConvWeightGrad: {
     plain: convWeightGradSlices,
+    columns: convWeightGradColumns,
     flat: convWeightGradFlat,
     stacked: convWeightGradStacked,
     batched: convWeightGradBatched,
@@ -152,8 +155,8 @@ const PREFERRED: Preferences = {
   Relu: ['blocked'],
   Conv: ['blockedFirst', 'blocked', 'blockedLast'],
   ConvRelu: ['blockedFirst', 'firstHalfBlock', 'blockedBoth', 'blockedF43', 'blocked'],
-  ConvInputGrad: ['blocked', 'blockedLast'],
-  ConvWeightGrad: ['blockedFirst', 'blocked', 'blockedLast', 'flat', 'stacked'],
+  ConvInputGrad: ['columns', 'blocked', 'blockedLast'],
+  ConvWeightGrad: ['columns', 'blockedFirst', 'blocked', 'blockedLast', 'flat', 'stacked'],
   UpsampleConv: ['blocked', 'phases'],
   UpsampleConvInputGrad: ['blocked', 'phases'],
   UpsampleConvWeightGrad: ['blocked', 'phases'],

@@ -13,10 +13,18 @@ import {
   storedFields,
   TensorProto,
 } from '../onnx/messages.js';
+import { encodeNode } from '../onnx/schema.js';
 import { decodeTensor, type ReadExternal } from '../onnx/tensors.js';
-import { type ElementType, GraphError, sizeOf, type TensorData, TYPE_CODES } from '../onnx/types.js';
+import {
+  type ElementType,
+  GraphError,
+  sizeOf,
+  type Tensor,
+  type TensorData,
+  TYPE_CODES,
+} from '../onnx/types.js';
 import type { ImportedModel } from './import-model.js';
-import type { ImportedParameter } from './network.js';
+import { floatType, type ImportedParameter } from './network.js';
 
 /** Field numbers of onnx.proto. */
 const MODEL = { irVersion: 1, graph: 7 } as const;
@@ -69,12 +77,16 @@ interface Changes {
   readonly parameters: ReadonlyMap<string, ImportedParameter>;
   /** Other names of inputs, by the first output of the node and the input. */
   readonly rewired: ReadonlyMap<string, ReadonlyMap<number, string>>;
+  /** Values that are random in training, and what they are in inference. */
+  readonly means: ReadonlyMap<string, Tensor>;
+  /** Values that nothing needs where these are fixed. */
+  readonly idle: ReadonlySet<string>;
   readonly values: (parameter: ImportedParameter) => Uint8Array;
   readonly externalData: ReadExternal | undefined;
 }
 
 function changesOf(
-  { parameters }: ImportedModel,
+  { parameters, noise }: ImportedModel,
   weights: ReadonlyMap<string, Float32Array>,
   externalData: ReadExternal | undefined,
 ): Changes {
@@ -89,7 +101,14 @@ function changesOf(
       throw new GraphError(`"${name}" has ${given.length} trained values, the model needs ${sizeOf(shape)}`);
     return rawBytes(inType(given, type));
   };
-  return { parameters: new Map(parameters.map((p) => [p.storedName, p])), rewired, values, externalData };
+  const type = floatType({ parameters });
+  const number = (value: number): Tensor => ({ type, shape: [], data: inType(Float32Array.of(value), type) });
+  return {
+    ...{ rewired, values, externalData },
+    parameters: new Map(parameters.map((p) => [p.storedName, p])),
+    means: new Map(noise.map(({ value, mean }) => [value, number(mean)])),
+    idle: new Set(noise.flatMap(({ sources }) => sources)),
+  };
 }
 
 /** A stored tensor as it is to be; one that lies beside the model moves into it. */
@@ -105,11 +124,19 @@ function changedTensor(tensor: Uint8Array, { parameters, values, externalData }:
  * A node as it is to be: reading the weights that are its own, and as in inference where it was exported as in training.
  * @returns null for one in whose place a stored tensor is
  */
-function changedNode(node: Uint8Array, { parameters, rewired }: Changes): Uint8Array | null {
+function changedNode(node: Uint8Array, { parameters, rewired, means, idle }: Changes): Uint8Array | null {
   const message = NodeProto.decode(node) as Message;
   const { opType, domain } = message;
   const outputs = message.output as string[];
-  if (parameters.has(outputs[0]!)) return null;
+  if (parameters.has(outputs[0]!) || idle.has(outputs[0]!)) return null;
+  const mean = means.get(outputs[0]!);
+  if (mean)
+    return NodeProto.encode(
+      encodeNode({
+        ...{ name: message.name, operator: 'Constant', domain: '', inputs: [], outputs: outputs.slice(0, 1) },
+        attributes: { value: { kind: 'tensor', value: mean } },
+      }),
+    ).finish();
   const others = rewired.get(outputs[0]!);
   const inputs = (message.input as string[]).map((name, i) => others?.get(i) ?? name);
   const isStandard = domain === '' || domain === 'ai.onnx';
@@ -151,7 +178,7 @@ function changedGraph(graph: Uint8Array, changes: Changes): Uint8Array {
 /**
  * Writes the model that was imported with trained weights: the file it was read from, in which nothing else is changed. Weights
  * that the export had merged get tensors of their own, weights of half precision stay of half precision, tensors in files beside
- * the model move into it, and layers that were exported as in training (BatchNormalization, Dropout) are as in inference.
+ * the model move into it, and layers that were exported as in training (BatchNormalization, Dropout, random numbers) are as in inference.
  * @param bytes of the file that `model` was imported from
  * @param weights trained values and running statistics, by parameter name; what is frozen may be left out
  * @throws GraphError when values are missing or do not suit the model, or the result is too large for a file

@@ -11,8 +11,10 @@ import {
   type Tensor,
   type Value,
 } from '../onnx/types.js';
+import type { Gap } from './gaps.js';
 import { boundInputs } from './inputs.js';
 import { type ImportedNetwork, type ImportedParameter, importedLayers } from './network.js';
+import { withNoise } from './noise.js';
 import {
   type Assigned,
   assignParameters,
@@ -21,7 +23,7 @@ import {
   type SplitRule,
 } from './parameters.js';
 import { singlePrecision } from './single.js';
-import { type Gap, type StaticGraph, staticGraph } from './static.js';
+import { type StaticGraph, staticGraph } from './static.js';
 
 export interface ImportOptions {
   /** Sizes of the inputs that the file leaves open, by their names; those that it fixes may be left out. */
@@ -158,7 +160,8 @@ function examine(
     throw new GraphError('the model does not say which version of the standard it is written in');
   const file = singlePrecision(model.graph);
   const inputs = boundInputs(file, options.inputs ?? {});
-  const graph = staticGraph(file, opset, inputs, model.functions);
+  const made = new Set(file.nodes.flatMap(({ outputs }) => outputs));
+  const { graph, noise } = withNoise(staticGraph(file, opset, inputs, model.functions), made);
   const assigned = assignParameters(file, graph, options.split);
   const types = storedTypes(model.graph);
   const parameters = assigned.tensors.map(
@@ -182,6 +185,7 @@ function examine(
       opsets: { '': opset },
     },
     parameters,
+    noise,
   };
   const folded = foldedOf(file, model);
   const reported = (wanted: (p: ImportedParameter) => boolean) =>

@@ -2,6 +2,7 @@
 import { normaliseByStatistics, unbiased, updateStatistic } from '../nn/batch-norm.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import {
+  type Attribute,
   arrayOf,
   type ElementType,
   type Graph,
@@ -13,9 +14,10 @@ import {
 } from '../onnx/types.js';
 import { needed } from '../passes/needed.js';
 import { translate } from '../standard/index.js';
-import { dropout } from './dropout.js';
+import type { Noise } from './noise.js';
 import { isFloat } from './numbers.js';
 import type { ImportedTensor } from './parameters.js';
+import { dropout, dropoutMask, normalNumbers, uniformNumbers } from './random.js';
 
 /** A parameter of an imported network. */
 export interface ImportedParameter extends ImportedTensor {
@@ -31,9 +33,15 @@ export interface ImportedNetwork {
   /** In operators of the standard, without the parameters; what is no input, parameter or node is a stored tensor. */
   readonly graph: Graph;
   readonly parameters: readonly ImportedParameter[];
+  /** Its random numbers, but for those of Dropout. */
+  readonly noise: readonly Noise[];
 }
 
-/** Input of graphs that train a network with Dropout: an int64 scalar, at least 0, another one for every batch. */
+/** The type of floats in the file: what is not of single precision there is so throughout. */
+export const floatType = ({ parameters }: Pick<ImportedNetwork, 'parameters'>): ElementType =>
+  parameters.find(({ type }) => type !== 'float32')?.type ?? 'float32';
+
+/** Input of graphs that train a network with Dropout or other random numbers: an int64 scalar, at least 0, another one for every batch. */
 export const DROPOUT_SEED = 'dropout_seed';
 
 /** What a Dropout of the file drops: an attribute in older versions, an input in newer ones. */
@@ -50,8 +58,10 @@ class Layers {
   readonly #values: Map<string, Value>;
   readonly #constants = new Map<string, Value>();
   readonly #trained: ReadonlySet<string>;
+  readonly #means: ReadonlyMap<string, number>;
   #seed: Value | undefined;
-  #dropouts = 0;
+  /** So many layers of random numbers there are. */
+  #drawn = 0;
 
   constructor(
     readonly net: NetworkBuilder,
@@ -60,6 +70,7 @@ class Layers {
   ) {
     this.#values = new Map(Object.entries(inputs));
     this.#trained = new Set(network.parameters.filter((p) => p.trainable).map(({ name }) => name));
+    this.#means = new Map(network.noise.map(({ value, mean }) => [value, mean]));
   }
 
   declare({ name, shape, values, trainable }: ImportedParameter): void {
@@ -100,6 +111,10 @@ class Layers {
         return this.#batchNorm(node, inputs as Value[]);
       case 'Dropout':
         return this.#dropout(node, inputs[0]!);
+      case 'Bernoulli':
+      case 'RandomNormal':
+      case 'RandomUniform':
+        return [this.#noise(node)];
       case 'Cast': {
         const { to } = attributes;
         const floats: readonly number[] = [TYPE_CODES.float32, TYPE_CODES.float64];
@@ -144,8 +159,33 @@ class Layers {
     const ratio = ratioOf(node, this.network.graph.initializers);
     if (!(ratio >= 0 && ratio < 1)) throw new GraphError(`Dropout cannot have the ratio ${ratio}`);
     if (purpose !== 'training' || ratio === 0) return [x, g.mask(x.shape as number[], () => true)];
-    this.#seed ??= g.input(DROPOUT_SEED, 'int64', []);
-    return dropout(g, x, this.#seed, this.#dropouts++, ratio);
+    return dropout(g, x, this.#seedInput(), this.#drawn++, ratio);
+  }
+
+  #seedInput(): Value {
+    this.#seed ??= this.net.g.input(DROPOUT_SEED, 'int64', []);
+    return this.#seed;
+  }
+
+  /** Numbers that are drawn anew in every training step, and their mean in evaluation. */
+  #noise({ operator, attributes, outputs }: Node): Value {
+    const { g, purpose } = this.net;
+    if (purpose !== 'training') return g.scalar(this.#means.get(outputs[0]!)!);
+    const number = (name: string) => (attributes[name] as Attribute & { kind: 'float' }).value;
+    const shape = (attributes.shape as Attribute & { kind: 'ints' }).value;
+    const seed = this.#seedInput();
+    const layer = this.#drawn;
+    this.#drawn += operator === 'RandomNormal' ? 2 : 1;
+    switch (operator) {
+      case 'Bernoulli': {
+        const ones = dropoutMask(g, seed, layer, shape, 1 - number('probability'));
+        return g.add('Cast', [ones], { to: TYPE_CODES[g.float] });
+      }
+      case 'RandomNormal':
+        return normalNumbers(g, seed, layer, shape, { mean: number('mean'), scale: number('scale') });
+      default:
+        return uniformNumbers(g, seed, layer, shape, { low: number('low'), high: number('high') });
+    }
   }
 }
 

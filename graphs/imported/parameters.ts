@@ -2,6 +2,7 @@
  * Weights and running statistics as the parameters of a network. Exporters merge tensors of equal values, so that weights that
  * were apart become one: those are taken apart again.
  */
+import { grouped } from '../onnx/grouped.js';
 import type { Graph, Node, Tensor } from '../onnx/types.js';
 import { trainingName } from './names.js';
 import { isVector } from './numbers.js';
@@ -162,14 +163,4 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
     return inputs.some((name, i) => name !== node.inputs[i]) ? { ...node, inputs } : node;
   });
   return { tensors, split, shared, nodes: renamed };
-}
-
-function grouped<T>(list: readonly T[], of: (item: T) => string): Map<string, T[]> {
-  const groups = new Map<string, T[]>();
-  for (const item of list) {
-    const group = groups.get(of(item));
-    if (group) group.push(item);
-    else groups.set(of(item), [item]);
-  }
-  return groups;
 }

@@ -15,18 +15,12 @@ import {
 } from '../onnx/types.js';
 import { readsOf } from '../passes/needed.js';
 import { isKnownOperator, translate } from '../standard/index.js';
-import { evaluate, isEvaluated } from './evaluate.js';
+import { evaluate } from './evaluate.js';
+import { DRAWING, type Gap, refusalOf, withoutPlace } from './gaps.js';
+import { identity, identityOf, innerName, renamedNode } from './inlined.js';
 import { numbersOf, vector } from './numbers.js';
 import { singleNode } from './single.js';
 import { sorted } from './sorted.js';
-
-/** What a node cannot be imported for. */
-export interface Gap {
-  readonly operator: string;
-  readonly reason: string;
-  /** A node of the file, by its name or that of its output. */
-  readonly node: string;
-}
 
 export interface StaticGraph {
   readonly opset: number;
@@ -39,25 +33,6 @@ export interface StaticGraph {
   /** Types and shapes of all other values that are known. */
   readonly values: ReadonlyMap<string, Value>;
   readonly gaps: readonly Gap[];
-}
-
-const QUANTISED = /^(QLinear|Quantize|Dequantize|DynamicQuantize|ConvInteger|MatMulInteger|MatMulNBits)/;
-const RANDOM: ReadonlySet<string> = new Set([
-  ...['Bernoulli', 'Multinomial', 'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike'],
-]);
-
-/** Why an operator cannot be imported whatever its inputs are; `null` where it can. */
-function refusalOf(node: Node): string | null {
-  const { operator, domain } = node;
-  if (QUANTISED.test(operator))
-    return 'a quantised model cannot be trained: import the model in floats, train it, and quantise it again';
-  if (domain !== '') return `the operator set "${domain}" is not supported`;
-  if (operator === 'Loop' || operator === 'Scan')
-    return 'a loop cannot be differentiated: export the model with the loop unrolled';
-  if (RANDOM.has(operator))
-    return 'random numbers, other than those of Dropout, are not supported: export the model in evaluation mode';
-  if (operator === 'If' || isEvaluated(node) || isKnownOperator(node)) return null;
-  return 'the operator is not supported';
 }
 
 /** Operators that only say something of the sizes of an input. */
@@ -152,6 +127,7 @@ class Importer {
       this.#gap(node, refusal);
       this.#assume(node);
     } else if (node.operator === 'If') this.#branch(node);
+    else if (DRAWING.has(node.operator)) this.#draw(node);
     else this.#plain(node);
   }
 
@@ -227,6 +203,18 @@ class Importer {
       if (name !== '' && results[i]) this.#constants.set(name, results[i]);
   }
 
+  /** Random numbers of the shape that a node names, or of that of its input. */
+  #draw(node: Node): void {
+    this.nodes.push(node);
+    const { shape: given, dtype } = node.attributes;
+    const like = this.#typed(node.inputs[0] ?? '');
+    const shape = given?.kind === 'ints' ? given.value : like?.shape;
+    const isDouble = dtype?.kind === 'int' ? dtype.value === TYPE_CODES.float64 : like?.type === 'float64';
+    const [name] = node.outputs;
+    if (shape && isKnown(shape) && name)
+      this.#values.set(name, this.#g.input(`drawn/${name}`, isDouble ? 'float64' : 'float32', shape));
+  }
+
   /** The branch that is always taken, under names of its own. */
   #branch(node: Node): void {
     const condition = this.#constants.get(node.inputs[0] ?? '');
@@ -282,43 +270,6 @@ class Importer {
       if (name !== '' && made[i]) this.#plain(identity(made[i], name));
   }
 }
-
-/** A message without the node that it is about: gaps of one kind are counted together. */
-const withoutPlace = (message: string, { operator }: Node): string =>
-  message.replace(new RegExp(`^(${operator} at "[^"]*"(: | ))+`), '');
-
-const identityOf = (domain: string, name: string) => `${domain}:${name}`;
-
-/** A name of its own for a value inside what a node stands for. */
-const innerName = ({ name, outputs }: Node, inner: string): string =>
-  inner === '' ? '' : `${name || outputs[0]}/${inner}`;
-
-const identity = (from: string, to: string): Node => ({
-  name: to,
-  operator: 'Identity',
-  domain: '',
-  inputs: [from],
-  outputs: [to],
-  attributes: {},
-});
-
-/** A node, and what its bodies read of the graph around them, with other names. */
-const renamedNode = (node: Node, rename: (name: string) => string): Node => ({
-  ...node,
-  inputs: node.inputs.map(rename),
-  outputs: node.outputs.map(rename),
-  attributes: Object.fromEntries(
-    Object.entries(node.attributes).map(([name, attribute]) => {
-      if (attribute.kind !== 'graph') return [name, attribute];
-      const body = attribute.value;
-      const outputs = body.outputs.map((value) => ({ ...value, name: rename(value.name) }));
-      return [
-        name,
-        { kind: 'graph', value: { ...body, outputs, nodes: body.nodes.map((n) => renamedNode(n, rename)) } },
-      ];
-    }),
-  ),
-});
 
 /**
  * @param inputs of known sizes

@@ -9,7 +9,7 @@ import {
   ValueInfoProto,
 } from '../onnx/messages.js';
 import { decodeModel, encodeModel } from '../onnx/schema.js';
-import { type Graph, GraphError, type Node } from '../onnx/types.js';
+import { type ElementType, type Graph, GraphError, type Node, TYPE_CODES } from '../onnx/types.js';
 import { needed, readsOf } from '../passes/needed.js';
 import { joined } from './export-trained.js';
 
@@ -89,6 +89,21 @@ export function withHead(bytes: Uint8Array, value: string, head: Uint8Array): Ui
   return joined(
     storedFields(bytes).map((field) =>
       field.id === MODEL.graph ? storedField(field.id, changed) : field.bytes,
+    ),
+  );
+}
+
+/** A model that gives a value inside it as an output too, behind its own. @param type of the value */
+export function withOutput(bytes: Uint8Array, value: string, type: ElementType): Uint8Array {
+  const output = ValueInfoProto.encode({
+    name: value,
+    type: { tensorType: { elemType: TYPE_CODES[type] } },
+  }).finish();
+  return joined(
+    storedFields(bytes).map((field) =>
+      field.id === MODEL.graph
+        ? storedField(field.id, joined([field.content!, storedField(GRAPH.output, output)]))
+        : field.bytes,
     ),
   );
 }

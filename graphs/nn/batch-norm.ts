@@ -14,7 +14,8 @@ interface Running {
 export function updateStatistic({ g, statistics }: NetworkBuilder, running: Running, now: Value): void {
   const { name, old, momentum } = running;
   const kept = g.add('Mul', [old, g.scalar(momentum)]);
-  statistics.set(name, g.add('Add', [kept, g.add('Mul', [now, g.scalar(1 - momentum)])]));
+  const next = g.add('Add', [kept, g.add('Mul', [now, g.scalar(1 - momentum)])]);
+  statistics.set(name, { next, momentum });
 }
 
 /** The variance [C] of x [N,C,…] as an estimate, divided by count − 1, which running variances take in Keras and PyTorch. */

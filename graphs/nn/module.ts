@@ -31,8 +31,8 @@ export class NetworkBuilder {
   /** In the order in which checkpoints list them. */
   readonly parameters: Parameter[] = [];
   readonly values = new Map<string, Value>();
-  /** New values of running statistics, by parameter name. */
-  readonly statistics = new Map<string, Value>();
+  /** New values of running statistics, and what share of the old ones an update keeps, by parameter name. */
+  readonly statistics = new Map<string, { readonly next: Value; readonly momentum: number }>();
   #frozen = false;
 
   readonly #purpose: Purpose;

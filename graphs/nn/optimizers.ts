@@ -78,7 +78,8 @@ function sgd(
 
 /**
  * Adam (Kingma & Ba 2015) and AdamW (Loshchilov & Hutter 2019), arranged as PyTorch does:
- * m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − rate/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε).
+ * m ← β₁m + (1−β₁)g; v ← β₂v + (1−β₂)g²; p ← p − rate/(1−β₁ᵗ) · m / (√v/√(1−β₂ᵗ) + ε), where the last fraction is extended by
+ * √(1−β₂ᵗ): every operator is one more pass over memory.
  */
 function adam(
   g: GraphBuilder,
@@ -92,8 +93,9 @@ function adam(
     const u = g.add('Tanh', [times(g, step, -Math.log(beta) / 2)]);
     return g.add('Div', [times(g, u, 2), g.add('Add', [u, g.scalar(1)])]);
   };
-  const rate = g.add('Div', [learningRate, correction(beta1)]);
   const rootCorrection = g.add('Sqrt', [correction(beta2)]);
+  const rate = g.add('Mul', [g.add('Div', [learningRate, correction(beta1)]), rootCorrection]);
+  const smallest = times(g, rootCorrection, epsilon);
   const shrink = g.add('Sub', [g.scalar(1), times(g, learningRate, weightDecay)]);
   return (parameter, given, [m, v]) => {
     const decouple = options.name === 'adamw' && weightDecay !== 0;
@@ -105,10 +107,7 @@ function adam(
       times(g, v!, beta2),
       times(g, g.add('Mul', [gradient, gradient]), 1 - beta2),
     ]);
-    const denominator = g.add('Add', [
-      g.add('Div', [g.add('Sqrt', [nextV]), rootCorrection]),
-      g.scalar(epsilon),
-    ]);
+    const denominator = g.add('Add', [g.add('Sqrt', [nextV]), smallest]);
     const change = g.add('Mul', [rate, g.add('Div', [nextM, denominator])]);
     return { parameter: g.add('Sub', [start, change]), slots: [nextM, nextV] };
   };

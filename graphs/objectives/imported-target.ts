@@ -103,6 +103,16 @@ function ownLogits(model: ImportedModel, output: string): OwnLogits {
   return { name: maker.inputs[0]!, activation: maker.operator };
 }
 
+/** What the values of an output of a network are that has learned with {@link TargetHead.head} `keep`. */
+export function keptValues(
+  model: ImportedModel,
+  output: string,
+): 'logits' | 'probabilities' | 'logProbabilities' {
+  const { activation } = ownLogits(model, output);
+  if (activation === null) return 'logits';
+  return activation === 'LogSoftmax' ? 'logProbabilities' : 'probabilities';
+}
+
 /** z₁ − z₀, whose sigmoid is the softmax's probability of the second of two exclusive classes. */
 function difference(g: GraphBuilder, logits: Value): Value {
   const [no, yes] = g.addMany('Split', [logits, g.integers([1, 1])], { axis: 1 }, 2) as [Value, Value];

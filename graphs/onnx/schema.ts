@@ -75,7 +75,7 @@ function encodeAttribute(name: string, { kind, value }: Attribute): Message {
   return { name, type, [slot]: encodeAttributeValue({ kind, value } as Attribute) };
 }
 
-const encodeNode = (node: Node): Message => ({
+export const encodeNode = (node: Node): Message => ({
   name: node.name,
   opType: node.operator,
   domain: node.domain,

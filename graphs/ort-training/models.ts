@@ -72,9 +72,9 @@ export function onDeviceTrainingGraph(objective: Objective): BuiltGraph {
     g.output(`${name}_grad.accumulation.out`, g.add('InPlaceAccumulatorV2', [buffers[i]!, gradient, reset]));
   }
   const keep = g.constant({ type: 'bool', shape: [1], data: Uint8Array.of(0) });
-  for (const [name, value] of net.statistics) {
+  for (const [name, { next }] of net.statistics) {
     const statistic = net.values.get(name)!;
-    const change = g.add('Sub', [value, statistic]);
+    const change = g.add('Sub', [next, statistic]);
     g.output(`${nextName(name)}.out`, g.add('InPlaceAccumulatorV2', [statistic, change, keep]));
   }
   const graph = ordered(g.build(), net.parameters, [...buffers, reset]);

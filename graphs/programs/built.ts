@@ -5,6 +5,8 @@ import type { Graph } from '../onnx/types.js';
 export interface BuiltGraph {
   readonly graph: Graph;
   readonly parameters: readonly Parameter[];
+  /** Share of each running statistic that an update keeps, by name, where micro-batches of several processes are added up. */
+  readonly momenta?: ReadonlyMap<string, number>;
 }
 
 /** Name of an optimiser's state tensor. */

@@ -1,6 +1,6 @@
 /** Imported networks in inference, with trained values. */
 import type { ImportedModel } from '../imported/import-model.js';
-import { importedLayers } from '../imported/network.js';
+import { floatType, importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
 import { NetworkBuilder } from '../nn/module.js';
 import { featuresOf, type TargetHead, targetHead } from '../objectives/imported-target.js';
@@ -54,10 +54,8 @@ export function headGraph(model: ImportedModel, weights: Weights, head: TargetHe
   const [, channels, ...sizes] = layers(trial, model, [name])[name]!.shape;
   const g = new GraphBuilder('head');
   const net = new NetworkBuilder(g, weights);
-  // What is of half precision in the file was trained in single precision.
-  const { type = 'float32' } = model.parameters.find((p) => p.type !== 'float32') ?? {};
   const shape = ['N', channels!, ...sizes.map((_, i) => ['D', 'H', 'W'][i + 3 - sizes.length] ?? `L${i}`)];
-  const features = g.input(HEAD_INPUT, type, shape);
+  const features = g.input(HEAD_INPUT, floatType(model), shape);
   const logits = targetHead(net, asFloat(g, features), head);
   g.output('probabilities', targetProbabilities(g, head.kind, logits));
   return g.build();

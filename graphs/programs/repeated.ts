@@ -2,6 +2,7 @@
  * A graph that runs a step any number of times, one after the other: what a step hands on to the next never leaves the device.
  *
  * - An input `x` for which the step has an output `x.next` is handed on: `x.first` goes in, `x.last` comes out.
+ * - An input that all steps share goes in as it is.
  * - Every other input `x` is given for all steps at once, as `x.steps` with the step in front, and every other output is
  *   returned in this way. `steps` says how many there are.
  * - The step's nodes stay as they are.
@@ -22,11 +23,12 @@ const ofSteps = (value: Value): Value => ({
   shape: ['K', ...value.shape],
 });
 
-/** Repeats a step with a `Loop`. @param step not lowered yet, or lowered */
-export function repeated(step: Graph): Graph {
+/** Repeats a step with a `Loop`. @param step not lowered yet, or lowered  @param state names of what no step has an input of its own for */
+export function repeated(step: Graph, state: ReadonlySet<string>): Graph {
   const made = new Set(step.outputs.map(({ name }) => name));
   const carried = step.inputs.filter(({ name }) => made.has(nextName(name)));
-  const own = step.inputs.filter((input) => !carried.includes(input));
+  const shared = step.inputs.filter((input) => state.has(input.name) && !carried.includes(input));
+  const own = step.inputs.filter((input) => !carried.includes(input) && !shared.includes(input));
   const handedOn = new Set(carried.map(({ name }) => nextName(name)));
   const results = step.outputs.filter(({ name }) => !handedOn.has(name));
 
@@ -53,7 +55,7 @@ export function repeated(step: Graph): Graph {
   const steps: Value = { name: STEPS, type: 'int64', shape: [] };
   return {
     name: STEPS,
-    inputs: [steps, ...own.map(ofSteps), ...first],
+    inputs: [steps, ...own.map(ofSteps), ...shared, ...first],
     outputs,
     nodes: [
       node(
@@ -64,6 +66,8 @@ export function repeated(step: Graph): Graph {
       ),
     ],
     initializers: new Map(),
-    values: new Map([steps, ...own.map(ofSteps), ...first, ...outputs].map((value) => [value.name, value])),
+    values: new Map(
+      [steps, ...own.map(ofSteps), ...shared, ...first, ...outputs].map((value) => [value.name, value]),
+    ),
   };
 }

@@ -5,8 +5,8 @@ import { formatPrecision } from './export-precision.js';
 export interface CheckedFacts {
   /** SHA-256 of the model's file. */
   readonly sha256: string;
-  /** What another precision costs and brings; null for float32. */
-  readonly precision: PrecisionReport | null;
+  /** What another precision costs and brings, or its name; null for float32. */
+  readonly precision: PrecisionReport | 'float16' | null;
   /** What the float32 model was compared with when it was exported. */
   readonly check: string;
 }
@@ -19,7 +19,7 @@ export const checkedSection = (file: string, { sha256, precision, check }: Check
 | file | \`${file}\` |
 | SHA-256 | \`${sha256}\` |
 | at export | ${check} |
-| precision | ${precision ? formatPrecision(precision) : 'float32'} |
+| precision | ${precision && typeof precision === 'object' ? formatPrecision(precision) : (precision ?? 'float32')} |
 | on your machine | \`p2w verify ${file}\` runs the self-test that the file contains: an input of noise and its outputs, in the metadata under \`self_test\` |
 `;
 

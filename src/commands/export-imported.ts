@@ -1,23 +1,35 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
 import { exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
-import { withHead, withMetadata } from '../../graphs/imported/with-head.js';
-import { featuresOf, type TargetHead } from '../../graphs/objectives/imported-target.js';
-import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
-import { type Node, TYPE_CODES, type Value } from '../../graphs/onnx/types.js';
+import { floatType } from '../../graphs/imported/network.js';
+import { withHead, withMetadata, withOutput } from '../../graphs/imported/with-head.js';
+import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
+import { featuresOf, keptValues, type TargetHead } from '../../graphs/objectives/imported-target.js';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { formatShape } from '../../graphs/onnx/types.js';
 import { headGraph, trainedGraph } from '../../graphs/programs/imported.js';
+import type { FinetuneConfig } from '../config/finetuning.js';
+import type { SampleFormat } from '../data/samples/manifest.js';
 import { sha256 } from '../data/store/arrays.js';
 import { refuseIdle } from '../errors.js';
 import { portableModel } from '../execution/models.js';
+import { loadWithSingleInterface } from '../execution/single-interface.js';
 import { adaptedVoxels, imageAdapter } from '../inference/image-adapter.js';
-import { SELF_TEST } from '../inference/self-test.js';
+import { SELF_TEST, selfTestOf, type TestInput } from '../inference/self-test.js';
+import { IMAGE_ADAPTER, type StoredAdapter } from '../inference/stored-adapter.js';
 import { readModelFile } from '../onnx-file.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
 import { configPath, type FinetuneRunFacts, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
-import { checkUnchanged, importFor, openTrainedFile, targetHeadOf } from '../train/imported.js';
-import { limitsSection } from './card-sections.js';
+import {
+  checkUnchanged,
+  importFor,
+  openTrainedFile,
+  type TrainedFile,
+  targetHeadOf,
+} from '../train/imported.js';
+import { checkedSection, limitsSection } from './card-sections.js';
 import type { ExportOptions } from './export.js';
 import {
   checkedDifference,
@@ -30,6 +42,8 @@ import {
 } from './export-files.js';
 import { readTrial } from './finetune-summary.js';
 import { formatScore } from './score-samples.js';
+import { sizeMultiple } from './size-multiple.js';
+import { targetMetadata } from './target-metadata.js';
 
 /** The trained values of every parameter of a model; those of a head that was replaced are as they were. */
 const trainedValues = ({ parameters }: ImportedModel, checkpoint: Checkpoint): Map<string, Float32Array> =>
@@ -38,40 +52,9 @@ const trainedValues = ({ parameters }: ImportedModel, checkpoint: Checkpoint): M
 /** What outputs of models that compute in half precision may differ by from those of the same network in single precision. */
 const HALF_TOLERANCE = 0.02;
 
-const cast = (from: string, to: string, type: 'float16' | 'float32'): Node => ({
-  name: to,
-  operator: 'Cast',
-  domain: '',
-  inputs: [from],
-  outputs: [to],
-  attributes: { to: { kind: 'int', value: TYPE_CODES[type] } },
-});
-
-/** A model that takes and gives half precision as one that takes and gives single precision. */
-function withSingleInterface(bytes: Uint8Array): Uint8Array {
-  const model = decodeModel(bytes);
-  const { graph } = model;
-  const isHalf = ({ type }: Value) => type === 'float16';
-  const single = (value: Value): Value =>
-    isHalf(value) ? { ...value, name: `${value.name}/single`, type: 'float32' } : value;
-  return encodeModel({
-    ...model,
-    graph: {
-      ...graph,
-      inputs: graph.inputs.map(single),
-      outputs: graph.outputs.map(single),
-      nodes: [
-        ...graph.inputs.filter(isHalf).map(({ name }) => cast(`${name}/single`, name, 'float16')),
-        ...graph.nodes,
-        ...graph.outputs.filter(isHalf).map(({ name }) => cast(name, `${name}/single`, 'float32')),
-      ],
-    },
-  });
-}
-
 /** The first output of a model for an image. */
-async function resultOf(model: Uint8Array, image: EngineTensor, threads: number): Promise<Float32Array> {
-  const session = await nodeEngine.load(model, { threads });
+async function resultOf(bytes: Uint8Array, image: EngineTensor, threads: number): Promise<Float32Array> {
+  const session = await loadWithSingleInterface(decodeModel(bytes), bytes, nodeEngine, { threads });
   try {
     const out = await session.run({ [session.inputs[0]!]: image });
     return out[session.outputs[0]!]!.data as Float32Array;
@@ -80,30 +63,77 @@ async function resultOf(model: Uint8Array, image: EngineTensor, threads: number)
   }
 }
 
-/** How the images of samples become the input of the model, for people. */
-function inputText(
-  { config, format }: FinetuneRunFacts,
-  original: ReturnType<typeof readModelFile>['model'],
-) {
-  const { clip, offset, scale, repeat, input, shape } = imageAdapter(config.init.from, original, format);
+/** What becomes of the values of samples before they are the input of the model, for people. */
+function preprocessingOf({ clip, offset, scale, repeat }: ImageAdapter): string {
   const steps = [
     ...(clip ? [`clipped to [${clip.low}, ${clip.high}]`] : []),
-    ...(offset !== 0 || scale !== 1 ? [`(value − ${offset}) · ${scale}`] : []),
+    ...(offset !== 0 || scale !== 1
+      ? [`(value ${offset < 0 ? '+' : '−'} ${Math.abs(offset)}) · ${scale}`]
+      : []),
     ...(repeat > 1 ? [`the only channel ${repeat} times`] : []),
   ];
-  return `${input}: [N, ${shape.join(', ')}], values of the samples ${steps.length > 0 ? `outside the model: ${steps.join(', ')}` : 'as they are'}`;
+  return `outside the model: ${steps.join(', ') || 'none; it takes the values of the samples'}`;
 }
+
+/** What the file says of how it takes the images that it was trained on. @param output that of the classes */
+function storedAdapterOf(
+  model: ImportedModel,
+  { kind, format }: Pick<FinetuneConfig, 'kind'> & Pick<FinetuneRunFacts, 'format'>,
+  { shape, clip, offset, scale, repeat }: ImageAdapter,
+  head: TargetHead,
+  output: string,
+): StoredAdapter {
+  const { classes, channels, size } = format;
+  return {
+    ...{ kind, classes: classes.length, channels, repeat, clip, offset, scale, output },
+    axes: shape.length === 4 ? 'NCDHW' : size[2] === 1 ? 'NCHW' : 'NDHW',
+    values: head.head === 'keep' ? keptValues(model, output) : 'probabilities',
+  };
+}
+
+/** The model with trained weights, and its output of the classes. */
+function withWeights(
+  file: TrainedFile,
+  model: ImportedModel,
+  weights: ReadonlyMap<string, Float32Array>,
+  head: TargetHead,
+): { readonly changed: Uint8Array; readonly output: string } {
+  const same = exportTrained(file.bytes, model, weights, file.externalData);
+  const outputsOf = (bytes: Uint8Array) => decodeModel(bytes).graph.outputs.map(({ name }) => name);
+  if (head.head === 'replace') {
+    const changed = withHead(same, featuresOf(model, head), portableModel(headGraph(model, weights, head)));
+    return { changed, output: outputsOf(changed)[0]! };
+  }
+  const outputs = outputsOf(same);
+  const output = head.value ?? outputs[0]!;
+  return { changed: outputs.includes(output) ? same : withOutput(same, output, floatType(model)), output };
+}
+
+/** The values of images as the model takes them. */
+function rangeOf({ window }: SampleFormat, { clip, offset, scale }: ImageAdapter): TestInput['range'] {
+  const { low, high } = clip ?? window ?? { low: 0, high: 1 };
+  return { low: (low - offset) * scale, high: (high - offset) * scale };
+}
+
+/** Facts of a model's metadata that are of what it was before. */
+const FORMER = {
+  hu_window: null,
+  window: null,
+  spacing: null,
+  tile_size: null,
+  [IMAGE_ADAPTER]: null,
+  [SELF_TEST]: null,
+};
 
 function card(
   { config, format }: FinetuneRunFacts,
   metadata: Readonly<Record<string, string>>,
-  head: TargetHead,
-  features: string,
+  features: string | null,
   tested: readonly string[],
   checks: string,
 ): string {
   const output =
-    head.head === 'keep'
+    features === null
       ? 'its own outputs'
       : `\`probabilities\` of ${format.classes.join(', ')}, by new layers on \`${features}\``;
   return `# ${config.kind === 'classification' ? 'Classifier' : 'Segmenter'} of ${format.classes.join(', ')}
@@ -111,7 +141,8 @@ function card(
 **For research only. Not a medical device; not for diagnosis.**
 
 This is the ONNX model \`${config.init.from}\` (SHA-256 \`${config.model!.sha256}\`) with other weights. It takes what that model takes
-(${metadata.fine_tuning_input}) and gives ${output}.
+(${metadata.input}; ${metadata.preprocessing}) and gives ${output}. It was trained on samples of
+${format.size.join('×')} voxels (x×y×z)${metadata.spacing ? ` of ${metadata.spacing.replaceAll('x', '×')} mm` : ''}. Its metadata say under \`${IMAGE_ADAPTER}\` how images become its input: \`p2w ${config.kind === 'classification' ? 'classify' : 'segment'}\` reads it there.
 
 ## Training
 
@@ -143,7 +174,7 @@ export async function exportImported(
   facts: FinetuneRunFacts,
   checkpoint: Checkpoint,
 ): Promise<TargetExportSummary> {
-  const { config, format, spacing } = facts;
+  const { config, format } = facts;
   refuseIdle('a fine-tuned ONNX model, which keeps its types', {
     '--input-type': options.inputType,
     '--precision': options.precision === 'float32' ? undefined : options.precision,
@@ -163,48 +194,35 @@ export async function exportImported(
   const model = importFor(file, config.model!, adapter, images);
   const head = targetHeadOf(config, format);
   const weights = trainedValues(model, checkpoint);
-  const features = featuresOf(model, head);
 
-  const sameModel = exportTrained(file.bytes, model, weights, file.externalData);
-  const withNewHead = () => withHead(sameModel, features, portableModel(headGraph(model, weights, head)));
-  const { state } = checkpoint;
+  const { changed, output } = withWeights(file, model, weights, head);
+  const stored = storedAdapterOf(model, { ...config, format }, adapter, head, output);
+  const isHalf = floatType(model) === 'float16';
+  const license = options.license ?? original.metadata.license ?? 'not stated';
   const metadata = {
-    task: `${format.task}, ${config.kind}`,
-    classes: JSON.stringify(format.classes),
-    training_steps: String(state.step),
-    best_validation_loss: state.best ? String(state.best.validationLoss) : '',
-    data_manifest_sha256: state.dataHash,
-    seed: String(config.seed),
-    sample_size: format.size.join('x'),
-    ...(spacing ? { spacing: spacing.join('x') } : {}),
+    ...targetMetadata(config, facts, checkpoint, license),
     fine_tuned_from_sha256: file.sha256,
-    fine_tuning_input: inputText(facts, original),
-    license: options.license ?? original.metadata.license ?? 'not stated',
+    input: `${input.name}: ${input.type} ${formatShape(input.shape)}`,
+    preprocessing: preprocessingOf(adapter),
+    size_multiple: sizeMultiple(file, original, config.model!, format, head).join('x'),
+    ...(isHalf ? { precision: 'float16' } : {}),
+    [IMAGE_ADAPTER]: JSON.stringify(stored),
     run_sha256: run,
   };
-  // A self-test of the original model would fail now.
-  const trained = withMetadata(head.head === 'keep' ? sameModel : withNewHead(), {
-    ...metadata,
-    [SELF_TEST]: null,
-  });
+  const described = withMetadata(changed, { ...FORMER, ...metadata });
 
   const { data } = noise(format, config.seed, images);
-  const voxels = data as Float32Array;
-  const each = voxels.length / images;
-  const type = adapter.type;
-  const values = Array.from({ length: images }, (_, i) =>
-    adaptedVoxels(voxels.subarray(i * each, (i + 1) * each), adapter),
-  );
-  const all =
-    type === 'int16'
-      ? new Int16Array(images * values[0]!.length)
-      : new Float32Array(images * values[0]!.length);
-  for (const [i, image] of values.entries()) all.set(image, i * image.length);
-  const image = { type, shape: [images, ...adapter.shape], data: all };
-  const isHalf = input.type === 'float16';
+  const shape = [images, ...adapter.shape];
+  const voxels = adaptedVoxels(data as Float32Array, adapter, images);
+  const image = { type: adapter.type, shape, data: voxels };
   const expected = await resultOf(portableModel(trainedGraph(model, weights, head)), image, config.threads);
-  const got = await resultOf(isHalf ? withSingleInterface(trained) : trained, image, config.threads);
+  const got = await resultOf(described, image, config.threads);
   const error = checkedDifference(expected, got, isHalf ? HALF_TOLERANCE : undefined);
+  const test = await selfTestOf(decodeModel(described), described, nodeEngine, {
+    ...{ type: adapter.type, shape: shape.with(0, typeof batch === 'number' ? batch : 1) },
+    range: rangeOf(format, adapter),
+  });
+  const trained = withMetadata(described, { [SELF_TEST]: test });
   const scores = Object.entries(readTrial(options.run)?.test ?? {});
   const name = modelName(config);
   const check = `outputs within ${error.toExponential(1)} (relative) of the training network's`;
@@ -215,11 +233,14 @@ export async function exportImported(
     card: card(
       facts,
       metadata,
-      head,
-      features,
+      head.head === 'keep' ? null : featuresOf(model, head),
       scores.map(([score, value]) => `| ${score} | ${formatScore(value)} |`),
-      `## Checks\n\n| | |\n|---|---|\n| file | \`${name}.onnx\` |\n| SHA-256 | \`${sha256(trained)}\` |\n| at export | ${check} |\n`,
+      checkedSection(`${name}.onnx`, {
+        sha256: sha256(trained),
+        precision: isHalf ? 'float16' : null,
+        check,
+      }),
     ),
   });
-  return { ...files, step: state.step, error, precision: null };
+  return { ...files, step: checkpoint.state.step, error, precision: null };
 }

@@ -1,7 +1,6 @@
 import { targetGraph } from '../../graphs/programs/inference.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
-import { normalisationOf } from '../data/samples/values.js';
 import { sha256 } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, portableModel } from '../execution/models.js';
@@ -27,6 +26,7 @@ import { exportImported } from './export-imported.js';
 import { finishModel, sampleImages } from './export-precision.js';
 import { readTrial } from './finetune-summary.js';
 import { formatScore, type Scores } from './score-samples.js';
+import { targetMetadata } from './target-metadata.js';
 
 /** Values that are no whole numbers were normalised before. */
 function preprocessingOf({ type, window }: SampleFormat): string {
@@ -38,31 +38,21 @@ function preprocessingOf({ type, window }: SampleFormat): string {
 }
 
 function metadataOf(
-  { network, kind, seed }: FinetuneConfig,
-  { format, spacing }: Pick<FinetuneRunFacts, 'format' | 'spacing'>,
-  { state }: Checkpoint,
+  config: FinetuneConfig,
+  facts: FinetuneRunFacts,
+  checkpoint: Checkpoint,
   license: string,
 ): Record<string, string> {
+  const { network } = config;
+  const { format } = facts;
   return {
-    task: `${format.task}, ${kind}`,
-    classes: JSON.stringify(format.classes),
+    ...targetMetadata(config, facts, checkpoint, license),
     network: JSON.stringify(network),
-    training_steps: String(state.step),
-    best_validation_loss: state.best ? String(state.best.validationLoss) : '',
-    data_manifest_sha256: state.dataHash,
-    seed: String(seed),
     input: `image: ${format.channels} channels, [N, C, D, H, W]`,
-    axes: 'D = z (towards the head), H = y (towards the back), W = x (towards the left): LPS, x fastest',
-    normalise: normalisationOf(format),
-    ...(format.window ? { window: JSON.stringify(format.window) } : {}),
     preprocessing: preprocessingOf(format),
     size_multiple: Array(3)
       .fill(2 ** network.levels)
       .join('x'),
-    sample_size: format.size.join('x'),
-    ...(spacing ? { spacing: spacing.join('x') } : {}),
-    license,
-    intended_use: 'research; not a medical device',
   };
 }
 

@@ -1,6 +1,5 @@
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
-import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { mean, standardDeviation } from '../analysis/statistics.js';
 import {
   checkSampleSize,
@@ -9,68 +8,28 @@ import {
   resolveFinetuneConfig,
 } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
-import { checkPlan, microBatches } from '../config/training.js';
-import { epochLength, type SampleBatch, type SamplePlan, trainingSamples } from '../data/samples/batches.js';
+import { checkPlan } from '../config/training.js';
+import { trainingSamples } from '../data/samples/batches.js';
 import { checkSplit, maskNotes } from '../data/samples/check.js';
-import { openSampleLoader } from '../data/samples/loader.js';
-import {
-  SAMPLE_SPLITS,
-  type SampleEntry,
-  type SampleManifest,
-  type SampleSplit,
-} from '../data/samples/manifest.js';
-import { commonSpacing, openSampleStore, type SampleStore } from '../data/samples/store.js';
-import { checkAgreement } from '../distributed/agreement.js';
+import { SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
+import { commonSpacing, openSampleStore } from '../data/samples/store.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
-import { fitMemory } from '../execution/memory.js';
-import { buildGraph } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
-import { withChosenForms } from '../execution/tuner.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
-import { type ExternalFeatures, externalFeatures, standardised } from '../inference/external-encoder.js';
+import { externalFeatures, standardised } from '../inference/external-encoder.js';
 import { imageAdapter, spacingNote } from '../inference/image-adapter.js';
-import { checkThreads, memoryLimitBytes } from '../machine.js';
+import { checkThreads } from '../machine.js';
 import { isOnnxFile, readModelFile } from '../onnx-file.js';
-import { type Reporting, silent } from '../progress.js';
-import { hasCheckpoints, loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
-import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
-import type { Engine } from '../runtime/engine.js';
-import {
-  checkTrained,
-  dropoutFeeds,
-  formatTrained,
-  importedModels,
-  importedWorkload,
-  openTrainedFile,
-  type TrainedFile,
-} from '../train/imported.js';
-import { ownMicroBatches, sharedMicroBatch, withOwnThreads } from '../train/shares.js';
-import { networkOf, startState } from '../train/start-state.js';
-import {
-  classWeightsFor,
-  createPredictor,
-  headWorkload,
-  type Predictor,
-  type SampleFeeds,
-  sampleFeeds,
-  targetWorkload,
-} from '../train/target.js';
-import { type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
-import { version } from '../version.js';
-import { formatLoad } from '../weights/load-weights.js';
-import {
-  type FinetuneSummary,
-  overTrials,
-  readTrial,
-  type TrialSummary,
-  writeTrial,
-} from './finetune-summary.js';
-import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
+import { silent } from '../progress.js';
+import { hasCheckpoints } from '../runs/checkpoint.js';
+import { configPath } from '../runs/run.js';
+import { openTrainedFile } from '../train/imported.js';
+import { networkOf } from '../train/start-state.js';
+import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
+import { runTrial, type Study, type TrainedModel, type TrialOptions } from './finetune-trial.js';
 
-export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reporting {
-  /** Folder of a sample store, as `prepare --task` writes it. */
-  readonly data: string;
+export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, TrialOptions {
   /** Folder of the runs, one a trial: `trial-01`, `trial-02`, … */
   readonly out: string;
   /** The task that the store must be of; any without it. */
@@ -85,32 +44,8 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, Reportin
   readonly trials?: number;
   /** Of the first trial; the configuration's without it. */
   readonly seed?: number;
-  /** Go on with the trials that are in `out`. */
-  readonly resume?: boolean;
   /** All processes that train each trial together, as for `pretrain`; this one alone without it. */
   readonly ranks?: Ranks;
-  /** Asked between steps; true on any rank finishes the step, saves and ends. */
-  readonly interrupted?: () => boolean;
-}
-
-/** What all trials share. */
-interface Study {
-  readonly store: SampleStore;
-  readonly engine: Engine;
-  readonly options: FinetuneOptions;
-  readonly ranks: Ranks;
-  /** Of an ONNX encoder that stays frozen; null where images are trained on. */
-  readonly external: ExternalFeatures | null;
-  /** An ONNX model that is trained itself; null for a network of our own. */
-  readonly model: TrainedModel | null;
-  readonly splits: Readonly<Record<SampleSplit, readonly SampleEntry[]>>;
-}
-
-/** An ONNX model that is trained, and how it takes images. */
-interface TrainedModel {
-  readonly file: TrainedFile;
-  readonly adapter: ImageAdapter;
-  readonly notes: readonly string[];
 }
 
 function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'> {
@@ -198,147 +133,6 @@ function checkExternal({ kind, augmentation, init }: FinetuneConfig): void {
       'features of a frozen ONNX encoder are computed once, so images cannot be augmented',
       'augmentation',
     );
-}
-
-/** What graphs on the features of an external encoder are fed. */
-const featureFeeds =
-  (manifest: SampleManifest, { dimensions, rows }: ExternalFeatures): SampleFeeds =>
-  (batch, samples) => {
-    const { image: _, ...labels } = sampleFeeds(batch, manifest);
-    const data = new Float32Array(batch.indices.length * dimensions);
-    for (const [place, index] of batch.indices.entries())
-      data.set(rows.get(samples[index]!.id)!, place * dimensions);
-    return { ...labels, features: { type: 'float32', shape: [batch.indices.length, dimensions], data } };
-  };
-
-/** Trains one trial, or goes on with it. @returns null when it was interrupted */
-async function runTrial(study: Study, run: string, wanted: FinetuneConfig): Promise<TrialSummary | null> {
-  const { store, engine, options, ranks, splits, external, model } = study;
-  const { reporter = silent } = options;
-  const { manifest } = store;
-  const resuming = options.resume === true && existsSync(configPath(run));
-  const tested = resuming ? readTrial(run) : null;
-  if (tested) return tested;
-  const work = async () => {
-    const saved = resuming ? readFinetuneRun(run).config : null;
-    const microBatch = wanted.microBatch ?? (saved ? saved.microBatch : sharedMicroBatch(wanted, ranks));
-    const configured = { ...wanted, microBatch };
-    if (saved) refuseChanges(run, { ...saved, forms: wanted.forms }, configured);
-    const asked = withOwnThreads(configured, ranks);
-    ownMicroBatches(asked, ranks);
-    const samples = trainingSamples(manifest, asked);
-    checkSplit(samples, 'train', store);
-    const weights = classWeightsFor(asked, manifest, samples);
-    const models = model && importedModels(model.file, asked.model!, model.adapter);
-    const workload = models
-      ? importedWorkload(models, asked, manifest, model.adapter, weights)
-      : external
-        ? headWorkload(asked, manifest, external.dimensions, weights)
-        : targetWorkload(asked, manifest, weights);
-    const feedsOf: SampleFeeds = external
-      ? featureFeeds(manifest, external)
-      : (batch) => sampleFeeds(batch, manifest);
-    const { parameters } = buildGraph('evaluation', workload, asked);
-    const imported = models?.(microBatches(asked).size);
-    if (imported) checkTrained(imported, parameters, asked.model!.freeze, asked.init.from);
-    const dropout = models ? dropoutFeeds(workload, asked) : () => ({});
-    const fitting = await fitMemory(workload, asked, engine, reporter, memoryLimitBytes() / ranks.onHost);
-    const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
-    const begin = checkpoint
-      ? null
-      : await startState(asked, parameters, external !== null || model !== null);
-    await checkAgreement(ranks, {
-      ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
-      ...{ 'steps so far': checkpoint?.state.step ?? 0, ...configured },
-    });
-    const config = saved
-      ? { ...fitting, forms: saved.forms }
-      : await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, reporter));
-    const { task, kind, classes, size, channels, type, window } = manifest;
-    const format = { task, kind, classes, size, channels, type, window };
-    // What has it is a run: nothing that can be wrong with what was asked for comes after.
-    if (isFirst(ranks))
-      writeRun(run, {
-        ...{ data: options.data, format, spacing: commonSpacing(manifest.samples) },
-        config: { ...config, threads: configured.threads },
-      });
-    if (begin?.report && isFirst(ranks)) {
-      writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(begin.report, null, 2)}\n`);
-      reporter.log(`${config.init.from}: ${formatLoad(begin.report).replaceAll('\n', '\n  ')}`);
-    }
-    if (begin && imported && isFirst(ranks)) {
-      writeFileAtomic(join(run, 'loaded.json'), `${JSON.stringify(imported.report, null, 2)}\n`);
-      reporter.log(`${config.init.from}: ${formatTrained(imported, parameters).replaceAll('\n', '\n  ')}`);
-    }
-    const predictor = await createPredictor(workload, config, store, engine, feedsOf);
-    try {
-      const validation = splits.validation.slice(0, config.validation.samples);
-      const plan: SamplePlan = {
-        samples,
-        batch: microBatches(config).size,
-        balance: config.balance,
-        augmentation: config.augmentation,
-        seed: config.seed,
-      };
-      const summary = await trainRun<SampleBatch>({
-        reporter,
-        label: run,
-        run,
-        config,
-        workload,
-        engine,
-        ranks,
-        checkpoint,
-        ...(begin && { start: begin.state }),
-        dataHash: store.hash,
-        samples: epochLength(plan),
-        openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
-        feeds: (batch, number) => ({ ...feedsOf(batch, samples), ...dropout(number) }),
-        validate: (current) =>
-          fromFirst(ranks, async () => {
-            const predictions = predictor.predict(validation, current);
-            const { loss, scores } = await scorePredictions(store, predictions, false);
-            const { bestBy } = config;
-            return {
-              loss,
-              scores: definedScores(scores),
-              ...(bestBy !== 'loss' && { criterion: 1 - (scores[bestBy] ?? 0) }),
-            };
-          }),
-        lossName: 'loss',
-        interrupted: options.interrupted,
-      });
-      return summary.ending === 'interrupted'
-        ? null
-        : await fromFirst(ranks, () => finishTrial(study, run, config, summary, predictor));
-    } finally {
-      await predictor.release();
-    }
-  };
-  return withRunLock(run, 'finetune', work, ranks);
-}
-
-/** Scores the best checkpoint on the test samples, and writes what came out. */
-async function finishTrial(
-  { store, splits }: Study,
-  run: string,
-  { seed }: FinetuneConfig,
-  { step, best }: TrainingSummary,
-  predictor: Predictor,
-): Promise<TrialSummary> {
-  const { tensors } = resolveCheckpoint(run, 'best');
-  const tested: Scored = await scorePredictions(store, predictor.predict(splits.test, tensors), true);
-  writeFileAtomic(join(run, 'predictions.csv'), rowsToCsv(tested.rows));
-  const trial: TrialSummary = {
-    run,
-    seed,
-    step,
-    bestStep: best!.step,
-    validationLoss: best!.validationLoss,
-    test: tested.scores,
-  };
-  writeTrial(trial);
-  return trial;
 }
 
 /**

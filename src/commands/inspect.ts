@@ -239,9 +239,14 @@ export async function inspect(given: string, options: InspectOptions = {}): Prom
   return path.endsWith('.safetensors') ? inspectTensors(path) : await inspectScan(path);
 }
 
-/** Facts as indented lines, long lists cut short. */
+/** Facts as indented lines, long lists and texts cut short. */
 export function formatInspection({ kind, path, facts }: Inspection): string {
   const MOST = 60;
+  const LONGEST = 1000;
+  const short = (text: string) =>
+    text.length > LONGEST
+      ? `${text.slice(0, MOST)}… ${text.length - MOST} more characters (--json shows all)`
+      : text;
   const lines = (value: unknown, indent: string): string[] => {
     if (Array.isArray(value) && value.every((v) => typeof v !== 'object'))
       return [`${indent}${value.join(', ')}`];
@@ -253,7 +258,7 @@ export function formatInspection({ kind, path, facts }: Inspection): string {
         inner !== null &&
         !(Array.isArray(inner) && inner.every((v) => typeof v !== 'object'))
           ? [`${indent}${key}:`, ...lines(inner, `${indent}  `)]
-          : [`${indent}${key}: ${Array.isArray(inner) ? inner.join(', ') : String(inner)}`],
+          : [`${indent}${key}: ${short(Array.isArray(inner) ? inner.join(', ') : String(inner))}`],
       );
     return entries.length > MOST
       ? [...shown, `${indent}… ${entries.length - MOST} more (--json shows all)`]

@@ -140,10 +140,7 @@ export type StepConfig = Pick<
   | 'precision'
   | 'recompute'
   | 'forms'
-> & {
-  /** Share of a running statistic that a step keeps, which several ranks have to know. */
-  readonly network: { readonly norm: { readonly momentum: number } };
-};
+>;
 
 /** Normalisation as in Models Genesis' Keras code. */
 export const KERAS_NORM = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as const;

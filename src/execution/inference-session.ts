@@ -9,6 +9,7 @@ import { fuseUpsampleConv } from '../../graphs/passes/fuse-upsample-conv.js';
 import { type SplitGraph, splitConstants } from '../../graphs/passes/split-constants.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { blockedLayout } from './blocked-layout.js';
+import { loadWithSingleInterface } from './single-interface.js';
 
 /** Models that compute in float32 throughout. */
 const FLOAT32: readonly string[] = ['float32', 'float16-weights'];
@@ -64,15 +65,16 @@ async function loadSplit(graph: Graph, engine: Engine, threads: number): Promise
  * @param shapes of inputs, by name
  */
 export async function loadForSizes(
-  { graph, producer, metadata }: Model,
+  model: Model,
   bytes: Uint8Array,
   shapes: Readonly<Record<string, readonly number[]>>,
   engine: Engine,
   threads: number,
 ): Promise<Session> {
+  const { graph, producer, metadata } = model;
   const isOurs = producer.name === PRODUCER.name && FLOAT32.includes(metadata.precision ?? 'float32');
   const blocked = isOurs ? await blockedLayout(engine) : null;
-  if (!blocked) return engine.load(bytes, { threads });
+  if (!blocked) return loadWithSingleInterface(model, bytes, engine, { threads });
   const voxels = Math.max(...Object.values(shapes).map(sizeOf));
   // Chunks of one pair of slices need no copies of their neighbours. Small images stay in the cache as they are, in fewer operators.
   const chunk = voxels <= SMALL_IMAGE_VOXELS ? voxels : 1;

@@ -30,7 +30,15 @@ import { blockedLayout } from './blocked-layout.js';
 export type Workload = (samples: number) => Objective;
 
 /** The graphs of a run, by name. */
-export type GraphKind = 'step' | 'steps' | 'accumulate' | 'apply' | 'forward' | 'gradient' | 'evaluation';
+export type GraphKind =
+  | 'step'
+  | 'steps'
+  | 'packedSteps'
+  | 'accumulate'
+  | 'apply'
+  | 'forward'
+  | 'gradient'
+  | 'evaluation';
 
 /** @throws UserError when options that only meet in the graph do not go together */
 export function built(what: string, build: () => BuiltGraph): BuiltGraph {
@@ -49,14 +57,16 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: StepConf
   const { recompute } = config;
   const isMixed = config.precision === 'amp';
   const how = { recompute, lossScaling: isMixed };
-  const mixed = ({ graph, parameters }: BuiltGraph): BuiltGraph => ({
-    graph: isMixed ? mixedPrecision(graph) : graph,
-    parameters,
+  const mixed = (made: BuiltGraph): BuiltGraph =>
+    isMixed ? { ...made, graph: mixedPrecision(made.graph) } : made;
+  const inOneRun = (made: BuiltGraph): BuiltGraph => ({
+    ...made,
+    graph: repeated(made.graph, new Set(made.parameters.map(({ name }) => name))),
   });
-  const inOneRun = ({ graph, parameters }: BuiltGraph) => ({ graph: repeated(graph), parameters });
   const build = {
     step: () => mixed(stepGraph(objective, config, how)),
-    steps: () => inOneRun(mixed(packedStepGraph(objective, config, how))),
+    steps: () => inOneRun(mixed(stepGraph(objective, config, how))),
+    packedSteps: () => inOneRun(mixed(packedStepGraph(objective, config, how))),
     accumulate: () => mixed(accumulateGraph(objective, how)),
     apply: () => applyGraph(objective, config, count, how),
     forward: () => forwardGraph(objective),

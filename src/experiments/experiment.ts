@@ -1,25 +1,19 @@
-import { join, resolve } from 'node:path';
-import { mean, pearson } from '../analysis/statistics.js';
+import { resolve } from 'node:path';
 import type { TaskKind } from '../config/finetuning.js';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
-import { patientsOf, trainingSamples } from '../data/samples/batches.js';
-import { readSampleManifest, type SampleManifest } from '../data/samples/manifest.js';
+import { readSampleManifest } from '../data/samples/manifest.js';
 import { checkAgreement } from '../distributed/agreement.js';
 import { alone, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
-import { grouped } from '../grouped.js';
+import { makeFolder } from '../files.js';
 import { acquireLock } from '../lock.js';
 import { isOnnxFile } from '../onnx-file.js';
 import { type Reporting, silent } from '../progress.js';
-import { readMetrics } from '../runs/metrics.js';
 import { checkShard, type Shard } from '../shard.js';
-import { toCsv } from '../tables/csv.js';
 import { version } from '../version.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import type { JobResult } from './job-files.js';
-import { renderExperiment, trialsChart } from './page.js';
 import {
   exportJob,
   FIG3_CHECKPOINTS,
@@ -28,11 +22,9 @@ import {
   planTrials,
   pretrainedAs,
   pretrainJob,
-  runFolder,
   SOURCES,
-  type Trial,
 } from './plan.js';
-import type { CheckpointPoint, ExperimentResult, TrialsName } from './result.js';
+import type { ExperimentResult, TrialsName } from './result.js';
 import { runJobs } from './run-jobs.js';
 import {
   type ExperimentConfig,
@@ -41,7 +33,8 @@ import {
   type Source,
   type Target,
 } from './schema.js';
-import { compareAll, type Group, groupOf, nameOf } from './statistics.js';
+import { nameOf } from './statistics.js';
+import { writeResults } from './write-results.js';
 
 export interface ExperimentOptions extends Reporting {
   readonly name: ExperimentName;
@@ -66,9 +59,6 @@ export interface ExperimentShard {
   readonly done: number;
   readonly jobs: number;
 }
-
-const metricOf = (target: Target): string =>
-  target.metric ?? (readSampleManifest(target.data).kind === 'classification' ? 'auc' : 'iou_fg@0.5');
 
 /** Steps of a pre-training whose checkpoints are worth looking at, evenly spread, 0 among them. */
 function checkpointSteps({ preset, pretrain }: ExperimentConfig): number[] {
@@ -142,83 +132,6 @@ function planExperiment(
   return { jobs: [...pretraining, ...exports, ...jobs], trials };
 }
 
-/** Of each training of a job. */
-interface TestedTrial {
-  readonly seed: number;
-  readonly test: Readonly<Record<string, number | null>>;
-}
-
-/** @throws UserError when a trial has no such score */
-function scoreOf(result: JobResult, metric: string, { job, seed }: Trial): number {
-  const trials = result.trials as readonly TestedTrial[];
-  const scores = trials.find((trial) => trial.seed === seed)!.test;
-  const value = scores[metric];
-  if (typeof value === 'number') return value;
-  throw new UserError('config', {
-    what: value === null ? 'this score is undefined for the samples' : 'the trials do not have this score',
-    where: 'metric',
-    got: metric,
-    expected: `one of ${Object.keys(scores).join(', ')} (${job})`,
-  });
-}
-
-/** How many patients a trial was trained with. */
-function patientsFor(manifest: SampleManifest, { amount, seed }: Trial): number {
-  const choice = { fraction: 1, patients: null, seed, ...amount };
-  return patientsOf(trainingSamples(manifest, choice)).length;
-}
-
-/** The values of all trials that differ in their seeds only. */
-function groupsOf(
-  config: ExperimentConfig,
-  trials: readonly Trial[],
-  results: ReadonlyMap<string, JobResult>,
-): (Group & { readonly step: number | null })[] {
-  const metrics = new Map(config.targets.map((target) => [target.name, metricOf(target)]));
-  const manifests = new Map(config.targets.map(({ name, data }) => [name, readSampleManifest(data)]));
-  const cells = grouped(trials, (trial) => [nameOf(trial), trial.source, trial.step].join('\n'));
-  return [...cells.values()].map((cell) => {
-    const { target, amount, source, step } = cell[0]!;
-    const metric = metrics.get(target)!;
-    const values = cell.map((trial) => scoreOf(results.get(trial.job)!, metric, trial));
-    const trainingPatients = mean(cell.map((trial) => patientsFor(manifests.get(target)!, trial)));
-    return { ...groupOf({ target, amount, trainingPatients, source, metric, values }), step };
-  });
-}
-
-/** Validation losses of a run by step. */
-const validationLosses = (run: string): Map<number, number> =>
-  new Map(
-    readMetrics(join(run, 'metrics.jsonl'))
-      .filter((record) => 'validationLoss' in record)
-      .map((record) => [record.step as number, record.validationLoss as number]),
-  );
-
-function alongTraining(groups: ReturnType<typeof groupsOf>, run: string): CheckpointPoint[] {
-  const losses = validationLosses(run);
-  const steps = [...new Set(groups.map(({ step }) => step!))].sort((a, b) => a - b);
-  return steps.map((step) => ({
-    step,
-    validationMse: losses.get(step)!,
-    scores: Object.fromEntries(
-      groups
-        .filter((group) => group.step === step)
-        .map(({ target, mean, deviation }) => [target, { mean, deviation }]),
-    ),
-  }));
-}
-
-/** One line a trial. */
-function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof groupsOf>): string {
-  const rows = groups.flatMap(({ target, amount, source, step, metric, values }) => {
-    const { fraction = '', patients = '' } = amount as { fraction?: number; patients?: number };
-    return values.map((value, i) => [
-      ...[target, fraction, patients, source, step ?? '', config.seed + i, metric, value],
-    ]);
-  });
-  return toCsv(['target', 'fraction', 'patients', 'source', 'step', 'seed', 'metric', 'value'], rows);
-}
-
 /**
  * Runs an experiment of the paper on data of one's own: pre-trainings, then fine-tunings with several seeds, in
  * processes of their own, and writes what came out beside the paper's figures.
@@ -236,7 +149,7 @@ export async function runExperiment(
   const results = await runPlan(plan, options);
   if (!results || !isFirst(ranks)) return null;
   if (name === 'fig2') return writeFig2(sources, results, out);
-  return writeResults(name, config, sources, groupsOf(config, plan.trials, results), out);
+  return writeResults(name, config, sources, plan.trials, results, out);
 }
 
 /**
@@ -288,42 +201,6 @@ async function runPlan(
   } finally {
     lock.release();
   }
-}
-
-function writeResults(
-  name: TrialsName,
-  config: ExperimentConfig,
-  sources: readonly Source[],
-  groups: ReturnType<typeof groupsOf>,
-  out: string,
-): ExperimentResult {
-  const isFigure = name === 'fig3';
-  const checkpoints = isFigure ? alongTraining(groups, runFolder(out, sources[0]!)) : [];
-  const correlations = Object.fromEntries(
-    isFigure
-      ? config.targets.map(({ name: target }) => [
-          target,
-          pearson(
-            checkpoints.map(({ validationMse }) => 1 - validationMse),
-            checkpoints.map(({ scores }) => scores[target]!.mean),
-          ),
-        ])
-      : [],
-  );
-  const file = (extension: string) => join(out, `${name}.${extension}`);
-  const result: ExperimentResult = {
-    name,
-    groups,
-    comparisons: isFigure ? [] : compareAll(groups),
-    checkpoints,
-    correlations,
-    files: { page: file('html'), json: file('json'), csv: file('csv'), chart: file('svg') },
-  };
-  writeFileAtomic(result.files.csv, trialsCsv(config, groups));
-  writeFileAtomic(result.files.chart, trialsChart(result));
-  writeFileAtomic(result.files.json, `${JSON.stringify({ config, ...result }, null, 2)}\n`);
-  writeFileAtomic(result.files.page, renderExperiment(result, config));
-  return result;
 }
 
 const percent = (value: number) => (100 * value).toFixed(2);

@@ -2,6 +2,7 @@
 import type { SampleEntry } from '../data/samples/manifest.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
 import { abridged, UserError } from '../errors.js';
+import { loadWithSingleInterface } from '../execution/single-interface.js';
 import { readModelFile } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
@@ -54,7 +55,7 @@ export async function externalFeatures(
   const output = outputs.find(({ name }) => name === 'features') ?? outputs[0];
   if (!output) throw new UserError('input', { what: 'this model has no outputs', where: path });
   const { input, type, shape } = adapter;
-  const session = await engine.load(bytes, { threads });
+  const session = await loadWithSingleInterface(model, bytes, engine, { threads });
   const progress = reporter.start({ label: 'features', total: samples.length, unit: 'samples' });
   const rows = new Map<string, Float32Array>();
   try {

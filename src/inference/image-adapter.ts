@@ -9,6 +9,7 @@ import type { XYZ } from '../data/scan/volume.js';
 import { UserError } from '../errors.js';
 import { toInt16 } from '../int16.js';
 import { intensitiesOf } from './model.js';
+import { storedAdapter } from './stored-adapter.js';
 
 export const EXPECTED_INPUT =
   'one image input: [N,D,H,W] in HU, [N,C,D,H,W] with values from 0 to 1, or [N,C,H,W], from 0 to 1, for samples of one slice';
@@ -49,13 +50,41 @@ function repeats(path: string, channels: number | string, found: number): number
   });
 }
 
+const AS_THEY_ARE = { clip: null, offset: 0, scale: 1 } as const;
+
+/** How values of samples become those of the model. @param isVolume whether images have no channels */
+function inputValues(
+  path: string,
+  model: Model,
+  format: SampleFormat,
+  isVolume: boolean,
+): Pick<ImageAdapter, 'clip' | 'offset' | 'scale'> {
+  const { metadata } = model;
+  const stored = storedAdapter(metadata, path);
+  if (stored) {
+    checkNormalisation(normalisationOf(format), path, model);
+    const { clip, offset, scale } = stored;
+    return { clip, offset, scale };
+  }
+  if (isVolume) {
+    checkNormalisation(tileNormalisationOf(format), path, model);
+    return { ...AS_THEY_ARE, ...tileScaleOf(format) };
+  }
+  if (metadata.normalise !== undefined) {
+    checkNormalisation(normalisationOf(format), path, model);
+    return AS_THEY_ARE;
+  }
+  const { window } = format;
+  return window ? { clip: window, offset: window.low, scale: 1 / (window.high - window.low) } : AS_THEY_ARE;
+}
+
 /**
  * Volumes [N,D,H,W] are given as our own exports take them, mostly as HU; images [N,C,D,H,W], and [N,C,H,W] where samples are slices, as
- * values from 0 to 1, unless the model is of our own and says otherwise. An only channel is repeated as often as the model wants.
+ * values from 0 to 1; unless the model's metadata say otherwise. An only channel is repeated as often as the model wants.
  * @throws UserError when the model takes no images, or not these
  */
 export function imageAdapter(path: string, model: Model, format: SampleFormat): ImageAdapter {
-  const { graph, metadata } = model;
+  const { graph } = model;
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const [image, ...others] = inputs;
   const rank = image?.shape.length;
@@ -64,23 +93,14 @@ export function imageAdapter(path: string, model: Model, format: SampleFormat): 
   if (!isInt16 && !FLOATS.includes(image.type)) throw notAnEncoder(path, inputs);
   const [x, y, z] = format.size;
   const isSlice = rank === 4 && z === 1;
-  const common = { input: image.name, type: isInt16 ? 'int16' : 'float32' } as const;
-  const asTheyAre = { clip: null, offset: 0, scale: 1 };
-  if (rank === 4 && !isSlice) {
-    repeats(path, 1, format.channels);
-    checkNormalisation(tileNormalisationOf(format), path, model);
-    return { ...common, ...asTheyAre, ...tileScaleOf(format), shape: [z, y, x], repeat: 1 };
-  }
-  const repeat = repeats(path, image.shape[1]!, format.channels);
-  const sizes = isSlice ? [y, x] : [z, y, x];
-  const shaped = { ...common, shape: [format.channels * repeat, ...sizes], repeat };
-  if (metadata.normalise !== undefined) {
-    checkNormalisation(normalisationOf(format), path, model);
-    return { ...shaped, ...asTheyAre };
-  }
-  const { window } = format;
-  if (!window) return { ...shaped, ...asTheyAre };
-  return { ...shaped, clip: window, offset: window.low, scale: 1 / (window.high - window.low) };
+  const isVolume = rank === 4 && !isSlice;
+  const repeat = repeats(path, isVolume ? 1 : image.shape[1]!, format.channels);
+  const channels = isVolume ? [] : [format.channels * repeat];
+  return {
+    ...{ input: image.name, type: isInt16 ? 'int16' : 'float32', repeat },
+    shape: [...channels, ...(isSlice ? [y, x] : [z, y, x])],
+    ...inputValues(path, model, format, isVolume),
+  };
 }
 
 /** What to say where a model was trained at another spacing than the samples have; null where that is not so, or not known. */
@@ -90,15 +110,16 @@ export function spacingNote({ metadata }: Model, spacing: XYZ | null): string | 
   return `the model was trained on voxels of ${own.join('×')} mm, the samples have ${spacing.join('×')} mm`;
 }
 
-/** An image [C,D,H,W] as the model takes it. */
+/** Images [N,C,D,H,W] as the model takes them, one behind the other. @param images how many there are */
 export function adaptedVoxels(
   voxels: SampleVoxels,
-  { type, clip, offset, scale, repeat }: ImageAdapter,
+  { type, clip, offset, scale, repeat }: Omit<ImageAdapter, 'input' | 'shape'>,
+  images = 1,
 ): Float32Array | Int16Array {
   const { low, high } = clip ?? { low: Number.NEGATIVE_INFINITY, high: Number.POSITIVE_INFINITY };
   const valueAt = (value: number) => (Math.min(Math.max(value, low), high) - offset) * scale;
-  const length = voxels.length * repeat;
-  const at = (_: unknown, i: number) => valueAt(voxels[i % voxels.length]!);
+  const [length, each] = [voxels.length * repeat, voxels.length / images];
+  const at = (_: unknown, i: number) => valueAt(voxels[Math.floor(i / (each * repeat)) * each + (i % each)]!);
   return type === 'int16'
     ? Int16Array.from({ length }, (_, i) => toInt16(at(_, i)))
     : Float32Array.from({ length }, at);

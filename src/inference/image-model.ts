@@ -1,19 +1,16 @@
 /** ONNX models that take images, as `p2w export` writes them: what they say of themselves, and running them. */
-import { formatShape, type Graph, GraphError, sizeOf, type Value } from '../../graphs/onnx/types.js';
+import { formatShape, GraphError, type Shape, sizeOf } from '../../graphs/onnx/types.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { sha256 } from '../data/store/arrays.js';
 import type { HuWindow } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 import { loadForSizes } from '../execution/inference-session.js';
-import { toInt16 } from '../int16.js';
 import { checkThreads } from '../machine.js';
 import { readModelFile } from '../onnx-file.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { intensitiesOf } from './model.js';
-
-/** What a model is for, by its outputs. */
-export type ModelKind = 'encoder' | 'autoencoder' | 'classifier' | 'segmenter';
+import { EXPECTED_MODEL, interfaceOf, type ModelKind } from './model-interface.js';
 
 /** A model that takes images, ready to run. */
 export interface ImageModel {
@@ -39,7 +36,7 @@ export interface ImageModel {
   /** Its input of images. */
   readonly input: { readonly name: string; readonly type: 'float32' | 'int16' };
   /** Shapes of its outputs, by name. */
-  readonly outputs: ReadonlyMap<string, Value['shape']>;
+  readonly outputs: ReadonlyMap<string, Shape>;
   /**
    * Runs a batch of images. The first batch of a shape takes longer: the model is loaded for it.
    * @param values as many as the shape says, x fastest; rounded for a model that takes int16
@@ -51,17 +48,6 @@ export interface ImageModel {
 
 /** Shapes of batches whose sessions are kept. */
 const KEPT = 2;
-
-/** The input of images: HU, or where they were normalised before, other values. */
-const imageOf = ({ inputs }: Graph) => inputs.find(({ name }) => name === 'hu' || name === 'image');
-
-function kindOf({ outputs }: Graph): ModelKind | null {
-  const rankOf = (name: string) => outputs.find((output) => output.name === name)?.shape.length;
-  if (rankOf('reconstruction') !== undefined) return 'autoencoder';
-  if (rankOf('probabilities') === 5) return 'segmenter';
-  if (rankOf('probabilities') === 2) return 'classifier';
-  return rankOf('features') === undefined ? null : 'encoder';
-}
 
 /** `64x64x32` as numbers; undefined where a model does not say. @throws UserError when it says something else */
 function parseLengths(path: string, metadata: ImageModel['metadata'], key: string): XYZ | undefined {
@@ -78,7 +64,7 @@ function parseLengths(path: string, metadata: ImageModel['metadata'], key: strin
 }
 
 /** The size that a model is fixed to, x, y, z. */
-function fixedSize({ shape }: Value): XYZ | undefined {
+function fixedSize(shape: Shape): XYZ | undefined {
   const lengths = shape.slice(-3).toReversed();
   return lengths.every((length) => typeof length === 'number') ? (lengths as unknown as XYZ) : undefined;
 }
@@ -95,27 +81,17 @@ function checkDescribed(path: string, metadata: ImageModel['metadata']): void {
 
 /**
  * Opens a model with an input `hu` or `image`, [N,D,H,W] or [N,C,D,H,W], and an output `features`, `reconstruction` or
- * `probabilities`.
+ * `probabilities`, or one whose metadata say how it takes images.
  * @param given path, or the name of an encoder that comes with the package
  * @param threads of one run; 0 leaves it to the engine
  * @throws UserError when the file cannot be read, or is no such model
  */
 export function openImageModel(given: string, engine: Engine, threads = 0): ImageModel {
   checkThreads('threads', threads, 0);
-  const expected = 'a model written by `p2w export`';
-  const { path, bytes, model } = readModelFile(given, expected);
-  const { graph, metadata } = model;
-  const image = imageOf(graph);
-  const kind = kindOf(graph);
-  if (!image || kind === null || (image.shape.length !== 4 && image.shape.length !== 5))
-    throw new UserError('input', {
-      what: 'there is no input "hu" or "image" with an output "features", "reconstruction" or "probabilities"',
-      where: path,
-      got: `inputs ${valuesOf(graph.inputs)}, outputs ${valuesOf(graph.outputs)}`,
-      expected,
-    });
+  const { path, bytes, model } = readModelFile(given, EXPECTED_MODEL);
+  const { metadata } = model;
+  const own = interfaceOf(path, model);
   checkDescribed(path, metadata);
-  const type = image.type === 'int16' ? 'int16' : 'float32';
   const sessions = new Map<string, Session>();
 
   const sessionFor = async (shape: readonly number[]): Promise<Session> => {
@@ -128,12 +104,17 @@ export function openImageModel(given: string, engine: Engine, threads = 0): Imag
       await unused.release();
     }
     try {
-      const session = await loadForSizes(model, bytes, { [image.name]: shape }, engine, threads);
+      const session = await loadForSizes(model, bytes, { [own.image.name]: shape }, engine, threads);
       sessions.set(key, session);
       return session;
     } catch (error) {
       if (!(error instanceof GraphError)) throw error;
-      throw new UserError('input', { what: error.message, where: path, expected, cause: error });
+      throw new UserError('input', {
+        what: error.message,
+        where: path,
+        expected: EXPECTED_MODEL,
+        cause: error,
+      });
     }
   };
 
@@ -150,21 +131,21 @@ export function openImageModel(given: string, engine: Engine, threads = 0): Imag
   return {
     path,
     sha256: sha256(bytes),
-    kind,
     metadata,
-    channels: image.shape.length === 5 ? Number(image.shape[1]) : null,
-    size: fixedSize(image) ?? lengths('tile_size') ?? lengths('sample_size') ?? null,
+    kind: own.kind,
+    channels: own.channels,
+    input: own.input,
+    outputs: own.outputs,
+    size: fixedSize(own.shape) ?? lengths('tile_size') ?? lengths('sample_size') ?? null,
     multiples,
     average: lengths('average') ?? [1, 1, 1],
     spacing: lengths('spacing') ?? null,
     ...intensitiesOf(metadata, path),
-    input: { name: image.name, type },
-    outputs: new Map(graph.outputs.map(({ name, shape }) => [name, shape])),
     run: (values, shape) =>
       inTurn(async () => {
-        if (shape.length !== image.shape.length || values.length !== sizeOf(shape))
+        if (shape.length !== own.shape.length || values.length !== sizeOf(shape))
           throw new UserError('input', {
-            what: `a batch of images must be ${formatShape(image.shape)}`,
+            what: `a batch of images must be ${formatShape(own.shape)}`,
             got: `${values.length} values for [${shape.join(', ')}]`,
           });
         const size = shape.slice(-3).toReversed();
@@ -175,9 +156,7 @@ export function openImageModel(given: string, engine: Engine, threads = 0): Imag
             got: `${size.join('×')} voxels (x×y×z)`,
             expected: `multiples of ${multiples.join(', ')}`,
           });
-        const session = await sessionFor(shape);
-        const data = type === 'int16' ? rounded(values) : new Float32Array(values);
-        return session.run({ [image.name]: { type, shape, data } });
+        return own.run(sessionFor, values, shape);
       }),
     release: () =>
       inTurn(async () => {
@@ -186,9 +165,3 @@ export function openImageModel(given: string, engine: Engine, threads = 0): Imag
       }),
   };
 }
-
-const rounded = (values: Float32Array | Int16Array) =>
-  values instanceof Int16Array ? values : Int16Array.from(values, toInt16);
-
-const valuesOf = (values: readonly Value[]) =>
-  values.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';

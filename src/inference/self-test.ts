@@ -6,6 +6,7 @@ import * as z from 'zod';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type Model, sizeOf } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
+import { loadWithSingleInterface } from '../execution/single-interface.js';
 import { randomStream } from '../random.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
 import { type Precision, relativeRms } from './precision.js';
@@ -55,9 +56,17 @@ function decodeTensor({ type, shape, data }: StoredTensor, where: string): Engin
   return { type, shape, data: new Values(bytes.buffer) };
 }
 
-/** Sizes of a small image that the model can take: the named ones are multiples of those in the metadata, x×y×z. */
-function testShape({ graph, metadata }: Model): number[] {
-  const { shape } = graph.inputs[0]!;
+/** The input of a self-test. */
+export interface TestInput {
+  readonly type: 'float32' | 'int16';
+  readonly shape: readonly number[];
+  /** Of the values. */
+  readonly range: { readonly low: number; readonly high: number };
+}
+
+/** A small image over the window of a model of our own: the named sizes are multiples of those in the metadata, x×y×z. */
+function smallInput({ graph, metadata }: Model): TestInput {
+  const { shape, type } = graph.inputs[0]!;
   const multiples = (metadata.size_multiple ?? '1x1x1').split('x').map(Number).toReversed();
   const sized = (times: number) =>
     shape.map((size, i) => {
@@ -65,40 +74,52 @@ function testShape({ graph, metadata }: Model): number[] {
       const axis = i - (shape.length - 3);
       return axis < 0 ? 1 : times * multiples[axis]!;
     });
-  return sizeOf(sized(2)) <= INPUT_VALUES ? sized(2) : sized(1);
+  return {
+    type: type === 'int16' ? type : 'float32',
+    shape: sizeOf(sized(2)) <= INPUT_VALUES ? sized(2) : sized(1),
+    range: JSON.parse(metadata.window ?? '{"low":0,"high":1}') as TestInput['range'],
+  };
 }
 
-/** Noise over the model's window. */
-function testInput(model: Model): EngineTensor {
-  const { type } = model.graph.inputs[0]!;
-  const { low, high } = JSON.parse(model.metadata.window ?? '{"low":0,"high":1}') as {
-    low: number;
-    high: number;
-  };
+function noise({ type, shape, range: { low, high } }: TestInput): EngineTensor {
   const random = randomStream(0, 'self-test');
-  const shape = testShape(model);
   const values = Array.from({ length: sizeOf(shape) }, () => random.between(low, high));
-  return type === 'int16'
-    ? { type, shape, data: Int16Array.from(values) }
-    : { type: 'float32', shape, data: Float32Array.from(values) };
+  return { type, shape, data: type === 'int16' ? Int16Array.from(values) : Float32Array.from(values) };
+}
+
+/**
+ * A self-test for the metadata of a model: its first input, and its outputs in floats.
+ * @param bytes the model, encoded
+ * @throws UserError when it cannot be run
+ */
+export async function selfTestOf(
+  model: Model,
+  bytes: Uint8Array,
+  engine: Engine,
+  given: TestInput = smallInput(model),
+): Promise<string> {
+  const session = await loadWithSingleInterface(model, bytes, engine, { threads: 1 });
+  try {
+    const input = noise(given);
+    const { name } = model.graph.inputs[0]!;
+    const outputs = Object.entries(await session.run({ [name]: input })).filter(
+      ([, { type }]) => type === 'float32',
+    );
+    const test: z.infer<typeof selfTestSchema> = {
+      input: { name, ...encodeTensor(input) },
+      outputs: Object.fromEntries(outputs.map(([output, tensor]) => [output, encodeTensor(tensor)])),
+      tolerance: TOLERANCE[(model.metadata.precision ?? 'float32') as Precision],
+    };
+    return JSON.stringify(test);
+  } finally {
+    await session.release();
+  }
 }
 
 /** A model with a self-test in its metadata. @throws UserError when it cannot be run */
 export async function withSelfTest(model: Model, engine: Engine): Promise<Model> {
-  const session = await engine.load(encodeModel(model), { threads: 1 });
-  try {
-    const input = testInput(model);
-    const { name } = model.graph.inputs[0]!;
-    const outputs = await session.run({ [name]: input });
-    const test: z.infer<typeof selfTestSchema> = {
-      input: { name, ...encodeTensor(input) },
-      outputs: Object.fromEntries(Object.entries(outputs).map(([output, t]) => [output, encodeTensor(t)])),
-      tolerance: TOLERANCE[(model.metadata.precision ?? 'float32') as Precision],
-    };
-    return { ...model, metadata: { ...model.metadata, [SELF_TEST]: JSON.stringify(test) } };
-  } finally {
-    await session.release();
-  }
+  const test = await selfTestOf(model, encodeModel(model), engine);
+  return { ...model, metadata: { ...model.metadata, [SELF_TEST]: test } };
 }
 
 export interface SelfTestResult {
@@ -126,7 +147,7 @@ export async function runSelfTest(
   } catch (cause) {
     throw new UserError('input', { what: 'the self-test of the model is damaged', where, cause });
   }
-  const session = await engine.load(bytes, { threads: 1 });
+  const session = await loadWithSingleInterface(model, bytes, engine, { threads: 1 });
   try {
     const got: Tensors = await session.run({ [test.input.name]: decodeTensor(test.input, where) });
     const errors = Object.entries(test.outputs).map(([name, stored]): [string, number] => {

@@ -1,4 +1,4 @@
-import type { ModelKind } from '../inference/image-model.js';
+import type { ModelKind } from '../inference/model-interface.js';
 import type { ModelFacts } from './jobs.js';
 import { Refusal } from './refusal.js';
 

@@ -4,7 +4,7 @@ import type { VoxelBox } from '../commands/query.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import type { ErrorFacts, ErrorKind } from '../errors.js';
-import type { ModelKind } from '../inference/image-model.js';
+import type { ModelKind } from '../inference/model-interface.js';
 
 /** Formats of answers. */
 export type Output = 'json' | 'npy' | 'nifti' | 'png';

@@ -1,6 +1,6 @@
 import type { Parameter } from '../../graphs/nn/module.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
-import { gradientName, nextName } from '../../graphs/programs/built.js';
+import { type BuiltGraph, gradientName, nextName } from '../../graphs/programs/built.js';
 import { microBatches, type StepConfig } from '../config/training.js';
 import type { Ranks } from '../distributed/ranks.js';
 import type { State } from '../runs/state.js';
@@ -50,13 +50,12 @@ export interface Accumulated {
  */
 export function createAccumulator(
   session: Session,
-  parameters: readonly Parameter[],
+  { parameters, momenta = new Map() }: Pick<BuiltGraph, 'parameters' | 'momenta'>,
   config: StepConfig,
   state: State,
   { ranks, syncNorm }: { readonly ranks: Ranks; readonly syncNorm: boolean },
 ): (batches: readonly Tensors[]) => Promise<Accumulated> {
   const { count } = microBatches(config);
-  const { momentum } = config.network.norm;
   const trainable = parameters.filter((p) => p.trainable);
   const statistics = parameters.filter((p) => !p.trainable && session.outputs.includes(nextName(p.name)));
   // Synchronised statistics are those of all ranks already.
@@ -66,12 +65,13 @@ export function createAccumulator(
   const valuesOf = (name: string) => state.get(name)!.data as Float32Array;
 
   /**
-   * Each update of a running statistic keeps the share `momentum` of it, so it is linear in what it was before and in what each
+   * Each update of a running statistic keeps a share of it, its momentum, so it is linear in what it was before and in what each
    * micro-batch adds. The updates of the ranks that follow shrink what this one adds.
    */
   const addUp = async (before: ReadonlyMap<string, Float32Array>, own: number, total: number) => {
-    const later = momentum ** (own * (ranks.size - 1 - ranks.rank));
     for (const [name, gain] of sums.gains) {
+      const momentum = momenta.get(name)!;
+      const later = momentum ** (own * (ranks.size - 1 - ranks.rank));
       const [old, now] = [before.get(name)!, valuesOf(name)];
       for (let i = 0; i < gain.length; i++) gain[i] = later * (now[i]! - momentum ** own * old[i]!);
     }
@@ -79,11 +79,12 @@ export function createAccumulator(
     await ranks.sum(sums.buffer);
     for (const { name, shape } of apart) {
       const [old, gain] = [before.get(name)!, sums.gains.get(name)!];
+      const kept = momenta.get(name)! ** count;
       state.set(
         name,
         floatTensor(
           shape,
-          gain.map((value, i) => momentum ** count * old[i]! + value),
+          gain.map((value, i) => kept * old[i]! + value),
         ),
       );
     }

@@ -55,11 +55,12 @@ export async function createHostStepper(
     return { ...built, session };
   };
   const isWhole = microBatches(config).count === 1;
-  const { parameters, session } = await load(isWhole ? 'step' : 'accumulate');
+  const forward = await load(isWhole ? 'step' : 'accumulate');
+  const { parameters, session } = forward;
   const apply = isWhole ? null : (await load('apply')).session;
   const state = start ?? freshState(parameters, config);
   const buffer = new DoubleBuffer(state);
-  const accumulate = apply && createAccumulator(session, parameters, config, state, { ranks, syncNorm });
+  const accumulate = apply && createAccumulator(session, forward, config, state, { ranks, syncNorm });
   const loss = scalar(0);
   const norm = scalar(0);
   const scale = state.has(LOSS_SCALING) ? scalar(0) : null;

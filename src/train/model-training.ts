@@ -6,7 +6,7 @@ import type { SplitRule } from '../../graphs/imported/parameters.js';
 import { type ImportedTask, importedObjective } from '../../graphs/objectives/imported.js';
 import type { ReadExternal } from '../../graphs/onnx/tensors.js';
 import type { Value } from '../../graphs/onnx/types.js';
-import { KERAS_NORM, type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
+import { type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
@@ -49,6 +49,11 @@ export interface ModelTraining {
    * @throws UserError when something of the batch is missing or of another size, or the loss is no longer finite
    */
   step(batch: Tensors, learningRate?: number): Promise<StepResult>;
+  /**
+   * Makes several steps in one run of ONNX Runtime, which copies the weights in and out once.
+   * @param batches one a step; all of them are in memory
+   */
+  steps(batches: readonly Tensors[], learningRate?: number): Promise<readonly StepResult[]>;
   /** What the network says of a batch: `loss` [N], `weight` [N], and `probabilities` or `prediction`. */
   evaluate(batch: Tensors): Promise<Tensors>;
   /** The `.onnx` file with the weights as they are now, and all else as it was. */
@@ -102,31 +107,34 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
     ...TRAINING_DEFAULTS,
     ...{ batch: batch!, clipNorm, threads, forms: 'fast' },
     ...(optimizer && { optimizer }),
-    network: { norm: KERAS_NORM },
   };
   const workload: Workload = () => importedObjective(model, { output, loss });
   const evaluation = buildGraph('evaluation', workload, config);
   const { parameters, graph } = buildGraph('forward', workload, config);
   const stateNames = new Set(parameters.map(({ name }) => name));
   const inputs = graph.inputs.filter(({ name }) => !stateNames.has(name));
-  const stepper = await createStepper(workload, config, engine);
+  const stepper = await createStepper(workload, config, engine, { inLoop: true });
   let evaluator: Session | undefined;
-  let steps = 0;
+  let done = 0;
+  const makeSteps = async (batches: readonly Tensors[], learningRate = config.learningRate) => {
+    const fed = batches.map((batch, i) => [completed(inputs, batch, done + i)]);
+    const results = await stepper.run(fed, learningRate, done + 1);
+    const failed = results.findIndex(({ loss }) => !Number.isFinite(loss));
+    if (failed >= 0)
+      throw new UserError('training', {
+        what: 'the loss is no longer a finite number',
+        where: `step ${done + failed + 1}`,
+        fix: 'a lower learning rate',
+      });
+    done += batches.length;
+    return results;
+  };
   return {
     report: model.report,
     inputs,
     outputs: model.outputs,
-    async step(given, learningRate = config.learningRate) {
-      const fed = completed(inputs, given, steps);
-      const [result] = await stepper.run([[fed]], learningRate, steps + 1);
-      steps += 1;
-      if (Number.isFinite(result!.loss)) return result!;
-      throw new UserError('training', {
-        what: 'the loss is no longer a finite number',
-        where: `step ${steps}`,
-        fix: 'a lower learning rate',
-      });
-    },
+    step: async (batch, learningRate) => (await makeSteps([batch], learningRate))[0]!,
+    steps: makeSteps,
     async evaluate(given) {
       evaluator ??= await loadGraph(evaluation, config, engine);
       const state = await stepper.readState();

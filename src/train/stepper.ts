@@ -34,4 +34,9 @@ export interface StepperOptions {
   readonly ranks?: Ranks;
   /** Each micro-batch is normalised together with those that the other ranks compute at the same time. */
   readonly syncNorm?: boolean;
+  /**
+   * Several steps make one run on a processor too, as on a GPU. It takes as much memory again as the state: worth it where weights are large
+   * beside what a step computes.
+   */
+  readonly inLoop?: boolean;
 }

@@ -40,6 +40,7 @@ export interface Training<Batch> extends Reporting {
   readonly ranks: Ranks;
   /** As for `createStepper`. */
   readonly syncNorm?: boolean;
+  readonly inLoop?: boolean;
   /** Where to go on; null for a new run. */
   readonly checkpoint: Checkpoint | null;
   /** State of a new run; that of an untrained network without it. */
@@ -108,13 +109,13 @@ async function openAndTrain<Batch>(
   training: Training<Batch>,
   opened: (close: () => unknown) => void,
 ): Promise<TrainingSummary> {
-  const { run, config, engine, ranks, syncNorm = false, checkpoint } = training;
+  const { run, config, engine, ranks, syncNorm = false, inLoop = false, checkpoint } = training;
   const started = performance.now();
   const start = checkpoint?.tensors ?? training.start;
   // A processor reads and writes tensors where they are.
   const gpu = runsOnGpu(engine) ? countedEngine(engine) : null;
   const stepper = await createStepper(training.workload, config, gpu?.engine ?? engine, {
-    ...{ ranks, syncNorm },
+    ...{ ranks, syncNorm, inLoop },
     ...(start && { start }),
   });
   opened(() => stepper.release());

@@ -3,17 +3,23 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import type { Tensor } from '../../graphs/onnx/types.js';
+import { classify } from '../../src/commands/classify.js';
 import { exportTarget } from '../../src/commands/export-target.js';
 import { type FinetuneOptions, finetune } from '../../src/commands/finetune.js';
+import { formatInspection, inspect } from '../../src/commands/inspect.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
+import { segment } from '../../src/commands/segment.js';
+import { verify } from '../../src/commands/verify.js';
 import { fromSettings } from '../../src/config/settings.js';
-import { openSampleStore, readSample } from '../../src/data/samples/store.js';
+import { readVolume } from '../../src/data/scan/index.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { openServedModel } from '../../src/serve/worker/models.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { importCase } from '../graphs/imported/golden.js';
+import { writePretrained } from '../inference/models.js';
 import { besideOf, convolutionalNetwork, type NetworkOptions } from './foreign-models.js';
 import { p2wHere } from './here.js';
 
@@ -50,6 +56,45 @@ const trainedOf = (out: string, checkpoint: 'best' | 'last' = 'last') =>
   loadCheckpoint(checkpointPath(at(`${out}/trial-01`), checkpoint)).tensors;
 
 const bytesOf = (tensor: Tensor | undefined) => [...(tensor!.data as Float32Array)];
+
+/** Columns of a table by its first one. */
+const rows = (path: string, columns: readonly number[]) =>
+  new Map(
+    readFileSync(path, 'utf8')
+      .trimEnd()
+      .split('\n')
+      .slice(1)
+      .map((line) => line.split(','))
+      .map((cells) => [cells[0]!, columns.map((i) => Number(cells[i]))] as const),
+  );
+
+/** An export is verified, and says of the test scans what the run said of their samples. */
+async function classifiesAsTheRun(out: string, model: string, digits = 4, scans = 'raw'): Promise<void> {
+  expect(await verify(model)).toMatchObject({ ok: true, problem: '' });
+  const expected = rows(at(`${out}/trial-01/predictions.csv`), [3, 4]);
+  await classify({ model, input: [at(`${scans}/images`)], out: at(`${out}.csv`), threads: 1 });
+  const found = rows(at(`${out}.csv`), [5, 6]);
+  for (const [id, values] of expected)
+    for (const [i, value] of values.entries())
+      expect(found.get(id)![i], `${out} ${id}`).toBeCloseTo(value, digits);
+  expect(expected.size).toBeGreaterThan(3);
+}
+
+/** The same for a segmenter of balls. */
+async function segmentsAsTheRun(out: string, model: string): Promise<void> {
+  expect(await verify(model)).toMatchObject({ ok: true, problem: '' });
+  await segment({ model, input: [at('small/images')], out: at(`${out} masks`), threads: 1 });
+  for (const [id, [dice]] of rows(at(`${out}/trial-01/predictions.csv`), [5])) {
+    const [mask, truth] = await Promise.all([
+      readVolume(at(`${out} masks/masks/${id}.nii.gz`)),
+      readVolume(at(`small/labels/${id}.nii.gz`)),
+    ]);
+    const count = (of: (i: number) => unknown) => mask.voxels.filter((_, i) => of(i)).length;
+    const both = count((i) => mask.voxels[i]! * truth.voxels[i]!);
+    const each = count((i) => mask.voxels[i]) + count((i) => truth.voxels[i]);
+    expect((2 * both) / each, `${out} ${id}`).toBeCloseTo(dice!, 4);
+  }
+}
 
 beforeAll(async () => {
   await writeBalls(at('raw'), { patients: 16, each: 2, size: [16, 16, 8] });
@@ -147,6 +192,8 @@ describe('an ONNX model is fine-tuned', () => {
     expect(mean.auc).toBeGreaterThan(0.8);
     expect([...trainedOf(`kept ${name}`).keys()]).toContain('fc.weight');
     expect([...trainedOf(`kept ${name}`).keys()].some((key) => key.startsWith('classifier.'))).toBe(false);
+    const { model } = await exportTarget({ run: at(`kept ${name}/trial-01`), out: at(`kept ${name} out`) });
+    await classifiesAsTheRun(`kept ${name}`, model);
   });
 
   test('as a segmenter, from PyTorch, with its own output and with a new last convolution', async () => {
@@ -157,6 +204,12 @@ describe('an ONNX model is fine-tuned', () => {
     expect(kept.mean['dice@0.5']).toBeGreaterThanOrEqual(0);
     await finetune(options('new decoder', init, config, masked));
     expect(trainedOf('new decoder').get('segmenter.output.weight')!.shape).toHaveLength(5);
+    for (const out of ['decoder', 'new decoder']) {
+      const { model } = await exportTarget({ run: at(`${out}/trial-01`), out: at(`${out} out`) });
+      // Its sizes are fixed.
+      expect(decodeModel(readFileSync(model)).metadata.size_multiple).toBe('8x6x8');
+      await segmentsAsTheRun(out, model);
+    }
   });
 
   test('on slices, where it is a network of two dimensions', async () => {
@@ -170,6 +223,7 @@ describe('an ONNX model is fine-tuned', () => {
     });
     expect(error).toBeLessThan(1e-4);
     expect(decodeModel(readFileSync(model)).graph.inputs[0]!.shape).toEqual(['batch', 1, 8, 8]);
+    await classifiesAsTheRun('transformer', model, 4, 'flat');
   });
 
   test('of several channels, on samples of one', async () => {
@@ -192,30 +246,33 @@ describe('its export', () => {
     expect(graph.outputs).toMatchObject([{ name: 'probabilities', shape: ['N', 2] }]);
     expect(producer.name).toBe('pytorch');
     expect(opsets).toEqual({ '': 17 });
-    expect(metadata).toMatchObject({ author: 'somebody', classes: '["none","ball"]' });
+    expect(metadata).toMatchObject({
+      ...{ author: 'somebody', classes: '["none","ball"]', size_multiple: '1x1x1' },
+      preprocessing: 'outside the model: clipped to [-1000, 1000], (value + 1000) · 0.0005',
+    });
     expect([...graph.initializers.keys()]).not.toContain('fc.weight');
     expect(graph.initializers.get('stem.weight')!.data).toEqual(
       trainedOf('exported', 'best').get('stem.weight')!.data,
     );
-    expect(readFileSync(card, 'utf8')).toContain('clipped to [-1000, 1000]');
+    expect(readFileSync(card, 'utf8')).toMatch(
+      /clipped to \[-1000, 1000\][\s\S]*16×16×8 voxels \(x×y×z\) of 1×1×1 mm[\s\S]*p2w classify/,
+    );
 
-    // It says of test samples what the run said, whatever the size of the batch.
-    const store = openSampleStore(at('classified'));
-    const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
-    const lines = readFileSync(at('exported/trial-01/predictions.csv'), 'utf8')
-      .trimEnd()
-      .split('\n')
-      .slice(1, 4);
-    for (const line of lines) {
-      const [id, , , none, ball] = line.split(',');
-      const { image } = readSample(store, store.manifest.samples.find((s) => s.id === id)!);
-      const data = Float32Array.from(image, (hu) => (Math.min(Math.max(hu, -1000), 1000) + 1000) / 2000);
-      const scan = { type: 'float32', shape: [1, 1, 8, 16, 16], data } as const;
-      const found = (await session.run({ scan })).probabilities!.data as Float32Array;
-      expect(found[0]).toBeCloseTo(Number(none), 4);
-      expect(found[1]).toBeCloseTo(Number(ball), 4);
-    }
-    await session.release();
+    // It says of whole scans what the run said of the samples that were cut from them.
+    await classifiesAsTheRun('exported', model);
+    // The self-test fills no screens.
+    expect(formatInspection(await inspect(model)).length).toBeLessThan(5000);
+    const served = await openServedModel(
+      { name: 'classifier', path: model, kind: undefined },
+      { engine: nodeEngine, threads: 1, batch: 2, onBatch: () => {} },
+    );
+    expect(served.facts).toMatchObject({
+      kind: 'classifier',
+      classes: ['none', 'ball'],
+      window: [16, 16, 8],
+    });
+    expect(served.facts.selfTestError).toBeLessThan(1e-4);
+    await served.image.release();
   });
 
   test('with its own head has its own outputs', async () => {
@@ -229,6 +286,15 @@ describe('its export', () => {
     expect([...graph.initializers.keys()]).toEqual([...original.initializers.keys()]);
   });
 
+  test('with the head at a value inside has that as an output too', async () => {
+    const init = network('inner', { classes: 2, activation: 'Softmax' });
+    await finetune(options('inner', init, { steps: 3, model: { head: 'keep', output: 'logits' } }));
+    const { model } = await exportTarget({ run: at('inner/trial-01'), out: at('inner out') });
+    const { graph } = decodeModel(readFileSync(model));
+    expect(graph.outputs.map(({ name }) => name)).toEqual(['probabilities', 'logits']);
+    await classifiesAsTheRun('inner', model);
+  });
+
   test('of a model in half precision is in half precision', async () => {
     await finetune(options('half', network('half', { half: true }), { steps: 2 }));
     const { model, error } = await exportTarget({ run: at('half/trial-01'), out: at('half out') });
@@ -236,6 +302,10 @@ describe('its export', () => {
     const { graph } = decodeModel(readFileSync(model));
     expect(graph.inputs[0]!.type).toBe('float16');
     expect(graph.initializers.get('stem.weight')!.type).toBe('float16');
+    await classifiesAsTheRun('half', model, 2);
+    // As a source of features it takes single precision too.
+    const { mean } = await finetune(options('half frozen', model, { frozenEncoder: true, steps: 2 }));
+    expect(mean.auc).toBeGreaterThanOrEqual(0);
   });
 
   test('of a model whose tensors lie beside it has them in it', async () => {
@@ -258,6 +328,7 @@ describe('its export', () => {
     expect(trainedOf('again').get('classifier.output.weight')).not.toEqual(
       trainedOf('exported').get('classifier.output.weight'),
     );
+    await classifiesAsTheRun('again', again);
   });
 
   test('needs the file that was trained', async () => {
@@ -287,7 +358,23 @@ describe('exports of our own', () => {
     expect(first.step).toBe(0);
     expect(first.validationLoss).toBeCloseTo(before.validationLoss, 4);
     expect(trials).toHaveLength(1);
+    const { model: again } = await exportTarget({
+      run: at('ours again/trial-01'),
+      out: at('ours again out'),
+    });
+    expect(decodeModel(readFileSync(again)).metadata.size_multiple).toBe('2x2x2');
+    await segmentsAsTheRun('ours again', again);
   });
+});
+
+test('an encoder of HU becomes a classifier of scans', async () => {
+  writePretrained(at('encoder.onnx'), 'encoder');
+  await finetune(options('of hu', at('encoder.onnx'), { steps: 3 }));
+  const { model } = await exportTarget({ run: at('of hu/trial-01'), out: at('of hu out') });
+  expect(decodeModel(readFileSync(model)).graph.inputs).toMatchObject([
+    { name: 'hu', type: 'int16', shape: ['N', 'D', 'H', 'W'] },
+  ]);
+  await classifiesAsTheRun('of hu', model);
 });
 
 describe('what cannot be trained is refused before anything is written', () => {

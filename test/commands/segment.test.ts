@@ -291,6 +291,16 @@ describe('refused', () => {
     await expect(run({ ...outOf('c'), model: at('three.onnx') })).rejects.toThrow(/classes[\s\S]*2 names/);
     writeThresholds(at('old.onnx'), { normalise: '', preprocessing: 'outside the model: …' });
     await expect(run({ ...outOf('d'), model: at('old.onnx') })).rejects.toThrow(/normalised/);
+    writeThresholds(at('torn.onnx'), { image_adapter: '{"kind":' });
+    await expect(run({ ...outOf('l'), model: at('torn.onnx') })).rejects.toThrow(/damaged: image_adapter/);
+    const adapter = {
+      ...{ kind: 'segmentation', classes: 2, channels: 1, repeat: 1, axes: 'NCDHW', clip: null },
+      ...{ offset: 0, scale: 1, output: 'logits', values: 'logits' },
+    };
+    writeThresholds(at('other.onnx'), { image_adapter: JSON.stringify(adapter) });
+    await expect(run({ ...outOf('m'), model: at('other.onnx') })).rejects.toThrow(
+      /does not have[\s\S]*outputs probabilities[\s\S]*an output logits/,
+    );
     await expect(run({ ...outOf('e'), model: scan })).rejects.toThrow(/not an ONNX model|p2w export/);
   });
 

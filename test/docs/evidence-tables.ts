@@ -1,10 +1,10 @@
 /** The tables and the figure of docs/evidence.md, made of the raw results. Run by hand to write them: npx tsx test/docs/evidence-tables.ts */
 import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
+import { grouped } from '../../graphs/onnx/grouped.js';
 import { holm } from '../../src/analysis/significance.js';
 import { mean } from '../../src/analysis/statistics.js';
 import { compareAll, type Group, groupOf } from '../../src/experiments/statistics.js';
-import { grouped } from '../../src/grouped.js';
 import type { Axis } from '../../src/report/axes.js';
 import { readTable } from '../../src/tables/read.js';
 import { type Curve, figureOf, type Look } from './evidence-figure.js';

@@ -4,8 +4,8 @@ import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { type Config, resolveConfig } from '../../src/config/pretraining.js';
 import type { State } from '../../src/runs/state.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { createDeviceStepper } from '../../src/train/device-stepper.js';
 import { createHostStepper } from '../../src/train/host-stepper.js';
+import { createLoopStepper } from '../../src/train/loop-stepper.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
 
 const RATE = 1e-3;
@@ -45,7 +45,7 @@ test('follows float32 for 50 steps, one by one and in one run', async () => {
   const full = await createHostStepper(workload, configOf('fp32'), nodeEngine);
   const host = await createHostStepper(workload, mixed, nodeEngine);
   // In the forms for GPUs.
-  const device = await createDeviceStepper(workload, mixed, { ...nodeEngine, provider: 'cuda:0' });
+  const device = await createLoopStepper(workload, mixed, { ...nodeEngine, provider: 'cuda:0' });
   const expected = await full.run(stepsOf(50), RATE, 1);
   const found = await host.run(stepsOf(50), RATE, 1);
   for (const [i, { loss, gradientNorm, lossScale }] of found.entries()) {

@@ -1,9 +1,14 @@
 import { beforeAll, describe, expect, test } from 'vitest';
+import { importModel } from '../../graphs/imported/import-model.js';
+import { importedObjective } from '../../graphs/objectives/imported.js';
 import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
+import type { Workload } from '../../src/execution/models.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { createStepper } from '../../src/train/create-stepper.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
+import { filled, modelOf, node, value, weight } from '../graphs/imported/models.js';
+import { noise } from '../graphs/run.js';
 import { ranksHere } from './ranks-here.js';
 
 const STEPS = 3;
@@ -20,16 +25,47 @@ const single = { ...config, batch: 2 };
 const batchesOf = (step: number, from: number, count: number) =>
   Array.from({ length: count }, (_, i) => batchFeeds(randomBatch(single, step * MICRO_BATCHES + from + i)));
 
+/** A network that was made elsewhere, whose two normalisations have momenta of their own. */
+const float = (of: number) => ({ kind: 'float', value: of }) as const;
+const filledWith = (of: number) => filled([3], of);
+const imported = modelOf({
+  inputs: [value('x', [2, 3, 4])],
+  outputs: ['y'],
+  nodes: [
+    node('BatchNormalization', ['x', 'scale', 'bias', 'mean', 'var'], ['a'], { momentum: float(0.9) }),
+    node('Conv', ['a', 'kernel'], ['b']),
+    node('BatchNormalization', ['b', 'scale2', 'bias2', 'mean2', 'var2'], ['y'], { momentum: float(0.5) }),
+  ],
+  tensors: {
+    ...{ scale: filledWith(1), bias: filledWith(0), mean: filledWith(0.1), var: filledWith(1) },
+    ...{ scale2: filledWith(0.9), bias2: filledWith(0.2), mean2: filledWith(0.3), var2: filledWith(1.2) },
+    kernel: weight([3, 3, 1], 7),
+  },
+});
+const importedWorkload: Workload = () =>
+  importedObjective(importModel(imported), { loss: { name: 'meanSquaredError' } });
+const importedBatches: typeof batchesOf = (step, from, count) =>
+  Array.from({ length: count }, (_, i) => {
+    const of = (seed: number) =>
+      ({
+        type: 'float32',
+        shape: [2, 3, 4],
+        data: noise(24, 100 * seed + step * MICRO_BATCHES + from + i),
+      }) as const;
+    const weights = { type: 'float32', shape: [2], data: Float32Array.of(1, 1) } as const;
+    return { x: of(1), target: of(2), sample_weight: weights };
+  });
+
 /** What ranks make of the same steps: state and losses of each. */
-async function train(size: number) {
+async function train(size: number, trained = workload, batches = batchesOf) {
   const own = MICRO_BATCHES / size;
   return Promise.all(
     ranksHere(size).map(async (ranks) => {
-      const stepper = await createStepper(workload, config, nodeEngine, { ranks });
+      const stepper = await createStepper(trained, config, nodeEngine, { ranks });
       const losses: number[] = [];
       for (let step = 1; step <= STEPS; step++) {
-        const batches = batchesOf(step, ranks.rank * own, own);
-        const [result] = await stepper.run([batches], config.learningRate, step);
+        const fed = batches(step, ranks.rank * own, own);
+        const [result] = await stepper.run([fed], config.learningRate, step);
         losses.push(result!.loss, result!.gradientNorm);
       }
       const state = new Map(
@@ -60,4 +96,17 @@ describe.each([2, 3, 6])('%i ranks', (size) => {
     // They did train: the running statistics are not those of a fresh network.
     expect(one.state.get('encoder.0.norm1.running_mean')).not.toEqual(new Float32Array(2));
   });
+});
+
+test('each normalisation of a network that was made elsewhere keeps what its own momentum says', async () => {
+  const [[alone], [shared]] = (await Promise.all(
+    [1, 3].map((size) => train(size, importedWorkload, importedBatches)),
+  )) as [Awaited<ReturnType<typeof train>>, Awaited<ReturnType<typeof train>>];
+  for (const name of ['mean', 'var', 'mean2', 'var2']) {
+    const [expected, found] = [alone!.state.get(name)!, shared!.state.get(name)!];
+    for (const [i, v] of expected.entries()) expect(found[i], name).toBeCloseTo(v, 5);
+    expect([...expected], name).not.toEqual([
+      ...importModel(imported).parameters.find((p) => p.name === name)!.values,
+    ]);
+  }
 });

@@ -5,6 +5,7 @@ import type { AttributesOf } from '../../onnx/ops/index.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { BlockedForm, Call } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
+import { isSmallMap } from '../reference/columns.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './nchwc.js';
 import {
   chunkRanges,
@@ -55,6 +56,8 @@ const convolution = (
   layout: 'slicePairs',
   applies: ({ inputs: [x, w], attributes, blocked }) =>
     isDense(attributes) &&
+    // Weights that are stored are brought into blocks once.
+    (operator === 'ConvRelu' || !isSmallMap(x!.shape)) &&
     (fitsSlicePairs(x!.shape, blocked) || (operator === 'ConvRelu' && fitsHalfBlock(x!.shape, blocked))) &&
     (w!.shape[0] as number) % blocked!.block === 0 &&
     filtering.applies(shapeOf(x!), blocked!),
@@ -80,6 +83,7 @@ const inputGrad = (filtering: DepthFiltering): BlockedForm<'ConvInputGrad'> => (
   layout: 'slicePairs',
   applies: ({ inputs: [dy, w], attributes, blocked }) =>
     keepsSize(attributes) &&
+    !isSmallMap(dy!.shape) &&
     fits(dy!, { shape: [1, w!.shape[1]!] }, blocked) &&
     filtering.applies(shapeOf(dy!), blocked!),
   build(g, { blocked }, operands) {

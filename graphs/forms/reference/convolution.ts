@@ -22,9 +22,19 @@ export function timesTransposed(g: GraphBuilder, a: Value, b: Value, blocked: Bl
   return g.add('MatMul', [a, g.transpose(b, swapped)]);
 }
 
+/** Reverses spatial axes. */
+function reversed(g: GraphBuilder, x: Value): Value {
+  const sizes = known(x).slice(2);
+  if (sizes.every((size) => size === 1)) return x;
+  const back = sizes.map(() => -1);
+  const before = sizes.map((size) => -size - 1);
+  return g.slice(x, back, before, range(sizes.length, 2), back);
+}
+
 /**
  * dx = Conv(dy, w′) for stride 1, where w′ has its channels exchanged and every spatial axis reversed:
- * dx[c,p] = Σ_k,t dy[k, p + pad − t] · w[k,c,t]. Strided convolutions take the transposed convolution instead.
+ * dx[c,p] = Σ_k,t dy[k, p + pad − t] · w[k,c,t]. Where the weights are larger than dy and dx, those are reversed instead.
+ * Strided convolutions take the transposed convolution.
  */
 export const convInputGrad: PlainForm<'ConvInputGrad'> = {
   build(g, { inputs: [dy, w], attributes: { kernel_shape, strides, pads, input_shape } }) {
@@ -32,13 +42,13 @@ export const convInputGrad: PlainForm<'ConvInputGrad'> = {
     const spatial = range(rank, 2);
     if (strides.every((s) => s === 1)) {
       const swapped = g.transpose(w!, [1, 0, ...spatial]);
-      const back = spatial.map(() => -1);
-      const before = kernel_shape.map((k) => -k - 1);
-      const flipped = kernel_shape.every((k) => k === 1)
-        ? swapped
-        : g.slice(swapped, back, before, spatial, back);
-      const flippedPads = pads.map((p, i) => kernel_shape[i % rank]! - 1 - p);
-      return [g.add('Conv', [dy!, flipped], { kernel_shape, pads: flippedPads })];
+      const around = pads.map((p, i) => kernel_shape[i % rank]! - 1 - p);
+      if (sizeOf(known(dy!)) + sizeOf(input_shape) < sizeOf(known(w!))) {
+        const mirrored = [...around.slice(rank), ...around.slice(0, rank)];
+        const dx = g.add('Conv', [reversed(g, dy!), swapped], { kernel_shape, pads: mirrored });
+        return [reversed(g, dx)];
+      }
+      return [g.add('Conv', [dy!, reversed(g, swapped)], { kernel_shape, pads: around })];
     }
     const output_padding = range(rank).map((i) => {
       const reached =

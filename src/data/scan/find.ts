@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
+import { grouped } from '../../../graphs/onnx/grouped.js';
 import { abridged, UserError } from '../../errors.js';
 import { isPresentFolder } from '../../files.js';
-import { grouped } from '../../grouped.js';
 import type { DicomScan } from './dicom/catalogue.js';
 import { openDicomFile } from './dicom/file.js';
 import { freshCatalogue, insteadOfScan, otherThanScan } from './dicom/open.js';

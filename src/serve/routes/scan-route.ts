@@ -1,6 +1,6 @@
 /** What the routes that take a scan have in common. */
 import { createRoute, z } from '@hono/zod-openapi';
-import type { ModelKind } from '../../inference/image-model.js';
+import type { ModelKind } from '../../inference/model-interface.js';
 import { answerUpload } from '../answer.js';
 import { chooseModel } from '../choose-model.js';
 import type { Routes, ServiceContext } from '../context.js';

@@ -344,16 +344,17 @@ describe('what is not supported', () => {
       node('Frobnicate', ['h'], ['f1']),
       node('Frobnicate', ['f1'], ['f2']),
       node('Crop', ['f2'], ['f3'], {}, 'com.example'),
-      node('RandomNormalLike', ['f3'], ['f4']),
-      node('DequantizeLinear', ['f4', 'scale'], ['y']),
+      node('RandomNormalLike', ['h'], ['f4']),
+      node('Exp', ['f4'], ['f5']),
+      node('DequantizeLinear', ['f5', 'scale'], ['y']),
     ];
     const tensors = { ...perceptron.tensors, scale: filled([1], 1) };
     const bytes = modelOf({ ...perceptron, nodes, tensors });
     expect(examineModel(bytes, batch).unsupported).toMatchObject([
       { operator: 'Frobnicate', count: 2, node: 'f1', reason: 'the operator is not supported' },
       { operator: 'Crop', count: 1, reason: 'the operator set "com.example" is not supported' },
-      { operator: 'RandomNormalLike', count: 1 },
       { operator: 'DequantizeLinear', count: 1, reason: expect.stringContaining('quantise it again') },
+      { operator: 'RandomNormalLike', count: 1, reason: expect.stringContaining('cannot be turned off') },
     ]);
     expect(() => importModel(bytes, batch)).toThrow(
       'this model cannot be trained:\n  Frobnicate (2, such as "f1"): the operator is not supported\n  Crop',

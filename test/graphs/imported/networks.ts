@@ -2,7 +2,7 @@
  * Imports the networks that `golden/make_networks.py` exported, compares them with PyTorch, and writes the part of FEATURES.md
  * about them. Run by hand: npx tsx test/graphs/imported/networks.ts FOLDER [NETWORK…]
  *
- * What was compared is kept in FOLDER/NETWORK/compared.json, so that networks can be compared one by one.
+ * What was compared is kept in FOLDER/NETWORK/compared.json, and not compared again but for networks that are named.
  */
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -79,16 +79,19 @@ if (!root) throw new Error('say which folder golden/make_networks.py has written
 const networks = readdirSync(root).sort();
 for (const network of wanted.length > 0 ? wanted : networks) {
   const folder = join(root, network);
+  const known = wanted.includes(network) ? [] : readCompared(join(folder, 'compared.json'));
   const cases = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8')) as Case[];
   const done: Compared[] = [];
   for (const one of cases) {
-    const result = await compared(folder, one);
+    const old = known.find(({ exporter, mode }) => exporter === one.exporter && mode === one.mode);
+    const result = old ?? (await compared(folder, one));
     done.push(result);
+    writeFileSync(join(folder, 'compared.json'), JSON.stringify(done, null, 1));
+    if (old) continue;
     const { missing = [], others = [], errors, fast } = result.ours ?? {};
     console.log(row(result), `worst ${errors?.worst}, ${fast?.worst}`);
     if (missing.length > 0) console.log(`  missing: ${missing}`);
     if (others.length > 0) console.log(`  not PyTorch's: ${others}`);
-    writeFileSync(join(folder, 'compared.json'), JSON.stringify(done, null, 1));
   }
 }
 const all = networks.flatMap((network) => readCompared(join(root, network, 'compared.json')));

@@ -1,9 +1,9 @@
 /** The DICOM series in a folder, or in the folder of a file. */
 import { createHash } from 'node:crypto';
 import { basename, dirname } from 'node:path';
+import { grouped } from '../../../../graphs/onnx/grouped.js';
 import { UserError } from '../../../errors.js';
 import { isPresentFolder } from '../../../files.js';
-import { grouped } from '../../../grouped.js';
 import { scanExtension } from '../extensions.js';
 import { filesBelow, filesIn } from '../walk.js';
 import { openDicomFile } from './file.js';

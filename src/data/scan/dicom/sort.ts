@@ -1,5 +1,5 @@
 /** Divides the slices of a series into volumes. */
-import { grouped } from '../../../grouped.js';
+import { grouped } from '../../../../graphs/onnx/grouped.js';
 import type { Slice } from './instance.js';
 import { dot, isParallel, normalOf } from './plane.js';
 import { type Misfit, type Stack, stackSlices } from './stack.js';

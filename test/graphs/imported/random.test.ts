@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { dropoutMask } from '../../../graphs/imported/dropout.js';
+import { dropoutMask, normalNumbers, uniformNumbers } from '../../../graphs/imported/random.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import { TYPE_CODES } from '../../../graphs/onnx/types.js';
 import { runOnEach } from '../run.js';
@@ -68,4 +68,26 @@ test('the share that stays is as even over rows and columns as chance makes it',
     expect(ratio).toBeGreaterThan(0.8);
     expect(ratio).toBeLessThan(1.2);
   }
+});
+
+test('numbers have the mean, the spread and the limits of their distribution', async () => {
+  const g = new GraphBuilder('numbers');
+  const seed = g.input('seed', 'int64', []);
+  g.output('normal', normalNumbers(g, seed, 0, [ROWS, COLUMNS], { mean: 2, scale: 3 }));
+  g.output('uniform', uniformNumbers(g, seed, 2, [ROWS, COLUMNS], { low: -1, high: 5 }));
+  const [found] = await runOnEach(g.build(), [
+    { seed: { type: 'int64', shape: [], data: BigInt64Array.of(7n) } },
+  ]);
+  const facts = (values: Float32Array, power: number, mean = 0) =>
+    values.reduce((sum, v) => sum + (v - mean) ** power, 0) / COUNT;
+  const [normal, uniform] = [found!.normal!.data as Float32Array, found!.uniform!.data as Float32Array];
+  const limit = 5 / Math.sqrt(COUNT);
+  expect(Math.abs(facts(normal, 1) - 2)).toBeLessThan(3 * limit);
+  expect(Math.abs(facts(normal, 2, 2) / 9 - 1)).toBeLessThan(Math.SQRT2 * limit);
+  // The kurtosis of a normal distribution is 3, and its own estimate spreads by √96.
+  expect(Math.abs(facts(normal, 4, 2) / 81 - 3)).toBeLessThan(Math.sqrt(96) * limit);
+  expect(Math.abs(facts(uniform, 1) - 2)).toBeLessThan(Math.sqrt(3) * limit);
+  expect(Math.abs(facts(uniform, 2, 2) / 3 - 1)).toBeLessThan(limit);
+  expect(Math.min(...uniform)).toBeGreaterThanOrEqual(-1);
+  expect(Math.max(...uniform)).toBeLessThanOrEqual(5);
 });

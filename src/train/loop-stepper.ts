@@ -4,27 +4,31 @@ import { sizeOf } from '../../graphs/onnx/types.js';
 import { type Pack, statePacks } from '../../graphs/programs/packed.js';
 import { firstName, lastName, STEPS, stepsName } from '../../graphs/programs/repeated.js';
 import type { StepConfig } from '../config/training.js';
-import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
+import { buildGraph, loadGraph, runsOnGpu, type Workload } from '../execution/models.js';
 import type { State } from '../runs/state.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
 import { freshState } from './fresh-state.js';
 import type { Stepper, StepResult } from './stepper.js';
 
-/** So long may a run take: the state is copied in and out once, and in between nobody can look at it or interrupt. */
-const RUN_SECONDS = 5;
-/** So much may the samples of a run's steps take. */
-const RUN_BYTES = 2 ** 30;
+/**
+ * How much a run may do: while it lasts nobody can look at the state or interrupt, and all its steps' samples are in memory. The state
+ * is copied in and out once a run.
+ */
+const LIMITS = {
+  gpu: { seconds: 5, bytes: 2 ** 30 },
+  cpu: { seconds: 1, bytes: 2 ** 28 },
+} as const;
 
 /** A tensor of the graph, and what it holds one after the other. */
 type Packed = Pick<Pack, 'name' | 'members'> & { readonly shape: readonly number[] };
 
-/** A run's state in packed tensors, and the tensors in them by name, on the same memory. */
+/** The tensors of a run's state, and what is in them by name, on the same memory. */
 class PackedState {
   readonly tensors: ReadonlyMap<string, EngineTensor>;
   readonly members: State;
 
-  /** @param names in the order in which checkpoints list them */
-  constructor(packs: readonly Packed[], names: readonly string[]) {
+  /** @param initial in the order in which checkpoints list it */
+  constructor(packs: readonly Packed[], initial: State) {
     const members: State = new Map();
     this.tensors = new Map(
       packs.map(({ name, shape, members: list }) => {
@@ -38,13 +42,26 @@ class PackedState {
         return [name, { type: 'float32', shape, data }];
       }),
     );
-    this.members = new Map(names.map((name) => [name, members.get(name)!]));
+    this.members = new Map([...initial.keys()].map((name) => [name, members.get(name)!]));
+    for (const [name, { data }] of initial)
+      (this.members.get(name)!.data as Float32Array).set(data as Float32Array);
   }
+}
 
-  /** What a run takes or returns. */
-  named(as: (name: string) => string): Tensors {
-    return Object.fromEntries([...this.tensors].map(([name, tensor]) => [as(name), tensor]));
-  }
+const single = (name: string, { shape }: EngineTensor): Packed => ({
+  name,
+  shape,
+  members: [{ name, shape }],
+});
+
+/** The state as a GPU takes it. */
+function packsOnGpu(parameters: readonly Parameter[], config: StepConfig, state: State): Packed[] {
+  const { parameters: trained, buffers, slots } = statePacks(parameters, config.optimizer);
+  const scaling = state.get(LOSS_SCALING);
+  return [
+    ...[...trained, ...buffers, ...Object.values(slots).flat()],
+    ...(scaling ? [single(LOSS_SCALING, scaling)] : []),
+  ];
 }
 
 /** The same input of several steps, with the step in front. */
@@ -66,32 +83,30 @@ const bytesOf = (tensors: Tensors): number =>
   Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0);
 
 /**
- * For a device with memory of its own: many steps in one run, between which the state stays there. Losses and state are those
- * of single steps.
+ * Many steps in one run, between which the state stays where it is: on a GPU it would be copied there and back, and ONNX Runtime for
+ * Node.js copies everything that a run returns. Losses and state are those of single steps.
  * @param start state of a checkpoint, or of a network that was loaded; that of an untrained one without it
  */
-export async function createDeviceStepper(
+export async function createLoopStepper(
   workload: Workload,
   config: StepConfig,
   engine: Engine,
   start?: State,
 ): Promise<Stepper> {
-  const built = buildGraph('steps', workload, config);
-  const parameters: readonly Parameter[] = built.parameters;
+  const isGpu = runsOnGpu(engine);
+  const limits = LIMITS[isGpu ? 'gpu' : 'cpu'];
+  const built = buildGraph(isGpu ? 'packedSteps' : 'steps', workload, config);
+  const { parameters } = built;
   const session = await loadGraph(built, config, engine);
-  const { parameters: trained, buffers, slots } = statePacks(parameters, config.optimizer);
   const initial = start ?? freshState(parameters, config);
-  const scaling = initial.get(LOSS_SCALING);
-  const alone = scaling ? [{ name: LOSS_SCALING, shape: scaling.shape }] : [];
-  const packs: Packed[] = [
-    ...[...trained, ...buffers, ...Object.values(slots).flat()],
-    ...alone.map((member) => ({ ...member, members: [member] })),
-  ];
-  const names = [...initial.keys()];
-  let current = new PackedState(packs, names);
-  let spare = new PackedState(packs, names);
-  for (const [name, { data }] of initial)
-    (current.members.get(name)!.data as Float32Array).set(data as Float32Array);
+  const scaling = initial.has(LOSS_SCALING);
+  const packs = isGpu
+    ? packsOnGpu(parameters, config, initial)
+    : [...initial].map(([name, tensor]) => single(name, tensor));
+  // What is frozen goes into every run and comes out of none.
+  let [current, spare] = [new PackedState(packs, initial), new PackedState(packs, initial)];
+  const taken = (name: string) => (session.inputs.includes(firstName(name)) ? firstName(name) : name);
+  const returned = packs.map(({ name }) => name).filter((name) => session.outputs.includes(lastName(name)));
 
   let runs = 0;
   let stepsAtOnce = 1;
@@ -119,10 +134,10 @@ export async function createDeviceStepper(
           ...Object.fromEntries(
             inputs.map((name) => [stepsName(name), stacked(batches.map((batch) => batch[name]!))]),
           ),
-          ...current.named(firstName),
+          ...Object.fromEntries([...current.tensors].map(([name, tensor]) => [taken(name), tensor])),
         },
         {
-          ...spare.named(lastName),
+          ...Object.fromEntries(returned.map((name) => [lastName(name), spare.tensors.get(name)!])),
           [stepsName('loss')]: loss,
           [stepsName('gradient_norm')]: norm,
           ...(scaling && { [stepsName('loss_scale')]: scale }),
@@ -130,9 +145,9 @@ export async function createDeviceStepper(
       );
       [current, spare] = [spare, current];
       const seconds = (performance.now() - began) / 1000 / count;
-      // In the first run the device tries out its algorithms.
+      // In the first run a GPU tries out its algorithms.
       runs++;
-      const most = Math.min(RUN_SECONDS / seconds, RUN_BYTES / bytesOf(batches[0]!));
+      const most = Math.min(limits.seconds / seconds, limits.bytes / bytesOf(batches[0]!));
       stepsAtOnce = runs === 1 ? 1 : Math.max(1, Math.floor(most));
       return batches.map((_, i) => ({
         loss: loss.data[i] as number,

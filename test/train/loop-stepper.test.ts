@@ -3,8 +3,8 @@ import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
 import { countedEngine } from '../../src/runtime/counted-engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
-import { createDeviceStepper } from '../../src/train/device-stepper.js';
 import { createHostStepper } from '../../src/train/host-stepper.js';
+import { createLoopStepper } from '../../src/train/loop-stepper.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
 import { relativeError } from '../graphs/run.js';
 
@@ -33,7 +33,7 @@ describe('many steps in a run', () => {
     const expected = await host.run(batches, RATE, 1);
     const state = await host.readState();
 
-    const device = await createDeviceStepper(workload, config, nodeEngine);
+    const device = await createLoopStepper(workload, config, nodeEngine);
     const found = [
       ...(await device.run(batches.slice(0, 1), RATE, 1)),
       ...(await device.run(batches.slice(1), RATE, 2)),
@@ -68,7 +68,7 @@ describe('many steps in a run', () => {
     const config = configOf({});
     const workload = proxyWorkload(config, config.whole);
     const batches = Array.from({ length: 4 }, (_, step) => [batchFeeds(randomBatch(config, step))]);
-    const whole = await createDeviceStepper(workload, config, nodeEngine);
+    const whole = await createLoopStepper(workload, config, nodeEngine);
     await whole.run(batches.slice(0, 2), RATE, 1);
     const start = new Map(
       [...(await whole.readState())].map(([name, t]) => [
@@ -76,7 +76,7 @@ describe('many steps in a run', () => {
         { ...t, data: (t.data as Float32Array).slice() },
       ]),
     );
-    const resumed = await createDeviceStepper(workload, config, nodeEngine, start);
+    const resumed = await createLoopStepper(workload, config, nodeEngine, start);
     const [expected, found] = [
       await whole.run(batches.slice(2), RATE, 3),
       await resumed.run(batches.slice(2), RATE, 3),
@@ -88,7 +88,7 @@ describe('many steps in a run', () => {
 
   test('are made one by one until a step has been timed, then several', async () => {
     const config = configOf({});
-    const stepper = await createDeviceStepper(proxyWorkload(config, config.whole), config, nodeEngine);
+    const stepper = await createLoopStepper(proxyWorkload(config, config.whole), config, nodeEngine);
     const batch = [batchFeeds(randomBatch(config, 0))];
     expect(stepper.stepsAtOnce).toBe(1);
     await stepper.run([batch], RATE, 1);
@@ -103,7 +103,7 @@ describe('many steps in a run', () => {
     const workload = proxyWorkload(config, config.whole);
     const { engine, bytes } = countedEngine(nodeEngine);
     const [batch] = [batchFeeds(randomBatch(config, 0))];
-    const stepper = await createDeviceStepper(workload, config, engine);
+    const stepper = await createLoopStepper(workload, config, engine);
     const bytesOf = (tensors: Iterable<{ readonly data: { readonly byteLength: number } }>) =>
       [...tensors].reduce((sum, { data }) => sum + data.byteLength, 0);
     const state = bytesOf((await stepper.readState()).values());
