@@ -25,6 +25,7 @@ export interface Job {
 
 /** A fine-tuning with what it stands for in the results. */
 export interface Trial {
+  /** The command that does it; those of a probe that differ in their seeds only share one. */
   readonly job: string;
   readonly target: string;
   readonly source: string;
@@ -173,6 +174,8 @@ function networkSettings({ preset, pretrain }: ExperimentConfig): string[] {
   ];
 }
 
+const trialsOf = (config: ExperimentConfig, target: Target): number => target.trials ?? config.trials;
+
 interface TrialOptions extends Omit<Trial, 'job' | 'target' | 'source'> {
   readonly target: Target;
   readonly kind: TaskKind;
@@ -189,7 +192,12 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
   const { target, source, run, amount, seed, step, kind } = trial;
   const [option, value] = amountOption(amount);
   const place = [slug(target.name), slug(source.name), `${option}-${value}`];
-  const id = [...place, ...(step === null ? [] : [`step-${step}`]), `seed-${seed}`].join('-');
+  // A probe's seeds are trained on the same features, which are computed once for each command.
+  const of = target.probe ? [] : [...(step === null ? [] : [`step-${step}`]), `seed-${seed}`];
+  const id = [...place, ...of].join('-');
+  const seeds = target.probe
+    ? ['--seed', String(config.seed), '--trials', String(trialsOf(config, target))]
+    : ['--seed', String(seed)];
   const checkpoint = step ?? source.checkpoint;
   const from = target.probe
     ? ['--init', source.init ?? encoderFile(out, source), '--freeze']
@@ -209,7 +217,7 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
     id,
     args: [
       ...['finetune', '--data', target.data, '--out', join(out, 'runs', id), '--resume', ...from],
-      ...['--seed', String(seed), `--${option}`, value, '--threads', String(config.threads)],
+      ...[...seeds, `--${option}`, value, '--threads', String(config.threads)],
       ...set(target.settings),
     ],
     after: needed,
@@ -226,9 +234,9 @@ export function planTrials(
 ): Plan {
   const jobs: Job[] = [];
   const trials: Trial[] = [];
-  const trialsOf = (target: Target) => target.trials ?? config.trials;
-  for (let t = 0; t < Math.max(...config.targets.map(trialsOf)); t++)
-    for (const target of config.targets.filter((each) => t < trialsOf(each)))
+  const most = Math.max(...config.targets.map((target) => trialsOf(config, target)));
+  for (let t = 0; t < most; t++)
+    for (const target of config.targets.filter((each) => t < trialsOf(config, each)))
       for (const amount of amountsOf(target))
         for (const source of sources)
           for (const step of steps) {
@@ -238,7 +246,7 @@ export function planTrials(
               kind: kindOf(target),
               run: pretrainedAs(source, sources),
             });
-            jobs.push(job);
+            if (!target.probe || t === 0) jobs.push(job);
             trials.push({ job: job.id, target: target.name, source: source.name, amount, seed, step });
           }
   return { jobs, trials };

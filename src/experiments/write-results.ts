@@ -18,9 +18,16 @@ import { compareAll, type Group, groupOf, nameOf } from './statistics.js';
 const metricOf = (target: Target): string =>
   target.metric ?? (readSampleManifest(target.data).kind === 'classification' ? 'auc' : 'iou_fg@0.5');
 
+/** Of each training of a job. */
+interface TestedTrial {
+  readonly seed: number;
+  readonly test: Readonly<Record<string, number | null>>;
+}
+
 /** @throws UserError when a trial has no such score */
-function scoreOf(result: JobResult, metric: string, { job }: Trial): number {
-  const scores = result.mean as Readonly<Record<string, number | null>>;
+function scoreOf(result: JobResult, metric: string, { job, seed }: Trial): number {
+  const trials = result.trials as readonly TestedTrial[];
+  const scores = trials.find((trial) => trial.seed === seed)!.test;
   const value = scores[metric];
   if (typeof value === 'number') return value;
   throw new UserError('config', {

@@ -3,9 +3,11 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { grouped } from '../../graphs/onnx/grouped.js';
 import { holm } from '../../src/analysis/significance.js';
-import { trialsChart } from '../../src/experiments/page.js';
+import { mean } from '../../src/analysis/statistics.js';
 import { compareAll, type Group, groupOf } from '../../src/experiments/statistics.js';
+import type { Axis } from '../../src/report/axes.js';
 import { readTable } from '../../src/tables/read.js';
+import { type Curve, figureOf, type Look } from './evidence-figure.js';
 
 const DOCS = new URL('../../docs/', import.meta.url);
 const FILE = new URL('evidence.md', DOCS);
@@ -35,33 +37,74 @@ const table = (heads: readonly string[], rows: readonly (readonly string[])[]) =
 
 /** A comparison of the protocol: Parts2Whole against random weights. */
 interface Primary {
+  readonly name: string;
   readonly experiment: string;
   readonly target: string;
   readonly patients: number;
+  /** The sources of random weights; of several, the mean for each seed. */
+  readonly random: readonly string[];
+  readonly ours: string;
 }
+
+const UNTRAINED = ['untrained', 'untrained, second draw', 'untrained, third draw'];
+const FINE_TUNED = { random: ['random'], ours: 'Parts2Whole' };
+const PROBED = { experiment: 'probes', random: UNTRAINED };
+const IN_DOMAIN = 'nodule crops, 1000 steps';
 
 /** The protocol's primary comparisons that have been run, of {@link PRIMARY_COUNT}. */
 const PRIMARY: readonly Primary[] = [
-  { experiment: 'malignancy', target: 'malignancy', patients: 8 },
-  { experiment: 'spiculation', target: 'spiculation', patients: 64 },
+  {
+    name: '1. malignancy, fine-tuning',
+    ...{ experiment: 'malignancy', target: 'malignancy', patients: 8, ...FINE_TUNED },
+  },
+  {
+    name: '3. spiculation, fine-tuning',
+    ...{ experiment: 'spiculation', target: 'spiculation', patients: 64, ...FINE_TUNED },
+  },
+  {
+    name: '4. spiculation, linear probe',
+    ...{ target: 'spiculation', patients: 64, ...PROBED, ours: 'Parts2Whole' },
+  },
+  {
+    name: '5. malignancy, linear probe, in the domain',
+    ...{ target: 'malignancy', patients: 8, ...PROBED, ours: IN_DOMAIN },
+  },
+  {
+    name: '6. spiculation, linear probe, in the domain',
+    ...{ target: 'spiculation', patients: 8, ...PROBED, ours: IN_DOMAIN },
+  },
 ];
-const PRIMARY_COUNT = 3;
+const PRIMARY_COUNT = 6;
 
-/** The two groups of a comparison, random weights first. */
-function groupsIn({ experiment, target, patients }: Primary): readonly [random: Group, ours: Group] {
-  const of = groupsOf(experiment).filter((g) => g.target === target && g.trainingPatients === patients);
-  const [random, ours] = ['random', 'Parts2Whole'].map((name) => of.find(({ source }) => source === name)!);
-  return [random!, ours!];
+/** The mean of some sources, seed by seed. */
+function meanOf(groups: readonly Group[], source: string): Group {
+  const [first] = groups;
+  const values = first!.values.map((_, i) => mean(groups.map((group) => group.values[i]!)));
+  return groupOf({ ...first!, source, values });
 }
 
-/** All trials of the comparisons, as an SVG file. */
-export const figure = (): string => trialsChart({ groups: PRIMARY.flatMap(groupsIn) });
+/** Groups of a target, in the order of their sources. */
+const groupsFor = (experiment: string, target: string): Group[] =>
+  groupsOf(experiment).filter((group) => group.target === target);
+
+/** The two groups of a comparison, random weights first. */
+function groupsIn({
+  experiment,
+  target,
+  patients,
+  random,
+  ours,
+}: Primary): readonly [random: Group, trained: Group] {
+  const of = groupsFor(experiment, target).filter((group) => group.trainingPatients === patients);
+  const named = (names: readonly string[]) => of.filter(({ source }) => names.includes(source));
+  return [meanOf(named(random), 'random'), named([ours])[0]!];
+}
 
 function primaryTable(): string {
   const tests = PRIMARY.map((primary) => {
-    const [random, ours] = groupsIn(primary);
-    const [comparison] = compareAll([random, ours]);
-    return { ...primary, random, ours, comparison: comparison! };
+    const [random, trained] = groupsIn(primary);
+    const [comparison] = compareAll([random, trained]);
+    return { ...primary, random, trained, comparison: comparison! };
   });
   // What has not been run yet counts as not significant.
   const missing = Array.from({ length: PRIMARY_COUNT - tests.length }, () => 1);
@@ -69,6 +112,7 @@ function primaryTable(): string {
   return table(
     [
       '',
+      'patients',
       'seeds',
       'random',
       'Parts2Whole',
@@ -78,11 +122,12 @@ function primaryTable(): string {
       'Wilcoxon, p',
     ],
     tests.map(
-      ({ target, patients, random, ours, comparison: { difference, interval, paired, wilcoxon } }, i) => [
-        `${target}, ${patients} patients, ${random.metric === 'auc' ? 'AUC' : 'Dice'}`,
-        String(ours.values.length),
+      ({ name, patients, random, trained, comparison: { difference, interval, paired, wilcoxon } }, i) => [
+        name,
+        String(patients),
+        String(trained.values.length),
         spread(random),
-        spread(ours),
+        spread(trained),
         `${signed(difference)} [${signed(interval![0])}, ${signed(interval![1])}]`,
         p(paired!),
         p(corrected[i]!),
@@ -92,31 +137,124 @@ function primaryTable(): string {
   );
 }
 
-/** Mean ± standard deviation: sources down, numbers of training patients across. */
-function labelTable(experiment: string): string {
-  const groups = groupsOf(experiment);
+const sourcesOf = (groups: readonly Group[]): string[] => [...new Set(groups.map(({ source }) => source))];
+
+/** An experiment with the untrained encoders as one source, for one target. */
+function withoutDraws(experiment: string, target: string): Group[] {
+  const groups = groupsFor(experiment, target);
+  const [draws, others] = [true, false].map((isDraw) =>
+    groups.filter(({ source }) => UNTRAINED.includes(source) === isDraw),
+  );
+  const means = [...grouped(draws!, ({ trainingPatients }) => `${trainingPatients}`).values()].map((of) =>
+    meanOf(of, 'untrained'),
+  );
+  return [...means, ...others!];
+}
+
+/** The networks that were fine-tuned, each with one number of patients. */
+const fineTuned = (task: string): Group[] =>
+  [task, 'in-domain']
+    .flatMap((experiment) => groupsFor(experiment, task))
+    .map((group) => ({ ...group, source: `${shown(group.source)}, fine-tuned` }));
+
+/** Mean ± standard deviation: tasks and sources down, numbers of training patients across. */
+function labelTable(groups: readonly Group[]): string {
   const counts = [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].sort((a, b) => a - b);
-  const sources = [...new Set(groups.map(({ source }) => source))];
   return table(
     ['', ...counts.map((count) => `${count} patients`)],
-    sources.map((source) => [
-      source,
-      ...counts.map((count) => {
-        const group = groups.find((g) => g.source === source && g.trainingPatients === count);
-        return group ? spread(group) : '';
-      }),
-    ]),
+    TASKS.flatMap((task) => {
+      const own = groups.filter(({ target }) => target === task);
+      return sourcesOf(own).map((source) => [
+        `${task}: ${shown(source)}`,
+        ...counts.map((count) => {
+          const group = own.find((g) => g.source === source && g.trainingPatients === count);
+          return group ? spread(group) : '';
+        }),
+      ]);
+    }),
   );
 }
+
+/** The tasks of all experiments. */
+const TASKS = ['malignancy', 'spiculation'] as const;
+
+/** Sources as a reader knows them, where the experiment's name for them is short. */
+const SHOWN: Readonly<Record<string, string>> = {
+  Parts2Whole: 'Parts2Whole, CT pool',
+  'Parts2Whole, 1000 steps': 'Parts2Whole, CT pool, 1000 steps',
+  [IN_DOMAIN]: 'Parts2Whole, nodule crops, 1000 steps',
+};
+const shown = (source: string): string => SHOWN[source] ?? source;
+
+const [GREY, BLUE, GREEN] = ['#4a545e', '#0a66a8', '#2e7d32'];
+const LOOKS: Readonly<Record<string, Look>> = {
+  untrained: { colour: GREY, dashes: '6 4' },
+  Parts2Whole: { colour: BLUE },
+  'Parts2Whole, 1000 steps': { colour: '#3d9be0', dashes: '7 3' },
+  'Models Genesis, 1000 steps': { colour: '#c4560a', dashes: '7 3' },
+  [IN_DOMAIN]: { colour: GREEN },
+  'raw intensities': { colour: '#8e3a9d', dashes: '2 3' },
+};
+const BY_LABELS: Axis = { label: 'Training patients', scale: 'log' };
+const BY_STEPS: Axis = { label: 'Steps of pre-training', scale: 'linear' };
+
+/** Linear probes of all sources, and the networks that were fine-tuned. */
+function labelCurves(task: string): Curve[] {
+  const probes = withoutDraws('probes', task);
+  return [
+    ...sourcesOf(probes).map((source) => ({
+      name: shown(source),
+      look: LOOKS[source]!,
+      points: probes
+        .filter((group) => group.source === source)
+        .sort((a, b) => a.trainingPatients - b.trainingPatients)
+        .map((group) => ({ x: group.trainingPatients, group })),
+    })),
+    ...fineTuned(task).map((group, i) => ({
+      name: group.source,
+      look: { colour: [GREY, BLUE, GREEN][i]!, hollow: true },
+      points: [{ x: group.trainingPatients, group }],
+    })),
+  ];
+}
+
+/** Of probes along the pre-training on the CT pool, for each number of patients. */
+function stepCurves(task: string): Curve[] {
+  const groups = groupsFor('steps', task).filter(({ source }) => /^\d+ steps$/.test(source));
+  const dashes: Readonly<Record<number, string>> = { 16: '2 3', 64: '7 3', 244: 'none' };
+  return [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].map((patients) => ({
+    name: `${patients} patients`,
+    look: { colour: BLUE, dashes: dashes[patients]! },
+    points: groups
+      .filter((group) => group.trainingPatients === patients)
+      .map((group) => ({ x: Number.parseInt(group.source, 10), group })),
+  }));
+}
+
+/** Scores against the number of labels, and against the steps of pre-training. */
+export const figure = (): string =>
+  figureOf('AUC against the number of labels, and against the steps of pre-training', [
+    TASKS.map((task) => ({
+      title: `${task}: AUC of linear probes`,
+      x: BY_LABELS,
+      curves: labelCurves(task),
+    })),
+    TASKS.map((task) => ({
+      title: `${task}: AUC during pre-training`,
+      x: BY_STEPS,
+      curves: stepCurves(task),
+    })),
+  ]);
 
 /** By the name of its place in the document. */
 export const tables: Readonly<Record<string, () => string>> = {
   primary: primaryTable,
-  probes: () => labelTable('probes'),
+  probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
+  steps: () => labelTable(groupsOf('steps')),
 };
 
 /** Where the figure is. */
-export const FIGURE = new URL('evidence/trials.svg', DOCS);
+export const FIGURE = new URL('evidence/curves.svg', DOCS);
 
 const place = (name: string) => new RegExp(`(?<=<!-- ${name} -->\n)[\\s\\S]*?(?=\n<!-- /${name} -->)`);
 

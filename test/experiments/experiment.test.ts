@@ -113,18 +113,33 @@ describe('p2w experiment', () => {
 
   test('a probe trains on the features of encoders that are exported once, the untrained one too', async () => {
     const [target] = STUDY.targets;
-    study({ ...STUDY, targets: [{ ...target, probe: true }], trials: 1 });
+    const probes = { ...STUDY, targets: [{ ...target, probe: true }] };
+    study(probes);
     const done = await run('table1', 'probed');
     expect(done.code, done.stderr).toBe(0);
-    expect(done.stderr.match(/(?<=starting )\S+/g)!.toSorted()).toEqual([
-      'balls-parts2whole-fraction-0.5-seed-1',
-      'balls-random-fraction-0.5-seed-1',
+    const started = ({ stderr }: typeof done) => stderr.match(/(?<=starting )\S+/g)!.toSorted();
+    expect(started(done)).toEqual([
+      'balls-parts2whole-fraction-0.5',
+      'balls-random-fraction-0.5',
       'export-pretrain-parts2whole',
       'export-pretrain-random',
       'pretrain-parts2whole',
     ]);
     const { groups } = lastJson(done) as ExperimentResult;
-    expect(groups.map(({ source }) => source)).toEqual(['random', 'parts2whole']);
+    expect(groups.map(({ source, values }) => [source, values.length])).toEqual([
+      ['random', 2],
+      ['parts2whole', 2],
+    ]);
+    // Seeds can be added: what is tested already stays as it is.
+    const trial = join(folder, 'probed/runs/balls-random-fraction-0.5/trial-01/scores.json');
+    const { mtimeMs } = statSync(trial);
+    study({ ...probes, trials: 3 });
+    const more = await run('table1', 'probed');
+    expect(started(more)).toEqual(['balls-parts2whole-fraction-0.5', 'balls-random-fraction-0.5']);
+    expect(statSync(trial).mtimeMs).toBe(mtimeMs);
+    const [random] = (lastJson(more) as ExperimentResult).groups;
+    expect(random!.values.slice(0, 2)).toEqual(groups[0]!.values);
+    expect(random!.values).toHaveLength(3);
     study({ ...STUDY, targets: [{ ...target, probe: true }], sources: STUDY.sources.slice(0, 1) });
     const without = await run('table1', 'without');
     expect([without.code, without.stderr]).toEqual([
