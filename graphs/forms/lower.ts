@@ -1,7 +1,6 @@
 import { GraphBuilder } from '../onnx/builder.js';
 import { operatorOf } from '../onnx/registry.js';
 import { type Graph, GraphError, type Node, type Opsets, type Value } from '../onnx/types.js';
-import { withNamedOutputs } from '../passes/named-outputs.js';
 import { needed, readsOf } from '../passes/needed.js';
 import {
   fromSlicePairs,
@@ -148,5 +147,5 @@ function lowerInto(
   for (const { name } of graph.outputs) g.output(name, lowered.plain(name));
   const made = g.build();
   // Forms make all outputs of an operator. What nobody reads would be computed at the end, and until then hold on to its operands.
-  return withNamedOutputs({ ...made, nodes: needed(made) });
+  return { ...made, nodes: needed(made) };
 }

@@ -1,10 +1,19 @@
 import { bodiesOf } from '../onnx/registry.js';
-import type { Graph } from '../onnx/types.js';
+import type { Graph, Node } from '../onnx/types.js';
 import { readsOf } from './needed.js';
+
+const inBodies = (attributes: Node['attributes']): Node['attributes'] =>
+  Object.fromEntries(
+    Object.entries(attributes).map(([name, attribute]) => [
+      name,
+      attribute.kind === 'graph' ? { ...attribute, value: withNamedOutputs(attribute.value) } : attribute,
+    ]),
+  );
 
 /**
  * Lets the node that makes an output give it the output's name, where a node after it only renamed it: ONNX Runtime would copy it
- * there. A value that is an output under its own name, or read by the body of a loop or branch, keeps its name.
+ * there. A value that is an output under its own name, or read by the body of a loop or branch, keeps its name. The same
+ * for the outputs of bodies.
  */
 export function withNamedOutputs(graph: Graph): Graph {
   const { nodes, outputs } = graph;
@@ -27,6 +36,7 @@ export function withNamedOutputs(graph: Graph): Graph {
       name: renamed(node.name),
       inputs: node.inputs.map(renamed),
       outputs: node.outputs.map(renamed),
+      attributes: inBodies(node.attributes),
     })),
   };
 }

@@ -9,6 +9,7 @@ import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type Graph, GraphError, type Tensor } from '../../graphs/onnx/types.js';
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import { mixedPrecision } from '../../graphs/passes/mixed-precision.js';
+import { withNamedOutputs } from '../../graphs/passes/named-outputs.js';
 import { forWebgpu } from '../../graphs/passes/webgpu.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
@@ -110,7 +111,7 @@ export function encodeGraph(
   lowering: Lowering,
   defaults: readonly Parameter[] = [],
 ): Uint8Array {
-  const lowered = lower(graph, lowering);
+  const lowered = withNamedOutputs(lower(graph, lowering));
   const read = new Set(lowered.inputs.map(({ name }) => name));
   const stored = defaults.flatMap(({ name, shape, initializer }): [string, Tensor][] =>
     initializer.kind === 'given' && read.has(name)
