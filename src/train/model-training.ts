@@ -117,16 +117,18 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   let evaluator: Session | undefined;
   let done = 0;
   const makeSteps = async (batches: readonly Tensors[], learningRate = config.learningRate) => {
-    const fed = batches.map((batch, i) => [completed(inputs, batch, done + i)]);
-    const results = await stepper.run(fed, learningRate, done + 1);
+    if (batches.length === 0) return [];
+    const before = done;
+    const fed = batches.map((batch, i) => [completed(inputs, batch, before + i)]);
+    const results = await stepper.run(fed, learningRate, before + 1);
+    done += batches.length;
     const failed = results.findIndex(({ loss }) => !Number.isFinite(loss));
     if (failed >= 0)
       throw new UserError('training', {
         what: 'the loss is no longer a finite number',
-        where: `step ${done + failed + 1}`,
+        where: `step ${before + failed + 1}`,
         fix: 'a lower learning rate',
       });
-    done += batches.length;
     return results;
   };
   return {

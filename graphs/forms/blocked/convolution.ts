@@ -6,6 +6,7 @@ import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { BlockedForm, Call } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
 import { isSmallMap } from '../reference/columns.js';
+import type { WindowSizes } from '../reference/convolution.js';
 import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './nchwc.js';
 import {
   chunkRanges,
@@ -27,10 +28,8 @@ import { isSmall, winogradWhole } from './winograd-matrices.js';
 /** A ReLU costs nothing where the result is written. */
 const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
 
-type Window = Pick<ResolvedAttributes<AttributesOf<'ConvWeightGrad'>>, 'kernel_shape' | 'strides' | 'pads'>;
-
 /** 3×3×3, stride 1, one voxel of padding: the size stays. */
-const keepsSize = ({ kernel_shape, strides, pads }: Partial<Window>): boolean =>
+const keepsSize = ({ kernel_shape, strides, pads }: Partial<WindowSizes>): boolean =>
   kernel_shape?.join() === '3,3,3' && (strides ?? []).every((s) => s === 1) && pads?.join() === '1,1,1,1,1,1';
 
 /** One group, no dilation, the size stays. */

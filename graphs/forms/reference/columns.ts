@@ -5,13 +5,7 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
-import { tapsOf, timesTransposed } from './convolution.js';
-
-interface Window {
-  readonly kernel_shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-}
+import { tapsOf, timesTransposed, type WindowSizes } from './convolution.js';
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 
@@ -31,7 +25,7 @@ const offsetOf = (position: readonly number[], sizes: readonly number[]) =>
 
 /** For every tap, and every position of the output, the offset of the voxel that the tap sees there; −1 in the padding. */
 function seenOffsets(
-  { kernel_shape, strides, pads }: Window,
+  { kernel_shape, strides, pads }: WindowSizes,
   input: readonly number[],
   output: readonly number[],
 ): number[][] {

@@ -1,7 +1,11 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
+import type { Window } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
+
+/** What a convolution's windows are, without dilation. */
+export type WindowSizes = Pick<Required<Window>, 'kernel_shape' | 'strides' | 'pads'>;
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => i + from);

@@ -12,13 +12,7 @@ import { resolveWindow } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import { isSmallMap } from './columns.js';
-import { tapsOf } from './convolution.js';
-
-interface Window {
-  readonly kernel_shape: readonly number[];
-  readonly strides: readonly number[];
-  readonly pads: readonly number[];
-}
+import { tapsOf, type WindowSizes } from './convolution.js';
 
 /** One phase along one axis. */
 interface Phase {
@@ -46,7 +40,7 @@ function phaseOf(
 }
 
 /** Whether every phase has a tap, and all sizes are known. */
-const hasPhases = ({ kernel_shape, strides }: Window, dy: Value): boolean =>
+const hasPhases = ({ kernel_shape, strides }: WindowSizes, dy: Value): boolean =>
   strides.some((s) => s > 1) &&
   kernel_shape.every((k, i) => k >= strides[i]!) &&
   dy.shape.every((size) => typeof size === 'number');
@@ -64,7 +58,7 @@ function interleaved(g: GraphBuilder, phases: Value): Value {
 function byPhases(
   g: GraphBuilder,
   [dy, w, bias]: readonly [Value, Value, Value | null],
-  { kernel_shape, strides, pads }: Window,
+  { kernel_shape, strides, pads }: WindowSizes,
   sizes: readonly number[],
 ): Value {
   const [n, , ...lengths] = knownShape(dy.shape, 'a convolution') as [number, number, ...number[]];
