@@ -216,6 +216,10 @@ export class GraphBuilder {
     return this.add('Slice', [x, ...operands]);
   }
 
+  isConstant(value: Value): boolean {
+    return this.#initializer(value.name) !== undefined;
+  }
+
   /** The values of a constant. @throws GraphError when it is computed. */
   tensorOf(value: Value): Tensor {
     const tensor = this.#initializer(value.name);
@@ -319,11 +323,12 @@ export class GraphBuilder {
     if (this.#find(value.name) !== value)
       throw new GraphError(`the value "${value.name}" does not belong to graph "${this.name}"`);
     const tensor = this.#initializer(value.name);
-    const constant =
-      tensor && tensor.data.length <= SMALL
-        ? Array.from(tensor.data as ArrayLike<number | bigint>, Number)
-        : undefined;
-    return { ...value, constant };
+    return {
+      ...value,
+      get constant() {
+        return tensor && Array.from(tensor.data as ArrayLike<number | bigint>, Number);
+      },
+    };
   }
 }
 

@@ -58,7 +58,7 @@ export type GivenAttributes<S> = { [N in RequiredKeys<S>]: TypeOf<S[N]> } & {
 /** What rules read: defaults filled in. */
 export type ResolvedAttributes<S> = { readonly [N in keyof S]: TypeOf<S[N]> };
 
-/** An input as a shape rule sees it; `constant` holds small integer tensors whose values shapes depend on. */
+/** An input as a shape rule sees it; `constant` holds its values, where they stand in the graph, for shapes that depend on them. */
 export interface InferInput extends Value {
   readonly constant: readonly number[] | undefined;
 }

@@ -95,6 +95,10 @@ def shaping():
     sliced(lambda x: x.flip(0)[::2], [-1], [-99], [0], [-2])
     case("Pad", lambda x: F.pad(x, (2, 0, 1, 1)), [(3, 4)], constants={"p": ints(1, 2, 1, 0)}, inputs=[0, "p"])
     case("Pad", lambda x: F.pad(x, (-1, 2)), [(3, 4)], constants={"p": ints(0, -1, 0, 2)}, inputs=[0, "p"])
+    one = {"type": "int64", "shape": [], "data": [1]}
+    case("Gather", lambda x: x[:, 1], [(2, 4, 3)], {"axis": 1}, {"i": one}, inputs=[0, "i"])
+    case("Gather", lambda x: x[:, -3:-1], [(2, 4, 3)], {"axis": 1}, {"i": ints(-3, 2)}, inputs=[0, "i"])
+    case("Gather", lambda x: x[:, [2, 0, 2]], [(2, 4, 3)], {"axis": 1}, {"i": ints(2, 0, 2)}, inputs=[0, "i"])
 
 
 def reductions():
@@ -111,6 +115,9 @@ def linear():
     case("MatMul", torch.matmul, [(3, 4), (4, 5)])
     case("MatMul", torch.matmul, [(2, 3, 4), (4, 5)])
     case("MatMul", torch.matmul, [(2, 1, 3, 4), (5, 4, 2)])
+    case("MatMul", torch.matmul, [(2, 9, 7), (2, 7, 2)])
+    case("MatMul", torch.matmul, [(2, 2, 7), (2, 7, 9)])
+    case("MatMul", torch.matmul, [(3, 2, 9, 7), (2, 7, 2)])
     for ta in (0, 1):
         for tb in (0, 1):
             case("Gemm", lambda a, b, c: 0.5 * (a.T if ta else a) @ (b.T if tb else b) + 2.0 * c,

@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { linear } from '../../onnx/ops/linear.js';
-import type { Value } from '../../onnx/types.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import { noGradient, type Rules } from '../rule.js';
 
 /** Swaps the last two axes. */
@@ -12,11 +12,35 @@ const flip = (g: GraphBuilder, x: Value) => {
   );
 };
 
+const elements = (x: Value) => sizeOf(knownShape(x.shape, 'a gradient'));
+
+/** Whether it takes more to transpose x than both others. */
+const isLarger = (x: Value, y: Value, z: Value) => elements(x) > elements(y) + elements(z);
+
+/** All rows of all matrices as one matrix. */
+const rowsOf = (g: GraphBuilder, x: Value) => g.reshape(x, [-1, x.shape.at(-1) as number]);
+
 export const linearRules: Rules<keyof typeof linear> = {
-  MatMul: ({ g, inputs: [a, b], dy }) => [
-    () => g.add('MatMul', [dy, flip(g, b!)]),
-    () => g.add('MatMul', [flip(g, a!), dy]),
-  ],
+  MatMul: ({ g, inputs: [a, b], dy }) =>
+    b!.shape.length === 2
+      ? [
+          () => {
+            const rows = g.add('Gemm', [rowsOf(g, dy), b!], { transB: 1 });
+            return g.reshape(rows, knownShape(a!.shape, 'a gradient'));
+          },
+          // Every matrix of a meets the same b, so that the sum over them is one product.
+          () => g.add('Gemm', [rowsOf(g, a!), rowsOf(g, dy)], { transA: 1 }),
+        ]
+      : [
+          () =>
+            isLarger(b!, dy, a!)
+              ? flip(g, g.add('MatMul', [b!, flip(g, dy)]))
+              : g.add('MatMul', [dy, flip(g, b!)]),
+          () =>
+            isLarger(a!, dy, b!)
+              ? flip(g, g.add('MatMul', [flip(g, dy), a!]))
+              : g.add('MatMul', [flip(g, a!), dy]),
+        ],
   Gemm: ({ g, inputs: [a, b], attributes: { alpha, beta, transA, transB }, dy }) => [
     () =>
       transA

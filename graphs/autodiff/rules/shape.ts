@@ -46,6 +46,13 @@ function unslice(g: GraphBuilder, dy: Value, axis: number, size: number, start: 
 const constants = (g: GraphBuilder, value: Value) =>
   Array.from(g.tensorOf(value).data as BigInt64Array, Number);
 
+/** Where indices begin that are constant and follow each other, as one does; null for any others. */
+function startOfRange(g: GraphBuilder, indices: Value, size: number): number | null {
+  if (!g.isConstant(indices)) return null;
+  const [first = 0, ...rest] = constants(g, indices).map((index) => (index < 0 ? index + size : index));
+  return rest.every((index, i) => index === first + i + 1) ? first : null;
+}
+
 /** Zeros in the shape of x, with `updates` added, along an axis, where `indices` say. */
 const scattered = (g: GraphBuilder, x: Value, indices: Value, updates: Value, axis: number) =>
   g.add('ScatterElements', [zeros(g, x), indices, updates], { axis, reduction: 'add' });
@@ -98,6 +105,12 @@ export const shapeRules: Rules<keyof typeof shaping> = {
       const a = normalAxis(axis, shape.length);
       const count = sizeOf(knownShape(indices!.shape, 'a gradient'));
       const taken = shape.map((d, i) => (i === a ? count : d));
+      const start = startOfRange(g, indices!, shape[a]!);
+      if (start !== null)
+        return g.add('Pad', [
+          g.reshape(dy, taken),
+          g.integers(padAxis(shape.length, a, start, shape[a]! - start - count)),
+        ]);
       const along = g.reshape(
         indices!,
         taken.map((_, i) => (i === a ? count : 1)),

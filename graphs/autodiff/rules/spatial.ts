@@ -1,4 +1,4 @@
-import { sumPool, upsampleNearest } from '../../onnx/blocks.js';
+import { repeatVoxels, sumPool } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { highLevel } from '../../onnx/ops/high-level.js';
 import { resolveWindow, type spatial, type Window } from '../../onnx/ops/spatial.js';
@@ -112,7 +112,7 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
       if (!tiles(window, x!))
         return averagePoolGradient(g, x!, dy, window, attributes.count_include_pad === 1);
       const kernel = window.kernel_shape;
-      return upsampleNearest(g, g.add('Mul', [dy, g.scalar(1 / sizeOf(kernel), dy.type)]), kernel);
+      return repeatVoxels(g, g.add('Mul', [dy, g.scalar(1 / sizeOf(kernel), dy.type)]), kernel);
     },
   ],
   GlobalAveragePool: ({ g, inputs: [x], dy }) => [

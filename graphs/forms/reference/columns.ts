@@ -46,12 +46,19 @@ function channelRows(g: GraphBuilder, x: Value): Value {
   return g.reshape(n === 1 ? rows : g.transpose(rows, [1, 0, 2]), [c, n * positions]);
 }
 
-/** Columns of a matrix [rows,columns] by their numbers; zeros for −1. */
-function columnsOrZeros(g: GraphBuilder, matrix: Value, numbers: readonly number[]): Value {
-  const columns = matrix.shape[1] as number;
-  const source = numbers.includes(-1) ? g.add('Pad', [matrix, g.integers([0, 0, 0, 1])]) : matrix;
-  const indices = g.integers(numbers.map((number) => (number < 0 ? columns : number)));
-  return g.add('Gather', [source, indices], { axis: 1 });
+/** x [N,C,…] → [N·positions,C]. */
+function positionRows(g: GraphBuilder, x: Value): Value {
+  const [n, c, ...sizes] = known(x) as [number, number, ...number[]];
+  const positions = sizeOf(sizes);
+  return g.reshape(g.transpose(g.reshape(x, [n, c, positions]), [0, 2, 1]), [n * positions, c]);
+}
+
+/** Rows of a matrix by their numbers; zeros for −1. Whole rows are many times as fast to gather as columns. */
+function rowsOrZeros(g: GraphBuilder, matrix: Value, numbers: readonly number[]): Value {
+  const rows = matrix.shape[0] as number;
+  const source = numbers.includes(-1) ? g.add('Pad', [matrix, g.integers([0, 0, 1, 0])]) : matrix;
+  const indices = g.integers(numbers.map((number) => (number < 0 ? rows : number)));
+  return g.add('Gather', [source, indices]);
 }
 
 /** For each of N samples the offsets in a row of all samples. */
@@ -67,12 +74,12 @@ export const convWeightGradColumns: PlainForm<'ConvWeightGrad'> = {
     const [n, c, ...input] = known(x!) as [number, number, ...number[]];
     const [, k, ...output] = known(dy!) as [number, number, ...number[]];
     const taps = seenOffsets(attributes, input, output);
-    const seen = columnsOrZeros(
+    const seen = rowsOrZeros(
       g,
-      channelRows(g, x!),
+      positionRows(g, x!),
       taps.flatMap((offsets) => ofSamples(offsets, n, sizeOf(input))),
     );
-    const columns = g.reshape(seen, [c * taps.length, n * sizeOf(output)]);
+    const columns = g.reshape(g.transpose(seen, [1, 0]), [c * taps.length, n * sizeOf(output)]);
     const product = timesTransposed(g, channelRows(g, dy!), columns, blocked);
     return [g.reshape(product, [k, c, ...attributes.kernel_shape])];
   },
@@ -93,12 +100,8 @@ export const convInputGradColumns: PlainForm<'ConvInputGrad'> = {
     for (const [t, offsets] of taps.entries())
       for (const [p, voxel] of offsets.entries()) if (voxel >= 0) given[voxel]!.push(t * n * positions + p);
     const most = given.reduce((max, { length }) => Math.max(max, length), 0);
-    const rows = g.transpose(g.reshape(dy!, [n, k, positions]), [0, 2, 1]);
-    const product = g.add('MatMul', [
-      g.reshape(rows, [n * positions, k]),
-      g.reshape(w!, [k, c * taps.length]),
-    ]);
-    const columns = g.reshape(g.transpose(product, [1, 0]), [c, taps.length * n * positions]);
+    const product = g.add('MatMul', [positionRows(g, dy!), g.reshape(w!, [k, c * taps.length])]);
+    const parts = g.transpose(g.reshape(product, [n * positions, c, taps.length]), [2, 0, 1]);
     const numbers = Array.from({ length: most }, (_, i) =>
       ofSamples(
         given.map((all) => all[i] ?? -1),
@@ -106,8 +109,8 @@ export const convInputGradColumns: PlainForm<'ConvInputGrad'> = {
         positions,
       ),
     ).flat();
-    const parts = g.reshape(columnsOrZeros(g, columns, numbers), [c, most, n * voxels]);
-    const sums = g.reshape(g.sum(parts, [1], 0), [c, n, voxels]);
-    return [g.reshape(g.transpose(sums, [1, 0, 2]), [n, c, ...input])];
+    const seen = rowsOrZeros(g, g.reshape(parts, [taps.length * n * positions, c]), numbers);
+    const sums = g.reshape(g.sum(g.reshape(seen, [most, n * voxels, c]), [0], 0), [n, voxels, c]);
+    return [g.reshape(g.transpose(sums, [0, 2, 1]), [n, c, ...input])];
   },
 };

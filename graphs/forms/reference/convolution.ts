@@ -3,6 +3,7 @@ import type { Window } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
+import { phasesOf } from './phases.js';
 
 /** What a convolution's windows are, without dilation. */
 export type WindowSizes = Pick<Required<Window>, 'kernel_shape' | 'strides' | 'pads'>;
@@ -72,29 +73,54 @@ function padded(g: GraphBuilder, x: Value, pads: readonly number[]): Value {
 
 const isPointwise = (kernel: readonly number[]) => sizeOf(kernel) === 1;
 
+/** What each tap of a convolution sees of x, at as many positions as dy has. */
+function tapViews(
+  g: GraphBuilder,
+  x: Value,
+  { kernel_shape, strides, pads }: WindowSizes,
+  sizes: readonly number[],
+): (tap: readonly number[]) => Value {
+  const source = padded(g, x, pads);
+  const axes = range(sizes.length, 2);
+  if (isPointwise(kernel_shape) || strides.every((s) => s === 1)) {
+    const isAll = known(source).every((size, i) => i < 2 || size === sizes[i - 2]);
+    const ends = (tap: readonly number[]) => tap.map((t, i) => t + (sizes[i]! - 1) * strides[i]! + 1);
+    return (tap) => (isAll ? source : g.slice(source, tap, ends(tap), axes, strides));
+  }
+  // Every phase is seen by several taps, and a slice of it has whole rows.
+  const lengths = known(source).slice(2);
+  const ends = lengths.map((length, i) => Math.ceil(length / strides[i]!) * strides[i]! - length);
+  const phases = phasesOf(g, padded(g, source, [...ends.map(() => 0), ...ends]), strides);
+  return (tap) => {
+    const starts = [...tap.map((t, i) => t % strides[i]!), ...tap.map((t, i) => Math.floor(t / strides[i]!))];
+    const counts = [...strides.map(() => 1), ...sizes];
+    return g.slice(
+      phases,
+      starts,
+      starts.map((start, i) => start + counts[i]!),
+      range(2 * sizes.length, 2),
+    );
+  };
+}
+
 /**
  * dw[k,c,t] = Σ_n,p dy[n,k,p] · x[n,c,p·stride + t]: for every tap t one product of dy with the slice of x
  * that the tap saw.
  */
 export const convWeightGradSlices: PlainForm<'ConvWeightGrad'> = {
-  build(g, { inputs: [x, dy], attributes: { kernel_shape, strides, pads }, blocked }) {
+  build(g, { inputs: [x, dy], attributes, blocked }) {
     const [n, k, ...sizes] = known(dy!);
     const c = known(x!)[1]!;
     const positions = sizeOf(sizes);
-    const source = padded(g, x!, pads);
+    const view = tapViews(g, x!, attributes, sizes);
     const gradient = g.reshape(dy!, [n!, k!, positions]);
-    const axes = range(sizes.length, 2);
-    const products = tapsOf(kernel_shape).map((tap) => {
-      const ends = tap.map((t, i) => t + (sizes[i]! - 1) * strides[i]! + 1);
-      const seen =
-        isPointwise(kernel_shape) && strides.every((s) => s === 1)
-          ? source
-          : g.slice(source, tap, ends, axes, strides);
+    const products = tapsOf(attributes.kernel_shape).map((tap) => {
+      const seen = view(tap);
       const product = timesTransposed(g, gradient, g.reshape(seen, [n!, c, positions]), blocked);
       return g.sum(product, [0], 1);
     });
     const stacked = products.length === 1 ? products[0]! : g.add('Concat', products, { axis: 0 });
-    return [g.reshape(g.transpose(stacked, [1, 2, 0]), [k!, c, ...kernel_shape])];
+    return [g.reshape(g.transpose(stacked, [1, 2, 0]), [k!, c, ...attributes.kernel_shape])];
   },
 };
 

@@ -13,6 +13,7 @@ import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import { isSmallMap } from './columns.js';
 import { tapsOf, type WindowSizes } from './convolution.js';
+import { interleaved } from './phases.js';
 
 /** One phase along one axis. */
 interface Phase {
@@ -44,15 +45,6 @@ const hasPhases = ({ kernel_shape, strides }: WindowSizes, dy: Value): boolean =
   strides.some((s) => s > 1) &&
   kernel_shape.every((k, i) => k >= strides[i]!) &&
   dy.shape.every((size) => typeof size === 'number');
-
-/** Phases of every axis [N,C,stride,…,count,…], put together: [N,C,stride·count,…]. */
-function interleaved(g: GraphBuilder, phases: Value): Value {
-  const [n, c, ...sizes] = knownShape(phases.shape, 'a convolution') as [number, number, ...number[]];
-  const rank = sizes.length / 2;
-  const axes = Array.from({ length: rank }, (_, i) => i);
-  const shuffled = g.transpose(phases, [0, 1, ...axes.flatMap((i) => [rank + 2 + i, i + 2])]);
-  return g.reshape(shuffled, [n, c, ...axes.map((i) => sizes[i]! * sizes[rank + i]!)]);
-}
 
 /** dy [N,K,…], w [K,C,…], bias [C] → [N,C,…] of the given sizes. */
 function byPhases(

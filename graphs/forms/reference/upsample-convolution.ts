@@ -10,6 +10,7 @@ import {
   tapsOf,
   timesTransposed,
 } from './convolution.js';
+import { interleaved, phasesOf } from './phases.js';
 
 const SAME = { kernel_shape: [3, 3, 3], strides: [1, 1, 1], pads: [1, 1, 1, 1, 1, 1] };
 const TWICE = [2, 2, 2];
@@ -90,12 +91,11 @@ function phaseWeights(g: GraphBuilder, w: Value, blocked: BlockedLayout | null):
 /** Phase 0 looks one voxel back, phase 1 one voxel ahead. */
 const phasePads = (phase: readonly number[]) => [...phase.map((p) => 1 - p), ...phase];
 /** dy [N,K,2D,2H,2W] → its eight phases [N,K,D,H,W]. */
-function phasesOf(g: GraphBuilder, dy: Value): Value[] {
+function eightPhases(g: GraphBuilder, dy: Value): Value[] {
   const [n, k, ...sizes] = known(dy);
   const half = sizes.map((s) => s / 2);
-  const split = g.reshape(dy, [n!, k!, ...half.flatMap((s) => [s, 2])]);
-  const front = g.reshape(g.transpose(split, [3, 5, 7, 0, 1, 2, 4, 6]), [8, n!, k!, ...half]);
-  const phases = g.addMany('Split', [front, g.integers(PHASES.map(() => 1))], { axis: 0 }, 8);
+  const all = g.reshape(phasesOf(g, dy, TWICE), [n!, k!, 8, ...half]);
+  const phases = g.addMany('Split', [all, g.integers(PHASES.map(() => 1))], { axis: 2 }, 8);
   return phases.map((phase) => g.reshape(phase, [n!, k!, ...half]));
 }
 
@@ -110,11 +110,9 @@ export const phasesForward: PlainForm<'UpsampleConv'> = {
         kernel_shape: TWICE,
         pads: phasePads(phase),
       });
-      return g.reshape(part, [1, n!, k, ...sizes]);
+      return g.reshape(part, [n!, k, 1, ...sizes]);
     });
-    const stacked = g.reshape(g.add('Concat', parts, { axis: 0 }), [2, 2, 2, n!, k, ...sizes]);
-    const shuffled = g.transpose(stacked, [3, 4, 5, 0, 6, 1, 7, 2]);
-    return [g.reshape(shuffled, [n!, k, ...sizes.map((s) => 2 * s)])];
+    return [interleaved(g, g.reshape(g.add('Concat', parts, { axis: 2 }), [n!, k, ...TWICE, ...sizes]))];
   },
 };
 
@@ -124,7 +122,7 @@ export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
     const kernels = phaseWeights(g, w!, blocked);
     const [n, , ...sizes] = known(dy!);
     const input_shape = [n!, known(w!)[1]!, ...sizes.map((s) => s / 2)];
-    const contributions = phasesOf(g, dy!).map((part, i) => {
+    const contributions = eightPhases(g, dy!).map((part, i) => {
       const attributes = {
         kernel_shape: TWICE,
         strides: [1, 1, 1],
@@ -141,7 +139,7 @@ export const phasesInputGrad: PlainForm<'UpsampleConvInputGrad'> = {
 export const phasesWeightGrad: PlainForm<'UpsampleConvWeightGrad'> = {
   build(g, { inputs: [x, dy], blocked }) {
     const [c, k] = [known(x!)[1]!, known(dy!)[1]!];
-    const gradients = phasesOf(g, dy!).map((part, i) => {
+    const gradients = eightPhases(g, dy!).map((part, i) => {
       const attributes = { kernel_shape: TWICE, strides: [1, 1, 1], pads: phasePads(PHASES[i]!) };
       const [dw] = convWeightGradStacked.build(g, { inputs: [x!, part], attributes, blocked });
       return g.reshape(dw!, [k * c, 8]);

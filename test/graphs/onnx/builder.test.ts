@@ -95,6 +95,14 @@ describe('a graph builder', () => {
     expect(build()).toEqual(build());
   });
 
+  test('knows the values of a long constant too', () => {
+    const g = new GraphBuilder('long');
+    const sizes = Array.from({ length: 200 }, (_, i) => 1 + (i % 3));
+    const x = g.input('x', 'float32', [sizes.reduce((a, b) => a + b), 2]);
+    const parts = g.addMany('Split', [x, g.integers(sizes)], { axis: 0 }, sizes.length);
+    expect(parts.map(({ shape }) => shape)).toEqual(sizes.map((size) => [size, 2]));
+  });
+
   test('stores equal constants once', () => {
     const g = new GraphBuilder('g');
     expect(g.scalar(1)).toBe(g.scalar(1));
