@@ -27,13 +27,13 @@ export function timesTransposed(g: GraphBuilder, a: Value, b: Value, blocked: Bl
   return g.add('MatMul', [a, g.transpose(b, swapped)]);
 }
 
-/** Reverses spatial axes. */
+/** Reverses all spatial axes, which is reversing their values in memory. */
 function reversed(g: GraphBuilder, x: Value): Value {
-  const sizes = known(x).slice(2);
-  if (sizes.every((size) => size === 1)) return x;
-  const back = sizes.map(() => -1);
-  const before = sizes.map((size) => -size - 1);
-  return g.slice(x, back, before, range(sizes.length, 2), back);
+  const [n, c, ...sizes] = known(x);
+  const count = sizeOf(sizes);
+  if (count === 1) return x;
+  const back = g.slice(g.reshape(x, [n!, c!, count]), [-1], [-count - 1], [2], [-1]);
+  return g.reshape(back, [n!, c!, ...sizes]);
 }
 
 /**
@@ -185,7 +185,8 @@ export const convWeightGradStacked: PlainForm<'ConvWeightGrad'> = {
       const seen = g.slice(source, [h!, w!], [h! + height!, w! + width!], [3, 4]);
       return g.sum(timesTransposed(g, gradient, g.reshape(seen, [n!, c!, length]), blocked), [0], 1);
     });
-    const stacked = g.reshape(g.add('Concat', products, { axis: 0 }), [products.length, depthTaps!, k!, c!]);
-    return [g.reshape(g.transpose(stacked, [2, 3, 1, 0]), [k!, c!, ...kernel_shape])];
+    const stacked = g.reshape(g.add('Concat', products, { axis: 0 }), [products.length, depthTaps!, k! * c!]);
+    const taps = g.reshape(g.transpose(stacked, [1, 0, 2]), [sizeOf(kernel_shape), k! * c!]);
+    return [g.reshape(g.transpose(taps, [1, 0]), [k!, c!, ...kernel_shape])];
   },
 };
