@@ -8,8 +8,8 @@ import {
   TensorProto,
   ValueInfoProto,
 } from '../onnx/messages.js';
-import { decodeModel, encodeModel } from '../onnx/schema.js';
-import { type ElementType, type Graph, GraphError, type Node, TYPE_CODES } from '../onnx/types.js';
+import { decodeModel, encodeModel, encodeValue } from '../onnx/schema.js';
+import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
 import { needed, readsOf } from '../passes/needed.js';
 import { joined } from './export-trained.js';
 
@@ -93,12 +93,9 @@ export function withHead(bytes: Uint8Array, value: string, head: Uint8Array): Ui
   );
 }
 
-/** A model that gives a value inside it as an output too, behind its own. @param type of the value */
-export function withOutput(bytes: Uint8Array, value: string, type: ElementType): Uint8Array {
-  const output = ValueInfoProto.encode({
-    name: value,
-    type: { tensorType: { elemType: TYPE_CODES[type] } },
-  }).finish();
+/** A model that gives a value inside it as an output too, behind its own. */
+export function withOutput(bytes: Uint8Array, value: Value): Uint8Array {
+  const output = ValueInfoProto.encode(encodeValue(value)).finish();
   return joined(
     storedFields(bytes).map((field) =>
       field.id === MODEL.graph

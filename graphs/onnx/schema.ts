@@ -45,7 +45,8 @@ function encodeType({ type, shape, isSequence }: Value): Message {
   return { tensorType: { elemType, shape: { dim } } };
 }
 
-const encodeValue = (value: Value): Message => ({ name: value.name, type: encodeType(value) });
+/** A value as a ValueInfoProto. */
+export const encodeValue = (value: Value): Message => ({ name: value.name, type: encodeType(value) });
 
 /** The largest int64 stands for "to the end", and is no exact number. */
 const int64 = (value: number) => (value >= 2 ** 63 ? { low: -1, high: 0x7fffffff, unsigned: false } : value);

@@ -124,6 +124,8 @@ export interface ExportContent {
   readonly metadata: Readonly<Record<string, string>>;
   /** A Triton model repository to write it into as well. */
   readonly triton: string | undefined;
+  /** Of a classifier with several outputs, the one that has a value a class; the first without it. */
+  readonly scores?: string;
 }
 
 /** A tensor of a checkpoint, all of which are float32, as it is stored. */
@@ -143,7 +145,7 @@ export function writeExport(
   out: string,
   name: string,
   checkpoint: Checkpoint,
-  { model, precision, card, metadata, triton }: ExportContent,
+  { model, precision, card, metadata, triton, scores }: ExportContent,
 ): ExportFiles {
   makeFolder(out);
   const paths = {
@@ -162,5 +164,5 @@ export function writeExport(
   );
   writeFileAtomic(paths.card, card);
   writeFileAtomic(paths.model, model);
-  return { ...paths, triton: triton === undefined ? null : writeTriton(triton, name, model) };
+  return { ...paths, triton: triton === undefined ? null : writeTriton(triton, name, model, scores) };
 }

@@ -1,12 +1,14 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
 import { exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
-import { floatType } from '../../graphs/imported/network.js';
+import { floatType, importedLayers } from '../../graphs/imported/network.js';
 import { withHead, withMetadata, withOutput } from '../../graphs/imported/with-head.js';
+import { NetworkBuilder } from '../../graphs/nn/module.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { featuresOf, keptValues, type TargetHead } from '../../graphs/objectives/imported-target.js';
+import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
-import { formatShape } from '../../graphs/onnx/types.js';
+import { formatShape, type Value } from '../../graphs/onnx/types.js';
 import { headGraph, trainedGraph } from '../../graphs/programs/imported.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
@@ -91,12 +93,29 @@ function storedAdapterOf(
   };
 }
 
-/** The model with trained weights, and its output of the classes. */
+/** A value inside a network as an output of its file, whose sizes are open where those of its input are. */
+function openOutput(model: ImportedModel, name: string, input: Value): Value {
+  const net = new NetworkBuilder(new GraphBuilder('sizes'), 'evaluation');
+  const given = model.inputs.map((value) => [value.name, net.g.input(value.name, value.type, value.shape)]);
+  const { shape } = importedLayers(net, model, Object.fromEntries(given), [name])[name]!;
+  // Maps have the axes of the images.
+  const isOpen = (axis: number) =>
+    typeof input.shape[axis] === 'string' &&
+    (axis === 0 || (axis > 1 && shape.length === input.shape.length));
+  return {
+    name,
+    type: floatType(model),
+    shape: shape.map((size, axis) => (isOpen(axis) ? input.shape[axis]! : size)),
+  };
+}
+
+/** The model with trained weights, and its output of the classes. @param input that takes the images */
 function withWeights(
   file: TrainedFile,
   model: ImportedModel,
   weights: ReadonlyMap<string, Float32Array>,
   head: TargetHead,
+  input: Value,
 ): { readonly changed: Uint8Array; readonly output: string } {
   const same = exportTrained(file.bytes, model, weights, file.externalData);
   const outputsOf = (bytes: Uint8Array) => decodeModel(bytes).graph.outputs.map(({ name }) => name);
@@ -106,7 +125,8 @@ function withWeights(
   }
   const outputs = outputsOf(same);
   const output = head.value ?? outputs[0]!;
-  return { changed: outputs.includes(output) ? same : withOutput(same, output, floatType(model)), output };
+  const changed = outputs.includes(output) ? same : withOutput(same, openOutput(model, output, input));
+  return { changed, output };
 }
 
 /** The values of images as the model takes them. */
@@ -180,7 +200,6 @@ export async function exportImported(
     '--precision': options.precision === 'float32' ? undefined : options.precision,
     '--data': options.data,
     '--max-error': options.maxError,
-    '--triton': options.triton,
   });
   const run = runHash(config, checkpoint.state.dataHash);
   if (!options.overwrite) refuseOverwriting(options.out, run);
@@ -195,7 +214,7 @@ export async function exportImported(
   const head = targetHeadOf(config, format);
   const weights = trainedValues(model, checkpoint);
 
-  const { changed, output } = withWeights(file, model, weights, head);
+  const { changed, output } = withWeights(file, model, weights, head, input);
   const stored = storedAdapterOf(model, { ...config, format }, adapter, head, output);
   const isHalf = floatType(model) === 'float16';
   const license = options.license ?? original.metadata.license ?? 'not stated';
@@ -229,7 +248,8 @@ export async function exportImported(
   const files = writeExport(options.out, name, checkpoint, {
     model: trained,
     metadata,
-    triton: undefined,
+    triton: options.triton,
+    scores: output,
     card: card(
       facts,
       metadata,

@@ -5,7 +5,7 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeModel } from '../../graphs/onnx/schema.js';
-import type { Model, Value } from '../../graphs/onnx/types.js';
+import type { ElementType, Model, Value } from '../../graphs/onnx/types.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 
 /** Samples that the server may join into one run at most. */
@@ -13,52 +13,76 @@ const MAX_BATCH = 8;
 /** How long a request may wait for others to join it. */
 const QUEUE_MICROSECONDS = 2000;
 
-const DATA_TYPES: Readonly<Record<string, string>> = { float32: 'TYPE_FP32', int16: 'TYPE_INT16' };
+const DATA_TYPES: Readonly<Record<ElementType, string>> = {
+  bool: 'TYPE_BOOL',
+  uint8: 'TYPE_UINT8',
+  int8: 'TYPE_INT8',
+  int16: 'TYPE_INT16',
+  int32: 'TYPE_INT32',
+  int64: 'TYPE_INT64',
+  uint16: 'TYPE_UINT16',
+  uint32: 'TYPE_UINT32',
+  uint64: 'TYPE_UINT64',
+  bfloat16: 'TYPE_BF16',
+  float16: 'TYPE_FP16',
+  float32: 'TYPE_FP32',
+  float64: 'TYPE_FP64',
+};
 
 const LABELS = 'classes.txt';
 
-/** What a tensor is, without its batch axis; a size that is not fixed is −1. */
-const tensorText = ({ name, type, shape }: Value, more = ''): string =>
+/** Whether images can be joined: a model for a fixed number of them takes these only. */
+const isBatched = ({ graph }: Model): boolean => typeof graph.inputs[0]!.shape[0] !== 'number';
+
+/** The sizes that are stated: those of the batch are Triton's own where it joins images. */
+const statedShape = (model: Model, { shape }: Value) => (isBatched(model) ? shape.slice(1) : shape);
+
+/** What a tensor is; a size that is not fixed is −1. */
+const tensorText = (model: Model, value: Value, more = ''): string =>
   `  {
-    name: "${name}"
-    data_type: ${DATA_TYPES[type]}
-    dims: [ ${shape
-      .slice(1)
+    name: ${JSON.stringify(value.name)}
+    data_type: ${DATA_TYPES[value.type]}
+    dims: [ ${statedShape(model, value)
       .map((size) => (typeof size === 'number' ? size : -1))
       .join(', ')} ]${more}
   }`;
 
 /** Sizes of an image for the first run: those that the network was trained on. */
-function warmUpDims({ graph, metadata }: Model): number[] {
+function warmUpDims(model: Model): number[] {
+  const { graph, metadata } = model;
   const trained = metadata.tile_size ?? metadata.sample_size ?? metadata.size_multiple!;
   const sizes = trained.split('x').map(Number).toReversed();
-  const { shape } = graph.inputs[0]!;
-  return shape.slice(1).map((size, i) => (typeof size === 'number' ? size : sizes[i - (shape.length - 4)]!));
+  const shape = statedShape(model, graph.inputs[0]!);
+  return shape.map((size, i) => (typeof size === 'number' ? size : sizes.at(i - shape.length)!));
 }
 
-/** `config.pbtxt`: the ModelConfig message as text. @param labels a file with the names of classes, for a classifier */
-export function tritonConfig(name: string, model: Model, labels: boolean): string {
+/**
+ * `config.pbtxt`: the ModelConfig message as text.
+ * @param labelled the output whose values have names, in a file; null for a model without
+ */
+export function tritonConfig(name: string, model: Model, labelled: string | null): string {
   const { inputs, outputs } = model.graph;
   const [input] = inputs as [Value];
-  const withLabels = labels ? `\n    label_filename: "${LABELS}"` : '';
-  return `name: "${name}"
-backend: "onnxruntime"
-max_batch_size: ${MAX_BATCH}
-input [
-${tensorText(input)}
-]
-output [
-${outputs.map((output) => tensorText(output, withLabels)).join(',\n')}
-]
-dynamic_batching {
+  const labels = `\n    label_filename: "${LABELS}"`;
+  const batching = `dynamic_batching {
   max_queue_delay_microseconds: ${QUEUE_MICROSECONDS}
 }
-model_warmup [
+`;
+  return `name: "${name}"
+backend: "onnxruntime"
+max_batch_size: ${isBatched(model) ? MAX_BATCH : 0}
+input [
+${tensorText(model, input)}
+]
+output [
+${outputs.map((output) => tensorText(model, output, output.name === labelled ? labels : '')).join(',\n')}
+]
+${isBatched(model) ? batching : ''}model_warmup [
   {
     name: "one image of the size of training"
     batch_size: 1
     inputs {
-      key: "${input.name}"
+      key: ${JSON.stringify(input.name)}
       value {
         data_type: ${DATA_TYPES[input.type]}
         dims: [ ${warmUpDims(model).join(', ')} ]
@@ -85,9 +109,10 @@ function versionOf(folder: string, model: Uint8Array): number {
 /**
  * Writes `<name>/config.pbtxt`, `<name>/<version>/model.onnx` and, for a classifier, the names of its classes into a model
  * repository. Another model of the same name becomes the next version; the model comes last.
+ * @param scores the output of a classifier that has a value a class; the first without it
  * @returns the model's folder
  */
-export function writeTriton(repository: string, name: string, bytes: Uint8Array): string {
+export function writeTriton(repository: string, name: string, bytes: Uint8Array, scores?: string): string {
   const folder = join(repository, name);
   const model = decodeModel(bytes);
   const isClassifier = name === 'classifier';
@@ -97,7 +122,10 @@ export function writeTriton(repository: string, name: string, bytes: Uint8Array)
     const classes = JSON.parse(model.metadata.classes!) as string[];
     writeFileAtomic(join(folder, LABELS), `${classes.join('\n')}\n`);
   }
-  writeFileAtomic(join(folder, 'config.pbtxt'), tritonConfig(name, model, isClassifier));
+  writeFileAtomic(
+    join(folder, 'config.pbtxt'),
+    tritonConfig(name, model, isClassifier ? (scores ?? model.graph.outputs[0]!.name) : null),
+  );
   writeFileAtomic(join(version, 'model.onnx'), bytes);
   return folder;
 }

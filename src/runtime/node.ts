@@ -18,8 +18,15 @@ async function loadRuntime(): Promise<typeof ort> {
   }
 }
 
-/** About as long as an operator that one thread computes alone. */
-const SPIN_MICROSECONDS = '20';
+/**
+ * Threads wait for the next operator for a moment only, about as long as one that a thread computes alone takes, and stand still as soon
+ * as a run has ended: spinning, they slow other sessions down, and on a busy machine have used up their share of time when they get
+ * work. Numbers too small for a normal float slow the processor down a hundredfold, and carry nothing here; of that, ONNX Runtime asks
+ * the first session of a process only.
+ */
+const SETTINGS = {
+  session: { intra_op: { spin_duration_us: '20' }, force_spinning_stop: '1', set_denormal_as_zero: '1' },
+};
 
 /**
  * ONNX Runtime's own build for Node.js on a device. Where the device cannot be had, loading a model fails. On a GPU, ONNX
@@ -37,16 +44,7 @@ export const nodeEngineOn = (device: Device | 'webgpu'): Engine => ({
         executionProviders: [providerFor(device)],
         // A run of a larger machine may ask for more.
         intraOpNumThreads: Math.min(options.threads, mostThreads()),
-        // Threads wait for the next operator for a moment only, and stand still as soon as a run has ended: spinning, they slow other
-        // sessions down, and on a busy machine have used up their share of time when they get work.
-        // Numbers too small for a normal float slow the processor down a hundredfold, and carry nothing here.
-        extra: {
-          session: {
-            intra_op: { spin_duration_us: SPIN_MICROSECONDS },
-            force_spinning_stop: '1',
-            set_denormal_as_zero: '1',
-          },
-        },
+        extra: SETTINGS,
       });
     } catch (error) {
       throw runtimeError('ONNX Runtime rejected the model', error);
@@ -83,7 +81,8 @@ export interface InputSignature {
 export async function readSignature(model: Uint8Array): Promise<readonly InputSignature[]> {
   const { InferenceSession } = await loadRuntime();
   try {
-    const session = await InferenceSession.create(model, commonOptions({ threads: 1, rewrite: 'nothing' }));
+    const options = { ...commonOptions({ threads: 1, rewrite: 'nothing' }), extra: SETTINGS };
+    const session = await InferenceSession.create(model, options);
     const { inputMetadata } = session;
     await session.release();
     return inputMetadata.map((input) =>

@@ -289,9 +289,15 @@ describe('its export', () => {
   test('with the head at a value inside has that as an output too', async () => {
     const init = network('inner', { classes: 2, activation: 'Softmax' });
     await finetune(options('inner', init, { steps: 3, model: { head: 'keep', output: 'logits' } }));
-    const { model } = await exportTarget({ run: at('inner/trial-01'), out: at('inner out') });
+    const { model, triton } = await exportTarget({
+      ...{ run: at('inner/trial-01'), out: at('inner out'), triton: at('triton') },
+    });
     const { graph } = decodeModel(readFileSync(model));
     expect(graph.outputs.map(({ name }) => name)).toEqual(['probabilities', 'logits']);
+    expect(readFileSync(`${triton}/1/model.onnx`)).toEqual(readFileSync(model));
+    expect(readFileSync(`${triton}/config.pbtxt`, 'utf8')).toMatch(
+      /name: "logits"\s+data_type: TYPE_FP32\s+dims: \[ 2 \]\s+label_filename/,
+    );
     await classifiesAsTheRun('inner', model);
   });
 

@@ -17,7 +17,7 @@ import { temporaryFolder } from '../data/store/tiles-sample.js';
 const ModelConfig = protobuf
   .parse(
     `syntax = "proto3";
-    enum DataType { TYPE_INVALID = 0; TYPE_INT16 = 7; TYPE_FP32 = 11; }
+    enum DataType { TYPE_INVALID = 0; TYPE_INT16 = 7; TYPE_FP16 = 10; TYPE_FP32 = 11; }
     message ModelInput { string name = 1; DataType data_type = 2; repeated int64 dims = 4; }
     message ModelOutput { string name = 1; DataType data_type = 2; repeated int64 dims = 3; string label_filename = 4; }
     message ModelDynamicBatching { repeated int32 preferred_batch_size = 1; uint64 max_queue_delay_microseconds = 2; }
@@ -166,6 +166,33 @@ describe('a Triton model repository', () => {
     writeTriton(repository, 'classifier', model(2));
     expect(readFileSync(join(folder, '1/model.onnx'))).toEqual(Buffer.from(model(1)));
     expect(readFileSync(join(folder, '2/model.onnx'))).toEqual(Buffer.from(model(2)));
+  });
+
+  test('does not join images for a model that takes a fixed number of them, and labels the output that is asked for', () => {
+    const g = new GraphBuilder('fixed');
+    const image = g.input('the "image"', 'float16', [2, 1, 8, 'W']);
+    const logits = g.add('ReduceMean', [image, g.integers([2, 3])], { keepdims: 0 });
+    g.output('probabilities', g.add('Sigmoid', [logits]));
+    g.output('logits', logits);
+    const fixed = encodeModel(
+      toModel(g.build(), { metadata: { sample_size: '16x8x1', classes: '["nodule"]' } }),
+    );
+    expect(readConfig(writeTriton(temporaryFolder(), 'classifier', fixed, 'logits'))).toEqual({
+      name: 'classifier',
+      backend: 'onnxruntime',
+      input: [{ name: 'the "image"', data_type: 'TYPE_FP16', dims: [2, 1, 8, -1] }],
+      output: [
+        { name: 'probabilities', data_type: 'TYPE_FP16', dims: [2, 1] },
+        { name: 'logits', data_type: 'TYPE_FP16', dims: [2, 1], label_filename: 'classes.txt' },
+      ],
+      model_warmup: [
+        {
+          name: 'one image of the size of training',
+          batch_size: 1,
+          inputs: { 'the "image"': { data_type: 'TYPE_FP16', dims: [2, 1, 8, 16], random_data: true } },
+        },
+      ],
+    });
   });
 
   test('has no labels for what is no classifier', () => {
