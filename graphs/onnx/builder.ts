@@ -18,7 +18,7 @@ import {
   type Value,
 } from './types.js';
 
-/** Constants up to this many values take part in shape inference. */
+/** Constants of up to this many values are found again by their content. */
 const SMALL = 64;
 
 /** As many numbers are summed up one after the other without harm. */
@@ -332,6 +332,5 @@ export class GraphBuilder {
   }
 }
 
-/** Small constants are found again by their content. */
 const constantKey = ({ type, shape, data }: Tensor): string | undefined =>
   data.length <= SMALL ? `${type}${formatShape(shape)}${data.join()}` : undefined;

@@ -16,7 +16,7 @@ import type { Stepper, StepResult } from './stepper.js';
  */
 const LIMITS = {
   gpu: { seconds: 5, bytes: 2 ** 30 },
-  cpu: { seconds: 1, bytes: 2 ** 28 },
+  cpu: { seconds: 5, bytes: 2 ** 28 },
 } as const;
 
 /** A tensor of the graph, and what it holds one after the other. */

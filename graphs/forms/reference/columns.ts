@@ -10,14 +10,11 @@ import { tapsOf, timesTransposed, type WindowSizes } from './convolution.js';
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 
 /**
- * Whether a feature map [N,C,…] is small beside the weights of its convolutions, with fewer positions than a quarter of its channels: then it
+ * Whether a feature map [N,C,…] is small beside the weights of its convolutions, with fewer positions than half of its channels: then it
  * takes longer to rearrange the weights than to multiply by them.
  */
 export const isSmallMap = ([n, c, ...sizes]: Value['shape']): boolean =>
-  4 * sizeOf([n, ...sizes] as number[]) <= (c as number);
-
-/** With more positions, adding up what windows give takes longer than one more copy of the weights. */
-const MOST_GIVEN = 16;
+  2 * sizeOf([n, ...sizes] as number[]) <= (c as number);
 
 /** Offset of a position in an array of these sizes, last axis fastest. */
 const offsetOf = (position: readonly number[], sizes: readonly number[]) =>
@@ -87,10 +84,7 @@ export const convWeightGradColumns: PlainForm<'ConvWeightGrad'> = {
 
 /** dx̃[(n,p),(c,t)] = Σ_k dy[k,(n,p)] · w[k,(c,t)], of which every voxel adds up what its taps give. */
 export const convInputGradColumns: PlainForm<'ConvInputGrad'> = {
-  applies: ({ inputs: [dy] }) => {
-    const [n, , ...sizes] = known(dy!);
-    return isSmallMap(dy!.shape) && n! * sizeOf(sizes) <= MOST_GIVEN;
-  },
+  applies: ({ inputs: [dy] }) => isSmallMap(dy!.shape),
   build(g, { inputs: [dy, w], attributes }) {
     const [n, c, ...input] = attributes.input_shape as readonly [number, number, ...number[]];
     const [, k, ...output] = known(dy!) as [number, number, ...number[]];
