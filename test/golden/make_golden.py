@@ -147,6 +147,17 @@ def spatial():
          {"mode": "nearest", "coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}, scales, inputs=[0, None, "s"])
     for shape in [(3, 2, 2, 3, 4), (4, 3)]:
         case("BatchNorm", lambda x, s, b: F.batch_norm(x, None, None, s, b, True, 0.1, 1e-3), [shape, (shape[1],), (shape[1],)], {"epsilon": 1e-3}, offset=0.5)
+    case("Conv", lambda x, w: F.conv3d(x, w, padding=1, groups=4), [(2, 4, 3, 4, 5), (4, 1, 3, 3, 3)],
+         {"kernel_shape": [3, 3, 3], "pads": one, "group": 4})
+    case("Conv", lambda x, w: F.conv3d(x, w, stride=2, padding=(1, 2, 1), groups=3), [(2, 3, 5, 6, 7), (6, 1, 3, 5, 3)],
+         {"kernel_shape": [3, 5, 3], "strides": [2, 2, 2], "pads": [1, 2, 1, 1, 2, 1], "group": 3})
+    case("Conv", lambda x, w: F.conv2d(x, w, stride=(1, 2), padding=2, dilation=2, groups=3), [(2, 3, 7, 9), (3, 1, 3, 3)],
+         {"kernel_shape": [3, 3], "strides": [1, 2], "pads": [2, 2, 2, 2], "dilations": [2, 2], "group": 3})
+    case("Conv", lambda x, w: F.conv3d(x, w, stride=2, padding=1, groups=2), [(1, 4, 4, 5, 4), (6, 2, 3, 3, 3)],
+         {"kernel_shape": [3, 3, 3], "strides": [2, 2, 2], "pads": one, "group": 2})
+    case("ConvTranspose", lambda x, w, b: F.conv_transpose3d(x, w, b, stride=2, padding=1, output_padding=1, groups=2),
+         [(2, 4, 2, 3, 2), (4, 3, 3, 3, 3), (6,)],
+         {"kernel_shape": [3, 3, 3], "strides": [2, 2, 2], "pads": one, "output_padding": [1, 1, 1], "group": 2})
 
 
 # ---- whole networks --------------------------------------------------------------------------------------------

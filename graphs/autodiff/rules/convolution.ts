@@ -1,7 +1,7 @@
 /** The gradients of convolutions of any groups, strides and dilations, for all that convolves. */
 import type { GraphBuilder } from '../../onnx/builder.js';
-import { resolveWindow, type Window } from '../../onnx/ops/spatial.js';
-import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import { resolveWindow, tapsOf, type Window } from '../../onnx/ops/spatial.js';
+import { type FloatType, knownShape, sizeOf, type Value } from '../../onnx/types.js';
 
 export interface Convolution extends Required<Window> {
   readonly group: number;
@@ -61,6 +61,51 @@ export function convInputGradient(
   return g.add('ConvTranspose', [dy, w], { ...window, dilations, group, output_padding });
 }
 
+/** Of longer rows, in widths of the kernel, most products would be of places that no tap joins. */
+const WIDEST = 32;
+
+/** Whether rows are short enough for {@link depthwiseWeightGradient}. */
+const isShort = (sizes: readonly number[], { kernel_shape }: Convolution) =>
+  kernel_shape.length > 1 && sizes.at(-1)! < WIDEST * kernel_shape.at(-1)!;
+
+/**
+ * dw[k,0,t,q] = Σ_n,p,i dy[n,k,p,i] · x[n,c,p+t,i+q] where each channel c is its own group: for each tap t of the outer axes, the product of
+ * all rows of dy with those of x that it saw is a matrix of the places in both, and each tap q of width the sum of a diagonal.
+ */
+function depthwiseWeightGradient(
+  g: GraphBuilder,
+  x: Value,
+  dy: Value,
+  { kernel_shape, strides, pads, dilations }: Convolution,
+): Value {
+  const [n, c, ...lengths] = known(x) as [number, number, ...number[]];
+  const [, k, ...counts] = known(dy) as [number, number, ...number[]];
+  const rank = lengths.length;
+  const [width, rows] = [counts.at(-1)!, sizeOf(counts.slice(0, -1))];
+  const around = [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)];
+  const source = g.add('Pad', [x, g.integers(around)]);
+  const seenWidth = known(source).at(-1)!;
+  const columns = g.transpose(g.reshape(dy, [n, c, k / c, rows, width]), [0, 1, 2, 4, 3]);
+  const products = tapsOf(kernel_shape.slice(0, -1)).map((tap) => {
+    const starts = tap.map((t, i) => t * dilations[i]!);
+    const ends = starts.map((start, i) => start + (counts[i]! - 1) * strides[i]! + 1);
+    const axes = starts.map((_, i) => i + 2);
+    const seen = g.slice(source, starts, ends, axes, strides.slice(0, -1));
+    const product = g.add('MatMul', [columns, g.reshape(seen, [n, c, 1, rows, seenWidth])]);
+    return g.reshape(g.sum(product, [0], 0), [1, k, width * seenWidth]);
+  });
+  const taps = kernel_shape.at(-1)!;
+  const isTap = (i: number, place: number, q: number) =>
+    place === i * strides.at(-1)! + q * dilations.at(-1)!;
+  const diagonals = Array.from({ length: width * seenWidth * taps }, (_, index) => {
+    const [place, q] = [Math.floor(index / taps), index % taps];
+    return Number(isTap(Math.floor(place / seenWidth), place % seenWidth, q));
+  });
+  const constant = g.floats(diagonals, [width * seenWidth, taps], x.type as FloatType);
+  const sums = g.add('MatMul', [g.add('Concat', products, { axis: 0 }), constant]);
+  return g.reshape(g.transpose(sums, [1, 0, 2]), [k, 1, ...kernel_shape]);
+}
+
 /**
  * x [N,C,…], dy [N,K,…] → dw [K,C/group,…] of Conv(x, w): again a convolution, whose batch are x's channels, whose channels
  * are the batch, and in which strides and dilations change places.
@@ -71,6 +116,7 @@ export function convWeightGradient(g: GraphBuilder, x: Value, dy: Value, convolu
     return g.add('ConvWeightGrad', [x, dy], window);
   const { kernel_shape, strides, pads } = window;
   const [n, c, ...sizes] = known(x);
+  if (group === c && isShort(sizes, convolution)) return depthwiseWeightGradient(g, x, dy, convolution);
   const spatial = (from: number) => sizes.map((_, i) => i + from);
   const grouped = g.transpose(g.reshape(x, [n!, group, c! / group, ...sizes]), [2, 1, 0, ...spatial(3)]);
   const products = g.add(

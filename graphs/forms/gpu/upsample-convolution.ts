@@ -4,9 +4,9 @@
  * i add up. Its gradients are those of a strided convolution. GPUs have kernels for it; the up-sampled tensor never exists.
  */
 import type { GraphBuilder } from '../../onnx/builder.js';
+import { tapsOf } from '../../onnx/ops/spatial.js';
 import { type FloatType, knownShape, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
-import { tapsOf } from '../reference/convolution.js';
 import {
   bordered,
   bySlices,

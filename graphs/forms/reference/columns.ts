@@ -3,9 +3,10 @@
  * as the weights is rearranged. What each voxel of a window sees (im2col) is read by one Gather, and so is what it gives (col2im).
  */
 import type { GraphBuilder } from '../../onnx/builder.js';
+import { tapsOf } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
-import { tapsOf, timesTransposed, type WindowSizes } from './convolution.js';
+import { timesTransposed, type WindowSizes } from './convolution.js';
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 

@@ -1,5 +1,5 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
-import type { Window } from '../../onnx/ops/spatial.js';
+import { tapsOf, type Window } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
@@ -10,14 +10,6 @@ export type WindowSizes = Pick<Required<Window>, 'kernel_shape' | 'strides' | 'p
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
 const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => i + from);
-
-/** All positions in a kernel, last axis fastest. */
-export function tapsOf(kernel: readonly number[]): number[][] {
-  return kernel.reduce<number[][]>(
-    (taps, size) => taps.flatMap((tap) => range(size).map((k) => [...tap, k])),
-    [[]],
-  );
-}
 
 /** The product a · bᵀ of matrices; leading axes are batch axes. */
 export function timesTransposed(g: GraphBuilder, a: Value, b: Value, blocked: BlockedLayout | null): Value {

@@ -8,11 +8,11 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { ResolvedAttributes } from '../../onnx/operator.js';
 import type { AttributesOf } from '../../onnx/ops/index.js';
-import { resolveWindow } from '../../onnx/ops/spatial.js';
+import { resolveWindow, tapsOf } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import { isSmallMap } from './columns.js';
-import { tapsOf, type WindowSizes } from './convolution.js';
+import type { WindowSizes } from './convolution.js';
 import { interleaved } from './phases.js';
 
 /** One phase along one axis. */
@@ -46,18 +46,23 @@ const hasPhases = ({ kernel_shape, strides }: WindowSizes, dy: Value): boolean =
   kernel_shape.every((k, i) => k >= strides[i]!) &&
   dy.shape.every((size) => typeof size === 'number');
 
-/** dy [N,K,…], w [K,C,…], bias [C] → [N,C,…] of the given sizes. */
+/** dy [N,K,…], w [K,C/group,…], bias [C] → [N,C,…] of the given sizes. */
 function byPhases(
   g: GraphBuilder,
   [dy, w, bias]: readonly [Value, Value, Value | null],
   { kernel_shape, strides, pads }: WindowSizes,
+  group: number,
   sizes: readonly number[],
 ): Value {
-  const [n, , ...lengths] = knownShape(dy.shape, 'a convolution') as [number, number, ...number[]];
-  const c = w.shape[1] as number;
+  const [n, k, ...lengths] = knownShape(dy.shape, 'a convolution') as [number, number, ...number[]];
+  const perGroup = w.shape[1] as number;
+  const c = group * perGroup;
   const axes = sizes.map((_, i) => i + 2);
   const counts = sizes.map((size, i) => Math.ceil(size / strides[i]!));
-  const swapped = g.transpose(w, [1, 0, ...axes]);
+  // Channels change places within each group.
+  const grouped = g.reshape(w, [group, k / group, perGroup, ...kernel_shape]);
+  const exchanged = g.transpose(grouped, [0, 2, 1, ...axes.map((axis) => axis + 1)]);
+  const swapped = g.reshape(exchanged, [c, k / group, ...kernel_shape]);
 
   const convolved = (numbers: readonly number[]): Value => {
     const phases = numbers.map((r, i) =>
@@ -84,6 +89,7 @@ function byPhases(
     return g.add('Conv', [seen, kernel, bias], {
       kernel_shape: phases.map(({ taps }) => taps),
       pads: [...around('before'), ...around('after')],
+      group,
     });
   };
 
@@ -98,17 +104,16 @@ function byPhases(
 export const convInputGradPhases: PlainForm<'ConvInputGrad'> = {
   applies: ({ inputs: [dy], attributes }) => hasPhases(attributes, dy!) && !isSmallMap(dy!.shape),
   build: (g, { inputs: [dy, w], attributes }) => [
-    byPhases(g, [dy!, w!, null], attributes, attributes.input_shape.slice(2)),
+    byPhases(g, [dy!, w!, null], attributes, 1, attributes.input_shape.slice(2)),
   ],
 };
 
-/** Of one group without dilation. */
-const isDense = ({ group, dilations = [] }: ResolvedAttributes<AttributesOf<'ConvTranspose'>>): boolean =>
-  group === 1 && dilations.every((d) => d === 1);
+const isDilated = ({ dilations = [] }: ResolvedAttributes<AttributesOf<'ConvTranspose'>>): boolean =>
+  dilations.some((d) => d !== 1);
 
 export const convTransposePhases: PlainForm<'ConvTranspose'> = {
   applies: ({ inputs: [x, w], attributes }) =>
-    isDense(attributes) &&
+    !isDilated(attributes) &&
     hasPhases(resolveWindow(attributes, knownShape(w!.shape.slice(2), 'weights')), x!) &&
     !isSmallMap(x!.shape),
   build(g, { inputs: [x, w, bias], attributes }) {
@@ -116,16 +121,16 @@ export const convTransposePhases: PlainForm<'ConvTranspose'> = {
     const { kernel_shape, strides, pads } = window;
     const rank = kernel_shape.length;
     const [n, k, ...lengths] = knownShape(x!.shape, 'a convolution') as [number, number, ...number[]];
-    const c = w!.shape[1] as number;
     const tiles = kernel_shape.every((size, i) => size === strides[i]) && pads.every((p) => p === 0);
-    const { output_padding = [] } = attributes;
+    const { group, output_padding = [] } = attributes;
     const sizes = lengths.map(
       (length, i) =>
         (length - 1) * strides[i]! + kernel_shape[i]! + (output_padding[i] ?? 0) - pads[i]! - pads[i + rank]!,
     );
-    if (!tiles || output_padding.some((p) => p > 0))
-      return [byPhases(g, [x!, w!, bias ?? null], window, sizes)];
+    if (!tiles || group > 1 || output_padding.some((p) => p > 0))
+      return [byPhases(g, [x!, w!, bias ?? null], window, group, sizes)];
     // Windows that do not overlap: every tap is a phase, and all of them one product.
+    const c = w!.shape[1] as number;
     const taps = sizeOf(kernel_shape);
     const spatial = lengths.map((_, i) => i + 2);
     const rows = g.reshape(g.transpose(w!, [1, ...spatial, 0]), [c * taps, k, ...lengths.map(() => 1)]);

@@ -1,5 +1,6 @@
 import { sumPool, upsampleNearest } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
+import { tapsOf } from '../../onnx/ops/spatial.js';
 import { type ElementType, type FloatType, knownShape, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
@@ -7,7 +8,6 @@ import {
   convInputGrad,
   convWeightGradSlices,
   convWeightGradStacked,
-  tapsOf,
   timesTransposed,
 } from './convolution.js';
 import { interleaved, phasesOf } from './phases.js';

@@ -29,6 +29,14 @@ export interface Window {
   readonly dilations?: readonly number[];
 }
 
+/** All positions in a kernel, last axis fastest. */
+export function tapsOf(kernel: readonly number[]): number[][] {
+  return kernel.reduce<number[][]>(
+    (taps, size) => taps.flatMap((tap) => Array.from({ length: size }, (_, k) => [...tap, k])),
+    [[]],
+  );
+}
+
 /** Size of a window's output along each spatial axis: floor((size + pads − dilated kernel) / stride) + 1. */
 export function windowOutput(spatial: readonly Dim[], window: Window): Dim[] {
   const rank = spatial.length;
