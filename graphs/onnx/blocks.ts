@@ -5,7 +5,7 @@ import { type FloatType, knownShape, sizeOf, TYPE_CODES, type Value } from './ty
 export const asFloat = (g: GraphBuilder, x: Value): Value =>
   x.type === g.float ? x : g.add('Cast', [x], { to: TYPE_CODES[g.float] });
 
-/** Every value repeatVoxels `factors` times along the spatial axes. */
+/** Every value repeated `factors` times along the spatial axes. */
 export const upsampleNearest = (g: GraphBuilder, x: Value, factors: readonly number[]) => {
   const scales = g.constant({
     type: 'float32',
@@ -48,6 +48,24 @@ export function sumPool(g: GraphBuilder, x: Value, factors: readonly number[]): 
     sizes.map((_, i) => 3 + 2 * i),
     0,
   );
+}
+
+/** Weights [K,C/group,…] with channels in each other's place within each group: [C,K/group,…]. */
+export function exchanged(g: GraphBuilder, w: Value, group = 1): Value {
+  const [k, perGroup, ...kernel] = knownShape(w.shape, 'weights') as [number, number, ...number[]];
+  if (group === 1) return g.transpose(w, [1, 0, ...kernel.map((_, i) => i + 2)]);
+  const grouped = g.reshape(w, [group, k / group, perGroup, ...kernel]);
+  const order = [0, 2, 1, ...kernel.map((_, i) => i + 3)];
+  return g.reshape(g.transpose(grouped, order), [group * perGroup, k / group, ...kernel]);
+}
+
+/** x [N,C,…] with all spatial axes reversed, which is reversing their values in memory. */
+export function reversed(g: GraphBuilder, x: Value): Value {
+  const [n, c, ...sizes] = knownShape(x.shape, 'reversing') as [number, number, ...number[]];
+  const count = sizeOf(sizes);
+  if (count === 1) return x;
+  const back = g.slice(g.reshape(x, [n, c, count]), [-1], [-count - 1], [2], [-1]);
+  return g.reshape(back, [n, c, ...sizes]);
 }
 
 /** A matrix as rows. */

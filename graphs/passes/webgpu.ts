@@ -7,6 +7,7 @@
  * - Bodies of loops and branches stay as they are.
  */
 import { attributesOf } from '../onnx/attributes.js';
+import { exchanged, reversed } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
 import { findOperator } from '../onnx/registry.js';
@@ -78,7 +79,6 @@ function transposed(
   output_padding: readonly number[],
 ): Value {
   const { kernel_shape, strides, pads, dilations } = window;
-  const [c, perGroup] = knownShape(w!.shape, 'ConvTranspose');
   const spread = kernel_shape.reduce((values, kernel, i) => {
     const sizes = knownShape(values.shape, 'ConvTranspose');
     const count = sizes[2 + i]!;
@@ -94,15 +94,8 @@ function transposed(
     const indices = g.constant({ type: 'int64', shape: [places.length], data: places });
     return g.add('Gather', [withZeros, indices], { axis: 2 + i });
   }, x!);
-  // Channels change places within each group.
-  const grouped = g.reshape(w!, [group, c! / group, perGroup!, ...kernel_shape]);
-  const order = [0, 2, 1, ...kernel_shape.map((_, i) => 3 + i)];
-  const swapped = g.reshape(g.transpose(grouped, order), [group * perGroup!, c! / group, ...kernel_shape]);
-  const back = kernel_shape.map(() => -1);
-  const before = kernel_shape.map((size) => -size - 1);
-  const axes = kernel_shape.map((_, i) => 2 + i);
-  const reversed = g.slice(swapped, back, before, axes, back);
-  return g.add('Conv', bias ? [spread, reversed, bias] : [spread, reversed], {
+  const kernel = reversed(g, exchanged(g, w!, group));
+  return g.add('Conv', bias ? [spread, kernel, bias] : [spread, kernel], {
     kernel_shape,
     dilations,
     group,

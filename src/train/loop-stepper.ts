@@ -104,7 +104,7 @@ export async function createLoopStepper(
     ? packsOnGpu(parameters, config, initial)
     : [...initial].map(([name, tensor]) => single(name, tensor));
   // What is frozen goes into every run and comes out of none.
-  let [current, spare] = [new PackedState(packs, initial), new PackedState(packs, initial)];
+  const state = new PackedState(packs, initial);
   const taken = (name: string) => (session.inputs.includes(firstName(name)) ? firstName(name) : name);
   const returned = packs.map(({ name }) => name).filter((name) => session.outputs.includes(lastName(name)));
 
@@ -115,7 +115,7 @@ export async function createLoopStepper(
     get stepsAtOnce() {
       return stepsAtOnce;
     },
-    readState: async () => current.members,
+    readState: async () => state.members,
     async run(steps, learningRate, first): Promise<StepResult[]> {
       const count = steps.length;
       const batches = steps.map(([batch]) => batch!);
@@ -134,16 +134,16 @@ export async function createLoopStepper(
           ...Object.fromEntries(
             inputs.map((name) => [stepsName(name), stacked(batches.map((batch) => batch[name]!))]),
           ),
-          ...Object.fromEntries([...current.tensors].map(([name, tensor]) => [taken(name), tensor])),
+          ...Object.fromEntries([...state.tensors].map(([name, tensor]) => [taken(name), tensor])),
         },
+        // The new state takes the old one's memory: a loop hands it out when it has ended.
         {
-          ...Object.fromEntries(returned.map((name) => [lastName(name), spare.tensors.get(name)!])),
+          ...Object.fromEntries(returned.map((name) => [lastName(name), state.tensors.get(name)!])),
           [stepsName('loss')]: loss,
           [stepsName('gradient_norm')]: norm,
           ...(scaling && { [stepsName('loss_scale')]: scale }),
         },
       );
-      [current, spare] = [spare, current];
       const seconds = (performance.now() - began) / 1000 / count;
       // In the first run a GPU tries out its algorithms.
       runs++;

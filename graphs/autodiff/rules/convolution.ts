@@ -1,4 +1,5 @@
 /** The gradients of convolutions of any groups, strides and dilations, for all that convolves. */
+import { exchanged, reversed } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { resolveWindow, tapsOf, type Window } from '../../onnx/ops/spatial.js';
 import { type FloatType, knownShape, sizeOf, type Value } from '../../onnx/types.js';
@@ -37,19 +38,7 @@ export function convInputGradient(
   const reach = kernel_shape.map((k, i) => (k - 1) * dilations[i]!);
   const mirrored = pads.map((p, i) => reach[i % rank]! - p);
   if (ones(strides) && mirrored.every((p) => p >= 0)) {
-    // Channels change places within each group, and the kernel is reversed.
-    const [k, perGroup] = known(w);
-    const spatial = kernel_shape.map((_, i) => i + 3);
-    const grouped = g.reshape(w, [group, k! / group, perGroup!, ...kernel_shape]);
-    const swapped = g.reshape(g.transpose(grouped, [0, 2, 1, ...spatial]), [
-      group * perGroup!,
-      k! / group,
-      ...kernel_shape,
-    ]);
-    const back = kernel_shape.map(() => -1);
-    const before = kernel_shape.map((size) => -size - 1);
-    const axes = kernel_shape.map((_, i) => i + 2);
-    const flipped = g.slice(swapped, back, before, axes, back);
+    const flipped = reversed(g, exchanged(g, w, group));
     return g.add('Conv', [dy, flipped], { kernel_shape, pads: mirrored, dilations, group });
   }
   const output_padding = known(dy)
@@ -116,7 +105,8 @@ export function convWeightGradient(g: GraphBuilder, x: Value, dy: Value, convolu
     return g.add('ConvWeightGrad', [x, dy], window);
   const { kernel_shape, strides, pads } = window;
   const [n, c, ...sizes] = known(x);
-  if (group === c && isShort(sizes, convolution)) return depthwiseWeightGradient(g, x, dy, convolution);
+  if (group > 1 && group === c && isShort(sizes, convolution))
+    return depthwiseWeightGradient(g, x, dy, convolution);
   const spatial = (from: number) => sizes.map((_, i) => i + from);
   const grouped = g.transpose(g.reshape(x, [n!, group, c! / group, ...sizes]), [2, 1, 0, ...spatial(3)]);
   const products = g.add(

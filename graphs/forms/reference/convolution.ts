@@ -1,3 +1,4 @@
+import { exchanged, reversed } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { tapsOf, type Window } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
@@ -19,15 +20,6 @@ export function timesTransposed(g: GraphBuilder, a: Value, b: Value, blocked: Bl
   return g.add('MatMul', [a, g.transpose(b, swapped)]);
 }
 
-/** Reverses all spatial axes, which is reversing their values in memory. */
-function reversed(g: GraphBuilder, x: Value): Value {
-  const [n, c, ...sizes] = known(x);
-  const count = sizeOf(sizes);
-  if (count === 1) return x;
-  const back = g.slice(g.reshape(x, [n!, c!, count]), [-1], [-count - 1], [2], [-1]);
-  return g.reshape(back, [n!, c!, ...sizes]);
-}
-
 /**
  * dx = Conv(dy, w′) for stride 1, where w′ has its channels exchanged and every spatial axis reversed:
  * dx[c,p] = Σ_k,t dy[k, p + pad − t] · w[k,c,t]. Where the weights are larger than dy and dx, those are reversed instead.
@@ -36,9 +28,8 @@ function reversed(g: GraphBuilder, x: Value): Value {
 export const convInputGrad: PlainForm<'ConvInputGrad'> = {
   build(g, { inputs: [dy, w], attributes: { kernel_shape, strides, pads, input_shape } }) {
     const rank = kernel_shape.length;
-    const spatial = range(rank, 2);
     if (strides.every((s) => s === 1)) {
-      const swapped = g.transpose(w!, [1, 0, ...spatial]);
+      const swapped = exchanged(g, w!);
       const around = pads.map((p, i) => kernel_shape[i % rank]! - 1 - p);
       if (sizeOf(known(dy!)) + sizeOf(input_shape) < sizeOf(known(w!))) {
         const mirrored = [...around.slice(rank), ...around.slice(0, rank)];

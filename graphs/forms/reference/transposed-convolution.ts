@@ -5,6 +5,7 @@
  * taps t₀, t₀+s, … with t₀ = (r+p) mod s only: each of the s³ phases is a convolution of stride 1 of dy, and together they have no
  * more products than the whole. ONNX Runtime's `ConvTranspose` adds up columns one by one, on one thread.
  */
+import { exchanged } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { ResolvedAttributes } from '../../onnx/operator.js';
 import type { AttributesOf } from '../../onnx/ops/index.js';
@@ -54,15 +55,11 @@ function byPhases(
   group: number,
   sizes: readonly number[],
 ): Value {
-  const [n, k, ...lengths] = knownShape(dy.shape, 'a convolution') as [number, number, ...number[]];
-  const perGroup = w.shape[1] as number;
-  const c = group * perGroup;
+  const [n, , ...lengths] = knownShape(dy.shape, 'a convolution') as [number, number, ...number[]];
+  const c = group * (w.shape[1] as number);
   const axes = sizes.map((_, i) => i + 2);
   const counts = sizes.map((size, i) => Math.ceil(size / strides[i]!));
-  // Channels change places within each group.
-  const grouped = g.reshape(w, [group, k / group, perGroup, ...kernel_shape]);
-  const exchanged = g.transpose(grouped, [0, 2, 1, ...axes.map((axis) => axis + 1)]);
-  const swapped = g.reshape(exchanged, [c, k / group, ...kernel_shape]);
+  const swapped = exchanged(g, w, group);
 
   const convolved = (numbers: readonly number[]): Value => {
     const phases = numbers.map((r, i) =>
