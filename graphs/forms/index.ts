@@ -60,7 +60,11 @@ import {
 } from './reference/convolution.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './reference/max-pool.js';
 import { asItIs, convRelu } from './reference/standard.js';
-import { convInputGradPhases, convTransposePhases } from './reference/transposed-convolution.js';
+import {
+  convInputGradPhases,
+  convTransposeColumns,
+  convTransposePhases,
+} from './reference/transposed-convolution.js';
 import {
   phasesForward,
   phasesInputGrad,
@@ -114,7 +118,11 @@ export const forms: {
     blockedFirst: convWeightGradFirstBlocked,
     blockedLast: pointwiseWeightGradBlocked,
   },
-  ConvTranspose: { plain: asItIs('ConvTranspose'), phases: convTransposePhases },
+  ConvTranspose: {
+    plain: asItIs('ConvTranspose'),
+    columns: convTransposeColumns,
+    phases: convTransposePhases,
+  },
   UpsampleConv: {
     plain: plainForward,
     phases: phasesForward,
@@ -164,7 +172,7 @@ const PREFERRED: Preferences = {
   ConvRelu: ['firstWhole', 'blockedFirst', 'firstHalfBlock', 'both', 'whole', 'blockedF43', 'blocked'],
   ConvInputGrad: ['columns', 'blocked', 'blockedLast', 'phases'],
   ConvWeightGrad: ['columns', 'blockedFirst', 'blocked', 'blockedLast', 'flat', 'stacked'],
-  ConvTranspose: ['phases'],
+  ConvTranspose: ['columns', 'phases'],
   UpsampleConv: ['blocked', 'phases'],
   UpsampleConvInputGrad: ['blocked', 'phases'],
   UpsampleConvWeightGrad: ['blocked', 'phases'],

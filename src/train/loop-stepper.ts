@@ -10,14 +10,16 @@ import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
 import { freshState } from './fresh-state.js';
 import type { Stepper, StepResult } from './stepper.js';
 
-/**
- * How much a run may do: while it lasts nobody can look at the state or interrupt, and all its steps' samples are in memory. The state
- * is copied in and out once a run.
- */
-const LIMITS = {
-  gpu: { seconds: 5, bytes: 2 ** 30 },
-  cpu: { seconds: 5, bytes: 2 ** 28 },
-} as const;
+/** What the samples of a run's steps may take together: all of them are in memory. */
+const MOST_BYTES = { gpu: 2 ** 30, cpu: 2 ** 28 } as const;
+/** How long a run may last on a GPU: meanwhile nobody can look at the state or interrupt. */
+const SECONDS_ON_GPU = 5;
+/** About what ONNX Runtime for Node.js copies of a run's results in a second. */
+const COPIED_PER_SECOND = 2e9;
+
+/** How long a run may last on a CPU: so long that copying its state takes a fortieth of it, but one to ten seconds. */
+const secondsOnCpu = (stateBytes: number): number =>
+  Math.min(10, Math.max(1, (40 * stateBytes) / COPIED_PER_SECOND));
 
 /** A tensor of the graph, and what it holds one after the other. */
 type Packed = Pick<Pack, 'name' | 'members'> & { readonly shape: readonly number[] };
@@ -94,7 +96,6 @@ export async function createLoopStepper(
   start?: State,
 ): Promise<Stepper> {
   const isGpu = runsOnGpu(engine);
-  const limits = LIMITS[isGpu ? 'gpu' : 'cpu'];
   const built = buildGraph(isGpu ? 'packedSteps' : 'steps', workload, config);
   const { parameters } = built;
   const session = await loadGraph(built, config, engine);
@@ -105,6 +106,7 @@ export async function createLoopStepper(
     : [...initial].map(([name, tensor]) => single(name, tensor));
   // What is frozen goes into every run and comes out of none.
   const state = new PackedState(packs, initial);
+  const seconds = isGpu ? SECONDS_ON_GPU : secondsOnCpu(bytesOf(Object.fromEntries(state.tensors)));
   const taken = (name: string) => (session.inputs.includes(firstName(name)) ? firstName(name) : name);
   const returned = packs.map(({ name }) => name).filter((name) => session.outputs.includes(lastName(name)));
 
@@ -144,10 +146,10 @@ export async function createLoopStepper(
           ...(scaling && { [stepsName('loss_scale')]: scale }),
         },
       );
-      const seconds = (performance.now() - began) / 1000 / count;
+      const each = (performance.now() - began) / 1000 / count;
       // In the first run a GPU tries out its algorithms.
       runs++;
-      const most = Math.min(limits.seconds / seconds, limits.bytes / bytesOf(batches[0]!));
+      const most = Math.min(seconds / each, MOST_BYTES[isGpu ? 'gpu' : 'cpu'] / bytesOf(batches[0]!));
       stepsAtOnce = runs === 1 ? 1 : Math.max(1, Math.floor(most));
       return batches.map((_, i) => ({
         loss: loss.data[i] as number,

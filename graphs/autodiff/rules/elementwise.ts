@@ -103,7 +103,13 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
     },
   ],
   LeakyRelu: ({ g, inputs: [x], attributes: { alpha }, dy }) => [
-    () => g.add('Where', [g.add('Greater', [x!, g.scalar(0, x!.type)]), dy, scale(g, dy, alpha)]),
+    () => {
+      const isPositive = g.add('Greater', [x!, g.scalar(0, x!.type)]);
+      if (alpha < 0 || alpha > 1) return g.add('Where', [isPositive, dy, scale(g, dy, alpha)]);
+      // As above: 1, or alpha instead of 0.
+      const mask = g.add('Cast', [isPositive], { to: TYPE_CODES[x!.type] });
+      return g.add('Mul', [dy, g.add('Clip', [mask, g.scalar(alpha, x!.type)])]);
+    },
   ],
   // σ′ = σ(1 − σ) = σ − σ²
   Sigmoid: ({ g, outputs: [y], dy }) => [

@@ -12,7 +12,7 @@ import type { AttributesOf } from '../../onnx/ops/index.js';
 import { resolveWindow, tapsOf } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
-import { isSmallMap } from './columns.js';
+import { convInputGradColumns, isSmallMap } from './columns.js';
 import type { WindowSizes } from './convolution.js';
 import { interleaved } from './phases.js';
 
@@ -105,27 +105,50 @@ export const convInputGradPhases: PlainForm<'ConvInputGrad'> = {
   ],
 };
 
-const isDilated = ({ dilations = [] }: ResolvedAttributes<AttributesOf<'ConvTranspose'>>): boolean =>
-  dilations.some((d) => d !== 1);
+type TransposedAttributes = ResolvedAttributes<AttributesOf<'ConvTranspose'>>;
+
+const isDilated = ({ dilations = [] }: TransposedAttributes): boolean => dilations.some((d) => d !== 1);
+
+const windowOf = (attributes: TransposedAttributes, w: Value) =>
+  resolveWindow(attributes, knownShape(w.shape.slice(2), 'weights'));
+
+/** Sizes of what comes out. */
+const sizesOf = (
+  x: Value,
+  { kernel_shape, strides, pads }: WindowSizes,
+  { output_padding = [] }: TransposedAttributes,
+): number[] =>
+  knownShape(x.shape.slice(2), 'a convolution').map(
+    (length, i) =>
+      (length - 1) * strides[i]! +
+      (kernel_shape[i]! + (output_padding[i] ?? 0) - pads[i]! - pads[i + kernel_shape.length]!),
+  );
+
+/** Of small maps as {@link convInputGradColumns}: a transposed convolution is the gradient of a convolution's input. */
+export const convTransposeColumns: PlainForm<'ConvTranspose'> = {
+  applies: ({ inputs: [x], attributes }) =>
+    !isDilated(attributes) && attributes.group === 1 && isSmallMap(x!.shape),
+  build(g, { inputs: [x, w, bias], attributes, blocked }) {
+    const window = windowOf(attributes, w!);
+    const sizes = sizesOf(x!, window, attributes);
+    const input_shape = [x!.shape[0] as number, w!.shape[1] as number, ...sizes];
+    const gradient = { inputs: [x!, w!], attributes: { ...window, input_shape }, blocked };
+    const [y] = convInputGradColumns.build(g, gradient) as [Value];
+    return [bias ? g.add('Add', [y, g.reshape(bias, [-1, ...sizes.map(() => 1)])]) : y];
+  },
+};
 
 export const convTransposePhases: PlainForm<'ConvTranspose'> = {
   applies: ({ inputs: [x, w], attributes }) =>
-    !isDilated(attributes) &&
-    hasPhases(resolveWindow(attributes, knownShape(w!.shape.slice(2), 'weights')), x!) &&
-    !isSmallMap(x!.shape),
+    !isDilated(attributes) && hasPhases(windowOf(attributes, w!), x!) && !isSmallMap(x!.shape),
   build(g, { inputs: [x, w, bias], attributes }) {
-    const window = resolveWindow(attributes, knownShape(w!.shape.slice(2), 'weights'));
+    const window = windowOf(attributes, w!);
     const { kernel_shape, strides, pads } = window;
-    const rank = kernel_shape.length;
     const [n, k, ...lengths] = knownShape(x!.shape, 'a convolution') as [number, number, ...number[]];
     const tiles = kernel_shape.every((size, i) => size === strides[i]) && pads.every((p) => p === 0);
     const { group, output_padding = [] } = attributes;
-    const sizes = lengths.map(
-      (length, i) =>
-        (length - 1) * strides[i]! + kernel_shape[i]! + (output_padding[i] ?? 0) - pads[i]! - pads[i + rank]!,
-    );
     if (!tiles || group > 1 || output_padding.some((p) => p > 0))
-      return [byPhases(g, [x!, w!, bias ?? null], window, group, sizes)];
+      return [byPhases(g, [x!, w!, bias ?? null], window, group, sizesOf(x!, window, attributes))];
     // Windows that do not overlap: every tap is a phase, and all of them one product.
     const c = w!.shape[1] as number;
     const taps = sizeOf(kernel_shape);
