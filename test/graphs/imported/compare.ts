@@ -84,7 +84,13 @@ export function errorsOf(results: Results, errorOf: (key: string) => number | un
   const changed = Math.max(
     ...parameters.map((name) => distance(dataOf(`after/${name}`), dataOf(`value/${name}`))),
   );
-  const statistics = namesOf(results, 'after/').filter((name) => /\.running_(mean|var)$/.test(name));
+  // A layer whose result nobody reads has statistics in PyTorch, and is not exported.
+  const isRead = (layer: string) =>
+    !results.has(`value/${layer}.weight`) || results.has(`gradient/${layer}.weight`);
+  const statistics = namesOf(results, 'after/').filter((name) => {
+    const [, layer] = /^(.*)\.running_(?:mean|var)$/.exec(name) ?? [];
+    return layer !== undefined && isRead(layer);
+  });
   return {
     gradient: worst.error,
     worst: worst.name,
