@@ -20,9 +20,11 @@ const NORM = { epsilon: 1e-3, momentum: 0.99, evalStatistics: 'running' } as con
 const network = (change: object) =>
   ({ width: 2, levels: 2, skip: false, upsampling: 'nearest', norm: NORM, ...change }) as const;
 
+/** Convolutions in groups are left to PyTorch: ONNX Runtime's ConvGrad does not come back from some of them. */
 const checked = cases
   .map((golden, i) => [`${i} ${golden.operator}`, golden] as const)
-  .filter(([, { operator, before, dys }]) => operator in ORACLE_RULES && !before && dys.length === 1);
+  .filter(([, { operator, before, dys }]) => operator in ORACLE_RULES && !before && dys.length === 1)
+  .filter(([, { attributes }]) => (attributes.group ?? 1) === 1);
 
 test.each(checked)('%s: our rule and ONNX Runtime’s kernel give the same gradient', async (_, golden) => {
   const forward = () => {
