@@ -59,6 +59,13 @@ export function exchanged(g: GraphBuilder, w: Value, group = 1): Value {
   return g.reshape(g.transpose(grouped, order), [group * perGroup, k / group, ...kernel]);
 }
 
+/** x [N,C,…] with zeros around its spatial axes. @param pads as of a convolution: before every axis, then behind every axis */
+export function padded(g: GraphBuilder, x: Value, pads: readonly number[]): Value {
+  const rank = pads.length / 2;
+  if (pads.every((p) => p === 0)) return x;
+  return g.add('Pad', [x, g.integers([0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)])]);
+}
+
 /** x [N,C,…] with all spatial axes reversed, which is reversing their values in memory. */
 export function reversed(g: GraphBuilder, x: Value): Value {
   const [n, c, ...sizes] = knownShape(x.shape, 'reversing') as [number, number, ...number[]];

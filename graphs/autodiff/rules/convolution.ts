@@ -1,5 +1,5 @@
 /** The gradients of convolutions of any groups, strides and dilations, for all that convolves. */
-import { exchanged, reversed } from '../../onnx/blocks.js';
+import { exchanged, padded, reversed } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { resolveWindow, tapsOf, type Window } from '../../onnx/ops/spatial.js';
 import { type FloatType, knownShape, sizeOf, type Value } from '../../onnx/types.js';
@@ -67,12 +67,10 @@ function depthwiseWeightGradient(
   dy: Value,
   { kernel_shape, strides, pads, dilations }: Convolution,
 ): Value {
-  const [n, c, ...lengths] = known(x) as [number, number, ...number[]];
+  const [n, c] = known(x) as [number, number];
   const [, k, ...counts] = known(dy) as [number, number, ...number[]];
-  const rank = lengths.length;
   const [width, rows] = [counts.at(-1)!, sizeOf(counts.slice(0, -1))];
-  const around = [0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)];
-  const source = g.add('Pad', [x, g.integers(around)]);
+  const source = padded(g, x, pads);
   const seenWidth = known(source).at(-1)!;
   const columns = g.transpose(g.reshape(dy, [n, c, k / c, rows, width]), [0, 1, 2, 4, 3]);
   const products = tapsOf(kernel_shape.slice(0, -1)).map((tap) => {

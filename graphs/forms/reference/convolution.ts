@@ -1,16 +1,15 @@
-import { exchanged, reversed } from '../../onnx/blocks.js';
+import { exchanged, padded, reversed } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { tapsOf, type Window } from '../../onnx/ops/spatial.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
-import { phasesOf } from './phases.js';
+import { phasesOf, range } from './phases.js';
 
 /** What a convolution's windows are, without dilation. */
 export type WindowSizes = Pick<Required<Window>, 'kernel_shape' | 'strides' | 'pads'>;
 
 const known = (value: Value) => knownShape(value.shape, 'a convolution');
-const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => i + from);
 
 /** The product a · bᵀ of matrices; leading axes are batch axes. */
 export function timesTransposed(g: GraphBuilder, a: Value, b: Value, blocked: BlockedLayout | null): Value {
@@ -46,13 +45,6 @@ export const convInputGrad: PlainForm<'ConvInputGrad'> = {
     return [g.add('ConvTranspose', [dy!, w!], { kernel_shape, strides, pads, output_padding })];
   },
 };
-
-/** x with zeros around its spatial axes. */
-function padded(g: GraphBuilder, x: Value, pads: readonly number[]): Value {
-  const rank = pads.length / 2;
-  if (pads.every((p) => p === 0)) return x;
-  return g.add('Pad', [x, g.integers([0, 0, ...pads.slice(0, rank), 0, 0, ...pads.slice(rank)])]);
-}
 
 const isPointwise = (kernel: readonly number[]) => sizeOf(kernel) === 1;
 
