@@ -37,7 +37,8 @@ async function start(...args: string[]) {
 
 test('told to end with all its processes, it answers what it has, removes everything and exits with 0', async () => {
   writeThresholds(at('masks.onnx'));
-  await writeNifti(at('scan.nii'), noiseVolume([40, 40, 24], 1));
+  // Large enough that its job is seen running.
+  await writeNifti(at('scan.nii'), noiseVolume([96, 96, 64], 1));
   mkdirSync(at('scratch'));
   const { child, logs, url, exit } = await start(
     ...['--model', at('masks.onnx'), '--port', '0', '--scratch', at('scratch'), '--max-body', '10M'],
