@@ -1,6 +1,5 @@
 import { probeModel } from '../../graphs/programs/probe.js';
-import { loadMpi } from '../distributed/mpi-library.js';
-import { UserError } from '../errors.js';
+import { findMpi, type MpiFinding } from '../distributed/mpi-finding.js';
 import { freeDiskBytes, freeMemoryBytes, type MachineFacts, machineFacts } from '../machine.js';
 import { cudaFacts, cudaFindings, type Finding } from '../runtime/cuda.js';
 import { ENGINES } from '../runtime/device.js';
@@ -29,8 +28,7 @@ export interface DoctorReport {
   readonly machine: MachineFacts;
   readonly providers: readonly ProviderReport[];
   readonly engines: readonly EngineReport[];
-  /** The MPI library that `--distributed mpi` would take, or why there is none. */
-  readonly mpi: { readonly library: string | null; readonly problem: string | null };
+  readonly mpi: MpiFinding;
   readonly freeMemoryBytes: number;
   readonly freeDiskBytes: number;
   /** What is missing, and the command that mends it. */
@@ -44,16 +42,6 @@ const nodeIsNewEnough = () => {
   const [major, minor] = process.versions.node.split('.').map(Number);
   return major! > LEAST_NODE[0]! || (major === LEAST_NODE[0] && minor! >= LEAST_NODE[1]!);
 };
-
-async function findMpi(): Promise<DoctorReport['mpi']> {
-  try {
-    const { version, path } = await loadMpi();
-    return { library: `${version}, ${path}`, problem: null };
-  } catch (error) {
-    if (error instanceof UserError) return { library: null, problem: error.facts.what };
-    throw error;
-  }
-}
 
 /**
  * What this machine can do.

@@ -1,11 +1,10 @@
 /** Runs commands of `p2w` in processes of their own, several at once, and remembers what is done. */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { extname } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
 import { alone, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { makeFolder } from '../files.js';
+import { programArguments } from '../program.js';
 import { type Reporting, silent } from '../progress.js';
 import type { Shard } from '../shard.js';
 import {
@@ -35,13 +34,6 @@ export interface RunJobsOptions extends Reporting {
   readonly interrupted?: () => boolean;
 }
 
-/** The command line of this package, from the sources as well as from the built files. */
-function p2wCommand(): string[] {
-  const extension = extname(import.meta.url);
-  const loader = extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
-  return [...loader, fileURLToPath(new URL(`../../bin/p2w${extension}`, import.meta.url))];
-}
-
 const MS_BETWEEN_LOOKS = 200;
 const INTERRUPTED = 130;
 /** What the others have to save when a job has failed. */
@@ -68,7 +60,7 @@ function failed(out: string, id: string, signal: NodeJS.Signals | null): UserErr
 /** Runs one job; its progress goes to its log. @returns its result, null when it was interrupted */
 async function runJob({ id, args }: Job, out: string, { save, kill }: Ending): Promise<JobResult | null> {
   const child: ChildProcess = withLog(out, id, (log) =>
-    spawn(process.execPath, [...p2wCommand(), ...args, '--json'], {
+    spawn(process.execPath, [...programArguments(import.meta.url, '../../bin/p2w'), ...args, '--json'], {
       // Nothing is said on the channel: its end tells the child that we are gone.
       stdio: ['ignore', 'pipe', log, 'ipc'],
       // Ctrl-C of a terminal reaches its whole group; the children are told once, by us.

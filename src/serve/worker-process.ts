@@ -1,8 +1,7 @@
 /** One worker, seen from the service. */
 import { type ChildProcess, fork } from 'node:child_process';
-import { extname } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { UserError } from '../errors.js';
+import { programArguments } from '../program.js';
 import type { FromWorker, Job, ModelFacts, Outcome, ToWorker, WorkerSettings } from './jobs.js';
 
 /** A worker that has opened its models. */
@@ -33,11 +32,10 @@ const CANCELLING_MS = 10_000;
 const STARTING_MS = 300_000;
 
 function forkWorker(): ChildProcess {
-  const extension = extname(import.meta.url);
-  const module = fileURLToPath(new URL(`./worker/main${extension}`, import.meta.url));
-  return fork(module, {
+  const module = programArguments(import.meta.url, './worker/main');
+  return fork(module.at(-1)!, {
     serialization: 'advanced',
-    execArgv: extension === '.ts' ? ['--import', import.meta.resolve('tsx')] : [],
+    execArgv: module.slice(0, -1),
     // What libraries print is none of the service's logs.
     stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
   });

@@ -1,6 +1,6 @@
 /** All the ways to run a model: runtimes, devices, threads, precisions. */
 import { readFileSync } from 'node:fs';
-import { extname, join } from 'node:path';
+import { join } from 'node:path';
 import { PRODUCER } from '../../../graphs/onnx/model.js';
 import { UserError } from '../../errors.js';
 import type { Precision } from '../../inference/precision.js';
@@ -45,7 +45,7 @@ export const unavailableError = (reason: string) => new UserError('runtime', { w
 function inNode(way: Omit<Way, 'place' | 'measure'>, job: Omit<RuntimeJob, 'threads'>): Way {
   const spec: RunnerSpec = {
     name: way.name,
-    command: nodeProgram(new URL(`./runtime.runner${extname(import.meta.url)}`, import.meta.url), {
+    command: nodeProgram(import.meta.url, './runtime.runner', {
       ...job,
       threads: way.threads,
     }),

@@ -2,6 +2,7 @@ import { extname } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TaskKind } from '../../config/finetuning.js';
 import type { PresetName } from '../../config/pretraining.js';
+import { programArguments } from '../../program.js';
 import type { Device } from '../../runtime/device.js';
 import type { RunnerSpec } from '../runner.js';
 
@@ -33,17 +34,16 @@ export interface WorkloadOptions {
   readonly input: readonly string[];
 }
 
-/** The command line of a program of this package, from the sources as well as from the built files. */
-export function nodeProgram(program: URL, job: object): string[] {
-  const path = fileURLToPath(program);
-  const loader = extname(path) === '.ts' ? ['--import', import.meta.resolve('tsx')] : [];
-  return [process.execPath, ...loader, path, JSON.stringify(job)];
-}
+/** The command line of a program of this package that does a job. @param metaUrl `import.meta.url` of the caller */
+export const nodeProgram = (metaUrl: string, name: string, job: object): string[] => [
+  process.execPath,
+  ...programArguments(metaUrl, name),
+  JSON.stringify(job),
+];
 
 /** A program of this folder, `*.runner`. */
 export function nodeRunner(name: string, program: string, job: object): RunnerSpec {
-  const extension = extname(import.meta.url);
-  return { name, command: nodeProgram(new URL(`./${program}.runner${extension}`, import.meta.url), job) };
+  return { name, command: nodeProgram(import.meta.url, `./${program}.runner`, job) };
 }
 
 /** A script of `src/bench/baselines`; they stay beside the sources, as nothing compiles them. */
