@@ -1,6 +1,6 @@
 /**
- * A graph for ONNX Runtime on WebGPU, with other operators in place of those that it refuses when it meets them: MaxPool where it
- * also says where its maxima are, and ConvTranspose of volumes.
+ * A graph for ONNX Runtime on WebGPU, with other operators in place of those that it refuses when it meets them (MaxPool where it
+ * also says where its maxima are, and ConvTranspose of volumes) or computes wrongly: Slice by steps below −1.
  *
  * - All that {@link rebuild} promises.
  * - Names, order, types and sizes of inputs and outputs stay the same, and so do all results, up to rounding.
@@ -9,6 +9,7 @@
 import { attributesOf } from '../onnx/attributes.js';
 import { exchanged, reversed } from '../onnx/blocks.js';
 import type { GraphBuilder } from '../onnx/builder.js';
+import { sliced } from '../onnx/ops/shape.js';
 import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
 import { findOperator } from '../onnx/registry.js';
 import { type Graph, knownShape, sizeOf, TYPE_CODES, type Value } from '../onnx/types.js';
@@ -102,6 +103,24 @@ function transposed(
   });
 }
 
+/**
+ * A Slice whose steps along some axes are below −1. Unless those steps divide its range, ONNX Runtime takes other places than it
+ * should, without a word.
+ */
+function slicedBackwards(g: GraphBuilder, [x, ...operands]: readonly (Value | null)[]): Value | null {
+  if (!operands.every((value) => value && g.isConstant(value))) return null;
+  const [starts, ends, axes, steps] = operands.map((value) => Array.from(g.tensorOf(value!).data, Number));
+  if (!steps?.some((step) => step < -1)) return null;
+  return steps.reduce((values, step, i) => {
+    const [from, to, axis] = [starts![i]!, ends![i]!, axes![i]!];
+    if (step >= -1) return g.slice(values, [from], [to], [axis], [step]);
+    const size = knownShape(x!.shape, 'Slice').at(axis)!;
+    const { start, count } = sliced(size, from, to, step);
+    const places = Array.from({ length: count }, (_, o) => start + o * step);
+    return g.add('Gather', [values, g.integers(places)], { axis });
+  }, x!);
+}
+
 const replace: Replace = (g, node, inputs) => {
   const operator = findOperator(node);
   const [name] = node.outputs;
@@ -116,7 +135,8 @@ const replace: Replace = (g, node, inputs) => {
     const window = resolveWindow(given, knownShape(inputs[1]!.shape, operator).slice(2));
     return [g.scope(name!, () => transposed(g, inputs, window, group, output_padding))];
   }
-  return null;
+  const backwards = operator === 'Slice' ? g.scope(name!, () => slicedBackwards(g, inputs)) : null;
+  return backwards && [backwards];
 };
 
 export const forWebgpu = (graph: Graph): Graph => rebuild(graph, (input) => input, replace);

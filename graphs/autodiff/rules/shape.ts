@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { normalAxis } from '../../onnx/operator.js';
-import type { shaping } from '../../onnx/ops/shape.js';
+import { type shaping, sliced } from '../../onnx/ops/shape.js';
 import { GraphError, knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { Application, Rules } from '../rule.js';
 
@@ -171,16 +171,15 @@ export const shapeRules: Rules<keyof typeof shaping> = {
       ),
     null,
   ],
-  Slice: ({ g, inputs: [x, starts, , axes, steps], dy }) => [
+  Slice: ({ g, inputs: [x, starts, ends, axes, steps], dy }) => [
     () => {
       const shape = knownShape(x!.shape, 'a gradient');
-      const from = constants(g, starts!);
+      const [from, to] = [constants(g, starts!), constants(g, ends!)];
       const stride = steps ? constants(g, steps) : from.map(() => 1);
       return constants(g, axes!).reduce((gradient, axis, i) => {
         const a = normalAxis(axis, shape.length);
         const size = shape[a]!;
-        const wrapped = from[i]! < 0 ? from[i]! + size : from[i]!;
-        const start = Math.min(Math.max(wrapped, 0), stride[i]! > 0 ? size : size - 1);
+        const { start } = sliced(size, from[i]!, to[i]!, stride[i]!);
         return unslice(g, gradient, a, size, start, stride[i]!);
       }, dy);
     },

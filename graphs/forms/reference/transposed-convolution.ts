@@ -5,7 +5,7 @@
  * taps t₀, t₀+s, … with t₀ = (r+p) mod s only: each of the s³ phases is a convolution of stride 1 of dy, and together they have no
  * more products than the whole. ONNX Runtime's `ConvTranspose` adds up columns one by one, on one thread.
  */
-import { exchanged } from '../../onnx/blocks.js';
+import { exchanged, reversed } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import type { ResolvedAttributes } from '../../onnx/operator.js';
 import type { AttributesOf } from '../../onnx/ops/index.js';
@@ -59,19 +59,18 @@ function byPhases(
   const c = group * (w.shape[1] as number);
   const axes = sizes.map((_, i) => i + 2);
   const counts = sizes.map((size, i) => Math.ceil(size / strides[i]!));
-  const swapped = exchanged(g, w, group);
+  const kernel = reversed(g, exchanged(g, w, group));
 
   const convolved = (numbers: readonly number[]): Value => {
     const phases = numbers.map((r, i) =>
       phaseOf(r, kernel_shape[i]!, strides[i]!, pads[i]!, lengths[i]!, counts[i]!),
     );
-    // From the last tap to the first.
-    const kernel = g.slice(
-      swapped,
-      phases.map(({ first, taps }, i) => first + (taps - 1) * strides[i]!),
-      phases.map(({ first }, i) => (first === 0 ? -kernel_shape[i]! - 1 : first - 1)),
+    const taps = g.slice(
+      kernel,
+      phases.map(({ first }, i) => (kernel_shape[i]! - 1 - first) % strides[i]!),
+      phases.map(({ first }, i) => kernel_shape[i]! - first),
       axes,
-      strides.map((s) => -s),
+      strides,
     );
     const isCut = phases.some(({ before, after }) => before < 0 || after < 0);
     const seen = isCut
@@ -83,7 +82,7 @@ function byPhases(
         )
       : dy;
     const around = (side: 'before' | 'after') => phases.map((phase) => Math.max(0, phase[side]));
-    return g.add('Conv', [seen, kernel, bias], {
+    return g.add('Conv', [seen, taps, bias], {
       kernel_shape: phases.map(({ taps }) => taps),
       pads: [...around('before'), ...around('after')],
       group,

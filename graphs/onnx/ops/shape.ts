@@ -14,6 +14,19 @@ import { type Dim, formatShape, GraphError, knownShape, type Shape, sizeOf } fro
 const count = (shape: Shape): number | undefined =>
   shape.every((d) => typeof d === 'number') ? sizeOf(shape as number[]) : undefined;
 
+/** What a Slice takes of an axis of this size: `count` places from `start` on. */
+export function sliced(
+  size: number,
+  from: number,
+  to: number,
+  step: number,
+): { readonly start: number; readonly count: number } {
+  const [low, high] = step > 0 ? [0, size] : [-1, size - 1];
+  const place = (v: number, least: number) => Math.min(Math.max(v < 0 ? v + size : v, least), high);
+  const start = place(from, 0);
+  return { start, count: Math.max(0, Math.ceil((place(to, low) - start) / step)) };
+}
+
 function reshaped(from: Shape, to: readonly number[]): Shape {
   const copied: Dim[] = to.map((d, i) => (d === 0 ? (from[i] ?? 0) : d));
   const free = copied.indexOf(-1);
@@ -87,12 +100,7 @@ export const shaping = {
     constantOf(axes, 'axes').forEach((axis, i) => {
       const a = normalAxis(axis, shape.length);
       const size = knownShape([shape[a]!], 'Slice')[0]!;
-      const step = stride[i]!;
-      const wrap = (v: number) => (v < 0 ? v + size : v);
-      const clamp = (v: number, low: number, high: number) => Math.min(Math.max(v, low), high);
-      const start = step > 0 ? clamp(wrap(from[i]!), 0, size) : clamp(wrap(from[i]!), 0, size - 1);
-      const end = step > 0 ? clamp(wrap(to[i]!), 0, size) : clamp(wrap(to[i]!), -1, size - 1);
-      shape[a] = Math.max(0, Math.ceil((end - start) / step));
+      shape[a] = sliced(size, from[i]!, to[i]!, stride[i]!).count;
     });
     return [{ type: x!.type, shape }];
   }),

@@ -67,3 +67,23 @@ test.each(VOLUMES)('computes transposed convolutions of volumes %s', async (_, a
   expect(got!.shape).toEqual(expected!.shape);
   expect(relativeError(got!.data as Float32Array, expected!.data as Float32Array)).toBeLessThan(1e-6);
 });
+
+test('slices by steps below -1 without a Slice by such steps', async () => {
+  const g = new GraphBuilder('g');
+  const x = g.input('x', 'float32', [3, 8, 7]);
+  g.output('ragged', g.slice(x, [6, -1], [-9, -9], [1, 2], [-3, -2]));
+  g.output('mixed', g.slice(x, [-1, 1, 5], [-4, 8, 0], [0, -2, -1], [-1, 3, -4]));
+  const graph = g.build();
+  const replaced = forWebgpu(graph);
+  expect(replaced.outputs).toEqual(graph.outputs);
+  expect(replaced.outputs.map(({ shape }) => shape)).toEqual([
+    [3, 3, 4],
+    [3, 3, 2],
+  ]);
+  const steps = replaced.nodes
+    .filter(({ operator }) => operator === 'Slice')
+    .map(({ inputs }) => Number(replaced.initializers.get(inputs[4]!)!.data[0]));
+  expect(steps).toEqual([-1, 3]);
+  const feeds = { x: { type: 'float32', shape: [3, 8, 7], data: noise(3 * 8 * 7, 1) } as const };
+  expect(await runGraph(replaced, feeds)).toEqual(await runGraph(graph, feeds));
+});
