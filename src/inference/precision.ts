@@ -27,7 +27,10 @@ export const USUAL_ERROR: Readonly<Record<Precision, number>> = {
 /** What became of a model. */
 export interface PrecisionReport {
   readonly precision: Precision;
-  /** The largest relative RMS difference of an output to float32's, over the images; see {@link relativeRms}. */
+  /**
+   * The largest root mean square difference of an output to float32's, over the images, relative to the root mean square of this
+   * output over all images: one of air alone may have features of zeros.
+   */
   readonly error: number;
   /** Share of probabilities on the other side of 0.5; null for a model without probabilities. */
   readonly changedDecisions: number | null;
@@ -40,16 +43,26 @@ export interface PrecisionReport {
   readonly float32Seconds: number;
 }
 
-/** ‖got − expected‖ / ‖expected‖, the root mean square of the difference relative to that of the expected values. */
-export function relativeRms(expected: ArrayLike<number>, got: ArrayLike<number>): number {
-  if (expected.length !== got.length) return Number.POSITIVE_INFINITY;
-  let difference = 0;
-  let size = 0;
+/** ‖got − expected‖² and ‖expected‖². */
+function squares(
+  expected: ArrayLike<number>,
+  got: ArrayLike<number>,
+): { readonly difference: number; readonly size: number } {
+  let [difference, size] = [0, 0];
   for (let i = 0; i < expected.length; i++) {
     difference += (got[i]! - expected[i]!) ** 2;
     size += expected[i]! ** 2;
   }
-  return Math.sqrt(difference / Math.max(size, Number.MIN_VALUE));
+  return { difference: expected.length === got.length ? difference : Number.POSITIVE_INFINITY, size };
+}
+
+const relative = (difference: number, size: number): number =>
+  Math.sqrt(difference / Math.max(size, Number.MIN_VALUE));
+
+/** ‖got − expected‖ / ‖expected‖, the root mean square of the difference relative to that of the expected values. */
+export function relativeRms(expected: ArrayLike<number>, got: ArrayLike<number>): number {
+  const { difference, size } = squares(expected, got);
+  return relative(difference, size);
 }
 
 /** The widest of two ranges. */
@@ -122,7 +135,7 @@ export async function comparePrecisions(
   const reference = await loadForSizes(float32, float32Bytes, shapes, engine, threads);
   const session = await loadForSizes(other, bytes, shapes, engine, threads);
   try {
-    let error = 0;
+    const errors = new Map<string, { largest: number; size: number }>();
     let changed = 0;
     let decisions = 0;
     for (const image of images) {
@@ -130,8 +143,12 @@ export async function comparePrecisions(
       const got = await session.run({ [input]: image });
       for (const [name, { data }] of Object.entries(expected)) {
         const [before, after] = [data as Float32Array, got[name]!.data as Float32Array];
-        const distance = relativeRms(before, after);
-        error = Number.isNaN(distance) ? Number.POSITIVE_INFINITY : Math.max(error, distance);
+        const { difference, size } = squares(before, after);
+        const known = errors.get(name) ?? { largest: 0, size: 0 };
+        const largest = Number.isNaN(difference)
+          ? Number.POSITIVE_INFINITY
+          : Math.max(known.largest, difference);
+        errors.set(name, { largest, size: known.size + size / images.length });
         if (name !== 'probabilities') continue;
         decisions += before.length;
         before.forEach((v, i) => {
@@ -146,7 +163,7 @@ export async function comparePrecisions(
     }
     return {
       precision: (other.metadata.precision ?? 'float32') as Precision,
-      error,
+      error: Math.max(...[...errors.values()].map(({ largest, size }) => relative(largest, size))),
       changedDecisions: decisions > 0 ? changed / decisions : null,
       images: images.length,
       bytes: bytes.length,
@@ -167,6 +184,6 @@ export function checkPrecision({ precision, error, images }: PrecisionReport, ma
     what: `the ${precision} model differs too much from the float32 model; nothing was written`,
     got: `a relative RMS difference of ${error.toPrecision(3)} on ${images} images`,
     expected: `at most ${maxError}`,
-    fix: 'use float32 or float16, or raise --max-error if this is good enough for you',
+    fix: `use float32${precision === 'int8' ? ' or float16' : ''}, or raise --max-error if this is good enough for you`,
   });
 }
