@@ -14,10 +14,8 @@ import type { HighLevelName, OperatorName } from '../onnx/ops/index.js';
 import { batchNormBlocked, batchNormGradBlocked, channelAffineBlocked } from './blocked/batch-norm.js';
 import {
   convBlocked,
-  convBlockedF43,
   convFirstBlocked,
   convInputGradBlocked,
-  convInputGradBlockedF43,
   convReluBlocked,
   convReluBlockedF43,
   convReluBoth,
@@ -86,7 +84,6 @@ export const forms: {
   Conv: {
     plain: asItIs('Conv'),
     blocked: convBlocked,
-    blockedF43: convBlockedF43,
     blockedFirst: convFirstBlocked,
     blockedLast: pointwiseBlocked,
   },
@@ -105,7 +102,6 @@ export const forms: {
     columns: convInputGradColumns,
     phases: convInputGradPhases,
     blocked: convInputGradBlocked,
-    blockedF43: convInputGradBlockedF43,
     blockedLast: pointwiseInputGradBlocked,
   },
   ConvWeightGrad: {

@@ -76,18 +76,14 @@ const fig3Settings = (steps: readonly number[]) => [
 ];
 
 /** @throws UserError for probes where there can be none */
-function checkProbes(
-  name: TrialsName,
-  { targets }: ExperimentConfig,
-  kindOf: (target: Target) => TaskKind,
-): void {
+function checkProbes({ targets }: ExperimentConfig, kindOf: (target: Target) => TaskKind): void {
   for (const [i, target] of targets.entries())
-    if (target.probe && (name === 'fig3' || kindOf(target) !== 'classification'))
+    if (target.probe && kindOf(target) !== 'classification')
       throw new UserError('config', {
-        what: 'features are probed by classifiers, of encoders that are exported once',
+        what: 'features are probed by classifiers',
         where: `targets.${i}.probe`,
-        got: name === 'fig3' ? 'fig3, which has many checkpoints' : `${target.name}, segmentation`,
-        expected: 'a classification in table1 or table2',
+        got: `${target.name}, segmentation`,
+        expected: 'a classification',
       });
 }
 
@@ -118,17 +114,20 @@ function planExperiment(
       expected: 'a list of {"name": …, "data": a sample store}',
     });
   const kindOf = (target: Target) => readSampleManifest(target.data).kind;
-  const steps = name === 'fig3' ? checkpointSteps(config) : null;
-  const extra = steps ? fig3Settings(steps) : [];
+  const along = name === 'fig3' ? checkpointSteps(config) : null;
+  const steps = along ?? [null];
+  const extra = along ? fig3Settings(along) : [];
   const pretraining: Job[] = sources
     .filter((source) => source.pretrain !== null && pretrainedAs(source, sources) === source)
     .map((source) => pretrainJob(config, source, out, extra));
-  checkProbes(name, config, kindOf);
+  checkProbes(config, kindOf);
   const isProbed = config.targets.some(({ probe }) => probe);
   const exports = isProbed
-    ? sources.filter(({ init }) => init === undefined).map((source) => exportJob(source, sources, out))
+    ? sources
+        .filter(({ init }) => init === undefined)
+        .flatMap((source) => steps.map((step) => exportJob(source, sources, out, step)))
     : [];
-  const { jobs, trials } = planTrials(config, sources, out, kindOf, steps ?? [null]);
+  const { jobs, trials } = planTrials(config, sources, out, kindOf, steps);
   return { jobs: [...pretraining, ...exports, ...jobs], trials };
 }
 

@@ -130,9 +130,13 @@ export function pretrainJob(
   };
 }
 
-const exportJobId = (source: Pick<Source, 'name'>): string => `export-${pretrainJobId(source)}`;
-export const encoderFile = (out: string, source: Pick<Source, 'name'>): string =>
-  join(out, 'encoders', pretrainJobId(source), 'encoder.onnx');
+/** @param step of a checkpoint; null for the source's */
+const encoderId = (source: Pick<Source, 'name'>, step: number | null): string =>
+  [pretrainJobId(source), ...(step === null ? [] : [`step-${step}`])].join('-');
+const exportJobId = (source: Pick<Source, 'name'>, step: number | null): string =>
+  `export-${encoderId(source, step)}`;
+export const encoderFile = (out: string, source: Pick<Source, 'name'>, step: number | null = null): string =>
+  join(out, 'encoders', encoderId(source, step), 'encoder.onnx');
 
 /** The source whose pre-training's checkpoint 0 is the untrained encoder. @throws UserError when none is pre-trained */
 function anyPretrained(sources: readonly Source[]): Source {
@@ -145,15 +149,20 @@ function anyPretrained(sources: readonly Source[]): Source {
   });
 }
 
-/** The encoder of a source as an ONNX model. */
-export function exportJob(source: Source, sources: readonly Source[], out: string): Job {
+/** The encoder of a source as an ONNX model. @param step of a checkpoint; null for the source's */
+export function exportJob(
+  source: Source,
+  sources: readonly Source[],
+  out: string,
+  step: number | null = null,
+): Job {
   const isUntrained = source.pretrain === null;
   const run = pretrainedAs(isUntrained ? anyPretrained(sources) : source, sources);
-  const checkpoint = isUntrained ? 0 : source.checkpoint;
+  const checkpoint = step ?? (isUntrained ? 0 : source.checkpoint);
   return {
-    id: exportJobId(source),
+    id: exportJobId(source, step),
     args: [
-      ...['export', '--run', runFolder(out, run), '--out', dirname(encoderFile(out, source))],
+      ...['export', '--run', runFolder(out, run), '--out', dirname(encoderFile(out, source, step))],
       ...(checkpoint === 'best' ? [] : ['--checkpoint', String(checkpoint)]),
     ],
     after: [pretrainJobId(run)],
@@ -193,14 +202,14 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
   const [option, value] = amountOption(amount);
   const place = [slug(target.name), slug(source.name), `${option}-${value}`];
   // A probe's seeds are trained on the same features, which are computed once for each command.
-  const of = target.probe ? [] : [...(step === null ? [] : [`step-${step}`]), `seed-${seed}`];
+  const of = [...(step === null ? [] : [`step-${step}`]), ...(target.probe ? [] : [`seed-${seed}`])];
   const id = [...place, ...of].join('-');
   const seeds = target.probe
     ? ['--seed', String(config.seed), '--trials', String(trialsOf(config, target))]
     : ['--seed', String(seed)];
   const checkpoint = step ?? source.checkpoint;
   const from = target.probe
-    ? ['--init', source.init ?? encoderFile(out, source), '--freeze']
+    ? ['--init', source.init ?? encoderFile(out, source, step), '--freeze']
     : source.init !== undefined
       ? ['--init', source.init, ...(isOnnxFile(source.init) ? [] : ['--load', source.load[kind]])]
       : source.pretrain === null
@@ -212,7 +221,7 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
   const needed =
     source.init !== undefined || (source.pretrain === null && !target.probe)
       ? []
-      : [target.probe ? exportJobId(source) : pretrainJobId(run)];
+      : [target.probe ? exportJobId(source, step) : pretrainJobId(run)];
   return {
     id,
     args: [

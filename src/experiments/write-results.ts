@@ -84,15 +84,23 @@ function alongTraining(groups: ReturnType<typeof groupsOf>, run: string): Checkp
   }));
 }
 
-/** One line a trial. */
-function trialsCsv(config: ExperimentConfig, groups: ReturnType<typeof groupsOf>): string {
+/** One line a trial. @param checkpoints of Fig. 3, whose validation errors are a column more */
+function trialsCsv(
+  config: ExperimentConfig,
+  groups: ReturnType<typeof groupsOf>,
+  checkpoints: readonly CheckpointPoint[],
+): string {
+  const errors = new Map(checkpoints.map(({ step, validationMse }) => [step, validationMse]));
+  const isFigure = errors.size > 0;
   const rows = groups.flatMap(({ target, amount, source, step, metric, values }) => {
     const { fraction = '', patients = '' } = amount as { fraction?: number; patients?: number };
     return values.map((value, i) => [
       ...[target, fraction, patients, source, step ?? '', config.seed + i, metric, value],
+      ...(isFigure ? [errors.get(step!)!] : []),
     ]);
   });
-  return toCsv(['target', 'fraction', 'patients', 'source', 'step', 'seed', 'metric', 'value'], rows);
+  const heads = ['target', 'fraction', 'patients', 'source', 'step', 'seed', 'metric', 'value'];
+  return toCsv([...heads, ...(isFigure ? ['validation_mse'] : [])], rows);
 }
 
 /** Writes the page, tables and chart of what trials have scored. */
@@ -127,7 +135,7 @@ export function writeResults(
     correlations,
     files: { page: file('html'), json: file('json'), csv: file('csv'), chart: file('svg') },
   };
-  writeFileAtomic(result.files.csv, trialsCsv(config, groups));
+  writeFileAtomic(result.files.csv, trialsCsv(config, groups, checkpoints));
   writeFileAtomic(result.files.chart, trialsChart(result));
   writeFileAtomic(result.files.json, `${JSON.stringify({ config, ...result }, null, 2)}\n`);
   writeFileAtomic(result.files.page, renderExperiment(result, config));

@@ -6,6 +6,7 @@ import type { Fig2Result } from '../../src/experiments/fig2.js';
 import type { ExperimentResult } from '../../src/experiments/result.js';
 import { compareAll, groupOf } from '../../src/experiments/statistics.js';
 import { acquireLock } from '../../src/lock.js';
+import { readTable } from '../../src/tables/read.js';
 import { lastJson, p2w, startP2w } from '../commands/cli.js';
 import { convolutionalNetwork } from '../commands/foreign-models.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
@@ -213,13 +214,27 @@ describe('p2w experiment', () => {
   });
 
   test('fig3 fine-tunes checkpoints along the pre-training', async () => {
-    study({ ...STUDY, trials: 1, sources: undefined });
+    const [balls] = STUDY.targets;
+    const probe = { ...balls, name: 'probe', probe: true, trials: 2 };
+    study({ ...STUDY, trials: 1, sources: undefined, targets: [balls, probe] });
     const done = await run('fig3', 'along');
     expect(done.code, done.stderr).toBe(0);
     const { checkpoints, correlations } = lastJson(done) as ExperimentResult;
     expect(checkpoints.map(({ step }) => step)).toEqual([0, 1, 2]);
-    for (const { validationMse } of checkpoints) expect(validationMse).toBeGreaterThan(0);
-    expect(Object.keys(correlations)).toEqual(['balls']);
+    for (const { validationMse, scores } of checkpoints) {
+      expect(validationMse).toBeGreaterThan(0);
+      expect(scores.probe!.deviation).not.toBeNull();
+    }
+    expect(Object.keys(correlations)).toEqual(['balls', 'probe']);
+    const encoders = checkpoints.map(({ step }) =>
+      readFileSync(join(folder, `along/encoders/pretrain-parts2whole-step-${step}/encoder.onnx`), 'base64'),
+    );
+    expect(new Set(encoders).size).toBe(3);
+    const { rows } = readTable(join(folder, 'along/fig3.csv'));
+    expect(rows).toHaveLength(3 * (1 + 2));
+    for (const { step, validationMse } of checkpoints)
+      for (const { cells } of rows.filter((row) => row.cells.step === `${step}`))
+        expect(Number(cells.validation_mse)).toBe(validationMse);
   });
 
   test('fig2 analyses what was learnt, and follows it along the pre-training', {

@@ -74,31 +74,24 @@ const convolution = (
 });
 
 export const convBlocked = convolution('Conv', winogradF23);
-export const convBlockedF43 = convolution('Conv', winogradF43);
 export const convReluBlocked = convolution('ConvRelu', winogradF23);
 export const convReluBoth = convolution('ConvRelu', bothSlices);
 export const convReluWhole = convolution('ConvRelu', winogradWhole);
 export const convReluBlockedF43 = convolution('ConvRelu', winogradF43);
 
 /** The gradient of the input is a convolution with exchanged channels and taps from last to first. */
-const inputGrad = (filtering: DepthFiltering): BlockedForm<'ConvInputGrad'> => ({
+export const convInputGradBlocked: BlockedForm<'ConvInputGrad'> = {
   layout: 'slicePairs',
   applies: ({ inputs: [dy, w], attributes, blocked }) =>
-    keepsSize(attributes) &&
-    !isSmallMap(dy!.shape) &&
-    fits(dy!, { shape: [1, w!.shape[1]!] }, blocked) &&
-    filtering.applies(shapeOf(dy!), blocked!),
+    keepsSize(attributes) && !isSmallMap(dy!.shape) && fits(dy!, { shape: [1, w!.shape[1]!] }, blocked),
   build(g, { blocked }, operands) {
     const w = operands.plain(1);
     const [inputs, outputs] = [w.shape[0] as number, w.shape[1] as number];
     const spec = { outputs, inputs, kernel: [3, 3], transposed: true } as const;
     const arrange = (taps: Value) => blockedWeights(g, taps, blocked!.block, spec);
-    return [filtering.convolve(g, operands.slicePairs(0), depthTaps(g, w, true), arrange, {}, blocked!)];
+    return [winogradF23.convolve(g, operands.slicePairs(0), depthTaps(g, w, true), arrange, {}, blocked!)];
   },
-});
-
-export const convInputGradBlocked = inputGrad(winogradF23);
-export const convInputGradBlockedF43 = inputGrad(winogradF43);
+};
 
 /** Whether it is a convolution of one channel to some that fit. */
 const isFirst = (
