@@ -173,11 +173,21 @@ describe('p2w experiment', () => {
   test('shards share the jobs, and wait for the pre-training that one of them runs', async () => {
     study(STUDY);
     const shard = (part: string) =>
-      p2w(
+      startP2w(
         ['experiment', 'table1', '--config', 'study.json', '--out', 'shared', '--shard', part, '--json'],
         folder,
       );
-    const parts = await Promise.all(['1/2', '2/2'].map(shard));
+    // The one that does not pre-train has nothing left to do before the other begins.
+    const first = shard('1/2');
+    await new Promise<void>((resolve) => {
+      let said = '';
+      first.process.stderr!.on('data', (text) => {
+        said += text;
+        if (said.includes('waiting for others: pretrain-parts2whole')) resolve();
+      });
+      first.process.on('close', () => resolve());
+    });
+    const parts = await Promise.all([first.finished, shard('2/2').finished]);
     for (const { code, stderr } of parts) expect(code, stderr).toBe(0);
     const started = parts.map(({ stderr }) => stderr.match(/(?<=starting )\S+/g)!);
     expect(started.map((jobs) => jobs.length)).toEqual([2, 3]);
