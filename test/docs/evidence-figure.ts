@@ -13,6 +13,8 @@ export interface Look {
   readonly dashes?: string;
   /** Rings instead of dots. */
   readonly hollow?: boolean;
+  /** Dots alone, without a line through them. */
+  readonly scattered?: boolean;
 }
 
 /** One line of a chart, with its intervals. */
@@ -32,8 +34,8 @@ const Y: Axis = { label: '', scale: 'linear' };
 /** Curves lie a little beside each other, so that their intervals can be told apart. */
 const APART = 1.03;
 
-const stroke = ({ colour, dashes = 'none' }: Look) =>
-  html`fill="none" stroke="${colour}" stroke-width="1.8" stroke-dasharray="${dashes}"`;
+const stroke = ({ colour, dashes = 'none', scattered = false }: Look) =>
+  html`fill="none" stroke="${scattered ? 'none' : colour}" stroke-width="1.8" stroke-dasharray="${dashes}"`;
 const dot = ([left, top]: Point, { colour, hollow = false }: Look) =>
   html`<circle cx="${px(left)}" cy="${px(top)}" r="${hollow ? 4 : 2.8}" fill="${hollow ? '#fff' : colour}" stroke="${colour}"/>`;
 

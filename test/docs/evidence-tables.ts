@@ -3,7 +3,7 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { grouped } from '../../graphs/onnx/grouped.js';
 import { holm } from '../../src/analysis/significance.js';
-import { mean } from '../../src/analysis/statistics.js';
+import { mean, pearson } from '../../src/analysis/statistics.js';
 import { compareAll, type Group, groupOf } from '../../src/experiments/statistics.js';
 import type { Axis } from '../../src/report/axes.js';
 import { readTable } from '../../src/tables/read.js';
@@ -232,9 +232,65 @@ function stepCurves(task: string): Curve[] {
   }));
 }
 
-/** Scores against the number of labels, and against the steps of pre-training. */
+/** A checkpoint of the pre-training along which everything is probed. */
+interface Checkpoint {
+  readonly step: number;
+  readonly validationMse: number;
+  readonly group: Group;
+}
+
+/** The checkpoints of `fig3.csv`, probed for a target. */
+function checkpointsFor(task: string): Checkpoint[] {
+  const { rows } = readTable(fileURLToPath(new URL('evidence/fig3.csv', DOCS)));
+  const own = rows.filter(({ cells: { target } }) => target === task);
+  return [...grouped(own, ({ cells: { step } }) => step!).values()].map((of) => {
+    const { step, source, metric, patients, validation_mse } = of[0]!.cells as Record<string, string>;
+    const amount = { patients: Number(patients) };
+    const values = of.map(({ cells: { value } }) => Number(value));
+    return {
+      step: Number(step),
+      validationMse: Number(validation_mse),
+      group: groupOf({
+        ...{ target: task, source: source!, metric: metric!, amount, values },
+        trainingPatients: amount.patients,
+      }),
+    };
+  });
+}
+
+/** Pearson's correlation of scores with the error of reconstruction, along a pre-training. */
+function correlationTable(): string {
+  const r = (of: readonly Checkpoint[]) =>
+    three(
+      pearson(
+        of.map(({ validationMse }) => 1 - validationMse),
+        of.map(({ group }) => group.mean),
+      )!.r,
+    );
+  return table(
+    ['', 'checkpoints', 'Pearson’s r', 'r without the untrained network', 'AUC: untrained', 'AUC: last'],
+    TASKS.map((task) => {
+      const of = checkpointsFor(task);
+      const trained = of.filter(({ step }) => step > 0);
+      const [first, last] = [of[0]!, of.at(-1)!];
+      return [task, `${of.length}`, r(of), r(trained), spread(first.group), spread(last.group)];
+    }),
+  );
+}
+
+/** A dot a checkpoint. */
+const checkpointCurves = (task: string): Curve[] => [
+  {
+    name: 'checkpoints of a pre-training on nodule crops',
+    look: { colour: GREEN, scattered: true },
+    points: checkpointsFor(task).map(({ validationMse, group }) => ({ x: 1 - validationMse, group })),
+  },
+];
+const BY_ERROR: Axis = { label: '1 − validation MSE', scale: 'linear' };
+
+/** Scores against the number of labels, the steps of pre-training, and the error of reconstruction. */
 export const figure = (): string =>
-  figureOf('AUC against the number of labels, and against the steps of pre-training', [
+  figureOf('AUC against the number of labels, the steps of pre-training, and the error of reconstruction', [
     TASKS.map((task) => ({
       title: `${task}: AUC of linear probes`,
       x: BY_LABELS,
@@ -245,6 +301,11 @@ export const figure = (): string =>
       x: BY_STEPS,
       curves: stepCurves(task),
     })),
+    TASKS.map((task) => ({
+      title: `${task}: AUC against reconstruction`,
+      x: BY_ERROR,
+      curves: checkpointCurves(task),
+    })),
   ]);
 
 /** By the name of its place in the document. */
@@ -252,6 +313,7 @@ export const tables: Readonly<Record<string, () => string>> = {
   primary: primaryTable,
   probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
   steps: () => labelTable(groupsOf('steps')),
+  fig3: correlationTable,
 };
 
 /** Where the figure is. */
