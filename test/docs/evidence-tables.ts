@@ -4,6 +4,7 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import { grouped } from '../../graphs/onnx/grouped.js';
 import { holm } from '../../src/analysis/significance.js';
 import { mean, pearson } from '../../src/analysis/statistics.js';
+import { PAPER_CORRELATIONS as PAPER } from '../../src/experiments/paper.js';
 import { compareAll, type Group, groupOf } from '../../src/experiments/statistics.js';
 import type { Axis } from '../../src/report/axes.js';
 import { readTable } from '../../src/tables/read.js';
@@ -269,12 +270,15 @@ function correlationTable(): string {
     );
   return table(
     ['', 'checkpoints', 'Pearson’s r', 'r without the untrained network', 'AUC: untrained', 'AUC: last'],
-    TASKS.map((task) => {
-      const of = checkpointsFor(task);
-      const trained = of.filter(({ step }) => step > 0);
-      const [first, last] = [of[0]!, of.at(-1)!];
-      return [task, `${of.length}`, r(of), r(trained), spread(first.group), spread(last.group)];
-    }),
+    [
+      ...TASKS.map((task) => {
+        const of = checkpointsFor(task);
+        const trained = of.filter(({ step }) => step > 0);
+        const [first, last] = [of[0]!, of.at(-1)!];
+        return [task, `${of.length}`, r(of), r(trained), spread(first.group), spread(last.group)];
+      }),
+      ['the paper: nodule detection, nodules', '', `${PAPER.NCC}, ${PAPER.NCS}`, '', '', ''],
+    ],
   );
 }
 

@@ -25,7 +25,7 @@ test('every score in the text stands in a table', () => {
   for (const score of scores) expect(inTables).toContain(score);
 });
 
-test.each(['malignancy', 'spiculation', 'probes', 'steps', 'in-domain', 'fig3'])(
+test.each(['malignancy', 'spiculation', 'probes', 'steps', 'in-domain'])(
   'the raw results of %s are those of its experiment',
   (name) => {
     const { sources, targets } = readExperiment(join(ROOT, `docs/evidence/${name}.json`));
@@ -43,6 +43,16 @@ test.each(['malignancy', 'spiculation', 'probes', 'steps', 'in-domain', 'fig3'])
     expect(found.sort()).toEqual(expected.sort());
   },
 );
+
+test('26 checkpoints are probed alike', () => {
+  const { targets } = readExperiment(join(ROOT, 'docs/evidence/fig3.json'));
+  const { rows } = readTable(join(ROOT, 'docs/evidence/fig3.csv'));
+  const found = rows.map(({ cells: { target, step, seed } }) => `${target} ${step} ${seed}`);
+  const expected = targets.flatMap(({ name, trials }) =>
+    Array.from({ length: 26 * trials! }, (_, i) => `${name} ${100 * (i % 26)} ${1 + Math.floor(i / 26)}`),
+  );
+  expect(found.sort()).toEqual(expected.sort());
+});
 
 test('the protocol’s links lead somewhere', () => {
   const text = readFileSync(join(ROOT, 'docs/evidence/protocol.md'), 'utf8');
