@@ -317,6 +317,7 @@ export const tables: Readonly<Record<string, () => string>> = {
   primary: primaryTable,
   probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
   steps: () => labelTable(groupsOf('steps')),
+  scans: () => labelTable(groupsOf('scans')),
   fig3: correlationTable,
 };
 
