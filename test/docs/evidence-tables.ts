@@ -13,21 +13,29 @@ import { type Curve, figureOf, type Look } from './evidence-figure.js';
 const DOCS = new URL('../../docs/', import.meta.url);
 const FILE = new URL('evidence.md', DOCS);
 
-/** The scores of one experiment: `docs/evidence/NAME.csv`, as `p2w experiment` writes it. */
-function groupsOf(name: string): Group[] {
-  const { rows } = readTable(fileURLToPath(new URL(`evidence/${name}.csv`, DOCS)));
-  const cells = grouped(rows, ({ cells: { target, patients, source } }) =>
-    [target, patients, source].join('\n'),
-  );
-  return [...cells.values()].map((of) => {
-    const { target, patients, source, metric } = of[0]!.cells as Record<string, string>;
-    return groupOf({
-      ...{ target: target!, source: source!, metric: metric! },
-      ...{ amount: { patients: Number(patients) }, trainingPatients: Number(patients) },
-      values: of.map(({ cells: { value } }) => Number(value)),
-    });
+type Trial = Readonly<Record<string, string>>;
+
+/** The trials of one experiment: `docs/evidence/NAME.csv`, as `p2w experiment` writes it. */
+const trialsOf = (name: string): Trial[] =>
+  readTable(fileURLToPath(new URL(`evidence/${name}.csv`, DOCS))).rows.map(({ cells }) => cells as Trial);
+
+/** The scores of trials that differ in their seeds only. */
+function groupFrom(trials: readonly Trial[]): Group {
+  const { target, patients, source, metric } = trials[0]!;
+  return groupOf({
+    ...{ target: target!, source: source!, metric: metric! },
+    ...{ amount: { patients: Number(patients) }, trainingPatients: Number(patients) },
+    values: trials.map(({ value }) => Number(value)),
   });
 }
+
+/** The scores of one experiment. */
+const groupsOf = (name: string): Group[] =>
+  [
+    ...grouped(trialsOf(name), ({ target, patients, source }) =>
+      [target, patients, source].join('\n'),
+    ).values(),
+  ].map(groupFrom);
 
 const three = (value: number) => value.toFixed(3).replace('-', '−');
 const signed = (value: number) => (value >= 0 ? `+${three(value)}` : three(value));
@@ -242,21 +250,12 @@ interface Checkpoint {
 
 /** The checkpoints of `fig3.csv`, probed for a target. */
 function checkpointsFor(task: string): Checkpoint[] {
-  const { rows } = readTable(fileURLToPath(new URL('evidence/fig3.csv', DOCS)));
-  const own = rows.filter(({ cells: { target } }) => target === task);
-  return [...grouped(own, ({ cells: { step } }) => step!).values()].map((of) => {
-    const { step, source, metric, patients, validation_mse } = of[0]!.cells as Record<string, string>;
-    const amount = { patients: Number(patients) };
-    const values = of.map(({ cells: { value } }) => Number(value));
-    return {
-      step: Number(step),
-      validationMse: Number(validation_mse),
-      group: groupOf({
-        ...{ target: task, source: source!, metric: metric!, amount, values },
-        trainingPatients: amount.patients,
-      }),
-    };
-  });
+  const own = trialsOf('fig3').filter(({ target }) => target === task);
+  return [...grouped(own, ({ step }) => step!).values()].map((trials) => ({
+    step: Number(trials[0]!.step),
+    validationMse: Number(trials[0]!.validation_mse),
+    group: groupFrom(trials),
+  }));
 }
 
 /** Pearson's correlation of scores with the error of reconstruction, along a pre-training. */
