@@ -106,6 +106,7 @@ export function pretrainedAs(source: Source, sources: readonly Source[]): Source
 
 /** All settings of a source's pre-training. */
 const pretrainSettings = (config: ExperimentConfig, { pretrain }: Source, extra: readonly string[]) => [
+  `seed=${config.seed}`,
   ...config.pretrain,
   ...(pretrain ?? []),
   ...extra,
@@ -117,13 +118,13 @@ export function pretrainJob(
   out: string,
   extra: readonly string[] = [],
 ): Job {
-  const { preset, threads, seed } = config;
+  const { preset, threads } = config;
   const tiles = source.tiles ?? config.tiles;
   return {
     id: pretrainJobId(source),
     args: [
       ...['pretrain', '--data', tiles, '--out', runFolder(out, source), '--preset', preset, '--resume'],
-      ...['--threads', String(threads), '--seed', String(seed)],
+      ...['--threads', String(threads)],
       ...set(pretrainSettings(config, source, extra)),
     ],
     after: [],

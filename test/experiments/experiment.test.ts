@@ -114,7 +114,12 @@ describe('p2w experiment', () => {
 
   test('a probe trains on the features of encoders that are exported once, the untrained one too', async () => {
     const [target] = STUDY.targets;
-    const probes = { ...STUDY, targets: [{ ...target, probe: true }] };
+    const [untrained, pretrained] = STUDY.sources;
+    const probes = {
+      ...STUDY,
+      targets: [{ ...target, probe: true }],
+      sources: [untrained, { ...pretrained, pretrain: ['seed=7'] }],
+    };
     study(probes);
     const done = await run('table1', 'probed');
     expect(done.code, done.stderr).toBe(0);
@@ -126,6 +131,9 @@ describe('p2w experiment', () => {
       'export-pretrain-random',
       'pretrain-parts2whole',
     ]);
+    // A source may have a seed of its own, so that pre-trainings that differ in nothing else can be compared.
+    const config = readFileSync(join(folder, 'probed/runs/pretrain-parts2whole/config.json'), 'utf8');
+    expect(JSON.parse(config)).toMatchObject({ seed: 7 });
     const { groups } = lastJson(done) as ExperimentResult;
     expect(groups.map(({ source, values }) => [source, values.length])).toEqual([
       ['random', 2],
