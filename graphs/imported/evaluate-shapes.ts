@@ -1,5 +1,6 @@
 /** What moves values to other places. */
 import { broadcast, normalAxis } from '../onnx/operator.js';
+import { range } from '../onnx/range.js';
 import { GraphError, sizeOf, type Tensor } from '../onnx/types.js';
 import type { Evaluations, KnownNode } from './known-node.js';
 import {
@@ -9,7 +10,6 @@ import {
   indexOf,
   numbersOf,
   picked,
-  range,
   stridesOf,
   tensorBy,
 } from './numbers.js';

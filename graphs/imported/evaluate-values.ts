@@ -1,5 +1,6 @@
 /** Arithmetic, comparisons, sums, and what makes constants. */
 import { broadcast, normalAxis } from '../onnx/operator.js';
+import { range } from '../onnx/range.js';
 import { type ElementType, GraphError, sizeOf, type Tensor, TYPE_CODES } from '../onnx/types.js';
 import type { Evaluation, Evaluations, KnownNode } from './known-node.js';
 import {
@@ -9,7 +10,6 @@ import {
   indexOf,
   isFloat,
   numbersOf,
-  range,
   stridesOf,
   tensorBy,
   vector,

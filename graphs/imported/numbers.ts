@@ -9,9 +9,6 @@ const LIMIT = Number.MAX_SAFE_INTEGER;
 export const isFloat = (type: ElementType): boolean => type === 'float32' || type === 'float64';
 const isBig = (type: ElementType) => type === 'int64' || type === 'uint64';
 
-/** 0 … count − 1. */
-export const range = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
-
 /** A list of numbers that is only read. */
 export type Numbers = Readonly<Float64Array> | Readonly<Float32Array>;
 

@@ -1,5 +1,6 @@
+import { range } from '../onnx/range.js';
 import { GraphError, knownShape, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 
 const sizes = (x: Value) => knownShape(x.shape, 'attention') as [number, number, number, number];
 

@@ -1,6 +1,7 @@
 import { normalAxis } from '../onnx/operator.js';
+import { range } from '../onnx/range.js';
 import { knownShape, sizeOf, TYPE_CODES, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 import { take } from './shapes.js';
 
 /** The first `dims` axes of data and indices belong together: they become part of the indices. */

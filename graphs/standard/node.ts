@@ -3,9 +3,6 @@ import type { GraphBuilder } from '../onnx/builder.js';
 import { normalAxis } from '../onnx/operator.js';
 import { type Attribute, GraphError, knownShape, type Node, type Value } from '../onnx/types.js';
 
-/** 0 … count − 1. */
-export const range = (count: number) => Array.from({ length: count }, (_, i) => i);
-
 type ValueOf<K extends Attribute['kind']> = Extract<Attribute, { kind: K }>['value'];
 
 /** One node of a model written in any version of the standard, as the function that translates its operator sees it. */

@@ -1,6 +1,7 @@
 import { alongAxis } from '../onnx/blocks.js';
+import { range } from '../onnx/range.js';
 import { GraphError, sizeOf, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 
 /** From the one that the node names on. */
 const lastAxes = (n: StandardNode) => range(n.shape(0).length).slice(n.axis('axis', -1));

@@ -1,6 +1,8 @@
 /** Recurrent layers, unrolled: one set of nodes a step, as the length of the sequence is known. */
+
+import { range } from '../onnx/range.js';
 import { GraphError, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 
 type Activation = (x: Value) => Value;
 

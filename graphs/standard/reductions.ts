@@ -1,6 +1,7 @@
 import { normalAxis } from '../onnx/operator.js';
+import { range } from '../onnx/range.js';
 import { sizeOf, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translation, type Translations } from './node.js';
+import type { StandardNode, Translation, Translations } from './node.js';
 
 type Reduction =
   | 'ReduceSum'

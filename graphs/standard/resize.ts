@@ -1,8 +1,9 @@
 /** Resize, axis by axis: places for nearest neighbours, else one constant matrix, for every way of mapping coordinates. */
 import { alongAxis } from '../onnx/blocks.js';
 import { normalAxis } from '../onnx/operator.js';
+import { range } from '../onnx/range.js';
 import { GraphError, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 import { take } from './shapes.js';
 
 /** One axis, from `from` to `to` values. */

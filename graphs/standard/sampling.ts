@@ -1,6 +1,8 @@
 /** Values of a grid at places that are computed. */
+
+import { range } from '../onnx/range.js';
 import { GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 
 /** What a place takes along one axis: whole indices, and how much each counts. */
 interface Tap {

@@ -1,7 +1,8 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { normalAxis } from '../onnx/operator.js';
+import { range } from '../onnx/range.js';
 import { GraphError, sizeOf, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translation, type Translations } from './node.js';
+import type { StandardNode, Translation, Translations } from './node.js';
 
 const mod = (a: number, b: number) => ((a % b) + b) % b;
 

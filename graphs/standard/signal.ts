@@ -1,8 +1,9 @@
 /** Fourier transforms, as products with constant matrices. */
 import { alongAxis, type Matrix } from '../onnx/blocks.js';
 import { normalAxis } from '../onnx/operator.js';
+import { range } from '../onnx/range.js';
 import { knownShape, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 
 /** Real and imaginary part of the transform along an axis of x […,1 or 2], in the last axis of the result. */
 function transform(

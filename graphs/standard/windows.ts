@@ -1,6 +1,7 @@
 import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
+import { range } from '../onnx/range.js';
 import { type FloatType, GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
-import { range, type StandardNode, type Translations } from './node.js';
+import type { StandardNode, Translations } from './node.js';
 
 /** How a window moves over x, with `auto_pad` as pads. */
 function windowOf(n: StandardNode, kernel: readonly number[] = []): Required<Window> {

@@ -1,10 +1,11 @@
 import { exchanged, padded, reversed } from '../../onnx/blocks.js';
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { tapsOf, type Window } from '../../onnx/ops/spatial.js';
+import { range } from '../../onnx/range.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { PlainForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
-import { phasesOf, range } from './phases.js';
+import { phasesOf } from './phases.js';
 
 /** What a convolution's windows are, without dilation. */
 export type WindowSizes = Pick<Required<Window>, 'kernel_shape' | 'strides' | 'pads'>;

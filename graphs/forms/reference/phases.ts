@@ -6,10 +6,8 @@
  * fifth of the time of one that does both.
  */
 import type { GraphBuilder } from '../../onnx/builder.js';
+import { range } from '../../onnx/range.js';
 import { knownShape, type Value } from '../../onnx/types.js';
-
-/** `count` whole numbers from `from` on. */
-export const range = (count: number, from = 0) => Array.from({ length: count }, (_, i) => i + from);
 
 /** [N,C,count·stride,…] → [N,C,stride,…,count,…]; sizes are multiples of the strides. */
 export function phasesOf(g: GraphBuilder, x: Value, strides: readonly number[]): Value {
