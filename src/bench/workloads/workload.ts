@@ -1,4 +1,4 @@
-import { extname } from 'node:path';
+import { extname, isAbsolute } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { TaskKind } from '../../config/finetuning.js';
 import type { PresetName } from '../../config/pretraining.js';
@@ -46,7 +46,7 @@ export function nodeRunner(name: string, program: string, job: object): RunnerSp
   return { name, command: nodeProgram(import.meta.url, `./${program}.runner`, job) };
 }
 
-/** A script of `src/bench/baselines`; they stay beside the sources, as nothing compiles them. */
+/** @param script one of `src/bench/baselines`, which stay beside the sources, as nothing compiles them; or a path */
 export function pythonRunner(
   name: string,
   python: string,
@@ -55,7 +55,9 @@ export function pythonRunner(
   environment?: RunnerSpec['environment'],
 ): RunnerSpec {
   const folder = extname(import.meta.url) === '.ts' ? '../baselines' : '../../../../src/bench/baselines';
-  const path = fileURLToPath(new URL(`${folder}/${script}.py`, import.meta.url));
+  const path = isAbsolute(script)
+    ? script
+    : fileURLToPath(new URL(`${folder}/${script}.py`, import.meta.url));
   return { name, command: [python, path, JSON.stringify(job)], ...(environment && { environment }) };
 }
 
