@@ -54,7 +54,6 @@ function row({ network, shape, rows, ratios }: Timed): string {
     own.seconds.median.toPrecision(2),
     torch.seconds.median.toPrecision(2),
     `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)})`,
-    own.facts!.firstStep!.toFixed(1),
     `${memory}${allocator ? '' : ', allocator as it is'}`,
   ].join(' | ')} |`;
 }
@@ -62,8 +61,8 @@ function row({ network, shape, rows, ratios }: Timed): string {
 function section(all: readonly Timed[]): string {
   const ratioOf = ({ ratios }: Timed) => ratios[0]!.median;
   return `
-| network | input | ours, s | PyTorch, s | ratio | to the first step, s | PyTorch's memory |
-|---|---|---|---|---|---|---|
+| network | input | ours, s | PyTorch, s | ratio | PyTorch's memory |
+|---|---|---|---|---|---|
 ${all
   .toSorted((a, b) => ratioOf(b) - ratioOf(a))
   .map(row)

@@ -17,7 +17,6 @@ interface StepJob {
 }
 
 const job = JSON.parse(process.argv[2]!) as StepJob;
-const began = performance.now();
 const results = decodeModel(readFileSync(job.results)).graph.initializers;
 const [x, target] = [results.get('x')!, results.get('target')!];
 const batch = target.shape[0] as number;
@@ -46,11 +45,8 @@ const run = async (count: number) => {
   step += count;
   return stepper.run(new Array(count).fill([feeds]), 1e-5, first);
 };
+// How many steps a run makes is known once some have been timed.
 await run(1);
-const firstStep = (performance.now() - began) / 1000;
 await run(1);
 const jobs = stepper.stepsAtOnce;
-await serveRounds(() => run(jobs), `${nodeEngine.name}, ${jobs} steps in a run`, job.threads, {
-  jobs,
-  facts: { firstStep },
-});
+await serveRounds(() => run(jobs), `${nodeEngine.name}, ${jobs} steps in a run`, job.threads, { jobs });
