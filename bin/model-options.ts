@@ -1,5 +1,5 @@
 import { OUTPUT_LOSSES } from '../src/commands/model-objective.js';
-import { parseInputSizes, parseNames } from './command.js';
+import { parseInputSizes, parseNames } from './values.js';
 
 /** What is trained of an ONNX model, and by which loss. */
 export const modelOptions = {

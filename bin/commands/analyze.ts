@@ -1,6 +1,7 @@
 import { formatAnalyze, analyze as run } from '../../src/commands/analyze.js';
 import { UserError } from '../../src/errors.js';
-import { command, deviceOption } from '../command.js';
+import { command } from '../command.js';
+import { deviceOption } from '../options.js';
 
 export default command({
   options: {

@@ -4,8 +4,10 @@ import { ARTIFACT_TASKS } from '../../src/commands/artifacts-manifest.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { refuseIdle, UserError } from '../../src/errors.js';
-import { command, configOptions, parseNames, parseSize } from '../command.js';
+import { command } from '../command.js';
 import { givenModelOptions, modelOptions, typedModelOptions } from '../model-options.js';
+import { configOptions } from '../options.js';
+import { parseNames, parseSize } from '../values.js';
 
 const ACTIONS = ['write', 'import'] as const;
 

@@ -1,7 +1,8 @@
 import { formatAverage, average as run } from '../../src/commands/average.js';
 import { UserError } from '../../src/errors.js';
 import { parseCheckpoint } from '../../src/runs/checkpoint.js';
-import { command, parseNames } from '../command.js';
+import { command } from '../command.js';
+import { parseNames } from '../values.js';
 
 /** `120,80` as numbers. @throws UserError when one is none */
 function parseWeights(text: string): number[] {

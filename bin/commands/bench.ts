@@ -9,7 +9,8 @@ import { benchRuntimes } from '../../src/bench/runtimes.js';
 import { WORKLOADS, type WorkloadName } from '../../src/bench/workloads/index.js';
 import { UserError } from '../../src/errors.js';
 import { checkThreads } from '../../src/machine.js';
-import { command, configOptions, deviceOption } from '../command.js';
+import { command } from '../command.js';
+import { configOptions, deviceOption } from '../options.js';
 
 const COMPARED = Object.keys(WORKLOADS) as WorkloadName[];
 const WORKLOAD_NAMES = [...COMPARED, 'forms', 'limit', 'engines', 'runtimes'] as const;

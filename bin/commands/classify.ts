@@ -1,5 +1,6 @@
 import { classify as run } from '../../src/commands/classify.js';
-import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput } from '../command.js';
+import { wholeScanOptions, wholeScans } from '../options.js';
 
 export default command({
   options: {

@@ -1,6 +1,7 @@
 import { embed as run } from '../../src/commands/embed.js';
 import { MAP_FORMATS } from '../../src/commands/embed-maps.js';
-import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput } from '../command.js';
+import { wholeScanOptions, wholeScans } from '../options.js';
 
 export default command({
   options: {

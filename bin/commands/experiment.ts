@@ -1,7 +1,8 @@
 import { refuseIdle } from '../../src/errors.js';
 import { formatExperiment, runExperiment, runExperimentShard } from '../../src/experiments/experiment.js';
 import { EXPERIMENTS } from '../../src/experiments/schema.js';
-import { command, onInterrupt, shardOption } from '../command.js';
+import { command, onInterrupt } from '../command.js';
+import { shardOption } from '../options.js';
 import { distributedOption, onRanks } from '../ranks.js';
 
 const INTERRUPTED = 130;

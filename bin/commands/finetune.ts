@@ -6,18 +6,17 @@ import { fromSettings } from '../../src/config/settings.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { refuseIdle } from '../../src/errors.js';
 import { isOnnxFile } from '../../src/onnx-file.js';
+import { command, onInterrupt } from '../command.js';
 import {
-  command,
   configOptions,
   deviceOption,
   engineOption,
   memoryOption,
-  onInterrupt,
-  parseNames,
   precisionOption,
   taskOption,
-} from '../command.js';
+} from '../options.js';
 import { distributedOption, onRanks } from '../ranks.js';
+import { parseNames } from '../values.js';
 
 /** Settings of an ONNX model that is trained; none where there are none. */
 function modelOf({ head, output, freeze }: { head?: 'replace' | 'keep'; output?: string; freeze?: string }) {

@@ -3,8 +3,10 @@ import { makeModelGraph } from '../../src/commands/graph-imported.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { refuseIdle, UserError } from '../../src/errors.js';
-import { command, configOptions, parseSize } from '../command.js';
+import { command } from '../command.js';
 import { givenModelOptions, modelOptions, typedModelOptions } from '../model-options.js';
+import { configOptions } from '../options.js';
+import { parseSize } from '../values.js';
 
 export default command({
   options: {

@@ -1,5 +1,6 @@
 import { formatInspection, inspect as run } from '../../src/commands/inspect.js';
-import { command, parseInputSizes } from '../command.js';
+import { command } from '../command.js';
+import { parseInputSizes } from '../values.js';
 
 export default command({
   positionals: {

@@ -1,5 +1,6 @@
 import { makeIndex } from '../../src/commands/make-index.js';
-import { command, type Output, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output } from '../command.js';
+import { wholeScanOptions, wholeScans } from '../options.js';
 
 const {
   input,

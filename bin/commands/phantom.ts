@@ -1,6 +1,8 @@
 import { writePhantoms } from '../../src/commands/phantom.js';
 import { PHANTOM_TASKS, writeTaskPhantoms } from '../../src/commands/phantom-task.js';
-import { command, parseSize, taskOption } from '../command.js';
+import { command } from '../command.js';
+import { taskOption } from '../options.js';
+import { parseSize } from '../values.js';
 
 export default command({
   options: {

@@ -10,18 +10,9 @@ import { isSampleStore } from '../../src/data/samples/manifest.js';
 import { NORMALISATIONS } from '../../src/data/scan/normalise.js';
 import { REJECTIONS } from '../../src/data/store/tiling.js';
 import { UserError } from '../../src/errors.js';
-import {
-  command,
-  keepUidsOption,
-  type Output,
-  parseNames,
-  parsePairs,
-  parseSize,
-  parseTriple,
-  shardOption,
-  shardOutput,
-  taskOption,
-} from '../command.js';
+import { command, type Output, shardOutput } from '../command.js';
+import { keepUidsOption, shardOption, taskOption } from '../options.js';
+import { parseNames, parsePairs, parseSize, parseTriple } from '../values.js';
 
 const tileOptions = {
   'z-border': { number: true, default: 0, describe: 'slices to skip at both ends' },

@@ -2,15 +2,8 @@ import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js'
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { refuseIdle } from '../../src/errors.js';
-import {
-  command,
-  configOptions,
-  deviceOption,
-  engineOption,
-  memoryOption,
-  onInterrupt,
-  precisionOption,
-} from '../command.js';
+import { command, onInterrupt } from '../command.js';
+import { configOptions, deviceOption, engineOption, memoryOption, precisionOption } from '../options.js';
 import { distributedOption, onRanks } from '../ranks.js';
 
 export default command({

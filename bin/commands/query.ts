@@ -1,5 +1,7 @@
 import { type QuerySummary, queryScan } from '../../src/commands/query.js';
-import { command, deviceOption, keepUidsOption, parseBox } from '../command.js';
+import { command } from '../command.js';
+import { deviceOption, keepUidsOption } from '../options.js';
+import { parseBox } from '../values.js';
 
 function table(hits: QuerySummary['hits']): string[] {
   const lines = hits.map(({ score, source, offset }) => [

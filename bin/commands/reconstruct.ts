@@ -1,6 +1,7 @@
 import { reconstruct as run } from '../../src/commands/reconstruct.js';
 import { VOLUME_FORMATS } from '../../src/data/scan/write-volume.js';
-import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput } from '../command.js';
+import { wholeScanOptions, wholeScans } from '../options.js';
 
 export default command({
   options: {

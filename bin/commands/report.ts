@@ -1,7 +1,8 @@
 import { makeReport } from '../../src/commands/report.js';
 import { makeTargetReport } from '../../src/commands/report-target.js';
 import { isFinetuneRun } from '../../src/runs/run.js';
-import { command, deviceOption } from '../command.js';
+import { command } from '../command.js';
+import { deviceOption } from '../options.js';
 
 export default command({
   options: {

@@ -1,6 +1,7 @@
 import { segment as run } from '../../src/commands/segment.js';
 import { VOLUME_FORMATS } from '../../src/data/scan/write-volume.js';
-import { command, type Output, shardOutput, wholeScanOptions, wholeScans } from '../command.js';
+import { command, type Output, shardOutput } from '../command.js';
+import { wholeScanOptions, wholeScans } from '../options.js';
 
 export default command({
   options: {

@@ -1,7 +1,9 @@
 import { jsonLog } from '../../src/serve/log.js';
 import { serve as run } from '../../src/serve/serve.js';
 import { tell } from '../../src/terminal.js';
-import { command, deviceOption, parseBytes } from '../command.js';
+import { command } from '../command.js';
+import { deviceOption } from '../options.js';
+import { parseBytes } from '../values.js';
 
 /** Resolves when the process is asked to end; asked again, it ends at once. */
 function asked(): Promise<void> {

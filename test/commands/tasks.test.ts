@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
-import { taskOption } from '../../bin/command.js';
+import { taskOption } from '../../bin/options.js';
 import { TASK_ALIASES } from '../../src/data/adapters/aliases.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
