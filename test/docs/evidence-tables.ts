@@ -5,7 +5,7 @@ import { grouped } from '../../graphs/onnx/grouped.js';
 import { holm } from '../../src/analysis/significance.js';
 import { mean, pearson } from '../../src/analysis/statistics.js';
 import { PAPER_CORRELATIONS as PAPER } from '../../src/experiments/paper.js';
-import { compareAll, type Group, groupOf } from '../../src/experiments/statistics.js';
+import { type Comparison, compareAll, type Group, groupOf } from '../../src/experiments/statistics.js';
 import type { Axis } from '../../src/report/axes.js';
 import { readTable } from '../../src/tables/read.js';
 import { type Curve, figureOf, type Look } from './evidence-figure.js';
@@ -281,6 +281,40 @@ function correlationTable(): string {
   );
 }
 
+const SEED = /^(.*), seed \d+$/;
+
+/** Pre-trainings that differ in their seeds only: a value is the mean over one's probes. */
+function pretrainingsOf(task: string): ReadonlyMap<string, Group> {
+  const kinds = grouped(groupsFor('seeds', task), ({ source }) => SEED.exec(source)![1]!);
+  return new Map(
+    [...kinds].map(([source, of]) => [
+      source,
+      groupOf({ ...of[0]!, source, values: of.map(({ mean }) => mean) }),
+    ]),
+  );
+}
+
+/** Pre-trainings with several seeds beside the networks that they begin from. */
+function seedTable(): string {
+  return table(
+    ['', 'pairs', 'untrained', 'pre-trained', 'least and best', 'difference [95 %]', 'paired t-test, p'],
+    TASKS.map((task) => {
+      const pretrainings = pretrainingsOf(task);
+      const [untrained, trained] = ['untrained', 'nodule crops'].map((source) => pretrainings.get(source)!);
+      const [{ difference, interval, paired }] = compareAll([untrained!, trained!]) as [Comparison];
+      return [
+        task,
+        `${trained!.values.length}`,
+        spread(untrained!),
+        spread(trained!),
+        `${three(Math.min(...trained!.values))}, ${three(Math.max(...trained!.values))}`,
+        `${signed(difference)} [${signed(interval![0])}, ${signed(interval![1])}]`,
+        p(paired!),
+      ];
+    }),
+  );
+}
+
 /** A dot a checkpoint. */
 const checkpointCurves = (task: string): Curve[] => [
   {
@@ -317,6 +351,7 @@ export const tables: Readonly<Record<string, () => string>> = {
   probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
   steps: () => labelTable(groupsOf('steps')),
   scans: () => labelTable(groupsOf('scans')),
+  seeds: seedTable,
   fig3: correlationTable,
 };
 
