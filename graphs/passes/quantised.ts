@@ -4,8 +4,8 @@
  *
  * - A convolution with stored weights is quantised when a Relu, or a sum, takes its result: not the last one, whose result is
  *   the network's answer.
- * - Its input and its result, behind the Relu, are uint8 in the range that was observed; its weights int8, symmetric, with a
- *   scale for each output channel; its bias int32.
+ * - Its input and its result, behind the Relu, are uint8 in the range that was observed; its weights int8 of which 7 bits are used,
+ *   symmetric, with a scale for each output channel; its bias int32.
  * - What MaxPool, Resize and sums make of quantised values is quantised too.
  * - Inputs and outputs keep their names, types and sizes.
  */
@@ -126,6 +126,12 @@ function parametersOf({ low, high }: Range): { scale: number; zero: number } {
   return { scale, zero: Math.round(-least / scale) };
 }
 
+/**
+ * Processors without VNNI add two products of a uint8 and an int8 in 16 bits, and cut off what is too large: with weights of 7 bits,
+ * 2 · 255 · 64 = 32,640 fits.
+ */
+const LARGEST_WEIGHT = 64;
+
 /** int8 [K, …] and a scale for each of the K channels. */
 function quantisedWeights({ shape, data }: Tensor): { data: Int8Array; scales: Float32Array } {
   const values = data as Float32Array;
@@ -135,7 +141,7 @@ function quantisedWeights({ shape, data }: Tensor): { data: Int8Array; scales: F
   const quantised = new Int8Array(values.length);
   for (let k = 0; k < channels; k++) {
     const own = values.subarray(k * each, (k + 1) * each);
-    const scale = Math.fround(own.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / 127) || 1;
+    const scale = Math.fround(own.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / LARGEST_WEIGHT) || 1;
     scales[k] = scale;
     for (const [i, v] of own.entries()) quantised[k * each + i] = Math.round(v / scale);
   }
