@@ -210,15 +210,20 @@ class Steps {
   }
 }
 
-export async function compare(model: ImportedModel, results: Results): Promise<Comparison> {
-  const objective = importedObjective(model, { loss: { name: 'meanSquaredError' } });
+/** What the step graph of a model is fed: all samples count alike. */
+export function batchOf(model: ImportedModel, results: Results): Tensors {
   const [x, target] = [results.get('x')!, results.get('target')!];
   const [samples] = target.shape as [number];
-  const batch: Tensors = {
+  return {
     [model.inputs[0]!.name]: x,
     target,
     sample_weight: floats([samples], new Float32Array(samples).fill(1)),
   };
+}
+
+export async function compare(model: ImportedModel, results: Results): Promise<Comparison> {
+  const objective = importedObjective(model, { loss: { name: 'meanSquaredError' } });
+  const batch = batchOf(model, results);
   const pairs = pairsOf(results, model);
   const expected = namesOf(results, 'gradient/');
   const paired = expected.filter((name) => pairs.has(name));

@@ -5,9 +5,9 @@ import { importedObjective } from '../../../graphs/objectives/imported.js';
 import { decodeModel } from '../../../graphs/onnx/schema.js';
 import { serveRounds } from '../../../src/bench/runner-loop.js';
 import { TRAINING_DEFAULTS } from '../../../src/config/training.js';
-import type { Tensors } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { createStepper } from '../../../src/train/create-stepper.js';
+import { batchOf } from './compare.js';
 
 interface StepJob {
   /** An exported network, and `x` and `target` as initialisers of a model. */
@@ -18,8 +18,7 @@ interface StepJob {
 
 const job = JSON.parse(process.argv[2]!) as StepJob;
 const results = decodeModel(readFileSync(job.results)).graph.initializers;
-const [x, target] = [results.get('x')!, results.get('target')!];
-const batch = target.shape[0] as number;
+const batch = results.get('target')!.shape[0] as number;
 const model = importModel(readFileSync(job.model));
 const config = {
   ...TRAINING_DEFAULTS,
@@ -34,11 +33,7 @@ const stepper = await createStepper(
   nodeEngine,
   { inLoop: true },
 );
-const feeds: Tensors = {
-  [model.inputs[0]!.name]: x,
-  target,
-  sample_weight: { type: 'float32', shape: [batch], data: new Float32Array(batch).fill(1) },
-};
+const feeds = batchOf(model, results);
 let step = 1;
 const run = async (count: number) => {
   const first = step;
