@@ -3,13 +3,15 @@ import type { ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf, OperatorName } from '../onnx/ops/index.js';
 import type { Node, Value } from '../onnx/types.js';
 import type { SlicePairs } from './blocked/slice-pairs.js';
-import type { BlockedLayout } from './layout.js';
+import type { BlockedLayout, Layout } from './layout.js';
 
 /** One node to be lowered. */
 export interface Call<K extends OperatorName> {
   readonly inputs: readonly (Value | null)[];
   /** The node that made each input; `undefined` for an input of the graph or a constant. */
   readonly madeBy?: readonly (Node | undefined)[];
+  /** How each input lies in memory, where that is known: when a graph is lowered, not before. */
+  readonly layouts?: readonly Layout[];
   readonly attributes: ResolvedAttributes<AttributesOf<K>>;
   /** What ONNX Runtime's own kernels offer on the engine; `null` where only the standard's operators may be used. */
   readonly blocked: BlockedLayout | null;

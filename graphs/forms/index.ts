@@ -190,9 +190,12 @@ const PREFERRED_ON_GPU: Preferences = {
   MaxPoolGrad: ['broadcast'],
 };
 
+const formOf = (operator: FormedName, name: string): Form<never> =>
+  (forms[operator] as Readonly<Record<string, Form<never>>>)[name]!;
+
 /** Whether a form can serve a call. */
 function serves(operator: FormedName, name: string, call: Call<OperatorName>): boolean {
-  const { layout, applies } = (forms[operator] as Readonly<Record<string, Form<never>>>)[name]!;
+  const { layout, applies } = formOf(operator, name);
   // ONNX Runtime's blocked kernels know float32 only.
   const single = call.inputs[0]?.type === 'float32';
   return (single || layout !== 'slicePairs') && (applies?.(call as Call<never>) ?? true);
@@ -208,8 +211,29 @@ export function candidatesFor(operator: FormedName, call: Call<OperatorName>): s
   return [...names].filter((name) => serves(operator, name, call));
 }
 
+/**
+ * Operators that do little with each value, and the inputs whose layout they take as it is: to change it for such an operator alone takes
+ * longer than is won.
+ */
+const FOLLOWING: Readonly<Partial<Record<FormedName, readonly number[]>>> = {
+  Add: [0, 1],
+  Relu: [0],
+  BatchNorm: [0],
+  // As the normalisation itself: x, centred, is what that has made.
+  BatchNormGrad: [2],
+  ChannelAffine: [0],
+  MaxPool: [0],
+  MaxPoolGrad: [0],
+};
+
 /** The fastest known form that applies. */
-export const fastForms: ChooseForm = (operator, call) => candidatesFor(operator, call)[0]!;
+export const fastForms: ChooseForm = (operator, call) => {
+  const { layouts } = call;
+  const isPlain = layouts && FOLLOWING[operator]?.some((i) => layouts[i] === 'plain');
+  return candidatesFor(operator, call).find(
+    (name) => !isPlain || formOf(operator, name).layout !== 'slicePairs',
+  )!;
+};
 
 /** The same on a GPU. */
 export const gpuForms: ChooseForm = (operator, call) =>

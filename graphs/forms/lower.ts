@@ -12,7 +12,7 @@ import {
 import { callsOf } from './calls.js';
 import type { Call, Form, Operands } from './form.js';
 import { type ChooseForm, forms, hasForms } from './index.js';
-import type { BlockedLayout } from './layout.js';
+import type { BlockedLayout, Layout } from './layout.js';
 
 /** What the values of a graph have become: plain tensors, slice pairs, or both once a form has asked for the other. */
 class Lowered {
@@ -35,6 +35,11 @@ class Lowered {
   describe(name: string): Value {
     const pairs = this.#owner(name).#slicePairs.get(name);
     return pairs ? { name, type: halvesOf(pairs)[0]!.type, shape: pairs.shape } : this.plain(name);
+  }
+
+  /** Slice pairs where the value has been brought into them, or was made so. */
+  layoutOf(name: string): Layout {
+    return this.#owner(name).#slicePairs.has(name) ? 'slicePairs' : 'plain';
   }
 
   plain(name: string): Value {
@@ -92,7 +97,12 @@ function lowerInto(
   const { choose, blocked = null } = lowering;
   const nodes = needed(graph);
   const lowered = new Lowered(g, blocked, outer);
-  const callOf = callsOf(nodes, (name) => lowered.describe(name), blocked);
+  const callOf = callsOf(
+    nodes,
+    (name) => lowered.describe(name),
+    blocked,
+    (name) => lowered.layoutOf(name),
+  );
   g.reserve(nodes.flatMap((node) => node.outputs));
   for (const { name, type, shape, isSequence } of graph.inputs) {
     // Old files list stored tensors among the inputs.

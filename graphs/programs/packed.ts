@@ -1,7 +1,7 @@
 /*
  * A step reads and writes hundreds of small tensors: parameters, the optimiser's state, running statistics. Packed, each kind is
- * one or two tensors, and the optimiser a handful of nodes. A GPU spends more time on starting kernels than on what most of
- * them compute.
+ * one tensor, and its optimiser a handful of nodes: for most of them, starting a kernel takes longer than what it computes, and ONNX Runtime
+ * prepares a graph in a time that grows faster than the number of nodes.
  */
 import type { Parameter } from '../nn/module.js';
 import { type OptimizerOptions, optimizerSlots } from '../nn/optimizers.js';
@@ -11,36 +11,46 @@ import { slotName } from './built.js';
 
 type Member = Pick<Parameter, 'name' | 'shape'>;
 
-/** Tensors one after the other in the memory of one, whose rows none of them shares. */
+/** Tensors one after the other in the memory of one; one tensor as it is, under its own name. */
 export interface Pack {
   readonly name: string;
   readonly members: readonly Member[];
-  readonly shape: readonly [rows: number, block: number];
+  /** Of several tensors [rows, block]: no row is shared by two of them. */
+  readonly shape: readonly number[];
 }
 
-/** Tensors of at least as many values have a pack of their own. */
+/**
+ * What becomes of tensors of at least {@link LARGE} values. A processor has each in its cache for as long as it is worked on, if it is
+ * by itself. A GPU wants few kernels: there they have a pack of their own, beside that of the small ones, since ONNX Runtime's CUDA
+ * kernels for `Concat` and `Split` make a table of all rows at each call, and large tensors, kernels of convolutions mostly,
+ * have few rows by themselves.
+ */
+export type LargeTensors = 'single' | 'packed';
 const LARGE = 2 ** 14;
 
 const commonDivisor = (a: number, b: number): number => (b === 0 ? a : commonDivisor(b, a % b));
 
-/**
- * Large tensors in one pack, small ones in another: ONNX Runtime's CUDA kernels for `Concat` and `Split` make a table of all
- * rows at each call, and large tensors, kernels of convolutions mostly, have few rows by themselves.
- */
-export function packsOf(name: string, members: readonly Member[]): Pack[] {
+function packOf(name: string, members: readonly Member[]): Pack[] {
+  if (members.length < 2) return members.map(single);
+  const sizes = members.map(({ shape }) => sizeOf(shape));
+  const block = sizes.reduce(commonDivisor);
+  const rows = sizes.reduce((sum, size) => sum + size / block, 0);
+  return [{ name, members, shape: [rows, block] }];
+}
+
+const single = (member: Member): Pack => ({ name: member.name, members: [member], shape: member.shape });
+
+/** Packs of tensors of one kind. */
+export function packsOf(name: string, members: readonly Member[], large: LargeTensors): Pack[] {
   const isLarge = ({ shape }: Member) => sizeOf(shape) >= LARGE;
-  const groups = {
-    [`${name}.large`]: members.filter(isLarge),
-    [`${name}.small`]: members.filter((member) => !isLarge(member)),
-  };
-  return Object.entries(groups)
-    .filter(([, list]) => list.length > 0)
-    .map(([pack, list]) => {
-      const sizes = list.map(({ shape }) => sizeOf(shape));
-      const block = sizes.reduce(commonDivisor);
-      const rows = sizes.reduce((sum, size) => sum + size / block, 0);
-      return { name: pack, members: list, shape: [rows, block] };
-    });
+  const larger = members.filter(isLarge);
+  return [
+    ...(large === 'single' ? larger.map(single) : packOf(`${name}.large`, larger)),
+    ...packOf(
+      `${name}.small`,
+      members.filter((member) => !isLarge(member)),
+    ),
+  ];
 }
 
 export interface StatePacks {
@@ -53,11 +63,18 @@ export interface StatePacks {
 }
 
 /** The packs of a network's state in training. */
-export function statePacks(parameters: readonly Parameter[], options: OptimizerOptions): StatePacks {
-  const trained = packsOf(
-    'parameters',
-    parameters.filter((p) => p.trainable),
-  );
+export function statePacks(
+  parameters: readonly Parameter[],
+  options: OptimizerOptions,
+  large: LargeTensors,
+): StatePacks {
+  const of = (name: string, trainable: boolean) =>
+    packsOf(
+      name,
+      parameters.filter((p) => p.trainable === trainable),
+      large,
+    );
+  const trained = of('parameters', true);
   const ofSlot = (slot: string) =>
     trained.map(({ name, members, shape }) => ({
       name: slotName(slot, name),
@@ -66,30 +83,24 @@ export function statePacks(parameters: readonly Parameter[], options: OptimizerO
     }));
   return {
     parameters: trained,
-    buffers: packsOf(
-      'buffers',
-      parameters.filter((p) => !p.trainable),
-    ),
+    buffers: of('buffers', false),
     slots: Object.fromEntries(optimizerSlots(options).map((slot) => [slot, ofSlot(slot)])),
   };
 }
 
 /** The members of a packed tensor, by name. */
-export function unpacked(
-  g: GraphBuilder,
-  packed: Value,
-  { members, shape: [, block] }: Pack,
-): Map<string, Value> {
-  const rows = members.map(({ shape }) => sizeOf(shape) / block);
-  const parts =
-    members.length === 1
-      ? [packed]
-      : g.addMany('Split', [packed, g.integers(rows)], { axis: 0 }, rows.length);
-  return new Map(members.map(({ name, shape }, i) => [name, g.reshape(parts[i]!, shape)]));
+export function unpacked(g: GraphBuilder, packed: Value, { members, shape }: Pack): Map<string, Value> {
+  if (members.length === 1) return new Map([[members[0]!.name, packed]]);
+  const [, block] = shape as readonly [number, number];
+  const rows = members.map((member) => sizeOf(member.shape) / block);
+  const parts = g.addMany('Split', [packed, g.integers(rows)], { axis: 0 }, rows.length);
+  return new Map(members.map((member, i) => [member.name, g.reshape(parts[i]!, member.shape)]));
 }
 
 /** Members, in their order, as one tensor. */
-export function packed(g: GraphBuilder, members: readonly Value[], { shape: [, block] }: Pack): Value {
+export function packed(g: GraphBuilder, members: readonly Value[], { shape }: Pack): Value {
+  if (members.length === 1) return members[0]!;
+  const [, block] = shape as readonly [number, number];
   const parts = members.map((value) => g.reshape(value, [sizeOf(value.shape as number[]) / block, block]));
-  return parts.length === 1 ? parts[0]! : g.add('Concat', parts, { axis: 0 });
+  return g.add('Concat', parts, { axis: 0 });
 }

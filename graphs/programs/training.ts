@@ -21,7 +21,7 @@ import { GraphBuilder } from '../onnx/builder.js';
 import { type FloatType, GraphError, sizeOf, type Value } from '../onnx/types.js';
 import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
-import { type Pack, packed, statePacks, unpacked } from './packed.js';
+import { type LargeTensors, type Pack, packed, statePacks, unpacked } from './packed.js';
 import { forgottenValues, type RecomputePlan } from './recompute.js';
 
 /** How gradients become new parameters. */
@@ -187,15 +187,16 @@ export function stepGraph(
 
 /**
  * The same step on packed tensors ({@link statePacks}): each pack goes in by its name and comes out as `<name>.next`.
- * Gradients are packed as the parameters are.
+ * Gradients are packed as the parameters are. What is frozen and by itself only goes in.
  */
 export function packedStepGraph(
   objective: Objective,
   options: UpdateOptions,
+  large: LargeTensors,
   how: BackwardOptions = {},
 ): BuiltGraph {
   const { parameters } = evaluationGraph(objective, how.float);
-  const packs = statePacks(parameters, options.optimizer);
+  const packs = statePacks(parameters, options.optimizer, large);
   const g = new GraphBuilder('step', how);
   const inputs = new Map(
     [...packs.parameters, ...packs.buffers].map((pack) => [pack, g.input(pack.name, g.float, pack.shape)]),
@@ -221,7 +222,9 @@ export function packedStepGraph(
     found.scaling,
   );
   const statistics = newStatistics(g, found);
-  for (const pack of packs.buffers) g.output(nextName(pack.name), packedOf(pack, statistics));
+  for (const pack of packs.buffers)
+    if (pack.members.length > 1 || statistics.has(pack.name))
+      g.output(nextName(pack.name), packedOf(pack, statistics));
   return { graph: g.build(), parameters };
 }
 

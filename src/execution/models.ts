@@ -34,7 +34,7 @@ export type Workload = (samples: number) => Objective;
 export type GraphKind =
   | 'step'
   | 'steps'
-  | 'packedSteps'
+  | 'stepsOnGpu'
   | 'accumulate'
   | 'apply'
   | 'forward'
@@ -66,8 +66,8 @@ export function buildGraph(kind: GraphKind, workload: Workload, config: StepConf
   });
   const build = {
     step: () => mixed(stepGraph(objective, config, how)),
-    steps: () => inOneRun(mixed(stepGraph(objective, config, how))),
-    packedSteps: () => inOneRun(mixed(packedStepGraph(objective, config, how))),
+    steps: () => inOneRun(mixed(packedStepGraph(objective, config, 'single', how))),
+    stepsOnGpu: () => inOneRun(mixed(packedStepGraph(objective, config, 'packed', how))),
     accumulate: () => mixed(accumulateGraph(objective, how)),
     apply: () => applyGraph(objective, config, count, how),
     forward: () => forwardGraph(objective),

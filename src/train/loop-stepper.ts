@@ -21,16 +21,13 @@ const COPIED_PER_SECOND = 2e9;
 const secondsOnCpu = (stateBytes: number): number =>
   Math.min(10, Math.max(1, (40 * stateBytes) / COPIED_PER_SECOND));
 
-/** A tensor of the graph, and what it holds one after the other. */
-type Packed = Pick<Pack, 'name' | 'members'> & { readonly shape: readonly number[] };
-
 /** The tensors of a run's state, and what is in them by name, on the same memory. */
 class PackedState {
   readonly tensors: ReadonlyMap<string, EngineTensor>;
   readonly members: State;
 
   /** @param initial in the order in which checkpoints list it */
-  constructor(packs: readonly Packed[], initial: State) {
+  constructor(packs: readonly Pack[], initial: State) {
     const members: State = new Map();
     this.tensors = new Map(
       packs.map(({ name, shape, members: list }) => {
@@ -50,19 +47,21 @@ class PackedState {
   }
 }
 
-const single = (name: string, { shape }: EngineTensor): Packed => ({
-  name,
-  shape,
-  members: [{ name, shape }],
-});
-
-/** The state as a GPU takes it. */
-function packsOnGpu(parameters: readonly Parameter[], config: StepConfig, state: State): Packed[] {
-  const { parameters: trained, buffers, slots } = statePacks(parameters, config.optimizer);
-  const scaling = state.get(LOSS_SCALING);
+/** The state as the graph takes it. */
+function packsOfState(
+  parameters: readonly Parameter[],
+  config: StepConfig,
+  isGpu: boolean,
+  state: State,
+): Pack[] {
+  const packs = statePacks(parameters, config.optimizer, isGpu ? 'packed' : 'single');
+  const scale = state.get(LOSS_SCALING);
+  const scaling = scale && { name: LOSS_SCALING, shape: scale.shape };
   return [
-    ...[...trained, ...buffers, ...Object.values(slots).flat()],
-    ...(scaling ? [single(LOSS_SCALING, scaling)] : []),
+    ...packs.parameters,
+    ...packs.buffers,
+    ...Object.values(packs.slots).flat(),
+    ...(scaling ? [{ ...scaling, members: [scaling] }] : []),
   ];
 }
 
@@ -96,15 +95,12 @@ export async function createLoopStepper(
   start?: State,
 ): Promise<Stepper> {
   const isGpu = runsOnGpu(engine);
-  const built = buildGraph(isGpu ? 'packedSteps' : 'steps', workload, config);
+  const built = buildGraph(isGpu ? 'stepsOnGpu' : 'steps', workload, config);
   const { parameters } = built;
   const session = await loadGraph(built, config, engine);
   const initial = start ?? freshState(parameters, config);
   const scaling = initial.has(LOSS_SCALING);
-  const packs = isGpu
-    ? packsOnGpu(parameters, config, initial)
-    : [...initial].map(([name, tensor]) => single(name, tensor));
-  // What is frozen goes into every run and comes out of none.
+  const packs = packsOfState(parameters, config, isGpu, initial);
   const state = new PackedState(packs, initial);
   const seconds = isGpu ? SECONDS_ON_GPU : secondsOnCpu(bytesOf(Object.fromEntries(state.tensors)));
   const taken = (name: string) => (session.inputs.includes(firstName(name)) ? firstName(name) : name);

@@ -205,6 +205,32 @@ test('a graph that was lowered is left as it is when it is lowered again', () =>
   expect(again.nodes).toEqual(once.nodes);
 });
 
+test('a normalisation and its gradient take their feature map as it lies', () => {
+  const formsFor = (kernel: number) => {
+    const g = new GraphBuilder('g');
+    const shape = [1, 16, 4, 4, 4];
+    const window = { kernel_shape: new Array(3).fill(kernel), pads: new Array(6).fill((kernel - 1) / 2) };
+    const w = g.input('w', 'float32', [16, 16, ...window.kernel_shape]);
+    const [scale, bias] = ['scale', 'bias'].map((name) => g.input(name, 'float32', [16]));
+    const c = g.add('Conv', [g.input('x', 'float32', shape), w], { ...window, strides: [1, 1, 1] });
+    const [y, , variance, centred] = g.addMany('BatchNorm', [c, scale!, bias!], {}, 4);
+    const dy = g.input('dy', 'float32', shape);
+    const [dx] = g.addMany('BatchNormGrad', [dy, y!, centred!, scale!, variance!], {}, 3);
+    g.output('dx', dx!);
+    const chosen: Record<string, string> = {};
+    lower(g.build(), {
+      choose: (operator, call) => {
+        chosen[operator] = fastForms(operator, call);
+        return chosen[operator];
+      },
+      blocked: BLOCKED,
+    });
+    return chosen;
+  };
+  expect(formsFor(3)).toEqual({ Conv: 'blocked', BatchNorm: 'blocked', BatchNormGrad: 'blocked' });
+  expect(formsFor(5)).toEqual({ Conv: 'plain', BatchNorm: 'plain', BatchNormGrad: 'plain' });
+});
+
 test('what a body computes is lowered too', () => {
   const g = new GraphBuilder('g');
   const dy = g.input('dy', 'float32', [1, 2, 4, 4, 4]);

@@ -251,7 +251,7 @@ test('an imported network is trained on devices, packed, and in micro-batches as
   const sgd = { optimizer: { name: 'sgd', momentum: 0.9, weightDecay: 0 }, clipNorm: 1 } as const;
   const names = (graph: Graph) => graph.outputs.map(({ name }) => name);
   expect(names(onDeviceTrainingGraph(objective).graph)).toContain('first.weight_grad.accumulation.out');
-  expect(names(packedStepGraph(objective, sgd).graph)).toContain('parameters.small.next');
+  expect(names(packedStepGraph(objective, sgd, 'packed').graph)).toContain('parameters.small.next');
   expect(names(accumulateGraph(objective).graph)).toContain('gradient:first.weight.next');
   expect(names(applyGraph(objective, sgd, 2).graph)).toContain('first.weight.next');
 });
