@@ -1,11 +1,10 @@
-import { fileURLToPath } from 'node:url';
-import { build } from 'esbuild';
 import { describe, expect, test } from 'vitest';
-import { findBrowser, packageFolder, runPage } from '../../src/bench/engines/browser.js';
+import { findBrowser } from '../../src/bench/engines/browser.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { wasmEngine } from '../../src/runtime/web-node.js';
 import { importCase } from '../graphs/imported/golden.js';
-import { modelLosses, type Steps } from './model-losses.js';
+import { lossesInChromium } from './losses-in-chromium.js';
+import { modelLosses, RATE, type Steps } from './model-losses.js';
 
 const NAMES = ['residual legacy training', 'decoder dynamo', 'transformer dynamo dynamic'];
 const tolerance = 1e-4;
@@ -16,7 +15,7 @@ const networks = NAMES.map((name): Steps => {
     const { shape, data } = results.get(result)!;
     return { type: 'float32', shape, data: Float32Array.from(data as Float32Array) } as const;
   };
-  return { model: bytes, batch: { x: tensor('x'), target: tensor('target') } };
+  return { model: bytes, rate: RATE, batch: { x: tensor('x'), target: tensor('target') } };
 });
 
 function expectAlike(found: readonly number[], native: readonly number[]): void {
@@ -37,20 +36,7 @@ describe('imported networks make the same steps as on onnxruntime-node', () => {
 
   // Needs an installed Chromium; there is none on some machines.
   test.skipIf(!findBrowser())('on WebGPU, in Chromium', async () => {
-    const { outputFiles } = await build({
-      entryPoints: [fileURLToPath(new URL('model-losses.page.ts', import.meta.url))],
-      ...{ bundle: true, format: 'esm', write: false, logLevel: 'warning' },
-    });
-    const plain = ({ shape, data }: Steps['batch'][string]) => ({ shape, data: [...(data as Float32Array)] });
-    const batches = networks.map(({ batch }) => ({ x: plain(batch.x!), target: plain(batch.target!) }));
-    const contents = {
-      '/page.js': outputFiles[0]!.text,
-      '/batches.json': JSON.stringify(batches),
-      ...Object.fromEntries(networks.map(({ model }, i) => [`/${i}.onnx`, model])),
-    };
-    const site = { folders: { ort: packageFolder('onnxruntime-web')! }, contents };
-    const found = JSON.parse(await runPage(findBrowser()!, '/page.js', site, 900));
-    expect(found).not.toHaveProperty('failed');
-    for (const [i, steps] of networks.entries()) expectAlike(found[i], await modelLosses(nodeEngine, steps));
+    const found = await lossesInChromium(findBrowser()!, networks, 900);
+    for (const [i, steps] of networks.entries()) expectAlike(found[i]!, await modelLosses(nodeEngine, steps));
   });
 });

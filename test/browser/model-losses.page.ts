@@ -7,6 +7,11 @@ interface PageTensor {
   readonly shape: readonly number[];
   readonly data: readonly number[];
 }
+interface Job {
+  readonly rate: number;
+  readonly x: PageTensor;
+  readonly target: PageTensor;
+}
 const floats = ({ shape, data }: PageTensor): EngineTensor => ({
   type: 'float32',
   shape,
@@ -18,11 +23,11 @@ async function losses(): Promise<number[][]> {
   const runtime = (await import(module)) as WebRuntime;
   runtime.env.logLevel = 'error';
   const engine = webEngine({ name: module, provider: 'webgpu', runtime: async () => runtime });
-  const batches = (await (await fetch('/batches.json')).json()) as { x: PageTensor; target: PageTensor }[];
+  const jobs = (await (await fetch('/jobs.json')).json()) as Job[];
   const found: number[][] = [];
-  for (const [i, { x, target }] of batches.entries()) {
+  for (const [i, { rate, x, target }] of jobs.entries()) {
     const model = new Uint8Array(await (await fetch(`/${i}.onnx`)).arrayBuffer());
-    found.push(await modelLosses(engine, { model, batch: { x: floats(x), target: floats(target) } }));
+    found.push(await modelLosses(engine, { model, rate, batch: { x: floats(x), target: floats(target) } }));
   }
   return found;
 }

@@ -6,18 +6,22 @@ export interface Steps {
   readonly model: Uint8Array;
   /** `x` and `target`. */
   readonly batch: Tensors;
+  /** Learning rate. */
+  readonly rate: number;
 }
 
 const STEPS = 3;
+/** For small networks. */
+export const RATE = 1e-2;
 
 /** Mean squared errors before each of a few steps of Adam. */
-export async function modelLosses(engine: Engine, { model, batch }: Steps): Promise<number[]> {
+export async function modelLosses(engine: Engine, { model, batch, rate }: Steps): Promise<number[]> {
   const training = await openModelTraining({
     ...{ engine, model, inputs: { x: batch.x!.shape }, loss: { name: 'meanSquaredError' }, threads: 1 },
     optimizer: { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-4, weightDecay: 0 },
   });
   const losses: number[] = [];
-  for (let i = 0; i < STEPS; i++) losses.push((await training.step(batch, 1e-2)).loss);
+  for (let i = 0; i < STEPS; i++) losses.push((await training.step(batch, rate)).loss);
   await training.release();
   return losses;
 }

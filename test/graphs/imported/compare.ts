@@ -1,4 +1,6 @@
 /** Compares what training does to an imported network with what PyTorch did to it. */
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 
 import { fastForms } from '../../../graphs/forms/index.js';
 import type { BlockedLayout } from '../../../graphs/forms/layout.js';
@@ -219,6 +221,15 @@ export function batchOf(model: ImportedModel, results: Results): Tensors {
     target,
     sample_weight: floats([samples], new Float32Array(samples).fill(1)),
   };
+}
+
+/** Paths of a network in training mode, and of what PyTorch makes of it, in a folder that `golden/make_networks.py` has written. */
+export function trainingCase(folder: string): Readonly<Record<'model' | 'results', string>> {
+  const cases: { mode: string; model: string; results: string; error?: string }[] = JSON.parse(
+    readFileSync(join(folder, 'cases.json'), 'utf8'),
+  );
+  const { model, results } = cases.find(({ mode, error }) => mode === 'train' && !error)!;
+  return { model: join(folder, model), results: join(folder, results) };
 }
 
 export async function compare(model: ImportedModel, results: Results): Promise<Comparison> {

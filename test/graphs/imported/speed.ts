@@ -13,6 +13,7 @@ import { decodeModel } from '../../../graphs/onnx/schema.js';
 import { type Benchmark, benchmark } from '../../../src/bench/benchmark.js';
 import { spreadOf } from '../../../src/bench/spread.js';
 import { nodeProgram, torchRunner } from '../../../src/bench/workloads/workload.js';
+import { trainingCase } from './compare.js';
 
 const FILE = new URL('../../../docs/imported-models.md', import.meta.url);
 const SCRIPT = fileURLToPath(new URL('../../golden/step_network.py', import.meta.url));
@@ -20,18 +21,13 @@ const SECTION = /(?<=<!-- speed: [^\n]*-->\n)[\s\S]*(?=<!-- \/speed -->)/;
 const ROUNDS = 5;
 const threads = availableParallelism();
 
-/** An export: see `golden/make_networks.py`. */
-type Case = Readonly<Record<'mode' | 'model' | 'results', string>> & { readonly error?: string };
-
 interface Timed extends Benchmark {
   readonly network: string;
   readonly shape: readonly number[];
 }
 
 async function timed(folder: string, network: string, python: string): Promise<Timed> {
-  const cases = JSON.parse(readFileSync(join(folder, 'cases.json'), 'utf8')) as Case[];
-  const exported = cases.find(({ mode, error }) => mode === 'train' && !error)!;
-  const [model, results] = [join(folder, exported.model), join(folder, exported.results)];
+  const { model, results } = trainingCase(folder);
   const own = {
     name: 'parts2whole',
     command: nodeProgram(import.meta.url, './step.runner', { model, results, threads }),
