@@ -13,7 +13,7 @@ import type { Precision } from '../../inference/precision.js';
 import type { EngineTensor, Tensors } from '../../runtime/engine.js';
 import { nodeEngine, readSignature } from '../../runtime/node.js';
 import { mapTensors } from '../../runtime/ort.js';
-import { makeWorkload } from '../engines.js';
+import { makeWorkload } from '../engines/workload.js';
 import { exportedEncoder } from '../workloads/encoder.js';
 import { ARTIFACTS, writeTensors } from './job.js';
 import { inputsFor, type Sizes } from './signature.js';
