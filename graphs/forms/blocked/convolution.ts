@@ -7,13 +7,20 @@ import type { BlockedForm, Call } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
 import { isSmallMap } from '../reference/columns.js';
 import type { WindowSizes } from '../reference/convolution.js';
-import { blockedWeights, depthwise, productOverSlices, sameKernel, tapsFirst, unblocked } from './nchwc.js';
+import {
+  blockedWeights,
+  depthwise,
+  type Product,
+  sameKernel,
+  sumsOfProducts,
+  tapsFirst,
+  unblocked,
+} from './nchwc.js';
 import {
   chunkRanges,
   fitsHalfBlock,
   fitsSlicePairs,
   halvesOf,
-  joined,
   type MapShape,
   mapHalves,
   neighbours,
@@ -248,19 +255,22 @@ export const convWeightGradBlocked: BlockedForm<'ConvWeightGrad'> = {
     const given = threeShifts(g, dy, blocked!.block, 'height');
     const [evens, odds] = [seen.chunks.map((pair) => pair.even), seen.chunks.map((pair) => pair.odd)];
     const parts = given.chunks.map(({ even, odd }, i) => {
-      const product = (gradient: Value, input: Value) => productOverSlices(g, gradient, input);
-      const taps = [
-        [product(even, neighbours(g, odds, i, n, -1)), product(odd, evens[i]!)],
-        [product(even, evens[i]!), product(odd, odds[i]!)],
-        [product(even, odds[i]!), product(odd, neighbours(g, evens, i, n, 1))],
-      ];
-      return joined(
+      const [before, after] = [neighbours(g, odds, i, n, -1), neighbours(g, evens, i, n, 1)];
+      const [first, second] = [evens[i]!, odds[i]!];
+      const seenBy = [
+        [before, first],
+        [first, second],
+        [second, after],
+      ] as const;
+      return sumsOfProducts(
         g,
-        taps.map((tap) => g.reshape(total(g, tap), [1, 3, k, 3, c])),
-        0,
+        seenBy.map(([a, b]): Product[] => [
+          [even, a],
+          [odd, b],
+        ]),
       );
     });
-    const stacked = total(g, parts);
+    const stacked = g.reshape(total(g, parts), [3, 3, k, 3, c]);
     // dy moved by +1 meets the tap before its own: heights come out from last to first.
     const taps = g.transpose(g.slice(stacked, [-1], [-4], [1], [-1]), [0, 1, 3, 2, 4]);
     return [g.reshape(g.transpose(g.reshape(taps, [27, k * c]), [1, 0]), [k, c, 3, 3, 3])];
@@ -280,10 +290,11 @@ export const convWeightGradFirstBlocked: BlockedForm<'ConvWeightGrad'> = {
     for (let t = 0; t < 27; t++) ones[(Math.floor(t / block) * 27 + t) * block + (t % block)] = 1;
     const weights = g.constant({ type: 'float32', shape: [taps, 3, 3, 3], data: ones });
     const seen = depthNeighbours(g, x, blocked!);
-    const products = mapHalves([dy, seen], (gradient, slices) => {
+    const given = halvesOf(dy);
+    const products = halvesOf(seen).map((slices, i): Product => {
       const moved = unblocked(g, g.add('BlockedConv', [slices, weights], IN_PLANE), 27);
-      return productOverSlices(g, unblocked(g, gradient), moved);
+      return [unblocked(g, given[i]!), moved];
     });
-    return [g.reshape(total(g, halvesOf(products)), [dy.shape[1], 1, 3, 3, 3])];
+    return [g.reshape(sumsOfProducts(g, [products]), [dy.shape[1], 1, 3, 3, 3])];
   },
 };

@@ -2,6 +2,9 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 
+export const joined = (g: GraphBuilder, values: readonly Value[], axis: number): Value =>
+  values.length === 1 ? values[0]! : g.add('Concat', values, { axis });
+
 interface DepthwiseOptions {
   readonly bias?: Value;
   /** Added to the result. */
@@ -57,19 +60,36 @@ export function unblocked(g: GraphBuilder, x: Value, channels = x.shape[1] as nu
   return g.reshape(g.add('ReorderOutput', [x], { channels }), [slices, channels, h * w]);
 }
 
+/** Of a · bᵀ, slice by slice: [S,K,P], [S,C,P] → [S,K,C]. */
+export type Product = readonly [a: Value, b: Value];
+
 /**
- * Σ over slices of a · bᵀ: [S,K,P], [S,C,P] → [K,C]. With few positions a slice, one product over all slices: the
- * results of the single ones would take more memory than a and b.
+ * Sums of products, each over its products and all their slices: [sums,K·C]. With few positions a slice, a sum is one product over
+ * all of its slices: the results of the single ones would take more memory than a and b. Otherwise one operator adds up all.
+ * @param sums as many products each
  */
-export function productOverSlices(g: GraphBuilder, a: Value, b: Value): Value {
+export function sumsOfProducts(g: GraphBuilder, sums: readonly (readonly Product[])[]): Value {
+  const [[[a, b]]] = sums as [[Product]];
   const [slices, k, positions] = knownShape(a.shape, 'slice pairs') as [number, number, number];
   const c = b.shape[1] as number;
+  const multiply = (x: Value, y: Value) => g.add('FusedMatMul', [x, y], { transB: 1 });
+  const inRows = (values: readonly Value[], rows: number) => {
+    const each = values.map((v) => g.reshape(g.transpose(v, [1, 0, 2]), [rows, -1]));
+    return joined(g, each, 1);
+  };
   if (slices > 1 && positions * (k + c) < k * c) {
-    const along = (v: Value, rows: number) =>
-      g.reshape(g.transpose(v, [1, 0, 2]), [rows, slices * positions]);
-    return g.add('FusedMatMul', [along(a, k), along(b, c)], { transB: 1 });
+    const made = sums.map((products) => {
+      const [left, right] = [products.map(([x]) => x), products.map(([, y]) => y)];
+      return multiply(inRows(left, k), inRows(right, c));
+    });
+    return g.reshape(joined(g, made, 0), [sums.length, k * c]);
   }
-  return g.sum(g.add('FusedMatMul', [a, b], { transB: 1 }), [0], 0);
+  const all = joined(
+    g,
+    sums.flat().map(([x, y]) => multiply(x, y)),
+    0,
+  );
+  return g.sum(g.reshape(all, [sums.length, -1, k * c]), [1], 0);
 }
 
 /** Weights [K,C,…] with their taps outermost, [taps,K·C]: sums of taps are then sums of rows. */

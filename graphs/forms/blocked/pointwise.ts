@@ -3,13 +3,12 @@ import type { GraphBuilder } from '../../onnx/builder.js';
 import type { Value } from '../../onnx/types.js';
 import type { BlockedForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
-import { unblocked } from './nchwc.js';
+import { joined, unblocked } from './nchwc.js';
 import {
   chunkRanges,
   everySecond,
   fitsSlicePairs,
   halvesOf,
-  joined,
   type MapShape,
   mapHalves,
   type Pair,

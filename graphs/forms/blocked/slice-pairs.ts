@@ -12,6 +12,7 @@
 import type { GraphBuilder } from '../../onnx/builder.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { BlockedLayout } from '../layout.js';
+import { joined } from './nchwc.js';
 
 export interface Pair {
   readonly even: Value;
@@ -83,9 +84,6 @@ export const halvesOf = ({ chunks }: SlicePairs): Value[] => chunks.flatMap(({ e
 /** The sum of several values of one shape. */
 export const total = (g: GraphBuilder, values: readonly Value[]): Value =>
   values.reduce((sum, value) => g.add('Add', [sum, value]));
-
-export const joined = (g: GraphBuilder, values: readonly Value[], axis: number): Value =>
-  values.length === 1 ? values[0]! : g.add('Concat', values, { axis });
 
 /** Rows from … to of axis 0. */
 const rows = (g: GraphBuilder, x: Value, from: number, to: number): Value =>

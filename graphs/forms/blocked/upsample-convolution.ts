@@ -14,9 +14,10 @@ import { FOLD } from '../reference/upsample-convolution.js';
 import {
   blockedWeights,
   depthwise,
+  type Product,
   pixelShuffle,
-  productOverSlices,
   sameKernel,
+  sumsOfProducts,
   tapsFirst,
   unblocked,
 } from './nchwc.js';
@@ -24,7 +25,6 @@ import {
   allSlices,
   chunkRanges,
   fitsSlicePairs,
-  joined,
   neighbours,
   type Pair,
   slicesFrom,
@@ -232,12 +232,9 @@ export const upsampleConvWeightGradBlocked: BlockedForm<'UpsampleConvWeightGrad'
         [second, difference(1)],
       ] as const;
       const each = along.flatMap(([gradients, input]) =>
-        differences(input).map((seen, j) => {
-          const product = productOverSlices(g, unblocked(g, gradients[j]!), unblocked(g, seen));
-          return g.reshape(product, [1, k * c]);
-        }),
+        differences(input).map((seen, j): Product[] => [[unblocked(g, gradients[j]!), unblocked(g, seen)]]),
       );
-      return joined(g, each, 0);
+      return sumsOfProducts(g, each);
     });
     const spread = SPREAD.flatMap((z) =>
       SPREAD.flatMap((y) =>
