@@ -190,12 +190,13 @@ const PREFERRED_ON_GPU: Preferences = {
   MaxPoolGrad: ['broadcast'],
 };
 
-const formOf = (operator: FormedName, name: string): Form<never> =>
-  (forms[operator] as Readonly<Record<string, Form<never>>>)[name]!;
+/** A form by its name; undefined where the operator has none of that name. */
+export const formOf = (operator: FormedName, name: string): Form<never> | undefined =>
+  (forms[operator] as Readonly<Record<string, Form<never>>>)[name];
 
 /** Whether a form can serve a call. */
 function serves(operator: FormedName, name: string, call: Call<OperatorName>): boolean {
-  const { layout, applies } = formOf(operator, name);
+  const { layout, applies } = formOf(operator, name)!;
   // ONNX Runtime's blocked kernels know float32 only.
   const single = call.inputs[0]?.type === 'float32';
   return (single || layout !== 'slicePairs') && (applies?.(call as Call<never>) ?? true);
@@ -231,7 +232,7 @@ export const fastForms: ChooseForm = (operator, call) => {
   const { layouts } = call;
   const isPlain = layouts && FOLLOWING[operator]?.some((i) => layouts[i] === 'plain');
   return candidatesFor(operator, call).find(
-    (name) => !isPlain || formOf(operator, name).layout !== 'slicePairs',
+    (name) => !isPlain || formOf(operator, name)!.layout !== 'slicePairs',
   )!;
 };
 

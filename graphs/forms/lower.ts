@@ -10,8 +10,8 @@ import {
   toSlicePairs,
 } from './blocked/slice-pairs.js';
 import { callsOf } from './calls.js';
-import type { Call, Form, Operands } from './form.js';
-import { type ChooseForm, forms, hasForms } from './index.js';
+import type { Call, Operands } from './form.js';
+import { type ChooseForm, formOf, hasForms } from './index.js';
 import type { BlockedLayout, Layout } from './layout.js';
 
 /** What the values of a graph have become: plain tensors, slice pairs, or both once a form has asked for the other. */
@@ -135,7 +135,7 @@ function lowerInto(
     const call = callOf(node, operator) as Call<never>;
     const chosen = choose(operator, call);
     if (node.domain === '' && chosen === 'plain') return g.copy(node, plainInputs(node));
-    const found = (forms[operator] as Readonly<Record<string, Form<never>>>)[chosen];
+    const found = formOf(operator, chosen);
     if (!found || found.applies?.(call) === false)
       throw new GraphError(`${operator} at "${node.name}" cannot take the form "${chosen}"`);
     const scope = node.name || node.outputs[0]!;

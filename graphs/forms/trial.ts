@@ -11,8 +11,8 @@ import {
   shapeOf,
   toSlicePairs,
 } from './blocked/slice-pairs.js';
-import type { Call, Form, Operands } from './form.js';
-import { candidatesFor, type FormedName, forms } from './index.js';
+import type { Call, Operands } from './form.js';
+import { candidatesFor, type FormedName, formOf } from './index.js';
 import type { BlockedLayout, Layout } from './layout.js';
 
 /** One form of one call. */
@@ -67,7 +67,7 @@ function finish(g: GraphBuilder, results: readonly (Value | SlicePairs)[]): Grap
 
 /** A call in one of its forms. */
 export function trialOf(operator: FormedName, call: Call<OperatorName>, name: string): Trial {
-  const form = (forms[operator] as Readonly<Record<string, Form<never>>>)[name]!;
+  const form = formOf(operator, name)!;
   const g = new GraphBuilder('trial');
   const known = new Map<string, Value | SlicePairs>();
   const takes: (Layout | undefined)[] = call.inputs.map(() => undefined);

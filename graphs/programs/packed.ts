@@ -38,7 +38,8 @@ function packOf(name: string, members: readonly Member[]): Pack[] {
   return [{ name, members, shape: [rows, block] }];
 }
 
-const single = (member: Member): Pack => ({ name: member.name, members: [member], shape: member.shape });
+/** One tensor by itself. */
+export const single = ({ name, shape }: Member): Pack => ({ name, shape, members: [{ name, shape }] });
 
 /** Packs of tensors of one kind. */
 export function packsOf(name: string, members: readonly Member[], large: LargeTensors): Pack[] {

@@ -1,20 +1,14 @@
 /** The same training on every ONNX Runtime that there is: do the losses agree, and how long does a step take? */
-import type { PresetName } from '../config/pretraining.js';
 import { checkInteger, UserError } from '../errors.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import type { Curve, TrainingWorkload } from './engines/curves.js';
 import { type Runner, runners } from './engines/runners.js';
-import { GENTLE, makeWorkload } from './engines/workload.js';
+import { GENTLE, makeWorkload, type WorkloadOptions } from './engines/workload.js';
 import { spreadOf } from './spread.js';
 
-export interface EnginesOptions {
-  /** Without it a small network that is trained gently: see {@link GENTLE}. */
-  readonly preset?: PresetName;
+/** Without a preset, a small network that is trained gently: see {@link GENTLE}. */
+export interface EnginesOptions extends WorkloadOptions {
   readonly settings?: readonly string[];
-  readonly batch: number;
-  readonly steps: number;
-  /** 0 is one a core. The training build has one. */
-  readonly threads: number;
   /** A Chromium; one on the PATH without it. */
   readonly browser?: string;
 }

@@ -1,7 +1,7 @@
 import { LOSS_SCALING } from '../../graphs/nn/loss-scale.js';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
-import { type Pack, statePacks } from '../../graphs/programs/packed.js';
+import { type Pack, single, statePacks } from '../../graphs/programs/packed.js';
 import { firstName, lastName, STEPS, stepsName } from '../../graphs/programs/repeated.js';
 import type { StepConfig } from '../config/training.js';
 import { buildGraph, loadGraph, runsOnGpu, type Workload } from '../execution/models.js';
@@ -55,13 +55,12 @@ function packsOfState(
   state: State,
 ): Pack[] {
   const packs = statePacks(parameters, config.optimizer, isGpu ? 'packed' : 'single');
-  const scale = state.get(LOSS_SCALING);
-  const scaling = scale && { name: LOSS_SCALING, shape: scale.shape };
+  const scaling = state.get(LOSS_SCALING);
   return [
     ...packs.parameters,
     ...packs.buffers,
     ...Object.values(packs.slots).flat(),
-    ...(scaling ? [{ ...scaling, members: [scaling] }] : []),
+    ...(scaling ? [single({ name: LOSS_SCALING, shape: scaling.shape })] : []),
   ];
 }
 

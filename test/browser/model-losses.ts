@@ -11,8 +11,6 @@ export interface Steps {
 }
 
 const STEPS = 3;
-/** For small networks. */
-export const RATE = 1e-2;
 
 /** Mean squared errors before each of a few steps of Adam. */
 export async function modelLosses(engine: Engine, { model, batch, rate }: Steps): Promise<number[]> {

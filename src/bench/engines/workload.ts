@@ -38,6 +38,7 @@ export interface WorkloadOptions {
   readonly preset?: PresetName;
   readonly batch: number;
   readonly steps: number;
+  /** 0 is one a core. The training build has one. */
   readonly threads: number;
 }
 
