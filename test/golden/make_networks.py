@@ -6,7 +6,8 @@ Run by hand, never by the tests: python test/golden/make_networks.py FOLDER [NET
 Weights are random. Transformers are narrower than published, all else that counts, such as depth, windows and strides, is as it
 is. For every network FOLDER/NETWORK has the exported models, `results…onnx`, whose initialisers are results as
 `make_imported.py` describes them, in float64, and `cases.json`, which lists what was exported and how far PyTorch's own float32 is
-from these results.
+from these results: with the input as it is, and with inputs `x/1`… that are rounded to the float next to it, up or down by chance.
+What these differ by is what rounding does to a network.
 """
 import copy
 import json
@@ -235,6 +236,7 @@ NETWORKS = {
     ),
     "Attention U-Net": (lambda: monai_nets.AttentionUnet(**PLAIN, channels=(16, 32, 64, 128), strides=(2, 2, 2)), CUBE),
 }
+ROUNDINGS = 4
 DYNAMO_FOLDS = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 # With smooth activations, in the mode that changes least: what float32 does to kinks, such as that of a ReLU, is left out.
 SMOOTH = ("torchscript", "train, smooth", {}, ())
@@ -329,6 +331,9 @@ def folded(network, x, layers):
         network.set_submodule(names[norm], nn.Identity())
     # A bias that was not there before is trained too.
     network.requires_grad_(True)
+    if layers is DYNAMO_FOLDS and isinstance(network, DenseVNet):
+        # This exporter stores the prior in the size that it is used in.
+        network.prior = nn.Parameter(F.interpolate(network.prior.detach(), [size // 2 for size in x.shape[2:]], mode="trilinear"))
     return network, len(pairs)
 
 
@@ -353,6 +358,12 @@ def trained(network, x, target, dtype):
     return found
 
 
+def rounded(x, seed):
+    """The float next to each of x's values, above or below it."""
+    up = torch.rand(x.shape, generator=torch.Generator().manual_seed(seed)) < 0.5
+    return torch.nextafter(x, torch.where(up, torch.inf, -torch.inf))
+
+
 def first(outputs):
     return outputs if torch.is_tensor(outputs) else outputs[0]
 
@@ -363,6 +374,8 @@ def write(folder, name):
     network.train()
     with torch.no_grad():
         target = torch.randn(first(network(x)).shape)
+    inputs = [x, *(rounded(x, seed) for seed in range(1, ROUNDINGS + 1))]
+    named = {f"x/{i}" if i else "x": value for i, value in enumerate(inputs)}
     cases, written = [], {}
     has_batch_norm = any(isinstance(m, nn.modules.batchnorm._BatchNorm) for m in network.modules())
     for exporter, mode, options, layers in [*EXPORTS, SMOOTH]:
@@ -379,14 +392,13 @@ def write(folder, name):
             print(name, exporter, mode, case["error"], flush=True)
             continue
         reference, count = folded(network, x, layers) if layers else (source, 0)
-        variant = "smooth" if source is not network else count
+        variant = "smooth" if source is not network else f"{count}-{exporter}" if count else "0"
         case["folded"] = count
         case["results"] = f"results-{variant}.onnx"
         if variant not in written:
             exact = trained(reference, x, target, torch.float64)
-            single = trained(reference, x, target, torch.float32)
-            (folder / case["results"]).write_bytes(tensors_model({"x": x, "target": target, **exact}))
-            written[variant] = errors_of(exact, single)
+            (folder / case["results"]).write_bytes(tensors_model({**named, "target": target, **exact}))
+            written[variant] = [errors_of(exact, trained(reference, value, target, torch.float32)) for value in inputs]
         case["float32"] = written[variant]
         print(name, exporter, mode, "folded", count, flush=True)
     (folder / "cases.json").write_text(json.dumps(cases, indent=1))

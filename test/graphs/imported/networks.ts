@@ -8,7 +8,8 @@ import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { importModel } from '../../../graphs/imported/import-model.js';
 import { decodeModel } from '../../../graphs/onnx/schema.js';
-import { type Comparison, compare, type Errors, errorsOf } from './compare.js';
+import { spreadOf } from '../../../src/bench/spread.js';
+import { type Comparison, compare, type Errors, EXACT, errorsOf } from './compare.js';
 
 /** An export: see `golden/make_networks.py`. */
 interface Case {
@@ -21,17 +22,18 @@ interface Case {
   /** Batch normalisations that were folded. */
   readonly folded: number;
   readonly results: string;
-  /** How far PyTorch's own float32 is from its float64, of every gradient and every tensor after the steps. */
-  readonly float32: Readonly<Record<string, number>>;
+  /** How far PyTorch's own float32 is from its float64, of every gradient and every tensor after the steps, with every rounding of the input. */
+  readonly float32: readonly Readonly<Record<string, number>>[];
 }
 
 interface Compared extends Omit<Case, 'float32'> {
   readonly ours?: Comparison;
-  readonly pytorch?: Errors;
+  readonly pytorch?: readonly Errors[];
 }
 
 const FILE = new URL('../../../FEATURES.md', import.meta.url);
 const SECTION = /(?<=<!-- networks: [^\n]*-->\n)[\s\S]*(?=<!-- \/networks -->)/;
+const ROUNDING_SECTION = /(?<=<!-- rounding: [^\n]*-->\n)[\s\S]*(?=<!-- \/rounding -->)/;
 
 async function compared(folder: string, { float32, ...one }: Case): Promise<Compared> {
   if (one.error) return one;
@@ -40,28 +42,61 @@ async function compared(folder: string, { float32, ...one }: Case): Promise<Comp
   return {
     ...one,
     ours: await compare(model, results),
-    pytorch: errorsOf(results, (key) => float32[key]),
+    pytorch: float32.map((errors) => errorsOf(results, (key) => errors[key])),
   };
 }
 
 const small = (error: number) => (error === 0 ? '0' : error.toExponential(0));
 
+type Kind = 'gradient' | 'step' | 'statistics';
+type Some = readonly Pick<Errors, 'gradient'>[];
+const spread = (some: readonly Partial<Errors>[], kind: Kind) =>
+  spreadOf(some.map((errors) => errors[kind]!));
+const median = (some: readonly Partial<Errors>[], kind: Kind) => small(spread(some, kind).median);
+
 function row({ network, exporter, mode, error, folded, ours, pytorch }: Compared): string {
   const how = `${network} | ${exporter}, ${mode}`;
   if (!ours || !pytorch) return `| ${how} | not exported: ${error?.split(/\.? {2}/)[0]} |${' |'.repeat(7)}`;
   const { parameters, found, errors, fast, nodes, seconds } = ours;
-  const statistics = errors.statistics || pytorch.statistics;
+  const hasStatistics = [...errors, ...pytorch].some(({ statistics }) => statistics > 0);
   return `| ${[
     how,
     `${found}/${parameters}`,
     folded || '–',
-    `${small(errors.gradient)} · ${small(fast.gradient)} · ${small(pytorch.gradient)}`,
-    `${small(errors.step)} · ${small(pytorch.step)}`,
-    statistics ? `${small(errors.statistics)} · ${small(pytorch.statistics)}` : '–',
+    `${median(errors, 'gradient')} · ${median(fast, 'gradient')} · ${median(pytorch, 'gradient')}`,
+    `${median(errors, 'step')} · ${median(pytorch, 'step')}`,
+    hasStatistics ? `${median(errors, 'statistics')} · ${median(pytorch, 'statistics')}` : '–',
     nodes,
     seconds.session.toFixed(1),
     seconds.step.toFixed(2),
   ].join(' | ')} |`;
+}
+
+/** Those whose gradients do not have an error of at most {@link EXACT} with every rounding. */
+function rounding(all: readonly Compared[]): string {
+  const range = (some: Some) => {
+    const { min, median, max } = spread(some, 'gradient');
+    return `${small(median)} (${small(min)}–${small(max)})`;
+  };
+  const compared = all.flatMap(({ ours, pytorch, ...rest }) =>
+    ours && pytorch ? [{ ...rest, ours, pytorch }] : [],
+  );
+  const rows = compared.filter(({ ours }) =>
+    [...ours.errors, ...ours.fast].some(({ gradient }) => gradient > EXACT),
+  );
+  return `
+Of ${compared.length} exports, all gradients of ${compared.length - rows.length} are right to 1e-4. Those of the others, with five roundings of the input:
+
+| network | exporter, mode | ours | fast forms | PyTorch |
+|---|---|---|---|---|
+${rows
+  .map(
+    ({ network, exporter, mode, ours, pytorch }) =>
+      `| ${[network, `${exporter}, ${mode}`, range(ours.errors), range(ours.fast), range(pytorch)].join(' | ')} |`,
+  )
+  .join('\n')}
+
+`;
 }
 
 const section = (all: readonly Compared[]): string => `
@@ -89,7 +124,7 @@ for (const network of wanted.length > 0 ? wanted : networks) {
     writeFileSync(join(folder, 'compared.json'), JSON.stringify(done, null, 1));
     if (old) continue;
     const { missing = [], others = [], errors, fast } = result.ours ?? {};
-    console.log(row(result), `worst ${errors?.worst}, ${fast?.worst}`);
+    console.log(row(result), `worst ${errors?.[0]?.worst}, ${fast?.[0]?.worst}`);
     if (missing.length > 0) console.log(`  missing: ${missing}`);
     if (others.length > 0) console.log(`  not PyTorch's: ${others}`);
   }
@@ -97,5 +132,7 @@ for (const network of wanted.length > 0 ? wanted : networks) {
 const all = networks.flatMap((network) => readCompared(join(root, network, 'compared.json')));
 writeFileSync(
   FILE,
-  readFileSync(FILE, 'utf8').replace(SECTION, () => section(all)),
+  readFileSync(FILE, 'utf8')
+    .replace(SECTION, () => section(all))
+    .replace(ROUNDING_SECTION, () => rounding(all)),
 );
