@@ -20,6 +20,7 @@ export const rules: Rules<OperatorName> = {
   ReorderInput: layout,
   ReorderOutput: layout,
   BlockedConv: layout,
+  BlockedGlobalAveragePool: layout,
   BlockedMaxPool: layout,
   QuantizeLinear: stored,
   DequantizeLinear: stored,

@@ -13,12 +13,12 @@ export const batchNormBlocked: BlockedForm<'BatchNorm'> = {
     const [scale, bias] = [operands.plain(1), operands.plain(2)];
     const channels = x.shape[1];
     const perCount = g.scalar(channels / sizeOf(x.shape));
-    const mean = g.add('Mul', [channelSums(g, [x], blocked!)[0]!, perCount]);
+    const mean = g.add('Mul', [channelSums(g, [x])[0]!, perCount]);
     const shift = g.add('Neg', [mean]);
     const one = sameKernel(g, channels, blocked!.block, [[1]]);
     const centred = mapHalves([x], (half) => depthwise(g, half, one, { bias: shift }));
     const squares = mapHalves([centred], (half) => g.add('Mul', [half, half]));
-    const variance = g.add('Mul', [channelSums(g, [squares], blocked!)[0]!, perCount]);
+    const variance = g.add('Mul', [channelSums(g, [squares])[0]!, perCount]);
     const slope = perChannel(g, g.add('Mul', [scale, inverseDeviation(g, variance, epsilon)]));
     const y = mapHalves([centred], (half) =>
       depthwise(g, half, slope, { bias, ...(relu ? { activation: 'Relu' } : {}) }),
@@ -48,7 +48,7 @@ export const batchNormGradBlocked: BlockedForm<'BatchNormGrad'> = {
       g.add('Mul', [half, depthwise(g, output, steep, { activation: 'Clip' })]);
     const dy = relu ? mapHalves([given, y], masked) : given;
     const products = mapHalves([dy, x], (a, b) => g.add('Mul', [a, b]));
-    const [dbias, moment] = channelSums(g, [dy, products], blocked!) as [Value, Value];
+    const [dbias, moment] = channelSums(g, [dy, products]) as [Value, Value];
     const [scale, variance] = [operands.plain(3), operands.plain(4)];
     const c = coefficients(g, { scale, variance, dbias, moment }, epsilon, sizeOf(x.shape) / channels);
     const [direct, indirect] = [perChannel(g, c.direct), perChannel(g, c.indirect)];

@@ -211,19 +211,19 @@ export function neighbours(
  * Sums of every channel, each [C], of feature maps whose halves are made one by one: all sums of a half are taken
  * before the next half, while it is still in the cache.
  */
-export function channelSums(g: GraphBuilder, maps: readonly SlicePairs[], { block }: BlockedLayout): Value[] {
-  const channels = maps[0]!.shape[1];
-  const sums = mapHalves(maps, (...halves) => {
-    const each = halves.map((half) => {
-      const [slices, c, h, w] = knownShape(half.shape, 'slice pairs') as [number, number, number, number];
-      const blocks = g.reshape(half, [(slices * c) / block, h * w, block]);
-      return g.reshape(g.sum(blocks, [1], 0), [slices, c]);
-    });
-    return joined(g, each, 1);
-  });
-  const summed = g.sum(joined(g, halvesOf(sums), 0), [0], 0);
-  if (maps.length === 1) return [summed];
-  return g.addMany('Split', [summed, g.integers(maps.map(() => channels))], { axis: 0 }, maps.length);
+export function channelSums(g: GraphBuilder, maps: readonly SlicePairs[]): Value[] {
+  const [, channels, , h, w] = maps[0]!.shape;
+  const means = mapHalves(maps, (...halves) =>
+    joined(
+      g,
+      halves.map((half) => g.add('BlockedGlobalAveragePool', [half])),
+      1,
+    ),
+  );
+  const summed = g.sum(joined(g, halvesOf(means), 0), [0, 2, 3], 0);
+  const sums = g.add('Mul', [summed, g.scalar(h * w)]);
+  if (maps.length === 1) return [sums];
+  return g.addMany('Split', [sums, g.integers(maps.map(() => channels))], { axis: 0 }, maps.length);
 }
 
 /** Every second slice of x [D,N,…] from `first` on, `count` of them, as [count·N,…]. */

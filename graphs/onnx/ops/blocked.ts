@@ -60,4 +60,12 @@ export const blocked = {
     DOMAIN,
     'MaxPool',
   ),
+  /** The mean of every channel: [N,C,H,W] blocked → [N,C,1,1], in the order of the channels. */
+  BlockedGlobalAveragePool: operator(
+    [1, 1],
+    {},
+    ([x]) => [{ type: x!.type, shape: [...x!.shape.slice(0, 2), 1, 1] }],
+    DOMAIN,
+    'GlobalAveragePool',
+  ),
 };
