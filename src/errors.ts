@@ -81,11 +81,31 @@ const SYSTEM_MESSAGES: Readonly<Record<string, { what: string; fix?: string }>> 
   EIO: { what: 'the disk reported an input/output error' },
 };
 
+/** What Node.js tells of a system call that failed. */
+interface SystemError {
+  readonly code?: string;
+  readonly errno?: number;
+  readonly syscall?: string;
+}
+
+/** What to say of it; undefined for an error that no system call has caused. */
+function systemMessage({
+  code = '',
+  errno,
+  syscall,
+}: SystemError): { what: string; fix?: string } | undefined {
+  const known = SYSTEM_MESSAGES[code];
+  if (known || syscall === undefined || typeof errno !== 'number') return known;
+  return {
+    what: `the system call ${syscall} failed: ${code}`,
+    fix: 'check the disk or network drive, and run the same command again',
+  };
+}
+
 /** Turns a Node.js system error (ENOSPC, ENOENT, …) into a {@link UserError} that names the path; passes others on. */
 export function fromSystemError(error: unknown, path: string): Error {
   if (error instanceof UserError) return error;
-  const code = (error as { readonly code?: string } | undefined)?.code;
-  const known = code === undefined ? undefined : SYSTEM_MESSAGES[code];
+  const known = systemMessage((error ?? {}) as SystemError);
   if (!known) return error instanceof Error ? error : new Error(String(error));
   return new UserError('disk', { ...known, where: path, cause: error });
 }

@@ -17,6 +17,9 @@ import { basename, dirname, join, resolve, sep } from 'node:path';
 import { Writable } from 'node:stream';
 import { fromSystemError, UserError } from './errors.js';
 
+/** Node.js writes less than 2 GiB at a time. */
+const MOST_AT_ONCE = 2 ** 30;
+
 const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}\.tmp$/;
 
 /** Whether there is a folder at a path. */
@@ -103,7 +106,7 @@ export class AtomicFile {
     try {
       for (let done = 0; done < view.byteLength; ) {
         const at = position === undefined ? null : position + done;
-        done += writeSync(this.#fd, view, done, view.byteLength - done, at);
+        done += writeSync(this.#fd, view, done, Math.min(view.byteLength - done, MOST_AT_ONCE), at);
       }
     } catch (error) {
       this.discard();

@@ -1,5 +1,6 @@
 /** What moves values to other places. */
 import { broadcast, normalAxis } from '../onnx/operator.js';
+import { sliced } from '../onnx/ops/shape.js';
 import { range } from '../onnx/range.js';
 import { GraphError, sizeOf, type Tensor } from '../onnx/types.js';
 import type { Evaluations, KnownNode } from './known-node.js';
@@ -53,14 +54,9 @@ function slice(n: KnownNode): Tensor {
   const steps = n.list('steps', 4) ?? starts.map(() => 1);
   return axes.reduce((x, given, i) => {
     const axis = normalAxis(given, x.shape.length);
-    const size = x.shape[axis]!;
     const step = steps[i]!;
     if (step === 0) throw new GraphError('a slice has the step 0');
-    const clamp = (v: number, low: number, high: number) =>
-      Math.min(Math.max(v < 0 ? v + size : v, low), high);
-    const start = step > 0 ? clamp(starts[i]!, 0, size) : clamp(starts[i]!, 0, size - 1);
-    const end = step > 0 ? clamp(ends[i]!, 0, size) : clamp(ends[i]!, -1, size - 1);
-    const count = Math.max(0, Math.ceil((end - start) / step));
+    const { start, count } = sliced(x.shape[axis]!, starts[i]!, ends[i]!, step);
     return alongAxis(
       x,
       axis,

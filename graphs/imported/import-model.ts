@@ -99,8 +99,11 @@ const valuesOf = ({ data }: Tensor): Float32Array =>
 
 /** The element type of every stored tensor in the file. */
 function storedTypes({ initializers, nodes }: Graph): Map<string, ElementType> {
-  const constants = nodes.flatMap(({ attributes, outputs }) =>
-    attributes.value?.kind === 'tensor' ? [[outputs[0]!, attributes.value.value.type] as const] : [],
+  // What a constant holds in another attribute, such as `value_floats`, are floats or no weights.
+  const constants = nodes.flatMap(({ operator, attributes: { value }, outputs }) =>
+    operator === 'Constant'
+      ? [[outputs[0]!, value?.kind === 'tensor' ? value.value.type : 'float32'] as const]
+      : [],
   );
   return new Map([...constants, ...[...initializers].map(([name, { type }]) => [name, type] as const)]);
 }
@@ -114,6 +117,25 @@ const summed = (gaps: readonly Gap[]): Unsupported[] => {
   }
   return [...counts.values()];
 };
+
+const AS_IN_TRAINING =
+  'it is exported as in training, inside a function or a branch, where the trained model could not have it as in inference: export the ' +
+  'model in evaluation mode, or without functions';
+
+/** Layers as in training that no node of the file is. @param file values that nodes of the file make */
+function hiddenLayers({ nodes, constants }: StaticGraph, file: ReadonlySet<string>): Gap[] {
+  const isInTraining = ({ operator, domain, attributes: { training_mode: mode }, inputs }: Node) =>
+    domain === '' &&
+    ((operator === 'BatchNormalization' && mode?.kind === 'int' && mode.value === 1) ||
+      (operator === 'Dropout' && Number(constants.get(inputs[2] ?? '')?.data[0] ?? 0) === 1));
+  return nodes
+    .filter((node) => isInTraining(node) && !file.has(node.outputs[0]!))
+    .map(({ operator, name, outputs }) => ({
+      operator,
+      reason: AS_IN_TRAINING,
+      node: name || outputs[0]!,
+    }));
+}
 
 /** Outputs of the network in training, with their types and sizes. */
 function outputsOf(network: ImportedNetwork, inputs: readonly Value[]): Value[] {
@@ -201,7 +223,7 @@ function examine(
     shared: assigned.shared,
     folded,
     warnings: warningsOf(folded, assigned.split, assigned.shared),
-    unsupported: summed(graph.gaps),
+    unsupported: summed([...graph.gaps, ...hiddenLayers(graph, made)]),
   };
   return { report, build: () => ({ ...network, inputs, outputs: outputsOf(network, inputs), report }) };
 }

@@ -1,6 +1,7 @@
 /*
  * Dynamic loss scaling (Micikevicius et al. 2018): the loss is multiplied by a number that keeps small gradients from becoming 0
- * in float16. A step whose gradients overflow changes nothing but the scale, which is halved; after many good ones it is doubled.
+ * in float16. A step whose gradients overflow changes no parameter, and halves the scale; after many good ones it is doubled. (Running
+ * statistics come from the forward pass, and move in all steps, as in PyTorch.)
  */
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { Value } from '../onnx/types.js';

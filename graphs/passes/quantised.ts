@@ -132,8 +132,19 @@ function parametersOf({ low, high }: Range): { scale: number; zero: number } {
  */
 const LARGEST_WEIGHT = 64;
 
-/** int8 [K, …] and a scale for each of the K channels. */
-function quantisedWeights({ shape, data }: Tensor): { data: Int8Array; scales: Float32Array } {
+/** Half of what 32 bits hold. */
+const LARGEST_BIAS = 2 ** 30;
+
+/**
+ * int8 [K, …] and a scale for each of the K channels.
+ * @param bias of as many channels, which is counted in the steps of weights times inputs
+ * @param inputStep of the input's scale
+ */
+function quantisedWeights(
+  { shape, data }: Tensor,
+  bias: Float32Array | undefined,
+  inputStep: number,
+): { data: Int8Array; scales: Float32Array } {
   const values = data as Float32Array;
   const channels = shape[0]!;
   const each = sizeOf(shape) / channels;
@@ -141,7 +152,10 @@ function quantisedWeights({ shape, data }: Tensor): { data: Int8Array; scales: F
   const quantised = new Int8Array(values.length);
   for (let k = 0; k < channels; k++) {
     const own = values.subarray(k * each, (k + 1) * each);
-    const scale = Math.fround(own.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / LARGEST_WEIGHT) || 1;
+    const fitting = own.reduce((most, v) => Math.max(most, Math.abs(v)), 0) / LARGEST_WEIGHT;
+    // Beside a bias that large, weights are nothing.
+    const least = Math.abs(bias?.[k] ?? 0) / (LARGEST_BIAS * inputStep);
+    const scale = Math.fround(Math.max(fitting, least)) || 1;
     scales[k] = scale;
     for (const [i, v] of own.entries()) quantised[k * each + i] = Math.round(v / scale);
   }
@@ -184,10 +198,10 @@ export function quantised(graph: Graph, observations: ReadonlyMap<string, Range>
   const convolve = (node: Node, x: Value): Value[] => {
     const [input, weightName, biasName] = node.inputs as [string, string, string?];
     const weight = graph.initializers.get(weightName)!;
-    const { data, scales } = quantisedWeights(weight);
+    const bias = graph.initializers.get(biasName ?? '')?.data as Float32Array | undefined;
+    const { data, scales } = quantisedWeights(weight, bias, parameters(input).scale);
     const w = channelwise(`${weightName}.int8`, { type: 'int8', shape: weight.shape, data }, scales);
-    if (!biasName) return g.copy(node, [x, w], graph.opsets);
-    const bias = graph.initializers.get(biasName)!.data as Float32Array;
+    if (!bias) return g.copy(node, [x, w], graph.opsets);
     const steps = scales.map((scale) => scale * parameters(input).scale);
     const tensor = {
       type: 'int32',

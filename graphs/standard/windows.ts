@@ -1,4 +1,4 @@
-import { resolveWindow, type Window } from '../onnx/ops/spatial.js';
+import { resolveWindow, tapsOf, type Window } from '../onnx/ops/spatial.js';
 import { range } from '../onnx/range.js';
 import { type FloatType, GraphError, knownShape, sizeOf, type Value } from '../onnx/types.js';
 import type { StandardNode, Translations } from './node.js';
@@ -239,8 +239,8 @@ export const windows: Translations = {
     });
     // Where each value of a column lies in the padded image.
     const padded = image.map((size, i) => size + window.pads[i]! + window.pads[i + rank]!);
-    const places = all(kernel).flatMap((tap) =>
-      all(blocks).map((block) =>
+    const places = tapsOf(kernel).flatMap((tap) =>
+      tapsOf(blocks).map((block) =>
         padded.reduce(
           (place, size, i) => place * size + block[i]! * window.strides[i]! + tap[i]! * window.dilations[i]!,
           0,
@@ -264,11 +264,3 @@ export const windows: Translations = {
     );
   },
 };
-
-/** All positions in a box, last axis fastest. */
-function all(sizes: readonly number[]): number[][] {
-  return sizes.reduce<number[][]>(
-    (rows, size) => rows.flatMap((row) => range(size).map((i) => [...row, i])),
-    [[]],
-  );
-}

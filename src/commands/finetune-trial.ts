@@ -11,6 +11,7 @@ import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/m
 import { commonSpacing, type SampleStore } from '../data/samples/store.js';
 import { checkAgreement } from '../distributed/agreement.js';
 import { fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
+import { UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
 import { buildGraph } from '../execution/models.js';
 import { withChosenForms } from '../execution/tuner.js';
@@ -18,8 +19,8 @@ import { writeFileAtomic } from '../files.js';
 import type { ExternalFeatures } from '../inference/external-encoder.js';
 import { memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import { loadLast, resolveCheckpoint } from '../runs/checkpoint.js';
-import { configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
+import { checkpointPath, loadLast, readTrainState, resolveCheckpoint } from '../runs/checkpoint.js';
+import { changesOf, configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
 import {
   checkTrained,
@@ -87,7 +88,33 @@ const featureFeeds =
     return { ...labels, features: { type: 'float32', shape: [batch.indices.length, dimensions], data } };
   };
 
-/** Trains one trial, or goes on with it. @returns null when it was interrupted */
+/** The hash of the data that a run was trained on; null where its best checkpoint, which knows it, is gone. */
+function trainedOn(run: string): string | null {
+  const path = checkpointPath(run, 'best');
+  return existsSync(path) ? readTrainState(path).dataHash : null;
+}
+
+/** @throws UserError naming what differs from what a finished trial was trained with */
+function checkFinished(run: string, wanted: FinetuneConfig, { folder, hash }: SampleStore): void {
+  const { config: saved, data } = readFinetuneRun(run);
+  const { forms } = saved;
+  const microBatch = wanted.microBatch ?? saved.microBatch;
+  const changes = changesOf(saved, { ...wanted, forms, microBatch });
+  const isOfData = (trainedOn(run) ?? hash) === hash;
+  if (isOfData && changes.length === 0) return;
+  throw new UserError('config', {
+    what: 'this trial is finished, but with other settings or data than are asked for now',
+    where: run,
+    got: [...changes, ...(isOfData ? [] : [`data: ${data}, now ${folder} with other samples`])].join('; '),
+    fix: 'choose another --out, or delete this folder: the trial will be trained again',
+  });
+}
+
+/**
+ * Trains one trial, or goes on with it; a finished one is left as it is.
+ * @returns null when it was interrupted
+ * @throws UserError where an earlier trial in the folder was trained with other settings or data
+ */
 export async function runTrial(
   study: Study,
   run: string,
@@ -98,7 +125,10 @@ export async function runTrial(
   const { manifest } = store;
   const resuming = options.resume === true && existsSync(configPath(run));
   const tested = resuming ? readTrial(run) : null;
-  if (tested) return tested;
+  if (tested) {
+    checkFinished(run, wanted, store);
+    return tested;
+  }
   const work = async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
     const microBatch = wanted.microBatch ?? (saved ? saved.microBatch : sharedMicroBatch(wanted, ranks));

@@ -12,6 +12,7 @@ import { pretrainedFile } from '../pretrained.js';
 import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../runs/run.js';
 import { readSafetensorsHeader } from '../weights/safetensors-file.js';
+import { technicalFields } from './header-fields.js';
 import { trainingFacts } from './inspect-training.js';
 
 /** What a file is, and what it holds, as names and values in the order in which they should be read. */
@@ -200,7 +201,9 @@ async function inspectFolder(folder: string): Promise<Inspection> {
 }
 
 async function inspectScan(path: string): Promise<Inspection> {
-  const { format, elementType, grid, fields } = await readScanHeader(path);
+  const header = await readScanHeader(path);
+  const { format, elementType, grid } = header;
+  const { shown, others } = technicalFields(header);
   return {
     kind: 'scan',
     path,
@@ -211,7 +214,10 @@ async function inspectScan(path: string): Promise<Inspection> {
       spacingMm: grid.spacing,
       originMm: grid.origin,
       direction: grid.direction,
-      header: fields,
+      header: shown,
+      ...(others > 0 && {
+        note: `${others} other field${others > 1 ? 's are' : ' is'} not shown, as free text may name the patient`,
+      }),
     },
   };
 }

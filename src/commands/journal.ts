@@ -20,17 +20,26 @@ import { isShardOf, type Shard, shardEnding } from '../shard.js';
 export interface Journal<Entry> {
   /** What is known of a scan, if its files are still the same. */
   find(scan: string, files: readonly SourceFile[]): Entry | undefined;
+  /** The place of the scan that is known by a name; undefined where none is, or an older version has not kept it. */
+  placeOf(scan: string): string | undefined;
   /** Keeps what came of a scan. @throws UserError of kind `disk` */
-  add(scan: string, files: readonly SourceFile[], entry: Entry): void;
+  add(line: FinishedLine<Entry>): void;
   /** Makes one journal of those of all shards. @throws UserError of kind `disk` */
   join(): void;
 }
 
-interface Line<Entry> {
+/** What is kept of a finished scan. */
+interface FinishedLine<Entry> {
+  /** Its name. */
   readonly scan: string;
+  /** Where it lies, see `scanPlace`. */
+  readonly place: string;
   readonly files: readonly SourceFile[];
   readonly entry: Entry;
 }
+
+/** Older versions kept no place. */
+type Line<Entry> = Omit<FinishedLine<Entry>, 'place'> & { readonly place?: string };
 
 const BYTES_AT_ONCE = 1 << 24;
 
@@ -149,10 +158,10 @@ export function openJournal<Entry>(
       const line = known.get(scan);
       return line && isDeepStrictEqual(line.files, files) ? line.entry : undefined;
     },
-    add: (scan, files, entry) => {
-      const line = { scan, files, entry };
+    placeOf: (scan) => known.get(scan)?.place,
+    add: (line) => {
       append(own, line);
-      known.set(scan, line);
+      known.set(line.scan, line);
     },
   };
 }

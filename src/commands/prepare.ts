@@ -1,7 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { checkAgainst } from '../config/problems.js';
 import { knownCatalogues } from '../data/scan/dicom/open.js';
-import { scopeOf } from '../data/scan/dicom/scan-path.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
@@ -77,7 +76,7 @@ interface PreparedScan {
   readonly nonFinite?: number;
   /** Voxels whose HU are beyond int16; absent when there were none. */
   readonly clamped?: number;
-  /** How slices of a tilted gantry or at uneven distances were mended; absent when there was no need. */
+  /** How sheared axes, or slices of a tilted gantry or at uneven distances, were mended; absent when there was no need. */
   readonly resampled?: string;
 }
 
@@ -152,7 +151,7 @@ async function examine(options: PrepareOptions) {
   if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
   checkStoreFolder(out, options.input, 'tiles');
   const found = await findScans(options.input, { keepUids, passedOver: (line) => reporter.log(line) });
-  checkStoreFolder(out, found.map(scopeOf), 'tiles'); // a link may lead into it
+  checkStoreFolder(out, found, 'tiles'); // a link may lead into it
   return { sources: identifyScans(found), storeOptions };
 }
 

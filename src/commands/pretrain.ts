@@ -247,7 +247,7 @@ async function run(
         });
         const parts = await ranks.gather(await evaluator.validate(batches, state));
         const { mse, outputDeviation } = joinValidations(parts);
-        return { loss: mse, scores: {}, outputDeviation };
+        return { loss: mse, scores: {}, ...(outputDeviation !== undefined && { outputDeviation }) };
       },
       lossName: 'MSE',
       interrupted,
@@ -260,8 +260,10 @@ async function run(
 /** The summary for people. */
 export function formatPretrain(summary: TrainingSummary): string {
   const { ending, from, step, best, run } = summary;
-  if (from === step && ending !== 'interrupted')
+  if (from === step && ending === 'finished')
     return `nothing to do: ${run} has reached its last step, ${step}; use --steps to train longer`;
+  if (from === step && ending === 'early-stop')
+    return `nothing to do: ${run} stopped early at step ${step}, as nothing improved any more`;
   const end = {
     finished: `finished at step ${step}`,
     'early-stop': `stopped early at step ${step}: no further improvement`,

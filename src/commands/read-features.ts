@@ -1,7 +1,7 @@
 /** Reads what `embed` writes: feature vectors, and what each describes. */
-import { readFileSync } from 'node:fs';
 import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
 import * as z from 'zod';
+import { readBytes } from '../data/scan/file.js';
 import { parseNpy } from '../data/scan/npy.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
@@ -29,15 +29,18 @@ const unreadable = (where: string, got: string, cause?: unknown) =>
     cause,
   });
 
+/** All bytes of a file, which may be more than `readFile` takes. */
+const readWhole = (path: string) => readBytes(path, 0, Number.POSITIVE_INFINITY);
+
 /** The lines of a file as values. Line by line: 100,000 vectors are more than a string may hold. */
-function readJsonl(path: string): unknown[] {
-  const bytes = readFileSync(path);
+async function readJsonl(path: string): Promise<unknown[]> {
   const values: unknown[] = [];
-  for (let start = 0; start < bytes.length; ) {
-    const newline = bytes.indexOf('\n', start);
-    const end = newline < 0 ? bytes.length : newline;
-    if (end > start) values.push(JSON.parse(bytes.toString('utf8', start, end)));
-    start = end + 1;
+  // Buffers look for text in what is left of them, as they do not count beyond 2 GiB.
+  for (let rest = await readWhole(path); rest.length > 0; ) {
+    const newline = rest.indexOf('\n');
+    const end = newline < 0 ? rest.length : newline;
+    if (end > 0) values.push(JSON.parse(rest.toString('utf8', 0, end)));
+    rest = rest.subarray(end + 1);
   }
   return values;
 }
@@ -57,9 +60,9 @@ async function readParquet(path: string): Promise<FeatureRow[]> {
   });
 }
 
-function readNpyRows(path: string): FeatureRow[] {
-  const { data, shape } = parseNpy(path, readFileSync(path));
-  const rows = readJsonl(rowsPath(path));
+async function readNpyRows(path: string): Promise<FeatureRow[]> {
+  const { data, shape } = parseNpy(path, await readWhole(path));
+  const rows = await readJsonl(rowsPath(path));
   const [count, dimensions] = shape;
   if (shape.length !== 2 || rows.length !== count)
     throw unreadable(path, `an array of ${shape.join('×')}, with ${rows.length} rows in ${rowsPath(path)}`);
@@ -83,9 +86,9 @@ const toRow = ({ features, ...place }: z.infer<typeof rowSchema>): FeatureRow =>
 export async function readFeatures(path: string): Promise<FeatureRow[]> {
   try {
     if (path.endsWith('.parquet')) return await readParquet(path);
-    if (path.endsWith('.npy')) return readNpyRows(path);
+    if (path.endsWith('.npy')) return await readNpyRows(path);
     if (path.endsWith('.jsonl'))
-      return readJsonl(path).map((row, i) => toRow(checked(rowSchema, row, path, i)));
+      return (await readJsonl(path)).map((row, i) => toRow(checked(rowSchema, row, path, i)));
   } catch (error) {
     const known = fromSystemError(error, path);
     throw known instanceof UserError ? known : unreadable(path, known.message, error);

@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { isSampleStore } from '../data/samples/manifest.js';
+import { scopeOf } from '../data/scan/dicom/scan-path.js';
 import { removeLeftovers, removeOthers, type StoredArray } from '../data/store/arrays.js';
 import { abridged, fromSystemError, UserError } from '../errors.js';
 import { isInside, isPresentFolder, isSame, makeFolder, writeFileAtomic } from '../files.js';
@@ -33,12 +34,12 @@ function otherContent(folder: string, wanted: StoreKind): string | null {
 
 /**
  * @param what is to be written to `out`
- * @param inputs files and folders, which exist
+ * @param inputs files, folders and DICOM series, which exist
  * @throws UserError of kind `usage` for a folder among the inputs or around them
  */
 export function checkApart(what: string, out: string, inputs: readonly string[]): void {
   for (const input of inputs) {
-    const relation = relationOf(out, input);
+    const relation = relationOf(out, scopeOf(input));
     if (relation)
       throw new UserError('usage', {
         what: `the ${what} would be ${relation}`,
@@ -52,7 +53,7 @@ export function checkApart(what: string, out: string, inputs: readonly string[])
 
 /**
  * Looks at what a store would be made of and in, before anything is written.
- * @param inputs files and folders that it is made from, which exist
+ * @param inputs files, folders and DICOM series that it is made from, which exist
  * @throws UserError of kind `usage` for a place among the inputs or around them, and for a folder that holds something else
  */
 export function checkStoreFolder(out: string, inputs: readonly string[], wanted: StoreKind): void {

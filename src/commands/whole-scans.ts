@@ -1,6 +1,6 @@
 /** What the commands that run a model on whole scans have in common. */
 import { findScans } from '../data/scan/index.js';
-import { identifyScans, sourceFiles } from '../data/store/sources.js';
+import { identifyScans, scanPlace, sourceFiles } from '../data/store/sources.js';
 import type { SourceFile } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
 import { openEngine } from '../execution/open-engine.js';
@@ -10,7 +10,7 @@ import { type ModelScan, readModelScan } from '../inference/model-scan.js';
 import type { WindowOptions } from '../inference/predict-scan.js';
 import { type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';
-import { openJournal } from './journal.js';
+import { type Journal, openJournal } from './journal.js';
 import { messageOf } from './scan-error.js';
 
 export interface WholeScanOptions extends WindowOptions, Reporting {
@@ -115,8 +115,33 @@ export interface Finished<Entry> {
 }
 
 /**
+ * @param where the journal
+ * @param scans names and paths
+ * @throws UserError when the results that are there under the name of a scan are of another one: they would be replaced
+ */
+async function checkPlaces(
+  journal: Journal<unknown>,
+  where: string,
+  scans: readonly (readonly [name: string, path: string])[],
+): Promise<void> {
+  for (const [name, path] of scans) {
+    const before = journal.placeOf(name);
+    // One that cannot be read fails when its turn comes.
+    if (before === undefined || (await scanPlace(path).catch(() => before)) === before) continue;
+    throw new UserError('usage', {
+      what: 'there are results here of another scan of the same name',
+      where,
+      got: `${name}, now of ${path}`,
+      expected: 'the scan that they were made of',
+      fix: 'choose another --out',
+    });
+  }
+}
+
+/**
  * Goes through scans one by one. A scan that cannot be used does not stop the others; those that an earlier run finished are kept.
- * @throws UserError when there is no scan, results cannot be written, or those that are there were made with other settings
+ * @throws UserError when there is no scan, results cannot be written, or those that are there were made with other settings or of
+ *   other scans of the same names
  */
 export async function forEachScan<Result, Entry>(
   model: ImageModel,
@@ -128,6 +153,7 @@ export async function forEachScan<Result, Entry>(
   );
   const own = shard ? shardOf([...named], shard) : [...named];
   const journal = openJournal<Entry>(work.journal, { model: model.sha256, ...work.settings }, shard);
+  await checkPlaces(journal, work.journal, own);
   const scans: FinishedScan<Entry>[] = [];
   const failures: Failure[] = [];
   let kept = 0;
@@ -137,11 +163,11 @@ export async function forEachScan<Result, Entry>(
     for (const [name, path] of own) {
       const done = scans.length + failures.length;
       progress.update(done);
-      let files: SourceFile[];
+      let source: { readonly place: string; readonly files: readonly SourceFile[] };
       let result: Result;
       try {
-        files = await sourceFiles(path);
-        const entry = journal.find(name, files);
+        source = { place: await scanPlace(path), files: await sourceFiles(path) };
+        const entry = journal.find(name, source.files);
         if (entry !== undefined && work.isThere(entry)) {
           scans.push({ name, path, entry });
           kept++;
@@ -157,7 +183,7 @@ export async function forEachScan<Result, Entry>(
         continue;
       }
       const entry = await work.write(name, result);
-      journal.add(name, files, entry);
+      journal.add({ scan: name, ...source, entry });
       scans.push({ name, path, entry });
     }
     progress.update(own.length);

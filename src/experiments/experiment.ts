@@ -1,7 +1,5 @@
 import { resolve } from 'node:path';
 import type { TaskKind } from '../config/finetuning.js';
-import { type PresetName, resolveConfig } from '../config/pretraining.js';
-import { fromSettings } from '../config/settings.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
 import { checkAgreement } from '../distributed/agreement.js';
 import { alone, isFirst, type Ranks } from '../distributed/ranks.js';
@@ -15,11 +13,13 @@ import { version } from '../version.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import type { JobResult } from './job-files.js';
 import {
+  checkIds,
+  checkpointSteps,
   exportJob,
-  FIG3_CHECKPOINTS,
   type Job,
   type Plan,
   planTrials,
+  pretrainConfig,
   pretrainedAs,
   pretrainJob,
   SOURCES,
@@ -60,13 +60,6 @@ export interface ExperimentShard {
   readonly jobs: number;
 }
 
-/** Steps of a pre-training whose checkpoints are worth looking at, evenly spread, 0 among them. */
-function checkpointSteps({ preset, pretrain }: ExperimentConfig): number[] {
-  const { steps } = resolveConfig({ preset: preset as PresetName, config: fromSettings(pretrain) });
-  const spacing = Math.max(1, Math.floor(steps / (FIG3_CHECKPOINTS - 1)));
-  return Array.from({ length: Math.floor(steps / spacing) + 1 }, (_, i) => i * spacing);
-}
-
 /** Keeps and validates all checkpoints that Fig. 3 needs; training goes on to its last step. */
 const fig3Settings = (steps: readonly number[]) => [
   `checkpoints.keepEvery=${steps[1]}`,
@@ -101,6 +94,19 @@ function checkInits(name: ExperimentName, { targets }: ExperimentConfig, sources
   }
 }
 
+/** @throws UserError unless there is one pre-training that Fig. 3 can follow */
+function checkFollowed(sources: readonly Source[]): void {
+  if (sources.length === 1 && sources[0]!.pretrain !== null) return;
+  throw new UserError('config', {
+    what: 'Fig. 3 follows one pre-training',
+    where: 'sources',
+    got: sources
+      .map(({ name, pretrain }) => (pretrain === null ? `${name} (not pre-trained)` : name))
+      .join(', '),
+    expected: 'one source, with a list of settings in "pretrain"',
+  });
+}
+
 function planExperiment(
   name: TrialsName,
   config: ExperimentConfig,
@@ -114,7 +120,7 @@ function planExperiment(
       expected: 'a list of {"name": …, "data": a sample store}',
     });
   const kindOf = (target: Target) => readSampleManifest(target.data).kind;
-  const along = name === 'fig3' ? checkpointSteps(config) : null;
+  const along = name === 'fig3' ? checkpointSteps(pretrainConfig(config, sources[0]!)) : null;
   const steps = along ?? [null];
   const extra = along ? fig3Settings(along) : [];
   const pretraining: Job[] = sources
@@ -174,10 +180,12 @@ function examine({ name, out, processes, config: path }: ExperimentOptions) {
   const config = readExperiment(path);
   const sources = config.sources ?? SOURCES[name];
   checkInits(name, config, sources);
+  if (name === 'fig3') checkFollowed(sources);
   const plan: Plan =
     name === 'fig2'
       ? { jobs: planFig2(config, sources, out), trials: [] }
       : planExperiment(name, config, sources, out);
+  checkIds(sources, plan);
   return { config, sources, plan };
 }
 

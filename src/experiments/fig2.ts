@@ -2,8 +2,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Correlation } from '../analysis/statistics.js';
-import { type PresetName, resolveConfig } from '../config/pretraining.js';
-import { fromSettings } from '../config/settings.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { lineChart, scatter } from '../report/charts.js';
@@ -19,6 +17,7 @@ import {
   encoderFile,
   exportJob,
   type Job,
+  pretrainConfig,
   pretrainedAs,
   pretrainJob,
   pretrainJobId,
@@ -71,10 +70,7 @@ function followed(sources: readonly Source[]): Source {
 /** Pre-trainings, exports, the analysis, and the report of the source that is followed. */
 export function planFig2(config: ExperimentConfig, sources: readonly Source[], out: string): Job[] {
   const main = followed(sources);
-  const { steps } = resolveConfig({
-    preset: config.preset as PresetName,
-    config: fromSettings([...config.pretrain, ...(main.pretrain ?? [])]),
-  });
+  const { steps } = pretrainConfig(config, main);
   const extra = [`checkpoints.keepEvery=${Math.max(1, Math.floor(steps / CHECKPOINTS))}`];
   const run = pretrainedAs(main, sources);
   const pretraining = sources

@@ -1,4 +1,5 @@
 /** An experiment as one HTML page and one SVG file: our figures beside the paper's. */
+import { grouped } from '../../graphs/onnx/grouped.js';
 import type { Point } from '../report/axes.js';
 import { lineChart, scatter } from '../report/charts.js';
 import { type Content, Html, html } from '../report/html.js';
@@ -39,13 +40,6 @@ function paperScore(
   return task ? table[group.source]?.[task] : undefined;
 }
 
-/** Groups in the order of their targets. */
-function byTarget<T extends Pick<Group, 'target' | 'amount'>>(items: readonly T[]): Map<string, T[]> {
-  const found = new Map<string, T[]>();
-  for (const item of items) found.set(nameOf(item), [...(found.get(nameOf(item)) ?? []), item]);
-  return found;
-}
-
 const table = (heads: readonly string[], rows: readonly (readonly Content[])[]): Html =>
   html`<div class="scroll" tabindex="0" role="region" aria-label="${heads[0]!}"><table class="numbers"><thead><tr>${heads.map(
     (head) => html`<th scope="col">${head}</th>`,
@@ -55,7 +49,7 @@ const table = (heads: readonly string[], rows: readonly (readonly Content[])[]):
   )}</tbody></table></div>`;
 
 function scoresSection(result: ExperimentResult, config: ExperimentConfig): Html[] {
-  return [...byTarget(result.groups)].map(([name, groups]) => {
+  return [...grouped(result.groups, nameOf)].map(([name, groups]) => {
     const best = Math.max(...groups.map(({ mean }) => mean));
     const rows = groups.map((group) => {
       const paper = paperScore(result, config, group);
@@ -226,7 +220,7 @@ ${ticks.map((tick) => html`<text x="${x(tick)}" y="${foot + 16}" text-anchor="mi
 
 /** All targets' trials, one below the other: an SVG file of its own. */
 export function trialsChart({ groups }: Pick<ExperimentResult, 'groups'>): string {
-  const drawings = [...byTarget(groups)].map(([name, of]) => ({
+  const drawings = [...grouped(groups, nameOf)].map(([name, of]) => ({
     drawing: trialsDrawing(of, name),
     height: TOP + ROW * of.length + 34,
   }));

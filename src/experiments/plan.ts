@@ -1,7 +1,8 @@
 /** What has to be run for an experiment, as plain data. */
 import { dirname, join } from 'node:path';
+import { grouped } from '../../graphs/onnx/grouped.js';
 import type { TaskKind } from '../config/finetuning.js';
-import { type PresetName, resolveConfig } from '../config/pretraining.js';
+import { type Config, type PresetName, resolveConfig } from '../config/pretraining.js';
 import { fromSettings } from '../config/settings.js';
 import { UserError } from '../errors.js';
 import { isOnnxFile } from '../onnx-file.js';
@@ -89,9 +90,10 @@ export const SOURCES: Readonly<Record<ExperimentName, readonly Source[]>> = {
 };
 
 /** Checkpoints along a pre-training in Fig. 3, the untrained network among them. */
-export const FIG3_CHECKPOINTS = 26;
+const FIG3_CHECKPOINTS = 26;
 
-const slug = (name: string) => name.replaceAll('⁄', '-').replaceAll(/[^\w.-]+/g, '_');
+/** A name as part of a file's: letters and digits of any script stay. */
+const slug = (name: string) => name.replaceAll('⁄', '-').replaceAll(/[^\p{L}\p{M}\p{N}_.-]+/gu, '_');
 const set = (settings: readonly string[]) => settings.flatMap((setting) => ['--set', setting]);
 
 export const pretrainJobId = ({ name }: Pick<Source, 'name'>): string => `pretrain-${slug(name)}`;
@@ -105,12 +107,26 @@ export function pretrainedAs(source: Source, sources: readonly Source[]): Source
 }
 
 /** All settings of a source's pre-training. */
-const pretrainSettings = (config: ExperimentConfig, { pretrain }: Source, extra: readonly string[]) => [
-  `seed=${config.seed}`,
-  ...config.pretrain,
-  ...(pretrain ?? []),
-  ...extra,
-];
+const pretrainSettings = (
+  { seed, pretrain }: Pick<ExperimentConfig, 'seed' | 'pretrain'>,
+  source: Pick<Source, 'pretrain'>,
+) => [`seed=${seed}`, ...pretrain, ...(source.pretrain ?? [])];
+
+/** Every key of a source's pre-training. @throws UserError for unknown keys and impossible values */
+export const pretrainConfig = (
+  config: Pick<ExperimentConfig, 'preset' | 'seed' | 'pretrain'>,
+  source: Pick<Source, 'pretrain'>,
+): Config =>
+  resolveConfig({
+    preset: config.preset as PresetName,
+    config: fromSettings(pretrainSettings(config, source)),
+  });
+
+/** Steps of a pre-training whose checkpoints are worth looking at, evenly spread, 0 among them. */
+export function checkpointSteps({ steps }: Pick<Config, 'steps'>): number[] {
+  const spacing = Math.max(1, Math.floor(steps / (FIG3_CHECKPOINTS - 1)));
+  return Array.from({ length: Math.floor(steps / spacing) + 1 }, (_, i) => i * spacing);
+}
 
 export function pretrainJob(
   config: ExperimentConfig,
@@ -125,7 +141,7 @@ export function pretrainJob(
     args: [
       ...['pretrain', '--data', tiles, '--out', runFolder(out, source), '--preset', preset, '--resume'],
       ...['--threads', String(threads)],
-      ...set(pretrainSettings(config, source, extra)),
+      ...set([...pretrainSettings(config, source), ...extra]),
     ],
     after: [],
   };
@@ -171,11 +187,8 @@ export function exportJob(
 }
 
 /** Settings that give a network from random weights the size of the pre-trained ones. */
-function networkSettings({ preset, pretrain }: ExperimentConfig): string[] {
-  const { width, levels, upsampling, norm } = resolveConfig({
-    preset: preset as PresetName,
-    config: fromSettings(pretrain),
-  }).network;
+function networkSettings(config: ExperimentConfig): string[] {
+  const { width, levels, upsampling, norm } = pretrainConfig(config, { pretrain: null }).network;
   return [
     `network.width=${width}`,
     `network.levels=${levels}`,
@@ -260,4 +273,22 @@ export function planTrials(
             trials.push({ job: job.id, target: target.name, source: source.name, amount, seed, step });
           }
   return { jobs, trials };
+}
+
+/** @throws UserError naming jobs that would have the same folder: not all of a name can be part of a file's */
+export function checkIds(sources: readonly Source[], { jobs, trials }: Plan): void {
+  const shared = [...grouped(jobs, ({ id }) => id).values()].find(({ length }) => length > 1);
+  if (!shared) return;
+  const { id } = shared[0]!;
+  const isOf = (source: Source) => id === pretrainJobId(source) || id === exportJobId(source, null);
+  const names = [
+    ...sources.filter(isOf).map(({ name }) => name),
+    ...trials.filter(({ job }) => job === id).map(({ target, source }) => `${target} from ${source}`),
+  ];
+  throw new UserError('config', {
+    what: 'sources, targets or amounts of data cannot be told apart by the names of their folders',
+    where: 'sources, targets',
+    got: `${[...new Set(names)].join(', ')}: ${id}`,
+    expected: 'names that differ in letters or digits, and each amount of a target once',
+  });
 }

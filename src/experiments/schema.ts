@@ -68,15 +68,37 @@ export const amountsOf = ({ fractions, patients }: Target): readonly Amount[] =>
   return asked.length > 0 ? asked : [{ fraction: 1 }];
 };
 
+/** A refinement that refuses an item with the name of an earlier one, if they clash. */
+const refuseSameNames =
+  <T extends { readonly name: string }>(message: string, clash: (a: T, b: T) => boolean) =>
+  (items: readonly T[], context: z.RefinementCtx): void => {
+    for (const [i, item] of items.entries())
+      if (items.slice(0, i).some((other) => other.name === item.name && clash(other, item)))
+        context.addIssue({ code: 'custom', path: [i, 'name'], message });
+  };
+
 const experimentSchema = z.strictObject({
   /** A tile store of `p2w prepare`, to pre-train on. */
   tiles: z.string(),
   preset: z.enum(PRESET_NAMES as [string, ...string[]]).default('tiny'),
   /** Settings of every pre-training. */
   pretrain: settings,
-  targets: z.array(targetSchema).default([]),
+  /** Of one name, they are one target with other amounts of its data. */
+  targets: z
+    .array(targetSchema)
+    .superRefine(
+      refuseSameNames<Target>(
+        'another target has this name, with other data or another metric',
+        (a, b) => a.data !== b.data || a.metric !== b.metric,
+      ),
+    )
+    .default([]),
   /** Instead of the experiment's own. */
-  sources: z.array(sourceSchema).min(1).optional(),
+  sources: z
+    .array(sourceSchema)
+    .min(1)
+    .superRefine(refuseSameNames<Source>('another source has this name', () => true))
+    .optional(),
   /** Of Fig. 2: wholes in the maps, and parts of each. */
   maps: z.strictObject({ wholes: z.int().min(2), parts: z.int().min(2) }).default({ wholes: 10, parts: 200 }),
   /** Trainings of each source on each target, with the seeds `seed`, `seed` + 1, … */

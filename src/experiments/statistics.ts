@@ -1,4 +1,5 @@
 /** What trials say of the sources that they began from. */
+import { grouped } from '../../graphs/onnx/grouped.js';
 import { bootstrapIntervals, type Interval } from '../analysis/bootstrap.js';
 import { holm, pairedTTest, welchTTest, wilcoxonSignedRank } from '../analysis/significance.js';
 import { mean, standardDeviation } from '../analysis/statistics.js';
@@ -7,12 +8,15 @@ import type { Amount } from './schema.js';
 /** A target, and how much of its training data is used. */
 export function nameOf({ target, amount }: { readonly target: string; readonly amount: Amount }): string {
   if ('patients' in amount) return `${target}, ${amount.patients} training patients`;
-  return amount.fraction === 1 ? target : `${target}, ${100 * amount.fraction} % of the training data`;
+  const percent = Number((100 * amount.fraction).toPrecision(6));
+  return amount.fraction === 1 ? target : `${target}, ${percent} % of the training data`;
 }
 
 const RESAMPLES = 10_000;
 
+/** Null for one value, which says nothing of others. */
 function intervalOfMean(values: readonly number[]): Interval | null {
+  if (values.length < 2) return null;
   const meanOf = (draws: Uint32Array) =>
     values.reduce((sum, value, i) => sum + value * draws[i]!, 0) / draws.reduce((n, d) => n + d, 0);
   const [interval] = bootstrapIntervals(values.length, (draws) => [meanOf(draws)], {
@@ -46,7 +50,7 @@ export const groupOf = (of: Omit<Group, 'mean' | 'deviation' | 'interval'>): Gro
     ...of,
     mean: mean(of.values),
     deviation: Number.isNaN(deviation) ? null : deviation,
-    interval: of.values.length > 1 ? intervalOfMean(of.values) : null,
+    interval: intervalOfMean(of.values),
   };
 };
 
@@ -58,11 +62,11 @@ export interface Comparison {
   readonly against: string;
   /** Mean of source − against. */
   readonly difference: number;
-  /** 95 % bootstrap interval of that mean. */
+  /** 95 % bootstrap interval of that mean; null for one pair. */
   readonly interval: Interval | null;
   /** Two-sided p; null where a test is not defined. */
   readonly paired: number | null;
-  /** The paired t-test's p, corrected for all comparisons on this target (Holm). */
+  /** The paired t-test's p, corrected for all comparisons on this target with this amount (Holm). */
   readonly holm: number | null;
   readonly welch: number | null;
   readonly wilcoxon: number | null;
@@ -83,14 +87,9 @@ function compare(a: Group, b: Group): Omit<Comparison, 'holm'> {
   };
 }
 
-/** Every source against each one before it, target by target. */
+/** Every source against each one before it, for each target and amount. */
 export function compareAll(groups: readonly Group[]): Comparison[] {
-  const cells = new Map<string, Group[]>();
-  for (const group of groups) {
-    const key = nameOf(group);
-    cells.set(key, [...(cells.get(key) ?? []), group]);
-  }
-  return [...cells.values()].flatMap((cell) => {
+  return [...grouped(groups, nameOf).values()].flatMap((cell) => {
     const pairs = cell.flatMap((a, i) => cell.slice(0, i).map((b) => compare(a, b)));
     const defined = pairs.filter(({ paired }) => paired !== null);
     const corrected = holm(defined.map(({ paired }) => paired!));

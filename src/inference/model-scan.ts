@@ -9,7 +9,7 @@ import { gridOfSpacing, type ReadGrid, readerOf } from './scan-grid.js';
 
 /** A scan in memory, ready for a model. */
 export interface ModelScan {
-  /** The grid of the file: what results are brought back to. */
+  /** The grid of the file, or the one that it was straightened onto: what results are brought back to. */
   readonly stored: Grid;
   /** The scan with its axes along left, posterior, superior, in its own values. */
   readonly volume: Volume;
@@ -20,7 +20,7 @@ export interface ModelScan {
 
 /**
  * Reads a scan for a model.
- * @param note is told when the scan had to be resampled, or its values do not look like what the model takes
+ * @param note is told when the scan had to be straightened, or its values do not look like what the model takes
  * @throws UserError when it cannot be read, or its values cannot be what the model takes
  */
 export async function readModelScan(

@@ -8,7 +8,7 @@ import type { ModelScan } from './model-scan.js';
 import { onScan, predictScan, type Windows } from './predict-scan.js';
 import { placePlane, storedOrder } from './stored-order.js';
 
-/** On the grid of the scan's file. */
+/** On the grid of the scan's file, or the one that it was straightened onto. */
 export interface Reconstruction {
   /** In the values that the model takes, int16: HU, or thousandths of what it was normalised by. */
   readonly image: Volume;

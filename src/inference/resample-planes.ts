@@ -1,20 +1,14 @@
 /** Brings what was computed on a model's grid back onto the grid of the scan. */
-import type { CropGrid } from '../data/scan/crop.js';
+import { type CropGrid, neighbours } from '../data/scan/crop.js';
 import type { XYZ } from '../data/scan/volume.js';
 import type { Plane } from './sliding-window.js';
 
-/** Neighbours of each voxel of a scan along one axis of a grid, and the weight of the upper one; ends repeat. */
-function neighboursOf(length: number, { size, first, step }: CropGrid, axis: 0 | 1 | 2) {
-  const places = Array.from({ length }, (_, i) =>
-    Math.min(Math.max((i - first[axis]) / step[axis], 0), size[axis] - 1),
+/** Neighbours of each voxel of a scan along one axis of a grid. @param length voxels of the scan */
+const neighboursOf = (length: number, { size, first, step }: CropGrid, axis: 0 | 1 | 2) =>
+  neighbours(
+    size[axis],
+    Float64Array.from({ length }, (_, i) => (i - first[axis]) / step[axis]),
   );
-  const low = Int32Array.from(places, Math.floor);
-  return {
-    low,
-    high: low.map((i) => Math.min(i + 1, size[axis] - 1)),
-    weight: Float32Array.from(places, (place, i) => place - low[i]!),
-  };
-}
 
 /** Whether a grid has the very voxels of a scan. */
 const isOwnGrid = ({ size, first, step }: CropGrid, scan: XYZ) =>

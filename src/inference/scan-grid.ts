@@ -1,6 +1,7 @@
 /** Grids of voxels in a scan, and the values that a model sees on them. Nothing here needs Node.js. */
 import { normaliser, OUTSIDE_HU } from '../data/samples/values.js';
 import { type CropGrid, cropImage } from '../data/scan/crop.js';
+import { voxelToWorld } from '../data/scan/geometry.js';
 import { normaliseVolume } from '../data/scan/normalise.js';
 import type { Grid, Volume, Voxels, XYZ } from '../data/scan/volume.js';
 import type { ImageModel } from './image-model.js';
@@ -41,14 +42,11 @@ export const coarserGrid = ({ size, first, step }: CropGrid, factors: XYZ): Crop
 
 /** Where a grid in voxels of a scan lies in the patient. */
 export function placeOfGrid(scan: Grid, { size, first, step }: CropGrid): Grid {
-  const { direction, spacing } = scan;
   return {
     size,
-    direction,
-    spacing: spacing.map((mm, i) => mm * step[i]!) as unknown as XYZ,
-    origin: scan.origin.map((mm, row) =>
-      first.reduce((sum, place, i) => sum + direction[3 * row + i]! * spacing[i]! * place, mm),
-    ) as unknown as XYZ,
+    direction: scan.direction,
+    spacing: scan.spacing.map((mm, i) => mm * step[i]!) as unknown as XYZ,
+    origin: voxelToWorld(scan, first),
   };
 }
 

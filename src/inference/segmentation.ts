@@ -9,7 +9,7 @@ import { placePlane, storedOrder } from './stored-order.js';
 /** Above this, a voxel is of a class; where several are, it is of the most probable one. */
 const THRESHOLD = 0.5;
 
-/** What a segmenter makes of a scan, on the grid of the scan's file. */
+/** What a segmenter makes of a scan, on the grid of the scan's file, or the one that it was straightened onto. */
 export interface Segmentation {
   /** 0 is background, 1 the first class. */
   readonly mask: LabelMap;

@@ -5,7 +5,7 @@ import * as z from 'zod';
 import type { Parameter } from '../../graphs/nn/module.js';
 import { formatShape } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
-import { readSafetensors, writeSafetensors } from '../weights/safetensors-file.js';
+import { readSafetensors, readSafetensorsHeader, writeSafetensors } from '../weights/safetensors-file.js';
 import type { State } from './state.js';
 
 const FORMAT = 'parts2whole-checkpoint';
@@ -96,13 +96,7 @@ export function saveCheckpoint(path: string, tensors: State, state: TrainState):
   writeSafetensors(path, named, { format: FORMAT, version: VERSION, state: JSON.stringify(state) });
 }
 
-/**
- * Reads a checkpoint.
- * @param parameters of the network that it must fit; not checked without
- * @throws UserError when it is damaged, of another version, or of another network (naming what differs)
- */
-export function loadCheckpoint(path: string, parameters?: readonly Parameter[]): Checkpoint {
-  const { tensors, metadata } = readSafetensors(path);
+function stateOf(path: string, metadata: Readonly<Record<string, string>>): TrainState {
   if (metadata.format !== FORMAT || metadata.version !== VERSION)
     throw new UserError('run', {
       what: 'this is not a checkpoint of this version',
@@ -111,12 +105,26 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
       expected: `${FORMAT}, version ${VERSION}`,
     });
   const state = stateSchema.safeParse(parseJson(metadata.state));
-  if (!state.success)
-    throw new UserError('run', {
-      what: 'the training state in this checkpoint is damaged',
-      where: path,
-      got: state.error.issues[0]?.message ?? '',
-    });
+  if (state.success) return state.data;
+  throw new UserError('run', {
+    what: 'the training state in this checkpoint is damaged',
+    where: path,
+    got: state.error.issues[0]?.message ?? '',
+  });
+}
+
+/** Where a training stands, without its tensors. @throws UserError when the file is damaged, or of another version */
+export const readTrainState = (path: string): TrainState =>
+  stateOf(path, readSafetensorsHeader(path).metadata);
+
+/**
+ * Reads a checkpoint.
+ * @param parameters of the network that it must fit; not checked without
+ * @throws UserError when it is damaged, of another version, or of another network (naming what differs)
+ */
+export function loadCheckpoint(path: string, parameters?: readonly Parameter[]): Checkpoint {
+  const { tensors, metadata } = readSafetensors(path);
+  const state = stateOf(path, metadata);
   const differing = parameters?.flatMap(({ name, shape }) => {
     const found = tensors.get(name);
     if (found && formatShape(found.shape) === formatShape(shape)) return [];
@@ -130,7 +138,7 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
         differing.slice(0, 3).join('; ') + (differing.length > 3 ? `; and ${differing.length - 3} more` : ''),
       fix: 'use the configuration with which it was trained',
     });
-  if (parameters && state.data.networkHash !== networkHash(parameters))
+  if (parameters && state.networkHash !== networkHash(parameters))
     throw new UserError('run', {
       what: 'this checkpoint belongs to a different network: it has parameters that this network lacks',
       where: path,
@@ -145,7 +153,7 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
       expected: 'F32',
     });
   });
-  return { tensors: new Map(entries), state: state.data };
+  return { tensors: new Map(entries), state };
 }
 
 /**

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { checkFinetuneConfig, type FinetuneConfig } from '../config/finetuning.js';
+import { isObject } from '../config/layers.js';
 import { type Config, checkConfig } from '../config/pretraining.js';
 import { sizeSchema } from '../config/training.js';
 import { type SampleFormat, sampleFormatSchema } from '../data/samples/manifest.js';
@@ -103,8 +104,10 @@ export function readFinetuneRun(run: string): FinetuneRunFacts {
   };
 }
 
+/** Keys that decide nothing of what comes out. */
+const IDLE: readonly string[] = ['workers', 'memory', 'recompute'];
 /** Keys that may change when a run goes on. */
-const FREE: readonly string[] = ['steps', 'workers', 'memory', 'recompute'];
+const FREE: readonly string[] = ['steps', ...IDLE];
 
 /** What tells one run from another, and stays the same when it goes on: its configuration, and a hash of its data. */
 export function runHash(config: object, dataHash: string): string {
@@ -112,6 +115,24 @@ export function runHash(config: object, dataHash: string): string {
   return createHash('sha256')
     .update(JSON.stringify([kept, dataHash]))
     .digest('hex');
+}
+
+/** Dotted names of what differs in two values, with both. */
+function differences(saved: unknown, wanted: unknown, path: string): string[] {
+  if (isObject(saved) && isObject(wanted))
+    return Object.keys({ ...saved, ...wanted }).flatMap((key) =>
+      differences(saved[key], wanted[key], `${path}.${key}`),
+    );
+  const [before, now] = [saved, wanted].map((value) => JSON.stringify(value) ?? 'nothing');
+  return before === now ? [] : [`${path}: ${before}, now ${now}`];
+}
+
+/** What differs between two configurations in what decides the result of a run: `steps: 100, now 200`. */
+export function changesOf(saved: object, wanted: object): string[] {
+  const all = wanted as Record<string, unknown>;
+  return Object.entries(saved)
+    .filter(([key]) => !IDLE.includes(key))
+    .flatMap(([key, value]) => differences(value, all[key], key));
 }
 
 /** @throws UserError naming what differs from what a run was started with */

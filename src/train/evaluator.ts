@@ -27,8 +27,8 @@ export interface ProxyValidation {
   /** Mean squared error over all of them. */
   readonly mse: number;
   readonly samples: number;
-  /** How much outputs differ between samples: 0 when the network has collapsed. */
-  readonly outputDeviation: number;
+  /** How much outputs differ between samples: 0 when the network has collapsed. Of a single sample it cannot be told. */
+  readonly outputDeviation?: number;
 }
 
 /** What several ranks have found, each on its share of the samples, which may be none. */
@@ -36,10 +36,11 @@ export function joinValidations(parts: readonly ProxyValidation[]): ProxyValidat
   const found = parts.filter(({ samples }) => samples > 0);
   if (found.length === 1) return found[0]!;
   const samples = found.reduce((sum, part) => sum + part.samples, 0);
+  const deviations = found.flatMap(({ outputDeviation = [] }) => outputDeviation);
   return {
     mse: found.reduce((sum, part) => sum + part.mse * part.samples, 0) / samples,
     samples,
-    outputDeviation: Math.max(...found.map(({ outputDeviation }) => outputDeviation)),
+    ...(deviations.length > 0 && { outputDeviation: Math.max(...deviations) }),
   };
 }
 
@@ -76,21 +77,31 @@ async function load(built: BuiltGraph, config: Config, engine: Engine) {
   return { run, release: () => session.release() };
 }
 
-/** Standard deviation over samples of each voxel's output, averaged over voxels. */
-function spread(outputs: Float32Array, samples: number): number {
-  const voxels = outputs.length / samples;
-  let total = 0;
-  for (let v = 0; v < voxels; v++) {
-    let sum = 0;
-    let squares = 0;
-    for (let s = 0; s < samples; s++) {
-      const value = outputs[s * voxels + v]!;
-      sum += value;
-      squares += value * value;
-    }
-    total += Math.sqrt(Math.max(0, squares / samples - (sum / samples) ** 2));
-  }
-  return total / voxels;
+/** Standard deviation over samples of each voxel's output, averaged over voxels, of outputs that come one by one. */
+function outputSpread() {
+  let samples = 0;
+  let sums = new Float64Array();
+  let squares = new Float64Array();
+  return {
+    add(output: Float32Array): void {
+      if (samples === 0) [sums, squares] = [new Float64Array(output.length), new Float64Array(output.length)];
+      samples++;
+      for (let v = 0; v < output.length; v++) {
+        const value = output[v]!;
+        sums[v]! += value;
+        squares[v]! += value * value;
+      }
+    },
+    /** `undefined` with fewer than two samples. */
+    deviation(): number | undefined {
+      if (samples < 2) return undefined;
+      const total = squares.reduce(
+        (sum, square, v) => sum + Math.sqrt(Math.max(0, square / samples - (sums[v]! / samples) ** 2)),
+        0,
+      );
+      return total / squares.length;
+    },
+  };
 }
 
 /** Loads the evaluation graph of a run. */
@@ -115,15 +126,19 @@ export async function createEvaluator(config: Config, tile: XYZ, engine: Engine)
     async validate(batches, state) {
       let sum = 0;
       let count = 0;
-      let deviation = 0;
+      const outputs = outputSpread();
       for (const batch of batches) {
         const { losses, reconstruction } = await evaluate(batch, state);
+        const voxels = reconstruction.length / batch.size;
         // The last batch is filled up with repeats, which do not count.
-        for (const loss of losses.subarray(0, batch.used)) sum += loss;
+        for (let i = 0; i < batch.used; i++) {
+          sum += losses[i]!;
+          outputs.add(reconstruction.subarray(i * voxels, (i + 1) * voxels));
+        }
         count += batch.used;
-        deviation = Math.max(deviation, spread(reconstruction, batch.size));
       }
-      return { mse: sum / count, samples: count, outputDeviation: deviation };
+      const outputDeviation = outputs.deviation();
+      return { mse: sum / count, samples: count, ...(outputDeviation !== undefined && { outputDeviation }) };
     },
     release,
   };

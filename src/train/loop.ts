@@ -67,6 +67,7 @@ export async function trainLoop(
   start: TrainState,
 ): Promise<{ state: TrainState; ending: Ending }> {
   const { config, stepper, metrics, events, progress } = parts;
+  if (start.stopped) return { state: start, ending: 'early-stop' };
   let state = start;
   if (state.step === 0 && state.metricsBytes === 0) state = await validate(parts, state);
 

@@ -13,6 +13,7 @@ import type { SamplingOptions } from '../data/proxies/proxy.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { built, type Workload } from '../execution/models.js';
 import type { EngineTensor } from '../runtime/engine.js';
+import { floatTensor } from './fresh-state.js';
 
 const depthHeightWidth = ([x, y, z]: XYZ): DHW => [z, y, x];
 
@@ -59,18 +60,12 @@ export const buildFeatureGraph = (
   weights?: ReadonlyMap<string, Float32Array>,
 ): BuiltGraph => built('features', () => featureGraph(proxyOptions(config, tile), weights));
 
-const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({
-  type: 'float32',
-  shape,
-  data,
-});
-
 /** What the graphs call the contents of a batch. */
 export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
   const { size, whole } = batch;
   if (batch.proxy === 'genesis') {
     const shape = [size, ...depthHeightWidth(whole)];
-    return { corrupted: floats(shape, batch.corrupted), target: floats(shape, batch.targets) };
+    return { corrupted: floatTensor(shape, batch.corrupted), target: floatTensor(shape, batch.targets) };
   }
   const { wholes, boxes, depth, height, width, tile, box, intensity } = batch;
   const hu = (data: Int16Array, [x, y, z]: XYZ): EngineTensor => ({
@@ -81,9 +76,9 @@ export function batchFeeds(batch: Batch): Record<string, EngineTensor> {
   return {
     tile: hu(wholes, tile),
     part_box: hu(boxes, box),
-    part_depth: floats([size, whole[2], box[2]], depth),
-    part_height: floats([size, whole[1], box[1]], height),
-    part_width: floats([size, box[0], whole[0]], width),
-    ...(intensity ? { part_intensity: floats([size, 3], intensity) } : {}),
+    part_depth: floatTensor([size, whole[2], box[2]], depth),
+    part_height: floatTensor([size, whole[1], box[1]], height),
+    part_width: floatTensor([size, box[0], whole[0]], width),
+    ...(intensity ? { part_intensity: floatTensor([size, 3], intensity) } : {}),
   };
 }

@@ -8,8 +8,10 @@ import { formatInspection, inspect } from '../../src/commands/inspect.js';
 import { formatPrepare, type PrepareOptions, prepare } from '../../src/commands/prepare.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { segment } from '../../src/commands/segment.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { openSampleStore } from '../../src/data/samples/store.js';
+import { findScans } from '../../src/data/scan/index.js';
 import { openTileStore } from '../../src/data/store/tiles.js';
 import type { Reporter } from '../../src/progress.js';
 import { randomStream } from '../../src/random.js';
@@ -22,6 +24,7 @@ import {
   writeFiles,
 } from '../data/scan/dicom/writer.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { writePretrained, writeThresholds } from '../inference/models.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -140,6 +143,38 @@ test('embed has a row for each series, and names nobody', async () => {
   expect([summary.rows, summary.failures.length]).toEqual([2, 1]);
   expect(lines.filter((line) => line.includes('tilted'))).toHaveLength(1);
   expectNobodyNamed(JSON.stringify(summary), ...lines, textOf(at('features')));
+});
+
+describe('a series that is named', () => {
+  const segmentTo = (out: string, input: string) =>
+    segment({ model: at('thresholds.onnx'), input: [input], out: at(out), threads: 1 });
+  let series: string;
+
+  beforeAll(async () => {
+    writeFiles(at('alone'), files(1, ALL));
+    writeThresholds(at('thresholds.onnx'));
+    writePretrained(at('maps.onnx'), 'encoder');
+    [series] = (await findScans([at('alone')])) as [string];
+    expect(series).toMatch(/alone#[0-9a-f]{12}$/);
+  });
+
+  test('is taken by commands that write folders, which must be apart from its own', async () => {
+    const maps = { model: at('maps.onnx'), input: [series], out: at('maps'), threads: 1 };
+    expect(await embed({ ...maps, per: 'map' })).toMatchObject({ rows: 1, failures: [] });
+    expect((await run('series', { input: [series] })).scans).toHaveLength(1);
+    expect(await segmentTo('masks', series)).toMatchObject({ scans: 1, failures: [] });
+    await expect(run('alone/tiles', { input: [series] })).rejects.toThrow(/inside its own input folder/);
+    await expect(segmentTo('alone', series)).rejects.toThrow(/the same folder as its input/);
+  });
+
+  test('is the same scan by its folder and by its files, and a copy elsewhere is another', async () => {
+    for (const way of ['alone', 'alone/st1/1-0'])
+      expect(await segmentTo('masks', at(way))).toMatchObject({ scans: 1, kept: 1 });
+    writeFiles(at('copy'), files(1, ALL));
+    await expect(segmentTo('masks', at('copy'))).rejects.toThrow(/another scan of the same name/);
+    expectNobodyNamed(textOf(at('masks')));
+    expect(textOf(at('masks'))).not.toContain('alone');
+  });
 });
 
 test('inspect shows a tree, a series and a slice of it, and names nobody', async () => {

@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
@@ -147,6 +147,42 @@ describe('finetune', () => {
       [3, 8],
     ]);
     expect(Object.keys(summary.standardDeviation)).toContain('auc');
+    // What decides nothing may differ, and keys that an earlier version did not know may be absent.
+    const path = at('trials/trial-01/config.json');
+    const { bestBy: _, patients: __, ...earlier } = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify(earlier));
+    const config = { steps: 8, workers: 1 };
+    const again = await finetune(options('trials', { config, trials: 3, resume: true }));
+    expect(again.trials).toEqual(summary.trials);
+  });
+
+  test('a finished trial is not passed off as one of other settings, weights or data', async () => {
+    const short = { steps: 2 };
+    await finetune(options('finished', { config: short }));
+    const again = (more: Partial<FinetuneOptions>) =>
+      finetune({ ...options('finished', { resume: true, config: short }), ...more });
+    const asked = (config: FinetuneOptions['config']) =>
+      again(options('finished', { config: { ...short, ...config } }));
+    await expect(asked({ steps: 3, batch: 5 })).rejects.toThrow(
+      /finished\/trial-01: this trial is finished[\s\S]*batch: 6, now 5; steps: 2, now 3\n[\s\S]*another --out/,
+    );
+    await expect(again({ init: at('pretrained') })).rejects.toThrow(
+      /init\.from: "random", now ".*pretrained"/,
+    );
+    await expect(again({ seed: 2 })).rejects.toThrow(/seed: 1, now 2/);
+    await prepareSamples({
+      ...{ task: 'manifest', size: [16, 16, 8], input: at('raw/table.csv'), out: at('classified-again') },
+      ...{ columns: BALL_COLUMNS, classes: ['ball', 'none'] },
+    });
+    await expect(again({ data: at('classified-again') })).rejects.toThrow(
+      /data: .*classified, now .*classified-again with other samples/,
+    );
+    // A folder that was moved holds the same samples.
+    cpSync(at('classified'), at('classified-moved'), { recursive: true });
+    await expect(again({ data: at('classified-moved') })).resolves.toMatchObject({ interrupted: false });
+    // Nothing tells what data they were any more.
+    rmSync(at('finished/trial-01/checkpoints'), { recursive: true });
+    await expect(again({})).resolves.toMatchObject({ interrupted: false });
   });
 
   test('the checkpoint that is kept may go by a score', async () => {
@@ -377,9 +413,6 @@ describe('finetune', () => {
     await expect(finetune({ ...options('x'), data: at('tiles') })).rejects.toThrow(/no samples of a task/);
     const losses = { config: { loss: 'dice' } } as const;
     await expect(finetune({ ...options('x'), ...losses })).rejects.toThrow(/does not match the task/);
-    await expect(
-      finetune(options('classify', { resume: true, config: { steps: 30, batch: 5 } })),
-    ).resolves.toBeDefined();
     rmSync(at('classify/trial-01/scores.json'));
     await expect(
       finetune(options('classify', { resume: true, config: { steps: 30, batch: 5 } })),

@@ -5,6 +5,8 @@ import {
   readdirSync,
   readFileSync,
   rmSync,
+  symlinkSync,
+  utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -249,6 +251,36 @@ describe('many scans', () => {
     expect(await run({ input: [scans], out })).toMatchObject({ scans: 3, kept: 1 });
     expect((await readVolume(join(out, 'masks/a.nii.gz'))).size).toEqual([20, 20, 9]);
     expect(contentOf(out)['/masks/b.nii.gz']).toBe(whole['/masks/b.nii.gz']);
+  });
+
+  test('results of another scan of the same name are kept, and not taken for its own', async () => {
+    const [one, other] = ['p1', 'p2'].map((patient, i) => {
+      mkdirSync(at(patient));
+      return { path: at(patient, 'ct.nii'), volume: scanOf([20, 20, 10], 40 + i) };
+    }) as [{ path: string; volume: Volume }, { path: string; volume: Volume }];
+    for (const { path, volume } of [one, other]) {
+      await writeNifti(path, volume);
+      utimesSync(path, 1e9, 1e9);
+    }
+    const out = at('patients');
+    await run({ input: [one.path], out });
+    const whole = contentOf(out);
+    // Of the same size and time, then of another time.
+    for (const seconds of [1e9, 2e9]) {
+      utimesSync(other.path, seconds, seconds);
+      await expect(run({ input: [other.path], out })).rejects.toThrow(
+        /another scan of the same name[\s\S]*p2[\s\S]*choose another --out/,
+      );
+      expect(contentOf(out)).toEqual(whole);
+    }
+    // By another way it is the same scan.
+    symlinkSync(at('p1'), at('link'));
+    expect(await run({ input: [at('link', 'ct.nii')], out })).toMatchObject({ scans: 1, kept: 1 });
+    // Where a scan lies may name the patient; older versions kept nothing of it.
+    const journal = whole['/finished.jsonl']!;
+    expect(journal).not.toContain('p1');
+    writeFileSync(join(out, 'finished.jsonl'), journal.replace(/"place":"[0-9a-f]+",/, ''));
+    expect(await run({ input: [one.path], out })).toMatchObject({ scans: 1, kept: 1 });
   });
 
   test('results of other options are not mixed with those that are there', async () => {

@@ -75,11 +75,11 @@ test('a journal goes on, whatever its length', () => {
   const path = at('long.jsonl');
   const entry = (i: number) => String(i).repeat(3_000_000);
   const journal = openJournal<string>(path, { a: 1 });
-  for (let i = 0; i < 8; i++) journal.add(`scan${i}`, [], entry(i));
+  for (let i = 0; i < 8; i++) journal.add({ scan: `scan${i}`, place: 'here', files: [], entry: entry(i) });
   appendFileSync(path, '{"scan":"killed while it was wri');
   const again = openJournal<string>(path, { a: 1 });
   for (let i = 0; i < 8; i++) expect(again.find(`scan${i}`, []) === entry(i)).toBe(true);
-  again.add('scan8', [], 'last');
+  again.add({ scan: 'scan8', place: 'here', files: [], entry: 'last' });
   expect(openJournal<string>(path, { a: 1 }).find('scan8', [])).toBe('last');
 });
 

@@ -26,6 +26,13 @@ test('a defect of ours is no failed scan: it is thrown as it is', async () => {
 test.each<[string, Error, RegExp]>([
   ['a broken file', new UserError('input', { what: 'it is broken' }), /it is broken/],
   ['an error of the disk', Object.assign(new Error('EIO'), { code: 'EIO' }), /the disk reported/],
+  [
+    'another error of the system',
+    Object.assign(new Error('ESTALE: stale file handle, read'), {
+      ...{ code: 'ESTALE', errno: -116, syscall: 'read' },
+    }),
+    /read failed: ESTALE/,
+  ],
   ['a lack of memory', new RangeError('Array buffer allocation failed'), /does not fit in memory/],
 ])('%s is a failed scan', async (_, error, message) => {
   readVolume.mockRejectedValue(error);

@@ -4,7 +4,7 @@ import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import type { Fig2Result } from '../../src/experiments/fig2.js';
 import type { ExperimentResult } from '../../src/experiments/result.js';
-import { compareAll, groupOf } from '../../src/experiments/statistics.js';
+import { compareAll, groupOf, nameOf } from '../../src/experiments/statistics.js';
 import { acquireLock } from '../../src/lock.js';
 import { readTable } from '../../src/tables/read.js';
 import { lastJson, p2w, startP2w } from '../commands/cli.js';
@@ -79,6 +79,14 @@ describe('p2w experiment', () => {
     const again = await run('table1', 'out');
     expect(again.stderr.match(/starting \S+/g)).toEqual(['starting balls-random-fraction-0.5-seed-2']);
     expect(lastJson(again).groups).toEqual(groups);
+
+    // Scores of other settings are not passed off as those of today's.
+    study({ ...STUDY, targets: [{ ...STUDY.targets[0], settings: ['steps=3', 'batch=4', 'hidden=4'] }] });
+    const changed = await run('table1', 'out');
+    expect(changed.code).toBe(1);
+    expect(changed.stderr).toMatch(
+      /failed: (balls-\S+)[\s\S]*\1\/trial-01: this trial is finished[\s\S]*steps: 2, now 3[\s\S]*another --out/,
+    );
   });
 
   test('scores against numbers of patients; sources that are pre-trained alike share a run; seeds can be added', async () => {
@@ -341,12 +349,26 @@ describe('p2w experiment', () => {
     expect((await run('table1', 'x')).stderr).toContain('cannot be probed');
     study({ ...STUDY, sources: [file] });
     expect((await run('fig3', 'x')).stderr).toContain('follow pre-trainings');
+    study(STUDY);
+    expect((await run('fig3', 'x')).stderr).toMatch(
+      /Fig\. 3 follows one pre-training[\s\S]*random \(not pre-trained\), parts2whole/,
+    );
+    const [random] = STUDY.sources;
+    study({ ...STUDY, sources: [random, random], targets: [balls, { ...balls, data: 'others' }] });
+    expect((await run('table1', 'x')).stderr).toMatch(
+      /targets\.1\.name: another target has this name[\s\S]*sources\.1\.name: another source has this name/,
+    );
+    study({ ...STUDY, sources: ['a !', 'a ?'].map((name) => ({ ...random, name })) });
+    expect((await run('table1', 'x')).stderr).toContain(
+      'balls from a !, balls from a ?: balls-a_-fraction-0.5',
+    );
   });
 });
 
+const group = (source: string, values: number[]) =>
+  groupOf({ target: 't', amount: { fraction: 1 }, trainingPatients: 9, metric: 'auc', source, values });
+
 test('comparisons are paired by seed, and corrected for their number', () => {
-  const group = (source: string, values: number[]) =>
-    groupOf({ target: 't', amount: { fraction: 1 }, trainingPatients: 9, metric: 'auc', source, values });
   const base = [0.8, 0.7, 0.9, 0.75, 0.85];
   const found = compareAll([
     group('random', base),
@@ -370,4 +392,21 @@ test('comparisons are paired by seed, and corrected for their number', () => {
   expect(first!.welch!).toBeGreaterThan(0.5);
   expect(first!.holm!).toBeGreaterThan(first!.paired!);
   expect(first!.interval![0]).toBeGreaterThan(0.02);
+});
+
+test('one trial has no interval', () => {
+  const groups = [group('random', [0.7]), group('parts2whole', [0.8])];
+  expect(groups.map(({ interval }) => interval)).toEqual([null, null]);
+  const [found] = compareAll(groups);
+  expect(found).toMatchObject({ interval: null, paired: null, holm: null });
+  expect(found!.difference).toBeCloseTo(0.1, 12);
+});
+
+test.each([
+  [{ fraction: 1 }, 't'],
+  [{ fraction: 0.55 }, 't, 55 % of the training data'],
+  [{ fraction: 1 / 3 }, 't, 33.3333 % of the training data'],
+  [{ patients: 4 }, 't, 4 training patients'],
+])('the heading of %o', (amount, heading) => {
+  expect(nameOf({ target: 't', amount })).toBe(heading);
 });

@@ -20,6 +20,7 @@ async function train(
     scaleOf?: (step: number) => { gradientNorm?: number; lossScale?: number };
     interruptAt?: number;
     criterionOf?: (step: number) => number;
+    start?: Partial<TrainState>;
   } = {},
 ) {
   const {
@@ -78,6 +79,7 @@ async function train(
   const start: TrainState = {
     ...{ step: 0, epoch: 0, schedule: plateauStart(config.learningRate), best: null, flatValidations: 0 },
     ...{ stopped: false, metricsBytes: 0, seed: 1, samples: 20, networkHash: '', dataHash: '' },
+    ...changes.start,
   };
   const { state, ending } = await trainLoop(parts, start);
   return { did, runs, ending, step: state.step, best: state.best };
@@ -91,6 +93,11 @@ test('the best checkpoint has the lowest loss, or the lowest criterion where the
   const byCriterion = await train(1, { criterionOf });
   expect(byCriterion.best).toEqual({ step: 30, validationLoss: 1, criterion: 0 });
   expect(byCriterion.did).toContain('save best, last after 30');
+});
+
+test('what has stopped early does nothing when it is resumed', async () => {
+  const start = { step: 20, stopped: true, metricsBytes: 1 };
+  expect(await train(3, { start })).toMatchObject({ did: [], runs: [], ending: 'early-stop', step: 20 });
 });
 
 describe('several steps in a run', () => {

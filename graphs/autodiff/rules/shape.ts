@@ -70,26 +70,38 @@ function scatterGradients(
     reduction,
   }: Pick<Application<'ScatterND'>, 'inputs' | 'outputs' | 'dy'> & { reduction: string },
   take: (x: Value) => Value,
-  write: (x: Value, updates: Value) => Value,
+  write: (x: Value, updates: Value, reduction: 'none' | 'add' | 'mul') => Value,
 ): readonly ((() => Value) | null)[] {
   const [data, , updates] = inputs as [Value, Value, Value];
-  const zero = () => g.scalar(0, dy.type);
+  const [zero, one] = [g.scalar(0, dy.type), g.scalar(1, dy.type)];
+  const ones = (mask: Value) => g.add('Where', [mask, one, zero]);
   switch (reduction) {
     case 'none':
-      return [() => write(dy, zeros(g, updates)), null, () => take(dy)];
+      return [() => write(dy, zeros(g, updates), 'none'), null, () => take(dy)];
     case 'add':
       return [() => dy, null, () => take(dy)];
-    case 'mul': {
-      const scaled = () => g.add('Mul', [dy, y!]);
-      return [() => g.add('Div', [scaled(), data]), null, () => g.add('Div', [take(scaled()), updates])];
-    }
-    default:
-      // The largest, or smallest: whichever the result is equal to.
+    // The product of all others, which is right where some are zero too.
+    case 'mul':
       return [
-        () => g.add('Where', [g.add('Equal', [data, y!]), dy, zero()]),
+        () =>
+          g.add('Mul', [dy, write(g.full(1, knownShape(data.shape, 'a gradient'), dy.type), updates, 'mul')]),
         null,
-        () => g.add('Where', [g.add('Equal', [updates, take(y!)]), take(dy), zero()]),
+        () => {
+          const isZero = g.add('Equal', [updates, zero]);
+          const factors = g.add('Where', [isZero, one, updates]);
+          const product = g.add('Div', [take(write(data, factors, 'mul')), factors]);
+          const all = take(write(zeros(g, data), ones(isZero), 'add'));
+          const isOtherZero = g.add('Greater', [g.add('Sub', [all, ones(isZero)]), zero]);
+          return g.add('Mul', [take(dy), g.add('Where', [isOtherZero, zero, product])]);
+        },
       ];
+    // Equal maxima, or minima, share.
+    default: {
+      const isData = ones(g.add('Equal', [data, y!]));
+      const isUpdate = ones(g.add('Equal', [updates, take(y!)]));
+      const share = g.add('Div', [dy, write(isData, isUpdate, 'add')]);
+      return [() => g.add('Mul', [isData, share]), null, () => g.add('Mul', [isUpdate, take(share)])];
+    }
   }
 }
 
@@ -132,14 +144,14 @@ export const shapeRules: Rules<keyof typeof shaping> = {
       g,
       { inputs, outputs, dy, reduction },
       (x) => g.add('GatherElements', [x, inputs[1]!], { axis }),
-      (x, updates) => g.add('ScatterElements', [x, inputs[1]!, updates], { axis }),
+      (x, updates, how) => g.add('ScatterElements', [x, inputs[1]!, updates], { axis, reduction: how }),
     ),
   ScatterND: ({ g, inputs, outputs, attributes: { reduction }, dy }) =>
     scatterGradients(
       g,
       { inputs, outputs, dy, reduction },
       (x) => g.add('GatherND', [x, inputs[1]!]),
-      (x, updates) => g.add('ScatterND', [x, inputs[1]!, updates]),
+      (x, updates, how) => g.add('ScatterND', [x, inputs[1]!, updates], { reduction: how }),
     ),
   TopK: ({ g, inputs: [x], outputs: [, indices], attributes: { axis }, dy }) => [
     () => scattered(g, x!, indices!, dy, axis),

@@ -22,13 +22,21 @@ export function cropAround(scan: Pick<Volume, 'spacing'>, centre: XYZ, size: XYZ
   return { size, first, step };
 }
 
-/** Lower neighbour, upper neighbour and weight of the upper one, for each position along an axis; ends repeat. */
-function neighbours(length: number, count: number, first: number, step: number) {
-  const low = new Int32Array(count);
-  const high = new Int32Array(count);
-  const weight = new Float64Array(count);
-  for (let i = 0; i < count; i++) {
-    const at = Math.min(Math.max(first + i * step, 0), length - 1);
+/** The positions of a grid along one axis. */
+const positionsOf = ({ size, first, step }: CropGrid, axis: 0 | 1 | 2) =>
+  Float64Array.from({ length: size[axis] }, (_, i) => first[axis] + i * step[axis]);
+
+/**
+ * Lower neighbour, upper neighbour and weight of the upper one, for each position along an axis; ends repeat.
+ * @param length voxels along the axis
+ * @param positions in voxels
+ */
+export function neighbours(length: number, positions: Float64Array) {
+  const low = new Int32Array(positions.length);
+  const high = new Int32Array(positions.length);
+  const weight = new Float64Array(positions.length);
+  for (let i = 0; i < positions.length; i++) {
+    const at = Math.min(Math.max(positions[i]!, 0), length - 1);
     low[i] = Math.floor(at);
     high[i] = Math.min(low[i]! + 1, length - 1);
     weight[i] = at - low[i]!;
@@ -37,11 +45,8 @@ function neighbours(length: number, count: number, first: number, step: number) 
 }
 
 /** Whether each position along an axis is in the scan, half a voxel around it included. */
-const inside = (length: number, count: number, first: number, step: number) =>
-  Uint8Array.from({ length: count }, (_, i) => {
-    const at = first + i * step;
-    return at >= -0.5 && at <= length - 0.5 ? 1 : 0;
-  });
+const inside = (length: number, positions: Float64Array) =>
+  Uint8Array.from(positions, (at) => (at >= -0.5 && at <= length - 0.5 ? 1 : 0));
 
 /**
  * Values of a scan on a crop's grid, trilinear; int16 is rounded.
@@ -49,13 +54,14 @@ const inside = (length: number, count: number, first: number, step: number) =>
  */
 export function cropImage(
   { voxels, size }: Pick<Volume, 'voxels' | 'size'>,
-  { size: [w, h, d], first, step }: CropGrid,
+  grid: CropGrid,
   outside: number | null,
 ): Voxels {
+  const [w, h, d] = grid.size;
   const crop = voxels instanceof Int16Array ? new Int16Array(w * h * d) : new Float32Array(w * h * d);
-  const count = [w, h, d];
-  const [x, y, z] = [0, 1, 2].map((a) => neighbours(size[a]!, count[a]!, first[a]!, step[a]!));
-  const [inX, inY, inZ] = [0, 1, 2].map((a) => inside(size[a]!, count[a]!, first[a]!, step[a]!));
+  const positions = [positionsOf(grid, 0), positionsOf(grid, 1), positionsOf(grid, 2)];
+  const [x, y, z] = positions.map((along, axis) => neighbours(size[axis]!, along));
+  const [inX, inY, inZ] = positions.map((along, axis) => inside(size[axis]!, along));
   const [width, plane] = [size[0], size[0] * size[1]];
   const round = voxels instanceof Int16Array ? Math.round : (value: number) => value;
   let to = 0;

@@ -2,7 +2,7 @@ import { createReadStream } from 'node:fs';
 import { type FileHandle, open, stat } from 'node:fs/promises';
 import { pipeline } from 'node:stream';
 import { constants, createUnzip, unzipSync } from 'node:zlib';
-import { fromSystemError, UserError } from '../../errors.js';
+import { fromSystemError } from '../../errors.js';
 import type { Block } from './scan.js';
 import { MAX_DEFLATE_RATIO, tooShort, unreadable } from './unreadable.js';
 
@@ -118,9 +118,12 @@ async function* inflate(path: string, start: number, skip: number): AsyncGenerat
   }
 }
 
+/** Whether an error comes from inflating: the data are broken, not the disk. */
+const isOfZlib = (error: Error) => 'code' in error && /^Z_/.test(String(error.code));
+
 function brokenStream(path: string, error: unknown): Error {
   const known = fromSystemError(error, path);
-  if (known instanceof UserError) return known;
+  if (!isOfZlib(known)) return known;
   return unreadable(path, 'the compressed data are corrupt or truncated', {
     got: known.message,
     fix: 'copy or download the file again',

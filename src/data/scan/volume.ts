@@ -23,7 +23,7 @@ export interface Volume extends Grid {
   readonly nonFinite?: number;
   /** Voxels of `voxels` that int16 could only hold saturated; absent when there are none. */
   readonly beyondInt16?: number;
-  /** How it was brought onto an upright grid of even spacing; absent when its file has it on one. */
+  /** How it was brought onto a grid with right angles and even spacing; absent when its file has it on one. */
   readonly resampled?: string;
 }
 

@@ -5,6 +5,8 @@ import { fromSystemError } from '../../errors.js';
 import { parseScanPath } from '../scan/dicom/scan-path.js';
 import { scanExtension } from '../scan/extensions.js';
 import { isScan, scanFiles } from '../scan/index.js';
+import { realPath } from '../scan/walk.js';
+import { sha256 } from './arrays.js';
 import type { SourceFile } from './writer.js';
 
 /**
@@ -61,4 +63,17 @@ export async function sourceFiles(path: string): Promise<SourceFile[]> {
       modifiedMs: Math.max(...files.map(({ modifiedMs }) => modifiedMs)),
     },
   ];
+}
+
+/** Hexadecimal digits of a place. */
+const PLACE_DIGITS = 16;
+
+/**
+ * Tells scans of one name apart: a hash of where a scan's file lies, or the folder of a DICOM series, since a path may name the
+ * patient. Whichever way leads there, it is the same.
+ * @throws UserError when a series cannot be read
+ */
+export async function scanPlace(path: string): Promise<string> {
+  const place = scanExtension(path) ? path : commonFolder(await scanFiles(path));
+  return sha256(realPath(place)).slice(0, PLACE_DIGITS);
 }

@@ -164,12 +164,27 @@ describe('orientation', () => {
     expect((await readNii({ sform, units: 1 })).origin).toEqual([10_000, 20_000, 30_000]);
   });
 
-  it('replaces sheared axes by the nearest orthonormal ones', async () => {
-    const tilt = Math.tan(Math.PI / 18); // a gantry at 10°
-    const read = await readNii({ sform: { code: 1, rows: [1, 0, 0, 0, 0, 1, tilt, 0, 0, 0, 1, 0] } });
+  /** z leans towards y. */
+  const leaning = (degrees: number) => ({
+    code: 1,
+    rows: [1, 0, 0, 0, 0, 1, Math.tan((degrees * Math.PI) / 180), 0, 0, 0, 1, 0],
+  });
+
+  it('replaces sheared axes by the nearest orthonormal ones, and says so', async () => {
+    const upright = { code: 1, bcd: [0, 0, 0], offset: [0, 0, 0] };
+    const read = await readNii({ sform: leaning(10), qform: upright });
     const [, , , , yy, yz, , zy, zz] = read.direction as number[];
     expect(yy! * yz! + zy! * zz!).toBeCloseTo(0, 12);
     expect(Math.asin(zy!)).toBeCloseTo(-Math.PI / 36, 6); // y turns away from z by half of the 10°
+    expect(read.resampled).toMatch(/nearest grid with right angles.*up to 10\.0° off/);
+    expect(read.voxels).toEqual(HU);
+    const { grid, fields } = await readScanHeader(file('x.nii'));
+    expect([grid.direction, fields.resampled]).toEqual([read.direction, read.resampled]);
+  });
+
+  it('says nothing of axes that are off right angles by a few tenths of a degree', async () => {
+    expect((await readNii({ sform: leaning(0.4) })).resampled).toBeUndefined();
+    expect((await readNii({ sform: leaning(0.6) })).resampled).toContain('0.6°');
   });
 });
 

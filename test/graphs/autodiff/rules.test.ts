@@ -2,6 +2,7 @@ import { describe, expect, test } from 'vitest';
 import { backward } from '../../../graphs/autodiff/backward.js';
 import { rules } from '../../../graphs/autodiff/rules/index.js';
 import { fastForms, plainForms } from '../../../graphs/forms/index.js';
+import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import { noise, relativeError, runGraph } from '../run.js';
 import { nodeTests } from '../standard/cases.js';
 import { build, cases, feedsOf } from './cases.js';
@@ -54,6 +55,42 @@ test.each(cases.map((golden, i) => [`${i} ${golden.operator}`, golden] as const)
     expect(Math.abs(change / (2 * step) - predicted)).toBeLessThan(2e-2 * Math.max(1, magnitude / 10));
   },
 );
+
+describe('ScatterElements', () => {
+  const vector = (...data: number[]) => ({
+    type: 'float32' as const,
+    shape: [data.length],
+    data: Float32Array.from(data),
+  });
+  /** Gradients of data and updates for dy = 1, 2, 3, …. */
+  async function gradients(reduction: string, data: number[], indices: number[], updates: number[]) {
+    const g = new GraphBuilder('scatter');
+    const x = g.input('x', 'float32', [data.length]);
+    const u = g.input('u', 'float32', [updates.length]);
+    const y = g.add('ScatterElements', [x, g.integers(indices), u], { axis: 0, reduction });
+    const dy = g.constant(vector(...data.map((_, i) => i + 1)));
+    const loss = g.sum(g.add('Mul', [y, dy]), [0], 0);
+    for (const [name, gradient] of backward(g, loss, [x, u]).entries()) g.output(`d${name}`, gradient!);
+    const { d0, d1 } = await runGraph(g.build(), { x: vector(...data), u: vector(...updates) });
+    return [[...d0!.data], [...d1!.data]];
+  }
+
+  test('mul: products of all others, zeros among them', async () => {
+    // y = 0, 1·2, 3·0·4, 5·0·0
+    expect(await gradients('mul', [0, 1, 3, 5], [1, 2, 2, 3, 3], [2, 0, 4, 0, 0])).toEqual([
+      [1, 4, 0, 0],
+      [2, 36, 0, 0, 0],
+    ]);
+  });
+
+  test('max: equal ones share', async () => {
+    // y = max(0, 0), max(1, 2, 2), 3
+    expect(await gradients('max', [0, 1, 3], [0, 1, 1], [0, 2, 2])).toEqual([
+      [0.5, 0, 3],
+      [0.5, 1, 1],
+    ]);
+  });
+});
 
 test('every operator with a gradient has golden cases, PyTorch’s or the standard’s', () => {
   const covered = new Set<string>(

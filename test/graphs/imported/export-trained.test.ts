@@ -5,7 +5,7 @@ import { type ImportedModel, importModel } from '../../../graphs/imported/import
 import { importedObjective } from '../../../graphs/objectives/imported.js';
 import { toBfloat16, toFloat16 } from '../../../graphs/onnx/float16.js';
 import { decodeModel, encodeModel } from '../../../graphs/onnx/schema.js';
-import { type ExternalTensor, sizeOf, type Tensor } from '../../../graphs/onnx/types.js';
+import { type Attribute, type ExternalTensor, sizeOf, type Tensor } from '../../../graphs/onnx/types.js';
 import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
 import { stepGraph } from '../../../graphs/programs/training.js';
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
@@ -143,15 +143,18 @@ test('names that training has itself are other ones in training, and the old one
   expect(written.get('step')!.data).toEqual(weights.get('model.step'));
 });
 
-test('weights that Constant nodes held are tensors of the file', () => {
-  const { 'first.weight': held, ...tensors } = perceptron.tensors!;
-  const constant = node('Constant', [], ['first.weight'], { value: { kind: 'tensor', value: held! } });
+test.each<[attribute: string, name: string, of: (held: Tensor) => Attribute]>([
+  ['value', 'first.weight', (held) => ({ kind: 'tensor', value: held })],
+  ['value_floats', 'first.bias', ({ data }) => ({ kind: 'floats', value: Array.from(data, Number) })],
+])('weights that Constant nodes held as `%s` are tensors of the file', (attribute, name, of) => {
+  const { [name]: held, ...tensors } = perceptron.tensors!;
+  const constant = node('Constant', [], [name], { [attribute]: of(held!) });
   const bytes = modelOf({ ...perceptron, nodes: [constant, ...perceptron.nodes], tensors });
   const model = importModel(bytes, batch);
   const weights = trained(model);
   const { graph } = decodeModel(exportTrained(bytes, model, weights));
   expect(graph.nodes.map(({ operator }) => operator)).not.toContain('Constant');
-  expect(graph.initializers.get('first.weight')!.data).toEqual(weights.get('first.weight'));
+  expect(graph.initializers.get(name)).toEqual({ ...held, data: weights.get(name) });
 });
 
 test('an older file, in which every tensor is an input too, can be opened with new tensors', async () => {

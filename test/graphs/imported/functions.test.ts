@@ -58,6 +58,38 @@ test('functions are replaced by what they compute, with the attributes of each c
   expect(report.trained.map(({ name }) => name)).toEqual(['first.weight', 'second.weight']);
 });
 
+test.each([
+  ['Dropout', { opType: 'Dropout', input: ['product', 'ratio', 'on'], output: ['c'] }],
+  [
+    'BatchNormalization',
+    {
+      opType: 'BatchNormalization',
+      input: ['product', 'one', 'one', 'one', 'one'],
+      output: ['c', 'mean', 'variance'],
+      attribute: [{ name: 'training_mode', i: 1, type: 2 }],
+    },
+  ],
+])(
+  'a %s as in training is refused in a function, where it would stay so in the file that is written',
+  (operator, layer) => {
+    const constant = (output: string, t: object) => ({
+      ...{ opType: 'Constant', output: [output] },
+      attribute: [{ name: 'value', type: 4, t }],
+    });
+    const nodes = [
+      body[0]!,
+      constant('ratio', { dataType: 1, floatData: [0.5] }),
+      constant('on', { dataType: 9, int32Data: [1] }),
+      constant('one', { dataType: 1, dims: [4], floatData: [1, 1, 1, 1] }),
+      layer,
+    ];
+    const [first] = calling().nodes;
+    const once = { ...perceptron, nodes: [first!, node('MatMul', ['h', 'second.weight'], ['y'])] };
+    const reason = expect.stringContaining('inside a function or a branch');
+    expect(examineModel(modelWith(nodes, 18, once), batch).unsupported).toMatchObject([{ operator, reason }]);
+  },
+);
+
 test.each<[what: string, bytes: Uint8Array, reason: string]>([
   [
     'written in another version of the standard',

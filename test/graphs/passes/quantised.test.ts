@@ -76,3 +76,22 @@ test('a channel of zeros and a value that is always the same are no division by 
   const [before, after] = [expected, got].map(({ probabilities }) => probabilities!.data as Float32Array);
   expect(Math.max(...before!.map((v, i) => Math.abs(after![i]! - v)))).toBeLessThan(0.01);
 });
+
+test('the bias of a channel that has died is kept, however small its weights are', async () => {
+  const initializers = new Map(graph.initializers);
+  const scaled = (name: string, factor: number) => {
+    const tensor = initializers.get(name)!;
+    initializers.set(name, { ...tensor, data: (tensor.data as Float32Array).map((v) => factor * v) });
+  };
+  scaled('b.weight', 1e-12);
+  const dying = { ...graph, initializers };
+  const found = rangesOf(await runGraph(observed(dying), { x: image(1) }));
+  const { initializers: stored } = quantised(dying, found);
+  const [bias, steps] = [graph.initializers.get('b.bias')!.data as Float32Array, stored.get('b.bias.int32')!];
+  // 32 bits that overflow change their sign at random.
+  expect(Array.from(steps.data, Number).map(Math.sign)).toEqual(Array.from(bias, Math.sign));
+  const before = await runGraph(dying, { x: image(2) });
+  const after = await runGraph(quantised(dying, found), { x: image(2) });
+  const [expected, got] = [before, after].map(({ probabilities }) => probabilities!.data as Float32Array);
+  expect(Math.max(...expected!.map((v, i) => Math.abs(got![i]! - v)))).toBeLessThan(0.01);
+});

@@ -121,6 +121,7 @@ function sortSeries(uid: string, members: readonly Instance[], scope: string, fo
   const { modality } = members[0]!;
   const stacks = sortSlices(
     members.flatMap(({ content }) => (content.kind === 'slices' ? content.slices : [])),
+    modality,
     folder ? undefined : scope,
   );
   const byPath = new Map(members.map((instance) => [instance.path, instance]));

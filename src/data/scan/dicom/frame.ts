@@ -14,20 +14,44 @@ const frameBytes = ({ columns, rows, bitsAllocated }: PixelFormat) => (columns *
 
 /** Checks before it is read whether a file can hold a frame. @throws UserError when it cannot */
 export async function checkFrame(path: string, format: PixelFormat, frame: number): Promise<void> {
-  const { syntax, start, columns, rows } = format;
+  const { syntax, start, length, columns, rows } = format;
   const size = await regularFileSize(path);
   if (columns * rows > MAX_FRAME_PIXELS)
     throw unreadable(path, 'the image is too large', {
       got: `${columns}×${rows} pixels`,
       expected: `at most ${MAX_FRAME_PIXELS} pixels`,
     });
-  const end = start + (frame + 1) * frameBytes(format);
   if (syntax.codec) {
     if (size <= start) throw tooShort(path, `${size} bytes`, start);
-  } else if (syntax.deflated ? end > size * MAX_DEFLATE_RATIO : end > size) {
-    const available = Math.max(0, size - start);
-    throw tooShort(path, `${available} bytes${syntax.deflated ? ', compressed' : ''}`, end - start);
+    return;
   }
+  const bytes = (frame + 1) * frameBytes(format);
+  checkLength(path, length, bytes);
+  const end = start + bytes;
+  if (syntax.deflated ? end > size * MAX_DEFLATE_RATIO : end > size) {
+    const available = Math.max(0, size - start);
+    throw tooShort(path, `${available} bytes${syntax.deflated ? ', compressed' : ''}`, bytes);
+  }
+}
+
+/**
+ * Checks whether pixel data that is not compressed has as many bytes: others would be read from what lies behind it.
+ * @param length in bytes, as the file states it; undefined for fragments
+ * @throws UserError when it has fewer
+ */
+export function checkLength(path: string, length: number | undefined, bytes: number): void {
+  if (length === undefined)
+    throw unreadable(path, 'the pixel data is in fragments, but not compressed according to its header', {
+      got: 'pixel data of undefined length',
+      expected: `${bytes} bytes in one piece`,
+      fix: 'export the file again, or correct its transfer syntax',
+    });
+  if (length < bytes)
+    throw unreadable(path, 'the pixel data is too short for the image that the header describes', {
+      got: `${length} bytes`,
+      expected: `${bytes} bytes`,
+      fix: 'export the file again',
+    });
 }
 
 /** The stored values of a frame, in the byte order of this machine. @throws UserError when the file is too short or broken */

@@ -66,16 +66,17 @@ export async function openDicom(path: string): Promise<StoredScan | null> {
   const [scan, ...others] = images.length > 0 && !named && !file ? images : found;
   if (!scan) throw noScan(path, file ? [(await otherThanScan(scope)) ?? 'no images'] : catalogue.passedOver);
   if (others.length > 0) throw several(path, found);
-  if (scan.stack === null) return openSegmentation(path, scan, referenceOf(scan, catalogue));
+  if (scan.stack === null) return openSegmentation(path, scan, gridsOf(scan, catalogue));
   if ('misfit' in scan.stack) throw new UserError('input', { ...scan.stack.misfit, where: path });
   return storedSeries(path, scan, scan.stack);
 }
 
-/** The grid of the series that a segmentation was drawn on, if that is in the same catalogue. */
-function referenceOf({ name }: DicomScan, { scans }: Catalogue): Grid | undefined {
-  const series = scans.filter(({ stack }) => stack && 'slices' in stack && !stack.uneven);
-  const reference = series.find((scan) => name.startsWith(scan.name.slice(0, NAME_DIGITS)));
-  return (reference?.stack as Stack | undefined)?.grid;
+/** The grids of the series that a segmentation was drawn on, as far as they are in the same catalogue. */
+function gridsOf(segmentation: DicomScan, { scans }: Catalogue): Grid[] {
+  const series = segmentation.name.slice(0, NAME_DIGITS);
+  return scans.flatMap(({ name, stack }) =>
+    name.startsWith(series) && stack && 'slices' in stack && !stack.uneven ? [stack.grid] : [],
+  );
 }
 
 function isUnchanged({ files }: DicomScan): boolean {

@@ -1,5 +1,6 @@
 /** Resampling of slices with gantry tilt or uneven spacing onto a regular grid. */
 import { UserError } from '../../../errors.js';
+import { voxelToWorld } from '../geometry.js';
 import type { Grid, Volume, Voxels } from '../volume.js';
 import { FILL_HU } from '../voxel-builder.js';
 import type { Stack } from './stack.js';
@@ -22,13 +23,11 @@ export function straightGrid(stack: Stack): Grid {
   const { grid, uneven } = stack;
   if (!uneven) return grid;
   const { more, first } = marginOf(stack);
-  const { size, spacing, origin, direction } = grid;
-  const [u, v] = [first[0] * spacing[0], first[1] * spacing[1]];
-  const at = (world: 0 | 1 | 2) => origin[world] - direction[3 * world]! * u - direction[3 * world + 1]! * v;
+  const { size } = grid;
   return {
-    ...{ spacing, direction },
+    ...grid,
     size: [size[0] + more[0], size[1] + more[1], size[2]],
-    origin: [at(0), at(1), at(2)],
+    origin: voxelToWorld(grid, [-first[0], -first[1], 0]),
   };
 }
 

@@ -1,13 +1,14 @@
 /** DICOM segmentations as masks: each voxel has the number of its segment, or 0. */
 
 import { readBytes, regularFileSize } from '../file.js';
-import { checkedGrid, firstThree, type StoredScan } from '../scan.js';
+import { worldToVoxel } from '../geometry.js';
+import { checkedGrid, type StoredScan } from '../scan.js';
 import { tooShort, unreadable } from '../unreadable.js';
 import type { Grid, XYZ } from '../volume.js';
 import type { DicomScan } from './catalogue.js';
 import { type Dataset, NeedsMoreBytes, NotElements } from './dataset.js';
 import { type DicomFile, openDicomFile } from './file.js';
-import { checkFrame, readFrame } from './frame.js';
+import { checkFrame, checkLength, readFrame } from './frame.js';
 import { functionalGroups } from './functional-groups.js';
 import { pixelFormat } from './instance.js';
 import { NotScan } from './not-scan.js';
@@ -32,13 +33,13 @@ interface Labels {
 
 /**
  * Reads the header of a segmentation: binary, fractional with nothing between none and all, or a label map.
- * @param reference grid of the series that it was drawn on, where that is at hand: it is put onto that grid
+ * @param references grids of the series that it was drawn on, where that is at hand: it is put onto the first that has its planes
  * @throws UserError when it is broken, or stored in another way
  */
 export async function openSegmentation(
   path: string,
   { files }: DicomScan,
-  reference?: Grid,
+  references: readonly Grid[],
 ): Promise<StoredScan> {
   const file = (await openDicomFile(files[0]!.path))!;
   const { dataset } = file;
@@ -46,7 +47,7 @@ export async function openSegmentation(
   const labels = labelsOf(path, file, columns * rows);
   const frames = framesOf(path, dataset);
   const own = gridOf(path, frames, columns, rows);
-  const grid = reference && liesOn(own, reference) ? reference : own;
+  const grid = references.find((reference) => liesOn(frames, own, reference)) ?? own;
   return {
     format: 'DICOM segmentation',
     elementType: 'uint8',
@@ -82,7 +83,7 @@ function labelsOf(path: string, file: DicomFile, pixels: number): Labels {
   if (flaw !== null || !file.pixels) throw broken(path, flaw ?? 'no pixels');
   // Big-endian words of bits would have to be swapped; no program is known to write them.
   const plainBits = !syntax?.codec && !syntax?.deflated && (syntax?.littleEndian || file.pixels.vr !== 'OW');
-  if (type === 'BINARY' && bits === 1 && plainBits) return binaryLabels(file.path, file.pixels.start, pixels);
+  if (type === 'BINARY' && bits === 1 && plainBits) return binaryLabels(file.path, file.pixels, pixels);
   if (type === 'FRACTIONAL' && bits === 8) return fractionalLabels(path, file);
   if (type === 'LABELMAP' && (bits === 8 || bits === 16)) return labelMap(path, file);
   throw unreadable(path, 'segmentations of this kind are not supported', {
@@ -93,9 +94,14 @@ function labelsOf(path: string, file: DicomFile, pixels: number): Labels {
 }
 
 /** A bit for each pixel. Frames follow one another bit by bit: only some begin at a byte. */
-const binaryLabels = (path: string, start: number, pixels: number): Labels => ({
+const binaryLabels = (
+  path: string,
+  { start, length }: NonNullable<DicomFile['pixels']>,
+  pixels: number,
+): Labels => ({
   async check(frames) {
     const bytes = Math.ceil((frames * pixels) / 8);
+    checkLength(path, length, bytes);
     const available = (await regularFileSize(path)) - start;
     if (available < bytes) throw tooShort(path, `${Math.max(0, available)} bytes`, bytes);
   },
@@ -222,7 +228,7 @@ function gridOf(path: string, frames: readonly Frame[], columns: number, rows: n
     direction: [0, 1, 2].flatMap((world) => [alongRow[world]!, alongColumn[world]!, normal[world]!]),
   });
   const off = frames.find((frame) => {
-    const [x, y] = firstVoxel({ ...grid, origin: frame.position }, grid);
+    const [x, y] = worldToVoxel(grid, frame.position);
     return !isParallel(frame.plane, plane) || Math.max(Math.abs(x), Math.abs(y)) > TOLERANCE;
   });
   if (off)
@@ -236,24 +242,22 @@ function gridOf(path: string, frames: readonly Frame[], columns: number, rows: n
 const isMultiple = (gap: number, spacing: number) =>
   Math.round(gap / spacing) >= 1 && Math.abs(gap / spacing - Math.round(gap / spacing)) <= TOLERANCE;
 
-/** Where a grid's first voxel is on another one, in voxels. */
-function firstVoxel(grid: Grid, other: Grid): XYZ {
-  const offset = grid.origin.map((mm, i) => mm - other.origin[i]!);
-  const { direction: d, spacing } = other;
-  const along = (axis: number) => offset.reduce((sum, mm, world) => sum + mm * d[3 * world + axis]!, 0);
-  return firstThree([0, 1, 2].map((axis) => along(axis) / spacing[axis]!));
-}
+/** The same for the planes of a series: its slices may be as far off its grid, and frames off the slices. */
+const PLANE_TOLERANCE = 2 * TOLERANCE;
 
-/** Whether planes of a grid are some of those of another one. */
-function liesOn(own: Grid, reference: Grid): boolean {
-  const [x, y, z] = firstVoxel(own, reference);
+/** Whether frames are planes of a grid. @param own grid of the frames */
+function liesOn(frames: readonly Frame[], own: Grid, reference: Grid): boolean {
+  const [x, y] = worldToVoxel(reference, own.origin);
   const same = own.direction.every((value, i) => Math.abs(value - reference.direction[i]!) < 1e-3);
-  const steps = own.size[2] === 1 ? 0 : (own.spacing[2] / reference.spacing[2]) * (own.size[2] - 1);
-  const within = z > -TOLERANCE && z + steps < reference.size[2] - 1 + TOLERANCE;
   const planes = [0, 1].every(
     (i) => own.size[i] === reference.size[i] && Math.abs(own.spacing[i]! / reference.spacing[i]! - 1) < 1e-3,
   );
-  return same && planes && within && Math.abs(x) < TOLERANCE && Math.abs(y) < TOLERANCE;
+  const isPlane = ({ position }: Frame) => {
+    const z = worldToVoxel(reference, position)[2];
+    const nearest = Math.min(Math.max(Math.round(z), 0), reference.size[2] - 1);
+    return Math.abs(z - nearest) < PLANE_TOLERANCE;
+  };
+  return same && planes && Math.abs(x) < TOLERANCE && Math.abs(y) < TOLERANCE && frames.every(isPlane);
 }
 
 interface Layer {
@@ -266,7 +270,7 @@ interface Layer {
 function planesOf(frames: readonly Frame[], grid: Grid): Layer[][] {
   const planes: Layer[][] = Array.from({ length: grid.size[2] }, () => []);
   frames.forEach(({ segment, position }, frame) => {
-    const z = Math.round(firstVoxel({ ...grid, origin: position }, grid)[2]);
+    const z = Math.round(worldToVoxel(grid, position)[2]);
     planes[z]?.push({ segment, frame });
   });
   return planes;

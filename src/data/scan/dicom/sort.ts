@@ -8,47 +8,89 @@ export type Sorted = (Stack | Misfit) & { readonly members: readonly Slice[] };
 
 /**
  * Divides a series into stacks of one size, spacing and orientation, and further into acquisitions, phases or
- * reconstructions where several cover the same place. Their order does not depend on file names.
- * @param preferred path of a file whose slices are preferred to others at their position
+ * reconstructions where several cover the same place. Copies of an image count once. The order of the stacks does not depend on
+ * file names.
+ * @param modality of the series, such as CT
+ * @param preferred path of a file whose slices are preferred to their copies, and to others at their position
  */
-export function sortSlices(slices: readonly Slice[], preferred?: string): Sorted[] {
+export function sortSlices(slices: readonly Slice[], modality: string, preferred?: string): Sorted[] {
   const groups: Slice[][] = [];
   for (const slice of slices) {
-    const group = groups.find(([first]) => belongTogether(first!, slice));
+    const group = groups.find(([first]) => areAlike(first!, slice));
     if (group) group.push(slice);
     else groups.push([slice]);
   }
   const firstUid = ({ members }: Sorted) =>
     members.reduce((least, { uid }) => (uid < least ? uid : least), '~');
   return groups
-    .flatMap((group) => stacksOf(group, preferred))
+    .flatMap((group) => byImage(withoutCopies(group, preferred)))
+    .flatMap((group) => stacksOf(group, modality, preferred))
     .sort((a, b) => (firstUid(a) < firstUid(b) ? -1 : 1));
 }
 
-function belongTogether(a: Slice, b: Slice): boolean {
-  // A multi-frame image is a stack of its own.
-  if ((a.pixels.frames > 1 || b.pixels.frames > 1) && a.path !== b.path) return false;
+function areAlike(a: Slice, b: Slice): boolean {
   if (a.pixels.columns !== b.pixels.columns || a.pixels.rows !== b.pixels.rows) return false;
   return isParallel(a.plane, b.plane);
 }
 
-function stacksOf(slices: readonly Slice[], preferred: string | undefined): Sorted[] {
+/** Of the copies of an image that of the preferred file, or else of the first path. */
+function withoutCopies(slices: readonly Slice[], preferred: string | undefined): Slice[] {
+  const rank = ({ path }: Slice) => (path === preferred ? '' : path);
+  const images = new Map<string, Slice>();
+  for (const slice of slices) {
+    const { uid, path, frame, position } = slice;
+    // Also by position: some programs give all slices of a series the same SOPInstanceUID.
+    const image = `${uid || path} ${frame} ${position}`;
+    const other = images.get(image);
+    if (!other || rank(slice) < rank(other)) images.set(image, slice);
+  }
+  return [...images.values()];
+}
+
+/** A multi-frame image is a stack of its own. */
+const byImage = (slices: readonly Slice[]): Slice[][] => [
+  ...grouped(slices, ({ path, pixels }) => (pixels.frames > 1 ? path : '')).values(),
+];
+
+function stacksOf(slices: readonly Slice[], modality: string, preferred: string | undefined): Sorted[] {
   const stack = (members: readonly Slice[]): Sorted => ({ ...stackSlices(members, preferred), members });
   const whole = stack(slices);
-  if (!('misfit' in whole)) return [whole];
+  const isStack = !('misfit' in whole);
+  // An MR is often acquired in packages whose slices lie between each other.
+  if (isStack && modality !== 'CT') return [whole];
+  const areApart = isStack ? areStaggered : overlap;
   for (const mark of slices[0]!.marks.keys()) {
     const parts = [...grouped(slices, ({ marks }) => marks[mark]).values()];
+    if (!areApart(parts)) continue;
     const stacks = parts.map(stack);
-    if (stacks.every((part) => !('misfit' in part)) && overlap(parts)) return stacks;
+    if (stacks.every((part) => !('misfit' in part))) return stacks;
   }
   return [whole];
 }
 
 /** Whether all parts cover a common place. Rotations of one acquisition follow one another instead. */
-function overlap(parts: readonly (readonly Slice[])[]): boolean {
+const overlap = (parts: readonly (readonly Slice[])[]): boolean => coverOf(parts).common > 0;
+
+/** Fewer slices than this are no acquisition of their own. */
+const LEAST_SLICES = 3;
+
+/** Whether parts cover the same place, with their slices between each other: together they look like one scan of finer spacing. */
+function areStaggered(parts: readonly (readonly Slice[])[]): boolean {
+  if (parts.length < 2 || parts.some(({ length }) => length < LEAST_SLICES)) return false;
+  const { common, shortest } = coverOf(parts);
+  return common > shortest / 2;
+}
+
+/** What all parts cover along the normal, negative where they do not meet, and what the shortest covers, in mm. */
+function coverOf(parts: readonly (readonly Slice[])[]): { common: number; shortest: number } {
   const normal = normalOf(parts[0]![0]!.plane);
   const heights = parts.map((part) => part.map(({ position }) => dot(position, normal)));
-  const first = Math.max(...heights.map((part) => Math.min(...part)));
-  const last = Math.min(...heights.map((part) => Math.max(...part)));
-  return first < last;
+  const [lowest, highest] = [
+    heights.map((part) => Math.min(...part)),
+    heights.map((part) => Math.max(...part)),
+  ];
+  return {
+    common: Math.min(...highest) - Math.max(...lowest),
+    shortest: Math.min(...highest.map((high, i) => high - lowest[i]!)),
+  };
 }

@@ -50,7 +50,7 @@ interface Placed {
 }
 
 /**
- * @param slices of one size, spacing and orientation; copies of one image count once
+ * @param slices of one size, spacing and orientation
  * @param preferred path of a file whose slices are preferred to others at their position
  */
 export function stackSlices(slices: readonly Slice[], preferred?: string): Stack | Misfit {
@@ -60,7 +60,7 @@ export function stackSlices(slices: readonly Slice[], preferred?: string): Stack
   const placed = slices
     .map((slice): Placed => ({ slice, height: dot(slice.position, normal) }))
     .sort((a, b) => a.height - b.height || (a.slice.path < b.slice.path ? -1 : 1));
-  const single = withoutCopies(placed, preferred);
+  const single = withoutRivals(placed, preferred);
   const doubles = single.filter(({ height }, i) => i > 0 && height - single[i - 1]!.height < SAME_PLACE);
   if (doubles.length > 0) return { misfit: duplicates(doubles, single.length) };
   const ordered = single.map(({ slice }) => slice);
@@ -122,20 +122,13 @@ function unevenness(heights: readonly number[], mean: number, shift: readonly [n
   ].join('; ');
 }
 
-/** Counts copies of an image once, and keeps slices of the preferred file where others are at their position. */
-function withoutCopies(placed: readonly Placed[], preferred: string | undefined): Placed[] {
+/** Keeps slices of the preferred file where others are at their position. */
+function withoutRivals(placed: readonly Placed[], preferred: string | undefined): readonly Placed[] {
   const own = placed.filter(({ slice }) => slice.path === preferred);
-  const rivals = ({ height, slice }: Placed) =>
-    slice.path !== preferred && own.some((other) => Math.abs(other.height - height) < SAME_PLACE);
-  const seen = new Set<string>();
-  return placed.filter((candidate) => {
-    const { uid, frame, position } = candidate.slice;
-    // Also by position: some programs give all slices of a series the same SOPInstanceUID.
-    const image = `${uid} ${frame} ${position}`;
-    if (rivals(candidate) || (uid !== '' && seen.has(image))) return false;
-    seen.add(image);
-    return true;
-  });
+  return placed.filter(
+    ({ height, slice }) =>
+      slice.path === preferred || !own.some((other) => Math.abs(other.height - height) < SAME_PLACE),
+  );
 }
 
 const duplicates = (doubles: readonly Placed[], count: number): Misfit['misfit'] => ({

@@ -247,6 +247,39 @@ describe('values', () => {
     const error = await userErrorOf(read(files));
     expect(error.message).toMatch(/IM42.*too short/);
   });
+
+  it('are refused when what they lack would be read from the element behind them', async () => {
+    const short: Elements = {
+      '7fe00010': ['OW', new Uint8Array(2 * PIXELS - 2)],
+      '7fe10010': ['OB', new Uint8Array(100)],
+    };
+    for (const syntax of ['1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99']) {
+      const error = await userErrorOf(read(ctSeries(3, () => short, { syntax })));
+      expect(error.facts).toMatchObject({ got: '22 bytes', expected: '24 bytes' });
+      expect(error.message).toContain('the pixel data is too short');
+    }
+  });
+
+  it('are refused in fragments, contrary to the transfer syntax', async () => {
+    const compressed = fragments([bytesOf(slicePixels(0))]);
+    const error = await userErrorOf(
+      read({ a: dicomBytes(ctSlice(0), { compressed }), b: dicomBytes(ctSlice(1)) }),
+    );
+    expect(error.message).toMatch(/in fragments[\s\S]*undefined length/);
+  });
+
+  it('may be of an odd number of bytes, with one more that pads them', async () => {
+    const bytes = Uint8Array.from({ length: 9 }, (_, i) => i);
+    const odd: Elements = {
+      ...bits(8, 8),
+      '00280010': ['US', 3],
+      '00280011': ['US', 3],
+      '7fe00010': ['OB', bytes],
+    };
+    expect([...(await read(ctSeries(2, () => odd))).voxels.subarray(9)]).toEqual(
+      [...bytes].map((value) => value - 24),
+    );
+  });
 });
 
 describe('compressed pixels', () => {

@@ -31,6 +31,21 @@ const hu = (slices: readonly number[]) =>
   Int16Array.from(slices.flatMap((z) => [...slicePixels(z)].map((value) => value - 24)));
 const at = (x: number, y: number, z: number): Elements => ({ '00200032': ['DS', `${x}\\${y}\\${z}`] });
 const series = (number: number): Elements => ({ '0020000e': ['UI', `${ROOT}.3.${number}`] });
+/** Two acquisitions 4 mm from slice to slice, the second of which is `offset` mm above the first. */
+function twoAcquisitions(count: number, offset: number, more: Elements = {}): Record<string, Uint8Array> {
+  const slices = [0, 1].flatMap((acquisition) =>
+    Array.from({ length: count }, (_, z): [string, Uint8Array] => {
+      const own: Elements = {
+        ...at(-10, 20, 4 * z - 30 + acquisition * offset),
+        '00080018': ['UI', `${ROOT}.${acquisition}.${z}`],
+        '00200012': ['IS', `${acquisition + 1}`],
+        '00281052': ['DS', `${-24 - acquisition}`],
+      };
+      return [`${z}${acquisition}`, dicomBytes(ctSlice(z, { ...own, ...more }))];
+    }),
+  );
+  return Object.fromEntries(slices);
+}
 const GRID = {
   size: [4, 3, 5],
   spacing: [0.5, 0.75, 2],
@@ -175,6 +190,22 @@ describe('a series', () => {
   });
 });
 
+describe('copies of an image of many frames', () => {
+  it('count once, in whatever way they are given', async () => {
+    const frames = [0, 1, 2].map((z): Elements => ({ '00209113': ['SQ', [at(-10, 20, 2 * z - 30)]] }));
+    const words = concat(...[0, 1, 2].map((z) => bytesOf(slicePixels(z))));
+    const image = dicomBytes({
+      ...ctSlice(0, { '00280008': ['IS', '3'], '52009230': ['SQ', frames] }),
+      '7fe00010': ['OW', words],
+    });
+    const folder = write({ IM1: image, 'IM1.dcm': image });
+    const files = [`${folder}/IM1`, `${folder}/IM1.dcm`];
+    for (const given of [[folder], files]) expect(await findScans(given)).toHaveLength(1);
+    expect((await readVolume(folder)).voxels).toEqual(hu([0, 1, 2]));
+    for (const path of files) expect(await scanFiles(path)).toEqual([path]);
+  });
+});
+
 describe('slices that are not on one grid', () => {
   it('of a tilted gantry are straightened, and that is said', async () => {
     const tan = Math.tan((20 * Math.PI) / 180);
@@ -288,6 +319,25 @@ describe('several volumes in one series', () => {
       ]);
       expect((await userErrorOf(readVolume(folder))).message).toContain('several scans');
     }
+  });
+
+  it('are told apart where the slices of one acquisition lie between those of another', async () => {
+    const found = await findScans([write(twoAcquisitions(4, 2))]);
+    const volumes = await Promise.all(found.map(readVolume));
+    expect(volumes.map(({ origin, spacing, voxels }) => [origin[2], spacing[2], voxels])).toEqual([
+      [-30, 4, hu([0, 1, 2, 3])],
+      [-28, 4, hu([0, 1, 2, 3]).map((value) => value - 1)],
+    ]);
+  });
+
+  it.each<[string, number, number, Elements]>([
+    ['two blocks follow one another', 4, 16, {}],
+    ['packages of an MR lie between each other', 4, 2, { '00080060': ['CS', 'MR'] }],
+    ['the parts are no more than pairs of slices', 2, 2, {}],
+  ])('are not seen where %s', async (_, count, offset, more) => {
+    const volume = await read(twoAcquisitions(count, offset, more));
+    expect(volume.size[2]).toBe(2 * count);
+    expect(volume.spacing[2]).toBe(Math.min(offset, 4));
   });
 
   it('are told apart however many they are, as the time points of a perfusion study', async () => {
@@ -463,6 +513,18 @@ describe('findScans', () => {
     expect(await findScans(unnamed)).toHaveLength(2);
   });
 
+  it('takes a folder or file for what it is, even if it is called as a series would be', async () => {
+    const folder = writeFiles(file('CT#2024.01.15'), ctSeries(3));
+    const [found] = await findScans([folder]);
+    expect(found).toMatch(/CT#2024\.01\.15#[0-9a-f]{12}$/);
+    writeFiles(folder, { 'IM#1.2': dicomBytes(ctSlice(3)) });
+    for (const path of [folder, `${folder}/IM#1.2`, found!])
+      expect((await readVolume(path)).voxels).toEqual(hu([0, 1, 2, 3]));
+    expect((await findScans([`${folder}/IM#1.2`])).map((path) => path.replace(/#[^#]*$/, ''))).toEqual([
+      `${folder}/IM#1.2`,
+    ]);
+  });
+
   it('sees what has changed since', async () => {
     const folder = write(ctSeries(3));
     const [path] = await findScans([folder]);
@@ -588,6 +650,28 @@ describe('a segmentation', () => {
     expect((await readVolume(mask[0]!)).voxels).toEqual(volume.voxels);
   });
 
+  it('is on the grid of whichever volume of its series has its planes', async () => {
+    // Every other one of 2 mm is a plane of the second acquisition.
+    const planes = [
+      [5, 2],
+      [1, 1],
+      [5, 1],
+    ] as const;
+    const folder = write({ ...twoAcquisitions(3, 2), seg: seg(planes, BITS) });
+    expect(await readVolume(`${folder}/seg`)).toMatchObject({
+      ...GRID,
+      size: [4, 3, 3],
+      spacing: [0.5, 0.75, 4],
+      origin: [-10, 20, -28],
+    });
+  });
+
+  it('is on a grid of its own where its planes lie between those of the series', async () => {
+    const between = PLANES.map(([z, segment]) => [z + 0.5, segment] as const);
+    const folder = write({ ...ctSeries(6), seg: seg(between, BITS) });
+    expect((await readVolume(`${folder}/seg`)).origin).toEqual([-10, 20, -27]);
+  });
+
   it('is told apart from others of the same series, each in a series of its own; copies count once', async () => {
     const of = (number: number) =>
       seg(PLANES, BITS, { ...series(number), '00080018': ['UI', `${ROOT}.${number}`] });
@@ -683,6 +767,7 @@ describe('a segmentation', () => {
     ['not supported', seg(PLANES, BITS, { '00620001': ['CS', 'FRACTIONAL'] })],
     ['not supported', seg(PLANES, BITS, { '00280100': ['US', 8] })],
     ['too short', seg(PLANES, BITS.subarray(0, 4))],
+    ['too short', seg(PLANES, BITS.subarray(0, 4), { '7fe10010': ['OB', new Uint8Array(8)] })],
     ['broken', seg(PLANES, BITS, { '7fe00010': null })],
     ['no frames', seg([], BITS)],
     ['positions of 3 frames', seg(PLANES, BITS, { '00280008': ['IS', '1'] })],
