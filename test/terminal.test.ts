@@ -79,7 +79,7 @@ describe('what a file holds never reaches the terminal raw', () => {
     write('config.json', JSON.stringify({ [TRICK]: 1, batch: TRICK }));
     write('study.json', JSON.stringify({ tiles: TRICK, [TRICK]: TRICK }));
     write('broken.json', `{"a": ${TRICK}}`);
-    const header = `ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nComment = ${TRICK}\n${TRICK} = 1\n`;
+    const header = `ObjectType = Image\nNDims = 3\nDimSize = 1 1 1\nModality = ${TRICK}\nComment = ${TRICK}\n${TRICK} = 1\n`;
     write('scan.mhd', `${header}ElementType = MET_SHORT\nElementDataFile = scan.raw\n`);
     write('typeless.mhd', `${header}ElementType = ${TRICK}\nElementDataFile = scan.raw\n`);
     write(`${TRICK}.nii`, 'no scan');
