@@ -50,7 +50,7 @@ async function killOnceWritten(code: string, files: readonly string[]): Promise<
 
 async function expectEnd(pid: number): Promise<void> {
   try {
-    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), 20_000);
+    await vi.waitFor(() => expect(isAlive(pid)).toBe(false), 5000);
   } finally {
     if (isAlive(pid)) process.kill(pid, 'SIGKILL');
   }
