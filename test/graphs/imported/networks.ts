@@ -85,12 +85,13 @@ function rounding(all: readonly Compared[]): string {
       : [],
   );
   const off = gradients.filter(({ own }) => own.some(({ max }) => max > EXACT));
+  const roundings = Math.max(...all.map(({ pytorch = [] }) => pytorch.length));
   // The error that a kink makes is the same for both but for its last digits.
   const upTo = (bound: keyof Spread) =>
     off.filter(({ own, pytorch }) => own.every(({ median }) => median <= 1.01 * pytorch[bound])).length;
   const cell = ({ min, median, max }: Spread) => `${small(median)} (${small(min)}–${small(max)})`;
   return `
-All gradients of ${gradients.length - off.length} of the ${gradients.length} exports are right to 1e-4. Of the other ${off.length}, with five roundings of the input, our median error is
+All gradients of ${gradients.length - off.length} of the ${gradients.length} exports are right to 1e-4. Of the other ${off.length}, with ${roundings} roundings of the input, our median error is
 at most PyTorch's median in ${upTo('median')}, and at most PyTorch's largest error in ${upTo('max')}:
 
 | network | exporter, mode | ours | fast forms | PyTorch |
