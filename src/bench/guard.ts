@@ -32,23 +32,44 @@ function startGuard(): Socket {
   return input;
 }
 
+/** Windows has no groups of processes, and nothing that stops them for a while. */
+const HAS_GROUPS = process.platform !== 'win32';
+
+/** Becomes a program as soon as it is told to; ends when all who could tell it are gone. */
+const WAIT = 'read -r _ <&3 && exec "$@" 3<&-';
+
 /**
- * Starts a process that is killed when this one has ended. Another process sees to that: one that is paused, or that
- * runs the program of somebody else, cannot watch its parent.
- * @param kind `group` when it leads a group, which is killed then
+ * Starts a program that leads a group of processes, which are killed when this process has ended, at whatever moment that is.
+ * Another process sees to that: one that is paused, or that runs the program of somebody else, cannot watch its parent.
  */
-export function guarded<Child extends ChildProcess>(
-  start: () => Child,
-  kind: 'process' | 'group' = 'process',
-): Child {
-  // The guard comes first: this process may be killed at any moment.
+export function startGuarded(
+  command: readonly string[],
+  stdio: 'pipe' | 'ignore',
+  env?: NodeJS.ProcessEnv,
+): ChildProcess {
   guard ??= startGuard();
-  const child = start();
+  const child = HAS_GROUPS
+    ? spawn('/bin/sh', ['-c', WAIT, 'sh', ...command], {
+        stdio: [stdio, stdio, stdio, 'pipe'],
+        detached: true,
+        env,
+      })
+    : spawn(command[0]!, command.slice(1), { stdio, env });
   if (child.pid !== undefined) {
-    const id = kind === 'group' ? -child.pid : child.pid;
-    guard.write(`add ${id}\n`);
+    const id = HAS_GROUPS ? -child.pid : child.pid;
+    const go = child.stdio[3] as Socket | undefined;
+    go?.on('error', () => {});
+    // The guard comes first: this process may be killed at any moment.
+    guard.write(`add ${id}\n`, () => go?.end('\n'));
     // Its number may be given to another process now.
     child.once('exit', () => guard!.write(`delete ${id}\n`));
   }
   return child;
+}
+
+/** Sends a signal to a guarded process and all that it has started. */
+export function signalGroup({ pid }: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (pid !== undefined) process.kill(HAS_GROUPS ? -pid : pid, signal);
+  } catch {} // they have ended already, or the system knows no such signal
 }

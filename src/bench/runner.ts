@@ -1,10 +1,9 @@
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
+import type { ChildProcessWithoutNullStreams } from 'node:child_process';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
-import type { Readable, Writable } from 'node:stream';
 import { z } from 'zod';
 import { UserError } from '../errors.js';
-import { guarded } from './guard.js';
+import { signalGroup, startGuarded } from './guard.js';
 
 /** How to start a runner: a command line, and what to call it. */
 export interface RunnerSpec {
@@ -39,9 +38,6 @@ export type Round = z.infer<typeof roundSchema>;
 
 const unavailableSchema = z.object({ unavailable: z.string() });
 
-/** Windows has no groups of processes, and nothing that stops them for a while. */
-const HAS_GROUPS = process.platform !== 'win32';
-
 /** A line as an answer; null where a library has printed it. */
 function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> | null {
   try {
@@ -59,7 +55,7 @@ function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> |
  */
 export class Runner {
   readonly #name: string;
-  readonly #process: ChildProcessByStdio<Writable, Readable, Readable>;
+  readonly #process: ChildProcessWithoutNullStreams;
   readonly #lines: string[] = [];
   #errors = '';
   #wake: () => void = () => {};
@@ -67,15 +63,10 @@ export class Runner {
 
   constructor({ name, command, environment }: RunnerSpec) {
     this.#name = name;
-    this.#process = guarded(
-      () =>
-        spawn(command[0]!, command.slice(1), {
-          stdio: ['pipe', 'pipe', 'pipe'],
-          env: { ...process.env, ...environment },
-          detached: HAS_GROUPS,
-        }),
-      HAS_GROUPS ? 'group' : 'process',
-    );
+    this.#process = startGuarded(command, 'pipe', {
+      ...process.env,
+      ...environment,
+    }) as ChildProcessWithoutNullStreams;
     createInterface({ input: this.#process.stdout }).on('line', (line) => {
       this.#lines.push(line);
       this.#wake();
@@ -107,7 +98,7 @@ export class Runner {
 
   /** Does the job once. @throws UserError when the process ended */
   async round(): Promise<Round> {
-    this.#signal('SIGCONT');
+    signalGroup(this.#process, 'SIGCONT');
     this.#process.stdin.write('run\n');
     const round = await this.#answer(roundSchema);
     if (round === null)
@@ -122,28 +113,13 @@ export class Runner {
 
   /** Stands still until the next round: threads that wait for work must not take time from the others. */
   pause(): void {
-    this.#signal('SIGSTOP');
-  }
-
-  #signal(name: 'SIGCONT' | 'SIGSTOP'): void {
-    if (HAS_GROUPS) this.#kill(name);
-  }
-
-  #kill(name: NodeJS.Signals): void {
-    const { pid } = this.#process;
-    if (pid === undefined || !HAS_GROUPS) {
-      this.#process.kill(name);
-      return;
-    }
-    try {
-      process.kill(-pid, name);
-    } catch {} // all of it has ended already
+    signalGroup(this.#process, 'SIGSTOP');
   }
 
   async stop(): Promise<void> {
     if (this.#ended) return;
     const closed = once(this.#process, 'close');
-    this.#kill('SIGKILL');
+    signalGroup(this.#process, 'SIGKILL');
     await closed;
   }
 

@@ -1,5 +1,4 @@
 /** Runs a page of this package in an installed Chromium, on a server of its own. */
-import { spawn } from 'node:child_process';
 import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createRequire } from 'node:module';
@@ -8,7 +7,7 @@ import { tmpdir } from 'node:os';
 import { delimiter, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../../errors.js';
-import { guarded } from '../guard.js';
+import { signalGroup, startGuarded } from '../guard.js';
 
 const require = createRequire(import.meta.url);
 
@@ -138,11 +137,7 @@ export async function runPage(browser: string, module: string, site: Site, secon
     ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
     `--user-data-dir=${profile}`,
   ];
-  const child = guarded(
-    () =>
-      spawn(browser, [...flags, `http://127.0.0.1:${port}/index.html`], { stdio: 'ignore', detached: true }),
-    'group',
-  );
+  const child = startGuarded([browser, ...flags, `http://127.0.0.1:${port}/index.html`], 'ignore');
   const trouble = (what: string) => fail(new UserError('runtime', { what, where: browser }));
   child.on('error', (error) => trouble(error.message));
   child.on('exit', () => trouble('the browser has ended'));
@@ -151,9 +146,7 @@ export async function runPage(browser: string, module: string, site: Site, secon
     return await result;
   } finally {
     clearTimeout(patience);
-    try {
-      process.kill(-child.pid!, 'SIGKILL');
-    } catch {} // it has ended already
+    signalGroup(child, 'SIGKILL');
     server.closeAllConnections();
     server.close();
     rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
