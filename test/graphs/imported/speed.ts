@@ -1,6 +1,6 @@
 /**
  * Times training steps of the networks that `golden/make_networks.py` exported against PyTorch, in turns, and
- * writes the table of docs/imported-models.md about them. Run by hand, on a machine that does nothing else:
+ * writes the table of docs/performance.md about them. Run by hand, on a machine that does nothing else:
  * npx tsx test/graphs/imported/speed.ts FOLDER PYTHON [NETWORK…]
  *
  * What was timed is kept in FOLDER/NETWORK/speed.json, and not timed again but for networks that are named.
@@ -15,7 +15,7 @@ import { spreadOf } from '../../../src/bench/spread.js';
 import { nodeProgram, torchRunner } from '../../../src/bench/workloads/workload.js';
 import { trainingCase } from './compare.js';
 
-const FILE = new URL('../../../docs/imported-models.md', import.meta.url);
+const FILE = new URL('../../../docs/performance.md', import.meta.url);
 const SCRIPT = fileURLToPath(new URL('../../golden/step_network.py', import.meta.url));
 const SECTION = /(?<=<!-- speed: [^\n]*-->\n)[\s\S]*(?=<!-- \/speed -->)/;
 const ROUNDS = 5;
