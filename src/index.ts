@@ -135,6 +135,7 @@ export type { ExperimentResult } from './experiments/result.js';
 export { type Encoder, type Encoding, openEncoder } from './inference/encoder.js';
 export type { Precision, PrecisionReport } from './inference/precision.js';
 export type { WindowOptions } from './inference/predict-scan.js';
+export { openModelFile } from './onnx-file.js';
 export type { Progress, ProgressOptions, Reporter, Reporting } from './progress.js';
 export type { RandomStream } from './random.js';
 export type { CheckpointName } from './runs/checkpoint.js';

@@ -93,6 +93,17 @@ export function withModelFile<T>(given: string, use: (file: ModelFile) => T): T 
   }
 }
 
+/**
+ * A model file as `openModelTraining` takes it, with what lies in files beside it.
+ * @throws UserError when the file cannot be read
+ * @example
+ * await openModelTraining({ engine: nodeEngine, ...openModelFile('resnet.onnx'), inputs, loss });
+ */
+export const openModelFile = (
+  path: string,
+): { readonly model: Uint8Array; readonly externalData: ReadExternal } =>
+  withModelFile(path, ({ bytes, externalData }) => ({ model: bytes, externalData }));
+
 export interface ModelContents {
   /** Of its file. */
   readonly path: string;

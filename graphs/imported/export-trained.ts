@@ -175,6 +175,13 @@ function changedGraph(graph: Uint8Array, changes: Changes): Uint8Array {
   return joined([...parts, ...tensors]);
 }
 
+/** Values for all parameters of a model: what was trained, and what the loss did not depend on as it was. */
+export const completeWeights = (
+  { parameters }: ImportedModel,
+  trained: ReadonlyMap<string, Float32Array>,
+): Map<string, Float32Array> =>
+  new Map([...parameters.map(({ name, values }) => [name, values] as const), ...trained]);
+
 /**
  * Writes the model that was imported with trained weights: the file it was read from, in which nothing else is changed. Weights
  * that the export had merged get tensors of their own, weights of half precision stay of half precision, tensors in files beside

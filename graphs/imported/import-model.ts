@@ -11,11 +11,13 @@ import {
   type Tensor,
   type Value,
 } from '../onnx/types.js';
+import { needed } from '../passes/needed.js';
 import type { Gap } from './gaps.js';
 import { boundInputs } from './inputs.js';
 import { mergedPads } from './merged-pads.js';
 import { type ImportedNetwork, type ImportedParameter, importedLayers } from './network.js';
 import { withNoise } from './noise.js';
+import { isFloat } from './numbers.js';
 import {
   type Assigned,
   assignParameters,
@@ -24,6 +26,7 @@ import {
   type SplitRule,
 } from './parameters.js';
 import { singlePrecision } from './single.js';
+import { sorted } from './sorted.js';
 import { type StaticGraph, staticGraph } from './static.js';
 
 export interface ImportOptions {
@@ -36,6 +39,11 @@ export interface ImportOptions {
    * values; without an answer, vectors (scales, biases) are taken apart, and all others stay shared.
    */
   readonly split?: SplitRule | undefined;
+  /**
+   * Outputs, or values inside the model, that training is about; all outputs without it. What leads to others only may be of
+   * operators that are not supported, and stays as it is in the file.
+   */
+  readonly outputs?: readonly string[] | undefined;
   /** Weights that stay as they are, by their names; none without it. */
   readonly freeze?: ((name: string) => boolean) | undefined;
 }
@@ -140,7 +148,9 @@ function hiddenLayers({ nodes, constants }: StaticGraph, file: ReadonlySet<strin
 /** Outputs of the network in training, with their types and sizes. */
 function outputsOf(network: ImportedNetwork, inputs: readonly Value[]): Value[] {
   const g = new GraphBuilder('outputs');
-  const given = inputs.map(({ name, type, shape }) => [name, g.input(name, type, shape)] as const);
+  const given = inputs.map(
+    ({ name, type, shape }) => [name, g.input(name, isFloat(type) ? g.float : type, shape)] as const,
+  );
   const made = importedLayers(new NetworkBuilder(g, 'training'), network, Object.fromEntries(given));
   return Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
 }
@@ -154,11 +164,7 @@ function foldedOf({ nodes }: Graph, { producer }: Model): string[] {
   return nodes.filter(isFolded).map(({ name, outputs }) => name || outputs[0]!);
 }
 
-function warningsOf(
-  folded: readonly string[],
-  split: Assigned['split'],
-  shared: readonly MergedTensor[],
-): string[] {
+function warningsOf(folded: readonly string[], { split, shared, fixed }: Assigned): string[] {
   const warnings: string[] = [];
   if (folded.length > 0)
     warnings.push(
@@ -170,7 +176,28 @@ function warningsOf(
   if (split.length > 0)
     warnings.push(`${list(split)}: used several times, taken for tensors that the export merged, and split`);
   if (shared.length > 0) warnings.push(`${list(shared)}: used several times, and trained as one tensor`);
+  if (fixed.length > 0)
+    warnings.push(
+      `${fixed.join(', ')}: inside a function or a branch of the file, and not trained. To train them, export the model without functions`,
+    );
   return warnings;
+}
+
+/** What of a graph some values need. @throws GraphError for a value that it does not have */
+function wantedOf(graph: Graph, names: ImportOptions['outputs']): Graph {
+  if (!names) return graph;
+  const outputs = names.map(
+    (name): Value =>
+      graph.outputs.find((value) => value.name === name) ?? { name, type: 'float32', shape: [] },
+  );
+  const nodes = sorted(graph);
+  const known = new Set([
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.initializers.keys(),
+    ...nodes.flatMap((node) => node.outputs),
+  ]);
+  for (const name of names) if (!known.has(name)) throw new GraphError(`the network has no value "${name}"`);
+  return { ...graph, outputs, nodes: needed({ ...graph, outputs, nodes }) };
 }
 
 function examine(
@@ -181,20 +208,21 @@ function examine(
   const opset = model.opsets[''];
   if (opset === undefined)
     throw new GraphError('the model does not say which version of the standard it is written in');
-  const file = singlePrecision(model.graph);
+  const file = wantedOf(singlePrecision(model.graph), options.outputs);
   const inputs = boundInputs(file, options.inputs ?? {});
   const made = new Set(file.nodes.flatMap(({ outputs }) => outputs));
   const { graph, noise } = withNoise(staticGraph(file, opset, inputs, model.functions), made);
   const assigned = assignParameters(file, graph, options.split);
   const types = storedTypes(model.graph);
-  const parameters = assigned.tensors.map(
-    (tensor): ImportedParameter => ({
+  const parameters = assigned.tensors.map((tensor): ImportedParameter => {
+    const frozen = options.freeze?.(tensor.name) ?? false;
+    return {
       ...tensor,
-      trainable: tensor.role === 'weight' && !options.freeze?.(tensor.name),
+      ...{ frozen, trainable: tensor.role === 'weight' && !frozen },
       type: types.get(tensor.source)!,
       values: valuesOf(graph.constants.get(tensor.source)!),
-    }),
-  );
+    };
+  });
   const nodes = mergedPads(remaining(graph, assigned), graph.constants);
   const read = new Set([...nodes.flatMap((node) => node.inputs), ...graph.outputs]);
   const network: ImportedNetwork = {
@@ -222,7 +250,7 @@ function examine(
     split: assigned.split,
     shared: assigned.shared,
     folded,
-    warnings: warningsOf(folded, assigned.split, assigned.shared),
+    warnings: warningsOf(folded, assigned),
     unsupported: summed([...graph.gaps, ...hiddenLayers(graph, made)]),
   };
   return { report, build: () => ({ ...network, inputs, outputs: outputsOf(network, inputs), report }) };
@@ -230,10 +258,13 @@ function examine(
 
 /**
  * What an import would make of a model: what would be trained, and everything that keeps it from being trained.
- * @throws GraphError when the bytes are no model, or sizes of its inputs are missing or do not suit it
+ * @throws GraphError when the bytes are no model, sizes of its inputs are missing or do not suit it, or it is not valid
  */
-export const examineModel = (bytes: Uint8Array, options: ImportOptions = {}): ImportReport =>
-  examine(bytes, options).report;
+export function examineModel(bytes: Uint8Array, options: ImportOptions = {}): ImportReport {
+  const { report, build } = examine(bytes, options);
+  if (report.unsupported.length === 0) build();
+  return report;
+}
 
 /**
  * Reads a `.onnx` file as a network that can be trained.
@@ -249,6 +280,8 @@ export function importModel(bytes: Uint8Array, options: ImportOptions = {}): Imp
     throw new GraphError(`this model cannot be trained:\n  ${lines.join('\n  ')}`);
   }
   if (report.trained.length === 0 && !options.freeze)
-    throw new GraphError('this model has nothing to train: no tensor in it is a weight of a layer');
+    throw new GraphError(
+      'this model has nothing to train: no tensor that its outputs depend on is a weight of a layer',
+    );
   return build();
 }

@@ -4,9 +4,8 @@ import type { Node } from '../onnx/types.js';
 /** What functions are found by. */
 export const identityOf = (domain: string, name: string) => `${domain}:${name}`;
 
-/** A name of its own for a value inside what a node stands for. */
-export const innerName = ({ name, outputs }: Node, inner: string): string =>
-  inner === '' ? '' : `${name || outputs[0]}/${inner}`;
+/** What a value inside what a node stands for is called. */
+export const innerName = ({ name, outputs }: Node, inner: string): string => `${name || outputs[0]}/${inner}`;
 
 /** A node that gives a value another name. */
 export const identity = (from: string, to: string): Node => ({

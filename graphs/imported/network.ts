@@ -23,6 +23,8 @@ import { dropout, dropoutMask, normalNumbers, uniformNumbers } from './random.js
 export interface ImportedParameter extends ImportedTensor {
   /** False for running statistics, and for what is frozen. */
   readonly trainable: boolean;
+  /** Whether it is to stay as it is, by its name. */
+  readonly frozen: boolean;
   /** The element type in the file. */
   readonly type: ElementType;
   /** As they are in the file. */
@@ -57,7 +59,7 @@ function ratioOf({ attributes, inputs }: Node, constants: ReadonlyMap<string, Te
 class Layers {
   readonly #values: Map<string, Value>;
   readonly #constants = new Map<string, Value>();
-  readonly #trained: ReadonlySet<string>;
+  readonly #parameters: ReadonlyMap<string, ImportedParameter>;
   readonly #means: ReadonlyMap<string, number>;
   #seed: Value | undefined;
   /** So many layers of random numbers there are. */
@@ -69,7 +71,7 @@ class Layers {
     inputs: Readonly<Record<string, Value>>,
   ) {
     this.#values = new Map(Object.entries(inputs));
-    this.#trained = new Set(network.parameters.filter((p) => p.trainable).map(({ name }) => name));
+    this.#parameters = new Map(network.parameters.map((p) => [p.name, p]));
     this.#means = new Map(network.noise.map(({ value, mean }) => [value, mean]));
   }
 
@@ -128,6 +130,13 @@ class Layers {
     }
   }
 
+  /** Whether a normalisation is trained: one without weights of its own is, unless its statistics are frozen. */
+  #isTrained({ inputs }: Node): boolean {
+    const tensors = inputs.slice(1).flatMap((name) => this.#parameters.get(name) ?? []);
+    const weights = tensors.filter(({ role }) => role === 'weight');
+    return (weights.length > 0 ? weights : tensors).some(({ frozen }) => !frozen);
+  }
+
   /** In training by the batch, with new running statistics; by these in evaluation, and where the layer is frozen. */
   #batchNorm(node: Node, inputs: readonly Value[]): readonly Value[] {
     const [x, scale, bias, mean, variance] = inputs as [Value, Value, Value, Value, Value];
@@ -137,8 +146,7 @@ class Layers {
       return attribute?.kind === 'float' ? attribute.value : fallback;
     };
     const epsilon = float('epsilon', 1e-5);
-    const isTrained = node.inputs.slice(1, 3).some((name) => this.#trained.has(name));
-    if (net.purpose === 'training' && !isTrained) {
+    if (net.purpose === 'training' && !this.#isTrained(node)) {
       // What lies before may be trained: the gradient passes through.
       const { training_mode: _, ...attributes } = node.attributes;
       return translate(net.g, { ...node, attributes }, inputs, this.#opset);
@@ -189,6 +197,10 @@ class Layers {
   }
 }
 
+/** Keeps the names of the parameters for them: nothing that is added before the layers is called so. */
+export const reserveParameters = ({ g }: NetworkBuilder, { parameters }: ImportedNetwork): void =>
+  g.reserve(parameters.map(({ name }) => name));
+
 /**
  * Adds an imported network to a graph: what of it the wanted values need.
  * @param inputs of the network, by name, of the sizes and types that it was imported for
@@ -200,6 +212,7 @@ export function importedLayers(
   inputs: Readonly<Record<string, Value>>,
   wanted: readonly string[] = network.graph.outputs.map(({ name }) => name),
 ): Record<string, Value> {
+  reserveParameters(net, network);
   const layers = new Layers(net, network, inputs);
   const { graph } = network;
   const outputs = wanted.map((name) => ({ name, type: net.g.float, shape: [] }));

@@ -43,6 +43,8 @@ export interface Assigned {
   readonly split: readonly (MergedTensor & { readonly names: readonly string[] })[];
   /** Kept as one parameter. */
   readonly shared: readonly MergedTensor[];
+  /** Weights inside a function or a branch of the file, which stay as they are. */
+  readonly fixed: readonly string[];
   /** All nodes, reading parameters by their names. */
   readonly nodes: readonly Node[];
 }
@@ -116,7 +118,7 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
   const nodes = graph.nodes.filter(
     ({ outputs }) => !(sources.has(outputs[0]!) && !file.initializers.has(outputs[0]!)),
   );
-  const found = findTensors({ ...graph, nodes }, new Set(sources.keys()));
+  const { found, fixed } = findTensors({ ...graph, nodes }, new Set(sources.keys()));
   const others = readOtherwise(nodes, found);
   const inFile = new Map(file.nodes.map((node) => [node.outputs[0], node]));
   // What was inside an If or a function of the file cannot be given other inputs there.
@@ -162,5 +164,5 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
     const inputs = node.inputs.map((name, input) => rewired.get(key({ node, input })) ?? name);
     return inputs.some((name, i) => name !== node.inputs[i]) ? { ...node, inputs } : node;
   });
-  return { tensors, split, shared, nodes: renamed };
+  return { tensors, split, shared, fixed, nodes: renamed };
 }

@@ -68,6 +68,8 @@ class Importer {
   readonly gaps: Gap[] = [];
 
   readonly #functions: ReadonlyMap<string, LocalFunction>;
+  /** Names of values, those of the file and those that were made. */
+  readonly #taken: Set<string>;
   /** Functions that are being put in, the outermost first. */
   readonly #calls: LocalFunction[] = [];
 
@@ -79,6 +81,11 @@ class Importer {
   ) {
     this.#functions = new Map(functions.map((f) => [identityOf(f.domain, f.name), f]));
     this.#constants = new Map(graph.initializers);
+    this.#taken = new Set([
+      ...[...inputs, ...graph.inputs].map(({ name }) => name),
+      ...graph.initializers.keys(),
+      ...graph.nodes.flatMap(({ outputs }) => outputs),
+    ]);
     for (const { name, type, shape } of inputs) this.#values.set(name, this.#g.input(name, type, shape));
   }
 
@@ -215,6 +222,19 @@ class Importer {
       this.#values.set(name, this.#g.input(`drawn/${name}`, isDouble ? 'float64' : 'float32', shape));
   }
 
+  /** Names of their own for values inside what a node stands for. */
+  #innerNames(node: Node): (inner: string) => string {
+    const names = new Map([['', '']]);
+    return (inner) => {
+      let name = names.get(inner) ?? innerName(node, inner);
+      for (let i = 2; !names.has(inner) && this.#taken.has(name); i++)
+        name = `${innerName(node, inner)}_${i}`;
+      names.set(inner, name);
+      this.#taken.add(name);
+      return name;
+    };
+  }
+
   /** The branch that is always taken, under names of its own. */
   #branch(node: Node): void {
     const condition = this.#constants.get(node.inputs[0] ?? '');
@@ -229,7 +249,8 @@ class Importer {
     }
     const { nodes, initializers, outputs } = body.value;
     const inside = new Set([...initializers.keys(), ...nodes.flatMap((inner) => inner.outputs)]);
-    const rename = (name: string) => (inside.has(name) ? innerName(node, name) : name);
+    const innerNameOf = this.#innerNames(node);
+    const rename = (name: string) => (inside.has(name) ? innerNameOf(name) : name);
     for (const [name, tensor] of initializers) this.#constants.set(rename(name), tensor);
     const outer = nodes.flatMap(readsOf).filter((name) => !inside.has(name));
     for (const inner of sorted(body.value, outer)) this.add(renamedNode(inner, rename));
@@ -249,7 +270,8 @@ class Importer {
       return;
     }
     const given = new Map(called.inputs.map((name, i) => [name, node.inputs[i] ?? '']));
-    const rename = (name: string) => (name === '' ? '' : (given.get(name) ?? innerName(node, name)));
+    const innerNameOf = this.#innerNames(node);
+    const rename = (name: string) => given.get(name) ?? innerNameOf(name);
     const of = { ...called.defaults, ...node.attributes };
     this.#calls.push(called);
     for (const { references, ...inner } of called.nodes) {

@@ -68,7 +68,13 @@ const isAbsentAffine = (name: string, values: Numbers) =>
   IS_NAMELESS.test(name) && (values.every((v) => v === 1) || values.every((v) => v === 0));
 
 const NORMALISATIONS: ReadonlySet<string> = new Set([
-  ...['InstanceNormalization', 'LayerNormalization', 'GroupNormalization', 'RMSNormalization'],
+  ...[
+    'BatchNormalization',
+    'InstanceNormalization',
+    'LayerNormalization',
+    'GroupNormalization',
+    'RMSNormalization',
+  ],
 ]);
 
 /** Operators of which one operand may be a mere number. */
@@ -81,6 +87,8 @@ class Search {
   /** Values that depend on a weight. */
   readonly #deep = new Set<string>();
   readonly found = new Map<string, { role: FoundTensor['role']; operator: string; readers: Reader[] }>();
+  /** Weights that cannot be replaced in the file. */
+  readonly fixed = new Set<string>();
 
   constructor(
     readonly graph: StaticGraph,
@@ -129,8 +137,10 @@ class Search {
     let any = false;
     for (let at = open.pop(); at; at = open.pop()) {
       const name = at.node.inputs[at.input]!;
-      if (this.stored.has(name)) any = this.#mark(name, at, layer, role) || any;
       const maker = this.#makers.get(name);
+      if (this.stored.has(name)) any = this.#mark(name, at, layer, role) || any;
+      else if ((!maker || maker.operator === 'Constant') && this.#isValue(name, at, layer, role))
+        this.fixed.add(name);
       if (!maker || seen.has(maker) || this.stored.has(name)) continue;
       seen.add(maker);
       const inputs = JOINING.has(maker.operator) ? [...maker.inputs.keys()] : [0];
@@ -139,12 +149,18 @@ class Search {
     return any;
   }
 
-  #mark(name: string, reader: Reader, { operator }: Node, role: FoundTensor['role']): boolean {
+  /** Whether a tensor at the place of a weight or statistic is one. */
+  #isValue(name: string, reader: Reader, { operator }: Node, role: FoundTensor['role']): boolean {
     const tensor = this.graph.constants.get(name);
     if (!tensor || !isFloat(tensor.type) || tensor.shape.length === 0) return false;
     // A factor alone is a scale of scores.
     if (FACTORS.has(reader.node.operator) && tensor.data.length < 2) return false;
-    if (NORMALISATIONS.has(operator) && isAbsentAffine(name, numbersOf(tensor))) return false;
+    return !(role === 'weight' && NORMALISATIONS.has(operator) && isAbsentAffine(name, numbersOf(tensor)));
+  }
+
+  #mark(name: string, reader: Reader, layer: Node, role: FoundTensor['role']): boolean {
+    if (!this.#isValue(name, reader, layer, role)) return false;
+    const { operator } = layer;
     const found = this.found.get(name) ?? { role, operator, readers: [] };
     if (!found.readers.some(({ node, input }) => node === reader.node && input === reader.input))
       found.readers.push(reader);
@@ -156,8 +172,12 @@ class Search {
 /**
  * The weights and running statistics of a network.
  * @param stored tensors of the file that can be replaced in it
+ * @returns `fixed`: the names of those that cannot
  */
-export function findTensors(graph: StaticGraph, stored: ReadonlySet<string>): FoundTensor[] {
-  const { found } = new Search(graph, stored);
-  return [...found].map(([name, facts]) => ({ name, ...facts }));
+export function findTensors(
+  graph: StaticGraph,
+  stored: ReadonlySet<string>,
+): { readonly found: readonly FoundTensor[]; readonly fixed: readonly string[] } {
+  const { found, fixed } = new Search(graph, stored);
+  return { found: [...found].map(([name, facts]) => ({ name, ...facts })), fixed: [...fixed] };
 }

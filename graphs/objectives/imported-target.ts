@@ -1,7 +1,7 @@
 /** Target tasks on imported networks: images in, logits of the task's classes out. */
 import type { ImportedModel } from '../imported/import-model.js';
 import { makersOf } from '../imported/makers.js';
-import { importedLayers } from '../imported/network.js';
+import { importedLayers, reserveParameters } from '../imported/network.js';
 import { classifierHead } from '../models/transfer.js';
 import { pointwise } from '../nn/layers.js';
 import type { NetworkBuilder } from '../nn/module.js';
@@ -167,6 +167,7 @@ function taskLogits(
   adapter: ImageAdapter,
   head: TargetHead,
 ): Value {
+  reserveParameters(net, model);
   const x = net.g.scope('image', () => adaptedImage(net.g, image, adapter));
   const layers = (name: string) => importedLayers(net, model, { [adapter.input]: x }, [name])[name]!;
   if (head.head === 'replace') return targetHead(net, layers(featuresOf(model, head)), head);

@@ -120,8 +120,8 @@ function decodeValue(message: Message): Value {
   const type = elementType(tensor.elemType, `value "${message.name}"`);
   if (element) return { name: message.name, type, shape: [], isSequence: true };
   const dims: Message[] = tensor.shape?.dim ?? [];
-  // Some exporters write sizes that they do not know as -1.
-  const isSize = ({ dimValue }: Message) => dimValue != null && Number(dimValue) >= 0;
+  // Sizes that exporters do not know are left out, or written as -1.
+  const isSize = (d: Message) => Object.hasOwn(d, 'dimValue') && Number(d.dimValue) >= 0;
   return {
     name: message.name,
     type,

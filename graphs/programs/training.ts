@@ -72,7 +72,7 @@ export function differentiated(
     trainable.map((p) => net.values.get(p.name)!),
     { forgotten: forgottenValues(g.build(), recompute), scale: scaling?.scale },
   );
-  if (trainable.length > 0 && found.every((gradient) => gradient === null))
+  if (found.every((gradient) => gradient === null))
     throw new GraphError('the loss does not depend on any of the weights that are trained');
   // A bias before batch normalisation does not reach the loss: its gradient is zero.
   const gradients = found.map((gradient, i) => {

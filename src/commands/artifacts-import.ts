@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
-import { exportTrained } from '../../graphs/imported/export-trained.js';
+import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import { importModel } from '../../graphs/imported/import-model.js';
 import { GraphError } from '../../graphs/onnx/types.js';
 import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/ort-training/checkpoint.js';
@@ -79,7 +79,8 @@ function writeModel(
     });
   const trained = ofFile(model, () => {
     const options = { ...importOptions({ freeze, split: 'vectors' }, inputSizes), externalData };
-    return exportTrained(bytes, importModel(bytes, options), values, externalData);
+    const imported = importModel(bytes, options);
+    return exportTrained(bytes, imported, completeWeights(imported, values), externalData);
   });
   makeFolder(out);
   writeFileAtomic(path, trained);

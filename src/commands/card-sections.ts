@@ -6,7 +6,7 @@ export interface CheckedFacts {
   /** SHA-256 of the model's file. */
   readonly sha256: string;
   /** What another precision costs and brings, or its name; null for float32. */
-  readonly precision: PrecisionReport | 'float16' | null;
+  readonly precision: PrecisionReport | 'float16' | 'bfloat16' | null;
   /** What the float32 model was compared with when it was exported. */
   readonly check: string;
 }

@@ -1,5 +1,5 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
-import { exportTrained } from '../../graphs/imported/export-trained.js';
+import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
 import { floatType, importedLayers } from '../../graphs/imported/network.js';
 import { withHead, withMetadata, withOutput } from '../../graphs/imported/with-head.js';
@@ -47,11 +47,7 @@ import { formatScore } from './score-samples.js';
 import { sizeMultiple } from './size-multiple.js';
 import { targetMetadata } from './target-metadata.js';
 
-/** The trained values of every parameter of a model; those of a head that was replaced are as they were. */
-const trainedValues = ({ parameters }: ImportedModel, checkpoint: Checkpoint): Map<string, Float32Array> =>
-  new Map([...parameters.map(({ name, values }) => [name, values] as const), ...weightsOf(checkpoint)]);
-
-/** What outputs of models that compute in half precision may differ by from those of the same network in single precision. */
+/** What outputs of models with weights of half precision may differ by from those of the same network in single precision. */
 const HALF_TOLERANCE = 0.02;
 
 /** The first output of a model for an image. */
@@ -212,11 +208,12 @@ export async function exportImported(
   const images = typeof batch === 'number' ? batch : 2;
   const model = importFor(file, config.model!, adapter, images);
   const head = targetHeadOf(config, format);
-  const weights = trainedValues(model, checkpoint);
+  const weights = completeWeights(model, weightsOf(checkpoint));
 
   const { changed, output } = withWeights(file, model, weights, head, input);
   const stored = storedAdapterOf(model, { ...config, format }, adapter, head, output);
-  const isHalf = floatType(model) === 'float16';
+  const type = floatType(model);
+  const half = type === 'float16' || type === 'bfloat16' ? type : null;
   const license = options.license ?? original.metadata.license ?? 'not stated';
   const metadata = {
     ...targetMetadata(config, facts, checkpoint, license),
@@ -224,7 +221,7 @@ export async function exportImported(
     input: `${input.name}: ${input.type} ${formatShape(input.shape)}`,
     preprocessing: preprocessingOf(adapter),
     size_multiple: sizeMultiple(file, original, config.model!, format, head).join('x'),
-    ...(isHalf ? { precision: 'float16' } : {}),
+    ...(half && { precision: half }),
     [IMAGE_ADAPTER]: JSON.stringify(stored),
     run_sha256: run,
   };
@@ -236,7 +233,7 @@ export async function exportImported(
   const image = { type: adapter.type, shape, data: voxels };
   const expected = await resultOf(portableModel(trainedGraph(model, weights, head)), image, config.threads);
   const got = await resultOf(described, image, config.threads);
-  const error = checkedDifference(expected, got, isHalf ? HALF_TOLERANCE : undefined);
+  const error = checkedDifference(expected, got, half ? HALF_TOLERANCE : undefined);
   const test = await selfTestOf(decodeModel(described), described, nodeEngine, {
     ...{ type: adapter.type, shape: shape.with(0, typeof batch === 'number' ? batch : 1) },
     range: rangeOf(format, adapter),
@@ -257,7 +254,7 @@ export async function exportImported(
       scores.map(([score, value]) => `| ${score} | ${formatScore(value)} |`),
       checkedSection(`${name}.onnx`, {
         sha256: sha256(trained),
-        precision: isHalf ? 'float16' : null,
+        precision: half,
         check,
       }),
     ),

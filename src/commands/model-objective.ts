@@ -57,7 +57,12 @@ export function openModelObjective({
   const options = importOptions({ freeze, split: 'vectors' }, inputSizes);
   const model = ofFile(
     path,
-    () => importModel(file.bytes, { ...options, externalData: file.externalData }),
+    () =>
+      importModel(file.bytes, {
+        ...options,
+        ...(output !== undefined && { outputs: [output] }),
+        externalData: file.externalData,
+      }),
     'sizes of inputs are given as --input-size name=1x1x32x32x32',
   );
   const objective = importedObjective(model, { output, loss: losses });

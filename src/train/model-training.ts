@@ -1,5 +1,5 @@
 /** Training of any ONNX model, step by step, in Node.js or in a page. */
-import { exportTrained } from '../../graphs/imported/export-trained.js';
+import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import { type ImportReport, importModel } from '../../graphs/imported/import-model.js';
 import { DROPOUT_SEED } from '../../graphs/imported/network.js';
 import type { SplitRule } from '../../graphs/imported/parameters.js';
@@ -63,8 +63,20 @@ export interface ModelTraining {
 
 const WEIGHT = 'sample_weight';
 
-/** A batch with what may be left out. @param seed of Dropout */
-function completed(inputs: readonly Value[], batch: Tensors, seed: number): Tensors {
+/** @throws UserError for a class number that the network has no output for: the loss would take it for no class at all */
+function checkLabels(labels: Int32Array, classes: number): void {
+  const wrong = labels.find((label) => label < 0 || label >= classes);
+  if (wrong !== undefined)
+    throw new UserError('input', {
+      what: 'there is no such class',
+      where: 'label',
+      got: String(wrong),
+      expected: `0 to ${classes - 1}`,
+    });
+}
+
+/** A batch with what may be left out. @param seed of Dropout @param classes of labels that are numbers of classes */
+function completed(inputs: readonly Value[], batch: Tensors, seed: number, classes: number): Tensors {
   const fed: Record<string, Tensors[string]> = {};
   for (const { name, type, shape } of inputs) {
     const sizes = shape as readonly number[];
@@ -84,6 +96,7 @@ function completed(inputs: readonly Value[], batch: Tensors, seed: number): Tens
         ...(found ? { got: found } : {}),
         expected,
       });
+    if (name === 'label' && type === 'int32') checkLabels(given.data as Int32Array, classes);
     fed[name] = given;
   }
   return fed;
@@ -101,7 +114,11 @@ function completed(inputs: readonly Value[], batch: Tensors, seed: number): Tens
 export async function openModelTraining(options: ModelTrainingOptions): Promise<ModelTraining> {
   const { engine, model: bytes, inputs: sizes, externalData, freeze, split, output, loss } = options;
   const { optimizer, clipNorm = null, threads = 0 } = options;
-  const model = ofFile('the model', () => importModel(bytes, { inputs: sizes, externalData, freeze, split }));
+  // A loss of the caller's own is given all outputs.
+  const outputs = output !== undefined && typeof loss !== 'function' ? [output] : undefined;
+  const model = ofFile('the model', () =>
+    importModel(bytes, { inputs: sizes, outputs, externalData, freeze, split }),
+  );
   const [batch] = Object.values(sizes)[0] ?? [1];
   const config: StepConfig = {
     ...TRAINING_DEFAULTS,
@@ -114,12 +131,16 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   const stateNames = new Set(parameters.map(({ name }) => name));
   const inputs = graph.inputs.filter(({ name }) => !stateNames.has(name));
   const stepper = await createStepper(workload, config, engine, { inLoop: true });
+  const scores = evaluation.graph.outputs.find(({ name }) => name === 'probabilities');
+  // What labels mean to a loss of the caller's own is not known.
+  const classes =
+    typeof loss === 'function' || !scores ? Number.POSITIVE_INFINITY : (scores.shape[1] as number);
   let evaluator: Session | undefined;
   let done = 0;
   const makeSteps = async (batches: readonly Tensors[], learningRate = config.learningRate) => {
     if (batches.length === 0) return [];
     const before = done;
-    const fed = batches.map((batch, i) => [completed(inputs, batch, before + i)]);
+    const fed = batches.map((batch, i) => [completed(inputs, batch, before + i, classes)]);
     const results = await stepper.run(fed, learningRate, before + 1);
     done += batches.length;
     const failed = results.findIndex(({ loss }) => !Number.isFinite(loss));
@@ -144,14 +165,17 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
         inputs.filter(({ name }) => name !== DROPOUT_SEED),
         given,
         0,
+        classes,
       );
       const read = evaluation.parameters.map(({ name }) => [name, state.get(name)!] as const);
       return evaluator.run({ ...fed, ...Object.fromEntries(read) });
     },
     async trainedModel() {
       const state = await stepper.readState();
-      const weights = new Map(parameters.map(({ name }) => [name, state.get(name)!.data as Float32Array]));
-      return ofFile('the model', () => exportTrained(bytes, model, weights, externalData));
+      const trained = new Map(parameters.map(({ name }) => [name, state.get(name)!.data as Float32Array]));
+      return ofFile('the model', () =>
+        exportTrained(bytes, model, completeWeights(model, trained), externalData),
+      );
     },
     async release() {
       await stepper.release();

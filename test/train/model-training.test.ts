@@ -1,4 +1,7 @@
 import { describe, expect, test } from 'vitest';
+import type { OwnLoss } from '../../graphs/objectives/imported.js';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import type { Node, Tensor } from '../../graphs/onnx/types.js';
 import { UserError } from '../../src/errors.js';
 import type { Engine, EngineTensor } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
@@ -9,6 +12,8 @@ import {
   openModelTraining,
 } from '../../src/train/model-training.js';
 import { importCase } from '../graphs/imported/golden.js';
+import { modelOf, node, perceptron, weight } from '../graphs/imported/models.js';
+import { noise } from '../graphs/run.js';
 
 /** A residual network with batch normalisation: x float32 → y, [N,1]. */
 const { bytes: model, results } = importCase('residual legacy training');
@@ -101,6 +106,79 @@ describe('training of an ONNX model', () => {
       );
       await expect(training.step({ x: { ...x, type: 'int32' }, target })).rejects.toThrow(UserError);
     });
+  });
+
+  const perceptronOf = (nodes: readonly Node[], outputs: readonly string[]) =>
+    modelOf({ ...perceptron, nodes: [...perceptron.nodes, ...nodes], outputs });
+  const features = floats([4, 3], noise(12, 1));
+  const labels = (...of: number[]): EngineTensor => ({
+    type: 'int32',
+    shape: [4],
+    data: Int32Array.from(of),
+  });
+  const classes = { inputs: { x: [4, 3] }, loss: { name: 'crossEntropy' } } as const;
+
+  test('a class that there is not is refused', async () => {
+    await opened({ model: modelOf(perceptron), ...classes }, async (training) => {
+      await training.step({ x: features, label: labels(0, 1, 1, 0) });
+      await expect(training.step({ x: features, label: labels(0, 1, 2, 0) })).rejects.toThrow(
+        /^label: there is no such class\n {2}got: +2\n {2}expected: 0 to 1$/,
+      );
+    });
+  });
+
+  test('weights that the loss does not need stay as they are, and are in the file', async () => {
+    const other = node('MatMul', ['r', 'other.weight'], ['z']);
+    const tensors: Record<string, Tensor> = { ...perceptron.tensors, 'other.weight': weight([4, 5], 7) };
+    const two = modelOf({
+      ...perceptron,
+      tensors,
+      nodes: [...perceptron.nodes, other],
+      outputs: ['y', 'z'],
+    });
+    const written = await opened({ model: two, ...classes }, async (training) => {
+      await training.step({ x: features, label: labels(0, 1, 1, 0) });
+      return decodeModel(await training.trainedModel()).graph;
+    });
+    expect(written.initializers.get('other.weight')).toEqual(tensors['other.weight']);
+    expect(written.initializers.get('second.weight')).not.toEqual(tensors['second.weight']);
+  });
+
+  test('an operator that is not supported may lead to another output', async () => {
+    const two = perceptronOf([node('Unknown', ['y'], ['class'], {}, 'org.example')], ['y', 'class']);
+    await opened({ model: two, ...classes, output: 'y' }, async (training) => {
+      await training.step({ x: features, label: labels(0, 1, 1, 0) });
+      expect(decodeModel(await training.trainedModel()).graph.nodes.at(-1)!.operator).toBe('Unknown');
+    });
+  });
+
+  test('of float64 is made in float32, and written in float64', async () => {
+    const tensors = Object.entries(perceptron.tensors!).map(
+      ([name, { shape, data }]) =>
+        [name, { type: 'float64', shape, data: Float64Array.from(data as Float32Array) }] as const,
+    );
+    const double = modelOf({
+      ...perceptron,
+      inputs: perceptron.inputs.map((input) => ({ ...input, type: 'float64' })),
+      tensors: Object.fromEntries(tensors),
+    });
+    await opened({ model: double, ...classes }, async (training) => {
+      await training.step({ x: features, label: labels(0, 1, 1, 0) });
+      const { initializers } = decodeModel(await training.trainedModel()).graph;
+      expect([...initializers.values()].map(({ type }) => type)).toEqual(tensors.map(() => 'float64'));
+    });
+  });
+
+  test('a loss that depends on no weight is refused', async () => {
+    const squared = perceptronOf([node('Mul', ['x', 'x'], ['s'])], ['y', 's']);
+    const options = { model: squared, inputs: { x: [4, 3] } };
+    const one: OwnLoss = ({ g }, { y }) => ({ loss: () => g.scalar(1), outputs: () => ({ y: y! }) });
+    await expect(opened({ ...options, output: 's' }, async () => {})).rejects.toThrow(
+      /nothing to train: no tensor that its outputs depend on is a weight/,
+    );
+    await expect(opened({ ...options, loss: one }, async () => {})).rejects.toThrow(
+      /the loss does not depend on any of the weights that are trained/,
+    );
   });
 
   test('a rate that is too high is an error that says so', async () => {

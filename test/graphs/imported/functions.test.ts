@@ -4,7 +4,10 @@ import { expect, test } from 'vitest';
 import { examineModel, importModel } from '../../../graphs/imported/import-model.js';
 import { storedField } from '../../../graphs/onnx/messages.js';
 import type { Attribute } from '../../../graphs/onnx/types.js';
-import { modelOf, node, type Parts, perceptron } from './models.js';
+import { nodeEngine } from '../../../src/runtime/node.js';
+import { openModelTraining } from '../../../src/train/model-training.js';
+import { noise, relativeError } from '../run.js';
+import { modelOf, node, type Parts, perceptron, weight } from './models.js';
 
 const { FunctionProto, NodeProto, OperatorSetIdProto } = onnxProto.onnx;
 const [FUNCTIONS, OPSETS, DOMAIN] = [25, 9, 10] as const;
@@ -56,6 +59,35 @@ test('functions are replaced by what they compute, with the attributes of each c
   expect(operators).toEqual(['MatMul', 'LeakyRelu', 'MatMul', 'LeakyRelu']);
   expect(graph.nodes[1]!.attributes).toEqual({ alpha: { kind: 'float', value: 0.25 } });
   expect(report.trained.map(({ name }) => name)).toEqual(['first.weight', 'second.weight']);
+});
+
+test('values inside a function are not those of the same name outside', async () => {
+  const parts = {
+    ...perceptron,
+    outputs: ['z'],
+    tensors: { ...perceptron.tensors, 'second.weight': weight([4, 3], 5) },
+  };
+  const ends = [node('Neg', ['x'], ['h/product']), node('Add', ['y', 'h/product'], ['z'])];
+  const bytes = modelWith(body, 18, { ...parts, nodes: [ends[0]!, ...calling().nodes, ends[1]!] });
+  const alpha = { kind: 'float', value: 0.25 } as const;
+  const scaled = (x: string, w: string, y: string) => [
+    node('MatMul', [x, w], [`product of ${y}`]),
+    node('LeakyRelu', [`product of ${y}`], [y], { alpha }),
+  ];
+  const plain = [...scaled('x', 'first.weight', 'h'), ...scaled('h', 'second.weight', 'y')];
+  const x = { type: 'float32', shape: [5, 3], data: noise(15, 6) } as const;
+  const session = await nodeEngine.load(modelOf({ ...parts, nodes: [ends[0]!, ...plain, ends[1]!] }), {
+    threads: 1,
+  });
+  const { z } = await session.run({ x });
+  await session.release();
+  const training = await openModelTraining({
+    ...{ engine: nodeEngine, model: bytes, threads: 1, ...batch },
+    loss: { name: 'meanSquaredError' },
+  });
+  const { prediction } = await training.evaluate({ x, target: { ...x, data: new Float32Array(15) } });
+  await training.release();
+  expect(relativeError(prediction!.data as Float32Array, z!.data as Float32Array)).toBeLessThan(1e-6);
 });
 
 test.each([

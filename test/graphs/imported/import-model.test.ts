@@ -1,7 +1,9 @@
 import { describe, expect, test } from 'vitest';
 import { examineModel, importModel } from '../../../graphs/imported/import-model.js';
 import type { ImportOptions } from '../../../graphs/index.js';
+import { importedObjective } from '../../../graphs/objectives/imported.js';
 import type { Attribute, Tensor } from '../../../graphs/onnx/types.js';
+import { gradientGraph } from '../../../graphs/programs/training.js';
 import { filled, graphOf, integers, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
 
 const int = (number: number): Attribute => ({ kind: 'int', value: number });
@@ -35,6 +37,21 @@ describe('sizes', () => {
     ['that are none', { x: [0, 3] }, 'input "x" is [batch,3], which [0,3] does not suit'],
   ])('%s are refused', (_, inputs, message) => {
     expect(() => importModel(modelOf(perceptron), { inputs })).toThrow(message);
+  });
+
+  test('may be those of an output alone: what makes others need not be known', () => {
+    const parts: Parts = {
+      ...perceptron,
+      outputs: ['y', 'class'],
+      nodes: [...perceptron.nodes, node('Unknown', ['y'], ['class'], {}, 'org.example')],
+    };
+    expect(() => importModel(modelOf(parts), batch)).toThrow('the operator set "org.example"');
+    const { outputs, report } = importModel(modelOf(parts), { ...batch, outputs: ['y'] });
+    expect(outputs.map(({ name }) => name)).toEqual(['y']);
+    expect(report.trained).toHaveLength(4);
+    expect(() => importModel(modelOf(parts), { ...batch, outputs: ['z'] })).toThrow(
+      'the network has no value "z"',
+    );
   });
 
   test('that are computed step by step are constants, and leave no nodes', () => {
@@ -151,6 +168,23 @@ describe('what is trained', () => {
     expect(trainedOf(parts)).toEqual(['kernel', 'norm.weight', 'norm.bias']);
   });
 
+  test('are none where batch normalisation has no scale and bias, and are its statistics', () => {
+    const parts: Parts = {
+      ...convolved,
+      nodes: [
+        node('Conv', ['x', 'kernel', ''], ['c']),
+        node('BatchNormalization', ['c', 'val_1', 'val_2', 'mean', 'val_1'], ['y']),
+      ],
+      tensors: {
+        kernel: weight([4, 3, 3, 3], 2),
+        ...{ val_1: filled([4], 1), val_2: filled([4], 0), mean: filled([4], 0) },
+      },
+    };
+    const { report } = importModel(modelOf(parts));
+    expect(names(report.trained)).toEqual(['kernel']);
+    expect(report.buffers).toHaveLength(2);
+  });
+
   test('are no zeros that fill up channels', () => {
     const zeros: Attribute = { kind: 'tensor', value: filled([2, 2, 6, 6], 0) };
     const parts: Parts = {
@@ -174,6 +208,31 @@ describe('what is trained', () => {
     };
     expect(trainedOf(parts)).toEqual(['kernel', 'bias']);
   });
+
+  test.each(['value', 'initializer'] as const)(
+    'is not what lies in a branch, as %s, which is said',
+    (where) => {
+      const held = weight([4, 2], 3);
+      const constant = node('Constant', [], ['inner'], { value: { kind: 'tensor', value: held } });
+      const branch = graphOf({
+        ...{ inputs: [], outputs: ['p'] },
+        nodes: [...(where === 'value' ? [constant] : []), node('MatMul', ['h', 'inner'], ['p'])],
+        tensors: where === 'initializer' ? { inner: held } : {},
+      });
+      const then: Attribute = { kind: 'graph', value: branch };
+      const parts: Parts = {
+        ...perceptron,
+        nodes: [
+          ...perceptron.nodes.slice(0, 1),
+          node('If', ['always'], ['y'], { then_branch: then, else_branch: then }),
+        ],
+        tensors: { ...perceptron.tensors, always: { type: 'bool', shape: [], data: Uint8Array.of(1) } },
+      };
+      const { report } = importModel(modelOf(parts), batch);
+      expect(names(report.trained)).toEqual(['first.weight', 'first.bias']);
+      expect(report.warnings).toEqual([expect.stringMatching(/^y\/inner: inside a function or a branch/)]);
+    },
+  );
 
   test('is not what is to be frozen', () => {
     const { report, parameters } = importModel(modelOf(perceptron), {
@@ -335,6 +394,39 @@ describe('control flow', () => {
       'If (1, such as "i"): which branch is taken depends on the data',
     );
   });
+});
+
+describe('names', () => {
+  /** The perceptron with other names of weights. */
+  const renamed = (names: Readonly<Record<string, string>>): Parts => ({
+    ...perceptron,
+    nodes: perceptron.nodes.map((n) => ({ ...n, inputs: n.inputs.map((name) => names[name] ?? name) })),
+    tensors: Object.fromEntries(
+      Object.entries(perceptron.tensors!).map(([name, tensor]) => [names[name] ?? name, tensor]),
+    ),
+  });
+
+  test('of weights may be those that training has, and what these become', () => {
+    const parts = renamed({
+      'first.weight': 'loss',
+      'first.bias': 'model.loss',
+      'second.weight': 'constant',
+      'second.bias': 'classifier.output.bias',
+    });
+    const model = importModel(modelOf(parts), batch);
+    const { graph } = gradientGraph(importedObjective(model, { loss: { name: 'meanSquaredError' } }));
+    expect(graph.outputs.map(({ name }) => name)).toEqual([
+      'loss',
+      ...['model.loss', 'model.model.loss', 'constant', 'model.classifier.output.bias'].map(
+        (name) => `gradient:${name}`,
+      ),
+    ]);
+  });
+});
+
+test('an output that nothing makes is found by examining, too', () => {
+  const bytes = modelOf({ ...perceptron, outputs: ['y', 'z'] });
+  expect(() => examineModel(bytes, batch)).toThrow('the network has no value "z"');
 });
 
 describe('what is not supported', () => {

@@ -256,6 +256,29 @@ test('an imported network is trained on devices, packed, and in micro-batches as
   expect(names(applyGraph(objective, sgd, 2).graph)).toContain('first.weight.next');
 });
 
+test('batch normalisation without weights is that of the batch, unless its statistics are frozen', () => {
+  const parts: Parts = {
+    inputs: [value('x', [4, 3, 2, 2])],
+    outputs: ['y'],
+    nodes: [
+      node('Conv', ['x', 'w'], ['c']),
+      node('BatchNormalization', ['c', 'val_1', 'val_0', 'mean', 'var'], ['y']),
+    ],
+    tensors: {
+      w: weight([2, 3, 1, 1], 1),
+      ...{ val_1: filled([2], 1), val_0: filled([2], 0), mean: filled([2], 0), var: filled([2], 1) },
+    },
+  };
+  const outputsOf = (freeze?: (name: string) => boolean) => {
+    const model = importModel(modelOf(parts), { freeze });
+    const objective = importedObjective(model, { loss: { name: 'meanSquaredError' } });
+    const sgd = { name: 'sgd', momentum: 0, weightDecay: 0 } as const;
+    return stepGraph(objective, { optimizer: sgd, clipNorm: null }).graph.outputs.map(({ name }) => name);
+  };
+  expect(outputsOf()).toEqual(expect.arrayContaining(['w.next', 'mean.next', 'var.next']));
+  expect(outputsOf((name) => name !== 'w')).not.toContain('mean.next');
+});
+
 test('a frozen batch normalisation uses its running statistics, keeps them, and lets gradients through', async () => {
   const parts: Parts = {
     inputs: [value('x', [4, 3, 2, 2])],

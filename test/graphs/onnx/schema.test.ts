@@ -45,6 +45,12 @@ describe('a model', () => {
     expect(decodeModel(model).graph.inputs[0]!.shape).toEqual(['?0', 3]);
   });
 
+  test('may leave sizes out that it does not know', () => {
+    const x = { name: 'x', type: { tensorType: { elemType: 1, shape: { dim: [{}, { dimValue: 3 }] } } } };
+    const model = protoModel({ inputs: [x], outputs: [], nodes: [] });
+    expect(decodeModel(model).graph.inputs[0]!.shape).toEqual(['?0', 3]);
+  });
+
   test('is read by an independent ONNX schema as it was written', () => {
     const model = toModel(loopGraph(), { documentation: 'a test', metadata: { method: 'Parts2Whole' } });
     const read = independent.decode(encodeModel(model));
