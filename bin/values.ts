@@ -41,6 +41,19 @@ export function parseBox(text: string, where = '--box'): readonly [XYZ, XYZ] {
   return [values.slice(0, 3), values.slice(3)] as unknown as readonly [XYZ, XYZ];
 }
 
+/** `-1,1` as two numbers, the lower one first. @param where the option @throws UserError when they are none */
+export function parseRange(where: string, text: string): [number, number] {
+  const ends = text.split(',').map((end) => (end.trim() === '' ? Number.NaN : Number(end)));
+  const [low, high] = ends as [number, number];
+  if (ends.length === 2 && low < high && high - low < Number.POSITIVE_INFINITY) return [low, high];
+  throw new UserError('usage', {
+    what: 'a range must be two numbers, the lower one first',
+    where,
+    got: text,
+    expected: 'for example -1,1',
+  });
+}
+
 const UNITS: Readonly<Record<string, number>> = { '': 1, K: 2 ** 10, M: 2 ** 20, G: 2 ** 30, T: 2 ** 40 };
 
 /** `500M` as bytes. @param where the option @throws UserError when it is no size of a file */

@@ -16,11 +16,22 @@ import {
   taskOption,
 } from '../options.js';
 import { distributedOption, onRanks } from '../ranks.js';
-import { parseNames } from '../values.js';
+import { parseNames, parseRange } from '../values.js';
 
 /** Settings of an ONNX model that is trained; none where there are none. */
-function modelOf({ head, output, freeze }: { head?: 'replace' | 'keep'; output?: string; freeze?: string }) {
+function modelOf({
+  head,
+  output,
+  freeze,
+  'input-range': range,
+}: {
+  head?: 'replace' | 'keep';
+  output?: string;
+  freeze?: string;
+  'input-range'?: string;
+}) {
   const model = {
+    ...(range && { inputRange: parseRange('--input-range', range) }),
     ...(head && { head }),
     ...(output && { output }),
     ...(freeze && { freeze: parseNames(freeze) }),
@@ -58,6 +69,11 @@ export default command({
       string: true,
       describe:
         'of an .onnx model: the output, or value inside it, that new layers are put on or that is kept',
+    },
+    'input-range': {
+      string: true,
+      describe:
+        'of an .onnx model: what the ends of the samples’ window become in its input, such as -1,1; default 0,1',
     },
     'linear-probe': {
       boolean: true,

@@ -1,9 +1,23 @@
-/**
- * Names that graphs of training have for inputs and outputs of their own, for new layers, and for what they make of the names of
- * parameters; and those that {@link trainingName} makes of them.
- */
-const TAKEN =
-  /^(model\.)*((step|learning_rate|loss|loss_scale|gradient_norm|label|mask|target|sample_weight|weight|prediction|probabilities|dropout_seed|lazy_reset_grad)$|.*\.next$|optimizer\.|gradient:|(classifier\.(hidden|output)|segmenter\.output)\.(weight|bias)$)/;
+/** Inputs and outputs that graphs of training have of their own. */
+const INPUTS_AND_OUTPUTS = [
+  ...['step', 'learning_rate', 'loss', 'loss_scale', 'gradient_norm', 'lazy_reset_grad', 'dropout_seed'],
+  ...['label', 'mask', 'target', 'sample_weight', 'weight', 'prediction', 'probabilities'],
+];
+/** What graphs make of the names of parameters, and the parameters of new layers. */
+const OF_PARAMETERS = [
+  ...['.*\\.next', 'optimizer\\..*', 'gradient:.*'],
+  '(classifier\\.(hidden|output)|segmenter\\.output)\\.(weight|bias)',
+];
+/** Names that are taken, and what {@link inputName} and {@link parameterName} make of them. */
+const taken = (names: readonly string[]) => new RegExp(`^(model\\.)*(${names.join('|')})$`, 's');
 
-/** What an input or a weight of a model is called in training. */
-export const trainingName = (name: string): string => (TAKEN.test(name) ? `model.${name}` : name);
+const TAKEN = taken([...INPUTS_AND_OUTPUTS, ...OF_PARAMETERS]);
+/** Samples bring an image. */
+const TAKEN_BESIDE_SAMPLES = taken([...INPUTS_AND_OUTPUTS, ...OF_PARAMETERS, 'image']);
+
+/** What an input of a model is called in training. */
+export const inputName = (name: string): string => (TAKEN.test(name) ? `model.${name}` : name);
+
+/** What a weight of a model is called in training. */
+export const parameterName = (name: string): string =>
+  TAKEN_BESIDE_SAMPLES.test(name) ? `model.${name}` : name;

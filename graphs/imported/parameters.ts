@@ -4,7 +4,7 @@
  */
 import { grouped } from '../onnx/grouped.js';
 import type { Graph, Node, Tensor } from '../onnx/types.js';
-import { trainingName } from './names.js';
+import { parameterName } from './names.js';
 import { isVector } from './numbers.js';
 import type { StaticGraph } from './static.js';
 import { type FoundTensor, findTensors, type Reader } from './weights.js';
@@ -143,16 +143,16 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
     }
     const own = members.flatMap((of) => apart({ source, of }, others.has(of.name), freeName));
     parts.push(...own);
-    if (isMerged) split.push({ ...merged, names: own.map(({ storedName }) => trainingName(storedName)) });
+    if (isMerged) split.push({ ...merged, names: own.map(({ storedName }) => parameterName(storedName)) });
   }
 
   const rewired = new Map(
     parts.flatMap(({ storedName, readers }) =>
-      readers.map((r) => [key(r), trainingName(storedName)] as const),
+      readers.map((r) => [key(r), parameterName(storedName)] as const),
     ),
   );
   const tensors = parts.map(({ storedName, source, of: { role, operator }, readers }) => ({
-    name: trainingName(storedName),
+    name: parameterName(storedName),
     storedName,
     source,
     shape: graph.constants.get(source)!.shape,

@@ -1,6 +1,6 @@
 import type { ImportedModel } from '../imported/import-model.js';
 import { makersOf } from '../imported/makers.js';
-import { trainingName } from '../imported/names.js';
+import { inputName } from '../imported/names.js';
 import { importedLayers } from '../imported/network.js';
 import { isFloat } from '../imported/numbers.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
@@ -129,7 +129,7 @@ export const importedObjective =
     const inputs = Object.fromEntries(
       model.inputs.map(({ name, type, shape }) => [
         name,
-        net.g.input(trainingName(name), isFloat(type) ? net.g.float : type, shape),
+        net.g.input(inputName(name), isFloat(type) ? net.g.float : type, shape),
       ]),
     );
     if (typeof loss === 'function') {

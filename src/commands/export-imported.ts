@@ -202,7 +202,7 @@ export async function exportImported(
   const file = openTrainedFile(config.init.from);
   checkUnchanged(file, config.model!.sha256, configPath(options.run));
   const original = readModelFile(file.path).model;
-  const adapter = imageAdapter(file.path, original, format);
+  const adapter = imageAdapter(file.path, original, format, config.model!.inputRange);
   const input = original.graph.inputs.find(({ name }) => name === adapter.input)!;
   const batch = input.shape[0]!;
   const images = typeof batch === 'number' ? batch : 2;

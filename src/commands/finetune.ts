@@ -85,12 +85,12 @@ function openTrained({ store }: Pick<Study, 'store'>, sources: FinetuneSources):
   if (isOnnxFile(from) && !frozenEncoder) {
     const { model: original } = readModelFile(from);
     const note = spacingNote(original, commonSpacing(store.manifest.samples));
-    const adapter = imageAdapter(from, original, store.manifest);
+    const adapter = imageAdapter(from, original, store.manifest, model?.inputRange);
     return { file: openTrainedFile(from), adapter, notes: note ? [note] : [] };
   }
   if (model)
     throw new UserError('config', {
-      what: 'names of weights to freeze, a head and an output are for an ONNX model that is trained',
+      what: 'names of weights to freeze, a head, an output and a range of its input are for an ONNX model that is trained',
       where: 'model',
       got: frozenEncoder ? `${from}, frozen as a whole` : from,
       expected: '--init with an .onnx file, without --linear-probe and without a plain --freeze',

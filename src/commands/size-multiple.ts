@@ -19,7 +19,7 @@ function takes(
   head: TargetHead,
 ): boolean {
   try {
-    const adapter = imageAdapter(file.path, original, format);
+    const adapter = imageAdapter(file.path, original, format, config.inputRange);
     const batch = original.graph.inputs.find(({ name }) => name === adapter.input)!.shape[0];
     const model = importFor(file, config, adapter, typeof batch === 'number' ? batch : 1);
     if (head.kind === 'classification') return true;
@@ -43,7 +43,7 @@ export function sizeMultiple(
   format: SampleFormat,
   head: TargetHead,
 ): XYZ {
-  const { input, shape: taken } = imageAdapter(file.path, original, format);
+  const { input, shape: taken } = imageAdapter(file.path, original, format, config.inputRange);
   const { shape } = original.graph.inputs.find(({ name }) => name === input)!;
   // Slices have no third axis.
   const axes = taken.length === 3 && format.size[2] === 1 ? 2 : 3;

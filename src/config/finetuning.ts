@@ -16,6 +16,12 @@ export const importedSchema = z.strictObject({
   head: z.enum(['replace', 'keep']).default('replace'),
   /** What new layers are put on, or the logits: an output, or any value inside the model; null takes what suits. */
   output: z.string().min(1).nullable().default(null),
+  /** What the ends of the window of the samples become as the model's input; null takes what its metadata say, or 0 and 1. */
+  inputRange: z
+    .tuple([z.number(), z.number()])
+    .refine(([low, high]) => low < high, 'the first must be less than the second')
+    .nullable()
+    .default(null),
   /** Weights that stay as they are, by their names, in which * stands for any characters. */
   freeze: z.array(z.string().min(1)).default([]),
   /**

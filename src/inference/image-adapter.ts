@@ -1,6 +1,9 @@
 /** How a model takes the images of samples. */
+
+import type { HuWindow } from '../../graphs/nn/input.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { type ElementType, formatShape, type Model, type Value } from '../../graphs/onnx/types.js';
+import type { ImportedConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import type { SampleVoxels } from '../data/samples/store.js';
 import { normalisationOf, tileNormalisationOf, tileScaleOf } from '../data/samples/values.js';
@@ -52,14 +55,33 @@ function repeats(path: string, channels: number | string, found: number): number
 
 const AS_THEY_ARE = { clip: null, offset: 0, scale: 1 } as const;
 
+type Values = Pick<ImageAdapter, 'clip' | 'offset' | 'scale'>;
+
+/** Values within a window, whose ends become those of a range. */
+const mapped = (window: HuWindow, [low, high]: readonly [number, number]): Values => {
+  const scale = (high - low) / (window.high - window.low);
+  return { clip: window, offset: window.low - low / scale, scale };
+};
+
 /** How values of samples become those of the model. @param isVolume whether images have no channels */
 function inputValues(
   path: string,
   model: Model,
   format: SampleFormat,
   isVolume: boolean,
-): Pick<ImageAdapter, 'clip' | 'offset' | 'scale'> {
+  range: ImportedConfig['inputRange'],
+): Values {
   const { metadata } = model;
+  const { window } = format;
+  if (range) {
+    if (window) return mapped(window, range);
+    throw new UserError('config', {
+      what: 'these samples have no window whose ends could become others',
+      where: '--input-range',
+      got: range.join(','),
+      expected: 'samples of HU or z-scores',
+    });
+  }
   const stored = storedAdapter(metadata, path);
   if (stored) {
     checkNormalisation(normalisationOf(format), path, model);
@@ -74,16 +96,20 @@ function inputValues(
     checkNormalisation(normalisationOf(format), path, model);
     return AS_THEY_ARE;
   }
-  const { window } = format;
-  return window ? { clip: window, offset: window.low, scale: 1 / (window.high - window.low) } : AS_THEY_ARE;
+  return window ? mapped(window, [0, 1]) : AS_THEY_ARE;
 }
 
 /**
  * Volumes [N,D,H,W] are given as our own exports take them, mostly as HU; images [N,C,D,H,W], and [N,C,H,W] where samples are slices, as
- * values from 0 to 1; unless the model's metadata say otherwise. An only channel is repeated as often as the model wants.
+ * values from 0 to 1; unless the model's metadata or `range` say otherwise. An only channel is repeated as often as the model wants.
  * @throws UserError when the model takes no images, or not these
  */
-export function imageAdapter(path: string, model: Model, format: SampleFormat): ImageAdapter {
+export function imageAdapter(
+  path: string,
+  model: Model,
+  format: SampleFormat,
+  range: ImportedConfig['inputRange'] = null,
+): ImageAdapter {
   const { graph } = model;
   const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const [image, ...others] = inputs;
@@ -99,7 +125,7 @@ export function imageAdapter(path: string, model: Model, format: SampleFormat): 
   return {
     ...{ input: image.name, type: isInt16 ? 'int16' : 'float32', repeat },
     shape: [...channels, ...(isSlice ? [y, x] : [z, y, x])],
-    ...inputValues(path, model, format, isVolume),
+    ...inputValues(path, model, format, isVolume, range),
   };
 }
 

@@ -76,6 +76,22 @@ test.each([
   expect(() => imageAdapter('m.onnx', model, format([3, 2, 4], { channels: 2 }))).toThrow(message);
 });
 
+test('values are of the range that is asked for', () => {
+  const model = modelOf(['N', 1, 'D', 'H', 'W']);
+  const samples = format([5, 1, 1], { window: { low: -1000, high: 1000 } });
+  const of = (low: number, high: number) => [
+    ...adaptedVoxels(
+      Float32Array.of(-2000, -1000, 0, 500, 2000),
+      imageAdapter('m.onnx', model, samples, [low, high]),
+    ),
+  ];
+  expect(of(-1, 1)).toEqual([-1, -1, 0, 0.5, 1]);
+  expect(of(-1000, 1000)).toEqual([-1000, -1000, 0, 500, 1000]);
+  expect(() => imageAdapter('m.onnx', model, format([5, 1, 1], { window: null }), [-1, 1])).toThrow(
+    /no window whose ends could become others/,
+  );
+});
+
 test('another spacing is worth a note', () => {
   const model = modelOf(['N', 1, 'D', 'H', 'W'], { spacing: '1x1x2' });
   expect(spacingNote(model, [1, 1, 2])).toBeNull();
