@@ -71,6 +71,8 @@ export interface ImportReport {
   readonly opset: number;
   readonly trained: readonly ReportedTensor[];
   readonly frozen: readonly ReportedTensor[];
+  /** Stored tensors of several floats that are no weights by their place, with an operator that reads them: they stay as they are. */
+  readonly constants: readonly ReportedTensor[];
   /** Running means and variances. */
   readonly buffers: readonly ReportedTensor[];
   /** Tensors that exporters merged, and that are weights of their own again. */
@@ -153,6 +155,21 @@ function outputsOf(network: ImportedNetwork, inputs: readonly Value[]): Value[] 
   );
   const made = importedLayers(new NetworkBuilder(g, 'training'), network, Object.fromEntries(given));
   return Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
+}
+
+function constantsOf({ graph: { initializers, nodes }, parameters }: ImportedNetwork): ReportedTensor[] {
+  const changing = new Set([
+    ...parameters.map(({ name }) => name),
+    ...nodes.flatMap(({ outputs }) => outputs),
+  ]);
+  const readers = new Map(
+    nodes.flatMap(({ inputs, operator }) => inputs.map((name) => [name, operator] as const)),
+  );
+  return [...initializers].flatMap(([name, { type, shape, data }]) =>
+    isFloat(type) && data.length > 1 && !changing.has(name)
+      ? [{ name, shape, operator: readers.get(name)! }]
+      : [],
+  );
 }
 
 /** Convolutions that seem to have taken in the normalisation behind them. */
@@ -246,6 +263,7 @@ function examine(
     opset,
     trained: reported((p) => p.trainable),
     frozen: reported((p) => p.role === 'weight' && !p.trainable),
+    constants: constantsOf(network),
     buffers: reported((p) => p.role === 'statistic'),
     split: assigned.split,
     shared: assigned.shared,

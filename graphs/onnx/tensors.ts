@@ -37,11 +37,15 @@ const OTHER_TYPES: Readonly<Record<number, string>> = {
   23: 'float4e2m1',
 };
 
+const IS_QUANTISED = /^(float8|float4|u?int4)/;
+
 /** @param what holds the values, for the message. @throws GraphError when the element type is not one of ours */
 export function elementType(code: number | undefined, what: string): ElementType {
   const type = TYPE_NAMES.get(code ?? 0);
   if (type) return type;
-  throw new GraphError(`${what} is of element type ${OTHER_TYPES[code ?? 0] ?? code}, which is unsupported`);
+  const name = OTHER_TYPES[code ?? 0] ?? String(code);
+  const way = IS_QUANTISED.test(name) ? ': take the model as it was before it was quantised' : '';
+  throw new GraphError(`${what} is of element type ${name}, which is unsupported${way}`);
 }
 
 export function encodeTensor(name: string, tensor: Tensor, external?: ExternalLocation): Message {

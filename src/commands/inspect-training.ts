@@ -80,7 +80,7 @@ export function trainingFacts(path: string, model: Model, sizes: Sizes = {}): Re
   const found = examined(path, model, sizes);
   if (found instanceof GraphError) return { canBeTrained: 'no', why: found.message };
   const { report } = found;
-  const { trained, buffers, split, shared, folded, warnings, unsupported } = report;
+  const { trained, constants, buffers, split, shared, folded, warnings, unsupported } = report;
   const values = trained.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const isOurs = model.producer.name === PRODUCER.name;
   const notes = [
@@ -106,6 +106,7 @@ export function trainingFacts(path: string, model: Model, sizes: Sizes = {}): Re
     ...(trained.length === 0 ? { why: 'no tensor in it is a weight of a layer' } : {}),
     trainedValues: values,
     ...given(trained, 'trained', named),
+    ...given(constants, 'notTrained', named),
     ...given(buffers, 'runningStatistics', named),
     ...given(split, 'splitAgain', (list) =>
       Object.fromEntries(list.map(({ source, uses }) => [source, `${uses} weights`])),

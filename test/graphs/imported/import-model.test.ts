@@ -131,6 +131,18 @@ describe('what is trained', () => {
     expect(trainedOf(convolved)).toEqual(['kernel', 'gamma', 'beta']);
   });
 
+  test('is no factor of two axes, which is reported', () => {
+    const parts: Parts = {
+      ...perceptron,
+      nodes: [...perceptron.nodes, node('Mul', ['y', 'scale'], ['z'])],
+      outputs: ['z'],
+      tensors: { ...perceptron.tensors, scale: weight([5, 2], 6) },
+    };
+    const { report } = importModel(modelOf(parts), batch);
+    expect(report.constants).toEqual([{ name: 'scale', shape: [5, 2], operator: 'Mul' }]);
+    expect(names(report.trained)).toHaveLength(4);
+  });
+
   test('is an embedding that the data choose from', () => {
     const parts: Parts = {
       inputs: [value('tokens', [2, 4], 'int64')],

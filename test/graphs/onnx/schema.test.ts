@@ -129,6 +129,11 @@ describe('a model', () => {
     ['a negative size', { dims: [-4] }, '"w" cannot have the shape [-4]'],
     ['more values than can be', { dims: [2 ** 40, 2 ** 40] }, '"w" cannot have the shape'],
     ['strings', { dataType: 8 }, '"w" is of element type string, which is unsupported'],
+    [
+      'four bits',
+      { dataType: 22 },
+      'int4, which is unsupported: take the model as it was before it was quantised',
+    ],
     ['numbers of 8 bits with a point', { dataType: 17 }, '"w" is of element type float8e4m3fn'],
   ])('whose tensor has %s is refused by name', (_, change, message) => {
     const bytes = protoModel({
