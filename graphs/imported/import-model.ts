@@ -165,11 +165,12 @@ function constantsOf({ graph: { initializers, nodes }, parameters }: ImportedNet
   const readers = new Map(
     nodes.flatMap(({ inputs, operator }) => inputs.map((name) => [name, operator] as const)),
   );
-  return [...initializers].flatMap(([name, { type, shape, data }]) =>
-    isFloat(type) && data.length > 1 && !changing.has(name)
-      ? [{ name, shape, operator: readers.get(name)! }]
-      : [],
-  );
+  return [...initializers].flatMap(([name, { type, shape, data }]) => {
+    const operator = readers.get(name);
+    return operator && isFloat(type) && data.length > 1 && !changing.has(name)
+      ? [{ name, shape, operator }]
+      : [];
+  });
 }
 
 /** Convolutions that seem to have taken in the normalisation behind them. */
