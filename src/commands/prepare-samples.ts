@@ -17,12 +17,13 @@ import {
   type WrittenSample,
   writeSamples,
 } from '../data/samples/writer.js';
+import { type Failure, keptFailures, type StoreFailure, toldFailures } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';
 import { version } from '../version.js';
 import type { ShardSummary } from './prepare.js';
-import { messageOf } from './scan-error.js';
+import { type Problem, problemOf } from './scan-error.js';
 import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
 
 export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
@@ -45,7 +46,7 @@ export interface PrepareSamplesSummary {
   readonly classes: readonly string[];
   /** Of each split: samples, patients, and samples of each class. */
   readonly splits: Readonly<Record<SampleSplit, SplitFacts>>;
-  readonly failures: readonly { readonly source: string; readonly message: string }[];
+  readonly failures: readonly Failure[];
   readonly hash: string;
 }
 
@@ -87,8 +88,11 @@ function checkShares(valFraction: number, testFraction: number): void {
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
   const { input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
   const { format, sources, problems } = await examine(options);
+  let told: readonly Failure[] = [];
   await writeStore(out, async () => {
-    const { written, failures } = await writeSources(out, format, sources, options.reporter);
+    const { written, failures: failed } = await writeSources(out, format, sources, options.reporter);
+    const failures = [...problems, ...failed];
+    told = toldFailures(failures);
     const undecided = written.filter(({ source }) => source.split === null);
     const drawn = drawSampleSplit(
       undecided.flatMap(({ samples }) => samples.map(({ patient }) => patient)),
@@ -103,12 +107,12 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
       createdBy: `parts2whole ${version}`,
       ...format,
       samples,
-      failures: [...problems, ...failures],
+      failures: keptFailures(failures),
     });
     const scans = written.map(({ source }) => source.id);
     return { manifest, scans, arrays: storedArrays(out, format, samples) };
   });
-  return summarise(out);
+  return summarise(out, told);
 }
 
 /**
@@ -127,7 +131,7 @@ export async function prepareSamplesShard(
   const { format, sources } = await examine(options);
   return writeShard(out, shard, async () => {
     const { written, failures } = await writeSources(out, format, shardOf(sources, shard), options.reporter);
-    return { out, scans: written.length, failures };
+    return { out, scans: written.length, failures: toldFailures(failures) };
   });
 }
 
@@ -169,16 +173,18 @@ async function writeSources(
   format: SampleFormat,
   sources: readonly SampleSource[],
   reporter: Reporter = silent,
-): Promise<{ written: WrittenSource[]; failures: { source: string; message: string }[] }> {
+): Promise<{ written: WrittenSource[]; failures: StoreFailure[] }> {
   const written: WrittenSource[] = [];
-  const failures = [];
+  const failures: StoreFailure[] = [];
   const progress = reporter.start({ label: 'prepare', total: sources.length, unit: 'scans' });
   try {
     for (const [i, source] of sources.entries()) {
       progress.update(i);
       const loaded = await loadSource(out, format, source);
-      if ('problem' in loaded) failures.push({ source: source.id, message: loaded.problem });
-      else {
+      if ('problem' in loaded) {
+        const { id } = source;
+        failures.push({ source: id, message: loaded.problem, kept: { source: id, message: loaded.what } });
+      } else {
         const samples = 'finished' in loaded ? loaded.finished : writeSamples(out, format, loaded);
         written.push({ source, samples });
       }
@@ -195,19 +201,19 @@ async function loadSource(
   out: string,
   format: SampleFormat,
   source: SampleSource,
-): Promise<{ finished: readonly WrittenSample[] } | SourceToWrite | { problem: string }> {
+): Promise<{ finished: readonly WrittenSample[] } | SourceToWrite | Problem> {
   try {
     const origin = await originHash(format, source.origin);
     const finished = finishedSamples(out, format, source.id, origin);
     return finished ? { finished } : { id: source.id, origin, samples: await source.read() };
   } catch (error) {
-    return { problem: messageOf(error, source.id) };
+    return problemOf(error, source.origin.files[0]!);
   }
 }
 
-function summarise(out: string): PrepareSamplesSummary {
+function summarise(out: string, failures: readonly Failure[]): PrepareSamplesSummary {
   const { manifest, hash } = openSampleStore(out);
-  const { task, kind, classes, failures } = manifest;
+  const { task, kind, classes } = manifest;
   const factsOf = (split: SampleSplit): SplitFacts => {
     const samples = manifest.samples.filter((sample) => sample.split === split);
     const count = (label: number) => samples.filter((sample) => sample.label === label).length;

@@ -81,7 +81,7 @@ export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Prom
       arrays: scans.map((scan) => shardOf(out, scan, size)),
     };
   });
-  return summarise(out);
+  return summarise(out, []);
 }
 
 /** A sample's image as a scan, in the values of tiles. Samples do not keep their place in the world. */

@@ -4,6 +4,7 @@ import { knownCatalogues } from '../data/scan/dicom/open.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { type Failure, keptFailures, type StoreFailure, toldFailures } from '../data/store/arrays.js';
 import {
   manifestText,
   type StoreOptions,
@@ -22,8 +23,9 @@ import { type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf as scansOfShard } from '../shard.js';
 import { version } from '../version.js';
 import { startThreads } from '../worker.js';
+import type { Problem } from './scan-error.js';
 import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
-import { type Problem, type ScanJob, tileScan } from './tile-scan.js';
+import { type ScanJob, tileScan } from './tile-scan.js';
 
 export interface PrepareOptions extends Reporting {
   /** Scans, and folders of scans. */
@@ -80,11 +82,6 @@ interface PreparedScan {
   readonly resampled?: string;
 }
 
-interface Failure {
-  readonly source: string;
-  readonly message: string;
-}
-
 /** Sizes of wholes are halved three times by the network that is published. */
 const SIZE_FACTOR = 8;
 
@@ -100,9 +97,11 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
   const { out } = options;
   const { sources, storeOptions } = await examine(options);
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
+  let told: readonly Failure[] = [];
   await writeStore(out, async () => {
     claimFolder(out, storeOptions);
     const { scans, failures } = await tileScans(out, sources, storeOptions, options);
+    told = toldFailures(failures);
     const ids = scans.map(({ id }) => id);
     const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
     const manifest = manifestText({
@@ -110,11 +109,11 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
       size: storeOptions.size,
       options: storeOptions,
       scans: scans.map((scan) => ({ ...scan, split: split.get(scan.id)! })),
-      failures,
+      failures: keptFailures(failures),
     });
     return { manifest, scans: ids, arrays: scans.map((scan) => shardOf(out, scan, storeOptions.size)) };
   });
-  return summarise(out);
+  return summarise(out, told);
 }
 
 /** What one shard has done. */
@@ -140,7 +139,7 @@ export async function prepareShard(options: PrepareOptions, shard: Shard): Promi
   return writeShard(out, shard, async () => {
     claimFolder(out, storeOptions);
     const { scans, failures } = await tileScans(out, own, storeOptions, options);
-    return { out, scans: scans.length, failures };
+    return { out, scans: scans.length, failures: toldFailures(failures) };
   });
 }
 
@@ -198,7 +197,7 @@ async function tileScans(
   sources: ReadonlyMap<string, string>,
   options: StoreOptions,
   { workers = usualThreads(), normalise, reporter = silent }: PrepareOptions,
-): Promise<{ scans: TiledScan[]; failures: Failure[] }> {
+): Promise<{ scans: TiledScan[]; failures: StoreFailure[] }> {
   const trusted = normalise === 'hu';
   const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options, trusted }));
   const count = await threadsThatPay(jobs, Math.min(workers, jobs.length));
@@ -229,9 +228,11 @@ async function tileScans(
   }
   return {
     scans: results.filter((result) => 'shard' in result),
-    failures: results.flatMap((result, i) =>
-      'problem' in result ? [{ source: jobs[i]!.path, message: result.problem }] : [],
-    ),
+    failures: results.flatMap((result, i) => {
+      if (!('problem' in result)) return [];
+      const { id, path } = jobs[i]!;
+      return [{ source: path, message: result.problem, kept: { source: id, message: result.what } }];
+    }),
   };
 }
 
@@ -254,8 +255,8 @@ async function sourceBytes(path: string): Promise<number> {
   }
 }
 
-/** What is in a store that is finished. */
-export function summarise(out: string): PrepareSummary {
+/** What is in a store that is finished. @param failures as the user is told of them */
+export function summarise(out: string, failures: readonly Failure[]): PrepareSummary {
   const { manifest, train, validation, hash } = openTileStore(out);
   const scans = manifest.scans.map(
     ({ id, split, tiles, nonFinite, clamped, resampled }): PreparedScan => ({
@@ -265,7 +266,6 @@ export function summarise(out: string): PrepareSummary {
       ...(resampled && { resampled }),
     }),
   );
-  const { failures } = manifest;
   return { out, scans, failures, trainTiles: train.length, validationTiles: validation.length, hash };
 }
 

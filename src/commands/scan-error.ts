@@ -14,5 +14,18 @@ export function scanError(error: unknown, path: string): UserError {
   throw known;
 }
 
+/** Why a scan cannot be used, as plain data. */
+export interface Problem {
+  readonly problem: string;
+  /** The same in short, without paths. */
+  readonly what: string;
+}
+
+/** {@link scanError} for a store. */
+export function problemOf(error: unknown, path: string): Problem {
+  const { message, facts } = scanError(error, path);
+  return { problem: message, what: facts.what };
+}
+
 /** {@link scanError} in words. */
 export const messageOf = (error: unknown, path: string): string => scanError(error, path).message;

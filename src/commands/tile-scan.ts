@@ -10,7 +10,7 @@ import { sourceFiles } from '../data/store/sources.js';
 import { cutTile, isRejected, tileOrigins } from '../data/store/tiling.js';
 import { finishedScan, type ScanToTile, writeScan } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
-import { messageOf } from './scan-error.js';
+import { type Problem, problemOf } from './scan-error.js';
 
 /** What a thread is told of one scan. */
 export interface ScanJob {
@@ -20,11 +20,6 @@ export interface ScanJob {
   readonly options: StoreOptions;
   /** The user says that the values are HU, whatever they look like. */
   readonly trusted: boolean;
-}
-
-/** Why a scan cannot be used. */
-export interface Problem {
-  readonly problem: string;
 }
 
 /** Reads and tiles one scan. @throws UserError of kind `disk` when the tiles cannot be written */
@@ -53,7 +48,7 @@ async function loadScan({
     const volume = normaliseVolume(turned, options.normalise, path);
     return { id, files, volume, origins: keptOrigins(path, volume, options) };
   } catch (error) {
-    return { problem: messageOf(error, path) };
+    return problemOf(error, path);
   }
 }
 

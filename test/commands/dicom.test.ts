@@ -12,6 +12,7 @@ import { segment } from '../../src/commands/segment.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { openSampleStore } from '../../src/data/samples/store.js';
 import { findScans } from '../../src/data/scan/index.js';
+import { readManifest } from '../../src/data/store/manifest.js';
 import { openTileStore } from '../../src/data/store/tiles.js';
 import type { Reporter } from '../../src/progress.js';
 import { randomStream } from '../../src/random.js';
@@ -127,6 +128,66 @@ describe('prepare', () => {
     const { hash } = openTileStore(at('tiles'));
     expect((await run('tiles')).hash).toBe(hash);
     expect((await run('threads', { workers: 2 })).hash).toBe(hash);
+  });
+});
+
+describe('names of files and folders that are those of patients', () => {
+  const [NAME, ID] = PLANTED;
+  const home = `${NAME}/${ID}`;
+  /** Slices of a series, one of them without its last pixels. */
+  const slices = (number: number, tornAt = -1) =>
+    Object.fromEntries(
+      ALL.map((z) => [`${NAME}_${z}`, noise(number, z).subarray(0, z === tornAt ? -100 : undefined)]),
+    );
+
+  beforeAll(() => {
+    writeFiles(at(`named/${home}/1`), slices(1));
+    writeFiles(at(`named/${home}/2`), slices(2, 5));
+  });
+
+  test('are not stored with tiles; whoever runs it is told which file is broken', async () => {
+    for (const keepUids of [false, true]) {
+      const out = `named-tiles-${keepUids}`;
+      const summary = await run(out, { input: [at('named')], keepUids });
+      expect(summary.scans).toHaveLength(1);
+      const broken = at(`named/${home}/2/${NAME}_5`);
+      expect(summary.failures).toMatchObject([
+        { message: expect.stringContaining(`${broken}: the file is too short`) },
+      ]);
+      expect(formatPrepare(summary)).toContain(broken);
+      expect(readManifest(at(out)).failures).toEqual([
+        { source: expect.any(String), message: expect.stringMatching(/^the file is too short/) },
+      ]);
+      expect(textOf(at(out))).not.toMatch(/Jane|PATIENT4711/);
+      expect(textOf(at(out))).not.toContain(folder);
+    }
+  });
+
+  test('are not stored with samples of a table, whether or not they can be read', async () => {
+    for (const series of [3, 4]) writeFiles(at(`named/${NAME}${series}`), slices(series));
+    // A series by its folder, and by a slice; a broken one; one that is not there; two in one folder; and no label.
+    const images = [`${NAME}3`, `${NAME}4/${NAME}_0`, `${home}/2`, `${ID}/gone`, home, NAME];
+    const rows = images.map((image, i) => `${image},${i === 5 ? '' : i % 2}`);
+    writeFileSync(at(`named/${ID}.csv`), `image,label\n${rows.join('\n')}\n`);
+    const options = { task: 'manifest', input: at(`named/${ID}.csv`), out: at('named-samples') } as const;
+    const summary = await prepareSamples({ ...options, size: [16, 8, 8] });
+    const { samples, failures } = openSampleStore(options.out).manifest;
+    expect(samples.map(({ id }) => id)).toEqual([
+      expect.stringMatching(/^[0-9a-f]{12}$/),
+      expect.stringMatching(/^[0-9a-f]{12}$/),
+    ]);
+    const told = summary.failures.map(({ source, message }) => `${source} ${message}`);
+    for (const what of [
+      /PATIENT4711\.csv, line 7 it has no label/,
+      /Doe\^Jane_5: the file is too short/,
+      /PATIENT4711\/gone: no such file/,
+      /PATIENT4711: there are several scans/,
+    ])
+      expect(told.filter((line) => what.test(line))).toHaveLength(1);
+    expect(failures).toHaveLength(told.length);
+    expect(failures[0]).toEqual({ source: 'row 6', message: 'it has no label' });
+    expect(textOf(options.out)).not.toMatch(/Jane|PATIENT4711/);
+    expect(textOf(options.out)).not.toContain(folder);
   });
 });
 

@@ -7,6 +7,7 @@ import { valuesOf } from '../samples/values.js';
 import { cropAround } from '../scan/crop.js';
 import { gridsAgree } from '../scan/geometry.js';
 import type { LabelMap, XYZ } from '../scan/volume.js';
+import type { StoreFailure } from '../store/arrays.js';
 import type { Adapter } from './adapter.js';
 import { cropChannels, cropLabels, readImage, readMask, spacingOf } from './images.js';
 
@@ -88,12 +89,13 @@ export const bmsAdapter: Adapter = {
       ...{ task: 'bms', kind: 'segmentation', classes: ['whole tumour'] },
       ...{ size, channels: Object.keys(MODALITIES).length, ...valuesOf(normalise) },
     };
-    const problems: { source: string; message: string }[] = [];
+    const problems: StoreFailure[] = [];
     const sources = folders.flatMap((folder): SampleSource[] => {
       const id = basename(folder);
       const files = filesOf(folder);
       if (files instanceof UserError) {
-        problems.push({ source: id, message: files.message });
+        const kept = { source: id, message: files.facts.what };
+        problems.push({ source: id, message: files.message, kept });
         return [];
       }
       const source: SampleSource = {

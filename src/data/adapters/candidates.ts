@@ -73,6 +73,7 @@ export function absentScans(
     .map(([id, lines]) => ({
       source: id,
       message: `${lines.length} ${lines.length === 1 ? 'line' : 'lines'} of ${table} (${lines[0]!.where}): the scan does not exist`,
+      kept: { source: id, message: 'the scan does not exist' },
     }));
 }
 

@@ -78,7 +78,10 @@ export const lcsAdapter: Adapter = {
       });
     const problems = volumes
       .filter(({ mask }) => mask === undefined)
-      .map(({ number, path }) => ({ source: path, message: `segmentation-${number} is missing` }));
+      .map(({ number, path }) => {
+        const message = `segmentation-${number} is missing`;
+        return { source: path, message, kept: { source: `volume-${number}`, message } };
+      });
     return { format, sources, problems };
   },
 };

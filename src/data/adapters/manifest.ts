@@ -7,8 +7,12 @@ import { SAMPLE_SPLITS, type SampleFormat, type SampleSplit } from '../samples/m
 import type { LabelledData, RawSample, SampleSource } from '../samples/source.js';
 import { valuesOf } from '../samples/values.js';
 import { cropAround, middleOf } from '../scan/crop.js';
+import { NAME_DIGITS } from '../scan/dicom/catalogue.js';
+import { parseScanPath, scanPath } from '../scan/dicom/scan-path.js';
+import { scanExtension } from '../scan/extensions.js';
 import { findScans } from '../scan/index.js';
 import type { XYZ } from '../scan/volume.js';
+import { type StoreFailure, sha256 } from '../store/arrays.js';
 import { identifyScans } from '../store/sources.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { findOptions } from './candidates.js';
@@ -160,14 +164,35 @@ function classOf({ label, where }: Item, classes: readonly string[]): number {
   });
 }
 
+/**
+ * An image as the path that it is named by: DICOM by its series, or where it cannot be read by a hash in its place, as files and folders
+ * may be called after the patient.
+ */
+async function namingPath(path: string, options: AdapterOptions): Promise<string> {
+  if (scanExtension(path) || parseScanPath(path)) return path;
+  const found = await findScans([path], { keepUids: options.keepUids ?? false }).catch((error) => {
+    if (error instanceof UserError) return []; // reading it says so
+    throw error;
+  });
+  const [series, ...others] = found.filter((scan) => parseScanPath(scan));
+  return series !== undefined && others.length === 0
+    ? series
+    : scanPath(path, sha256(path).slice(0, NAME_DIGITS));
+}
+
 /** Items by name: what the table calls them, or what tells their first images apart. */
-function named(items: readonly Item[]): MarkedItem[] {
-  const paths = items.flatMap(({ id, images }) => (id === null ? [images![0]!] : []));
-  const names = new Map([...identifyScans([...new Set(paths)])].map(([name, path]) => [path, name]));
+async function named(items: readonly Item[], options: AdapterOptions): Promise<MarkedItem[]> {
+  const naming = new Map<string, string>();
+  for (const { id, images } of items) {
+    const path = images![0]!;
+    if (id === null && !naming.has(path)) naming.set(path, await namingPath(path, options));
+  }
+  const paths = [...new Set(naming.values())];
+  const names = new Map([...identifyScans(paths)].map(([name, path]) => [path, name]));
   return items.map((item) => ({
     ...item,
     images: item.images!,
-    id: item.id ?? names.get(item.images![0]!)!,
+    id: item.id ?? names.get(naming.get(item.images![0]!)!)!,
   }));
 }
 
@@ -206,7 +231,10 @@ export const manifestAdapter: Adapter = {
     const kind =
       items.some(({ label }) => label !== null) && !options.columns?.mask ? 'classification' : 'segmentation';
     const mark = kind === 'classification' ? 'label' : 'mask';
-    const marked = named(items.filter((item) => item.images !== null && item[mark] !== null));
+    const marked = await named(
+      items.filter((item) => item.images !== null && item[mark] !== null),
+      options,
+    );
     if (marked.length === 0)
       throw new UserError('input', {
         what: 'no image has a label or a mask',
@@ -236,9 +264,11 @@ export const manifestAdapter: Adapter = {
         read: () => readItem(item, format, options),
       }),
     );
-    const problems = items
-      .filter((item) => item.images === null || item[mark] === null)
-      .map(({ where, images }) => ({ source: where, message: `it has no ${images ? mark : 'image'}` }));
+    const problems = items.flatMap((item, i): StoreFailure[] => {
+      if (item.images !== null && item[mark] !== null) return [];
+      const message = `it has no ${item.images ? mark : 'image'}`;
+      return [{ source: item.where, message, kept: { source: item.id ?? `row ${i + 1}`, message } }];
+    });
     return { format, sources, problems };
   },
 };

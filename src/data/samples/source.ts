@@ -2,7 +2,7 @@
 import { resolve } from 'node:path';
 import { abridged, UserError } from '../../errors.js';
 import type { XYZ } from '../scan/volume.js';
-import { sha256 } from '../store/arrays.js';
+import { type StoreFailure, sha256 } from '../store/arrays.js';
 import { sourceFiles } from '../store/sources.js';
 import type { SampleFormat, SampleSplit } from './manifest.js';
 import type { SampleContent } from './store.js';
@@ -39,7 +39,7 @@ export interface LabelledData {
   readonly format: SampleFormat;
   readonly sources: readonly SampleSource[];
   /** What is missing or cannot be used, known before anything is read. */
-  readonly problems: readonly { readonly source: string; readonly message: string }[];
+  readonly problems: readonly StoreFailure[];
 }
 
 /**

@@ -22,6 +22,26 @@ import { AtomicFile, makeFolder, removeTemporaries, writeFileAtomic } from '../.
 import { elementBytes } from '../scan/elements.js';
 import { npyHeader } from '../scan/npy.js';
 
+/** What could not be used, and why. */
+export interface Failure {
+  readonly source: string;
+  readonly message: string;
+}
+
+/** One that the user is told of, path and all. */
+export interface StoreFailure extends Failure {
+  /** What the store's manifest says of it: nothing of paths, which may name the patient. */
+  readonly kept: Failure;
+}
+
+/** What the user is told. */
+export const toldFailures = (failures: readonly StoreFailure[]): Failure[] =>
+  failures.map(({ source, message }) => ({ source, message }));
+
+/** What the manifest says. */
+export const keptFailures = (failures: readonly StoreFailure[]): Failure[] =>
+  failures.map(({ kept }) => kept);
+
 /** One `.npy` file of a store. */
 export interface StoredArray {
   readonly path: string;
