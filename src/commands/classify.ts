@@ -5,8 +5,8 @@ import { writeFileAtomic } from '../files.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { classesOf } from '../inference/segmentation.js';
 import { middleVector, type WindowVector, windowVectors } from '../inference/window-vectors.js';
-import { toCsv } from '../tables/csv.js';
-import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
+import { parseCsv, toCsv } from '../tables/csv.js';
+import { checkResultFile, firstLine, unfinishedPath, withResultFile } from './result-file.js';
 import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface ClassifyOptions extends WholeScanOptions {
@@ -55,9 +55,25 @@ export const classified = (
   };
 };
 
+const COLUMNS = ['scan', 'x_mm', 'y_mm', 'z_mm', 'class'];
+const columnOf = (name: string) => `p_${name}`;
+
+/** Whether a file begins as those that are written here. */
+async function isResult(path: string): Promise<boolean> {
+  const line = await firstLine(path);
+  if (line === '') return true;
+  if (path.endsWith('.jsonl'))
+    return /^\{"scan":".*","centre":\[.*\],"class":".*","probabilities":\{.*\}\}$/.test(line);
+  const [{ cells } = { cells: [] }] = parseCsv(path, `${line}\n`);
+  return (
+    COLUMNS.every((name, i) => cells[i] === name) &&
+    cells.slice(COLUMNS.length).every((name) => name.startsWith(columnOf('')))
+  );
+}
+
 function toTable(rows: readonly Classified[], classes: readonly string[]): string {
   return toCsv(
-    ['scan', 'x_mm', 'y_mm', 'z_mm', 'class', ...classes.map((name) => `p_${name}`)],
+    [...COLUMNS, ...classes.map(columnOf)],
     rows.map(({ scan, centre, class: most, probabilities }) => [
       scan,
       ...centre,
@@ -82,7 +98,7 @@ export async function classify(options: ClassifyOptions): Promise<ClassifySummar
       where: '--overlap',
       expected: '--per window',
     });
-  await checkResultFile(out, ['csv', 'jsonl'], options.input);
+  await checkResultFile(out, options, { endings: ['csv', 'jsonl'], isResult });
   const model = await openScanModel(options, 'classifier');
   try {
     const windows = checkedWindows(model, options, OVERLAP);

@@ -11,7 +11,8 @@ import { meanVector, type WindowVector, windowVectors } from '../inference/windo
 import { silent } from '../progress.js';
 import type { FeatureRow } from '../search/feature-row.js';
 import { embedMaps, type MapFormat } from './embed-maps.js';
-import { writeFeatures } from './feature-files.js';
+import { rowsPath, writeFeatures } from './feature-files.js';
+import { isFeatureFile } from './read-features.js';
 import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
 import { messageOf } from './scan-error.js';
 import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
@@ -169,15 +170,19 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
       got: stores[0]!,
       expected: 'scans, or folders of scans',
     });
+  const paths = input.filter((path) => !isStore(path));
   await checkResultFile(
     out,
-    ['npy', 'jsonl', 'parquet'],
-    input.filter((path) => !isStore(path)),
+    { model: options.model, input: paths },
+    {
+      endings: ['npy', 'jsonl', 'parquet'],
+      beside: out.endsWith('.npy') ? rowsPath(out) : undefined,
+      isResult: isFeatureFile,
+    },
   );
   const model = await openScanModel(options, 'encoder');
   try {
     const { per = 'scan' } = options;
-    const paths = input.filter((path) => !isStore(path));
     return await withResultFile(out, 'embed', options.shard, async () => {
       const scans =
         paths.length === 0

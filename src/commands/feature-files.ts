@@ -36,6 +36,9 @@ const SCHEMA = [
   column('element', 'FLOAT', 'REQUIRED'),
 ];
 
+/** Names of all columns, and of what they lie in. */
+export const PARQUET_NAMES: readonly string[] = SCHEMA.map(({ name }) => name);
+
 function toParquet(rows: readonly FeatureRow[]): Uint8Array {
   const offsets = AXES.map((name, i) => ({ name, data: rows.map((row) => row.offset?.[i] ?? null) }));
   const centres = AXES.map((axis, i) => ({

@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { basename, dirname, resolve } from 'node:path';
 import type { CropGrid } from '../data/scan/crop.js';
+import { readBytes } from '../data/scan/file.js';
 import { findScans } from '../data/scan/index.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { abridged, UserError } from '../errors.js';
@@ -10,7 +11,7 @@ import { type ModelScan, readModelScan } from '../inference/model-scan.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { meanVector, windowVectors } from '../inference/window-vectors.js';
 import { silent } from '../progress.js';
-import { renderHits } from '../report/hits-page.js';
+import { isHitsPage, renderHits } from '../report/hits-page.js';
 import type { IndexManifest } from '../search/manifest.js';
 import { type Hit, openIndex, queryIndex } from '../search/open-index.js';
 import { pictureOfGrid, picturesOfHits } from './hit-pictures.js';
@@ -118,6 +119,9 @@ async function oneScan(input: string, keepUids: boolean): Promise<string> {
   });
 }
 
+/** Bytes of a page in which its heading is. */
+const PAGE_START = 1 << 16;
+
 /**
  * Finds the scans or regions of an index that are most like a scan, or a box of it.
  * @throws UserError when the index, the scan or the encoder cannot be used, or the box does not lie in the scan
@@ -126,7 +130,13 @@ async function oneScan(input: string, keepUids: boolean): Promise<string> {
  */
 export async function queryScan(options: QueryScanOptions): Promise<QuerySummary> {
   const { input, box, k = 10, out, keepUids = false, reporter = silent } = options;
-  if (out !== undefined) await checkResultFile(out, ['html'], []);
+  if (out !== undefined) {
+    const sources = { model: options.model, input: [input] };
+    await checkResultFile(out, sources, {
+      endings: ['html'],
+      isResult: async (path) => isHitsPage((await readBytes(path, 0, PAGE_START)).toString('utf8')),
+    });
+  }
   const index = openIndex(options.index);
   const { sources } = index.manifest;
   const path = await oneScan(input, keepUids);

@@ -1,12 +1,15 @@
 /** Reads what `embed` writes: feature vectors, and what each describes. */
-import { asyncBufferFromFile, parquetReadObjects } from 'hyparquet';
+import { existsSync } from 'node:fs';
+import { isDeepStrictEqual } from 'node:util';
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from 'hyparquet';
 import * as z from 'zod';
 import { readBytes } from '../data/scan/file.js';
 import { parseNpy } from '../data/scan/npy.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import type { FeatureRow } from '../search/feature-row.js';
-import { rowsPath } from './feature-files.js';
+import { PARQUET_NAMES, rowsPath } from './feature-files.js';
+import { firstLine } from './result-file.js';
 
 const triple = z.tuple([z.number(), z.number(), z.number()]).readonly().nullable();
 const placeSchema = z.object({ source: z.string(), offset: triple, centre: triple, windows: z.number() });
@@ -77,6 +80,29 @@ const toRow = ({ features, ...place }: z.infer<typeof rowSchema>): FeatureRow =>
   ...(place as { source: string; offset: XYZ | null; centre: XYZ | null; windows: number }),
   features: Float32Array.from(features),
 });
+
+const lineSchema = z.strictObject({ ...rowSchema.shape, features: rowSchema.shape.features.optional() });
+
+/** Whether a file begins as those that `embed` writes: features, or the rows that lie beside an array. */
+export async function isFeatureFile(path: string): Promise<boolean> {
+  try {
+    if (path.endsWith('.parquet')) {
+      const { schema } = await parquetMetadataAsync(await asyncBufferFromFile(path));
+      return isDeepStrictEqual(
+        schema.map(({ name }) => name),
+        PARQUET_NAMES,
+      );
+    }
+    const lines = path.endsWith('.npy') ? rowsPath(path) : path;
+    if (!existsSync(lines)) return false;
+    const line = await firstLine(lines);
+    return line === '' || lineSchema.safeParse(JSON.parse(line)).success;
+  } catch (error) {
+    const known = fromSystemError(error, path);
+    if (known instanceof UserError) throw known;
+    return false; // neither parquet nor JSON
+  }
+}
 
 /**
  * Reads feature vectors.

@@ -1,7 +1,9 @@
 /** The one file that results of many scans are written to, at the end. */
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { scopeOf } from '../data/scan/dicom/scan-path.js';
 import { scanExtension } from '../data/scan/extensions.js';
+import { readBytes } from '../data/scan/file.js';
 import { findScans } from '../data/scan/index.js';
 import { UserError } from '../errors.js';
 import { isFolder, isSame, makeFolder } from '../files.js';
@@ -32,15 +34,38 @@ export async function withResultFile<T>(
   }
 }
 
+/** The first line of a text, which may be that of a long vector; empty for an empty file. @throws UserError when it cannot be read */
+export async function firstLine(path: string): Promise<string> {
+  const start = await readBytes(path, 0, LONGEST_LINE);
+  return start.toString('utf8').split('\n', 1)[0]!;
+}
+const LONGEST_LINE = 1 << 24;
+
+/** What results are made of. */
+interface Sources {
+  readonly model?: string | undefined;
+  /** Scans and folders. */
+  readonly input: readonly string[];
+}
+
+/** Files that a command writes its results to. */
+interface ResultFiles {
+  /** That the file may have, without a dot. */
+  readonly endings: readonly string[];
+  /** Another file that is written beside it. */
+  readonly beside?: string | undefined;
+  /** Whether a file that is there is a result of this command, by how it begins. */
+  readonly isResult: (path: string) => Promise<boolean>;
+}
+
 /**
- * @param endings that the file may have, without a dot
- * @param inputs scans and folders
- * @throws UserError for a file of another kind, a folder, or a file that a scan is read from
+ * @throws UserError for a file of another kind, a folder, the model, a file that a scan is read from, and any other that is no result of
+ *   an earlier run: it would be lost
  */
 export async function checkResultFile(
   out: string,
-  endings: readonly string[],
-  inputs: readonly string[],
+  { model, input }: Sources,
+  { endings, beside, isResult }: ResultFiles,
 ): Promise<void> {
   if (isFolder(out)) throw new UserError('usage', { what: 'this is a folder, not a file', where: out });
   if (!endings.some((ending) => out.endsWith(`.${ending}`)))
@@ -50,13 +75,21 @@ export async function checkResultFile(
       got: out,
       expected: endings.map((ending) => `.${ending}`).join(', '),
     });
-  if (!existsSync(out) || !scanExtension(out)) return;
-  const overwritten = (await findScans([...inputs])).find((path) => isSame(path, out));
-  if (overwritten !== undefined)
-    throw new UserError('usage', {
-      what: 'the result would overwrite its own input',
-      where: out,
-      got: `input ${overwritten}`,
-      fix: 'choose another file for --out',
-    });
+  const fix = 'choose another file for --out';
+  for (const path of [out, ...(beside === undefined ? [] : [beside])].filter(existsSync)) {
+    if (model !== undefined && isSame(model, path))
+      throw new UserError('usage', { what: 'the result would overwrite the model', where: path, fix });
+    const scans = scanExtension(path) ? await findScans([...input]) : [];
+    const overwritten = [...input.map(scopeOf), ...scans].find((other) => isSame(other, path));
+    if (overwritten !== undefined)
+      throw new UserError('usage', {
+        ...{ what: 'the result would overwrite its own input', where: path },
+        ...{ got: `input ${overwritten}`, fix },
+      });
+    if (!(await isResult(path)))
+      throw new UserError('usage', {
+        ...{ what: 'this file is no result of this command: it would be overwritten', where: path },
+        ...{ expected: 'a new file, or a result of an earlier run', fix },
+      });
+  }
 }

@@ -37,6 +37,11 @@ const place = (centre: ShownHit['centre']) =>
 const hitFigure = (hit: ShownHit, i: number): Html =>
   html`<figure><h3>${i + 1}. ${hit.title}</h3><div class="drawing">${drawing(hit)}</div><figcaption>similarity ${hit.score.toFixed(3)}, ${place(hit.centre)}</figcaption></figure>`;
 
+const KICKER = 'Parts2Whole search';
+
+/** Whether the beginning of a file is that of such a page. */
+export const isHitsPage = (start: string): boolean => start.includes(`<p class="kicker">${KICKER}</p>`);
+
 /** The page. */
 export function renderHits({ createdAt, index, box, query, hits }: HitsPageData): string {
   const what =
@@ -46,7 +51,7 @@ export function renderHits({ createdAt, index, box, query, hits }: HitsPageData)
       ? 'All of them were compared.'
       : `The search is approximate: it finds ${(100 * index.recall).toFixed(1)} % of the ten nearest.`;
   return renderPage({
-    kicker: 'Parts2Whole search',
+    kicker: KICKER,
     title: query.title,
     createdAt,
     lead: `${what} was looked for among ${index.rows.toLocaleString('en')} vectors. ${found}`,

@@ -1,4 +1,12 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { type Classified, type ClassifyOptions, classify } from '../../src/commands/classify.js';
@@ -9,6 +17,7 @@ import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { XYZ } from '../../src/data/scan/volume.js';
 import type { Progress } from '../../src/progress.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { ctSlice, dicomBytes } from '../data/scan/dicom/writer.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeTarget } from '../inference/models.js';
 
@@ -118,6 +127,35 @@ describe('classify', () => {
       /other options[\s\S]*per "window" instead of "scan"/,
     );
     rmSync(journal);
+  });
+
+  test('replaces results of its own only: no table of the user, model, slice or link to one', async () => {
+    const text = 'scan,x_mm,y_mm,z_mm,class,age\na,1,2,3,no,60\n';
+    writeFileSync(at('labels.csv'), text);
+    copyFileSync(model, at('model.csv'));
+    symlinkSync(at('model.csv'), at('link.csv'));
+    mkdirSync(at('dicom'));
+    for (const z of [0, 1]) writeFileSync(at(`dicom/${z}.csv`), dicomBytes(ctSlice(z)));
+    writeFileSync(at('journal.jsonl'), `{"scan":"a","features":[1]}\n`);
+    for (const [out, reason, more] of [
+      ['labels.csv', /no result of this command/, {}],
+      ['journal.jsonl', /no result of this command/, {}],
+      ['model.csv', /overwrite the model/, { model: at('model.csv') }],
+      ['link.csv', /overwrite the model/, { model: at('model.csv') }],
+      ['dicom/0.csv', /no result of this command/, { input: [at('dicom')] }],
+      ['dicom/0.csv', /overwrite its own input/, { input: [at('dicom/0.csv')] }],
+    ] as const) {
+      const before = readFileSync(at(out));
+      await expect(run({ out: at(out), ...more })).rejects.toThrow(reason);
+      expect(readFileSync(at(out))).toEqual(before);
+    }
+    for (const out of ['twice.csv', 'twice.jsonl']) {
+      await run({ out: at(out) });
+      const once = readFileSync(at(out));
+      expect(await run({ out: at(out), per: 'window' })).toMatchObject({ failures: [] });
+      await run({ out: at(out) });
+      expect(readFileSync(at(out))).toEqual(once);
+    }
   });
 
   test('refuses what has no meaning', async () => {

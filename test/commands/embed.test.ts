@@ -1,5 +1,6 @@
-import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, test } from 'vitest';
 import { type EmbedOptions, embed } from '../../src/commands/embed.js';
 import { cropImage } from '../../src/data/scan/crop.js';
@@ -165,6 +166,37 @@ describe('embed', () => {
     const place: Grid = JSON.parse(readFileSync(at('arrays/large.json'), 'utf8'));
     expect(first.size).toEqual(place.size);
     for (const [i, mm] of place.origin.entries()) expect(first.origin[i]).toBeCloseTo(mm, 3);
+  });
+
+  test('replaces features only: no other array, rows or table', async () => {
+    for (const ending of ['npy', 'jsonl', 'parquet']) {
+      const out = at(`twice.${ending}`);
+      await run({ out });
+      const once = readFileSync(out);
+      await run({ out, per: 'window' });
+      await run({ out });
+      expect(readFileSync(out)).toEqual(once);
+    }
+    copyFileSync(at('twice.npy'), at('lone.npy'));
+    writeFileSync(
+      at('noted.rows.jsonl'),
+      '{"source":"a","offset":null,"centre":null,"windows":1,"note":"x"}\n',
+    );
+    writeFileSync(at('other.jsonl'), 'no JSON\n');
+    writeFileSync(
+      at('other.parquet'),
+      new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'source', data: ['a'] }] })),
+    );
+    for (const [out, kept] of [
+      ['lone.npy', 'lone.npy'],
+      ['noted.npy', 'noted.rows.jsonl'],
+      ['other.jsonl', 'other.jsonl'],
+      ['other.parquet', 'other.parquet'],
+    ] as const) {
+      const before = readFileSync(at(kept));
+      await expect(run({ out: at(out) })).rejects.toThrow(`${kept}: this file is no result of this command`);
+      expect(readFileSync(at(kept))).toEqual(before);
+    }
   });
 
   test('refuses what has no meaning', async () => {

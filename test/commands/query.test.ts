@@ -23,6 +23,7 @@ copyFileSync(at('scans', 'b.nii.gz'), at('b-again.nii.gz'));
 
 const scans = [at('scans')];
 await makeIndex({ model, input: scans, out: at('index'), threads: 1 });
+writeFileSync(at('own.html'), '<p>mine</p>');
 await makeIndex({ model, input: scans, out: at('regions'), per: 'window', threads: 1 });
 const query = (name: string, options: object = {}) =>
   queryScan({ index: at('index'), input: at(name), threads: 1, ...options });
@@ -95,6 +96,7 @@ describe('query', () => {
       /does not lie in the scan/,
     ],
     ['a page of another kind', { out: at('hits.pdf') }, /\.html/],
+    ['a page of the user', { out: at('own.html') }, /no result of this command/],
     ['a folder of scans', { input: at('scans') }, /a query is one scan/],
     ['a folder without an index', { index: at('scans') }, /contains no index/],
   ])('refuses %s', async (_, options, message) => {
