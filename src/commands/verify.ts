@@ -1,5 +1,9 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.js';
+import { openImageModel } from '../inference/image-model.js';
+import { checkedWindows } from '../inference/predict-scan.js';
+import { partSide } from '../inference/reconstruction.js';
+import { classesOf } from '../inference/segmentation.js';
 import { runSelfTest } from '../inference/self-test.js';
 import { readModelFile } from '../onnx-file.js';
 import type { Engine } from '../runtime/engine.js';
@@ -7,6 +11,14 @@ import { nodeEngine } from '../runtime/node.js';
 
 /** What a model that `p2w export` wrote says of itself, whatever it computes. */
 const REQUIRED = ['input', 'axes', 'preprocessing', 'size_multiple', 'license', 'intended_use'] as const;
+
+/** @throws UserError for what the commands that run a model on whole scans would not take */
+function checkUse(path: string, engine: Engine): void {
+  const model = openImageModel(path, engine);
+  checkedWindows(model, {}, 0);
+  if (model.kind === 'classifier' || model.kind === 'segmenter') classesOf(model);
+  if (model.kind === 'autoencoder') partSide(model);
+}
 
 export interface Verification {
   readonly model: string;
@@ -23,8 +35,8 @@ export interface Verification {
 }
 
 /**
- * Checks an exported model on the runtime at hand: the file is a valid model, its metadata say what it takes, and it makes of the
- * input that is stored in it what it made of it where it was exported.
+ * Checks an exported model on the runtime at hand: the file is a valid model, its metadata say what it takes as the commands that run it
+ * want it, and it makes of the input that is stored in it what it made of it where it was exported.
  * @throws UserError when the file cannot be read
  * @example
  * const { ok, problem } = await verify('encoder/encoder.onnx');
@@ -48,6 +60,7 @@ export async function verify(path: string, engine: Engine = nodeEngine): Promise
   if (missing.length > 0) return refused(`its metadata lack ${missing.join(', ')}`, sha256);
   let result: Awaited<ReturnType<typeof runSelfTest>>;
   try {
+    checkUse(path, engine);
     result = await runSelfTest(model, bytes, engine, path);
   } catch (error) {
     if (error instanceof UserError) return refused(error.facts.what, sha256);

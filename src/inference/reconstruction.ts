@@ -21,8 +21,11 @@ export interface Reconstruction {
 
 const partSchema = z.object({ scale: z.tuple([z.number().positive().max(1), z.number().positive().max(1)]) });
 
-/** @throws UserError when what the model says of its parts is damaged */
-function partSide({ metadata, path }: ImageModel): number {
+/**
+ * The side of a part as a share of its whole, of the mean size in training; 1 for a model that was not trained on parts.
+ * @throws UserError when what the model says of its parts is damaged
+ */
+export function partSide({ metadata, path }: ImageModel): number {
   if (metadata.part === undefined) return 1;
   try {
     const { scale } = partSchema.parse(JSON.parse(metadata.part));

@@ -30,6 +30,8 @@ const tensorSchema = z.strictObject({
   shape: z.array(z.int().positive()).min(1).max(5),
   data: z.base64(),
 });
+const precisionOf = ({ precision = 'float32' }: Model['metadata']) => precision as Precision;
+
 const selfTestSchema = z.strictObject({
   input: tensorSchema.extend({ name: z.string().min(1) }),
   outputs: z.record(z.string(), tensorSchema).refine((outputs) => Object.keys(outputs).length > 0),
@@ -108,7 +110,7 @@ export async function selfTestOf(
     const test: z.infer<typeof selfTestSchema> = {
       input: { name, ...encodeTensor(input) },
       outputs: Object.fromEntries(outputs.map(([output, tensor]) => [output, encodeTensor(tensor)])),
-      tolerance: TOLERANCE[(model.metadata.precision ?? 'float32') as Precision],
+      tolerance: TOLERANCE[precisionOf(model.metadata)],
     };
     return JSON.stringify(test);
   } finally {
@@ -131,7 +133,7 @@ export interface SelfTestResult {
 /**
  * Runs the self-test of a model on an engine.
  * @returns null for a model without one
- * @throws UserError when it is damaged, or the engine cannot run the model
+ * @throws UserError when it is damaged, tolerates more than that of any export, or the engine cannot run the model
  */
 export async function runSelfTest(
   model: Model,
@@ -147,6 +149,13 @@ export async function runSelfTest(
   } catch (cause) {
     throw new UserError('input', { what: 'the self-test of the model is damaged', where, cause });
   }
+  if (!(test.tolerance <= TOLERANCE[precisionOf(model.metadata)]))
+    throw new UserError('input', {
+      what: 'the self-test of the model tolerates more than it should',
+      where,
+      got: String(test.tolerance),
+      expected: `at most ${TOLERANCE[precisionOf(model.metadata)]}`,
+    });
   const session = await loadWithSingleInterface(model, bytes, engine, { threads: 1 });
   try {
     const got: Tensors = await session.run({ [test.input.name]: decodeTensor(test.input, where) });

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import type { Model } from '../../graphs/onnx/types.js';
+import { embed } from '../../src/commands/embed.js';
 import { exportModel } from '../../src/commands/export.js';
 import { formatPrecision } from '../../src/commands/export-precision.js';
 import { pretrain } from '../../src/commands/pretrain.js';
@@ -13,6 +14,7 @@ import { openEncoder } from '../../src/inference/encoder.js';
 import { relativeRms } from '../../src/inference/precision.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { writeTarget } from '../inference/models.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -119,6 +121,44 @@ describe('verify', () => {
       return { ...whole, metadata: value === undefined ? metadata : { ...metadata, [key]: value } };
     });
     expect(await verify(path)).toMatchObject({ ok: false, problem });
+  });
+
+  test.each([
+    ['normalise', 'foo', /how images are normalised/],
+    ['window', '{"low":1000,"high":-1000}', /the window recorded in the file is invalid/],
+    ['window', '[0, 1]', /the window recorded in the file is invalid/],
+    ['size_multiple', 'abc', /damaged: size_multiple/],
+    ['spacing', 'cheese', /damaged: spacing/],
+    ['average', '1x2', /damaged: average/],
+    ['tile_size', '16x7x8', /cannot be divided by the poolings/],
+  ])('says no to one with %s %s, as embed does', async (key, value, problem) => {
+    const path = changed((whole) => ({ ...whole, metadata: { ...whole.metadata, [key]: value } }));
+    expect(await verify(path)).toMatchObject({ ok: false, problem: expect.stringMatching(problem) });
+    await expect(embed({ model: path, input: [at('x.nii')], out: at('x.npy') })).rejects.toThrow(problem);
+  });
+
+  test.each([
+    ['classification', { classes: '["a","b"]' }, /classes/],
+    ['segmentation', { classes: 'lung' }, /classes/],
+    ['segmentation', { sample_size: '16x16x7' }, /poolings/],
+  ] as const)('says no to a model of %s with %o', async (kind, damage, problem) => {
+    const described = { input: 'image', axes: 'DHW', preprocessing: '', license: '', intended_use: '' };
+    const path = at('target.onnx');
+    writeTarget(path, kind, ['a', 'b', 'c'], { ...described, ...damage });
+    expect(await verify(path)).toMatchObject({ ok: false, problem: expect.stringMatching(problem) });
+  });
+
+  test('says no to one whose self-test tolerates anything', async () => {
+    for (const tolerance of [1e9, 0.01]) {
+      const path = changed(({ metadata, ...whole }) => {
+        const test = { ...JSON.parse(metadata.self_test!), tolerance };
+        return { ...whole, metadata: { ...metadata, self_test: JSON.stringify(test) } };
+      });
+      expect(await verify(path)).toMatchObject({
+        ok: false,
+        problem: 'the self-test of the model tolerates more than it should',
+      });
+    }
   });
 
   test('says no to one whose self-test compares nothing', async () => {
