@@ -89,4 +89,4 @@ export const formatVerification = ({
 }: Verification): string =>
   ok
     ? `yes: ${model} gives the results of its export on ${engine} (relative RMS difference ${error!.toExponential(1)}, at most ${tolerance}); SHA-256 ${sha256}`
-    : `no: ${model}: ${problem}`;
+    : `no: ${model}: ${problem.trim().replace(/\s*[\r\n]+\s*/g, ' ')}`;

@@ -13,6 +13,7 @@ import { manifestPath } from '../../src/data/store/manifest.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { relativeRms } from '../../src/inference/precision.js';
 import { nodeEngine } from '../../src/runtime/node.js';
+import { runtimeError } from '../../src/runtime/ort.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeTarget } from '../inference/models.js';
 
@@ -181,6 +182,17 @@ describe('verify', () => {
       expect(verification.ok).toBe(false);
       expect(verification.problem).not.toBe('');
     }
+  });
+
+  test('says no in one line, whatever ONNX Runtime says', async () => {
+    const load = async () => {
+      throw runtimeError('ONNX Runtime rejected the model', new Error('Exception:\r\n\n  in a node\n'));
+    };
+    const verification = await verify(model(), { ...nodeEngine, load });
+    expect(verification.ok).toBe(false);
+    expect(formatVerification(verification)).toBe(
+      `no: ${model()}: ONNX Runtime rejected the model: Exception: in a node`,
+    );
   });
 
   test('a file that is not there is an error', async () => {
