@@ -1,6 +1,8 @@
 /** What every model card says, whatever the model computes. */
 import type { PrecisionReport } from '../inference/precision.js';
+import type { SampleCount, sampleCounts } from './data-counts.js';
 import { formatPrecision } from './export-precision.js';
+import { formatScore, type Scores } from './score-samples.js';
 
 export interface CheckedFacts {
   /** SHA-256 of the model's file. */
@@ -9,6 +11,42 @@ export interface CheckedFacts {
   readonly precision: PrecisionReport | 'float16' | 'bfloat16' | null;
   /** What the float32 model was compared with when it was exported. */
   readonly check: string;
+}
+
+/** Of a file in another precision. */
+export const float32Note = (precision: CheckedFacts['precision']): string =>
+  precision === null
+    ? ''
+    : '\nScores and losses here are those of the float32 network: those of this file may differ, see Checks.\n';
+
+const formatCount = ({ samples, patients }: SampleCount, of = '') =>
+  `${samples}${of}${patients === null ? '' : ` of ${patients} patients`}`;
+
+/** Lines of a table: how many samples a fine-tuned network has seen. */
+export function countRows(counts: ReturnType<typeof sampleCounts>): string {
+  if (!counts) return '| samples | not known: the store was moved or has changed |';
+  const { train, validation, test } = counts;
+  return `| training samples | ${formatCount(train)} |
+| validation samples | ${formatCount(validation)} |
+| test samples | ${formatCount(test)} |`;
+}
+
+/** What a fine-tuned network was found to be worth. @param scores null where it was not tested */
+export function scoresSection(
+  scores: Scores | null,
+  counts: ReturnType<typeof sampleCounts>,
+  precision: CheckedFacts['precision'],
+): string {
+  const rows = Object.entries(scores ?? {}).map(([name, value]) => `| ${name} | ${formatScore(value)} |`);
+  const tested = counts ? formatCount(counts.test, ' test samples') : 'the test samples';
+  return `## Scores
+
+${
+  rows.length > 0
+    ? `| test samples | |\n|---|---|\n${rows.join('\n')}\n\nThese are the scores of the best checkpoint on ${tested} of the same data set.`
+    : 'This run has not been tested.'
+}
+${float32Note(precision)}`;
 }
 
 /** How the file is recognised and tested. */

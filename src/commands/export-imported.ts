@@ -31,7 +31,14 @@ import {
   type TrainedFile,
   targetHeadOf,
 } from '../train/imported.js';
-import { checkedSection, limitsSection } from './card-sections.js';
+import {
+  type CheckedFacts,
+  checkedSection,
+  countRows,
+  limitsSection,
+  scoresSection,
+} from './card-sections.js';
+import { sampleCounts } from './data-counts.js';
 import type { ExportOptions } from './export.js';
 import {
   checkedDifference,
@@ -43,7 +50,7 @@ import {
   writeExport,
 } from './export-files.js';
 import { readTrial } from './finetune-summary.js';
-import { formatScore } from './score-samples.js';
+import type { Scores } from './score-samples.js';
 import { sizeMultiple } from './size-multiple.js';
 import { targetMetadata } from './target-metadata.js';
 
@@ -145,8 +152,9 @@ function card(
   { config, format }: FinetuneRunFacts,
   metadata: Readonly<Record<string, string>>,
   features: string | null,
-  tested: readonly string[],
-  checks: string,
+  scores: Scores | null,
+  counts: ReturnType<typeof sampleCounts>,
+  checked: CheckedFacts,
 ): string {
   const output =
     features === null
@@ -168,15 +176,13 @@ ${format.size.join('×')} voxels (x×y×z)${metadata.spacing ? ` of ${metadata.s
 | frozen | ${config.model!.freeze.join(', ') || 'nothing'} |
 | steps | ${metadata.training_steps}, batch ${config.batch}, loss ${config.loss} |
 | best validation loss | ${metadata.best_validation_loss || 'not validated'} |
+${countRows(counts)}
 | data (SHA-256 of the manifest) | ${metadata.data_manifest_sha256} |
 | seed | ${config.seed} |
 | licence of the weights | ${metadata.license} |
 
-## Scores
-
-${tested.length > 0 ? `| test samples | |\n|---|---|\n${tested.join('\n')}` : 'This run has not been tested.'}
-
-${checks}
+${scoresSection(scores, counts, checked.precision)}
+${checkedSection(`${modelName(config)}.onnx`, checked)}
 ${limitsSection(true)}`;
 }
 
@@ -239,7 +245,6 @@ export async function exportImported(
     range: rangeOf(format, adapter),
   });
   const trained = withMetadata(described, { [SELF_TEST]: test });
-  const scores = Object.entries(readTrial(options.run)?.test ?? {});
   const name = modelName(config);
   const check = `outputs within ${error.toExponential(1)} (relative) of the training network's`;
   const files = writeExport(options.out, name, checkpoint, {
@@ -251,12 +256,9 @@ export async function exportImported(
       facts,
       metadata,
       head.head === 'keep' ? null : featuresOf(model, head),
-      scores.map(([score, value]) => `| ${score} | ${formatScore(value)} |`),
-      checkedSection(`${name}.onnx`, {
-        sha256: sha256(trained),
-        precision: half,
-        check,
-      }),
+      readTrial(options.run)?.test ?? null,
+      sampleCounts(facts, checkpoint.state.dataHash),
+      { sha256: sha256(trained), precision: half, check },
     ),
   });
   return { ...files, step: checkpoint.state.step, error, precision: null };

@@ -10,7 +10,14 @@ import { type FinetuneRunFacts, readFinetuneRun, runHash } from '../runs/run.js'
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { targetWorkload } from '../train/target.js';
-import { type CheckedFacts, checkedSection, limitsSection } from './card-sections.js';
+import {
+  type CheckedFacts,
+  checkedSection,
+  countRows,
+  limitsSection,
+  scoresSection,
+} from './card-sections.js';
+import { sampleCounts } from './data-counts.js';
 import type { ExportOptions } from './export.js';
 import {
   checkedDifference,
@@ -25,7 +32,7 @@ import {
 import { exportImported } from './export-imported.js';
 import { finishModel, sampleImages } from './export-precision.js';
 import { readTrial } from './finetune-summary.js';
-import { formatScore, type Scores } from './score-samples.js';
+import type { Scores } from './score-samples.js';
 import { targetMetadata } from './target-metadata.js';
 
 /** Values that are no whole numbers were normalised before. */
@@ -61,11 +68,11 @@ function card(
   format: SampleFormat,
   metadata: Readonly<Record<string, string>>,
   scores: Scores | null,
+  counts: ReturnType<typeof sampleCounts>,
   checked: CheckedFacts,
 ): string {
   const isClassifier = config.kind === 'classification';
   const classes = format.classes.map((name, i) => `${i} ${name}`).join(', ');
-  const tested = Object.entries(scores ?? {}).map(([name, value]) => `| ${name} | ${formatScore(value)} |`);
   return `# ${isClassifier ? 'Classifier' : 'Segmenter'} of ${format.classes.join(', ')}
 
 **For research only. Not a medical device; not for diagnosis.**
@@ -92,18 +99,12 @@ ${format.size.join('×')} voxels (x×y×z)${metadata.spacing ? ` of ${metadata.s
 | network | 3D U-Net${isClassifier ? ' encoder' : ''}, width ${config.network.width}, ${config.network.levels} poolings |
 | steps | ${metadata.training_steps}, batch ${config.batch}, loss ${config.loss} |
 | best validation loss | ${metadata.best_validation_loss || 'not validated'} |
+${countRows(counts)}
 | data (SHA-256 of the manifest) | ${metadata.data_manifest_sha256} |
 | seed | ${config.seed} |
 | licence of the weights | ${metadata.license} |
 
-## Scores
-
-${
-  scores
-    ? `| test samples | |\n|---|---|\n${tested.join('\n')}\n\nThese are the scores of the best checkpoint on the test samples of the same data set.`
-    : 'This run has not been tested.'
-}
-
+${scoresSection(scores, counts, checked.precision)}
 ${checkedSection(fileName(config), checked)}
 ${limitsSection(true)}
 ## Weights
@@ -227,11 +228,14 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
     metadata,
     precision: options.precision,
     triton: options.triton,
-    card: card(config, { ...format, type: inputType }, metadata, readTrial(options.run)?.test ?? null, {
-      sha256: sha256(model),
-      precision,
-      check,
-    }),
+    card: card(
+      config,
+      { ...format, type: inputType },
+      metadata,
+      readTrial(options.run)?.test ?? null,
+      sampleCounts(facts, checkpoint.state.dataHash),
+      { sha256: sha256(model), precision, check },
+    ),
   });
   return { ...files, step: checkpoint.state.step, error, precision };
 }

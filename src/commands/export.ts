@@ -13,6 +13,7 @@ import { readRun, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { createFeatureExtractor } from '../train/evaluator.js';
+import { trainingScans } from './data-counts.js';
 import {
   checkedDifference,
   type ExportFiles,
@@ -57,7 +58,7 @@ export interface ExportSummary extends ExportFiles {
  * const { model } = await exportModel({ run: 'runs/first', out: 'encoder' });
  */
 export async function exportModel(options: ExportOptions): Promise<ExportSummary> {
-  const { config, tile } = readRun(options.run);
+  const { config, tile, data } = readRun(options.run);
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
   const what = options.what ?? 'encoder';
   const inputType = options.inputType ?? 'float32';
@@ -77,8 +78,10 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
     (folder) => tileImages(folder, tile, config.normalise, inputType),
     config.threads,
   );
-  const facts = { what, config, inputType, state: checkpoint.state, metadata, featureError, precision };
-  const card = modelCard({ ...facts, sha256: sha256(model) });
+  const card = modelCard({
+    ...{ what, config, inputType, state: checkpoint.state, scans: trainingScans({ data }, dataHash) },
+    ...{ metadata, featureError, precision, sha256: sha256(model) },
+  });
   const files = writeExport(options.out, what, checkpoint, {
     ...{ model, card, metadata },
     precision: options.precision,

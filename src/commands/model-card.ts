@@ -4,13 +4,16 @@ import { INTENSITIES } from '../data/scan/normalise.js';
 import { inputName } from '../inference/model.js';
 import type { PrecisionReport } from '../inference/precision.js';
 import type { TrainState } from '../runs/checkpoint.js';
-import { checkedSection, limitsSection } from './card-sections.js';
+import { samplingOptions } from '../train/proxy.js';
+import { checkedSection, float32Note, limitsSection } from './card-sections.js';
 
 export interface ModelCardFacts {
   readonly what: 'encoder' | 'autoencoder';
   readonly config: Config;
   readonly inputType: 'float32' | 'int16';
   readonly state: TrainState;
+  /** That the training tiles are of; null where it is not known. */
+  readonly scans: number | null;
   readonly metadata: Readonly<Record<string, string>>;
   /** Of the float32 model, to the training network's features. */
   readonly featureError: number;
@@ -31,12 +34,20 @@ const givenOf = ({ proxy, part }: Config): string =>
     ? '| input | wholes with shuffled voxels, changed intensities, and regions of noise |'
     : `| parts | ${part.scale.map((s) => s.toFixed(4)).join(' … ')} of the whole's volume |`;
 
+/** In words, up to where they are listed. Two parts of each tile count as samples where pairs are contrasted. */
+function tilesOf(config: Config, { samples }: TrainState, scans: number | null): string {
+  const tiles =
+    samples === null ? 'tiles' : `${samplingOptions(config).paired ? samples / 2 : samples} tiles`;
+  return scans === null ? `${tiles}; their scans are` : `${tiles} of ${scans} scans, which are`;
+}
+
 /** The model card that lies beside an exported model, as Markdown. */
 export function modelCard({
   what,
   config,
   inputType,
   state,
+  scans,
   metadata,
   featureError,
   precision,
@@ -76,13 +87,13 @@ to a common one. If a size is not a multiple, the poolings cut off its end.
 | preset | ${config.preset} |
 | network | 3D U-Net, width ${config.network.width}, ${config.network.levels} poolings, ${config.network.upsampling} up-sampling, ${config.network.skip ? 'with' : 'no'} skip connections |
 ${givenOf(config)}
-| training data | ${state.samples} tiles; their scans are listed in the manifest of the tile store |
+| training data | ${tilesOf(config, state, scans)} listed in the manifest of the tile store |
 | steps | ${state.step}, batch ${config.batch} |
 | best validation MSE | ${state.best ? `${state.best.validationLoss.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
 | data (SHA-256 of the manifest) | ${state.dataHash} |
 | seed | ${config.seed} |
 | licence of the weights | ${metadata.license} |
-
+${float32Note(precision)}
 ${checkedSection(`${what}.onnx`, { sha256, precision, check })}
 ${limitsSection(false)}
 ## Weights

@@ -5,14 +5,18 @@ import { beforeAll, describe, expect, test, vi } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { type EmbedOptions, embed } from '../../src/commands/embed.js';
 import { exportModel } from '../../src/commands/export.js';
+import { modelCard } from '../../src/commands/model-card.js';
 import { writePhantoms } from '../../src/commands/phantom.js';
 import { pretrain } from '../../src/commands/pretrain.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { XYZ } from '../../src/data/scan/volume.js';
 import { clippedAverage } from '../../src/data/store/block-mean.js';
+import { openTileStore } from '../../src/data/store/tiles.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { randomStream } from '../../src/random.js';
+import { resolveCheckpoint } from '../../src/runs/checkpoint.js';
+import { readRun } from '../../src/runs/run.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { genesisName } from '../../src/weights/genesis-names.js';
 import { readSafetensors } from '../../src/weights/safetensors-file.js';
@@ -134,6 +138,25 @@ describe('an exported encoder', () => {
     const card = readFileSync(join(out, 'model-card.md'), 'utf8');
     expect(card).toContain('Not a medical device');
     expect(card).toContain('patents are pending');
+    const { train } = openTileStore(data);
+    const scans = new Set(train.map(({ scan }) => scan.id)).size;
+    expect(card).toContain(`| training data | ${train.length} tiles of ${scans} scans,`);
+  });
+
+  test('has a card that counts tiles, not the pairs of parts that are contrasted', () => {
+    const { config } = readRun(run);
+    const { state } = resolveCheckpoint(run, 'best');
+    const { metadata } = decodeModel(model());
+    const facts = { metadata, what: 'encoder', inputType: 'float32', featureError: 0, sha256: '' } as const;
+    for (const [weight, samples] of [
+      [0, 20],
+      [0.1, 40],
+    ] as const) {
+      const contrasted = { ...config, contrastive: { ...config.contrastive, weight } };
+      const given = { ...facts, config: contrasted, state: { ...state, samples }, precision: null };
+      expect(modelCard({ ...given, scans: 3 })).toContain('| training data | 20 tiles of 3 scans, which are');
+      expect(modelCard({ ...given, scans: null })).toContain('| training data | 20 tiles; their scans are');
+    }
   });
 
   test('lies beside its weights, with names for Models Genesis', () => {

@@ -257,6 +257,9 @@ describe('its export', () => {
     expect(readFileSync(card, 'utf8')).toMatch(
       /clipped to \[-1000, 1000\][\s\S]*16×16×8 voxels \(x×y×z\) of 1×1×1 mm[\s\S]*p2w classify/,
     );
+    expect(readFileSync(card, 'utf8')).toMatch(
+      /\| training samples \| \d+ of \d+ patients \|[\s\S]*best checkpoint on \d+ test samples of \d+ patients/,
+    );
 
     // It says of whole scans what the run said of the samples that were cut from them.
     await classifiesAsTheRun('exported', model);

@@ -330,6 +330,16 @@ describe('finetune', () => {
     await session.release();
     const card = readFileSync(summary.card, 'utf8');
     expect(card).toContain('of classes 0 none, 1 ball');
+    for (const [split, name] of Object.entries({
+      train: 'training',
+      validation: 'validation',
+      test: 'test',
+    })) {
+      const own = store.manifest.samples.filter((sample) => sample.split === split);
+      const patients = new Set(own.map(({ patient }) => patient)).size;
+      expect(card).toContain(`| ${name} samples | ${own.length} of ${patients} patients |`);
+    }
+    expect(card).toContain(`the best checkpoint on ${lines.length} test samples of `);
     // All samples have this spacing.
     const metadata = { normalise: 'hu', spacing: '1x1x1', sample_size: '16x16x8' };
     expect(await inspect(summary.model)).toMatchObject({ kind: 'model', facts: { metadata } });
@@ -357,6 +367,7 @@ describe('finetune', () => {
     expect(segmenter.error).toBeLessThan(1e-4);
     expect(segmenter.precision).toBeNull();
     expect(readFileSync(segmenter.card, 'utf8')).toContain('| test samples | |');
+    expect(readFileSync(segmenter.card, 'utf8')).not.toContain('those of the float32 network');
   });
 
   test.each(['float16', 'int8'] as const)('a segmenter in %s finds the same masks', async (precision) => {

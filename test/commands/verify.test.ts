@@ -64,6 +64,7 @@ describe('another precision', () => {
       expect(await verify(summary.model)).toMatchObject({ ok: true });
       const card = readFileSync(summary.card, 'utf8');
       expect(card).toContain(formatPrecision(report));
+      expect(card).toContain('those of the float32 network');
       expect(card).toContain((await verify(summary.model)).sha256);
     },
   );
