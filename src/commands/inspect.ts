@@ -6,7 +6,7 @@ import { openSampleStore } from '../data/samples/store.js';
 import { parseScanPath } from '../data/scan/dicom/scan-path.js';
 import { findScans, readScanHeader } from '../data/scan/index.js';
 import { openTileStore } from '../data/store/tiles.js';
-import { fromSystemError } from '../errors.js';
+import { fromSystemError, UserError } from '../errors.js';
 import { readModelFile } from '../onnx-file.js';
 import { pretrainedFile } from '../pretrained.js';
 import { checkpointPath, listCheckpoints, resolveCheckpoint } from '../runs/checkpoint.js';
@@ -174,12 +174,22 @@ function inspectRun(folder: string): Inspection {
   };
 }
 
-/** What a folder of scans holds: the one that it is of, or all of them and what was passed over. */
+/** What a folder of scans holds: the one that it is of, or all of them; and what was passed over. */
 async function inspectFolder(folder: string): Promise<Inspection> {
   const passedOver: string[] = [];
   const options = { passedOver: (line: string) => passedOver.push(line) };
   const paths = await findScans([folder], options);
-  if (paths.length === 1) return inspectScan(paths[0]!);
+  const others = passedOver.length > 0 && {
+    passedOver: Object.fromEntries(passedOver.map((line) => line.split(': passed over: '))),
+  };
+  if (paths.length === 1) {
+    // One that cannot be read is listed like others where what was passed over may be why.
+    const scan = await inspectScan(paths[0]!).catch((error) => {
+      if (others && error instanceof UserError) return null;
+      throw error;
+    });
+    if (scan) return { ...scan, facts: { ...scan.facts, ...others } };
+  }
   const scans: Record<string, string> = {};
   for (const path of paths) {
     scans[path] = await readScanHeader(path).then(
@@ -191,12 +201,7 @@ async function inspectFolder(folder: string): Promise<Inspection> {
   return {
     kind: 'scans',
     path: folder,
-    facts: {
-      scans,
-      ...(passedOver.length > 0 && {
-        passedOver: Object.fromEntries(passedOver.map((line) => line.split(': passed over: '))),
-      }),
-    },
+    facts: { scans, ...others },
   };
 }
 

@@ -258,6 +258,30 @@ test('inspect shows a tree, a series and a slice of it, and names nobody', async
     expectNobodyNamed(JSON.stringify(inspection), formatInspection(inspection));
 });
 
+test('inspect of a folder with one series says what was passed over, as segment does', async () => {
+  const scout = noise(5, 0, { '00080008': ['CS', 'ORIGINAL\\PRIMARY\\LOCALIZER'] });
+  const torn = noise(1, 3).subarray(0, 400);
+  writeFiles(at('one'), { ...files(1, ALL), scout, torn });
+  const { kind, facts } = await inspect(at('one'));
+  expect([kind, facts.size]).toEqual(['scan', '16×8×8']);
+  const what = Object.values(facts.passedOver as object);
+  expect(what).toEqual(expect.arrayContaining(['a localiser', expect.stringContaining('a broken file')]));
+  expect(what).toHaveLength(2);
+  // A file that cannot be read may be the slice that is missing.
+  writeFiles(at('gap'), {
+    ...files(
+      1,
+      ALL.filter((z) => z !== 3),
+    ),
+    torn,
+  });
+  const gap = (await inspect(at('gap'))).facts;
+  expect(Object.values(gap.scans as object)).toEqual(['slices are missing from the series']);
+  expect(gap).toMatchObject({
+    passedOver: { [at('gap/torn')]: expect.stringContaining('a broken file') },
+  });
+});
+
 test('segmentations are masks for fine-tuning: of a folder, or of a table', async () => {
   const frames = [2, 3].map(
     (z): Elements => ({ '00209113': ['SQ', [{ '00200032': ['DS', `-10\\20\\${2 * z - 30}`] }]] }),
