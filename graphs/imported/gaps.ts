@@ -24,11 +24,18 @@ export function refusalOf(node: Node): string | null {
   if (QUANTISED.test(operator))
     return 'a quantised model cannot be trained: import the model in floats, train it, and quantise it again';
   if (domain !== '') return `the operator set "${domain}" is not supported`;
-  if (operator === 'Loop' || operator === 'Scan')
-    return 'a loop cannot be differentiated: export the model with the loop unrolled';
+  if (operator === 'Scan')
+    return 'a loop over a tensor is not supported: export the model with the loop unrolled';
   if (operator === 'Multinomial')
     return 'random choices cannot be turned off in evaluation: export the model in evaluation mode';
-  if (operator === 'If' || DRAWING.has(operator) || isEvaluated(node) || isKnownOperator(node)) return null;
+  if (
+    operator === 'If' ||
+    operator === 'Loop' ||
+    DRAWING.has(operator) ||
+    isEvaluated(node) ||
+    isKnownOperator(node)
+  )
+    return null;
   return 'the operator is not supported';
 }
 

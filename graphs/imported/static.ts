@@ -18,6 +18,7 @@ import { isKnownOperator, translate } from '../standard/index.js';
 import { evaluate } from './evaluate.js';
 import { DRAWING, type Gap, refusalOf, withoutPlace } from './gaps.js';
 import { identity, identityOf, innerName, renamedNode } from './inlined.js';
+import { unrolled } from './loops.js';
 import { numbersOf, vector } from './numbers.js';
 import { singleNode } from './single.js';
 import { sorted } from './sorted.js';
@@ -134,6 +135,7 @@ class Importer {
       this.#gap(node, refusal);
       this.#assume(node);
     } else if (node.operator === 'If') this.#branch(node);
+    else if (node.operator === 'Loop') this.#unroll(node);
     else if (DRAWING.has(node.operator)) this.#draw(node);
     else this.#plain(node);
   }
@@ -247,17 +249,44 @@ class Importer {
       this.#assume(node);
       return;
     }
-    const { nodes, initializers, outputs } = body.value;
+    this.#return(node, this.#body(body.value, this.#innerNames(node)));
+  }
+
+  /**
+   * The nodes of a body in the place of the node that has it. @param given names that its inputs stand for
+   * @returns the names of its outputs
+   */
+  #body(
+    body: Graph,
+    innerNameOf: (inner: string) => string,
+    given: ReadonlyMap<string, string> = new Map(),
+  ): string[] {
+    const { nodes, initializers, outputs } = body;
     const inside = new Set([...initializers.keys(), ...nodes.flatMap((inner) => inner.outputs)]);
-    const innerNameOf = this.#innerNames(node);
-    const rename = (name: string) => (inside.has(name) ? innerNameOf(name) : name);
+    const rename = (name: string) => given.get(name) ?? (inside.has(name) ? innerNameOf(name) : name);
     for (const [name, tensor] of initializers) this.#constants.set(rename(name), tensor);
     const outer = nodes.flatMap(readsOf).filter((name) => !inside.has(name));
-    for (const inner of sorted(body.value, outer)) this.add(renamedNode(inner, rename));
-    this.#return(
+    for (const inner of sorted({ ...body, inputs: [] }, outer)) this.add(renamedNode(inner, rename));
+    return outputs.map(({ name }) => rename(name));
+  }
+
+  /** The turns of a loop, one behind the other. */
+  #unroll(node: Node): void {
+    const made = unrolled(node, {
+      ...{ constants: this.#constants, opset: this.opset },
+      innerNames: (named) => this.#innerNames(named),
+      addBody: (...of) => this.#body(...of),
+      addNode: (plain) => this.#plain(plain),
+    });
+    if (made) {
+      this.#return(node, made);
+      return;
+    }
+    this.#gap(
       node,
-      outputs.map(({ name }) => rename(name)),
+      'how often the loop runs depends on the data, or is too often: export the model with the loop unrolled',
     );
+    this.#assume(node);
   }
 
   /** The nodes of a function of the model in place of a node that calls it. */

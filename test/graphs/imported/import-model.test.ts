@@ -485,7 +485,7 @@ describe('what is not supported', () => {
           }),
         ],
       }),
-      'a loop cannot be differentiated',
+      'how often the loop runs depends on the data',
     ],
     [
       'a cycle',
