@@ -87,6 +87,15 @@ describe('reading takes the memory of the voxels, not of what is stored or claim
       0,
     ],
     [
+      'a deflated DICOM file of 128 KiB with 128 MiB of zeros in its header',
+      () => {
+        const more: Elements = { '00291010': ['OB', new Uint8Array(128 * MiB)] };
+        return file('deflated', dicomBytes(ctSlice(0, more), { syntax: '1.2.840.10008.1.2.1.99' }));
+      },
+      'its header is longer than 16 MiB',
+      0,
+    ],
+    [
       '512 MiB behind the voxels',
       () => file('behind.nii.gz', repeated(concat(niftiHeader(), zeros.subarray(0, 120)), zeros, 32)),
       'Int16Array of 5×4×3',

@@ -1,6 +1,5 @@
 /** Opening a DICOM file: its data set up to the pixel data, and where that is. */
 import { type FileHandle, open, stat } from 'node:fs/promises';
-import { constants, inflateRawSync } from 'node:zlib';
 import { fromSystemError } from '../../../errors.js';
 import {
   Dataset,
@@ -11,6 +10,7 @@ import {
   readElement,
   UNDEFINED_LENGTH,
 } from './dataset.js';
+import { inflateRaw } from './deflate.js';
 import { guessSyntax, type Syntax, syntaxOf } from './syntax.js';
 import { TAGS, type Tag } from './tags.js';
 
@@ -40,9 +40,12 @@ export interface DicomFile {
 /** Bytes that are read first: most headers are shorter. For longer ones, eight times as many are read. */
 const FIRST_BYTES = 1 << 14;
 /** Bytes within which an image has its size; documents and videos are not read further. */
-const MOST_BEFORE_IMAGE = 1 << 23;
+export const MOST_BEFORE_IMAGE = 1 << 23;
 /** Longer than any header, even of thousands of frames. */
 const MAX_HEADER_BYTES = 1 << 28;
+/** The same for a deflated header of a small file. Larger files may have more: as many times their size. */
+const MAX_INFLATED_BYTES = 1 << 24;
+const MAX_INFLATED_RATIO = 32;
 
 /**
  * @returns null for a file whose content is not DICOM
@@ -57,9 +60,7 @@ export async function openDicomFile(path: string): Promise<DicomFile | null> {
     handle = await open(path);
     for (let length = FIRST_BYTES; ; length *= 8) {
       const start = await readStart(handle, Math.min(length, info.size));
-      // It may have become shorter meanwhile.
-      const whole = start.length < length || start.length >= MAX_HEADER_BYTES;
-      const parsed = parseStart(start, whole);
+      const parsed = await parseStart(start, length, info.size);
       if (parsed === 'not DICOM') return null;
       if (parsed !== 'more') return { path, bytes: info.size, modifiedMs: info.mtimeMs, ...parsed };
     }
@@ -87,35 +88,54 @@ const META: Syntax = { name: 'file meta information', explicit: true, littleEndi
 const PIXEL_DATA: readonly Tag[] = [TAGS.PixelData, TAGS.FloatPixelData, TAGS.DoubleFloatPixelData];
 const isPixelData = (tag: Tag) => PIXEL_DATA.includes(tag);
 
-/** @param whole whether these are all bytes of the file */
-function parseStart(bytes: Buffer, whole: boolean): Parsed | 'more' | 'not DICOM' {
+/** The beginning of a data set, inflated. */
+interface Body {
+  readonly bytes: Buffer;
+  /** Offset of its first element. */
+  readonly start: number;
+  /** What is wrong if it has more elements; {@link MORE} if nothing is. */
+  readonly lack: string;
+}
+
+const MORE = 'more';
+const ENDS = 'the file ends within its header';
+const tooLong = (bytes: number) => `its header is longer than ${Math.floor(bytes / 2 ** 20)} MiB`;
+
+/**
+ * @param length of the beginning that is to be parsed; there are fewer bytes where the file ends before
+ * @param fileBytes bytes of the whole file
+ */
+async function parseStart(
+  bytes: Buffer,
+  length: number,
+  fileBytes: number,
+): Promise<Parsed | typeof MORE | 'not DICOM'> {
   const marked = bytes.toString('latin1', 128, 132) === 'DICM';
   const bare = bytes[0] === 2 && bytes[1] === 0 && /^[A-Z]{2}$/.test(bytes.toString('latin1', 4, 6));
+  // The file may have become shorter meanwhile.
+  const whole = bytes.length < length;
+  const lack = whole ? ENDS : bytes.length < MAX_HEADER_BYTES ? MORE : tooLong(MAX_HEADER_BYTES);
   try {
     const meta = marked || bare ? readMeta(bytes, marked ? 132 : 0) : { uid: '', end: 0 };
     const syntax = meta.uid === '' ? guessSyntax(bytes, meta.end) : syntaxOf(meta.uid);
     if (!syntax && meta.uid === '' && !marked) return 'not DICOM';
     // Other transfer syntaxes differ in their pixel data only: all of them have explicit VR, little endian.
     const encoding = syntax ?? META;
-    const [body, start] = syntax?.deflated ? [inflateStart(bytes.subarray(meta.end)), 0] : [bytes, meta.end];
-    const parsed = {
-      ...parseBody(body, start, encoding, whole),
-      ...{ syntaxUid: meta.uid, syntax, bodyStart: meta.end },
-    };
-    const image = parsed.dataset.has(TAGS.Rows) || bytes.length < MOST_BEFORE_IMAGE;
-    if (parsed.flaw === 'more') return image ? 'more' : { ...parsed, flaw: null };
+    const body: Body = syntax?.deflated
+      ? await inflateBody(bytes.subarray(meta.end), whole, length, fileBytes)
+      : { bytes, start: meta.end, lack };
+    const parsed = { ...parseBody(body, encoding), ...{ syntaxUid: meta.uid, syntax, bodyStart: meta.end } };
+    const image = parsed.dataset.has(TAGS.Rows) || body.bytes.length < MOST_BEFORE_IMAGE;
+    if (parsed.flaw === MORE) return image ? MORE : { ...parsed, flaw: null };
     const recognised =
       marked || bare || parsed.dataset.has(TAGS.SOPClassUID) || parsed.dataset.has(TAGS.Modality);
-    return recognised ? (parsed as Parsed) : 'not DICOM';
+    return recognised ? parsed : 'not DICOM';
   } catch (error) {
     if (!(error instanceof NeedsMoreBytes || error instanceof NotElements)) throw error;
-    if (error instanceof NeedsMoreBytes && !whole) return 'more';
+    if (error instanceof NeedsMoreBytes && lack === MORE) return MORE;
     if (!marked) return 'not DICOM';
     const dataset = new Dataset(bytes, META);
-    return {
-      ...{ dataset, syntaxUid: '', syntax: META, bodyStart: 0, pixels: null },
-      flaw: 'the file ends within its header',
-    };
+    return { ...{ dataset, syntaxUid: '', syntax: META, bodyStart: 0, pixels: null }, flaw: ENDS };
   }
 }
 
@@ -133,18 +153,16 @@ function readMeta(bytes: Buffer, start: number): { uid: string; end: number } {
   return { uid: meta.text(TAGS.TransferSyntaxUID), end };
 }
 
-function parseBody(bytes: Buffer, start: number, encoding: Encoding, whole: boolean) {
+function parseBody({ bytes, start, lack }: Body, encoding: Encoding) {
   const dataset = new Dataset(bytes, encoding);
   try {
     const last = dataset.parse(start, bytes.length, isPixelData);
-    if (!last && !whole) return { dataset, pixels: null, flaw: 'more' };
-    return { dataset, pixels: last ? pixelsAt(last) : null, flaw: null };
+    if (last || lack === ENDS) return { dataset, pixels: last ? pixelsAt(last) : null, flaw: null };
   } catch (error) {
-    if (error instanceof NeedsMoreBytes)
-      return { dataset, pixels: null, flaw: whole ? 'the file ends within its header' : 'more' };
     if (error instanceof NotElements) return { dataset, pixels: null, flaw: error.message };
-    throw error;
+    if (!(error instanceof NeedsMoreBytes)) throw error;
   }
+  return { dataset, pixels: null, flaw: lack };
 }
 
 const pixelsAt = ({ tag, vr, start, length }: Element) => ({
@@ -152,11 +170,20 @@ const pixelsAt = ({ tag, vr, start, length }: Element) => ({
   length: length === UNDEFINED_LENGTH ? undefined : length,
 });
 
-/** What the beginning of a deflated data set inflates to; empty if it is corrupt. */
-function inflateStart(bytes: Buffer): Buffer {
+/** The beginning of a deflated data set. @param whole whether these are all its bytes */
+async function inflateBody(
+  deflated: Buffer,
+  whole: boolean,
+  length: number,
+  fileBytes: number,
+): Promise<Body> {
+  const most = Math.min(MAX_HEADER_BYTES, Math.max(MAX_INFLATED_BYTES, MAX_INFLATED_RATIO * fileBytes));
+  const wanted = Math.min(length, most);
   try {
-    return inflateRawSync(bytes, { finishFlush: constants.Z_SYNC_FLUSH, maxOutputLength: MAX_HEADER_BYTES });
+    const bytes = await inflateRaw(deflated, 0, wanted);
+    const more = wanted < most ? MORE : tooLong(most);
+    return { bytes, start: 0, lack: whole && bytes.length < wanted ? ENDS : more };
   } catch {
-    return Buffer.alloc(0);
+    return { bytes: Buffer.alloc(0), start: 0, lack: 'its deflated data are corrupt' };
   }
 }

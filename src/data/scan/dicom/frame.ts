@@ -1,10 +1,10 @@
 /** Reading the frames of DICOM files. */
-import { createInflateRaw } from 'node:zlib';
 import type { NumberArray } from '../elements.js';
 import { readBytes, regularFileSize } from '../file.js';
 import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../unreadable.js';
 import { decodeFrame } from './codecs.js';
 import { ITEM } from './dataset.js';
+import { inflateRaw } from './deflate.js';
 import type { PixelFormat } from './pixels.js';
 
 /** More pixels than any slice has: a small compressed file can claim more. */
@@ -79,28 +79,18 @@ function swapBytes(bytes: Buffer, wordBytes: number): void {
   else whole.swap32();
 }
 
-/** Some bytes of a deflated data set, or fewer where it ends before. What follows them is not inflated. */
+/** Some bytes of a deflated data set, or fewer where it ends before. */
 async function inflated(path: string, bodyStart: number, from: number, bytes: number): Promise<Buffer> {
-  const unzip = createInflateRaw({ chunkSize: INFLATED_AT_ONCE });
-  unzip.end(await readBytes(path, bodyStart, await regularFileSize(path)));
-  const result = Buffer.allocUnsafeSlow(bytes);
-  let at = -from;
+  const deflated = await readBytes(path, bodyStart, await regularFileSize(path));
   try {
-    for await (const piece of unzip as AsyncIterable<Buffer>) {
-      if (at + piece.length > 0) piece.copy(result, Math.max(0, at), Math.max(0, -at));
-      at += piece.length;
-      if (at >= bytes) break;
-    }
+    return await inflateRaw(deflated, from, bytes);
   } catch (cause) {
-    throw unreadable(path, 'the deflated data are corrupt or truncated', {
+    throw unreadable(path, 'the deflated data are corrupt', {
       fix: 'copy or download the file again',
       cause,
     });
   }
-  return result.subarray(0, Math.max(0, at));
 }
-
-const INFLATED_AT_ONCE = 1 << 20;
 
 /** A fragment of encapsulated pixel data. */
 interface Fragment {

@@ -2,7 +2,7 @@
 
 import type { XYZ } from '../volume.js';
 import { type Dataset, NeedsMoreBytes, NotElements } from './dataset.js';
-import type { DicomFile } from './file.js';
+import { type DicomFile, MOST_BEFORE_IMAGE } from './file.js';
 import { type FunctionalGroups, functionalGroups } from './functional-groups.js';
 import { NotScan } from './not-scan.js';
 import type { PixelFormat } from './pixels.js';
@@ -120,7 +120,12 @@ const referencedSeries = (dataset: Dataset): string =>
 function checkImage({ dataset, syntax, syntaxUid, pixels }: DicomFile): void {
   if (dataset.texts(TAGS.ImageType).some((word) => /^(LOCALIZER|SCOUT)/i.test(word)))
     throw new NotScan('a localiser');
-  if (!pixels) throw new NotScan('an object without an image');
+  if (!pixels)
+    throw new NotScan(
+      dataset.bytes.length < MOST_BEFORE_IMAGE
+        ? 'an object without an image'
+        : `an object without an image in its first ${MOST_BEFORE_IMAGE / 2 ** 20} MiB`,
+    );
   if (!syntax) {
     const uid = /^[\d.]{1,64}$/.exec(syntaxUid)?.[0];
     throw new NotScan(

@@ -83,7 +83,26 @@ describe('data sets', () => {
 
   it('may have headers longer than what is read at first', async () => {
     const long = { '00091010': ['OB', new Uint8Array(200_000)] } as Elements;
-    expect((await read(ctSeries(3, () => long))).voxels).toEqual(HU);
+    for (const syntax of ['1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99'])
+      expect((await read(ctSeries(3, () => long, { syntax }))).voxels).toEqual(HU);
+  });
+
+  it('are given up after megabytes without an image, which is said', async () => {
+    const long = { '00091010': ['OB', new Uint8Array(9 << 20)] } as Elements;
+    for (const syntax of ['1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99']) {
+      const path = file(`long${folders++}`, dicomBytes(ctSlice(0, long), { syntax }));
+      expect((await userErrorOf(readVolume(path))).facts.got).toBe(
+        'an object without an image in its first 8 MiB',
+      );
+    }
+  });
+
+  it('are called corrupt when they cannot be inflated', async () => {
+    const bytes = dicomBytes(ctSlice(0), { syntax: '1.2.840.10008.1.2.1.99' });
+    // A block of the reserved type.
+    bytes[bytes.indexOf('1.2.1.99') + 8] = 7;
+    const error = await userErrorOf(readVolume(file(`corrupt${folders++}`, bytes)));
+    expect(error.facts.got).toContain('its deflated data are corrupt');
   });
 });
 
