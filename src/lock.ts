@@ -1,4 +1,14 @@
-import { closeSync, openSync, readdirSync, readFileSync, rmSync, statSync, writeSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import {
+  closeSync,
+  fstatSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  writeSync,
+} from 'node:fs';
 import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import * as z from 'zod';
@@ -25,6 +35,13 @@ type Holder = z.infer<typeof holderSchema>;
  * future: clocks differ between machines, and are set back.
  */
 const WRITING_MS = 10_000;
+/** How often a lock file is written again, so that other hosts see that its process lives. */
+const REFRESH_MS = 30_000;
+/**
+ * A lock of another host that has not been written for so long is of a process that died. A living one may be late: by a
+ * long computation, or while a network drive is away.
+ */
+const EXPIRY_MS = 600_000;
 /** More than this, and something that is no lock stands in the way, such as a link to nowhere. */
 const MOST_ATTEMPTS = 10;
 
@@ -51,20 +68,33 @@ function isAlive({ pid, processStart: start }: Holder): boolean {
 
 const hasCode = (error: unknown, code: string) => (error as NodeJS.ErrnoException).code === code;
 
-/** Who holds a lock file. Of another host we cannot know whether it is alive, so it counts as such. */
+/** The time by the clock of the file system that a folder is on: those of the machines that share it may differ. */
+function timeOn(folder: string): number {
+  const path = join(folder, `.clock.${randomUUID().slice(0, 8)}.tmp`);
+  const fd = openSync(path, 'w');
+  try {
+    return fstatSync(fd).mtimeMs;
+  } finally {
+    closeSync(fd);
+    rmSync(path, { force: true });
+  }
+}
+
+/** Who holds a lock file. A process of another host counts as alive as long as it writes the file again and again. */
 function holderOf(path: string): Holder | 'starting' | 'dead' | 'none' {
   let text: string;
-  let age: number;
+  let writtenMs: number;
   try {
     text = readFileSync(path, 'utf8');
-    age = Date.now() - statSync(path).mtimeMs;
+    writtenMs = statSync(path).mtimeMs;
   } catch (error) {
     if (hasCode(error, 'ENOENT')) return 'none';
     throw error;
   }
   const holder = parseHolder(text);
-  if (!holder) return Math.abs(age) < WRITING_MS ? 'starting' : 'dead';
-  return holder.host !== hostname() || isAlive(holder) ? holder : 'dead';
+  if (!holder) return Math.abs(Date.now() - writtenMs) < WRITING_MS ? 'starting' : 'dead';
+  const alive = holder.host === hostname() ? isAlive(holder) : timeOn(dirname(path)) - writtenMs < EXPIRY_MS;
+  return alive ? holder : 'dead';
 }
 
 function parseHolder(text: string): Holder | null {
@@ -92,7 +122,7 @@ function inUse({ kind, where }: Locked, path: string, holder: Holder | 'starting
     fix:
       host === hostname()
         ? 'wait for it to finish, or stop it'
-        : `if it is no longer running, delete ${path}`,
+        : `if it is no longer running, delete ${path}, or try again after ${EXPIRY_MS / 60_000} minutes`,
   });
 }
 
@@ -113,6 +143,22 @@ function create(path: string, holder: Holder): boolean {
     throw error;
   } finally {
     closeSync(fd);
+  }
+}
+
+/** Writes a lock file again, unless it is gone or another's by now. */
+function refresh(path: string, holder: Holder): void {
+  const text = JSON.stringify(holder);
+  try {
+    const fd = openSync(path, 'r+');
+    try {
+      // As an open file it stays the same one.
+      if (readFileSync(fd, 'utf8') === text) writeSync(fd, text, 0);
+    } finally {
+      closeSync(fd);
+    }
+  } catch {
+    // A network drive may be back the next time.
   }
 }
 
@@ -138,7 +184,7 @@ function take(locked: Locked, path: string, holder: Holder): void {
   }
 }
 
-/** @throws UserError when a living process, or one of another host, holds one of these locks */
+/** @throws UserError when a living process holds one of these locks */
 function refuseHeld(locked: Locked, paths: readonly string[]): void {
   for (const path of paths) {
     const other = holderOf(path);
@@ -147,11 +193,11 @@ function refuseHeld(locked: Locked, paths: readonly string[]): void {
 }
 
 /**
- * Takes the folder for this process, by a file `.lock` in it. The lock of a process that has died is taken over.
- * Released at the latest when the process exits.
+ * Takes the folder for this process, by a file `.lock` in it. The lock of a process that has died is taken over: at once,
+ * or after ten minutes if it was on another host. Released at the latest when the process exits.
  * @param purpose what others are told that the folder is used for
  * @param shard takes a lock that only keeps out the same shard, and those who want the whole folder
- * @throws UserError of kind `run` when a living process, or one of another host, holds it
+ * @throws UserError of kind `run` when a living process holds it
  */
 export const acquireLock = (folder: string, purpose: string, shard?: Shard): Lock =>
   lockBy(join(folder, '.lock'), { kind: 'folder', where: folder }, purpose, shard);
@@ -176,9 +222,11 @@ function lockBy(whole: string, locked: Locked, purpose: string, shard: Shard | u
     throw fromSystemError(error, dirname(path));
   }
   let held = true;
+  const refreshing = setInterval(refresh, REFRESH_MS, path, holder).unref();
   const release = () => {
     if (!held) return;
     held = false;
+    clearInterval(refreshing);
     process.off('exit', release);
     // Someone may have deleted the file by hand, and another process may hold the folder by now.
     const current = holderOf(path);

@@ -5,13 +5,16 @@ import {
   mkdirSync,
   readdirSync,
   readFileSync,
+  renameSync,
+  rmSync,
+  statSync,
   symlinkSync,
   utimesSync,
   writeFileSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { acquireLock } from '../src/lock.js';
 import { errorOf, temporaryFolder } from './data/store/tiles-sample.js';
 
@@ -34,6 +37,14 @@ function lockedFolder(changes: object): string {
   const holder = JSON.parse(readFileSync(join(folder, '.lock'), 'utf8'));
   lock.release();
   writeFileSync(join(folder, '.lock'), JSON.stringify({ ...holder, ...changes }));
+  return folder;
+}
+
+/** The lock of another host in a folder, last written some minutes ago. */
+function foreignFolder(minutes: number): string {
+  const folder = lockedFolder({ host: 'elsewhere', pid: deadPid() });
+  const written = new Date(Date.now() - 60_000 * minutes);
+  utimesSync(join(folder, '.lock'), written, written);
   return folder;
 }
 
@@ -122,6 +133,52 @@ describe('a lock', () => {
     expect(message).toContain(`if it is no longer running, delete ${join(folder, '.lock')}`);
   });
 
+  test('of another host is taken over when it has not been written for more than ten minutes', () => {
+    expect(() => acquireLock(foreignFolder(9), 'report')).toThrow('on elsewhere');
+    const folder = foreignFolder(11);
+    const lock = acquireLock(folder, 'report');
+    expect(readdirSync(folder)).toEqual(['.lock']);
+    lock.release();
+    expect(readdirSync(folder)).toEqual([]);
+  });
+
+  test('of a shard on another host does not keep out the whole for longer', () => {
+    const shard = (minutes: number) => {
+      const folder = foreignFolder(minutes);
+      renameSync(join(folder, '.lock'), join(folder, '.lock.shard-1-of-2'));
+      return folder;
+    };
+    expect(() => acquireLock(shard(9), 'embed')).toThrow('on elsewhere');
+    acquireLock(shard(11), 'embed').release();
+    acquireLock(shard(11), 'embed', { index: 1, count: 2 }).release();
+  });
+
+  test('is written again while it is held, as long as it is there and its own', () => {
+    vi.useFakeTimers();
+    try {
+      const folder = newFolder();
+      const path = join(folder, '.lock');
+      const lock = acquireLock(folder, 'pretrain');
+      const text = readFileSync(path, 'utf8');
+      const ageAfterAMinute = () => {
+        utimesSync(path, new Date(0), new Date(0));
+        vi.advanceTimersByTime(60_000);
+        return Date.now() - statSync(path).mtimeMs;
+      };
+      expect(ageAfterAMinute()).toBeLessThan(600_000);
+      expect(readFileSync(path, 'utf8')).toBe(text);
+      writeFileSync(path, text.replace('pretrain', 'another!'));
+      expect(ageAfterAMinute()).toBeGreaterThan(600_000);
+      rmSync(path);
+      vi.advanceTimersByTime(60_000);
+      expect(readdirSync(folder)).toEqual([]);
+      lock.release();
+      expect(vi.getTimerCount()).toBe(0);
+    } finally {
+      vi.useRealTimers();
+    }
+  });
+
   test('that cannot be read is being written at first, and void later', () => {
     const folder = newFolder();
     const path = join(folder, '.lock');
@@ -172,9 +229,11 @@ describe('a lock', () => {
   });
 });
 
-test('of several processes that find the same dead lock exactly one takes it over', async () => {
-  const dead = deadPid();
-  const folders = Array.from({ length: 150 }, () => lockedFolder({ pid: dead }));
+test.each<[string, () => string]>([
+  ['dead', () => lockedFolder({ pid: deadPid() })],
+  ['expired', () => foreignFolder(11)],
+])('of several processes that find the same %s lock exactly one takes it over', async (_, make) => {
+  const folders = Array.from({ length: 150 }, make);
   const children = Array.from({ length: 2 }, () =>
     spawnLocking(`
       process.stdin.once('data', (start) => {
