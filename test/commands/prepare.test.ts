@@ -188,6 +188,9 @@ describe('prepare', () => {
       'x.nii',
       'x.mhd.nii',
     ]);
+    // Nor does one beside the folders of others need its extension.
+    expect([...identifyScans(['d/a.nii.gz', 'd/x/a.nii.gz']).keys()]).toEqual(['a', 'x/a']);
+    expect([...identifyScans(['d/a.nii', 'd/a.mha', 'd/x/a.nii']).keys()]).toEqual(['a.nii', 'a.mha', 'x/a']);
   });
 
   test('splits as a file says', async () => {

@@ -11,14 +11,14 @@ import type { SourceFile } from './writer.js';
 
 /**
  * Gives each scan a name of its own: its file's, without extension, or where several have the same, its path from
- * the folder that all scans have in common. The first of these that no other scan could have is taken. A DICOM series
+ * the folder that all scans have in common, without extension where that tells them apart. A DICOM series
  * has its own name, numbered where several folders have such a series; a segmentation has that of the series that it was drawn on.
  * @returns paths by name, in the order given
  */
 export function identifyScans(paths: readonly string[]): Map<string, string> {
   const common = commonFolder(paths);
   const found = new Map<string, number>();
-  const candidates = paths.map((path) => {
+  const candidates = paths.map((path): [name: string, ...paths: string[]] => {
     const whole = relative(common, resolve(path)).split(sep).join('/');
     const series = parseScanPath(path)?.name.replace(/-seg$/, '');
     if (series !== undefined) {
@@ -27,11 +27,20 @@ export function identifyScans(paths: readonly string[]): Map<string, string> {
       return [series, `${series}_${number}`];
     }
     const bare = whole.slice(0, whole.length - (scanExtension(path)?.length ?? 0));
-    return [...new Set([basename(bare), bare, whole])];
+    return [basename(bare), bare, whole];
   });
-  const claims = new Map<string, number>();
-  for (const name of candidates.flat()) claims.set(name, (claims.get(name) ?? 0) + 1);
-  const names = candidates.map((own) => own.find((name) => claims.get(name) === 1) ?? own.at(-1)!);
+  const countOf = (lists: readonly (readonly string[])[]) => {
+    const counts = new Map<string, number>();
+    for (const name of lists.flatMap((list) => [...new Set(list)]))
+      counts.set(name, (counts.get(name) ?? 0) + 1);
+    return counts;
+  };
+  // A path that is also the file name of other scans is free: none of them goes by that.
+  const claims = countOf(candidates);
+  const pathClaims = countOf(candidates.map(([, ...own]) => own));
+  const names = candidates.map(([name, ...own]) =>
+    claims.get(name) === 1 ? name : (own.find((path) => pathClaims.get(path) === 1) ?? own.at(-1)!),
+  );
   return new Map(paths.map((path, i) => [names[i]!, path]));
 }
 
