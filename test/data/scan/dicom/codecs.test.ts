@@ -1,64 +1,16 @@
 /** Compressions that packages decode; their own encoders make the images. */
 import { execFileSync } from 'node:child_process';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readVolume } from '../../../../src/data/scan/index.js';
 import { temporaryFolder, userErrorOf } from '../samples.js';
-import { bytesOf, ctSlice, dicomBytes, type Elements, fragments, writeFiles } from './writer.js';
+import { CODECS, encodeWith, isInstalled } from './encoder.js';
+import { ctSlice, dicomBytes, type Elements, fragments, writeFiles } from './writer.js';
 
-const require = createRequire(import.meta.url);
 const file = temporaryFolder();
 const [COLUMNS, ROWS] = [64, 48];
-
-interface Encoder {
-  getDecodedBuffer(info: object): Uint8Array;
-  getEncodedBuffer(): Uint8Array;
-  encode(): void;
-  setNearLossless?(near: number): void;
-  setQuality?(reversible: boolean, quality: number): void;
-}
-
-const CODECS = [
-  { syntax: '80', name: 'JPEG-LS', module: '@cornerstonejs/codec-charls/wasmjs', encoder: 'JpegLSEncoder' },
-  { syntax: '90', name: 'JPEG 2000', module: '@cornerstonejs/codec-openjpeg/wasmjs', encoder: 'J2KEncoder' },
-  { syntax: '201', name: 'HTJ2K', module: '@cornerstonejs/codec-openjph', encoder: 'HTJ2KEncoder' },
-] as const;
-
-/** The packages are optional. */
-function isInstalled({ module }: (typeof CODECS)[number]): boolean {
-  try {
-    return require.resolve(module) !== '';
-  } catch {
-    return false;
-  }
-}
-
-async function encoderOf({ module, encoder }: (typeof CODECS)[number]): Promise<Encoder> {
-  const started = await require(module)({ print: () => {}, printErr: () => {} });
-  return new started[encoder]();
-}
-
-async function encoded(
-  codec: (typeof CODECS)[number],
-  pixels: Int16Array | Uint16Array,
-): Promise<Uint8Array> {
-  const encoder = await encoderOf(codec);
-  const isSigned = pixels instanceof Int16Array;
-  const info = {
-    width: COLUMNS,
-    height: ROWS,
-    bitsPerSample: 16,
-    componentCount: 1,
-    isSigned,
-    isUsingColorTransform: false,
-  };
-  encoder.getDecodedBuffer(info).set(bytesOf(pixels));
-  encoder.setNearLossless?.(0);
-  encoder.setQuality?.(true, 0);
-  encoder.encode();
-  return Uint8Array.from(encoder.getEncodedBuffer());
-}
+const encoded = (codec: (typeof CODECS)[number], pixels: Int16Array | Uint16Array) =>
+  encodeWith(codec, pixels, COLUMNS);
 
 const shape: Elements = { '00280010': ['US', ROWS], '00280011': ['US', COLUMNS] };
 const signed = (z: number) =>
