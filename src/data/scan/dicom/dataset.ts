@@ -28,30 +28,80 @@ export const UNDEFINED_LENGTH = 0xffffffff;
 export const ITEM: Tag = 0xfffee000;
 const ITEM_END: Tag = 0xfffee00d;
 const SEQUENCE_END: Tag = 0xfffee0dd;
+/** From here on, elements may be longer than what is read of a file. */
+const PIXEL_GROUP: Tag = 0x7fe00000;
 
 /** Nesting of sequences, deeper than in any real file. */
 const MAX_DEPTH = 32;
 
 /** VRs with two reserved bytes and a length of four bytes. */
 const LONG_VRS = new Set(['OB', 'OD', 'OF', 'OL', 'OV', 'OW', 'SQ', 'SV', 'UC', 'UN', 'UR', 'UT', 'UV']);
+const SHORT_VRS = new Set('AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US'.split(' '));
+/** What some programs write instead of a VR that they do not know. */
+const UNKNOWN_VR = /^(\?\?| {2}|\0\0|[A-Za-z]{2})$/;
 
 const uint16 = (bytes: Buffer, at: number, littleEndian: boolean) =>
   littleEndian ? bytes.readUInt16LE(at) : bytes.readUInt16BE(at);
 const uint32 = (bytes: Buffer, at: number, littleEndian: boolean) =>
   littleEndian ? bytes.readUInt32LE(at) : bytes.readUInt32BE(at);
 
+const tagAt = (bytes: Buffer, at: number, littleEndian: boolean): Tag =>
+  uint16(bytes, at, littleEndian) * 0x10000 + uint16(bytes, at + 2, littleEndian);
+
 /** The header of a data element. @throws NeedsMoreBytes */
 export function readElement(bytes: Buffer, at: number, { explicit, littleEndian }: Encoding): Element {
   if (at + 8 > bytes.length) throw new NeedsMoreBytes();
-  const tag = uint16(bytes, at, littleEndian) * 0x10000 + uint16(bytes, at + 2, littleEndian);
+  const tag = tagAt(bytes, at, littleEndian);
   const vr = explicit && tag < ITEM ? bytes.toString('latin1', at + 4, at + 6) : '';
   // Items have no VR, and some programs omit that of single elements.
   if (!/^[A-Z]{2}$/.test(vr)) {
+    if (UNKNOWN_VR.test(vr) && tag < PIXEL_GROUP) return guessElement(bytes, at, tag, littleEndian);
     return { tag, vr: '', start: at + 8, length: uint32(bytes, at + 4, littleEndian) };
   }
   if (!LONG_VRS.has(vr)) return { tag, vr, start: at + 8, length: uint16(bytes, at + 6, littleEndian) };
   if (at + 12 > bytes.length) throw new NeedsMoreBytes();
   return { tag, vr, start: at + 12, length: uint32(bytes, at + 8, littleEndian) };
+}
+
+/**
+ * The header of an element whose VR may be omitted, so that its bytes are those of a length, or unknown: with a length of two
+ * bytes, or with two reserved bytes and a length of four. It is the first of these that another element follows.
+ */
+function guessElement(bytes: Buffer, at: number, tag: Tag, littleEndian: boolean): Element {
+  const guess = (start: number, length: number): Element => ({ tag, vr: '', start, length });
+  const omitted = guess(at + 8, uint32(bytes, at + 4, littleEndian));
+  const guesses = [omitted, guess(at + 8, uint16(bytes, at + 6, littleEndian))];
+  if (at + 12 <= bytes.length) guesses.push(guess(at + 12, uint32(bytes, at + 8, littleEndian)));
+  const found = guesses.find((element) => isFollowed(bytes, element, littleEndian));
+  if (found) return found;
+  const isCutOff = ({ start, length }: Element) => start + length > bytes.length;
+  if (!isFollowedByOmitted(bytes, omitted, littleEndian) && guesses.some(isCutOff))
+    throw new NeedsMoreBytes();
+  return omitted;
+}
+
+/** Whether an element is followed by one that omits its VR, too. */
+function isFollowedByOmitted(bytes: Buffer, { start, length }: Element, littleEndian: boolean): boolean {
+  if (start + length + 8 > bytes.length) return false;
+  const next = readElement(bytes, start + length, { explicit: false, littleEndian });
+  return next.tag > 0x00080000 && next.tag % 0x10000 !== 0 && next.start + next.length <= bytes.length;
+}
+
+/** Whether the end of an element, or the beginning of an item in it, is where it would have to be. */
+function isFollowed(bytes: Buffer, { tag, start, length }: Element, littleEndian: boolean): boolean {
+  const next = length === UNDEFINED_LENGTH ? start : start + length;
+  if (next + 6 > bytes.length) return next === bytes.length;
+  const nextTag = tagAt(bytes, next, littleEndian);
+  if (length === UNDEFINED_LENGTH) return nextTag === ITEM || nextTag === SEQUENCE_END;
+  const vr = bytes.toString('latin1', next + 4, next + 6);
+  // The VRs of a whole private group may be unknown.
+  const sameGroup = Math.floor(nextTag / 0x10000) === Math.floor(tag / 0x10000);
+  return (
+    [ITEM, ITEM_END, SEQUENCE_END].includes(nextTag) ||
+    (sameGroup && nextTag > tag) ||
+    SHORT_VRS.has(vr) ||
+    LONG_VRS.has(vr)
+  );
 }
 
 /** Encoding of a sequence with VR UN and undefined length (PS3.5, 6.2.2). */

@@ -87,6 +87,70 @@ describe('data sets', () => {
       expect((await read(ctSeries(3, () => long, { syntax }))).voxels).toEqual(HU);
   });
 
+  /** Three slices with more elements before the patient's name. */
+  const withBytes = (more: readonly Uint8Array[], elements: Elements = {}) =>
+    Object.fromEntries(
+      Object.entries(ctSeries(3, () => elements)).map(([name, bytes]) => {
+        const at = Buffer.from(bytes).indexOf(Buffer.from([0x10, 0, 0x10, 0, ...Buffer.from('PN')]));
+        return [name, Buffer.concat([bytes.subarray(0, at), ...more, bytes.subarray(at)])];
+      }),
+    );
+
+  it.each(['??', '  ', '\0\0', 'ox', 'un'])('may have elements of the unknown VR %j', async (vr) => {
+    const head = (element: number) => [9, 0, element, 0x10, ...Buffer.from(vr)];
+    const short = (element: number, length: number) =>
+      Buffer.from([...head(element), length & 0xff, length >> 8, ...new Uint8Array(length).fill(1)]);
+    const long = (element: number, length: number) =>
+      Buffer.from([
+        ...head(element),
+        0,
+        0,
+        length & 0xff,
+        length >> 8,
+        0,
+        0,
+        ...new Uint8Array(length).fill(1),
+      ]);
+    const sequence = long(2, 0).fill(0xff, 8);
+    const items = Buffer.from('feff00e000000000feffdde000000000', 'hex');
+    for (const unknown of [
+      [short(1, 0)],
+      [short(1, 7), short(2, 10), short(3, 40_000)],
+      [long(1, 0)],
+      [long(1, 10), long(2, 40_000)],
+      [short(1, 10), long(2, 10)],
+      [sequence, items],
+    ]) {
+      const nested: Elements = { '00081140': ['SQ', [{ '00091010': [vr, new Uint8Array(6)] }]] };
+      expect((await read(withBytes(unknown, nested))).voxels).toEqual(HU);
+    }
+  });
+
+  it('may have elements without a VR, or nothing but these', async () => {
+    const length = Buffer.from('un\0\0');
+    const omitted = [
+      Buffer.from([9, 0, 1, 0x10, ...length, ...new Uint8Array(length.readUInt32LE()).fill(1)]),
+      Buffer.from([9, 0, 2, 0x10, 4, 0, 0, 0, 1, 1, 1, 1]),
+    ];
+    expect((await read(withBytes(omitted))).voxels).toEqual(HU);
+    const empty: Elements = { '00081140': ['SQ', [{ '00200010': ['SH', ''] }]], '00180060': ['DS', ''] };
+    const implicit = ctSeries(3, () => empty, { bare: true, syntax: '1.2.840.10008.1.2' });
+    const explicit = dicomBytes({});
+    for (const [name, bytes] of Object.entries(implicit)) implicit[name] = Buffer.concat([explicit, bytes]);
+    expect((await read(implicit)).voxels).toEqual(HU);
+    // The length of these pixels has two bytes of zero where a VR would be. They are not looked through for an end.
+    const cut = dicomBytes(
+      ctSlice(0, {
+        '00280010': ['US', 128],
+        '00280011': ['US', 256],
+        '7fe00010': ['OW', new Uint8Array(1 << 16)],
+      }),
+      { bare: true, syntax: '1.2.840.10008.1.2' },
+    ).subarray(0, -10);
+    const path = file(`cut${folders++}`, Buffer.concat([explicit, cut]));
+    expect((await userErrorOf(readVolume(path))).message).toContain('too short');
+  });
+
   it('are given up after megabytes without an image, which is said', async () => {
     const long = { '00091010': ['OB', new Uint8Array(9 << 20)] } as Elements;
     for (const syntax of ['1.2.840.10008.1.2.1', '1.2.840.10008.1.2.1.99']) {
