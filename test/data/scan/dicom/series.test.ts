@@ -554,8 +554,9 @@ describe('findScans', () => {
       fix: 'give the folder that it is in',
     });
     const folder = write({ struct: dicomBytes({ '00080060': ['CS', 'RTSTRUCT'] }) });
-    for (const use of [findScans([folder]), findScans([`${folder}/struct`]), readVolume(`${folder}/struct`)])
-      expect((await userErrorOf(use)).message).toMatch(/an RTSTRUCT[\s\S]*plastimatch/);
+    const struct = `${folder}/struct`;
+    for (const use of [() => findScans([folder]), () => findScans([struct]), () => readVolume(struct)])
+      expect((await userErrorOf(use())).message).toMatch(/an RTSTRUCT[\s\S]*plastimatch/);
     mkdirSync(file('nothing'));
     expect((await userErrorOf(readVolume(file('nothing')))).message).toContain('no DICOM scan');
     expect((await userErrorOf(readVolume(`${folder}#0123456789ab`))).message).toContain('no DICOM scan');
