@@ -256,21 +256,26 @@ test('an imported network is trained on devices, packed, and in micro-batches as
   expect(names(applyGraph(objective, sgd, 2).graph)).toContain('first.weight.next');
 });
 
+/** x → convolution → batch normalisation → y. @param scale name and value @param bias of zeros, its name */
+const normalised = (scale: readonly [name: string, number], bias: string): Parts => ({
+  inputs: [value('x', [4, 3, 2, 2])],
+  outputs: ['y'],
+  nodes: [
+    node('Conv', ['x', 'w'], ['c']),
+    node('BatchNormalization', ['c', scale[0], bias, 'mean', 'var'], ['y']),
+  ],
+  tensors: {
+    w: weight([2, 3, 1, 1], 1),
+    [scale[0]]: filled([2], scale[1]),
+    [bias]: filled([2], 0),
+    mean: filled([2], 0),
+    var: filled([2], 1),
+  },
+});
+
 test('batch normalisation without weights is that of the batch, unless its statistics are frozen', () => {
-  const parts: Parts = {
-    inputs: [value('x', [4, 3, 2, 2])],
-    outputs: ['y'],
-    nodes: [
-      node('Conv', ['x', 'w'], ['c']),
-      node('BatchNormalization', ['c', 'val_1', 'val_0', 'mean', 'var'], ['y']),
-    ],
-    tensors: {
-      w: weight([2, 3, 1, 1], 1),
-      ...{ val_1: filled([2], 1), val_0: filled([2], 0), mean: filled([2], 0), var: filled([2], 1) },
-    },
-  };
   const outputsOf = (freeze?: (name: string) => boolean) => {
-    const model = importModel(modelOf(parts), { freeze });
+    const model = importModel(modelOf(normalised(['val_1', 1], 'val_0')), { freeze });
     const objective = importedObjective(model, { loss: { name: 'meanSquaredError' } });
     const sgd = { name: 'sgd', momentum: 0, weightDecay: 0 } as const;
     return stepGraph(objective, { optimizer: sgd, clipNorm: null }).graph.outputs.map(({ name }) => name);
@@ -280,21 +285,7 @@ test('batch normalisation without weights is that of the batch, unless its stati
 });
 
 test('a frozen batch normalisation uses its running statistics, keeps them, and lets gradients through', async () => {
-  const parts: Parts = {
-    inputs: [value('x', [4, 3, 2, 2])],
-    outputs: ['y'],
-    nodes: [
-      node('Conv', ['x', 'w'], ['c']),
-      node('BatchNormalization', ['c', 'scale', 'bias', 'mean', 'var'], ['y']),
-    ],
-    tensors: {
-      w: weight([2, 3, 1, 1], 1),
-      scale: filled([2], 2),
-      bias: filled([2], 0),
-      mean: filled([2], 0),
-      var: filled([2], 1),
-    },
-  };
+  const parts = normalised(['scale', 2], 'bias');
   const frozen = importModel(modelOf(parts), { freeze: (name) => name === 'scale' || name === 'bias' });
   const built = gradientGraph(importedObjective(frozen, { loss: { name: 'meanSquaredError' } }));
   const step = stepGraph(importedObjective(frozen, { loss: { name: 'meanSquaredError' } }), {
