@@ -22,6 +22,7 @@ import {
   pretrainJob,
   pretrainJobId,
   runFolder,
+  tilesOf,
 } from './plan.js';
 import type { ExperimentConfig, Source } from './schema.js';
 
@@ -82,7 +83,7 @@ export function planFig2(config: ExperimentConfig, sources: readonly Source[], o
   const analysis: Job = {
     id: 'analyze',
     args: [
-      ...['analyze', '--data', config.tiles, '--out', analysisFolder(out), ...threads],
+      ...['analyze', '--data', tilesOf(config), '--out', analysisFolder(out), ...threads],
       ...['--wholes', String(config.maps.wholes), '--parts', String(config.maps.parts)],
       ...['--seed', String(config.seed), '--model', ...models],
       ...['--name', ...sources.map(({ name }) => name)],

@@ -128,6 +128,17 @@ export function checkpointSteps({ steps }: Pick<Config, 'steps'>): number[] {
   return Array.from({ length: Math.floor(steps / spacing) + 1 }, (_, i) => i * spacing);
 }
 
+/** What is trained on without labels. @throws UserError where neither the source nor the experiment says */
+export function tilesOf(config: Pick<ExperimentConfig, 'tiles'>, source?: Pick<Source, 'tiles'>): string {
+  const tiles = source?.tiles ?? config.tiles;
+  if (tiles !== undefined) return tiles;
+  throw new UserError('config', {
+    what: 'this experiment needs tiles',
+    where: 'tiles',
+    expected: 'a tile store of `p2w prepare`; only sources with "pretrain": null need none',
+  });
+}
+
 export function pretrainJob(
   config: ExperimentConfig,
   source: Source,
@@ -135,7 +146,7 @@ export function pretrainJob(
   extra: readonly string[] = [],
 ): Job {
   const { preset, threads } = config;
-  const tiles = source.tiles ?? config.tiles;
+  const tiles = tilesOf(config, source);
   return {
     id: pretrainJobId(source),
     args: [

@@ -24,10 +24,12 @@ const sourceShape = z.strictObject({
   /** Which checkpoint of the pre-training: a step that it keeps, `best` or `last`. */
   checkpoint: z.union([z.int().min(0), z.enum(['best', 'last'])]).default('best'),
   /** Parts that are loaded into classifiers and segmenters. */
-  load: z.strictObject({
-    classification: z.string().default('encoder'),
-    segmentation: z.string().default('encoder'),
-  }),
+  load: z
+    .strictObject({
+      classification: z.string().default('encoder'),
+      segmentation: z.string().default('encoder'),
+    })
+    .prefault({}),
 });
 const sourceSchema = sourceShape.refine(({ pretrain, init }) => pretrain === null || init === undefined, {
   error:
@@ -78,8 +80,8 @@ const refuseSameNames =
   };
 
 const experimentSchema = z.strictObject({
-  /** A tile store of `p2w prepare`, to pre-train on. */
-  tiles: z.string(),
+  /** A tile store of `p2w prepare`, to pre-train on; not needed where no source is pre-trained, or each has its own. */
+  tiles: z.string().optional(),
   preset: z.enum(PRESET_NAMES as [string, ...string[]]).default('tiny'),
   /** Settings of every pre-training. */
   pretrain: settings,

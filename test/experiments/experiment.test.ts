@@ -167,10 +167,11 @@ describe('p2w experiment', () => {
 
   test('a source can begin from a file: an ONNX model of any other method is trained beside ours', async () => {
     writeFileSync(join(folder, 'resnet.onnx'), convolutionalNetwork({ classes: 5 }));
-    const other = { name: 'MedicalNet', pretrain: null, init: 'resnet.onnx', load: {} };
+    const other = { name: 'MedicalNet', pretrain: null, init: 'resnet.onnx' };
     const settings = ['steps=2', 'batch=4'];
+    // Without a pre-training, no tiles are needed.
     study({
-      ...STUDY,
+      ...{ ...STUDY, tiles: undefined },
       targets: [{ ...STUDY.targets[0], settings }],
       sources: [STUDY.sources[0], other],
       trials: 1,
@@ -339,6 +340,9 @@ describe('p2w experiment', () => {
   test('bad configurations are refused', async () => {
     study({ ...STUDY, trials: 0, tile: 'x' });
     expect((await run('table1', 'x')).stderr).toMatch(/trials[\s\S]*tile/);
+    study({ ...STUDY, tiles: undefined });
+    for (const name of ['table1', 'fig2'])
+      expect((await run(name, 'x')).stderr).toMatch(/needs tiles[\s\S]*only sources/);
     study({ ...STUDY, targets: [] });
     expect((await run('table2', 'x')).stderr).toContain('needs target tasks');
     const [balls] = STUDY.targets;
