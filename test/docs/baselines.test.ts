@@ -1,0 +1,3 @@
+import { testDocument } from './document.js';
+
+testDocument('docs/baselines.md', 5);
