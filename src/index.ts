@@ -90,7 +90,7 @@ export {
 } from './commands/report-target.js';
 export { type ClassVolume, type SegmentOptions, type SegmentSummary, segment } from './commands/segment.js';
 export { type Verification, verify } from './commands/verify.js';
-export type { Failure, WholeScanOptions } from './commands/whole-scans.js';
+export type { WholeScanOptions } from './commands/whole-scans.js';
 export { readConfigFile } from './config/file.js';
 export { type FinetuneConfig, type FinetuneSources, resolveFinetuneConfig } from './config/finetuning.js';
 export type { ConfigChanges, ConfigFile, DeepPartial } from './config/layers.js';
@@ -118,6 +118,7 @@ export { writeNifti } from './data/scan/nifti.js';
 export { type Normalisation, normaliseVolume } from './data/scan/normalise.js';
 export type { Grid, LabelMap, Volume, Voxels, XYZ } from './data/scan/volume.js';
 export { type VolumeFormat, writeVolume } from './data/scan/write-volume.js';
+export type { Failure } from './data/store/arrays.js';
 export type { Split, TileSource } from './data/store/tile-source.js';
 export { openTileStore, readTile, type TileRef, type TileStore, tilesOf } from './data/store/tiles.js';
 export { openMpi } from './distributed/mpi.js';

@@ -15,7 +15,7 @@ import { needed } from '../passes/needed.js';
 import type { Gap } from './gaps.js';
 import { boundInputs } from './inputs.js';
 import { mergedPads } from './merged-pads.js';
-import { type ImportedNetwork, type ImportedParameter, importedLayers } from './network.js';
+import { type ImportedNetwork, type ImportedParameter, importedLayers, networkInputs } from './network.js';
 import { withNoise } from './noise.js';
 import { isFloat } from './numbers.js';
 import {
@@ -150,10 +150,7 @@ function hiddenLayers({ nodes, constants }: StaticGraph, file: ReadonlySet<strin
 /** Outputs of the network in training, with their types and sizes. */
 function outputsOf(network: ImportedNetwork, inputs: readonly Value[]): Value[] {
   const g = new GraphBuilder('outputs');
-  const given = inputs.map(
-    ({ name, type, shape }) => [name, g.input(name, isFloat(type) ? g.float : type, shape)] as const,
-  );
-  const made = importedLayers(new NetworkBuilder(g, 'training'), network, Object.fromEntries(given));
+  const made = importedLayers(new NetworkBuilder(g, 'training'), network, networkInputs(g, inputs));
   return Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
 }
 

@@ -21,3 +21,25 @@ export const inputName = (name: string): string => (TAKEN.test(name) ? `model.${
 /** What a weight of a model is called in training. */
 export const parameterName = (name: string): string =>
   TAKEN_BESIDE_SAMPLES.test(name) ? `model.${name}` : name;
+
+/** A name, numbered where it is taken; it is taken then. */
+export function freeName(taken: Set<string>, wanted: string): string {
+  let name = wanted;
+  for (let i = 2; taken.has(name); i++) name = `${wanted}_${i}`;
+  taken.add(name);
+  return name;
+}
+
+/** Gives names that are not taken, each time the same for the same name. @param known names that are given already */
+export function freeNames(
+  taken: Set<string>,
+  wantedFor: (name: string) => string = (name) => name,
+  known: Iterable<readonly [string, string]> = [],
+): (name: string) => string {
+  const names = new Map([['', ''], ...known]);
+  return (name) => {
+    const free = names.get(name) ?? freeName(taken, wantedFor(name));
+    names.set(name, free);
+    return free;
+  };
+}

@@ -1,6 +1,7 @@
 /** An imported network as a module: its layers in a graph that is built, its tensors as parameters. */
 import { normaliseByStatistics, unbiased, updateStatistic } from '../nn/batch-norm.js';
 import type { NetworkBuilder } from '../nn/module.js';
+import type { GraphBuilder } from '../onnx/builder.js';
 import {
   type Attribute,
   arrayOf,
@@ -196,6 +197,19 @@ class Layers {
     }
   }
 }
+
+/** The inputs of a network in a graph that is built, by their names in the file. @param nameOf what they are called there */
+export const networkInputs = (
+  g: GraphBuilder,
+  inputs: readonly Value[],
+  nameOf: (name: string) => string = (name) => name,
+): Record<string, Value> =>
+  Object.fromEntries(
+    inputs.map(({ name, type, shape }) => [
+      name,
+      g.input(nameOf(name), isFloat(type) ? g.float : type, shape),
+    ]),
+  );
 
 /** Keeps the names of the parameters for them: nothing that is added before the layers is called so. */
 export const reserveParameters = ({ g }: NetworkBuilder, { parameters }: ImportedNetwork): void =>

@@ -4,7 +4,7 @@
  */
 import { grouped } from '../onnx/grouped.js';
 import type { Graph, Node, Tensor } from '../onnx/types.js';
-import { parameterName } from './names.js';
+import { freeName, parameterName } from './names.js';
 import { isVector } from './numbers.js';
 import type { StaticGraph } from './static.js';
 import { type FoundTensor, findTensors, type Reader } from './weights.js';
@@ -89,26 +89,16 @@ function readOtherwise(nodes: readonly Node[], found: readonly FoundTensor[]): S
   return new Set(names);
 }
 
-/** Names that are not those of other values of the model. */
-function namer({ constants, values }: StaticGraph): (wanted: string) => string {
-  const taken = new Set([...constants.keys(), ...values.keys()]);
-  return (wanted) => {
-    let name = wanted;
-    for (let i = 2; taken.has(name); i++) name = `${wanted}_${i}`;
-    taken.add(name);
-    return name;
-  };
-}
-
 /** One part a reader: the first has the tensor's name, unless that is read as something else too. */
 const apart = (
   { source, of }: Pick<Part, 'source' | 'of'>,
   isReadOtherwise: boolean,
-  freeName: (wanted: string) => string,
+  taken: Set<string>,
 ): Part[] =>
   of.readers.map((reader, i) => {
     const { name, outputs } = reader.node;
-    const storedName = i === 0 && !isReadOtherwise ? of.name : freeName(`${of.name}@${name || outputs[0]}`);
+    const storedName =
+      i === 0 && !isReadOtherwise ? of.name : freeName(taken, `${of.name}@${name || outputs[0]}`);
     return { storedName, source, of, readers: [reader] };
   });
 
@@ -128,7 +118,7 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
   const parts: Part[] = [];
   const split: Assigned['split'][number][] = [];
   const shared: MergedTensor[] = [];
-  const freeName = namer(graph);
+  const taken = new Set([...graph.constants.keys(), ...graph.values.keys()]);
   for (const [source, members] of grouped(found, ({ name }) => sources.get(name)!)) {
     const { shape } = graph.constants.get(source) as Tensor;
     const readers = members.flatMap((member) => member.readers);
@@ -141,7 +131,7 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
       if (readers.length > 1) shared.push(merged);
       continue;
     }
-    const own = members.flatMap((of) => apart({ source, of }, others.has(of.name), freeName));
+    const own = members.flatMap((of) => apart({ source, of }, others.has(of.name), taken));
     parts.push(...own);
     if (isMerged) split.push({ ...merged, names: own.map(({ storedName }) => parameterName(storedName)) });
   }

@@ -19,6 +19,7 @@ import { evaluate } from './evaluate.js';
 import { DRAWING, type Gap, refusalOf, withoutPlace } from './gaps.js';
 import { identity, identityOf, innerName, renamedNode } from './inlined.js';
 import { unrolled } from './loops.js';
+import { freeNames } from './names.js';
 import { numbersOf, vector } from './numbers.js';
 import { singleNode } from './single.js';
 import { sorted } from './sorted.js';
@@ -226,15 +227,7 @@ class Importer {
 
   /** Names of their own for values inside what a node stands for. */
   #innerNames(node: Node): (inner: string) => string {
-    const names = new Map([['', '']]);
-    return (inner) => {
-      let name = names.get(inner) ?? innerName(node, inner);
-      for (let i = 2; !names.has(inner) && this.#taken.has(name); i++)
-        name = `${innerName(node, inner)}_${i}`;
-      names.set(inner, name);
-      this.#taken.add(name);
-      return name;
-    };
+    return freeNames(this.#taken, (inner) => innerName(node, inner));
   }
 
   /** The branch that is always taken, under names of its own. */

@@ -12,6 +12,7 @@ import { decodeModel, encodeModel, encodeValue } from '../onnx/schema.js';
 import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
 import { needed, readsOf } from '../passes/needed.js';
 import { joined } from './export-trained.js';
+import { freeNames } from './names.js';
 
 /** Field numbers of onnx.proto. */
 const MODEL = { graph: 7, metadata: 14 } as const;
@@ -23,22 +24,10 @@ const contentOf = (message: Uint8Array, field: number): Uint8Array =>
 /** A node is told by the first value that it makes. */
 const madeBy = (outputs: readonly string[]): string => outputs.find((name) => name !== '') ?? '';
 
-/** Gives names that are not taken, each time the same for the same name. */
-function freeNames(taken: ReadonlySet<string>, known: Iterable<readonly [string, string]> = []) {
-  const names = new Map(known);
-  return (name: string): string => {
-    if (name === '') return name;
-    let free = names.get(name) ?? name;
-    for (let i = 2; !names.has(name) && taken.has(free); i++) free = `${name}_${i}`;
-    names.set(name, free);
-    return free;
-  };
-}
-
 /** The head with its input called as a value of the model, and no names that what is left of the model has. */
 function renamed(head: Graph, value: string, nodes: readonly Node[], tensors: Iterable<string>): Graph {
   const taken = new Set([...tensors, ...nodes.flatMap(({ outputs }) => outputs)]);
-  const nameOf = freeNames(taken, [[head.inputs[0]!.name, value]]);
+  const nameOf = freeNames(taken, undefined, [[head.inputs[0]!.name, value]]);
   const nodeName = freeNames(new Set(nodes.map(({ name }) => name)));
   return {
     ...head,

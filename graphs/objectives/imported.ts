@@ -1,8 +1,7 @@
 import type { ImportedModel } from '../imported/import-model.js';
 import { makersOf } from '../imported/makers.js';
 import { inputName } from '../imported/names.js';
-import { importedLayers } from '../imported/network.js';
-import { isFloat } from '../imported/numbers.js';
+import { importedLayers, networkInputs } from '../imported/network.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import { formatShape, GraphError, knownShape, type Value } from '../onnx/types.js';
@@ -126,12 +125,7 @@ function lossOf(
 export const importedObjective =
   (model: ImportedModel, { output = model.outputs[0]!.name, loss }: ImportedTask): Objective =>
   (net) => {
-    const inputs = Object.fromEntries(
-      model.inputs.map(({ name, type, shape }) => [
-        name,
-        net.g.input(inputName(name), isFloat(type) ? net.g.float : type, shape),
-      ]),
-    );
+    const inputs = networkInputs(net.g, model.inputs, inputName);
     if (typeof loss === 'function') {
       const wanted = new Set([...model.outputs.map(({ name }) => name), output]);
       return loss(net, importedLayers(net, model, inputs, [...wanted]));

@@ -1,7 +1,6 @@
 /** Imported networks in inference, with trained values. */
 import type { ImportedModel } from '../imported/import-model.js';
-import { floatType, importedLayers } from '../imported/network.js';
-import { isFloat } from '../imported/numbers.js';
+import { floatType, importedLayers, networkInputs } from '../imported/network.js';
 import { NetworkBuilder } from '../nn/module.js';
 import { featuresOf, type TargetHead, targetHead } from '../objectives/imported-target.js';
 import { asFloat } from '../onnx/blocks.js';
@@ -12,13 +11,11 @@ import { targetProbabilities } from './inference.js';
 type Weights = ReadonlyMap<string, Float32Array>;
 
 /** Adds the network. @returns the wanted values by their names */
-function layers(net: NetworkBuilder, model: ImportedModel, wanted: readonly string[]): Record<string, Value> {
-  const inputs = model.inputs.map(({ name, type, shape }) => [
-    name,
-    net.g.input(name, isFloat(type) ? net.g.float : type, shape),
-  ]);
-  return importedLayers(net, model, Object.fromEntries(inputs) as Record<string, Value>, wanted);
-}
+const layers = (
+  net: NetworkBuilder,
+  model: ImportedModel,
+  wanted: readonly string[],
+): Record<string, Value> => importedLayers(net, model, networkInputs(net.g, model.inputs), wanted);
 
 /**
  * The network as it was trained, for inputs of the sizes that it was imported for: its own outputs, or, where layers were put on it,

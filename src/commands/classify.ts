@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import type { XYZ } from '../data/scan/volume.js';
+import type { Failure } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { checkedWindows } from '../inference/predict-scan.js';
@@ -7,7 +8,7 @@ import { classesOf } from '../inference/segmentation.js';
 import { middleVector, type WindowVector, windowVectors } from '../inference/window-vectors.js';
 import { parseCsv, toCsv } from '../tables/csv.js';
 import { checkResultFile, firstLine, unfinishedPath, withResultFile } from './result-file.js';
-import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface ClassifyOptions extends WholeScanOptions {
   /** `.csv` or `.jsonl`. */

@@ -4,6 +4,7 @@ import { dirname, join } from 'node:path';
 import { writeNifti } from '../data/scan/nifti.js';
 import { writeNpy } from '../data/scan/npy.js';
 import type { Grid } from '../data/scan/volume.js';
+import type { Failure } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import type { ImageModel } from '../inference/image-model.js';
@@ -11,7 +12,7 @@ import type { ModelScan } from '../inference/model-scan.js';
 import { checkedWindows, predictScan, type Windows } from '../inference/predict-scan.js';
 import { placeOfGrid } from '../inference/scan-grid.js';
 import { journalPath, withResultFolder } from './result-folder.js';
-import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 /** Formats of feature maps, by the ending of their files. */
 export const MAP_FORMATS = ['npy', 'nii.gz', 'nii'] as const;

@@ -2,6 +2,7 @@ import { existsSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { voxelToWorld } from '../data/scan/geometry.js';
 import type { XYZ } from '../data/scan/volume.js';
+import type { Failure } from '../data/store/arrays.js';
 import { openTileStore, readTile } from '../data/store/tiles.js';
 import { UserError } from '../errors.js';
 import { checkIntensities } from '../inference/encoder.js';
@@ -15,7 +16,7 @@ import { rowsPath, writeFeatures } from './feature-files.js';
 import { isFeatureFile } from './read-features.js';
 import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
 import { messageOf } from './scan-error.js';
-import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface EmbedOptions extends WholeScanOptions {
   /** Scans, folders of scans, tile stores. */

@@ -1,7 +1,7 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
 import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
-import { floatType, importedLayers } from '../../graphs/imported/network.js';
+import { floatType, importedLayers, networkInputs } from '../../graphs/imported/network.js';
 import { withHead, withMetadata, withOutput } from '../../graphs/imported/with-head.js';
 import { NetworkBuilder } from '../../graphs/nn/module.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
@@ -99,8 +99,7 @@ function storedAdapterOf(
 /** A value inside a network as an output of its file, whose sizes are open where those of its input are. */
 function openOutput(model: ImportedModel, name: string, input: Value): Value {
   const net = new NetworkBuilder(new GraphBuilder('sizes'), 'evaluation');
-  const given = model.inputs.map((value) => [value.name, net.g.input(value.name, value.type, value.shape)]);
-  const { shape } = importedLayers(net, model, Object.fromEntries(given), [name])[name]!;
+  const { shape } = importedLayers(net, model, networkInputs(net.g, model.inputs), [name])[name]!;
   // Maps have the axes of the images.
   const isOpen = (axis: number) =>
     typeof input.shape[axis] === 'string' &&

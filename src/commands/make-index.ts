@@ -1,5 +1,6 @@
 import { resolve } from 'node:path';
 import { findScans } from '../data/scan/index.js';
+import type { Failure } from '../data/store/arrays.js';
 import { identifyScans } from '../data/store/sources.js';
 import { UserError } from '../errors.js';
 import type { ImageModel } from '../inference/image-model.js';
@@ -11,7 +12,7 @@ import { embedScans } from './embed.js';
 import { openJournal } from './journal.js';
 import { readFeatures } from './read-features.js';
 import { journalPath, withResultFolder } from './result-folder.js';
-import { type Failure, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface MakeIndexOptions extends Omit<WholeScanOptions, 'input' | 'shard'> {
   /** Scans, and folders of scans. With `features`, where pictures of the hits are cut from; optional then. */

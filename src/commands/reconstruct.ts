@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { type VolumeFormat, writeVolume } from '../data/scan/write-volume.js';
+import type { Failure } from '../data/store/arrays.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import type { ImageModel } from '../inference/image-model.js';
 import type { ModelScan } from '../inference/model-scan.js';
@@ -10,7 +11,7 @@ import { storedOrder } from '../inference/stored-order.js';
 import { type Colour, scanPicture } from '../report/scan-picture.js';
 import { toCsv } from '../tables/csv.js';
 import { journalPath, withResultFolder } from './result-folder.js';
-import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface ReconstructOptions extends WholeScanOptions {
   /** Folder of the results: `pictures/`, `reconstructions/`, `errors/`, `errors.csv`. One that was begun goes on. */

@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { keepComponents } from '../analysis/components.js';
 import type { Grid, LabelMap } from '../data/scan/volume.js';
 import { VOLUME_FORMATS, type VolumeFormat, writeVolume } from '../data/scan/write-volume.js';
+import type { Failure } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import type { ModelScan } from '../inference/model-scan.js';
@@ -12,7 +13,7 @@ import { storedOrder } from '../inference/stored-order.js';
 import { greyOf, mostMarked, overlaid, scanPicture } from '../report/scan-picture.js';
 import { toCsv } from '../tables/csv.js';
 import { journalPath, withResultFolder } from './result-folder.js';
-import { type Failure, forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface SegmentOptions extends WholeScanOptions {
   /** Folder of the results: `masks/`, `pictures/`, `volumes.csv`; with `probabilities`, `probabilities/CLASS/`. One that was begun goes on. */

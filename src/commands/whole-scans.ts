@@ -1,5 +1,7 @@
 /** What the commands that run a model on whole scans have in common. */
+
 import { findScans } from '../data/scan/index.js';
+import type { Failure } from '../data/store/arrays.js';
 import { identifyScans, scanPlace, sourceFiles } from '../data/store/sources.js';
 import type { SourceFile } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
@@ -28,12 +30,6 @@ export interface WholeScanOptions extends WindowOptions, Reporting {
   readonly shard?: Shard;
   /** `auto`, `cpu`, `cuda` or `cuda:N`; `auto` without it. */
   readonly device?: string;
-}
-
-/** A scan that could not be used. */
-export interface Failure {
-  readonly source: string;
-  readonly message: string;
 }
 
 /** What there is to say of each kind of model. */

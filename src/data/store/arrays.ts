@@ -22,7 +22,7 @@ import { AtomicFile, makeFolder, removeTemporaries, writeFileAtomic } from '../.
 import { elementBytes } from '../scan/elements.js';
 import { npyHeader } from '../scan/npy.js';
 
-/** What could not be used, and why. */
+/** A scan that could not be used, and why. */
 export interface Failure {
   readonly source: string;
   readonly message: string;
