@@ -54,6 +54,7 @@ export { type GraphOptions, type GraphReport, makeGraph } from './commands/graph
 export { type ModelGraphOptions, makeModelGraph } from './commands/graph-imported.js';
 export { type Inspection, type InspectOptions, inspect } from './commands/inspect.js';
 export { type IndexSummary, type MakeIndexOptions, makeIndex } from './commands/make-index.js';
+export { type MergeOptions, type MergeSummary, merge } from './commands/merge.js';
 export { type PhantomsSummary, type WritePhantomsOptions, writePhantoms } from './commands/phantom.js';
 export {
   type TaskPhantomOptions,

@@ -62,6 +62,11 @@ export const commands: readonly Listed[] = [
     load: () => import('./embed.js'),
   },
   {
+    usage: 'merge <parts..>',
+    describe: 'Join feature vectors and tables that were made of different scans',
+    load: () => import('./merge.js'),
+  },
+  {
     usage: 'index',
     describe: 'Make an index of feature vectors, to find similar scans or regions',
     load: () => import('./make-index.js'),

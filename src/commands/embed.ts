@@ -12,7 +12,7 @@ import { meanVector, type WindowVector, windowVectors } from '../inference/windo
 import { silent } from '../progress.js';
 import type { FeatureRow } from '../search/feature-row.js';
 import { embedMaps, type MapFormat } from './embed-maps.js';
-import { rowsPath, writeFeatures } from './feature-files.js';
+import { FEATURE_ENDINGS, rowsPath, writeFeatures } from './feature-files.js';
 import { isFeatureFile } from './read-features.js';
 import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
 import { messageOf } from './scan-error.js';
@@ -176,7 +176,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
     out,
     { model: options.model, input: paths },
     {
-      endings: ['npy', 'jsonl', 'parquet'],
+      endings: FEATURE_ENDINGS,
       beside: out.endsWith('.npy') ? rowsPath(out) : undefined,
       isResult: isFeatureFile,
     },

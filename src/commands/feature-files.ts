@@ -4,6 +4,9 @@ import { writeNpy } from '../data/scan/npy.js';
 import { makeFolder, writeFileAtomic, writeLinesAtomic } from '../files.js';
 import type { FeatureRow } from '../search/feature-row.js';
 
+/** Of the files that hold feature vectors, without a dot. */
+export const FEATURE_ENDINGS = ['npy', 'jsonl', 'parquet'] as const;
+
 const AXES = ['x', 'y', 'z'];
 const column = (
   name: string,
@@ -58,8 +61,11 @@ function toParquet(rows: readonly FeatureRow[]): Uint8Array {
   return new Uint8Array(buffer);
 }
 
+/** All but the vector, in one order. */
+const placeOf = ({ source, offset, centre, windows }: FeatureRow) => ({ source, offset, centre, windows });
+
 function* jsonlOf(rows: readonly FeatureRow[]): Generator<string> {
-  for (const row of rows) yield JSON.stringify({ ...row, features: Array.from(row.features) });
+  for (const row of rows) yield JSON.stringify({ ...placeOf(row), features: Array.from(row.features) });
 }
 
 /** What each row of an array describes, for a format that holds numbers only. */
@@ -76,7 +82,7 @@ export async function writeFeatures(path: string, rows: readonly FeatureRow[]): 
   for (const [i, row] of rows.entries()) values.set(row.features, i * length);
   writeLinesAtomic(
     rowsPath(path),
-    rows.map(({ features: _, ...row }) => JSON.stringify(row)),
+    rows.map((row) => JSON.stringify(placeOf(row))),
   );
   await writeNpy(path, values, [rows.length, length]);
   return [path, rowsPath(path)];

@@ -36,7 +36,7 @@ const unreadable = (where: string, got: string, cause?: unknown) =>
 const readWhole = (path: string) => readBytes(path, 0, Number.POSITIVE_INFINITY);
 
 /** The lines of a file as values. Line by line: 100,000 vectors are more than a string may hold. */
-async function readJsonl(path: string): Promise<unknown[]> {
+export async function readJsonLines(path: string): Promise<unknown[]> {
   const values: unknown[] = [];
   // Buffers look for text in what is left of them, as they do not count beyond 2 GiB.
   for (let rest = await readWhole(path); rest.length > 0; ) {
@@ -65,7 +65,7 @@ async function readParquet(path: string): Promise<FeatureRow[]> {
 
 async function readNpyRows(path: string): Promise<FeatureRow[]> {
   const { data, shape } = parseNpy(path, await readWhole(path));
-  const rows = await readJsonl(rowsPath(path));
+  const rows = await readJsonLines(rowsPath(path));
   const [count, dimensions] = shape;
   if (shape.length !== 2 || rows.length !== count)
     throw unreadable(path, `an array of ${shape.join('×')}, with ${rows.length} rows in ${rowsPath(path)}`);
@@ -114,7 +114,7 @@ export async function readFeatures(path: string): Promise<FeatureRow[]> {
     if (path.endsWith('.parquet')) return await readParquet(path);
     if (path.endsWith('.npy')) return await readNpyRows(path);
     if (path.endsWith('.jsonl'))
-      return (await readJsonl(path)).map((row, i) => toRow(checked(rowSchema, row, path, i)));
+      return (await readJsonLines(path)).map((row, i) => toRow(checked(rowSchema, row, path, i)));
   } catch (error) {
     const known = fromSystemError(error, path);
     throw known instanceof UserError ? known : unreadable(path, known.message, error);

@@ -1,3 +1,3 @@
 import { testDocument } from './document.js';
 
-testDocument('docs/scale.md', 9);
+testDocument('docs/scale.md', 12);

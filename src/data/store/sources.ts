@@ -44,7 +44,8 @@ export function identifyScans(paths: readonly string[]): Map<string, string> {
   return new Map(paths.map((path, i) => [names[i]!, path]));
 }
 
-function commonFolder(paths: readonly string[]): string {
+/** The folder that all paths lie in, and that is as far down as can be. */
+export function commonFolder(paths: readonly string[]): string {
   const [first = [], ...others] = paths.map((path) => dirname(resolve(path)).split(sep));
   const differing = first.findIndex((name, i) => others.some((other) => other[i] !== name));
   return (differing < 0 ? first : first.slice(0, differing)).join(sep) || sep;
