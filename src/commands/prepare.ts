@@ -78,7 +78,7 @@ interface PreparedScan {
   readonly nonFinite?: number;
   /** Voxels whose HU are beyond int16; absent when there were none. */
   readonly clamped?: number;
-  /** How sheared axes, or slices of a tilted gantry or at uneven distances, were mended; absent when there was no need. */
+  /** How slices of a tilted gantry or at uneven distances, were mended; absent when there was no need. */
   readonly resampled?: string;
 }
 

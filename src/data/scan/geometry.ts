@@ -84,16 +84,6 @@ export function nearestOrthonormal(matrix: readonly number[]): number[] | undefi
   return q.map((value) => value + 0); // no −0: it would be printed as "-0"
 }
 
-/** How far axes are off right angles to each other, at most, in degrees. @param matrix 3×3, row-major; columns of length 1 */
-export function shearDegrees(matrix: readonly number[]): number {
-  const cosines = [
-    [0, 1],
-    [0, 2],
-    [1, 2],
-  ].map(([a, b]) => [0, 3, 6].reduce((sum, row) => sum + matrix[row + a!]! * matrix[row + b!]!, 0));
-  return (Math.asin(Math.min(1, Math.max(...cosines.map(Math.abs)))) * 180) / Math.PI;
-}
-
 function inverseTransposed(m: readonly number[]): number[] {
   const [a, b, c, d, e, f, g, h, i] = m as Matrix3;
   const cofactors = [

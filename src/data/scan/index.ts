@@ -33,7 +33,7 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
  * Reads a scan of any supported format, chosen by the extension; any other file is DICOM by its content, and stands
  * for the series that it is of, as does a folder with one series.
  * @returns HU on an LPS grid, axes as stored (see `orientLPS`); `nonFinite` counts voxels that were no numbers,
- *   `beyondInt16` those whose HU do not fit int16, and `resampled` says how a tilted gantry, uneven spacing or sheared axes were mended
+ *   `beyondInt16` those whose HU do not fit int16, and `resampled` says how a tilted gantry or uneven spacing was mended
  * @throws UserError of kind `input` when the file is broken, not what its extension says, or not a 3-D scan,
  *   of kind `disk` when it cannot be read
  * @example

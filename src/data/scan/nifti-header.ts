@@ -1,15 +1,7 @@
 import { NIFTI1, NIFTI2 } from 'nifti-reader-js';
 import type { ElementType } from './elements.js';
-import { shearDegrees } from './geometry.js';
 import { type Affine, gridOfAffine } from './nifti-orientation.js';
-import {
-  checkedGrid,
-  firstThree,
-  isUsable,
-  type Resampled,
-  type StoredScan,
-  type StoredValues,
-} from './scan.js';
+import { checkedGrid, checkOrthonormal, firstThree, isUsable, type StoredValues } from './scan.js';
 import { unreadable } from './unreadable.js';
 import type { Grid } from './volume.js';
 
@@ -94,7 +86,7 @@ export function parseNiftiHeader(
   path: string,
   start: Uint8Array,
   magic: 'n+' | 'ni',
-): StoredValues & Pick<StoredScan, 'resampled'> & { readonly offset: number } {
+): StoredValues & { readonly offset: number } {
   const parsed = parseHeader(path, start, magic);
   const { header } = parsed;
   const elementType = DATA_TYPES.get(header.datatypeCode);
@@ -105,15 +97,12 @@ export function parseNiftiHeader(
       expected: 'integers of 8 to 64 bits, or floats of 32 or 64 bits',
     });
   }
-  const claimed = claimedGrid(path, parsed);
-  const grid = checkedGrid(path, claimed);
-  const resampled = straightened(claimed, grid);
+  const grid = checkedGrid(path, claimedGrid(path, parsed));
   return {
     format: header instanceof NIFTI1 ? 'NIfTI-1' : 'NIfTI-2',
     elementType,
     grid,
-    fields: { ...fieldsOf(parsed), ...(resampled && { resampled: resampled.what }) },
-    ...(resampled && { resampled }),
+    fields: fieldsOf(parsed),
     littleEndian: header.littleEndian,
     ...parseScaling(path, header),
     offset: dataOffset(path, parsed, magic === 'n+'),
@@ -133,7 +122,7 @@ function dataOffset(path: string, { header, bytes }: NiftiHeader, single: boolea
   return offset;
 }
 
-/** Size, place and orientation, of axes that may be sheared. @throws UserError for 2-D and 4-D images */
+/** Size, place and orientation. @throws UserError for 2-D and 4-D images, and sheared axes, as of an affine registration */
 function claimedGrid(path: string, { header, bytes }: NiftiHeader): Grid {
   const [dimensions = 0, ...lengths] = header.dims;
   const extra = lengths.slice(3, Math.max(3, dimensions));
@@ -149,21 +138,11 @@ function claimedGrid(path: string, { header, bytes }: NiftiHeader): Grid {
     const inMm = affine.map((row) => row.map((value) => value * unit));
     return gridOfAffine(inMm, firstThree(lengths));
   });
-  return grids.find(isUsable) ?? grids.at(-1)!;
-}
-
-/** Degrees by which axes may be off right angles due to rounding. */
-const SHEAR_TOLERANCE = 0.5;
-
-/** What becomes of sheared axes, as of an affine registration; undefined where a grid has its axes as the file has them. */
-function straightened(claimed: Grid, grid: Grid): Resampled | undefined {
-  const degrees = shearDegrees(claimed.direction);
-  if (degrees <= SHEAR_TOLERANCE) return undefined;
-  return {
-    what: `positions are those of the nearest grid with right angles: the axes of the file are up to ${degrees.toFixed(1)}° off them`,
-    grid,
-    apply: (volume) => volume,
-  };
+  const grid = grids.find(isUsable);
+  if (!grid) return grids.at(-1)!;
+  const axes = [0, 1, 2].map((axis) => firstThree([0, 3, 6].map((row) => grid.direction[row + axis]!)));
+  checkOrthonormal(path, 'sform', axes);
+  return grid;
 }
 
 /**

@@ -54,7 +54,7 @@ export interface StoredScan extends StoredValues {
   close?(): void;
   /** Set when z is the fastest axis of the stored voxels and x the slowest. */
   readonly fortranOrder?: true;
-  /** Set when the stored voxels are on no grid with right angles and even spacing, and are brought onto one. */
+  /** Set when the stored slices are at uneven distances or of a tilted gantry, and are brought onto a grid. */
   readonly resampled?: Resampled;
 }
 

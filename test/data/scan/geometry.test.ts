@@ -5,7 +5,6 @@ import {
   determinant,
   nearestOrthonormal,
   orientLPS,
-  shearDegrees,
   voxelToWorld,
   worldToVoxel,
 } from '../../../src/data/scan/geometry.js';
@@ -121,15 +120,6 @@ describe('orientLPS', () => {
       }),
       { seed: 2, numRuns: 150 },
     );
-  });
-});
-
-describe('shearDegrees', () => {
-  it('is how far the two axes that are furthest off right angles are off', () => {
-    expect(shearDegrees(OBLIQUE)).toBeCloseTo(0, 9);
-    const [s, c] = [Math.sin(Math.PI / 9), Math.cos(Math.PI / 9)];
-    expect(shearDegrees([1, 0, s, 0, 1, 0, 0, 0, c])).toBeCloseTo(20, 9);
-    expect(shearDegrees([1, 0, -s, 0, -1, 0, 0, 0, c])).toBeCloseTo(20, 9);
   });
 });
 

@@ -1,6 +1,7 @@
 /**
  * JPEG with one component, one scan and Huffman coding: baseline and extended (8 and 12 bits) and lossless (up to 16).
- * Packages for Node.js decode 8 bits only, or fail on differences of category 16.
+ * Packages for Node.js decode 8 bits only (jpeg-js, @cornerstonejs/codec-libjpeg-turbo-8bit), fail on differences of category 16
+ * (jpeg-lossless-decoder-js), or warn against use in production (dcmjs-codecs).
  */
 import { decodeDct } from './jpeg-dct.js';
 import { decodeLossless } from './jpeg-lossless.js';

@@ -1,4 +1,7 @@
-/** RLE lossless (PS3.5, annex G): a PackBits segment for each byte of the pixels, the most significant one first. */
+/**
+ * RLE lossless (PS3.5, annex G): a PackBits segment for each byte of the pixels, the most significant one first. Decoders for Node.js
+ * come only as a part of whole viewers.
+ */
 
 const HEADER_BYTES = 64;
 

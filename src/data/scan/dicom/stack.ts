@@ -31,8 +31,8 @@ export interface Misfit {
 
 /** Fraction of the spacing by which slices may be off a regular grid: positions are often rounded. */
 const EVEN_TOLERANCE = 0.1;
-/** Fraction of the spacing by which gaps may differ from it; slices are interpolated then. */
-const UNEVEN_TOLERANCE = 0.5;
+/** Fraction of the spacing from which on gaps differ too much from it; below, slices are interpolated. */
+const UNEVEN_LIMIT = 0.5;
 /** Distance in mm within which slices are at the same position. */
 const SAME_PLACE = 1e-3;
 /** Total in-plane shift in pixels that is ignored. */
@@ -155,10 +155,12 @@ const rangeOfGaps = (heights: readonly number[]) => {
 /** Describes gaps that are too uneven to be interpolated; null without any. @param first position of the first slice */
 function gapsBeyond(heights: readonly number[], first: number): Misfit['misfit'] | null {
   const gaps = gapsOf(heights);
-  const usual = [...gaps].sort((a, b) => a - b)[Math.floor(gaps.length / 2)]!;
-  const beyond = gaps.flatMap((gap, i) => (Math.abs(gap - usual) > UNEVEN_TOLERANCE * usual ? [i] : []));
+  // Of two gaps the smaller one: rather is a slice missing than one too many there.
+  const usual = [...gaps].sort((a, b) => a - b)[Math.floor((gaps.length - 1) / 2)]!;
+  const limit = UNEVEN_LIMIT * usual - SAME_PLACE;
+  const beyond = gaps.flatMap((gap, i) => (Math.abs(gap - usual) > limit ? [i] : []));
   if (beyond.length === 0) return null;
-  const missing = beyond.every((i) => gaps[i]! > 1.5 * usual);
+  const missing = beyond.every((i) => gaps[i]! > usual);
   return {
     what: missing ? 'slices are missing from the series' : 'the slices are unevenly spaced',
     got: `gaps ${abridged(
@@ -167,7 +169,7 @@ function gapsBeyond(heights: readonly number[], first: number): Misfit['misfit']
           `of ${gaps[i]!.toFixed(2)} mm between ${(first + heights[i]!).toFixed(2)} and ${(first + heights[i + 1]!).toFixed(2)} mm along the normal`,
       ),
     )}`,
-    expected: `a slice every ${usual.toFixed(2)} mm, give or take ${UNEVEN_TOLERANCE * 100} %`,
+    expected: `a slice every ${usual.toFixed(2)} mm, give or take less than ${UNEVEN_LIMIT * 100} %`,
     fix: missing
       ? 'export the whole series again, or put the parts that are complete into folders of their own'
       : 'export a reconstruction with even spacing',

@@ -279,8 +279,13 @@ describe('slices that are not on one grid', () => {
     ],
     [
       'unevenly spaced',
-      'unevenly spaced.*of 0.50 mm between.*give or take 50 %',
+      'unevenly spaced.*of 0.50 mm between.*give or take less than 50 %',
       (z) => at(-10, 20, z === 2 ? 2.5 : 2 * z),
+    ],
+    [
+      'missing where most others are, too',
+      'unevenly spaced.*of 2.00 mm between -30.00 and -28.00 mm.*every 4.00 mm',
+      (z) => at(-10, 20, -30 + (z > 0 ? 4 * z - 2 : 0)),
     ],
     [
       'at one place',
@@ -293,6 +298,13 @@ describe('slices that are not on one grid', () => {
     const count = message.includes('6 slices') ? 6 : 5;
     const error = await userErrorOf(read(ctSeries(count, more)));
     expect(error.message.replaceAll('\n', ' ')).toMatch(new RegExp(message.replace('-26.00', '-22.00')));
+  });
+
+  it('of which there are three are refused when one of the gaps is twice as wide', async () => {
+    const error = await userErrorOf(read(ctSeries(3, (z) => at(-10, 20, z === 2 ? 6 : 2 * z))));
+    expect(error.message).toMatch(
+      /slices are missing from the series\n.*of 4\.00 mm between 2\.00 and 6\.00 mm/,
+    );
   });
 });
 
