@@ -13,10 +13,7 @@ export {
   examineModel,
   type ImportedModel,
   type ImportOptions,
-  type ImportReport,
   importModel,
-  type ReportedTensor,
-  type Unsupported,
 } from './imported/import-model.js';
 export {
   DROPOUT_SEED,
@@ -25,6 +22,7 @@ export {
   importedLayers,
 } from './imported/network.js';
 export type { MergedTensor, SplitRule } from './imported/parameters.js';
+export type { ImportReport, ReportedTensor, Unsupported } from './imported/report.js';
 export { NetworkBuilder } from './nn/module.js';
 export {
   type ImportedTask,

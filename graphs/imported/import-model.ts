@@ -6,25 +6,17 @@ import {
   type ElementType,
   type Graph,
   GraphError,
-  type Model,
   type Node,
   type Tensor,
   type Value,
 } from '../onnx/types.js';
 import { needed } from '../passes/needed.js';
-import type { Gap } from './gaps.js';
 import { boundInputs } from './inputs.js';
 import { mergedPads } from './merged-pads.js';
 import { type ImportedNetwork, type ImportedParameter, importedLayers, networkInputs } from './network.js';
 import { withNoise } from './noise.js';
-import { isFloat } from './numbers.js';
-import {
-  type Assigned,
-  assignParameters,
-  isOfSizes,
-  type MergedTensor,
-  type SplitRule,
-} from './parameters.js';
+import { type Assigned, assignParameters, isOfSizes, type SplitRule } from './parameters.js';
+import { type ImportReport, importReport, refusalLines } from './report.js';
 import { singlePrecision } from './single.js';
 import { sorted } from './sorted.js';
 import { type StaticGraph, staticGraph } from './static.js';
@@ -46,45 +38,6 @@ export interface ImportOptions {
   readonly outputs?: readonly string[] | undefined;
   /** Weights that stay as they are, by their names; none without it. */
   readonly freeze?: ((name: string) => boolean) | undefined;
-}
-
-/** All uses of an operator that cannot be imported for the same reason. */
-export interface Unsupported {
-  readonly operator: string;
-  readonly reason: string;
-  readonly count: number;
-  /** One of these nodes. */
-  readonly node: string;
-}
-
-/** A tensor of the network, for reports. */
-export interface ReportedTensor {
-  readonly name: string;
-  readonly shape: readonly number[];
-  /** The operator that it belongs to. */
-  readonly operator: string;
-}
-
-/** What an import made of a model. */
-export interface ImportReport {
-  readonly producer: string;
-  readonly opset: number;
-  readonly trained: readonly ReportedTensor[];
-  readonly frozen: readonly ReportedTensor[];
-  /** Stored tensors of several floats that are no weights by their place, with an operator that reads them: they stay as they are. */
-  readonly constants: readonly ReportedTensor[];
-  /** Running means and variances. */
-  readonly buffers: readonly ReportedTensor[];
-  /** Tensors that exporters merged, and that are weights of their own again. */
-  readonly split: Assigned['split'];
-  /** Weights that are used several times. */
-  readonly shared: readonly MergedTensor[];
-  /** Convolutions into which a batch normalisation was folded when the model was exported, as far as names show it. */
-  readonly folded: readonly string[];
-  /** What is lost or uncertain, and what to do about it. */
-  readonly warnings: readonly string[];
-  /** Everything that keeps the model from being trained. */
-  readonly unsupported: readonly Unsupported[];
 }
 
 /** A network of a file, for inputs of fixed sizes. */
@@ -118,84 +71,11 @@ function storedTypes({ initializers, nodes }: Graph): Map<string, ElementType> {
   return new Map([...constants, ...[...initializers].map(([name, { type }]) => [name, type] as const)]);
 }
 
-const summed = (gaps: readonly Gap[]): Unsupported[] => {
-  const counts = new Map<string, Unsupported>();
-  for (const gap of gaps) {
-    const key = `${gap.operator}\n${gap.reason}`;
-    const known = counts.get(key);
-    counts.set(key, known ? { ...known, count: known.count + 1 } : { ...gap, count: 1 });
-  }
-  return [...counts.values()];
-};
-
-const AS_IN_TRAINING =
-  'it is exported as in training, inside a function or a branch, where the trained model could not have it as in inference: export the ' +
-  'model in evaluation mode, or without functions';
-
-/** Layers as in training that no node of the file is. @param file values that nodes of the file make */
-function hiddenLayers({ nodes, constants }: StaticGraph, file: ReadonlySet<string>): Gap[] {
-  const isInTraining = ({ operator, domain, attributes: { training_mode: mode }, inputs }: Node) =>
-    domain === '' &&
-    ((operator === 'BatchNormalization' && mode?.kind === 'int' && mode.value === 1) ||
-      (operator === 'Dropout' && Number(constants.get(inputs[2] ?? '')?.data[0] ?? 0) === 1));
-  return nodes
-    .filter((node) => isInTraining(node) && !file.has(node.outputs[0]!))
-    .map(({ operator, name, outputs }) => ({
-      operator,
-      reason: AS_IN_TRAINING,
-      node: name || outputs[0]!,
-    }));
-}
-
 /** Outputs of the network in training, with their types and sizes. */
 function outputsOf(network: ImportedNetwork, inputs: readonly Value[]): Value[] {
   const g = new GraphBuilder('outputs');
   const made = importedLayers(new NetworkBuilder(g, 'training'), network, networkInputs(g, inputs));
   return Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
-}
-
-function constantsOf({ graph: { initializers, nodes }, parameters }: ImportedNetwork): ReportedTensor[] {
-  const changing = new Set([
-    ...parameters.map(({ name }) => name),
-    ...nodes.flatMap(({ outputs }) => outputs),
-  ]);
-  const readers = new Map(
-    nodes.flatMap(({ inputs, operator }) => inputs.map((name) => [name, operator] as const)),
-  );
-  return [...initializers].flatMap(([name, { type, shape, data }]) => {
-    const operator = readers.get(name);
-    return operator && isFloat(type) && data.length > 1 && !changing.has(name)
-      ? [{ name, shape, operator }]
-      : [];
-  });
-}
-
-/** Convolutions that seem to have taken in the normalisation behind them. */
-function foldedOf({ nodes }: Graph, { producer }: Model): string[] {
-  if (!producer.name.startsWith('pytorch')) return [];
-  const isFolded = ({ operator, inputs, outputs }: Node) =>
-    operator.startsWith('Conv') &&
-    (/^onnx::Conv/.test(inputs[1] ?? '') || /^getitem(_\d+)?$/.test(outputs[0] ?? ''));
-  return nodes.filter(isFolded).map(({ name, outputs }) => name || outputs[0]!);
-}
-
-function warningsOf(folded: readonly string[], { split, shared, fixed }: Assigned): string[] {
-  const warnings: string[] = [];
-  if (folded.length > 0)
-    warnings.push(
-      `batch normalisation was folded into ${folded.length} convolutions when this model was exported: they are trained ` +
-        'as they are. To keep it, export with torch.onnx.export(…, dynamo=False, ' +
-        'training=torch.onnx.TrainingMode.TRAINING, do_constant_folding=False), or with dynamo=True and optimize=False',
-    );
-  const list = (tensors: readonly MergedTensor[]) => tensors.map(({ source }) => source).join(', ');
-  if (split.length > 0)
-    warnings.push(`${list(split)}: used several times, taken for tensors that the export merged, and split`);
-  if (shared.length > 0) warnings.push(`${list(shared)}: used several times, and trained as one tensor`);
-  if (fixed.length > 0)
-    warnings.push(
-      `${fixed.join(', ')}: inside a function or a branch of the file, and not trained. To train them, export the model without functions`,
-    );
-  return warnings;
 }
 
 /** What of a graph some values need. @throws GraphError for a value that it does not have */
@@ -253,22 +133,7 @@ function examine(
     parameters,
     noise,
   };
-  const folded = foldedOf(file, model);
-  const reported = (wanted: (p: ImportedParameter) => boolean) =>
-    parameters.filter(wanted).map(({ name, shape, operator }) => ({ name, shape, operator }));
-  const report: ImportReport = {
-    producer: `${model.producer.name} ${model.producer.version}`.trim(),
-    opset,
-    trained: reported((p) => p.trainable),
-    frozen: reported((p) => p.role === 'weight' && !p.trainable),
-    constants: constantsOf(network),
-    buffers: reported((p) => p.role === 'statistic'),
-    split: assigned.split,
-    shared: assigned.shared,
-    folded,
-    warnings: warningsOf(folded, assigned),
-    unsupported: summed([...graph.gaps, ...hiddenLayers(graph, made)]),
-  };
+  const report = importReport({ model, file, made, graph, assigned, network });
   return { report, build: () => ({ ...network, inputs, outputs: outputsOf(network, inputs), report }) };
 }
 
@@ -289,12 +154,8 @@ export function examineModel(bytes: Uint8Array, options: ImportOptions = {}): Im
  */
 export function importModel(bytes: Uint8Array, options: ImportOptions = {}): ImportedModel {
   const { report, build } = examine(bytes, options);
-  if (report.unsupported.length > 0) {
-    const lines = report.unsupported.map(
-      ({ operator, count, reason, node }) => `${operator} (${count}, such as "${node}"): ${reason}`,
-    );
-    throw new GraphError(`this model cannot be trained:\n  ${lines.join('\n  ')}`);
-  }
+  if (report.unsupported.length > 0)
+    throw new GraphError(`this model cannot be trained:\n  ${refusalLines(report).join('\n  ')}`);
   if (report.trained.length === 0 && !options.freeze)
     throw new GraphError(
       'this model has nothing to train: no tensor that its outputs depend on is a weight of a layer',

@@ -35,6 +35,8 @@ export interface StaticGraph {
   /** Types and shapes of all other values that are known. */
   readonly values: ReadonlyMap<string, Value>;
   readonly gaps: readonly Gap[];
+  /** Nodes behind a gap, of inputs whose sizes are not known. */
+  readonly unexamined: number;
 }
 
 /** Operators that only say something of the sizes of an input. */
@@ -68,6 +70,7 @@ class Importer {
   readonly #stored = new Map<string, Value>();
   readonly nodes: Node[] = [];
   readonly gaps: Gap[] = [];
+  #unexamined = 0;
 
   readonly #functions: ReadonlyMap<string, LocalFunction>;
   /** Names of values, those of the file and those that were made. */
@@ -100,6 +103,7 @@ class Importer {
       constants: this.#constants,
       values: new Map([...this.#values].map(([name, { type, shape }]) => [name, { name, type, shape }])),
       gaps: this.gaps,
+      unexamined: this.#unexamined,
     };
   }
 
@@ -188,8 +192,8 @@ class Importer {
         return;
       }
     }
-    // What depends on a gap is not examined.
     if (!read.every((name) => this.#constants.has(name) || this.#values.has(name))) {
+      this.#unexamined++;
       this.#assume(node);
       return;
     }

@@ -1,5 +1,6 @@
 /** Whether an ONNX model can be trained, and what of it. */
-import { examineModel, type ImportReport, type ReportedTensor } from '../../graphs/imported/import-model.js';
+import { examineModel } from '../../graphs/imported/import-model.js';
+import { type ImportReport, type ReportedTensor, unexaminedNote } from '../../graphs/imported/report.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { formatShape, GraphError, type Model, sizeOf, type Value } from '../../graphs/onnx/types.js';
 import { gigabytes } from '../execution/memory.js';
@@ -80,7 +81,7 @@ export function trainingFacts(path: string, model: Model, sizes: Sizes = {}): Re
   const found = examined(path, model, sizes);
   if (found instanceof GraphError) return { canBeTrained: 'no', why: found.message };
   const { report } = found;
-  const { trained, constants, buffers, split, shared, folded, warnings, unsupported } = report;
+  const { trained, constants, buffers, split, shared, folded, warnings, unsupported, unexamined } = report;
   const values = trained.reduce((sum, { shape }) => sum + sizeOf(shape), 0);
   const isOurs = model.producer.name === PRODUCER.name;
   const notes = [
@@ -103,6 +104,7 @@ export function trainingFacts(path: string, model: Model, sizes: Sizes = {}): Re
         ]),
       ),
     ),
+    ...(unexamined > 0 ? { notExamined: unexaminedNote(unexamined) } : {}),
     ...(trained.length === 0 ? { why: 'no tensor in it is a weight of a layer' } : {}),
     trainedValues: values,
     ...given(trained, 'trained', named),

@@ -1,8 +1,9 @@
 /** Training of any ONNX model, step by step, in Node.js or in a page. */
 import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
-import { type ImportReport, importModel } from '../../graphs/imported/import-model.js';
+import { importModel } from '../../graphs/imported/import-model.js';
 import { DROPOUT_SEED } from '../../graphs/imported/network.js';
 import type { SplitRule } from '../../graphs/imported/parameters.js';
+import type { ImportReport } from '../../graphs/imported/report.js';
 import { type ImportedTask, importedObjective } from '../../graphs/objectives/imported.js';
 import type { ReadExternal } from '../../graphs/onnx/tensors.js';
 import type { Value } from '../../graphs/onnx/types.js';

@@ -465,6 +465,25 @@ describe('what is not supported', () => {
     );
   });
 
+  test('says how much could not be examined behind it, where the file has no sizes', () => {
+    const nodes = [
+      ...perceptron.nodes.slice(0, 1),
+      node('Frobnicate', ['h'], ['f1']),
+      node('Exp', ['f1'], ['f2']),
+      node('TopK', ['f2', 'two'], ['y']),
+    ];
+    const tensors = { ...perceptron.tensors, two: filled([1], 2) };
+    const bytes = modelOf({ ...perceptron, nodes, tensors });
+    expect(examineModel(bytes, batch)).toMatchObject({
+      unsupported: [{ operator: 'Frobnicate' }],
+      unexamined: 2,
+    });
+    expect(() => importModel(bytes, batch)).toThrow(
+      /not supported\n {2}2 nodes behind these were not examined/,
+    );
+    expect(examineModel(modelOf(perceptron), batch).unexamined).toBe(0);
+  });
+
   test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('is the operator %s', (operator) => {
     const nodes = [...perceptron.nodes, node(operator, ['zero'], ['z'])];
     const bytes = modelOf({ ...perceptron, nodes, tensors: { ...perceptron.tensors, zero: filled([1], 0) } });
