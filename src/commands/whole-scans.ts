@@ -113,17 +113,22 @@ export interface Finished<Entry> {
 /**
  * @param where the journal
  * @param scans names and paths
+ * @returns the places of scans that the journal knows
  * @throws UserError when the results that are there under the name of a scan are of another one: they would be replaced
  */
 async function checkPlaces(
   journal: Journal<unknown>,
   where: string,
   scans: readonly (readonly [name: string, path: string])[],
-): Promise<void> {
+): Promise<ReadonlyMap<string, string>> {
+  const places = new Map<string, string>();
   for (const [name, path] of scans) {
     const before = journal.placeOf(name);
     // One that cannot be read fails when its turn comes.
-    if (before === undefined || (await scanPlace(path).catch(() => before)) === before) continue;
+    const place = before === undefined ? undefined : await scanPlace(path).catch(() => undefined);
+    if (place === undefined) continue;
+    places.set(name, place);
+    if (place === before) continue;
     throw new UserError('usage', {
       what: 'there are results here of another scan of the same name',
       where,
@@ -132,6 +137,7 @@ async function checkPlaces(
       fix: 'choose another --out',
     });
   }
+  return places;
 }
 
 /**
@@ -149,7 +155,7 @@ export async function forEachScan<Result, Entry>(
   );
   const own = shard ? shardOf([...named], shard) : [...named];
   const journal = openJournal<Entry>(work.journal, { model: model.sha256, ...work.settings }, shard);
-  await checkPlaces(journal, work.journal, own);
+  const places = await checkPlaces(journal, work.journal, own);
   const scans: FinishedScan<Entry>[] = [];
   const failures: Failure[] = [];
   let kept = 0;
@@ -162,7 +168,7 @@ export async function forEachScan<Result, Entry>(
       let source: { readonly place: string; readonly files: readonly SourceFile[] };
       let result: Result;
       try {
-        source = { place: await scanPlace(path), files: await sourceFiles(path) };
+        source = { place: places.get(name) ?? (await scanPlace(path)), files: await sourceFiles(path) };
         const entry = journal.find(name, source.files);
         if (entry !== undefined && work.isThere(entry)) {
           scans.push({ name, path, entry });

@@ -127,24 +127,25 @@ function differences(saved: unknown, wanted: unknown, path: string): string[] {
   return before === now ? [] : [`${path}: ${before}, now ${now}`];
 }
 
-/** What differs between two configurations in what decides the result of a run: `steps: 100, now 200`. */
-export function changesOf(saved: object, wanted: object): string[] {
+/**
+ * What differs between two configurations: `steps: 100, now 200`.
+ * @param ignored keys that may differ; by default those that decide nothing of the result
+ */
+export function changesOf(saved: object, wanted: object, ignored: readonly string[] = IDLE): string[] {
   const all = wanted as Record<string, unknown>;
   return Object.entries(saved)
-    .filter(([key]) => !IDLE.includes(key))
+    .filter(([key]) => !ignored.includes(key))
     .flatMap(([key, value]) => differences(value, all[key], key));
 }
 
-/** @throws UserError naming what differs from what a run was started with */
+/** @throws UserError naming what differs from what a run was started with, apart from what may change when it goes on */
 export function refuseChanges(run: string, saved: object, wanted: object): void {
-  const text = (config: object, key: string) => JSON.stringify((config as Record<string, unknown>)[key]);
-  const changed = Object.keys(saved).filter(
-    (key) => !FREE.includes(key) && text(saved, key) !== text(wanted, key),
-  );
-  if (changed.length === 0) return;
+  const changes = changesOf(saved, wanted, FREE);
+  if (changes.length === 0) return;
   throw new UserError('config', {
-    what: `a run must be resumed with the settings it was started with, but these differ: ${changed.join(', ')}`,
+    what: 'a run must be resumed with the settings it was started with',
     where: configPath(run),
+    got: changes.join('; '),
     fix: 'remove these flags, or start a new run in another folder',
   });
 }
