@@ -24,13 +24,12 @@ export function refusalOf(node: Node): string | null {
   if (QUANTISED.test(operator))
     return 'a quantised model cannot be trained: import the model in floats, train it, and quantise it again';
   if (domain !== '') return `the operator set "${domain}" is not supported`;
-  if (operator === 'Scan')
-    return 'a loop over a tensor is not supported: export the model with the loop unrolled';
   if (operator === 'Multinomial')
     return 'random choices cannot be turned off in evaluation: export the model in evaluation mode';
   if (
     operator === 'If' ||
     operator === 'Loop' ||
+    operator === 'Scan' ||
     DRAWING.has(operator) ||
     isEvaluated(node) ||
     isKnownOperator(node)

@@ -9,6 +9,8 @@ const MOST_NODES = 10_000;
 interface Around {
   readonly opset: number;
   readonly constants: Map<string, Tensor>;
+  /** Undefined where it is not known. */
+  readonly shapeOf: (name: string) => readonly number[] | undefined;
   /** Gives values inside a node names of their own. */
   readonly innerNames: (node: Node) => (inner: string) => string;
   /** Adds the nodes of a body, whose inputs stand for other values. @returns the names of its outputs */
@@ -20,34 +22,37 @@ interface Around {
   readonly addNode: (node: Node) => void;
 }
 
-/** Adds values as one, with a new first axis. @param name that it stands for @returns its own */
-function stacked(around: Around, node: Node, name: string, values: readonly string[]): string {
+/** Adds nodes with one output. */
+const adder =
+  ({ addNode }: Around) =>
+  (operator: string, inputs: readonly string[], output: string, attributes: Node['attributes'] = {}) => {
+    addNode({ name: output, operator, domain: '', inputs, outputs: [output], attributes });
+    return output;
+  };
+
+/** Adds values as one, with a new axis. @param name that it stands for @returns its own */
+function stacked(around: Around, node: Node, name: string, values: readonly string[], axis = 0): string {
   const innerNameOf = around.innerNames({ ...node, name: `${name}/stacked` });
-  const add = (
-    operator: string,
-    inputs: readonly string[],
-    output: string,
-    attributes: Node['attributes'] = {},
-  ) => around.addNode({ name: output, operator, domain: '', inputs, outputs: [output], attributes });
+  const add = adder(around);
   const axes = innerNameOf('axes');
-  around.constants.set(axes, vector('int64', [0]));
+  around.constants.set(axes, vector('int64', [axis]));
   const parts = values.map((value, i) => {
     const part = innerNameOf(String(i));
     // An attribute in older versions, an input in newer ones.
-    if (around.opset < 13) add('Unsqueeze', [value], part, { axes: { kind: 'ints', value: [0] } });
-    else add('Unsqueeze', [value, axes], part);
-    return part;
+    if (around.opset < 13) return add('Unsqueeze', [value], part, { axes: { kind: 'ints', value: [axis] } });
+    return add('Unsqueeze', [value, axes], part);
   });
-  const whole = innerNameOf('whole');
-  add('Concat', parts, whole, { axis: { kind: 'int', value: 0 } });
-  return whole;
+  return add('Concat', parts, innerNameOf('whole'), { axis: { kind: 'int', value: axis } });
 }
 
-/**
- * Adds all turns of a Loop.
- * @returns the names of what its outputs are made as; null where it is not known how often it runs, or that is too often
- */
-export function unrolled(node: Node, around: Around): readonly string[] | null {
+/** Gives the values of a turn names of their own. */
+const turnNames = (around: Around, node: Node, turn: number) =>
+  around.innerNames({ ...node, name: `${node.name || node.outputs[0]}/${turn}` });
+
+const index = (i: number): Tensor => ({ type: 'int64', shape: [], data: BigInt64Array.of(BigInt(i)) });
+
+/** Adds all turns of a Loop. @returns as {@link unrolled} */
+function unrolledLoop(node: Node, around: Around): readonly string[] | null {
   const { body } = node.attributes;
   const [limit = '', condition = '', ...first] = node.inputs;
   const { constants } = around;
@@ -65,10 +70,10 @@ export function unrolled(node: Node, around: Around): readonly string[] | null {
   const scanned: (readonly string[])[] = [];
   for (let turn = 0; goesOn && turn < turns; turn++) {
     if (turn * nodes.length > MOST_NODES) return null;
-    const innerNameOf = around.innerNames({ ...node, name: `${node.name || node.outputs[0]}/${turn}` });
+    const innerNameOf = turnNames(around, node, turn);
     const given = new Map(inputs.map(({ name }, i) => [name, i < 2 ? innerNameOf(name) : carried[i - 2]!]));
     const [number, on] = inputs.map(({ name }) => given.get(name)!) as [string, string];
-    constants.set(number, { type: 'int64', shape: [], data: BigInt64Array.of(BigInt(turn)) });
+    constants.set(number, index(turn));
     constants.set(on, { type: 'bool', shape: [], data: Uint8Array.of(1) });
     const [next, ...made] = around.addBody(body.value, innerNameOf, given);
     goesOn = isOn(next!);
@@ -89,3 +94,56 @@ export function unrolled(node: Node, around: Around): readonly string[] | null {
     ),
   ];
 }
+
+/**
+ * Adds all turns of a Scan, each with a slice of tensors.
+ * @returns as {@link unrolled}
+ */
+function unrolledScan(node: Node, around: Around): readonly string[] | null {
+  const { body, num_scan_inputs: count } = node.attributes;
+  if (body?.kind !== 'graph' || count?.kind !== 'int' || around.opset < BATCHLESS_SCAN) return null;
+  const states = node.inputs.length - count.value;
+  const list = (name: string, i: number): number => {
+    const attribute = node.attributes[name];
+    return (attribute?.kind === 'ints' ? attribute.value[i] : undefined) ?? 0;
+  };
+  const read = node.inputs.slice(states).map((name, i) => {
+    const shape = around.shapeOf(name);
+    const axis = list('scan_input_axes', i);
+    return { name, axis, length: shape?.at(axis), isBackward: list('scan_input_directions', i) === 1 };
+  });
+  const turns = read[0]?.length;
+  if (!turns || turns * body.value.nodes.length > MOST_NODES) return null;
+  if (read.some(({ length }) => length !== turns)) return null;
+  const add = adder(around);
+  let carried: readonly string[] = node.inputs.slice(0, states);
+  const scanned: (readonly string[])[] = [];
+  for (let turn = 0; turn < turns; turn++) {
+    const innerNameOf = turnNames(around, node, turn);
+    const slices = read.map(({ name, axis, isBackward }, i) => {
+      const at = innerNameOf(`index${i}`);
+      around.constants.set(at, index(isBackward ? turns - 1 - turn : turn));
+      return add('Gather', [name, at], innerNameOf(`slice${i}`), { axis: { kind: 'int', value: axis } });
+    });
+    const given = new Map(body.value.inputs.map(({ name }, i) => [name, [...carried, ...slices][i]!]));
+    const made = around.addBody(body.value, innerNameOf, given);
+    carried = made.slice(0, states);
+    scanned.push(made.slice(states));
+  }
+  const scans = node.outputs.slice(states).map((name, i) => {
+    const values = scanned.map((made) => made[i]!);
+    const isBackward = list('scan_output_directions', i) === 1;
+    return stacked(around, node, name, isBackward ? values.reverse() : values, list('scan_output_axes', i));
+  });
+  return [...carried, ...scans];
+}
+
+/** Since this version of the standard, a Scan has no batches. */
+const BATCHLESS_SCAN = 9;
+
+/**
+ * Adds all turns of a Loop or a Scan.
+ * @returns the names of what its outputs are made as; null where it is not known how often it runs, or that is too often
+ */
+export const unrolled = (node: Node, around: Around): readonly string[] | null =>
+  node.operator === 'Scan' ? unrolledScan(node, around) : unrolledLoop(node, around);

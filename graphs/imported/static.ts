@@ -140,7 +140,7 @@ class Importer {
       this.#gap(node, refusal);
       this.#assume(node);
     } else if (node.operator === 'If') this.#branch(node);
-    else if (node.operator === 'Loop') this.#unroll(node);
+    else if (node.operator === 'Loop' || node.operator === 'Scan') this.#unroll(node);
     else if (DRAWING.has(node.operator)) this.#draw(node);
     else this.#plain(node);
   }
@@ -176,8 +176,8 @@ class Importer {
     const node = this.#withoutZeroBias(this.#castTo(given));
     this.nodes.push(node);
     const read = node.inputs.filter((name) => name !== '');
-    const shape = this.#typed(read[0] ?? '')?.shape;
-    const sizes = shape && isKnown(shape) ? ofShape(node, shape) : null;
+    const shape = this.#knownShape(read[0] ?? '');
+    const sizes = shape ? ofShape(node, shape) : null;
     if (sizes) {
       this.#know(node, [sizes]);
       return;
@@ -267,10 +267,16 @@ class Importer {
     return outputs.map(({ name }) => rename(name));
   }
 
+  #knownShape(name: string): readonly number[] | undefined {
+    const shape = this.#typed(name)?.shape;
+    return shape && isKnown(shape) ? shape : undefined;
+  }
+
   /** The turns of a loop, one behind the other. */
   #unroll(node: Node): void {
     const made = unrolled(node, {
       ...{ constants: this.#constants, opset: this.opset },
+      shapeOf: (name) => this.#knownShape(name),
       innerNames: (named) => this.#innerNames(named),
       addBody: (...of) => this.#body(...of),
       addNode: (plain) => this.#plain(plain),

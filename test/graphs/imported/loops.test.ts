@@ -5,7 +5,7 @@ import type { Attribute, Tensor } from '../../../graphs/onnx/types.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { openModelTraining } from '../../../src/train/model-training.js';
 import { noise, relativeError } from '../run.js';
-import { graphOf, integers, modelOf, node, type Parts, value, weight } from './models.js';
+import { filled, graphOf, integers, modelOf, node, type Parts, value, weight } from './models.js';
 
 const scalar = (data: BigInt64Array | Uint8Array): Tensor => ({
   type: data instanceof Uint8Array ? 'bool' : 'int64',
@@ -58,16 +58,21 @@ const looping = (turns: bigint, stop: bigint, opset = 18): Parts => ({
   opset,
 });
 
+/** What ONNX Runtime makes of a model. */
+async function outputOf(bytes: Uint8Array, x: Tensor): Promise<Float32Array> {
+  const session = await nodeEngine.load(bytes, { threads: 1 });
+  const { y } = await session.run({ x });
+  await session.release();
+  return y!.data as Float32Array;
+}
+
 test.each([
   ['its limit', 3n, 9n, 3],
   ['a condition that is known', 9n, 2n, 2],
 ])('a loop that ends by %s is its turns, of which all train its weights', async (_, turns, stop, count) => {
   const bytes = modelOf(looping(turns, stop));
   const x = { type: 'float32', shape: [2, 3], data: noise(6, 2) } as const;
-  const session = await nodeEngine.load(bytes, { threads: 1 });
-  const expected = (await session.run({ x })).y!.data as Float32Array;
-  await session.release();
-
+  const expected = await outputOf(bytes, x);
   const { graph, report } = importModel(bytes);
   expect(graph.nodes.filter(({ operator }) => operator === 'MatMul')).toHaveLength(count);
   expect(report.trained).toEqual([{ name: 'w', shape: [3, 3], operator: 'MatMul' }]);
@@ -82,6 +87,75 @@ test.each([
   for (let i = 0; i < 20; i++) await training.step(batch, 0.01);
   expect((await training.step(batch, 0.01)).loss).toBeLessThan(0.5 * first);
   await training.release();
+});
+
+/** Carries h ← tanh(h · w + a + b), where a and b are slices of two tensors, and gives h and h². */
+const slice: Attribute = {
+  kind: 'graph',
+  value: {
+    ...graphOf({
+      inputs: [value('h', [2, 3]), value('a', [2, 3]), value('b', [2, 3])],
+      outputs: ['next', 'state', 'squared'],
+      nodes: [
+        node('MatMul', ['h', 'w'], ['product']),
+        node('Sum', ['product', 'a', 'b'], ['sum']),
+        node('Tanh', ['sum'], ['next']),
+        node('Identity', ['next'], ['state']),
+        node('Mul', ['next', 'next'], ['squared']),
+      ],
+    }),
+    outputs: [value('next', [2, 3]), value('state', [2, 3]), value('squared', [2, 3])],
+  },
+};
+
+const ints = (...numbers: number[]): Attribute => ({ kind: 'ints', value: numbers });
+
+/** A scan of the same tensor along its first axis and, backwards, along its last. */
+const scanning = (opset: number, attributes: Readonly<Record<string, Attribute>> = {}): Parts => ({
+  inputs: [value('x', [4, 2, 3])],
+  outputs: ['y'],
+  nodes: [
+    node('Transpose', ['x'], ['turned'], { perm: ints(1, 2, 0) }),
+    node('Scan', ['zeros', 'x', 'turned'], ['last', 'states', 'squares'], {
+      body: slice,
+      num_scan_inputs: { kind: 'int', value: 2 },
+      scan_input_axes: ints(0, -1),
+      scan_input_directions: ints(0, 1),
+      scan_output_axes: ints(1, -1),
+      scan_output_directions: ints(0, 1),
+      ...attributes,
+    }),
+    node('MatMul', ['squares', 'states'], ['both']), // [2, 3, 4] · [2, 4, 3]
+    node('MatMul', ['last', 'both'], ['y']),
+  ],
+  tensors: { w: weight([3, 3], 1), zeros: filled([2, 3], 0.5) },
+  opset,
+});
+
+test.each([11, 18])('a scan over a tensor of known length is its turns, in version %i', async (opset) => {
+  const bytes = modelOf(scanning(opset));
+  const x = { type: 'float32', shape: [4, 2, 3], data: noise(24, 2) } as const;
+  const expected = await outputOf(bytes, x);
+  const { graph, report } = importModel(bytes);
+  expect(graph.nodes.filter(({ operator }) => operator === 'Tanh')).toHaveLength(4);
+  expect(report.trained).toEqual([{ name: 'w', shape: [3, 3], operator: 'MatMul' }]);
+  const training = await openModelTraining({
+    ...{ engine: nodeEngine, model: bytes, inputs: {}, threads: 1 },
+    loss: { name: 'meanSquaredError' },
+  });
+  const target = { type: 'float32', shape: [2, 2, 3], data: new Float32Array(12) } as const;
+  const { prediction } = await training.evaluate({ x, target });
+  expect(relativeError(prediction!.data as Float32Array, expected)).toBeLessThan(1e-6);
+  const first = (await training.step({ x, target }, 0.01)).loss;
+  for (let i = 0; i < 40; i++) await training.step({ x, target }, 0.01);
+  expect((await training.step({ x, target }, 0.01)).loss).toBeLessThan(0.5 * first);
+  await training.release();
+});
+
+test('a scan with batches, as in version 8 of the standard, is refused', () => {
+  expect(() => importModel(modelOf(scanning(8)))).toThrow(
+    'Scan (1, such as "last"): how often the loop runs',
+  );
 });
 
 test('a loop whose end depends on the data, or that is very long, is refused', () => {
