@@ -33,6 +33,11 @@ export const shardOf = <T>(items: readonly T[], { index, count }: Shard): T[] =>
 /** What the name of a file ends with that only this shard writes. */
 export const shardEnding = ({ index, count }: Shard): string => `.shard-${index}-of-${count}`;
 
+const ENDING = /\.shard-\d+-of-\d+$/;
+
+/** Whether a file is one that only a shard writes. */
+export const isOfShard = (file: string): boolean => ENDING.test(file);
+
 /** Whether a file's name ends like that of a shard of `name`. */
 export const isShardOf = (name: string, file: string): boolean =>
-  file.startsWith(`${name}.shard-`) && /^\d+-of-\d+$/.test(file.slice(name.length + '.shard-'.length));
+  isOfShard(file) && file.replace(ENDING, '') === name;

@@ -5,6 +5,7 @@ import { commonFolder } from '../data/store/sources.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { isSame, writeFileAtomic, writeLinesAtomic } from '../files.js';
 import type { FeatureRow } from '../search/feature-row.js';
+import { isOfShard } from '../shard.js';
 import { toCsv } from '../tables/csv.js';
 import { readTable } from '../tables/read.js';
 import type { Classified } from './classify.js';
@@ -189,6 +190,12 @@ async function mergeKind<Row>(kind: Kind<Row>, options: MergeOptions): Promise<M
 export async function merge(options: MergeOptions): Promise<MergeSummary> {
   const { input, out } = options;
   if (input.length === 0) throw new UserError('usage', { what: 'there are no parts to merge' });
+  const record = input.find(isOfShard);
+  if (record !== undefined)
+    throw new UserError('usage', {
+      ...{ what: 'this is what a shard has finished, and no result yet', where: record },
+      fix: 'run the same command without --shard: it joins the parts of all shards',
+    });
   const beside = out.endsWith('.npy') ? rowsPath(out) : undefined;
   for (const path of input)
     for (const written of [out, ...(beside === undefined ? [] : [beside])])

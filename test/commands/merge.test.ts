@@ -181,6 +181,12 @@ describe('refused are', () => {
     for (const [name, text] of Object.entries(files)) expect(read(`wrong/${name}`)).toBe(text);
   });
 
+  test('what a shard has finished', async () => {
+    await expect(mergeWrong(['a.npy.unfinished.shard-1-of-2'], 'a.npy')).rejects.toThrow(
+      /shard-1-of-2: this is what a shard has finished[\s\S]*without --shard/,
+    );
+  });
+
   test('no parts at all', async () => {
     await expect(mergeWrong([], 'out.csv')).rejects.toThrow(/there are no parts to merge/);
   });
