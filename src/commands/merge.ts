@@ -1,5 +1,6 @@
 /** Joins what several processes have written, each of scans of its own. */
 import { parse, relative, resolve, sep } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
 import { commonFolder } from '../data/store/sources.js';
 import { fromSystemError, UserError } from '../errors.js';
@@ -114,6 +115,10 @@ const otherKind = (where: string, expected: string, got?: string) =>
     expected,
   });
 
+/** A file of results, and what lies beside it. */
+const filesOf = (path: string): [string, ...string[]] =>
+  path.endsWith('.npy') ? [path, rowsPath(path)] : [path];
+
 /** Whether a file begins as one that is written here. */
 async function isResult(path: string): Promise<boolean> {
   if (await isFeatureFile(path)) return true;
@@ -138,7 +143,7 @@ function joined<Row>(
 ): Row[] {
   const first = parts.find((part) => part.common);
   for (const { path, common: own } of parts) {
-    if (!own || own.join() === first!.common!.join()) continue;
+    if (!own || isDeepStrictEqual(own, first!.common)) continue;
     throw new UserError('input', {
       what: `the parts differ in their ${common}: they are not of the same model, or not of the same kind`,
       where: path,
@@ -196,14 +201,13 @@ export async function merge(options: MergeOptions): Promise<MergeSummary> {
       ...{ what: 'this is what a shard has finished, and no result yet', where: record },
       fix: 'run the same command without --shard: it joins the parts of all shards',
     });
-  const beside = out.endsWith('.npy') ? rowsPath(out) : undefined;
-  for (const path of input)
-    for (const written of [out, ...(beside === undefined ? [] : [beside])])
-      if (isSame(path, written))
-        throw new UserError('usage', {
-          ...{ what: 'the result would overwrite one of its parts', where: written },
-          fix: 'choose another file for --out',
-        });
+  const [, beside] = filesOf(out);
+  const overwritten = filesOf(out).find((file) => input.flatMap(filesOf).some((part) => isSame(part, file)));
+  if (overwritten !== undefined)
+    throw new UserError('usage', {
+      ...{ what: 'the result would overwrite one of its parts', where: overwritten },
+      fix: 'choose another file for --out',
+    });
   await checkResultFile(out, { input: [] }, { endings: [...FEATURE_ENDINGS, 'csv'], beside, isResult });
   return withResultFile(out, 'merge', undefined, async () => {
     if (out.endsWith('.csv')) return mergeKind(TABLE, options);

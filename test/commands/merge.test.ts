@@ -173,6 +173,7 @@ describe('refused are', () => {
     [['missing.csv'], 'out.csv', /missing\.csv: no such file or folder/],
     [['folder.csv'], 'out.csv', /folder\.csv: .*folder/],
     [['volumes.csv'], 'volumes.csv', /the result would overwrite one of its parts/],
+    [['array.npy'], 'array.rows.jsonl', /array\.rows\.jsonl: the result would overwrite one of its parts/],
     [['volumes.csv'], 'other.csv', /no result of this command: it would be overwritten/],
     [['two.jsonl'], 'notes.jsonl', /no result of this command: it would be overwritten/],
     [['two.jsonl'], 'out.txt', /\.npy, \.jsonl, \.parquet, \.csv/],
