@@ -22,16 +22,17 @@ function formatRate(perSecond: number, unit: string): string {
     : `${(1 / perSecond).toFixed(1)} s/${unit.replace(/s$/, '')}`;
 }
 
-/** Measures units a second, zero until there is something to measure. */
+/** Measures units a second, zero until one is done. Between two units, which may be minutes, the rate stays. */
 function rateMeter(start: number): (done: number) => number {
-  const samples = [{ at: performance.now(), done: start }];
+  let last = { at: performance.now(), done: start };
+  const samples = [last];
   return (done) => {
-    const at = performance.now();
+    if (done !== last.done) last = { at: performance.now(), done };
     // The oldest sample is the last one before the window, so that slow units have a rate too.
-    while (samples.length > 1 && samples[1]!.at <= at - RATE_WINDOW_MS) samples.shift();
+    while (samples.length > 1 && samples[1]!.at <= last.at - RATE_WINDOW_MS) samples.shift();
     const oldest = samples[0]!;
-    if (at - samples.at(-1)!.at >= MS_BETWEEN_SAMPLES) samples.push({ at, done });
-    return at > oldest.at ? (1000 * (done - oldest.done)) / (at - oldest.at) : 0;
+    if (last.at - samples.at(-1)!.at >= MS_BETWEEN_SAMPLES) samples.push(last);
+    return last.at > oldest.at ? (1000 * (last.done - oldest.done)) / (last.at - oldest.at) : 0;
   };
 }
 

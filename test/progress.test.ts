@@ -55,6 +55,19 @@ test('units that are slower than half a minute have a rate too', () => {
   expect(stderr.at(-1)).toContain('3/12 checkpoints  25 %  90.0 s/checkpoint  14 min left');
 });
 
+test('what is told of a unit on its way changes neither its rate nor that of those before', () => {
+  const progress = startProgress({ label: 'segment', total: 3, unit: 'scans' });
+  for (let scan = 0; scan < 3; scan++)
+    for (let window = 0; window < 60; window++) {
+      vi.advanceTimersByTime(5000);
+      progress.update(window < 59 ? scan : scan + 1, { windows: `${window + 1}/60` });
+    }
+  const rates = stderr.map((line) => /[\d.]+ s\/scan/.exec(line)?.[0]);
+  expect(new Set(rates.slice(0, 29))).toEqual(new Set([undefined]));
+  expect(new Set(rates.slice(30))).toEqual(new Set(['300.0 s/scan']));
+  expect(stderr.find((line) => line.includes('1/3 scans'))).toContain('10 min left');
+});
+
 test('what was done before a resume does not count for the rate', () => {
   const progress = startProgress({ label: 'pretrain', total: 1000, unit: 'steps', start: 900 });
   work(progress, 901, 901, 1000);
