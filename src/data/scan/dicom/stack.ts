@@ -33,6 +33,8 @@ export interface Misfit {
 const EVEN_TOLERANCE = 0.1;
 /** Fraction of the spacing from which on gaps differ too much from it; below, slices are interpolated. */
 const UNEVEN_LIMIT = 0.5;
+/** Fraction of that limit by which gaps at it may be off due to rounding. */
+const LIMIT_ROUNDING = 1e-3;
 /** Distance in mm within which slices are at the same position. */
 const SAME_PLACE = 1e-3;
 /** Total in-plane shift in pixels that is ignored. */
@@ -157,7 +159,7 @@ function gapsBeyond(heights: readonly number[], first: number): Misfit['misfit']
   const gaps = gapsOf(heights);
   // Of two gaps the smaller one: rather is a slice missing than one too many there.
   const usual = [...gaps].sort((a, b) => a - b)[Math.floor((gaps.length - 1) / 2)]!;
-  const limit = UNEVEN_LIMIT * usual - SAME_PLACE;
+  const limit = UNEVEN_LIMIT * usual * (1 - LIMIT_ROUNDING);
   const beyond = gaps.flatMap((gap, i) => (Math.abs(gap - usual) > limit ? [i] : []));
   if (beyond.length === 0) return null;
   const missing = beyond.every((i) => gaps[i]! > usual);

@@ -300,6 +300,11 @@ describe('slices that are not on one grid', () => {
     expect(error.message.replaceAll('\n', ' ')).toMatch(new RegExp(message.replace('-26.00', '-22.00')));
   });
 
+  it('of a spacing of micrometres are read', async () => {
+    const { spacing, resampled } = await read(ctSeries(3, (z) => at(-10, 20, 0.0015 * z)));
+    expect([spacing[2], resampled]).toEqual([0.0015, undefined]);
+  });
+
   it('of which there are three are refused when one of the gaps is twice as wide', async () => {
     const error = await userErrorOf(read(ctSeries(3, (z) => at(-10, 20, z === 2 ? 6 : 2 * z))));
     expect(error.message).toMatch(
