@@ -16,6 +16,9 @@ export const DRAWING: ReadonlySet<string> = new Set([
   ...['Bernoulli', 'RandomNormal', 'RandomNormalLike', 'RandomUniform', 'RandomUniformLike'],
 ]);
 
+/** Operators that have a body, and run it several times. */
+export const LOOPS: ReadonlySet<string> = new Set(['Loop', 'Scan']);
+
 const QUANTISED = /^(QLinear|Quantize|Dequantize|DynamicQuantize|ConvInteger|MatMulInteger|MatMulNBits)/;
 
 /** Why an operator cannot be imported whatever its inputs are; `null` where it can. */
@@ -28,8 +31,7 @@ export function refusalOf(node: Node): string | null {
     return 'random choices cannot be turned off in evaluation: export the model in evaluation mode';
   if (
     operator === 'If' ||
-    operator === 'Loop' ||
-    operator === 'Scan' ||
+    LOOPS.has(operator) ||
     DRAWING.has(operator) ||
     isEvaluated(node) ||
     isKnownOperator(node)

@@ -152,11 +152,13 @@ export function importReport({ model, file, made, graph, assigned, network }: Im
   };
 }
 
+/** Which uses of an operator cannot be imported, without why. */
+export const usesText = ({ operator, count, node }: Unsupported): string =>
+  `${operator} (${count}, such as "${node}")`;
+
 /** Everything that keeps a model from being trained, a line each. */
 export function refusalLines({ unsupported, unexamined }: ImportReport): string[] {
-  const lines = unsupported.map(
-    ({ operator, count, reason, node }) => `${operator} (${count}, such as "${node}"): ${reason}`,
-  );
+  const lines = unsupported.map((uses) => `${usesText(uses)}: ${uses.reason}`);
   return unexamined === 0 ? lines : [...lines, unexaminedNote(unexamined)];
 }
 

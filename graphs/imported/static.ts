@@ -16,7 +16,7 @@ import {
 import { readsOf } from '../passes/needed.js';
 import { isKnownOperator, translate } from '../standard/index.js';
 import { evaluate } from './evaluate.js';
-import { DRAWING, type Gap, refusalOf, withoutPlace } from './gaps.js';
+import { DRAWING, type Gap, LOOPS, refusalOf, withoutPlace } from './gaps.js';
 import { identity, identityOf, innerName, renamedNode } from './inlined.js';
 import { unrolled } from './loops.js';
 import { freeNames } from './names.js';
@@ -140,7 +140,7 @@ class Importer {
       this.#gap(node, refusal);
       this.#assume(node);
     } else if (node.operator === 'If') this.#branch(node);
-    else if (node.operator === 'Loop' || node.operator === 'Scan') this.#unroll(node);
+    else if (LOOPS.has(node.operator)) this.#unroll(node);
     else if (DRAWING.has(node.operator)) this.#draw(node);
     else this.#plain(node);
   }

@@ -12,7 +12,7 @@ import { meanVector, type WindowVector, windowVectors } from '../inference/windo
 import { silent } from '../progress.js';
 import type { FeatureRow } from '../search/feature-row.js';
 import { embedMaps, type MapFormat } from './embed-maps.js';
-import { FEATURE_ENDINGS, rowsPath, writeFeatures } from './feature-files.js';
+import { FEATURE_ENDINGS, featureFiles, writeFeatures } from './feature-files.js';
 import { isFeatureFile } from './read-features.js';
 import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
 import { messageOf } from './scan-error.js';
@@ -177,7 +177,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
     { model: options.model, input: paths },
     {
       endings: FEATURE_ENDINGS,
-      beside: out.endsWith('.npy') ? rowsPath(out) : undefined,
+      beside: featureFiles(out)[1],
       isResult: isFeatureFile,
     },
   );

@@ -71,19 +71,25 @@ function* jsonlOf(rows: readonly FeatureRow[]): Generator<string> {
 /** What each row of an array describes, for a format that holds numbers only. */
 export const rowsPath = (path: string) => path.replace(/\.npy$/, '.rows.jsonl');
 
+/** The files that {@link writeFeatures} makes: the one that is named, and what lies beside it. */
+export const featureFiles = (path: string): [string, ...string[]] =>
+  path.endsWith('.npy') ? [path, rowsPath(path)] : [path];
+
 /** Writes all rows atomically; `.npy` gets `<name>.rows.jsonl` beside it. @returns the files written */
 export async function writeFeatures(path: string, rows: readonly FeatureRow[]): Promise<string[]> {
   makeFolder(dirname(path));
   if (path.endsWith('.jsonl')) writeLinesAtomic(path, jsonlOf(rows));
   if (path.endsWith('.parquet')) writeFileAtomic(path, toParquet(rows));
-  if (!path.endsWith('.npy')) return [path];
+  const files = featureFiles(path);
+  const [, beside] = files;
+  if (beside === undefined) return files;
   const length = rows[0]?.features.length ?? 0;
   const values = new Float32Array(rows.length * length);
   for (const [i, row] of rows.entries()) values.set(row.features, i * length);
   writeLinesAtomic(
-    rowsPath(path),
+    beside,
     rows.map((row) => JSON.stringify(placeOf(row))),
   );
   await writeNpy(path, values, [rows.length, length]);
-  return [path, rowsPath(path)];
+  return files;
 }

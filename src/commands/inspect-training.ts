@@ -1,6 +1,11 @@
 /** Whether an ONNX model can be trained, and what of it. */
 import { examineModel } from '../../graphs/imported/import-model.js';
-import { type ImportReport, type ReportedTensor, unexaminedNote } from '../../graphs/imported/report.js';
+import {
+  type ImportReport,
+  type ReportedTensor,
+  unexaminedNote,
+  usesText,
+} from '../../graphs/imported/report.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { formatShape, GraphError, type Model, sizeOf, type Value } from '../../graphs/onnx/types.js';
 import { gigabytes } from '../execution/memory.js';
@@ -97,12 +102,7 @@ export function trainingFacts(path: string, model: Model, sizes: Sizes = {}): Re
     canBeTrained: canBeTrained ? 'yes' : 'no',
     checkedFor: Object.fromEntries(Object.entries(found.sizes).map(([name, s]) => [name, formatShape(s)])),
     ...given(unsupported, 'missing', (list) =>
-      Object.fromEntries(
-        list.map(({ operator, count, reason, node }, i) => [
-          `${i + 1}. ${operator} (${count}, such as "${node}")`,
-          reason,
-        ]),
-      ),
+      Object.fromEntries(list.map((uses, i) => [`${i + 1}. ${usesText(uses)}`, uses.reason])),
     ),
     ...(unexamined > 0 ? { notExamined: unexaminedNote(unexamined) } : {}),
     ...(trained.length === 0 ? { why: 'no tensor in it is a weight of a layer' } : {}),

@@ -10,7 +10,7 @@ import { isOfShard } from '../shard.js';
 import { toCsv } from '../tables/csv.js';
 import { readTable } from '../tables/read.js';
 import type { Classified } from './classify.js';
-import { FEATURE_ENDINGS, rowsPath, writeFeatures } from './feature-files.js';
+import { FEATURE_ENDINGS, featureFiles, writeFeatures } from './feature-files.js';
 import { isFeatureFile, readFeatures, readJsonLines } from './read-features.js';
 import { checkResultFile, firstLine, withResultFile } from './result-file.js';
 
@@ -115,10 +115,6 @@ const otherKind = (where: string, expected: string, got?: string) =>
     expected,
   });
 
-/** A file of results, and what lies beside it. */
-const filesOf = (path: string): [string, ...string[]] =>
-  path.endsWith('.npy') ? [path, rowsPath(path)] : [path];
-
 /** Whether a file begins as one that is written here. */
 async function isResult(path: string): Promise<boolean> {
   if (await isFeatureFile(path)) return true;
@@ -201,8 +197,10 @@ export async function merge(options: MergeOptions): Promise<MergeSummary> {
       ...{ what: 'this is what a shard has finished, and no result yet', where: record },
       fix: 'run the same command without --shard: it joins the parts of all shards',
     });
-  const [, beside] = filesOf(out);
-  const overwritten = filesOf(out).find((file) => input.flatMap(filesOf).some((part) => isSame(part, file)));
+  const [, beside] = featureFiles(out);
+  const overwritten = featureFiles(out).find((file) =>
+    input.flatMap(featureFiles).some((part) => isSame(part, file)),
+  );
   if (overwritten !== undefined)
     throw new UserError('usage', {
       ...{ what: 'the result would overwrite one of its parts', where: overwritten },

@@ -72,24 +72,16 @@ describe('the union of parts is what one process makes, byte for byte:', () => {
     expect(read(`merged.classes.${format}`)).toBe(read(`all.classes.${format}`));
   });
 
-  test('volumes of masks', async () => {
-    const model = at('segmenter.onnx');
+  test.each([
+    ['volumes of masks', 'segmenter.onnx', segment, 'volumes.csv'],
+    ['errors of reconstructions', 'autoencoder.onnx', reconstruct, 'errors.csv'],
+  ] as const)('%s', async (_, model, run, table) => {
     const input = await runApart(
-      ({ out, ...options }) => segment({ ...options, model, out: `${out}-masks` }),
-      (name) => `${name}-masks/volumes.csv`,
+      ({ out, ...options }) => run({ ...options, model: at(model), out: `${out}-results-${model}` }),
+      (name) => `${name}-results-${model}/${table}`,
     );
-    await merge({ input, out: at('volumes.csv') });
-    expect(read('volumes.csv')).toBe(read('all-masks/volumes.csv'));
-  });
-
-  test('errors of reconstructions', async () => {
-    const model = at('autoencoder.onnx');
-    const input = await runApart(
-      ({ out, ...options }) => reconstruct({ ...options, model, out: `${out}-images` }),
-      (name) => `${name}-images/errors.csv`,
-    );
-    await merge({ input, out: at('errors.csv') });
-    expect(read('errors.csv')).toBe(read('all-images/errors.csv'));
+    await merge({ input, out: at(table) });
+    expect(read(table)).toBe(read(`all-results-${model}/${table}`));
   });
 });
 

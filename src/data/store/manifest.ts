@@ -34,7 +34,7 @@ export const tiledScanSchema = z.strictObject({
   nonFinite: length.optional(),
   /** Voxels whose HU int16 cannot hold, and that were clamped; absent when there were none. */
   clamped: length.optional(),
-  /** How slices of a tilted gantry or at uneven distances, were put onto this grid; absent when they lay on it. */
+  /** How slices of a tilted gantry or at uneven distances were put onto this grid; absent when they lay on it. */
   resampled: z.string().optional(),
   /** Path of the array below the store's folder: it may not lead out of it. */
   shard: z.string().regex(/^shards\/(?!(.*\/)?\.\.(\/|$)).+\.npy$/, 'a path below shards/'),
