@@ -52,19 +52,20 @@ function dataWaitOf(rounds: readonly Round[]): Pick<Row, 'dataWait'> {
   return shares.length === 0 ? {} : { dataWait: shares.reduce((a, b) => a + b) / shares.length };
 }
 
-/** Rounds in which several configurations of a baseline are compared. */
-const TRIAL_ROUNDS = 2;
+/** A configuration whose first round takes this many times the least seconds so far is tried no further. */
+const CLEARLY_SLOWER = 1.5;
 
-/** The least seconds of a few rounds, alone; it is stopped then. */
+/** The least seconds of two rounds, alone, or of one that is clearly slower than the least so far; it is stopped then. */
 async function trial(
   { spec, runner, info }: Started,
+  least: number,
   log: (line: string) => void,
 ): Promise<number | Unavailable> {
   const title = configurationOf(info);
   try {
-    const rounds: Round[] = [];
-    for (let i = 0; i < TRIAL_ROUNDS; i++) rounds.push(await runner.round());
-    const seconds = Math.min(...rounds.map((round) => round.seconds));
+    const first = await runner.round();
+    const isSlower = first.seconds > CLEARLY_SLOWER * least;
+    const seconds = isSlower ? first.seconds : Math.min(first.seconds, (await runner.round()).seconds);
     log(`${title}: ${seconds.toPrecision(3)} s`);
     return seconds;
   } catch (error) {
@@ -90,7 +91,7 @@ async function fastest(
   let failed: Unavailable | undefined;
   const tryOut = async (spec: RunnerSpec) => {
     const started = await start(spec);
-    const seconds = 'unavailable' in started ? started : await trial(started, log);
+    const seconds = 'unavailable' in started ? started : await trial(started, best?.seconds ?? Infinity, log);
     if (typeof seconds !== 'number') failed = seconds;
     else if (!best || seconds < best.seconds) best = { spec, seconds };
     return started;

@@ -92,6 +92,22 @@ test.each([
   ]);
 });
 
+test('a configuration whose first round is clearly slower than the fastest gets no second one in its trial', async () => {
+  const folder = temporaryFolder();
+  const baseline = (name: string, seconds: number) =>
+    runner(
+      '',
+      `require('node:fs').appendFileSync(${JSON.stringify(join(folder, name))}, 'x');
+      say({ seconds: ${seconds}, peakBytes: 1e6 });`,
+      name,
+    );
+  const configurations = [baseline('fast', 1), baseline('slow', 1.6), baseline('near', 1.4)];
+  const { rows } = await benchmark(runner('', ROUND), [configurations], 1, quiet);
+  expect(rows[1]?.name).toBe('fast');
+  const roundsOf = (name: string) => readFileSync(join(folder, name), 'utf8').length;
+  expect([roundsOf('fast'), roundsOf('slow'), roundsOf('near')]).toEqual([3, 1, 2]);
+});
+
 test('runners of a killed benchmark end, one that is paused too', async () => {
   const folder = temporaryFolder();
   const [paused, busy] = [join(folder, 'paused'), join(folder, 'busy')];
