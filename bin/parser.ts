@@ -14,6 +14,8 @@ function asUsageError(error: unknown): never {
 export const parse = (line: readonly string[]) =>
   yargs(line)
     .scriptName('p2w')
+    // As all other texts are.
+    .locale('en')
     .usage('$0 <command>\n\nPre-trains, exports and runs 3D medical-image encoders on ONNX Runtime.')
     .command(
       commands.map(

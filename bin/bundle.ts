@@ -1,0 +1,49 @@
+/**
+ * Bundles the command line, with the packages that it uses, into few files: most of the time that a command takes to start is the
+ * loading of small ones. `npm run build` does it. What it starts, such as workers, lies unbundled in `dist`.
+ */
+import { readFile, writeFile } from 'node:fs/promises';
+import { relative } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { build, type Plugin } from 'esbuild';
+import { licencesOf } from '../page/licences.js';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+
+/** Native code, WebAssembly, and what only developers have. */
+const external = [
+  ...['onnxruntime-node', 'onnxruntime-web', 'onnxruntime-training-web', '@cornerstonejs/*', 'koffi'],
+  ...['playwright-core', 'tsx'],
+];
+
+/** Modules find workers and files from where they are: here from where they are in `dist`, one folder above every bundle. */
+const ownUrls: Plugin = {
+  name: 'own-urls',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.ts$/ }, async ({ path }) => {
+      const compiled = relative(root, path).replace(/\.ts$/, '.js');
+      const url = `new URL(${JSON.stringify(`../${compiled}`)}, import.meta.url).href`;
+      return { contents: (await readFile(path, 'utf8')).replaceAll('import.meta.url', url), loader: 'ts' };
+    });
+  },
+};
+
+const { metafile } = await build({
+  metafile: true,
+  entryPoints: ['p2w', 'main'].map((name) => `${root}bin/${name}.ts`),
+  outdir: `${root}dist/bin`,
+  chunkNames: '[hash]',
+  bundle: true,
+  splitting: true,
+  platform: 'node',
+  target: 'node20',
+  format: 'esm',
+  external,
+  // Packages in CommonJS load Node.js' own modules by `require`.
+  banner: {
+    js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
+  },
+  plugins: [ownUrls],
+  logLevel: 'warning',
+});
+await writeFile(`${root}dist/bin/licences.txt`, await licencesOf(metafile));
