@@ -59,8 +59,8 @@ export const classified = (
 const COLUMNS = ['scan', 'x_mm', 'y_mm', 'z_mm', 'class'];
 const columnOf = (name: string) => `p_${name}`;
 
-/** Whether a file begins as those that are written here. */
-async function isResult(path: string): Promise<boolean> {
+/** Whether a file begins as those that are written here. @param path ends in .csv or .jsonl */
+export async function isClassesFile(path: string): Promise<boolean> {
   const line = await firstLine(path);
   if (line === '') return true;
   if (path.endsWith('.jsonl'))
@@ -99,7 +99,7 @@ export async function classify(options: ClassifyOptions): Promise<ClassifySummar
       where: '--overlap',
       expected: '--per window',
     });
-  await checkResultFile(out, options, { endings: ['csv', 'jsonl'], isResult });
+  await checkResultFile(out, options, { endings: ['csv', 'jsonl'], isResult: isClassesFile });
   const model = await openScanModel(options, 'classifier');
   try {
     const windows = checkedWindows(model, options, OVERLAP);

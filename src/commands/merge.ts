@@ -9,7 +9,7 @@ import type { FeatureRow } from '../search/feature-row.js';
 import { isOfShard } from '../shard.js';
 import { toCsv } from '../tables/csv.js';
 import { readTable } from '../tables/read.js';
-import type { Classified } from './classify.js';
+import { type Classified, isClassesFile } from './classify.js';
 import { FEATURE_ENDINGS, featureFiles, writeFeatures } from './feature-files.js';
 import { isFeatureFile, readFeatures, readJsonLines } from './read-features.js';
 import { checkResultFile, firstLine, withResultFile } from './result-file.js';
@@ -115,12 +115,14 @@ const otherKind = (where: string, expected: string, got?: string) =>
     expected,
   });
 
-/** Whether a file begins as one that is written here. */
-async function isResult(path: string): Promise<boolean> {
-  if (await isFeatureFile(path)) return true;
-  const line = await firstLine(path);
-  return line.startsWith(path.endsWith('.csv') ? `${SCAN_COLUMN},` : `{"${SCAN_COLUMN}":`);
-}
+/** Whether a file begins as one that is written here: features, classes, or a table of the columns that the parts have. */
+const isResultOf =
+  ([part]: readonly string[]) =>
+  async (path: string): Promise<boolean> => {
+    if (path.endsWith('.csv'))
+      return (await isClassesFile(path)) || (await firstLine(path)) === (await firstLine(part!));
+    return (await isFeatureFile(path)) || (path.endsWith('.jsonl') && (await isClassesFile(path)));
+  };
 
 /** Paths of parts from the folder that all have in common, without their endings. */
 function namesOf(paths: readonly string[]): string[] {
@@ -206,7 +208,11 @@ export async function merge(options: MergeOptions): Promise<MergeSummary> {
       ...{ what: 'the result would overwrite one of its parts', where: overwritten },
       fix: 'choose another file for --out',
     });
-  await checkResultFile(out, { input: [] }, { endings: [...FEATURE_ENDINGS, 'csv'], beside, isResult });
+  await checkResultFile(
+    out,
+    { input: [] },
+    { endings: [...FEATURE_ENDINGS, 'csv'], beside, isResult: isResultOf(input) },
+  );
   return withResultFile(out, 'merge', undefined, async () => {
     if (out.endsWith('.csv')) return mergeKind(TABLE, options);
     const isOfFeatures = !out.endsWith('.jsonl') || (await isFeatureFile(input[0]!));

@@ -128,6 +128,7 @@ describe('refused are', () => {
     'errors.csv': 'scan,mean_absolute_error,mean_squared_error\nb,1,1\n',
     'short.csv': 'scan,label,class,voxels,ml\nb,1,lung\n',
     'other.csv': 'name,age\nb,1\n',
+    'labels.csv': 'scan,label\na,1\n',
     'notes.jsonl': 'a line of my own\n',
   };
   beforeAll(() => {
@@ -167,6 +168,8 @@ describe('refused are', () => {
     [['volumes.csv'], 'volumes.csv', /the result would overwrite one of its parts/],
     [['array.npy'], 'array.rows.jsonl', /array\.rows\.jsonl: the result would overwrite one of its parts/],
     [['volumes.csv'], 'other.csv', /no result of this command: it would be overwritten/],
+    // A table of the user's own may begin with scans, too.
+    [['volumes.csv'], 'labels.csv', /no result of this command: it would be overwritten/],
     [['two.jsonl'], 'notes.jsonl', /no result of this command: it would be overwritten/],
     [['two.jsonl'], 'out.txt', /\.npy, \.jsonl, \.parquet, \.csv/],
   ] as const)('%j into %s', async (parts, out, message) => {
