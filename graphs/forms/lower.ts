@@ -1,7 +1,9 @@
 import { GraphBuilder } from '../onnx/builder.js';
 import { operatorOf } from '../onnx/registry.js';
 import { type Graph, GraphError, type Node, type Opsets, type Value } from '../onnx/types.js';
+import { inBodies } from '../passes/bodies.js';
 import { needed, readsOf } from '../passes/needed.js';
+import { withSharedNodes } from '../passes/shared-nodes.js';
 import {
   fromSlicePairs,
   halvesOf,
@@ -80,8 +82,8 @@ export interface Lowering {
 
 /**
  * Replaces every high-level operator by ONNX operators, and ONNX operators by faster equivalents,
- * in the form that `choose` names, and drops what no output needs. Inputs and outputs keep names and order; the
- * bodies of loops and branches are lowered too.
+ * in the form that `choose` names, drops what no output needs, and computes what is equal and small once. Inputs and outputs
+ * keep names and order; the bodies of loops and branches are lowered too.
  * @throws GraphError when an unknown form, or one that does not apply, was chosen; for an operator that is unknown
  */
 export const lower = (graph: Graph, lowering: Lowering): Graph =>
@@ -115,17 +117,10 @@ function lowerInto(
     if (tensor) lowered.set(name, g.initializer(name, tensor));
   }
   const plainInputs = (node: Node) => node.inputs.map((name) => (name === '' ? null : lowered.plain(name)));
-  const lowerBodies = (node: Node): Node => {
-    const attributes = Object.entries(node.attributes).map(([name, attribute]) => {
-      if (attribute.kind !== 'graph') return [name, attribute] as const;
-      const body = new GraphBuilder(attribute.value.name, { outer: g });
-      return [
-        name,
-        { ...attribute, value: lowerInto(body, attribute.value, lowering, opsets, lowered) },
-      ] as const;
-    });
-    return { ...node, attributes: Object.fromEntries(attributes) };
-  };
+  const lowerBodies = (node: Node): Node =>
+    inBodies(node, (body) =>
+      lowerInto(new GraphBuilder(body.name, { outer: g }), body, lowering, opsets, lowered),
+    );
 
   const form = (node: Node): readonly (Value | SlicePairs)[] => {
     const operator = operatorOf(node, opsets);
@@ -157,5 +152,5 @@ function lowerInto(
   for (const { name } of graph.outputs) g.output(name, lowered.plain(name));
   const made = g.build();
   // Forms make all outputs of an operator. What nobody reads would be computed at the end, and until then hold on to its operands.
-  return { ...made, nodes: needed(made) };
+  return withSharedNodes({ ...made, nodes: needed(made) });
 }

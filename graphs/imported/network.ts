@@ -1,5 +1,5 @@
 /** An imported network as a module: its layers in a graph that is built, its tensors as parameters. */
-import { normaliseByStatistics, unbiased, updateStatistic } from '../nn/batch-norm.js';
+import { normaliseByStatistics, unbiased } from '../nn/batch-norm.js';
 import type { NetworkBuilder } from '../nn/module.js';
 import type { GraphBuilder } from '../onnx/builder.js';
 import {
@@ -156,10 +156,8 @@ class Layers {
       return [normaliseByStatistics(net.g, x, [scale, bias, mean, variance], { epsilon, relu: 0 })];
     const [y, batchMean, batchVariance] = net.g.addMany('BatchNorm', [x, scale, bias], { epsilon }, 4);
     const momentum = float('momentum', 0.9);
-    const update = (name: string, old: Value, now: Value) =>
-      updateStatistic(net, { name, old, momentum }, now);
-    update(node.inputs[3]!, mean, batchMean!);
-    update(node.inputs[4]!, variance, unbiased(net.g, batchVariance!, x));
+    net.statistics.set(node.inputs[3]!, { now: batchMean!, momentum });
+    net.statistics.set(node.inputs[4]!, { now: unbiased(net.g, batchVariance!, x), momentum });
     return [y!];
   }
 

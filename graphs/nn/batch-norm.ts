@@ -1,21 +1,17 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { sizeOf, type Value } from '../onnx/types.js';
-import type { NetworkBuilder } from './module.js';
 
-/** A running statistic: its parameter, what an update keeps of it, and what the batch says. */
-interface Running {
-  readonly name: string;
-  readonly old: Value;
-  /** Share of the old value that an update keeps (Keras' and ONNX's convention: PyTorch's momentum is 1 − this). */
-  readonly momentum: number;
-}
-
-/** The next value of a running statistic is old · momentum + now · (1 − momentum). */
-export function updateStatistic({ g, statistics }: NetworkBuilder, running: Running, now: Value): void {
-  const { name, old, momentum } = running;
-  const kept = g.add('Mul', [old, g.scalar(momentum)]);
-  const next = g.add('Add', [kept, g.add('Mul', [now, g.scalar(1 - momentum)])]);
-  statistics.set(name, { next, momentum });
+/** The next value of running statistics, `old · momentum + now · (1 − momentum)`. @param momentum one for all, or one for each row */
+export function nextStatistics(
+  g: GraphBuilder,
+  old: Value,
+  now: Value,
+  momentum: number | readonly number[],
+): Value {
+  const factors = (of: (momentum: number) => number) =>
+    typeof momentum === 'number' ? g.scalar(of(momentum)) : g.floats(momentum.map(of), [momentum.length, 1]);
+  const kept = g.add('Mul', [old, factors((m) => m)]);
+  return g.add('Add', [kept, g.add('Mul', [now, factors((m) => 1 - m)])]);
 }
 
 /** The variance [C] of x [N,C,…] as an estimate, divided by count − 1, which running variances take in Keras and PyTorch. */

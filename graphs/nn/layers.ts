@@ -1,6 +1,6 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import { GraphError, type Value } from '../onnx/types.js';
-import { normaliseByStatistics, unbiased, updateStatistic } from './batch-norm.js';
+import { normaliseByStatistics, unbiased } from './batch-norm.js';
 import type { Initializer, NetworkBuilder } from './module.js';
 
 const constant = (value: number): Initializer => ({ kind: 'constant', value });
@@ -151,11 +151,9 @@ function normRelu(
   const attributes = { epsilon: norm.epsilon, relu: 1 };
   const [y, mean, variance] = g.addMany('BatchNorm', [x, scale, bias], attributes, 4);
   if (net.purpose === 'training') {
-    const update = (name: string, old: Value, now: Value) =>
-      updateStatistic(net, { name: `${path}.${name}`, old, momentum: norm.momentum }, now);
-    const estimate = unbiased(g, variance!, x);
-    update('running_mean', runningMean, g.add('Add', [mean!, shift]));
-    update('running_var', runningVariance, estimate);
+    const { momentum } = norm;
+    net.statistics.set(`${path}.running_mean`, { now: g.add('Add', [mean!, shift]), momentum });
+    net.statistics.set(`${path}.running_var`, { now: unbiased(g, variance!, x), momentum });
   }
   return y!;
 }

@@ -18,6 +18,13 @@ export interface Parameter {
   readonly trainable: boolean;
 }
 
+/** What a batch says of a running statistic. */
+export interface Statistic {
+  readonly now: Value;
+  /** Share of the old value that an update keeps (Keras' and ONNX's convention: PyTorch's momentum is 1 − this). */
+  readonly momentum: number;
+}
+
 /**
  * What a network is built for.
  * - `training`: BatchNorm normalises by the batch and updates its running statistics; parameters are inputs.
@@ -31,8 +38,8 @@ export class NetworkBuilder {
   /** In the order in which checkpoints list them. */
   readonly parameters: Parameter[] = [];
   readonly values = new Map<string, Value>();
-  /** New values of running statistics, and what share of the old ones an update keeps, by parameter name. */
-  readonly statistics = new Map<string, { readonly next: Value; readonly momentum: number }>();
+  /** What the batch says of running statistics, by parameter name. */
+  readonly statistics = new Map<string, Statistic>();
   #frozen = false;
 
   readonly #purpose: Purpose;

@@ -2,6 +2,7 @@
  * The models of ONNX Runtime's training interface on a device (its builds up to 1.19 and 1.20): the same forward and
  * backward pass as our own step; only where sums and updates go is different. Names and orders are the interface's.
  */
+import { nextStatistics } from '../nn/batch-norm.js';
 import { NetworkBuilder, type Parameter } from '../nn/module.js';
 import type { Objective } from '../objectives/objective.js';
 import { GraphBuilder } from '../onnx/builder.js';
@@ -72,9 +73,9 @@ export function onDeviceTrainingGraph(objective: Objective): BuiltGraph {
     g.output(`${name}_grad.accumulation.out`, g.add('InPlaceAccumulatorV2', [buffers[i]!, gradient, reset]));
   }
   const keep = g.constant({ type: 'bool', shape: [1], data: Uint8Array.of(0) });
-  for (const [name, { next }] of net.statistics) {
+  for (const [name, { now, momentum }] of net.statistics) {
     const statistic = net.values.get(name)!;
-    const change = g.add('Sub', [next, statistic]);
+    const change = g.add('Sub', [nextStatistics(g, statistic, now, momentum), statistic]);
     g.output(`${nextName(name)}.out`, g.add('InPlaceAccumulatorV2', [statistic, change, keep]));
   }
   const graph = ordered(g.build(), net.parameters, [...buffers, reset]);

@@ -1,14 +1,7 @@
 import { bodiesOf } from '../onnx/registry.js';
-import type { Graph, Node } from '../onnx/types.js';
+import type { Graph } from '../onnx/types.js';
+import { inBodies } from './bodies.js';
 import { readsOf } from './needed.js';
-
-const inBodies = (attributes: Node['attributes']): Node['attributes'] =>
-  Object.fromEntries(
-    Object.entries(attributes).map(([name, attribute]) => [
-      name,
-      attribute.kind === 'graph' ? { ...attribute, value: withNamedOutputs(attribute.value) } : attribute,
-    ]),
-  );
 
 /**
  * Lets the node that makes an output give it the output's name, where a node after it only renamed it: ONNX Runtime would copy it
@@ -31,12 +24,11 @@ export function withNamedOutputs(graph: Graph): Graph {
   return {
     ...graph,
     nodes: kept.map((node) => ({
-      ...node,
+      ...inBodies(node, withNamedOutputs),
       // A node is called after its first output.
       name: renamed(node.name),
       inputs: node.inputs.map(renamed),
       outputs: node.outputs.map(renamed),
-      attributes: inBodies(node.attributes),
     })),
   };
 }

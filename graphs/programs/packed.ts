@@ -89,11 +89,25 @@ export function statePacks(
   };
 }
 
-/** The members of a packed tensor, by name. */
-export function unpacked(g: GraphBuilder, packed: Value, { members, shape }: Pack): Map<string, Value> {
-  if (members.length === 1) return new Map([[members[0]!.name, packed]]);
+/** How many rows of a pack of several each member takes. */
+function rowCounts({ members, shape }: Pack): number[] {
   const [, block] = shape as readonly [number, number];
-  const rows = members.map((member) => sizeOf(member.shape) / block);
+  return members.map((member) => sizeOf(member.shape) / block);
+}
+
+/** A number for each row of a pack, by the member that it belongs to; one for a tensor by itself. */
+export function rowsOf(pack: Pack, numberOf: (member: Member) => number): number[] {
+  const { members } = pack;
+  if (members.length === 1) return members.map(numberOf);
+  const counts = rowCounts(pack);
+  return members.flatMap((member, i) => new Array<number>(counts[i]!).fill(numberOf(member)));
+}
+
+/** The members of a packed tensor, by name. */
+export function unpacked(g: GraphBuilder, packed: Value, pack: Pack): Map<string, Value> {
+  const { members } = pack;
+  if (members.length === 1) return new Map([[members[0]!.name, packed]]);
+  const rows = rowCounts(pack);
   const parts = g.addMany('Split', [packed, g.integers(rows)], { axis: 0 }, rows.length);
   return new Map(members.map((member, i) => [member.name, g.reshape(parts[i]!, member.shape)]));
 }

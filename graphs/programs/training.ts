@@ -1,4 +1,5 @@
 import { backward } from '../autodiff/backward.js';
+import { nextStatistics } from '../nn/batch-norm.js';
 import {
   areFinite,
   LOSS_SCALING,
@@ -21,7 +22,7 @@ import { GraphBuilder } from '../onnx/builder.js';
 import { type FloatType, GraphError, sizeOf, type Value } from '../onnx/types.js';
 import { type BuiltGraph, gradientName, nextName, slotName } from './built.js';
 import { evaluationGraph } from './evaluation.js';
-import { type LargeTensors, type Pack, packed, statePacks, unpacked } from './packed.js';
+import { type LargeTensors, type Pack, packed, rowsOf, statePacks, unpacked } from './packed.js';
 import { forgottenValues, type RecomputePlan } from './recompute.js';
 
 /** How gradients become new parameters. */
@@ -92,18 +93,23 @@ export function forwardGraph(objective: Objective): BuiltGraph {
   return { graph: g.build(), parameters: net.parameters };
 }
 
-/** New running statistics; with a loss scale the old ones where they are no numbers, since such a step is skipped. */
-const newStatistics = (g: GraphBuilder, { net, scaling }: Differentiated): Map<string, Value> =>
-  new Map(
-    [...net.statistics].map(([name, { next }]) => [
-      name,
-      scaling ? g.add('Where', [areFinite(g, next), next, net.values.get(name)!]) : next,
-    ]),
-  );
+/** Returns new running statistics; with a loss scale the old ones where they are no numbers, since such a step is skipped. */
+function returnStatistics(
+  g: GraphBuilder,
+  { scaling }: Differentiated,
+  old: Value,
+  now: Value,
+  momentum: number | readonly number[],
+): void {
+  const next = nextStatistics(g, old, now, momentum);
+  g.output(nextName(old.name), scaling ? g.add('Where', [areFinite(g, next), next, old]) : next);
+}
 
-const returnStatistics = (g: GraphBuilder, found: Differentiated) => {
-  for (const [name, value] of newStatistics(g, found)) g.output(nextName(name), value);
-};
+function returnEachStatistic(g: GraphBuilder, found: Differentiated): void {
+  const { statistics, values } = found.net;
+  for (const [name, { now, momentum }] of statistics)
+    returnStatistics(g, found, values.get(name)!, now, momentum);
+}
 
 /** What an optimiser updates: a parameter, or several that are packed. */
 interface Updated {
@@ -181,7 +187,7 @@ export function stepGraph(
   const g = new GraphBuilder('step', how);
   const found = differentiated(g, objective, how);
   update(g, updatedOf(found), options, found.scaling);
-  returnStatistics(g, found);
+  returnEachStatistic(g, found);
   return { graph: g.build(), parameters: found.net.parameters };
 }
 
@@ -221,10 +227,17 @@ export function packedStepGraph(
     options,
     found.scaling,
   );
-  const statistics = newStatistics(g, found);
-  for (const pack of packs.buffers)
-    if (pack.members.length > 1 || statistics.has(pack.name))
-      g.output(nextName(pack.name), packedOf(pack, statistics));
+  const { statistics } = found.net;
+  const now = new Map([...statistics].map(([name, statistic]) => [name, statistic.now]));
+  for (const pack of packs.buffers) {
+    const old = inputs.get(pack)!;
+    if (pack.members.some(({ name }) => now.has(name))) {
+      // What is frozen keeps all of itself.
+      const momenta = rowsOf(pack, ({ name }) => statistics.get(name)?.momentum ?? 1);
+      const momentum = new Set(momenta).size === 1 ? momenta[0]! : momenta;
+      returnStatistics(g, found, old, packedOf(pack, now), momentum);
+    } else if (pack.members.length > 1) g.output(nextName(pack.name), old);
+  }
   return { graph: g.build(), parameters };
 }
 
@@ -248,7 +261,7 @@ export function accumulateGraph(objective: Objective, how: BackwardOptions = {})
     const sum = g.input(gradientName(name), g.float, shape);
     g.output(nextName(sum.name), g.add('Add', [sum, gradients[i]!]));
   });
-  returnStatistics(g, found);
+  returnEachStatistic(g, found);
   const momenta = new Map([...net.statistics].map(([name, { momentum }]) => [name, momentum]));
   return { graph: g.build(), parameters: net.parameters, momenta };
 }

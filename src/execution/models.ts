@@ -10,6 +10,7 @@ import { type Graph, GraphError, type Tensor } from '../../graphs/onnx/types.js'
 import { floatInputs } from '../../graphs/passes/float-inputs.js';
 import { mixedPrecision } from '../../graphs/passes/mixed-precision.js';
 import { withNamedOutputs } from '../../graphs/passes/named-outputs.js';
+import { withShortNames } from '../../graphs/passes/short-names.js';
 import { forWebgpu } from '../../graphs/passes/webgpu.js';
 import type { BuiltGraph } from '../../graphs/programs/built.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
@@ -161,9 +162,12 @@ export async function loadGraph(
 ): Promise<Session> {
   const lowering = await loweringFor(config, engine);
   // WebGPU has no integers of 16 bits; its engine hands floats over.
-  const bytes =
+  const graph =
     engine.provider === 'webgpu'
-      ? encodeModel(toModel(forWebgpu(lower(floatInputs(built.graph), lowering))))
-      : encodeGraph(built, lowering);
-  return engine.load(bytes, sessionOptions(config, lowering.blocked ?? null));
+      ? forWebgpu(lower(floatInputs(built.graph), lowering))
+      : withNamedOutputs(lower(built.graph, lowering));
+  return engine.load(
+    encodeModel(toModel(withShortNames(graph))),
+    sessionOptions(config, lowering.blocked ?? null),
+  );
 }

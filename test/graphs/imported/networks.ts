@@ -55,8 +55,8 @@ const median = (some: readonly Partial<Errors>[], kind: Kind) => small(spread(so
 
 function row({ network, exporter, mode, error, folded, ours, pytorch }: Compared): string {
   const how = `${network} | ${exporter}, ${mode}`;
-  if (!ours || !pytorch) return `| ${how} | not exported: ${error?.split(/\.? {2}/)[0]} |${' |'.repeat(7)}`;
-  const { parameters, found, errors, fast, nodes, seconds } = ours;
+  if (!ours || !pytorch) return `| ${how} | not exported: ${error?.split(/\.? {2}/)[0]} |${' |'.repeat(4)}`;
+  const { parameters, found, errors, fast } = ours;
   const hasStatistics = [...errors, ...pytorch].some(({ statistics }) => statistics > 0);
   return `| ${[
     how,
@@ -65,9 +65,6 @@ function row({ network, exporter, mode, error, folded, ours, pytorch }: Compared
     `${median(errors, 'gradient')} · ${median(fast, 'gradient')} · ${median(pytorch, 'gradient')}`,
     `${median(errors, 'step')} · ${median(pytorch, 'step')}`,
     hasStatistics ? `${median(errors, 'statistics')} · ${median(pytorch, 'statistics')}` : '–',
-    nodes,
-    seconds.session.toFixed(1),
-    seconds.step.toFixed(2),
   ].join(' | ')} |`;
 }
 
@@ -102,8 +99,8 @@ ${off.map(({ how, own, pytorch }) => `| ${[how, ...own.map(cell), cell(pytorch)]
 }
 
 const section = (all: readonly Compared[]): string => `
-| network | exporter, mode | parameters | folded | gradient: ours · fast forms · PyTorch | three steps: ours · PyTorch | running statistics | nodes | session, s | step, s |
-|---|---|---|---|---|---|---|---|---|---|
+| network | exporter, mode | parameters | folded | gradient: ours · fast forms · PyTorch | three steps: ours · PyTorch | running statistics |
+|---|---|---|---|---|---|---|
 ${all.map(row).join('\n')}
 
 `;

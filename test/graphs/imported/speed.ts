@@ -51,14 +51,15 @@ function row({ network, shape, rows, ratios }: Timed): string {
     torch.seconds.median.toPrecision(2),
     `${ratio.median.toFixed(2)} (${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)})`,
     `${memory}${allocator ? '' : ', allocator as it is'}`,
+    own.facts!.sessionSeconds!.toFixed(1),
   ].join(' | ')} |`;
 }
 
 function section(all: readonly Timed[]): string {
   const ratioOf = ({ ratios }: Timed) => ratios[0]!.median;
   return `
-| network | input | ours, s | PyTorch, s | ratio | PyTorch's memory |
-|---|---|---|---|---|---|
+| network | input | ours, s | PyTorch, s | ratio | PyTorch's memory | our session, s |
+|---|---|---|---|---|---|---|
 ${all
   .toSorted((a, b) => ratioOf(b) - ratioOf(a))
   .map(row)

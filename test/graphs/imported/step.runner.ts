@@ -5,6 +5,7 @@ import { importedObjective } from '../../../graphs/objectives/imported.js';
 import { decodeModel } from '../../../graphs/onnx/schema.js';
 import { serveRounds } from '../../../src/bench/runner-loop.js';
 import { TRAINING_DEFAULTS } from '../../../src/config/training.js';
+import type { Engine } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { createStepper } from '../../../src/train/create-stepper.js';
 import { batchOf } from './compare.js';
@@ -27,10 +28,20 @@ const config = {
   threads: job.threads,
   forms: 'fast' as const,
 };
+let sessionSeconds = 0;
+const engine: Engine = {
+  ...nodeEngine,
+  async load(...given) {
+    const start = performance.now();
+    const session = await nodeEngine.load(...given);
+    sessionSeconds += (performance.now() - start) / 1000;
+    return session;
+  },
+};
 const stepper = await createStepper(
   () => importedObjective(model, { loss: { name: 'meanSquaredError' } }),
   config,
-  nodeEngine,
+  engine,
   { inLoop: true },
 );
 const feeds = batchOf(model, results);
@@ -44,4 +55,7 @@ const run = async (count: number) => {
 await run(1);
 await run(1);
 const jobs = stepper.stepsAtOnce;
-await serveRounds(() => run(jobs), `${nodeEngine.name}, ${jobs} steps in a run`, job.threads, { jobs });
+await serveRounds(() => run(jobs), `${nodeEngine.name}, ${jobs} steps in a run`, job.threads, {
+  jobs,
+  facts: { sessionSeconds },
+});
