@@ -1,12 +1,16 @@
 import { describe, expect, test } from 'vitest';
+import { importModel } from '../../graphs/imported/import-model.js';
+import { importedObjective } from '../../graphs/objectives/imported.js';
 import { randomBatch } from '../../src/bench/workloads/random-batch.js';
 import { resolveConfig } from '../../src/config/pretraining.js';
+import { TRAINING_DEFAULTS } from '../../src/config/training.js';
 import { countedEngine } from '../../src/runtime/counted-engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { createHostStepper } from '../../src/train/host-stepper.js';
 import { createLoopStepper } from '../../src/train/loop-stepper.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
-import { relativeError } from '../graphs/run.js';
+import { filled, modelOf, node, value, weight } from '../graphs/imported/models.js';
+import { noise, relativeError } from '../graphs/run.js';
 
 const STEPS = 3;
 const RATE = 0.01;
@@ -62,6 +66,63 @@ describe('many steps in a run', () => {
       );
     }
     await Promise.all([host.release(), device.release()]);
+  });
+
+  test('move running statistics at their own rates, and leave alone what is frozen', async () => {
+    const statistics = (name: string) => ({
+      [`${name}.mean`]: filled([2], 0.5),
+      [`${name}.var`]: filled([2], 2),
+    });
+    const normalise = (name: string, x: string, y: string, momentum: number) =>
+      node('BatchNormalization', [x, `${name}.scale`, `${name}.bias`, `${name}.mean`, `${name}.var`], [y], {
+        momentum: { kind: 'float', value: momentum },
+      });
+    const model = importModel(
+      modelOf({
+        inputs: [value('x', [2, 2, 3, 3])],
+        outputs: ['y'],
+        nodes: [
+          normalise('slow', 'x', 'a', 0.9),
+          node('Conv', ['a', 'w'], ['b']),
+          normalise('quick', 'b', 'c', 0.5),
+          node('Conv', ['c', 'v'], ['y']),
+        ],
+        tensors: {
+          ...{ w: weight([2, 2, 1, 1], 1), v: weight([2, 2, 1, 1], 2) },
+          ...{ 'slow.scale': weight([2], 3), 'slow.bias': weight([2], 4), ...statistics('slow') },
+          ...{ 'quick.scale': weight([2], 5), 'quick.bias': weight([2], 6), ...statistics('quick') },
+        },
+      }),
+      { freeze: (name) => name === 'v' },
+    );
+    const workload = () => importedObjective(model, { loss: { name: 'meanSquaredError' } });
+    const config = { ...TRAINING_DEFAULTS, batch: 2, microBatch: 2, threads: 1 };
+    const floats = (shape: readonly number[], data: Float32Array) =>
+      ({ type: 'float32', shape, data }) as const;
+    const batches = [1, 2, 3].map((seed) => [
+      {
+        x: floats([2, 2, 3, 3], noise(36, seed)),
+        target: floats([2, 2, 3, 3], noise(36, seed + 10)),
+        sample_weight: floats([2], Float32Array.of(1, 1)),
+      },
+    ]);
+    const states = [];
+    for (const create of [createHostStepper, createLoopStepper]) {
+      const stepper = await create(workload, config, nodeEngine);
+      await stepper.run(batches, RATE, 1);
+      states.push(
+        new Map(
+          [...(await stepper.readState())].map(([name, { data }]) => [name, [...(data as Float32Array)]]),
+        ),
+      );
+      await stepper.release();
+    }
+    const [single, packed] = states as [Map<string, number[]>, Map<string, number[]>];
+    expect([...packed.keys()]).toEqual([...single.keys()]);
+    for (const [name, values] of single)
+      expect(relativeError(packed.get(name)!, values), name).toBeLessThan(1e-5);
+    expect(packed.get('v')).toEqual([...weight([2, 2, 1, 1], 2).data]);
+    expect(packed.get('quick.mean')).not.toEqual([0.5, 0.5]);
   });
 
   test('go on where a state was read', async () => {
