@@ -16,14 +16,18 @@ const external = [
   ...['playwright-core', 'tsx'],
 ];
 
-/** Modules find workers and files from where they are: here from where they are in `dist`, one folder above every bundle. */
-const ownUrls: Plugin = {
-  name: 'own-urls',
+/**
+ * Modules find workers and files from where they are: here from where they are in `dist`, one folder above every bundle. Each keeps its
+ * name above what is left of it.
+ */
+const ownModules: Plugin = {
+  name: 'own-modules',
   setup({ onLoad }) {
     onLoad({ filter: /\.ts$/ }, async ({ path }) => {
-      const compiled = relative(root, path).replace(/\.ts$/, '.js');
-      const url = `new URL(${JSON.stringify(`../${compiled}`)}, import.meta.url).href`;
-      return { contents: (await readFile(path, 'utf8')).replaceAll('import.meta.url', url), loader: 'ts' };
+      const name = relative(root, path);
+      const url = `new URL(${JSON.stringify(`../${name.replace(/\.ts$/, '.js')}`)}, import.meta.url).href`;
+      const code = (await readFile(path, 'utf8')).replaceAll('import.meta.url', url);
+      return { contents: code.startsWith('#!') ? code : `//! ${name}\n${code}`, loader: 'ts' };
     });
   },
 };
@@ -34,6 +38,9 @@ const { metafile } = await build({
   outdir: `${root}dist/bin`,
   chunkNames: '[hash]',
   bundle: true,
+  minifySyntax: true,
+  minifyWhitespace: true,
+  legalComments: 'inline',
   splitting: true,
   platform: 'node',
   target: 'node20',
@@ -43,7 +50,7 @@ const { metafile } = await build({
   banner: {
     js: "import { createRequire as requireOf } from 'node:module'; const require = requireOf(import.meta.url);",
   },
-  plugins: [ownUrls],
+  plugins: [ownModules],
   logLevel: 'warning',
 });
 await writeFile(`${root}dist/bin/licences.txt`, await licencesOf(metafile));

@@ -10,7 +10,7 @@ import { p2wHere } from './here.js';
 const folder = temporaryFolder();
 const ROOT = join(import.meta.dirname, '../..');
 
-/** The modules in the bundles that a command line loads, as `src/errors.ts`: esbuild writes the name of each above it. */
+/** The modules in the bundles that a command line loads, as `src/errors.ts`: the name of each stands above it. */
 function loadedBy(args: readonly string[]): string[] {
   const hooks = `import { writeSync } from 'node:fs';
     export const load = (url, context, next) => (writeSync(2, url + '\\n'), next(url, context));`;
@@ -22,7 +22,7 @@ function loadedBy(args: readonly string[]): string[] {
   });
   const bundles = [...stderr.matchAll(/^file:.*\/(dist\/bin\/.*\.js)$/gm)];
   return bundles.flatMap(([, bundle]) => {
-    const names = readFileSync(join(ROOT, bundle!), 'utf8').matchAll(/^\/\/ (\S+\/\S+\.[cm]?[jt]s)$/gm);
+    const names = readFileSync(join(ROOT, bundle!), 'utf8').matchAll(/\/\/! (\S+\.ts)$/gm);
     return [...names].map(([, name]) => name!);
   });
 }
@@ -94,13 +94,14 @@ describe('p2w', () => {
         'src/parent.ts',
         'src/terminal.ts',
         'src/termination.ts',
+        'src/version.ts',
       ]);
   });
 
   test('--version loads no parser', () => {
     const loaded = loadedBy(['--version']);
-    expect(loaded).toContain('bin/p2w.ts');
-    expect(loaded.filter((file) => /yargs|bin\/(parser|commands)/.test(file))).toEqual([]);
+    expect(loaded).toContain('bin/main.ts');
+    expect(loaded.filter((file) => /^bin\/(parser|commands)/.test(file))).toEqual([]);
     expect(loadedBy(['--help'])).toContain('bin/parser.ts');
   });
 
