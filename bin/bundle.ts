@@ -10,11 +10,8 @@ import { licencesOf } from '../page/licences.js';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
 
-/** Native code, WebAssembly, and what only developers have. */
-const external = [
-  ...['onnxruntime-node', 'onnxruntime-web', 'onnxruntime-training-web', '@cornerstonejs/*', 'koffi'],
-  ...['playwright-core', 'tsx'],
-];
+/** Native code, and WebAssembly. */
+const external = ['onnxruntime-node', 'koffi', '@cornerstonejs/*'];
 
 /**
  * Modules find workers and files from where they are: here from where they are in `dist`, one folder above every bundle. Each keeps its
@@ -27,13 +24,14 @@ const ownModules: Plugin = {
       const name = relative(root, path);
       const url = `new URL(${JSON.stringify(`../${name.replace(/\.ts$/, '.js')}`)}, import.meta.url).href`;
       const code = (await readFile(path, 'utf8')).replaceAll('import.meta.url', url);
-      return { contents: code.startsWith('#!') ? code : `//! ${name}\n${code}`, loader: 'ts' };
+      return { contents: code.replace(/^(#!.*\n)?/, `$1//! ${name}\n`), loader: 'ts' };
     });
   },
 };
 
 const { metafile } = await build({
   metafile: true,
+  // `main` is for programs that do what several command lines say.
   entryPoints: ['p2w', 'main'].map((name) => `${root}bin/${name}.ts`),
   outdir: `${root}dist/bin`,
   chunkNames: '[hash]',

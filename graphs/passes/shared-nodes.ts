@@ -36,9 +36,10 @@ export function withSharedNodes(graph: Graph): Graph {
   const nodes = graph.nodes.flatMap((old) => {
     const node = { ...old, inputs: old.inputs.map((name) => names.get(name) ?? name) };
     if (!canBeShared(node)) return [node];
-    const same = known.get(keyOf(node));
+    const key = keyOf(node);
+    const same = known.get(key);
     if (!same) {
-      known.set(keyOf(node), node);
+      known.set(key, node);
       return [node];
     }
     for (const [i, name] of node.outputs.entries()) names.set(name, same.outputs[i]!);
