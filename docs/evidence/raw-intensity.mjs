@@ -1,10 +1,13 @@
-// Writes raw-intensity.onnx, an "encoder" that has learnt nothing: the means of 4×4×4 voxels of a crop of 32×32×16, 256 numbers.
-// node docs/evidence/raw-intensity.mjs
+// Writes an "encoder" that has learnt nothing, the means of blocks of 4×4×4 voxels: for crops of 32×32×16, or of the size that is given.
+// node docs/evidence/raw-intensity.mjs [32x32x32]
 import { writeFileSync } from 'node:fs';
 import { encodeModel, GraphBuilder, lower, plainForms, toModel } from 'parts2whole/autodiff';
 
+const [, , size] = process.argv;
+const [x, y, z] = (size ?? '32x32x16').split('x').map(Number);
 const g = new GraphBuilder('raw_intensity');
-const image = g.input('image', 'float32', ['N', 1, 16, 32, 32]);
-const blocks = g.reshape(image, [0, 4, 4, 8, 4, 8, 4]);
-g.output('features', g.reshape(g.mean(blocks, [2, 4, 6], 0), [0, 256]));
-writeFileSync('raw-intensity.onnx', encodeModel(toModel(lower(g.build(), { choose: plainForms }))));
+const image = g.input('image', 'float32', ['N', 1, z, y, x]);
+const blocks = g.reshape(image, [0, z / 4, 4, y / 4, 4, x / 4, 4]);
+g.output('features', g.reshape(g.mean(blocks, [2, 4, 6], 0), [0, (x * y * z) / 64]));
+const name = size ? `raw-intensity-${size}` : 'raw-intensity';
+writeFileSync(`${name}.onnx`, encodeModel(toModel(lower(g.build(), { choose: plainForms }))));
