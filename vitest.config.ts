@@ -8,7 +8,7 @@ const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .filter((name) => name.endsWith('.test.ts') && !name.endsWith('.long.test.ts'));
 /** What starts the built command line, Chromium or another process; the rest is fast. */
 const isEndToEnd = (file: string) =>
-  /from '(\S+\/cli\.js|\.\/(document|engines|service)\.js|node:child_process|playwright-core)'/.test(
+  /from '(\S+\/cli\.js|\.\/(chromium|document|engines|service)\.js|node:child_process|playwright-core)'/.test(
     readFileSync(file, 'utf8'),
   );
 

@@ -1,20 +1,19 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encode } from 'fast-png';
-import { type Browser, chromium, type Page, type Request } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { servePage } from '../../examples/shared/build.js';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
-import { findBrowser } from '../../src/bench/engines/browser.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { modelOf, node, type Parts, value, weight } from '../graphs/imported/models.js';
 import { noise } from '../graphs/run.js';
+import { type Chromium, hasChromium, startChromium } from './chromium.js';
 
 const SECONDS = 1000;
 const SIZE = 32;
 const folder = temporaryFolder();
-const executablePath = findBrowser();
 
 const ints = (...values: number[]) => ({ kind: 'ints', value: values }) as const;
 /** x [batch,3,height,width] → y [batch,3]: two convolutions, the second of which is averaged over the picture. */
@@ -69,28 +68,20 @@ const pictures = (colour: Colour, count: number) =>
     ),
   );
 
-/** Needs an installed Chromium; there is none on some machines. */
-describe.skipIf(!executablePath)('the page that fine-tunes classifiers, in Chromium', () => {
-  let browser: Browser;
+describe.skipIf(!hasChromium)('the page that fine-tunes classifiers, in Chromium', () => {
+  let chromium: Chromium;
   let page: Page;
   let site: Awaited<ReturnType<typeof servePage>>;
-  const requested: Request[] = [];
-  const faults: string[] = [];
   const status = () => page.locator('#status');
 
   beforeAll(async () => {
     site = await servePage('classifier', join(folder, 'page'));
-    browser = await chromium.launch({
-      executablePath: executablePath!,
-      args: ['--no-sandbox'],
-    });
-    page = await browser.newPage();
-    page.on('request', (request) => requested.push(request));
-    page.on('pageerror', (error) => faults.push(error.message));
+    chromium = await startChromium();
+    page = await chromium.newPage();
     await page.goto(site.url);
   }, 60 * SECONDS);
   afterAll(async () => {
-    await browser?.close();
+    await chromium?.browser.close();
     await site?.close();
   });
 
@@ -236,9 +227,13 @@ describe.skipIf(!executablePath)('the page that fine-tunes classifiers, in Chrom
   });
 
   test('sent nothing anywhere', () => {
-    expect(requested.map((request) => request.method()).filter((method) => method !== 'GET')).toEqual([]);
-    const elsewhere = requested.map((request) => request.url()).filter((url) => !url.startsWith(site.url));
+    expect(
+      chromium.requested.map((request) => request.method()).filter((method) => method !== 'GET'),
+    ).toEqual([]);
+    const elsewhere = chromium.requested
+      .map((request) => request.url())
+      .filter((url) => !url.startsWith(site.url));
     expect(elsewhere.filter((url) => !/^(blob|data):/.test(url))).toEqual([]);
-    expect(faults).toEqual([]);
+    expect(chromium.faults).toEqual([]);
   });
 });

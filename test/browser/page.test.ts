@@ -1,10 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type Browser, chromium, type Page, type Request } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { servePage } from '../../examples/shared/build.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
-import { findBrowser } from '../../src/bench/engines/browser.js';
 import { openPretraining } from '../../src/browser/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
@@ -12,33 +11,25 @@ import { STYLE } from '../../src/report/style.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { readSafetensors } from '../../src/weights/safetensors-file.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { type Chromium, dropFile, hasChromium, startChromium } from './chromium.js';
 
 const SECONDS = 1000;
 const folder = temporaryFolder();
-const executablePath = findBrowser();
 
-/** Needs an installed Chromium; there is none on some machines. */
-describe.skipIf(!executablePath)('the example page, in Chromium', () => {
-  let browser: Browser;
+describe.skipIf(!hasChromium)('the example page, in Chromium', () => {
+  let chromium: Chromium;
   let page: Page;
   let site: Awaited<ReturnType<typeof servePage>>;
-  const requested: Request[] = [];
-  const faults: string[] = [];
   const status = () => page.locator('#status');
 
   beforeAll(async () => {
     site = await servePage('browser', join(folder, 'page'));
-    browser = await chromium.launch({
-      executablePath: executablePath!,
-      args: ['--no-sandbox', '--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader'],
-    });
-    page = await browser.newPage();
-    page.on('request', (request) => requested.push(request));
-    page.on('pageerror', (error) => faults.push(error.message));
+    chromium = await startChromium('--enable-unsafe-webgpu', '--use-webgpu-adapter=swiftshader');
+    page = await chromium.newPage();
     await page.goto(site.url);
   }, 60 * SECONDS);
   afterAll(async () => {
-    await browser?.close();
+    await chromium?.browser.close();
     await site?.close();
   });
 
@@ -49,13 +40,6 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
       null,
       { timeout: 120 * SECONDS },
     );
-  const fileInPage = (name: string, bytes: Buffer) =>
-    page.evaluateHandle(`(() => {
-      const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (c) => c.charCodeAt(0));
-      const data = new DataTransfer();
-      data.items.add(new File([bytes], '${name}'));
-      return data;
-    })()`);
   /** How many different values the pixels of each image have. */
   const shades = () =>
     page.evaluate(`[...document.querySelectorAll('canvas')].map(
@@ -72,8 +56,7 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
     await page.context().setOffline(true);
     await page.reload();
 
-    const dropped = await fileInPage('chest.nii.gz', readFileSync(path));
-    await page.dispatchEvent('#drop', 'drop', { dataTransfer: dropped });
+    await dropFile(page, '#drop', 'chest.nii.gz', readFileSync(path));
     expect(await page.textContent('#scan-name')).toBe('chest.nii.gz');
 
     await page.click('#start');
@@ -151,9 +134,13 @@ describe.skipIf(!executablePath)('the example page, in Chromium', () => {
   });
 
   test('sent nothing anywhere', () => {
-    expect(requested.map((request) => request.method()).filter((method) => method !== 'GET')).toEqual([]);
-    const elsewhere = requested.map((request) => request.url()).filter((url) => !url.startsWith(site.url));
+    expect(
+      chromium.requested.map((request) => request.method()).filter((method) => method !== 'GET'),
+    ).toEqual([]);
+    const elsewhere = chromium.requested
+      .map((request) => request.url())
+      .filter((url) => !url.startsWith(site.url));
     expect(elsewhere.filter((url) => !/^(blob|data):/.test(url))).toEqual([]);
-    expect(faults).toEqual([]);
+    expect(chromium.faults).toEqual([]);
   });
 });

@@ -1,9 +1,8 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
-import { type Browser, chromium, type Page, type Request } from 'playwright-core';
+import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { findBrowser } from '../../src/bench/engines/browser.js';
 import { makeIndex } from '../../src/commands/make-index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
@@ -11,26 +10,21 @@ import { ctSeries } from '../data/scan/dicom/writer.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { thresholds, writePretrained, writeThresholds } from '../inference/models.js';
 import { type TestService, testService } from '../serve/service.js';
+import { type Chromium, dropFile, hasChromium, startChromium } from './chromium.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
-const executablePath = findBrowser();
 const spacing = [6, 5, 7] as const;
 const { volume } = makePhantom({ seed: 3, index: 0, size: [48, 40, 32], spacing });
 
-/** Needs an installed Chromium; there is none on some machines. */
-describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
-  let browser: Browser;
+describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
+  let chromium: Chromium;
   let service: TestService;
   let page: Page;
-  const requested: Request[] = [];
-  const faults: string[] = [];
 
   const newPage = async (): Promise<Page> => {
-    const opened = await browser.newPage({ viewport: { width: 1200, height: 800 } });
-    opened.on('request', (request) => requested.push(request));
-    opened.on('pageerror', (error) => faults.push(error.message));
-    opened.on('console', (message) => message.type() === 'error' && faults.push(message.text()));
+    const opened = await chromium.newPage({ viewport: { width: 1200, height: 800 } });
+    opened.on('console', (message) => message.type() === 'error' && chromium.faults.push(message.text()));
     return opened;
   };
   beforeAll(async () => {
@@ -47,25 +41,13 @@ describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
     const index = at('index');
     await makeIndex({ model: at('encoder.onnx'), input: [at('scans')], out: index, per: 'window' });
     service = await testService({ models, index });
-    browser = await chromium.launch({
-      executablePath: executablePath!,
-      args: ['--no-sandbox', '--use-angle=swiftshader', '--enable-unsafe-swiftshader'],
-    });
+    chromium = await startChromium('--use-angle=swiftshader', '--enable-unsafe-swiftshader');
     page = await newPage();
     await page.goto(service.url);
   });
-  afterAll(() => browser?.close());
+  afterAll(() => chromium?.browser.close());
 
-  // What runs in the page is text: this file knows Node.js only.
-  const drop = async (name: string, bytes: Buffer) => {
-    const dataTransfer = await page.evaluateHandle(`(() => {
-      const bytes = Uint8Array.from(atob('${bytes.toString('base64')}'), (c) => c.charCodeAt(0));
-      const data = new DataTransfer();
-      data.items.add(new File([bytes], '${name}'));
-      return data;
-    })()`);
-    await page.dispatchEvent('#canvas', 'drop', { dataTransfer });
-  };
+  const drop = (name: string, bytes: Buffer) => dropFile(page, '#canvas', name, bytes);
   /** Colours of the viewer, in its four quarters. */
   const quarters = async (): Promise<Set<string>[]> => {
     const { width, height, data, channels } = decode(await page.locator('#canvas').screenshot());
@@ -193,7 +175,7 @@ describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
     writeFileSync(at('token'), 'a-token-of-32-characters-or-more');
     const guarded = await testService({ models: [at('tissues.onnx')], tokenFile: at('token') });
     // Its refusals are errors to the browser.
-    const asked = await browser.newPage();
+    const asked = await chromium.browser.newPage();
     await asked.goto(guarded.url);
     for (const token of ['wrong', 'a-token-of-32-characters-or-more']) {
       await asked.fill('#token', token);
@@ -206,8 +188,10 @@ describe.skipIf(!executablePath)('the page of the service, in Chromium', () => {
   });
 
   test('sent nothing to anybody but its service, and ran without an error', () => {
-    const elsewhere = requested.map((request) => request.url()).filter((url) => !url.startsWith(service.url));
+    const elsewhere = chromium.requested
+      .map((request) => request.url())
+      .filter((url) => !url.startsWith(service.url));
     expect(elsewhere.filter((url) => !/^(blob|data):/.test(url))).toEqual([]);
-    expect(faults).toEqual([]);
+    expect(chromium.faults).toEqual([]);
   });
 });

@@ -59,6 +59,7 @@ const UNTRAINED = ['untrained', 'untrained, second draw', 'untrained, third draw
 const FINE_TUNED = { random: ['random'], ours: 'Parts2Whole' };
 const PROBED = { experiment: 'probes', random: UNTRAINED };
 const IN_DOMAIN = 'nodule crops, 1000 steps';
+const ADRENAL_SHAPES = 'adrenal shapes, 1000 steps';
 
 /** The protocol's primary comparisons. */
 const PRIMARY: readonly Primary[] = [
@@ -85,6 +86,10 @@ const PRIMARY: readonly Primary[] = [
   {
     name: '6. spiculation, linear probe, in the domain',
     ...{ target: 'spiculation', patients: 8, ...PROBED, ours: IN_DOMAIN },
+  },
+  {
+    name: '7. adrenal glands, linear probe, in the domain',
+    ...{ experiment: 'adrenal', target: 'adrenal', patients: 8, random: UNTRAINED, ours: ADRENAL_SHAPES },
   },
 ];
 
@@ -172,20 +177,19 @@ function labelTable(groups: readonly Group[]): string {
   const counts = [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].sort((a, b) => a - b);
   return table(
     ['', ...counts.map((count) => `${count} patients`)],
-    TASKS.flatMap((task) => {
-      const own = groups.filter(({ target }) => target === task);
-      return sourcesOf(own).map((source) => [
+    [...grouped(groups, ({ target }) => target)].flatMap(([task, own]) =>
+      sourcesOf(own).map((source) => [
         `${task}: ${shown(source)}`,
         ...counts.map((count) => {
           const group = own.find((g) => g.source === source && g.trainingPatients === count);
           return group ? spread(group) : '';
         }),
-      ]);
-    }),
+      ]),
+    ),
   );
 }
 
-/** The tasks of all experiments. */
+/** The tasks on nodules, which most experiments have. */
 const TASKS = ['malignancy', 'spiculation'] as const;
 
 /** Sources as a reader knows them, where the experiment's name for them is short. */
@@ -193,6 +197,7 @@ const SHOWN: Readonly<Record<string, string>> = {
   Parts2Whole: 'Parts2Whole, CT pool',
   'Parts2Whole, 1000 steps': 'Parts2Whole, CT pool, 1000 steps',
   [IN_DOMAIN]: 'Parts2Whole, nodule crops, 1000 steps',
+  [ADRENAL_SHAPES]: 'Parts2Whole, adrenal shapes, 1000 steps',
 };
 const shown = (source: string): string => SHOWN[source] ?? source;
 
@@ -203,30 +208,32 @@ const LOOKS: Readonly<Record<string, Look>> = {
   'Parts2Whole, 1000 steps': { colour: '#3d9be0', dashes: '7 3' },
   'Models Genesis, 1000 steps': { colour: '#c4560a', dashes: '7 3' },
   [IN_DOMAIN]: { colour: GREEN },
+  [ADRENAL_SHAPES]: { colour: GREEN },
   'raw intensities': { colour: '#8e3a9d', dashes: '2 3' },
 };
 const BY_LABELS: Axis = { label: 'Training patients', scale: 'log' };
 const BY_STEPS: Axis = { label: 'Steps of pre-training', scale: 'linear' };
 
-/** Linear probes of all sources, and the networks that were fine-tuned. */
-function labelCurves(task: string): Curve[] {
-  const probes = withoutDraws('probes', task);
-  return [
-    ...sourcesOf(probes).map((source) => ({
-      name: shown(source),
-      look: LOOKS[source]!,
-      points: probes
-        .filter((group) => group.source === source)
-        .sort((a, b) => a.trainingPatients - b.trainingPatients)
-        .map((group) => ({ x: group.trainingPatients, group })),
-    })),
-    ...fineTuned(task).map((group, i) => ({
-      name: group.source,
-      look: { colour: [GREY, BLUE, GREEN][i]!, hollow: true },
-      points: [{ x: group.trainingPatients, group }],
-    })),
-  ];
+/** Linear probes of all sources of an experiment. */
+function probeCurves(experiment: string, task: string): Curve[] {
+  const probes = withoutDraws(experiment, task);
+  return sourcesOf(probes).map((source) => ({
+    name: shown(source),
+    look: LOOKS[source]!,
+    points: probes
+      .filter((group) => group.source === source)
+      .sort((a, b) => a.trainingPatients - b.trainingPatients)
+      .map((group) => ({ x: group.trainingPatients, group })),
+  }));
 }
+
+/** The networks that were fine-tuned, as points. */
+const tunedCurves = (task: string): Curve[] =>
+  fineTuned(task).map((group, i) => ({
+    name: group.source,
+    look: { colour: [GREY, BLUE, GREEN][i]!, hollow: true },
+    points: [{ x: group.trainingPatients, group }],
+  }));
 
 /** Of probes along the pre-training on the CT pool, for each number of patients. */
 function stepCurves(task: string): Curve[] {
@@ -331,8 +338,15 @@ export const figure = (): string =>
     TASKS.map((task) => ({
       title: `${task}: AUC of linear probes`,
       x: BY_LABELS,
-      curves: labelCurves(task),
+      curves: [...probeCurves('probes', task), ...tunedCurves(task)],
     })),
+    [
+      {
+        title: 'adrenal glands: AUC of linear probes',
+        x: BY_LABELS,
+        curves: probeCurves('adrenal', 'adrenal'),
+      },
+    ],
     TASKS.map((task) => ({
       title: `${task}: AUC during pre-training`,
       x: BY_STEPS,
@@ -349,6 +363,7 @@ export const figure = (): string =>
 export const tables: Readonly<Record<string, () => string>> = {
   primary: primaryTable,
   probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
+  adrenal: () => labelTable(withoutDraws('adrenal', 'adrenal')),
   steps: () => labelTable(groupsOf('steps')),
   scans: () => labelTable(groupsOf('scans')),
   seeds: seedTable,

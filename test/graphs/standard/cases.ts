@@ -1,7 +1,6 @@
-import { readFileSync } from 'node:fs';
-import { gunzipSync } from 'node:zlib';
 import { decodeModel } from '../../../graphs/onnx/schema.js';
 import type { Graph, Node, Tensor } from '../../../graphs/onnx/types.js';
+import { goldenPieces } from '../../golden/pieces.js';
 
 /** One of the standard's own node tests. */
 export interface NodeTest {
@@ -50,19 +49,8 @@ function nodeTest(bytes: Uint8Array): NodeTest {
   };
 }
 
-/** The pieces of the file that `golden/make_node_tests.py` made. */
-function pieces(): Uint8Array[] {
-  const bytes = gunzipSync(readFileSync(new URL('../../golden/node-tests.bin.gz', import.meta.url)));
-  const found: Uint8Array[] = [];
-  for (let at = 0; at < bytes.length; ) {
-    const length = bytes.readUInt32LE(at);
-    found.push(bytes.subarray(at + 4, at + 4 + length));
-    at += 4 + length;
-  }
-  return found;
-}
-
-const [head, ...models] = pieces();
+// Made by `golden/make_node_tests.py`.
+const [head, ...models] = goldenPieces('node-tests.bin.gz');
 /** The version of the standard's package, and how many cases were left out for which reason. */
 export const { onnx: VERSION, leftOut } = JSON.parse(new TextDecoder().decode(head)) as {
   onnx: string;
