@@ -28,6 +28,12 @@ export async function startChromium(...flags: readonly string[]): Promise<Chromi
   };
 }
 
+/** What pages have asked for from others than their own server. */
+export const askedElsewhere = ({ requested }: Chromium, ownUrl: string): string[] =>
+  requested
+    .map((request) => request.url())
+    .filter((url) => !url.startsWith(ownUrl) && !/^(blob|data):/.test(url));
+
 /** Drops a file on what a selector names. What runs in a page is text: tests know Node.js only. */
 export async function dropFile(page: Page, selector: string, name: string, bytes: Buffer): Promise<void> {
   const dataTransfer = await page.evaluateHandle(`(() => {
