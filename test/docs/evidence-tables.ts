@@ -29,13 +29,19 @@ function groupFrom(trials: readonly Trial[]): Group {
   });
 }
 
-/** The scores of one experiment. */
-const groupsOf = (name: string): Group[] =>
-  [
-    ...grouped(trialsOf(name), ({ target, patients, source }) =>
-      [target, patients, source].join('\n'),
-    ).values(),
-  ].map(groupFrom);
+const groupsByExperiment = new Map<string, readonly Group[]>();
+
+/** The scores of one experiment. Their intervals take long to compute, and several tables and the figure need them. */
+function groupsOf(name: string): readonly Group[] {
+  const known = groupsByExperiment.get(name);
+  if (known) return known;
+  const alike = grouped(trialsOf(name), ({ target, patients, source }) =>
+    [target, patients, source].join('\n'),
+  );
+  const groups = [...alike.values()].map(groupFrom);
+  groupsByExperiment.set(name, groups);
+  return groups;
+}
 
 const three = (value: number) => value.toFixed(3).replace('-', '−');
 const signed = (value: number) => (value >= 0 ? `+${three(value)}` : three(value));
