@@ -1,4 +1,4 @@
-import yargs, { type CommandModule } from 'yargs';
+import yargs, { type Argv, type CommandModule } from 'yargs';
 import { UserError } from '../src/errors.js';
 import { version } from '../src/version.js';
 import { commands } from './commands/index.js';
@@ -8,6 +8,20 @@ function asUsageError(error: unknown): never {
   throw error instanceof Error && error.name === 'YError'
     ? new UserError('usage', { what: error.message })
     : error;
+}
+
+/** What its types leave out. */
+interface YargsInternals {
+  getInternalMethods(): { getUsageInstance(): { cacheHelpMessage(): void } };
+}
+
+/**
+ * Of a command that it runs, yargs formats the help, to have it at hand for an error: a fifth of a start, and `fail` below
+ * shows none.
+ */
+function withoutHelpAtHand(args: Argv): Argv {
+  (args as unknown as YargsInternals).getInternalMethods().getUsageInstance().cacheHelpMessage = () => {};
+  return args;
 }
 
 /** Parses a command line, and does what it says. */
@@ -22,7 +36,7 @@ export const parse = (line: readonly string[]) =>
         ({ usage, describe, load }): CommandModule => ({
           command: usage,
           describe,
-          builder: async (args) => (await load()).default.builder(args),
+          builder: async (args) => (await load()).default.builder(withoutHelpAtHand(args)),
           handler: async (args) => (await load()).default.handler(args, line),
         }),
       ),

@@ -14,8 +14,9 @@ export function resolveAttributes<K extends OperatorName>(
   given: Readonly<Record<string, unknown>>,
 ): ResolvedAttributes<AttributesOf<K>> {
   const specs = operators[operator].attributes as Record<string, AttributeSpec>;
-  for (const [name, value] of Object.entries(given)) {
+  for (const name in given) {
     if (name in specs) continue;
+    const value = given[name];
     const assumed = ASSUMED[operator]?.[name];
     if (!assumed)
       throw new GraphError(
@@ -26,13 +27,13 @@ export function resolveAttributes<K extends OperatorName>(
         `attribute "${name}" is ${JSON.stringify(value)}: only ${assumed.only} is supported`,
       );
   }
-  return Object.fromEntries(
-    Object.entries(specs).map(([name, spec]) => {
-      const value = given[name] ?? spec.fallback;
-      if (value === undefined && spec.required) throw new GraphError(`attribute "${name}" is missing`);
-      return [name, value];
-    }),
-  ) as ResolvedAttributes<AttributesOf<K>>;
+  const resolved: Record<string, unknown> = {};
+  for (const name in specs) {
+    const { required, fallback } = specs[name]!;
+    resolved[name] = given[name] ?? fallback;
+    if (required && resolved[name] === undefined) throw new GraphError(`attribute "${name}" is missing`);
+  }
+  return resolved as ResolvedAttributes<AttributesOf<K>>;
 }
 
 /** Values with the kinds that an operator's attributes have. */
@@ -41,8 +42,9 @@ export function tagAttributes(
   values: Readonly<Record<string, unknown>>,
 ): Record<string, Attribute> {
   const tagged: Record<string, Attribute> = {};
-  for (const [name, { kind }] of Object.entries(definition.attributes)) {
-    if (values[name] !== undefined) tagged[name] = { kind, value: values[name] } as Attribute;
+  for (const name in definition.attributes) {
+    const value = values[name];
+    if (value !== undefined) tagged[name] = { kind: definition.attributes[name]!.kind, value } as Attribute;
   }
   return tagged;
 }

@@ -1,5 +1,6 @@
 import { attributesOf, resolveAttributes, tagAttributes } from './attributes.js';
 import { toFloat16 } from './float16.js';
+import { NO_OPERAND, Operand } from './operand.js';
 import type { GivenAttributes, InferInput, Operator } from './operator.js';
 import { type AttributesOf, type OperatorName, operators } from './ops/index.js';
 import { bodiesOf, checkOperators, operatorOf } from './registry.js';
@@ -32,6 +33,7 @@ export class GraphBuilder {
   readonly #initializers = new Map<string, Tensor>();
   readonly #values = new Map<string, Value>();
   readonly #constants = new Map<string, Value>();
+  readonly #integers = new Map<string, Value>();
   readonly #counts = new Map<string, number>();
   readonly #reserved = new Set<string>();
   #scope = '';
@@ -119,9 +121,14 @@ export class GraphBuilder {
 
   /** A one-dimensional int64 constant: axes, shapes, pads. */
   integers(values: readonly number[]): Value {
+    const key = values.join();
+    const known = this.#integers.get(key);
+    if (known) return known;
     if (!values.every(Number.isInteger))
       throw new GraphError(`sizes, axes and places are integers, got ${formatShape(values)}`);
-    return this.#vector(values, [values.length], 'int64');
+    const value = this.#vector(values, [values.length], 'int64');
+    this.#integers.set(key, value);
+    return value;
   }
 
   #vector(values: readonly number[], shape: readonly number[], type: ElementType): Value {
@@ -319,16 +326,10 @@ export class GraphBuilder {
   }
 
   #operand(value: Value | null): InferInput {
-    if (!value) return { name: '', type: 'float32', shape: [], constant: undefined };
+    if (!value) return NO_OPERAND;
     if (this.#find(value.name) !== value)
       throw new GraphError(`the value "${value.name}" does not belong to graph "${this.name}"`);
-    const tensor = this.#initializer(value.name);
-    return {
-      ...value,
-      get constant() {
-        return tensor && Array.from(tensor.data as ArrayLike<number | bigint>, Number);
-      },
-    };
+    return new Operand(value, this.#initializer(value.name));
   }
 }
 

@@ -12,21 +12,27 @@ import { arrayOf, type Graph, type Node, sizeOf, type Value } from './types.js';
  * several inputs the one that was added last first.
  */
 export function executionOrder({ nodes }: Graph): Node[] {
-  const makers = new Map(nodes.flatMap((node, i) => node.outputs.map((name) => [name, i] as const)));
+  const makers = new Map<string, number>();
+  for (const [i, { outputs }] of nodes.entries()) for (const name of outputs) makers.set(name, i);
+  const read = new Set<number>();
   const sources = nodes.map(({ inputs }) => {
-    const found = inputs.map((name) => makers.get(name)).filter((i) => i !== undefined);
-    return [...new Set(found)].sort((a, b) => a - b);
+    const found = new Set<number>();
+    for (const name of inputs) {
+      const maker = makers.get(name);
+      if (maker !== undefined) found.add(maker);
+    }
+    for (const i of found) read.add(i);
+    return [...found].sort((a, b) => a - b);
   });
-  const read = new Set(sources.flat());
   const order: Node[] = [];
   const visited = new Set<number>();
-  const stack = nodes.flatMap((_, i) => (read.has(i) ? [] : [{ i, leaves: false }]));
-  for (let next = stack.pop(); next; next = stack.pop()) {
-    const { i, leaves } = next;
-    if (leaves) order.push(nodes[i]!);
-    else if (!visited.has(i)) {
-      visited.add(i);
-      stack.push({ i, leaves: true }, ...sources[i]!.map((source) => ({ i: source, leaves: false })));
+  /** Nodes to visit; as complements those whose inputs have been. */
+  const stack = [...nodes.keys()].filter((i) => !read.has(i));
+  for (let next = stack.pop(); next !== undefined; next = stack.pop()) {
+    if (next < 0) order.push(nodes[~next]!);
+    else if (!visited.has(next)) {
+      visited.add(next);
+      stack.push(~next, ...sources[next]!);
     }
   }
   return order;
@@ -67,7 +73,8 @@ export function peakBytes(graph: Graph): number {
   for (const { inputs } of order) for (const name of inputs) reads.set(name, (reads.get(name) ?? 0) + 1);
   const bufferOf = new Map<string, Buffer>();
   const buffers: Buffer[] = [];
-  const free: Buffer[] = [];
+  /** By kind, in the order in which they became free. */
+  const free = new Map<string, Buffer[]>();
   const itemBytes = ({ type }: Value) => arrayOf(type).BYTES_PER_ELEMENT;
   const kindOf = (value: Value) => `${itemBytes(value)}:${value.shape.join()}`;
   const take = (buffer: Buffer, name: string) => {
@@ -93,26 +100,26 @@ export function peakBytes(graph: Graph): number {
         continue;
       }
       // Memory of the same shape that is not needed any more is kept for the next of that shape, however long that takes.
-      const found = value.shape.length === 0 ? -1 : free.findLastIndex((buffer) => buffer.kind === kind);
-      const buffer =
-        found >= 0
-          ? free.splice(found, 1)[0]!
-          : {
-              bytes: sizeOf(value.shape as number[]) * itemBytes(value),
-              kind,
-              reads: 0,
-              first: at,
-              last: at,
-            };
-      if (found < 0) buffers.push(buffer);
+      let buffer = value.shape.length === 0 ? undefined : free.get(kind)?.pop();
+      if (!buffer) {
+        const bytes = sizeOf(value.shape as number[]) * itemBytes(value);
+        buffer = { bytes, kind, reads: 0, first: at, last: at };
+        buffers.push(buffer);
+      }
       take(buffer, name);
     }
-    for (const name of new Set([...node.inputs, ...node.outputs])) {
+    for (const name of node.inputs) {
       const buffer = bufferOf.get(name);
+      if (buffer) buffer.reads--;
+    }
+    const touched = new Set([...node.inputs, ...node.outputs].map((name) => bufferOf.get(name)));
+    for (const buffer of touched) {
       if (!buffer) continue;
       buffer.last = at;
-      buffer.reads -= node.inputs.filter((input) => input === name).length;
-      if (buffer.reads === 0 && !free.includes(buffer)) free.push(buffer);
+      if (buffer.reads > 0) continue;
+      const same = free.get(buffer.kind);
+      if (same) same.push(buffer);
+      else free.set(buffer.kind, [buffer]);
     }
   }
   const change = new Float64Array(order.length + 1);

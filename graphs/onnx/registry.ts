@@ -133,8 +133,14 @@ export function operatorOf(node: Node, opsets?: Opsets): OperatorName {
 }
 
 /** The bodies of a node such as a Loop. */
-export const bodiesOf = ({ attributes }: Node): Graph[] =>
-  Object.values(attributes).flatMap((attribute) => (attribute.kind === 'graph' ? [attribute.value] : []));
+export function bodiesOf({ attributes }: Node): Graph[] {
+  const bodies: Graph[] = [];
+  for (const name in attributes) {
+    const attribute = attributes[name]!;
+    if (attribute.kind === 'graph') bodies.push(attribute.value);
+  }
+  return bodies;
+}
 
 /** @throws GraphError as {@link operatorOf}, for every node of a graph and its bodies */
 export function checkOperators({ nodes }: Graph, opsets?: Opsets): void {

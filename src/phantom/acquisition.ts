@@ -76,17 +76,21 @@ function addNoise(canvas: Canvas, patient: Patient, random: RandomStream): void 
  */
 function noiseTile(random: RandomStream, run: number): Float32Array {
   const count = TILE * TILE;
-  const white = Float32Array.from({ length: count }, () => random.normal());
-  const at = (i: number) => white[(i + count) & (count - 1)]!;
-  const tile = Float32Array.from(white, (_, i) => {
+  const white = new Float32Array(count);
+  for (let i = 0; i < count; i++) white[i] = random.normal();
+  const at = (i: number) => white[i & (count - 1)]!;
+  const tile = new Float32Array(count);
+  let squares = 0;
+  for (let i = 0; i < count; i++) {
     let sum = 0;
     for (let x = 0; x < run; x++) sum += at(i + x);
     const near = at(i - 1 - TILE) + at(i + 1 - TILE) + at(i - 1 + TILE) + at(i + 1 + TILE);
     const edges = at(i - 1) + at(i + run) + at(i - TILE) + at(i + TILE);
     const far = at(i - 2) + at(i + 1 + run) + at(i - 2 * TILE) + at(i + 2 * TILE);
-    return sum + 0.55 * edges + 0.2 * near - 0.4 * far;
-  });
-  const deviation = Math.sqrt(tile.reduce((sum, value) => sum + value * value, 0) / count);
+    tile[i] = sum + 0.55 * edges + 0.2 * near - 0.4 * far;
+    squares += tile[i]! ** 2;
+  }
+  const deviation = Math.sqrt(squares / count);
   return tile.map((value) => value / deviation);
 }
 

@@ -18,39 +18,38 @@ const BALANCE = 0.55;
  * @param step distance of the nodes along a branch, in mm
  */
 export function growTree(roots: readonly XYZ[], targets: readonly XYZ[], step: number): Tree {
-  const points: XYZ[] = [];
+  const [xs, ys, zs]: [number[], number[], number[]] = [[], [], []];
   const parents: number[] = [];
   const toRoot: number[] = [];
   const extend = (from: number, to: XYZ): void => {
-    const start = points[from] ?? to;
+    const start: XYZ = from < 0 ? to : [xs[from]!, ys[from]!, zs[from]!];
     const length = Math.hypot(to[0] - start[0], to[1] - start[1], to[2] - start[2]);
     const pieces = Math.max(1, Math.ceil(length / step));
     let last = from;
     for (let i = 1; i <= pieces; i++) {
       const t = i / pieces;
-      points.push([
-        start[0] + t * (to[0] - start[0]),
-        start[1] + t * (to[1] - start[1]),
-        start[2] + t * (to[2] - start[2]),
-      ]);
+      xs.push(start[0] + t * (to[0] - start[0]));
+      ys.push(start[1] + t * (to[1] - start[1]));
+      zs.push(start[2] + t * (to[2] - start[2]));
       parents.push(last);
       toRoot.push((toRoot[last] ?? 0) + length / pieces);
-      last = points.length - 1;
+      last = parents.length - 1;
     }
   };
   for (const root of roots) extend(-1, root);
   for (const target of targets) {
     const [x, y, z] = target;
     let [best, cost] = [0, Number.POSITIVE_INFINITY];
-    for (let i = 0; i < points.length; i++) {
-      const point = points[i]!;
-      const [dx, dy, dz] = [x - point[0], y - point[1], z - point[2]];
-      const total = Math.sqrt(dx * dx + dy * dy + dz * dz) + BALANCE * toRoot[i]!;
+    for (let i = 0; i < parents.length; i++) {
+      const back = BALANCE * toRoot[i]!;
+      if (back >= cost) continue;
+      const [dx, dy, dz] = [x - xs[i]!, y - ys[i]!, z - zs[i]!];
+      const total = Math.sqrt(dx * dx + dy * dy + dz * dz) + back;
       if (total < cost) [best, cost] = [i, total];
     }
     extend(best, target);
   }
-  return { points, parents };
+  return { points: xs.map((x, i): XYZ => [x, ys[i]!, zs[i]!]), parents };
 }
 
 /**
