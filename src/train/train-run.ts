@@ -112,6 +112,15 @@ async function openAndTrain<Batch>(
   const { run, config, engine, ranks, syncNorm = false, inLoop = false, checkpoint } = training;
   const started = performance.now();
   const start = checkpoint?.tensors ?? training.start;
+  const own = ownMicroBatches(config, ranks);
+  const batchAt = microBatchAt(config, ranks, checkpoint?.state.step ?? 0, syncNorm);
+  let stepsAtOnce = 1;
+  // Before the stepper: its threads start, and read the first batches, while graphs are built.
+  const loader = training.openLoader({
+    ahead: () => 2 * Math.max(1, config.workers) + own * stepsAtOnce,
+    batchAt,
+  });
+  opened(() => loader.close());
   // A processor reads and writes tensors where they are.
   const gpu = runsOnGpu(engine) ? countedEngine(engine) : null;
   const stepper = await createStepper(training.workload, config, gpu?.engine ?? engine, {
@@ -119,6 +128,7 @@ async function openAndTrain<Batch>(
     ...(start && { start }),
   });
   opened(() => stepper.release());
+  stepsAtOnce = stepper.stepsAtOnce;
   const state: TrainState = checkpoint?.state ?? {
     step: 0,
     epoch: 0,
@@ -132,14 +142,7 @@ async function openAndTrain<Batch>(
     networkHash: networkHash(stepper.parameters),
     dataHash: training.dataHash,
   };
-  const own = ownMicroBatches(config, ranks);
-  const batchAt = microBatchAt(config, ranks, state.step, syncNorm);
-  const loader = training.openLoader({
-    ahead: () => 2 * Math.max(1, config.workers) + own * stepper.stepsAtOnce,
-    batchAt,
-  });
   let taken = 0;
-  opened(() => loader.close());
   const writes = isFirst(ranks);
   const metrics = writes ? openMetrics(join(run, 'metrics.jsonl'), state.metricsBytes) : noMetrics;
   opened(() => metrics.close());

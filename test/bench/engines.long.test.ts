@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest';
+import { test } from 'vitest';
 import { documented, expectAgreement, installed } from './engines.js';
 
 test('50 steps of every engine agree to 1e-4', () =>

@@ -25,7 +25,7 @@ test('every score in the text stands in a table', () => {
   for (const score of scores) expect(inTables).toContain(score);
 });
 
-test.each(['malignancy', 'spiculation', 'probes', 'steps', 'scans', 'seeds', 'in-domain', 'adrenal'])(
+test.each(['malignancy', 'spiculation', 'probes', 'steps', 'scans', 'seeds', 'pool-seeds', 'in-domain', 'adrenal'])(
   'the raw results of %s are those of its experiment',
   (name) => {
     const { sources, targets } = readExperiment(join(ROOT, `docs/evidence/${name}.json`));
