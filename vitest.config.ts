@@ -45,7 +45,7 @@ export default defineConfig({
   test: {
     sequence: { sequencer: LongestFirst },
     globalSetup: ['test/temporary-files.ts'],
-    maxWorkers: 3,
+    maxWorkers: 2,
     projects: [...projects('unit', 60_000, unit), ...projects('e2e', 300_000, endToEnd)],
   },
 });
