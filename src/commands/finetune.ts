@@ -24,7 +24,8 @@ import { isOnnxFile, readModelFile } from '../onnx-file.js';
 import { silent } from '../progress.js';
 import { hasCheckpoints } from '../runs/checkpoint.js';
 import { configPath } from '../runs/run.js';
-import { openTrainedFile } from '../train/imported.js';
+import { nodeEngine } from '../runtime/node.js';
+import { openTrainedFile, type TrainedFile } from '../train/imported.js';
 import { networkOf } from '../train/start-state.js';
 import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
 import { runTrial, type Study, type TrainedModel, type TrialOptions } from './finetune-trial.js';
@@ -78,15 +79,39 @@ function sourcesOf({ store }: Pick<Study, 'store'>, options: FinetuneOptions): F
   };
 }
 
+/**
+ * What ONNX Runtime cannot run could be trained, which takes other operators and types, but neither checked nor used afterwards.
+ * @throws UserError when it rejects the model
+ */
+async function checkRuns({ path, bytes }: TrainedFile): Promise<void> {
+  try {
+    await (await nodeEngine.load(bytes, { threads: 1, rewrite: 'nothing' })).release();
+  } catch (error) {
+    throw new UserError('input', {
+      what: 'ONNX Runtime cannot run this model, so that what is trained could not be exported',
+      where: path,
+      got: (error as Error).message,
+      fix: 'convert it to float32, or to operators that ONNX Runtime has on a CPU',
+      cause: error,
+    });
+  }
+}
+
 /** The ONNX model that is to be trained, if it is one. @throws UserError when there is none, and settings are for one */
-function openTrained({ store }: Pick<Study, 'store'>, sources: FinetuneSources): TrainedModel | null {
+async function openTrained(
+  { store }: Pick<Study, 'store'>,
+  sources: FinetuneSources,
+): Promise<TrainedModel | null> {
   const { init, frozenEncoder, model } = resolveFinetuneConfig(sources);
   const { from } = init;
   if (isOnnxFile(from) && !frozenEncoder) {
     const { model: original } = readModelFile(from);
     const note = spacingNote(original, commonSpacing(store.manifest.samples));
     const adapter = imageAdapter(from, original, store.manifest, model?.inputRange);
-    return { file: openTrainedFile(from), adapter, notes: note ? [note] : [] };
+    const file = openTrainedFile(from);
+    // ONNX Runtime would look for weights in files beside the model in the working folder.
+    if (!original.external) await checkRuns(file);
+    return { file, adapter, notes: note ? [note] : [] };
   }
   if (model)
     throw new UserError('config', {
@@ -147,7 +172,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   checkInteger('--trials', trials, 1);
   const data = openStudyData(options);
   const sources = sourcesOf(data, options);
-  const model = openTrained(data, sources);
+  const model = await openTrained(data, sources);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
     config: trialConfig(data, sources, model, i),

@@ -305,7 +305,7 @@ describe('its export', () => {
   });
 
   test('of a model in half precision is in half precision', async () => {
-    await finetune(options('half', network('half', { half: true }), { steps: 2 }));
+    await finetune(options('half', network('half', { type: 'float16' }), { steps: 2 }));
     const { model, error } = await exportTarget({ run: at('half/trial-01'), out: at('half out') });
     expect(error).toBeLessThan(1e-2);
     const { graph } = decodeModel(readFileSync(model));
@@ -416,6 +416,11 @@ describe('what cannot be trained is refused before anything is written', () => {
       'a fixed batch',
       () => options('x', network('e', { batch: 1 })),
       /input "scan" is \[1,1,D,H,W\][\s\S]*--set microBatch=1/,
+    ],
+    [
+      'types that ONNX Runtime has no operators for, so that nothing could be exported',
+      () => options('x', network('g', { type: 'bfloat16' })),
+      /g\.onnx: ONNX Runtime cannot run this model[\s\S]*bfloat16[\s\S]*float32/,
     ],
     [
       'masks of another size',

@@ -1,10 +1,12 @@
 /** ONNX models as other tools write them. */
-import { toFloat16 } from '../../graphs/onnx/float16.js';
+import { toBfloat16, toFloat16 } from '../../graphs/onnx/float16.js';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import type { Attribute, Node, Shape, Tensor } from '../../graphs/onnx/types.js';
 import { randomStream } from '../../src/random.js';
 
 const ints = (...value: number[]): Attribute => ({ kind: 'ints', value });
+
+const INTO = { float32: (values: Float32Array) => values, float16: toFloat16, bfloat16: toBfloat16 } as const;
 
 /** Options of {@link convolutionalNetwork}. */
 export interface NetworkOptions {
@@ -13,8 +15,8 @@ export interface NetworkOptions {
   readonly batch?: number | string;
   /** Behind the last layer. */
   readonly activation?: 'Softmax';
-  /** Weights, input and output in half precision. */
-  readonly half?: boolean;
+  /** Of weights, input and output. */
+  readonly type?: keyof typeof INTO;
   /** Keeps the kernels in this file beside the model, as {@link besideOf} gives it. */
   readonly beside?: string;
 }
@@ -28,7 +30,7 @@ export function convolutionalNetwork({
   channels = 1,
   batch = 'N',
   activation,
-  half = false,
+  type = 'float32',
   beside,
 }: NetworkOptions): Uint8Array {
   const random = randomStream(1, 'foreign');
@@ -36,7 +38,7 @@ export function convolutionalNetwork({
     const length = shape.reduce((a, b) => a * b, 1);
     const limit = 1 / Math.sqrt(length / shape[0]! || 1);
     const data = Float32Array.from({ length }, () => value ?? random.between(-limit, limit));
-    return half ? { type: 'float16', shape, data: toFloat16(data) } : { type: 'float32', shape, data };
+    return { type, shape, data: INTO[type](data) };
   };
   const initializers = new Map<string, Tensor>([
     ['stem.weight', tensor([4, channels, 3, 3, 3])],
@@ -66,7 +68,6 @@ export function convolutionalNetwork({
   const same = { kernel_shape: ints(3, 3, 3), pads: ints(1, 1, 1, 1, 1, 1), strides: ints(2, 2, 2) };
   const shape: Shape = [batch, channels, 'D', 'H', 'W'];
   const output = activation ? 'probabilities' : 'logits';
-  const type = half ? 'float16' : 'float32';
   const external = beside === undefined ? undefined : placesOf(initializers, beside);
   return encodeModel(
     {

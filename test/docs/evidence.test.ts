@@ -25,24 +25,31 @@ test('every score in the text stands in a table', () => {
   for (const score of scores) expect(inTables).toContain(score);
 });
 
-test.each(['malignancy', 'spiculation', 'probes', 'steps', 'scans', 'seeds', 'pool-seeds', 'in-domain', 'adrenal'])(
-  'the raw results of %s are those of its experiment',
-  (name) => {
-    const { sources, targets } = readExperiment(join(ROOT, `docs/evidence/${name}.json`));
-    const { rows } = readTable(join(ROOT, `docs/evidence/${name}.csv`));
-    const found = rows.map(({ cells }) =>
-      ['target', 'patients', 'source', 'seed', 'metric'].map((column) => cells[column]),
-    );
-    const expected = targets.flatMap(({ name: target, patients, trials, metric }) =>
-      patients.flatMap((count) =>
-        sources!.flatMap((source) =>
-          Array.from({ length: trials! }, (_, i) => [target, `${count}`, source.name, `${i + 1}`, metric]),
-        ),
+test.each([
+  'malignancy',
+  'spiculation',
+  'probes',
+  'steps',
+  'scans',
+  'seeds',
+  'pool-seeds',
+  'in-domain',
+  'adrenal',
+])('the raw results of %s are those of its experiment', (name) => {
+  const { sources, targets } = readExperiment(join(ROOT, `docs/evidence/${name}.json`));
+  const { rows } = readTable(join(ROOT, `docs/evidence/${name}.csv`));
+  const found = rows.map(({ cells }) =>
+    ['target', 'patients', 'source', 'seed', 'metric'].map((column) => cells[column]),
+  );
+  const expected = targets.flatMap(({ name: target, patients, trials, metric }) =>
+    patients.flatMap((count) =>
+      sources!.flatMap((source) =>
+        Array.from({ length: trials! }, (_, i) => [target, `${count}`, source.name, `${i + 1}`, metric]),
       ),
-    );
-    expect(found.sort()).toEqual(expected.sort());
-  },
-);
+    ),
+  );
+  expect(found.sort()).toEqual(expected.sort());
+});
 
 test('26 checkpoints are probed alike', () => {
   const { targets } = readExperiment(join(ROOT, 'docs/evidence/fig3.json'));
