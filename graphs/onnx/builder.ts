@@ -33,6 +33,7 @@ export class GraphBuilder {
   readonly #initializers = new Map<string, Tensor>();
   readonly #values = new Map<string, Value>();
   readonly #constants = new Map<string, Value>();
+  /** Those of {@link integers}, by their values. */
   readonly #integers = new Map<string, Value>();
   readonly #counts = new Map<string, number>();
   readonly #reserved = new Set<string>();

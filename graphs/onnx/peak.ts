@@ -19,9 +19,10 @@ export function executionOrder({ nodes }: Graph): Node[] {
     const found = new Set<number>();
     for (const name of inputs) {
       const maker = makers.get(name);
-      if (maker !== undefined) found.add(maker);
+      if (maker === undefined) continue;
+      found.add(maker);
+      read.add(maker);
     }
-    for (const i of found) read.add(i);
     return [...found].sort((a, b) => a - b);
   });
   const order: Node[] = [];
