@@ -17,7 +17,7 @@ const [endToEnd, unit] = parted(
   files,
 );
 
-/** Files share their worker's modules, which takes a third less time than loading them for each, unless they replace some. */
+/** Files share their worker's modules, which takes a fifth less time than loading them for each, unless they replace some. */
 const projects = (name: string, timeout: number, names: readonly string[]) => {
   const [replacing, sharing] = parted(/\bvi\.(mock|doMock)\(/, names);
   return [

@@ -1,19 +1,16 @@
 import { expect } from 'vitest';
-import { findBrowser } from '../../src/bench/engines/browser.js';
 import type { EnginesResult } from '../../src/bench/engines.js';
 import { lastJson, p2w } from '../commands/cli.js';
 
 /** The command of docs/runtimes.md. */
 export const documented = 'bench engines --steps 3 --set network.width=2';
-/** The installed browser; null where there is none. */
-export const installed = findBrowser();
 
 /**
  * Trains on every engine, and expects the same losses of all.
  * @param line of `p2w bench engines`
- * @param browser null for the engines of Node.js alone
+ * @param browser whether those of an installed Chromium are among them
  */
-export async function expectAgreement(line: string, steps: number, browser: string | null): Promise<void> {
+export async function expectAgreement(line: string, steps: number, browser: boolean): Promise<void> {
   const done = await p2w([
     ...[...line.split(' '), '--threads', '1', '--json'],
     ...(browser ? [] : ['--browser', process.execPath]), // none

@@ -299,8 +299,12 @@ const SEED = /^(.*), seed (\d+)$/;
 /** Pre-trainings that differ in their seeds only, of one kind: the mean over the probes of each, by its seed. */
 function pretrainingsOf(task: string, kind: string): ReadonlyMap<string, Group> {
   const all = ['seeds', 'pool-seeds'].flatMap((experiment) => groupsFor(experiment, task));
-  const named = all.map((group) => [...SEED.exec(group.source)!.slice(1), group] as [string, string, Group]);
-  return new Map(named.flatMap(([source, seed, group]) => (source === kind ? [[seed, group]] : [])));
+  return new Map(
+    all.flatMap((group) => {
+      const [, source, seed] = SEED.exec(group.source)!;
+      return source === kind ? [[seed!, group] as const] : [];
+    }),
+  );
 }
 
 /** Pre-trainings of one kind against those of another with the same seeds. */
