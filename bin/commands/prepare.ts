@@ -18,11 +18,6 @@ const tileOptions = {
   'z-border': { number: true, default: 0, describe: 'slices to skip at both ends' },
   'xy-border': { number: true, default: 0, describe: 'voxels to skip on all sides of a slice' },
   reject: { choices: REJECTIONS, default: 'none' as const, describe: 'tiles to skip' },
-  orientation: {
-    choices: ['LPS', 'keep'] as const,
-    default: 'LPS' as const,
-    describe: 'reorient all scans to LPS, or keep them as stored',
-  },
   normalise: {
     choices: NORMALISATIONS,
     describe: 'hu for CT (default); minmax or zscore, per scan, for other modalities',
@@ -70,21 +65,24 @@ function parseNegatives(text: string): number {
   });
 }
 
-/** @throws UserError naming the options that a store of samples has no use for */
-function checkUnused(args: Readonly<Record<string, unknown>>, names: readonly string[]): void {
-  const defaults: Readonly<Record<string, unknown>> = {
-    'z-border': 0,
-    'xy-border': 0,
-    reject: 'none',
-    orientation: 'LPS',
-  };
-  const given = names.filter((name) => args[name] !== defaults[name]);
-  if (given.length === 0) return;
-  throw new UserError('usage', {
-    what: 'samples are taken as they are',
-    where: given.map((name) => `--${name}`).join(', '),
-    expected: '--size, --val-fraction and --seed only',
+const OPTIONAL = { ...tileOptions, ...taskOptions };
+type Optional = keyof typeof OPTIONAL;
+const TILES_ONLY = ['z-border', 'xy-border', 'reject', 'split', 'workers'] as const;
+const TASKS_ONLY = ['spacing', 'classes', 'column', 'negatives', 'test-fraction'] as const;
+
+/** @throws UserError naming the options that were given and have no effect on what is prepared */
+function refuseUnused(
+  args: Readonly<Partial<Record<Optional | 'shard', unknown>>>,
+  names: readonly (Optional | 'shard')[],
+  { what, fix }: { readonly what: string; readonly fix: string },
+): void {
+  const given = names.filter((name) => {
+    const option = name === 'shard' ? {} : OPTIONAL[name];
+    const usual = 'default' in option ? option.default : undefined;
+    return JSON.stringify(args[name]) !== JSON.stringify(usual);
   });
+  if (given.length === 0) return;
+  throw new UserError('usage', { what, where: given.map((name) => `--${name}`).join(', '), fix });
 }
 
 export default command({
@@ -104,7 +102,7 @@ export default command({
     size: {
       string: true,
       describe:
-        'size of a tile or sample in voxels, x×y×z, multiples of 8; default 128x128x64, with --task 64x64x32',
+        'size in voxels, x×y×z: of a tile, multiples of 8, default 128x128x64; with --task of a sample, default 64x64x32 (ecc 64x64x64, medmnist its own)',
     },
     ...tileOptions,
     'val-fraction': {
@@ -136,6 +134,10 @@ export default command({
       reporter,
     };
     if (args.task !== undefined) {
+      refuseUnused(args, TILES_ONLY, {
+        what: 'this is for tiles, not for samples of a task',
+        fix: 'leave it out; a table says in its column `split` what its samples are for',
+      });
       const [input, ...more] = args.input;
       if (more.length > 0)
         throw new UserError('usage', {
@@ -165,17 +167,23 @@ export default command({
     const { valFraction, ...shared } = common;
     const [input] = args.input;
     if (args.input.length === 1 && isSampleStore(input!)) {
-      checkUnused(args, ['z-border', 'xy-border', 'reject', 'orientation', 'normalise', 'split', 'shard']);
+      refuseUnused(args, [...TILES_ONLY, ...TASKS_ONLY, 'normalise', 'shard'], {
+        what: 'samples are taken as they are',
+        fix: 'leave it out; --size, --val-fraction and --seed are what can be chosen',
+      });
       const summary = await prepareUnlabelled({ ...shared, input: input!, valFraction });
       return { text: formatPrepare(summary), json: summary };
     }
+    refuseUnused(args, TASKS_ONLY, {
+      what: 'this is for samples of a task, not for tiles',
+      fix: 'leave it out, or add --task',
+    });
     const options = {
       ...shared,
       input: args.input,
       zBorder: args['z-border'],
       xyBorder: args['xy-border'],
       reject: args.reject,
-      orientation: args.orientation,
       ...(args.normalise ? { normalise: args.normalise } : {}),
       ...(args.split ? { split: args.split } : { valFraction }),
       ...(args.workers ? { workers: args.workers } : {}),

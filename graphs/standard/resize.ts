@@ -16,32 +16,36 @@ interface Axis {
 }
 
 /** Where in the input the centre of output `i` lies. */
-const COORDINATES: Readonly<Record<string, (i: number, axis: Axis) => number>> = {
-  half_pixel: (i, { scale }) => (i + 0.5) / scale - 0.5,
-  half_pixel_symmetric(i, { from, to, scale }) {
-    const adjusted = to / (scale * from);
-    return (from / 2) * (1 - adjusted) + (i + 0.5) / scale - 0.5;
-  },
-  pytorch_half_pixel: (i, { to, scale }) => (to > 1 ? (i + 0.5) / scale - 0.5 : 0),
-  // The scaled size need not be whole.
-  align_corners(i, { from, scale }) {
-    const size = from * scale;
-    return size === 1 ? 0 : (i * (from - 1)) / (size - 1);
-  },
-  asymmetric: (i, { scale }) => i / scale,
-  tf_half_pixel_for_nn: (i, { scale }) => (i + 0.5) / scale,
-  tf_crop_and_resize(i, { from, to, crop: [begin, end] }) {
-    if (to === 1) return 0.5 * (begin + end) * (from - 1);
-    return begin * (from - 1) + (i * (end - begin) * (from - 1)) / (to - 1);
-  },
-};
+const COORDINATES: ReadonlyMap<string, (i: number, axis: Axis) => number> = new Map(
+  Object.entries({
+    half_pixel: (i, { scale }) => (i + 0.5) / scale - 0.5,
+    half_pixel_symmetric(i, { from, to, scale }) {
+      const adjusted = to / (scale * from);
+      return (from / 2) * (1 - adjusted) + (i + 0.5) / scale - 0.5;
+    },
+    pytorch_half_pixel: (i, { to, scale }) => (to > 1 ? (i + 0.5) / scale - 0.5 : 0),
+    // The scaled size need not be whole.
+    align_corners(i, { from, scale }) {
+      const size = from * scale;
+      return size === 1 ? 0 : (i * (from - 1)) / (size - 1);
+    },
+    asymmetric: (i, { scale }) => i / scale,
+    tf_half_pixel_for_nn: (i, { scale }) => (i + 0.5) / scale,
+    tf_crop_and_resize(i, { from, to, crop: [begin, end] }) {
+      if (to === 1) return 0.5 * (begin + end) * (from - 1);
+      return begin * (from - 1) + (i * (end - begin) * (from - 1)) / (to - 1);
+    },
+  }),
+);
 
-const NEAREST: Readonly<Record<string, (x: number) => number>> = {
-  round_prefer_floor: (x) => Math.ceil(x - 0.5),
-  round_prefer_ceil: (x) => Math.floor(x + 0.5),
-  floor: Math.floor,
-  ceil: Math.ceil,
-};
+const NEAREST: ReadonlyMap<string, (x: number) => number> = new Map(
+  Object.entries({
+    round_prefer_floor: (x) => Math.ceil(x - 0.5),
+    round_prefer_ceil: (x) => Math.floor(x + 0.5),
+    floor: Math.floor,
+    ceil: Math.ceil,
+  }),
+);
 
 /** How much a value at a distance counts, and beyond which distance none does. */
 interface Kernel {
@@ -89,8 +93,8 @@ function resizeAxis(n: StandardNode, x: Value, axis: number, sizes: Axis): Value
     'coordinate_transformation_mode',
     n.opset < 11 ? 'asymmetric' : 'half_pixel',
   );
-  const coordinate = COORDINATES[transformation];
-  const nearest = NEAREST[n.string('nearest_mode', n.opset < 11 ? 'floor' : 'round_prefer_floor')];
+  const coordinate = COORDINATES.get(transformation);
+  const nearest = NEAREST.get(n.string('nearest_mode', n.opset < 11 ? 'floor' : 'round_prefer_floor'));
   if (!coordinate || !nearest)
     throw new GraphError(`coordinate transformation "${transformation}" or nearest mode is unknown`);
   const { from, to } = sizes;

@@ -20,14 +20,16 @@ const padAxis = (g: GraphBuilder, x: Value, axis: number, begin: number, end: nu
 };
 
 /** Where along an axis of `size` the value at place `i`, which may lie outside, is taken from. */
-const SOURCES: Readonly<Record<string, (i: number, size: number) => number>> = {
-  edge: (i, size) => Math.min(Math.max(i, 0), size - 1),
-  wrap: mod,
-  reflect(i, size) {
-    const at = mod(i, Math.max(2 * (size - 1), 1));
-    return at < size ? at : 2 * (size - 1) - at;
-  },
-};
+const SOURCES: ReadonlyMap<string, (i: number, size: number) => number> = new Map(
+  Object.entries({
+    edge: (i, size) => Math.min(Math.max(i, 0), size - 1),
+    wrap: mod,
+    reflect(i, size) {
+      const at = mod(i, Math.max(2 * (size - 1), 1));
+      return at < size ? at : 2 * (size - 1) - at;
+    },
+  }),
+);
 
 function pad(n: StandardNode): Value {
   const x = n.input(0);
@@ -45,7 +47,7 @@ function pad(n: StandardNode): Value {
     const value = n.optional(2) ?? n.g.scalar(n.float('value', 0), x.type);
     return n.g.add('Pad', [x, n.g.integers(pads), value]);
   }
-  const source = SOURCES[mode];
+  const source = SOURCES.get(mode);
   if (!source) throw new GraphError(`mode "${mode}" is unknown`);
   return shape.reduce((padded, size, axis) => {
     const [begin, end] = [pads[axis]!, pads[axis + rank]!];

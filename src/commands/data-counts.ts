@@ -1,5 +1,5 @@
 /** How much data a run was given, for model cards: what its store says, as far as that is still where it was. */
-import { patientsOf, trainingSamples } from '../data/samples/batches.js';
+import { patientsOf, trainingSamples, validationSamples } from '../data/samples/batches.js';
 import type { SampleEntry, SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore } from '../data/samples/store.js';
 import { openTileStore } from '../data/store/tiles.js';
@@ -39,11 +39,10 @@ export function sampleCounts(
     samples: samples.length,
     patients: isKnown ? patientsOf(samples).length : null,
   });
-  const of = (split: SampleSplit) => all.filter((sample) => sample.split === split);
   return {
     train: count(trainingSamples(store.manifest, config)),
-    validation: count(of('validation').slice(0, config.validation.samples)),
-    test: count(of('test')),
+    validation: count(validationSamples(store.manifest, config.validation)),
+    test: count(all.filter(({ split }) => split === 'test')),
   };
 }
 

@@ -1,8 +1,9 @@
-import { existsSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
+import { isSampleStore } from '../data/samples/manifest.js';
 import { voxelToWorld } from '../data/scan/geometry.js';
 import type { XYZ } from '../data/scan/volume.js';
 import type { Failure } from '../data/store/arrays.js';
+import { isTileStore } from '../data/store/manifest.js';
 import { openTileStore, readTile } from '../data/store/tiles.js';
 import { UserError } from '../errors.js';
 import { checkIntensities } from '../inference/encoder.js';
@@ -51,7 +52,7 @@ const toBase64 = ({ buffer, byteOffset, byteLength }: Float32Array) =>
   Buffer.from(buffer, byteOffset, byteLength).toString('base64');
 const fromBase64 = (text: string) => new Float32Array(Uint8Array.from(Buffer.from(text, 'base64')).buffer);
 
-const isStore = (path: string) => existsSync(join(path, 'manifest.json'));
+const isStore = (path: string) => isTileStore(path) || isSampleStore(path);
 
 /** A row a window, or their mean. */
 export function rowsOf(
@@ -109,7 +110,7 @@ async function embedStores(paths: readonly string[], model: ImageModel, options:
 }
 
 /**
- * Rows of all scans.
+ * Rows of all scans, and where each scan lies.
  * @param journal file that keeps what is finished
  */
 export async function embedScans(
@@ -117,7 +118,7 @@ export async function embedScans(
   options: WholeScanOptions,
   per: 'scan' | 'window',
   journal: string,
-): Promise<{ rows: FeatureRow[]; failures: readonly Failure[] }> {
+): Promise<{ rows: FeatureRow[]; paths: ReadonlyMap<string, string>; failures: readonly Failure[] }> {
   const windows = checkedWindows(model, options, 0);
   const { window, overlap } = windows;
   const { scans, failures } = await forEachScan<readonly WindowVector[], Entry>(model, options, {
@@ -135,7 +136,7 @@ export async function embedScans(
   const rows = scans.flatMap(({ name, entry }) =>
     entry.map(({ features, ...of }): FeatureRow => ({ source: name, ...of, features: fromBase64(features) })),
   );
-  return { rows, failures };
+  return { rows, paths: new Map(scans.map(({ name, path }) => [name, path])), failures };
 }
 
 /**

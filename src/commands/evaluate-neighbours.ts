@@ -1,6 +1,7 @@
 /** Do neighbours in a search index share what is known of them? */
 import { existsSync } from 'node:fs';
 import { basename } from 'node:path';
+import { grouped } from '../../graphs/onnx/grouped.js';
 import { scanExtension } from '../data/scan/extensions.js';
 import { abridged, checkInteger, UserError } from '../errors.js';
 import { isFolder } from '../files.js';
@@ -8,7 +9,7 @@ import { permutation, randomStream } from '../random.js';
 import { indexManifestPath } from '../search/manifest.js';
 import { openIndex, type SearchIndex, similarRows } from '../search/open-index.js';
 import { rowOf } from '../search/vectors.js';
-import { requireColumns, type Table } from '../tables/table.js';
+import { type Row, requireColumns, type Table } from '../tables/table.js';
 import { type Evaluation, type Resampling, withIntervals } from './evaluation.js';
 
 export interface NeighbourOptions extends Resampling {
@@ -30,22 +31,53 @@ export const isIndex = (path: string): boolean => isFolder(path) && existsSync(i
 /** Columns that name a scan, the first that is there. */
 const KEYS = ['id', 'scan', 'file'];
 
-const bareName = (text: string): string =>
-  basename(text.slice(0, text.length - (scanExtension(text)?.length ?? 0)));
+const withoutExtension = (text: string): string =>
+  text.slice(0, text.length - (scanExtension(text)?.length ?? 0));
+
+/** Texts by what is made of them, but for those that have it in common. */
+function uniqueBy(texts: readonly string[], of: (text: string) => string): Map<string, string> {
+  const groups = grouped(texts, of);
+  return new Map(
+    [...groups].flatMap(([key, [only, ...others]]) => (others.length > 0 ? [] : [[key, only!]])),
+  );
+}
+
+/** The row of each scan: the one of its name, or of its file name where no other scan and no other row has that. */
+function rowsByName(names: readonly string[], table: Table, key: string): Map<string, Row> {
+  const rows = grouped(table.rows, ({ cells }) => withoutExtension(cells[key]!));
+  const repeated = [...rows].find(([, { length }]) => length > 1);
+  if (repeated)
+    throw new UserError('input', {
+      what: 'several rows are of the same scan',
+      where: repeated[1].map(({ where }) => where).join(', '),
+      got: repeated[0],
+      expected: `each name once in the column ${key}`,
+    });
+  const bare = (text: string) => basename(withoutExtension(text));
+  const [scansByBare, rowsByBare] = [uniqueBy(names, bare), uniqueBy([...rows.keys()], bare)];
+  return new Map(
+    names.flatMap((name): [string, Row][] => {
+      const byBare = scansByBare.has(bare(name)) ? rowsByBare.get(bare(name)) : undefined;
+      const row = rows.get(withoutExtension(name)) ?? (byBare === undefined ? undefined : rows.get(byBare));
+      return row ? [[name, row[0]!]] : [];
+    }),
+  );
+}
 
 /** Cells of each scan of the index, in its order. @throws UserError when the table does not have them all */
 function cellsOf({ manifest }: SearchIndex, table: Table, columns: readonly string[]): readonly string[][] {
   const key = KEYS.find((name) => table.columns.includes(name)) ?? KEYS[0]!;
   requireColumns(table, [key, ...columns]);
-  const rows = new Map(table.rows.map(({ cells }) => [bareName(cells[key]!), cells]));
-  const missing = manifest.sources.filter(({ name }) => !rows.has(bareName(name)));
+  const names = manifest.sources.map(({ name }) => name);
+  const rows = rowsByName(names, table, key);
+  const missing = names.filter((name) => !rows.has(name));
   if (missing.length > 0)
     throw new UserError('input', {
       what: `some scans of the index have no row with their name in the column ${key}`,
       where: table.path,
-      got: `none for ${abridged(missing.map(({ name }) => name))}`,
+      got: `none for ${abridged(missing)}`,
     });
-  return manifest.sources.map(({ name }) => columns.map((column) => rows.get(bareName(name))![column]!));
+  return names.map((name) => columns.map((column) => rows.get(name)!.cells[column]!));
 }
 
 /** How far apart two cells are: of quantities their difference, of classes 1 where they are the same. */

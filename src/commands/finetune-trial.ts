@@ -4,7 +4,13 @@ import { join } from 'node:path';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { microBatches } from '../config/training.js';
-import { epochLength, type SampleBatch, type SamplePlan, trainingSamples } from '../data/samples/batches.js';
+import {
+  epochLength,
+  type SampleBatch,
+  type SamplePlan,
+  trainingSamples,
+  validationSamples,
+} from '../data/samples/batches.js';
 import { checkSplit } from '../data/samples/check.js';
 import { openSampleLoader } from '../data/samples/loader.js';
 import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
@@ -120,7 +126,7 @@ export async function runTrial(
   run: string,
   wanted: FinetuneConfig,
 ): Promise<TrialSummary | null> {
-  const { store, engine, options, ranks, splits, external, model } = study;
+  const { store, engine, options, ranks, external, model } = study;
   const { reporter = silent } = options;
   const { manifest } = store;
   const resuming = options.resume === true && existsSync(configPath(run));
@@ -138,6 +144,8 @@ export async function runTrial(
     ownMicroBatches(asked, ranks);
     const samples = trainingSamples(manifest, asked);
     checkSplit(samples, 'train', store);
+    const validation = validationSamples(manifest, asked.validation);
+    checkSplit(validation, 'validation', store);
     const weights = classWeightsFor(asked, manifest, samples);
     const models = model && importedModels(model.file, asked.model!, model.adapter);
     const workload = models
@@ -182,7 +190,6 @@ export async function runTrial(
     }
     const predictor = await createPredictor(workload, config, store, engine, feedsOf);
     try {
-      const validation = splits.validation.slice(0, config.validation.samples);
       const plan: SamplePlan = {
         samples,
         batch: microBatches(config).size,

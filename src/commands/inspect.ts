@@ -1,10 +1,11 @@
 import { existsSync, statSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { basename, dirname } from 'node:path';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { isSampleStore, SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore } from '../data/samples/store.js';
 import { parseScanPath } from '../data/scan/dicom/scan-path.js';
 import { findScans, readScanHeader } from '../data/scan/index.js';
+import { isTileStore } from '../data/store/manifest.js';
 import { openTileStore } from '../data/store/tiles.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { readModelFile } from '../onnx-file.js';
@@ -103,9 +104,6 @@ function inspectTiles(folder: string): Inspection {
 }
 
 /** Tiles or samples, whichever the manifest is of. */
-const inspectStore = (folder: string): Inspection =>
-  isSampleStore(folder) ? inspectSamples(folder) : inspectTiles(folder);
-
 function inspectSamples(folder: string): Inspection {
   const { manifest, hash } = openSampleStore(folder);
   const { task, kind, classes, size, channels, type, samples, failures } = manifest;
@@ -240,8 +238,9 @@ export async function inspect(given: string, options: InspectOptions = {}): Prom
     if (parseScanPath(path)) return await inspectScan(path);
     const isFolder = statSync(path).isDirectory();
     if (isFolder && existsSync(configPath(path))) return inspectRun(path);
-    if (path.endsWith('manifest.json') || existsSync(join(path, 'manifest.json')))
-      return inspectStore(isFolder ? path : dirname(join(path)));
+    const folder = basename(path) === 'manifest.json' ? dirname(path) : path;
+    if (isSampleStore(folder)) return inspectSamples(folder);
+    if (isTileStore(folder)) return inspectTiles(folder);
     if (isFolder) return await inspectFolder(path);
     if (path.endsWith('.onnx')) return inspectModel(path, options);
   } catch (error) {

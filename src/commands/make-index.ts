@@ -79,6 +79,10 @@ async function featuresOf(path: string, { outputs, path: model }: ImageModel): P
   return rows;
 }
 
+/** Where the scans of given features lie. */
+const pathsByName = async (input: readonly string[], keepUids: boolean) =>
+  identifyScans(input.length === 0 ? [] : await findScans([...input], { keepUids }));
+
 /**
  * Makes an index of feature vectors, of scans or of their windows, for `query`. Run again with more scans, it computes those only.
  * @throws UserError when the model is no encoder, the features are not its own, or the folder holds something else
@@ -101,18 +105,17 @@ export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary
         const journal = journalPath(out);
         // Features that are given leave nothing to keep, but mark the folder as ours.
         if (given) openJournal(journal, { model: model.sha256, features: 'given' });
-        const { rows, failures } = given
-          ? { rows: given, failures: [] }
+        const { rows, paths, failures } = given
+          ? { rows: given, paths: await pathsByName(input, keepUids), failures: [] }
           : await embedScans(model, { ...options, input }, per, journal);
-        const found = input.length === 0 ? [] : await findScans([...input], { keepUids });
-        const paths = new Map([...identifyScans(found)].map(([name, path]) => [name, resolve(path)]));
         const index = await buildIndex(
           out,
           rows,
           {
             model: { path: resolve(model.path), sha256: model.sha256 },
             window: windows.window,
-            ...{ paths, recall, threads: options.threads ?? 0 },
+            paths: new Map([...paths].map(([name, path]) => [name, resolve(path)])),
+            ...{ recall, threads: options.threads ?? 0 },
           },
           nodeEngine,
         );

@@ -58,7 +58,7 @@ export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Prom
   const training = samples.filter(({ split }) => split === 'train');
   const split = drawSplit([...new Set(training.map(({ patient }) => patient))], valFraction, seed);
   const storeOptions: StoreOptions = {
-    ...{ size, zBorder: 0, xyBorder: 0, reject: 'none', orientation: 'keep' },
+    ...{ size, zBorder: 0, xyBorder: 0, reject: 'none', orientation: 'LPS' },
     ...{ normalise: tileNormalisationOf(store.manifest), seed, valFraction },
   };
   await writeStore(out, async () => {

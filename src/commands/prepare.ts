@@ -40,8 +40,6 @@ export interface PrepareOptions extends Reporting {
   readonly xyBorder?: number;
   /** Which tiles are left out; default none. */
   readonly reject?: Rejection;
-  /** `LPS` (the default) turns all scans alike, without resampling; `keep` leaves their axes as they are stored. */
-  readonly orientation?: 'LPS' | 'keep';
   /**
    * What the values become: HU as they are, or thousandths of each scan's range or standard deviation. Without it scans
    * must be of HU, and look like it.
@@ -156,9 +154,9 @@ async function examine(options: PrepareOptions) {
 
 function checkedOptions(options: PrepareOptions): StoreOptions {
   const { size = [128, 128, 64], zBorder = 0, xyBorder = 0, reject = 'none' } = options;
-  const { orientation = 'LPS', normalise = 'hu', seed = 1, split, valFraction = 0.2 } = options;
+  const { normalise = 'hu', seed = 1, split, valFraction = 0.2 } = options;
   const checked = checkAgainst(storeOptionsSchema, {
-    ...{ size, zBorder, xyBorder, reject, orientation, normalise, seed },
+    ...{ size, zBorder, xyBorder, reject, orientation: 'LPS', normalise, seed },
     valFraction: split === undefined ? valFraction : null,
   });
   if ('problems' in checked)

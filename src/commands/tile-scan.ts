@@ -44,8 +44,7 @@ async function loadScan({
     const stored = await readVolume(path);
     if (looksLikeMask(stored)) throw maskGiven(path);
     if (options.normalise === 'hu') checkHounsfield(stored, path, trusted);
-    const turned = options.orientation === 'LPS' ? orientLPS(stored) : stored;
-    const volume = normaliseVolume(turned, options.normalise, path);
+    const volume = normaliseVolume(orientLPS(stored), options.normalise, path);
     return { id, files, volume, origins: keptOrigins(path, volume, options) };
   } catch (error) {
     return problemOf(error, path);

@@ -1,5 +1,5 @@
 /** Grids of voxels in a scan, and the values that a model sees on them. Nothing here needs Node.js. */
-import { normaliser, OUTSIDE_HU } from '../data/samples/values.js';
+import { normaliser } from '../data/samples/values.js';
 import { type CropGrid, cropImage } from '../data/scan/crop.js';
 import { voxelToWorld } from '../data/scan/geometry.js';
 import { normaliseVolume } from '../data/scan/normalise.js';
@@ -88,12 +88,11 @@ export function readerOf(
   { normalise, channels }: Pick<ImageModel, 'normalise' | 'channels'>,
   where: string,
 ): ReadGrid {
-  const outside = normalise === 'hu' ? OUTSIDE_HU : null;
   // Encoders take what tiles hold, networks of target tasks what samples do.
   if (channels === null && normalise !== 'hu') {
     const values = normaliseVolume(volume, normalise, where);
     return (grid) => valuesOn(values, grid, null);
   }
-  const toValues = normaliser(volume, normalise);
-  return (grid) => toValues(valuesOn(volume, grid, outside));
+  const valuesIn = normaliser(volume, normalise);
+  return (grid) => valuesIn((scan, outside) => valuesOn(scan, grid, outside));
 }

@@ -1,4 +1,4 @@
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { niftiHeader } from '../data/scan/samples.js';
@@ -60,4 +60,16 @@ describe('p2w inspect shows technical fields of a scan, and says how many others
     ] as const)
       expect((await inspected(name, content)).text).not.toContain('shown');
   });
+});
+
+test('a folder of scans with a manifest.json of something else holds scans, and is no broken store', async () => {
+  const scans = join(folder, 'others');
+  mkdirSync(scans);
+  writeFileSync(join(scans, 'a.nii'), nifti(1, {}));
+  writeFileSync(join(scans, 'manifest.json'), '{"name":"my data"}');
+  const { code, stdout } = await p2wHere(['inspect', scans, '--json']);
+  expect([code, JSON.parse(stdout)]).toEqual([0, expect.objectContaining({ kind: 'scan' })]);
+  const pretrained = await p2wHere(['pretrain', '--data', scans, '--out', join(folder, 'run')]);
+  expect(pretrained.stderr).toMatch(/contains no tiles[\s\S]*another manifest\.json/);
+  expect(pretrained.stderr).not.toContain('delete');
 });

@@ -83,6 +83,16 @@ test('options that samples have no use for, and tiles larger than samples, are r
     2,
     expect.stringContaining('--reject, --shard: samples are taken as they are'),
   ]);
+  const table = ['prepare', '--task', 'manifest', '--input', 'table.csv', '--out', at('refused')];
+  expect(await p2wHere([...table, '--split', 'split.json', '--z-border', '4'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--z-border, --split: this is for tiles, not for samples of a task'),
+  });
+  const scans = ['prepare', '--input', 'scans', '--out', at('refused')];
+  expect(await p2wHere([...scans, '--classes', 'a,b', '--column', 'label={x}'])).toMatchObject({
+    code: 2,
+    stderr: expect.stringContaining('--classes, --column: this is for samples of a task, not for tiles'),
+  });
   const error = await userErrorOf(
     prepareUnlabelled({ input: at('hu'), out: at('refused'), size: [32, 16, 8] }),
   );

@@ -100,20 +100,17 @@ describe('prepare', () => {
     expect(formatPrepare(summary)).toContain('b: 12 tiles');
   });
 
-  test('turns scans to LPS, or keeps them as they are stored', async () => {
+  test('turns scans to LPS', async () => {
     const input = newFolder();
     mkdirSync(input);
     const plain = noiseVolume([16, 8, 8], 0);
     const flipped: Volume = { ...plain, direction: [-1, 0, 0, 0, -1, 0, 0, 0, 1] };
     await writeNifti(join(input, 'ras.nii.gz'), flipped);
-    const first = async (orientation: 'LPS' | 'keep') => {
-      const out = newFolder();
-      await run(input, out, { orientation });
-      const store = openTileStore(out);
-      return [...readTile(store, store.train[0]!).subarray(0, 16)];
-    };
-    expect(await first('keep')).toEqual([...plain.voxels.subarray(0, 16)]);
-    expect(await first('LPS')).toEqual([...plain.voxels.subarray(112, 128)].reverse());
+    const out = newFolder();
+    await run(input, out);
+    const store = openTileStore(out);
+    const first = readTile(store, store.train[0]!).subarray(0, 16);
+    expect([...first]).toEqual([...plain.voxels.subarray(112, 128)].reverse());
   });
 
   test('rounds values that are not whole', async () => {

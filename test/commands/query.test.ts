@@ -212,6 +212,25 @@ describe('evaluate, of an index', () => {
     expect(metrics.size_difference_by_chance).toBeCloseTo(25 / 3, 10);
   });
 
+  test('tells scans of one name apart by their folders', async () => {
+    const inFolders = vectors.map((row, i) => ({ ...row, source: `p${i}/ct` }));
+    writeFileSync(at('folders.jsonl'), inFolders.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await makeIndex({ model, features: at('folders.jsonl'), out: at('folders') });
+    const sides = (name: (i: number) => string) =>
+      writeFileSync(
+        at('sides.csv'),
+        ['id,side', ...inFolders.map((_, i) => `${name(i)},${i % 2}`)].join('\n'),
+      );
+    const options = { prediction: at('folders'), reference: at('sides.csv'), columns: ['side'], k: 5 };
+    sides((i) => `p${i}/ct.nii.gz`);
+    const { metrics } = await evaluate({ ...options, resamples: 0 });
+    expect(metrics.side_same_by_chance).toBeCloseTo(11 / 23, 10);
+    sides((i) => (i === 0 ? 'ct' : `p${i}/ct`));
+    await expect(evaluate(options)).rejects.toThrow(/no row with their name[\s\S]*p0\/ct/);
+    sides(() => 'p1/ct');
+    await expect(evaluate(options)).rejects.toThrow(/several rows are of the same scan[\s\S]*p1\/ct/);
+  });
+
   test('passes over neighbours that are to be apart', async () => {
     // Each side is one patient: all neighbours are of the other.
     writeFileSync(

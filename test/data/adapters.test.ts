@@ -7,6 +7,7 @@ import {
   readFileSync,
   renameSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
@@ -20,6 +21,7 @@ import { readVolume } from '../../src/data/scan/index.js';
 import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { XYZ } from '../../src/data/scan/volume.js';
+import { silent } from '../../src/progress.js';
 import { lastJson, p2w } from '../commands/cli.js';
 import { temporaryFolder } from './store/tiles-sample.js';
 
@@ -59,6 +61,32 @@ describe('ncc: candidates of LUNA16', () => {
       const positives = own.filter(({ label }) => label === 1).length;
       expect(own.length - positives).toBeLessThanOrEqual(50 * positives);
     }
+  });
+
+  test('subsets are the split wherever the command is given, and whatever lies beside them', async () => {
+    await phantoms('ncc', 'beside', 10, [48, 48, 40]);
+    const told: string[] = [];
+    const samplesOf = async (input: string) => {
+      const { out, failures } = await prepareSamples({
+        ...{ task: 'ncc', input, out: at(`store-${stores++}`), size: [8, 8, 8] },
+        reporter: { ...silent, log: (line) => told.push(line) },
+      });
+      expect(failures).toEqual([]);
+      return openSampleStore(out).manifest.samples;
+    };
+    const official = await samplesOf(at('beside'));
+    expect(told).toEqual([]);
+    // As LUNA16 has them: the same names in a folder of masks.
+    cpSync(at('beside/subset7'), at('beside/seg-lungs-LUNA16'), { recursive: true });
+    cpSync(at('beside/subset8'), at('beside/another'), { recursive: true });
+    const here = process.cwd();
+    process.chdir(at('beside'));
+    try {
+      expect(await samplesOf('.')).toEqual(official);
+    } finally {
+      process.chdir(here);
+    }
+    expect(told).toEqual(['.: passed over: 2 scans outside of the folders subset0 to subset9']);
   });
 
   test('--negatives says how many other candidates are kept for training, and the seed which', async () => {
@@ -256,8 +284,9 @@ describe('bms: brain tumours of BraTS', () => {
     expect(mean(1, true)).toBeLessThan(mean(1, false));
   });
 
-  test('a missing contrast is named, and stops nothing else', async () => {
+  test('a missing contrast is named, and stops nothing else; a link to nowhere is passed over', async () => {
     const [patient] = readdirSync(at('brats'));
+    symlinkSync('gone', at(`brats/${patient}/annexed`));
     rmSync(at(`brats/${patient}/${patient}_t1ce.nii.gz`));
     const { summary } = await prepared('bms', 'brats', { size: [16, 16, 16] });
     expect(summary.failures).toHaveLength(1);

@@ -1,15 +1,15 @@
-import { readdirSync, statSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { basename, join } from 'node:path';
 import { fromSystemError, UserError } from '../../errors.js';
+import { isFolder } from '../../files.js';
 import type { SampleFormat } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
 import { valuesOf } from '../samples/values.js';
 import { cropAround } from '../scan/crop.js';
-import { gridsAgree } from '../scan/geometry.js';
 import type { LabelMap, XYZ } from '../scan/volume.js';
 import type { StoreFailure } from '../store/arrays.js';
 import type { Adapter } from './adapter.js';
-import { cropChannels, cropLabels, readImage, readMask, spacingOf } from './images.js';
+import { checkSameGrid, cropChannels, cropLabels, readImage, readMask, spacingOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 /** Voxels of the crop around the tumour, which becomes SIZE. */
@@ -67,7 +67,7 @@ function patientFolders(input: string): string[] {
   } catch (error) {
     throw fromSystemError(error, input);
   }
-  const folders = entries.map((name) => join(input, name)).filter((path) => statSync(path).isDirectory());
+  const folders = entries.map((name) => join(input, name)).filter(isFolder);
   return folders.filter((folder) => readdirSync(folder).some((name) => /\.nii(\.gz)?$/i.test(name))).sort();
 }
 
@@ -106,14 +106,7 @@ export const bmsAdapter: Adapter = {
           const channels = [];
           for (const path of files.channels) channels.push(await readImage(path));
           const [first] = channels;
-          const other = channels.findIndex((channel) => !gridsAgree(channel, first!));
-          if (other >= 0)
-            throw new UserError('input', {
-              what: 'the contrasts of a patient are not on the same grid',
-              where: files.channels[other]!,
-              got: channels[other]!.size.join('×'),
-              expected: `${first!.size.join('×')}, at the same position`,
-            });
+          checkSameGrid(channels, files.channels);
           const labels = await readMask(files.mask, first!, LABELS);
           const tumour = { ...labels, voxels: labels.voxels.map((label) => (label > 0 ? 1 : 0)) };
           const grid = cropAround(first!, middleOfMask(tumour, files.mask), size, spacing);

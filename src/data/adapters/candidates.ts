@@ -1,6 +1,6 @@
 /** Samples around marked places of scans: what `ncc`, `ncs` and `ecc` have in common. */
 import { existsSync } from 'node:fs';
-import { dirname, join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { UserError } from '../../errors.js';
 import { readTable } from '../../tables/read.js';
 import { numberIn, type Row, requireColumns, type Table } from '../../tables/table.js';
@@ -20,7 +20,7 @@ export interface Place {
   readonly row: Row;
 }
 
-/** Scans below a folder by name; LUNA16's are series UIDs. */
+/** Scans below a folder by name. */
 export const scansBelow = async (input: string, options: AdapterOptions): Promise<Map<string, string>> =>
   identifyScans(await findScans([input], findOptions(options)));
 
@@ -77,16 +77,27 @@ export function absentScans(
     }));
 }
 
-/** LUNA16's folders: 0 to 4 train, 5 and 6 validate, 7 to 9 test. Null unless every scan is in one. */
-export function lunaSplits(scans: ReadonlyMap<string, string>): Map<string, SampleSplit> | null {
-  const splits = [...scans].map(([id, path]): [string, SampleSplit | null] => {
-    const subset = /[\\/]subset(\d)[\\/]/.exec(path)?.[1];
-    if (subset === undefined) return [id, null];
-    const number = Number(subset);
-    return [id, number <= 4 ? 'train' : number <= 6 ? 'validation' : 'test'];
-  });
-  if (splits.some(([, split]) => split === null)) return null;
-  return new Map(splits as [string, SampleSplit][]);
+/** What LUNA16's folders are for: subset0 to 4 train, 5 and 6 validate, 7 to 9 test. Null for a scan in none of them. */
+export function lunaSplit(path: string): SampleSplit | null {
+  const subset = /.*[\\/]subset(\d)[\\/]/.exec(resolve(path))?.[1];
+  if (subset === undefined) return null;
+  return Number(subset) <= 4 ? 'train' : Number(subset) <= 6 ? 'validation' : 'test';
+}
+
+/**
+ * LUNA16's scans by their series UIDs: those of its subsets, where there are any. Beside them lie masks of the lungs, which go by the
+ * same names.
+ */
+export async function lunaScans(input: string, options: AdapterOptions): Promise<Map<string, string>> {
+  const found = await findScans([input], findOptions(options));
+  const ofSubsets = found.filter((path) => lunaSplit(path) !== null);
+  if (ofSubsets.length === 0) return identifyScans(found);
+  const others = found.length - ofSubsets.length;
+  if (others > 0)
+    options.passedOver?.(
+      `${input}: passed over: ${others} ${others === 1 ? 'scan' : 'scans'} outside of the folders subset0 to subset9`,
+    );
+  return identifyScans(ofSubsets);
 }
 
 /** What differs between the samples of a scan. */

@@ -1,7 +1,7 @@
 /** Reading what a sample is made of: images and masks on one grid, cropped and normalised. */
 import { UserError } from '../../errors.js';
 import type { SampleVoxels } from '../samples/store.js';
-import { normaliser, OUTSIDE_HU } from '../samples/values.js';
+import { normaliser } from '../samples/values.js';
 import { type CropGrid, cropImage, cropMask } from '../scan/crop.js';
 import { gridsAgree, orientLPS, voxelToWorld, worldToVoxel } from '../scan/geometry.js';
 import { checkHounsfield } from '../scan/hounsfield.js';
@@ -72,6 +72,20 @@ export async function readMask(path: string, image: Volume, classes: number): Pr
   return { ...mask, voxels: Uint8Array.from(mask.voxels) };
 }
 
+/** @throws UserError when an image is not on the grid of the first: a sample's channels are of the same places */
+export function checkSameGrid(channels: readonly Volume[], paths: readonly string[]): void {
+  const [first] = channels;
+  const other = channels.findIndex((channel) => !gridsAgree(channel, first!));
+  if (other < 0) return;
+  throw new UserError('input', {
+    what: 'the images of a sample are not on the same grid',
+    where: paths[other]!,
+    got: `${channels[other]!.size.join('×')} voxels of ${channels[other]!.spacing.join('×')} mm`,
+    expected: `${first!.size.join('×')} voxels of ${first!.spacing.join('×')} mm, at the same position as ${paths[0]}`,
+    fix: 'resample the image onto the grid of the first',
+  });
+}
+
 /** Crops of the channels of one scan, one behind the other: [C, D, H, W]. */
 export function cropChannels(
   channels: readonly Volume[],
@@ -79,7 +93,7 @@ export function cropChannels(
   normalise: Normalisation = 'hu',
 ): SampleVoxels {
   const crops = channels.map((channel) =>
-    normaliser(channel, normalise)(cropImage(channel, grid, normalise === 'hu' ? OUTSIDE_HU : null)),
+    normaliser(channel, normalise)((scan, outside) => cropImage(scan, grid, outside)),
   );
   const [first] = crops;
   if (crops.length === 1) return first!;

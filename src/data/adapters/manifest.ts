@@ -16,7 +16,7 @@ import { type StoreFailure, sha256 } from '../store/arrays.js';
 import { identifyScans } from '../store/sources.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { findOptions } from './candidates.js';
-import { cropChannels, cropLabels, readMask, readScan, spacingOf } from './images.js';
+import { checkSameGrid, cropChannels, cropLabels, readMask, readScan, spacingOf } from './images.js';
 
 const SIZE: XYZ = [64, 64, 32];
 const MASK_FOLDERS = ['labels', 'masks', 'labelsTr', 'nodule_mask', 'mask'];
@@ -59,19 +59,19 @@ function fill(template: string, { cells, where }: Row, given: boolean): string |
   });
 }
 
-const SPLIT_NAMES: Readonly<Record<string, SampleSplit>> = {
-  train: 'train',
-  training: 'train',
-  validation: 'validation',
-  val: 'validation',
-  valid: 'validation',
-  test: 'test',
-  testing: 'test',
-};
+const SPLIT_NAMES: ReadonlyMap<string, SampleSplit> = new Map([
+  ['train', 'train'],
+  ['training', 'train'],
+  ['validation', 'validation'],
+  ['val', 'validation'],
+  ['valid', 'validation'],
+  ['test', 'test'],
+  ['testing', 'test'],
+]);
 
 function splitOf(text: string | undefined, where: string): SampleSplit | null {
   if (text === undefined || text === '') return null;
-  const split = SPLIT_NAMES[text.toLowerCase()];
+  const split = SPLIT_NAMES.get(text.toLowerCase());
   if (split) return split;
   throw new UserError('input', {
     what: 'unknown split',
@@ -204,6 +204,7 @@ async function readItem(
   const label = format.kind === 'classification' ? classOf(item, format.classes) : null;
   const channels = [];
   for (const path of item.images) channels.push(await readScan(path, normalise));
+  checkSameGrid(channels, item.images);
   const [image] = channels;
   const grid = cropAround(image!, middleOf(image!), format.size, spacing);
   const mask =

@@ -5,7 +5,7 @@ import type { SampleSource } from '../samples/source.js';
 import { valuesOf } from '../samples/values.js';
 import type { XYZ } from '../scan/volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
-import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
+import { absentScans, byScan, cropPlaces, lunaScans, lunaSplit, placeOf, tableIn } from './candidates.js';
 
 const SIZE: XYZ = [64, 64, 32];
 const TABLES = ['candidates_V2.csv', 'candidates.csv'];
@@ -36,10 +36,9 @@ function thinned(
 export const nccAdapter: Adapter = {
   describe: 'LUNA16: subset*/*.mhd and candidates_V2.csv',
   async open(input, options) {
-    const scans = await scansBelow(input, options);
+    const scans = await lunaScans(input, options);
     const table = tableIn(input, TABLES, COLUMNS);
     const rows = byScan(table, 'seriesuid');
-    const splits = lunaSplits(scans);
     const format: SampleFormat = {
       ...{ task: 'ncc', kind: 'classification', classes: ['no nodule', 'nodule'] },
       ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf(options.normalise) },
@@ -48,7 +47,7 @@ export const nccAdapter: Adapter = {
     const sources = [...scans]
       .filter(([id]) => rows.has(id))
       .map(([id, path]): SampleSource => {
-        const split = splits?.get(id) ?? null;
+        const split = lunaSplit(path);
         const own = rows.get(id)!;
         const candidates = split === 'validation' || split === 'test' ? own : thinned(id, own, options);
         return {

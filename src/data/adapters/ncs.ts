@@ -8,7 +8,7 @@ import type { CropGrid } from '../scan/crop.js';
 import { worldToVoxel } from '../scan/geometry.js';
 import type { Volume, XYZ } from '../scan/volume.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
-import { absentScans, byScan, cropPlaces, lunaSplits, placeOf, scansBelow, tableIn } from './candidates.js';
+import { absentScans, byScan, cropPlaces, lunaScans, lunaSplit, placeOf, tableIn } from './candidates.js';
 import { manifestAdapter } from './manifest.js';
 
 const SIZE: XYZ = [64, 64, 32];
@@ -63,10 +63,9 @@ const openCrops = async (input: string, options: AdapterOptions): Promise<Labell
 
 /** LUNA16's scans with balls of the annotated diameters: an approximation where no masks are at hand. */
 async function openAnnotations(input: string, options: AdapterOptions): Promise<LabelledData> {
-  const scans = await scansBelow(input, options);
+  const scans = await lunaScans(input, options);
   const table = tableIn(input, ['annotations.csv'], COLUMNS);
   const rows = byScan(table, 'seriesuid');
-  const splits = lunaSplits(scans);
   const format: SampleFormat = {
     ...{ task: 'ncs', kind: 'segmentation', classes: ['nodule'] },
     ...{ size: options.size ?? SIZE, channels: 1, ...valuesOf(options.normalise) },
@@ -77,7 +76,7 @@ async function openAnnotations(input: string, options: AdapterOptions): Promise<
     .map(
       ([id, path]): SampleSource => ({
         id,
-        split: splits?.get(id) ?? null,
+        split: lunaSplit(path),
         origin: {
           files: [path],
           facts: { spacing, normalise, places: rows.get(id)!.map(({ cells }) => cells) },

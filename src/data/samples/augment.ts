@@ -1,4 +1,5 @@
 /** Random changes of training samples that keep what they show. */
+import { toInt16 } from '../../int16.js';
 import type { RandomStream } from '../../random.js';
 import type { XYZ } from '../scan/volume.js';
 import type { SampleFormat } from './manifest.js';
@@ -107,9 +108,8 @@ function recolour(
   if (most === 0) return image;
   const { low, high } = window ?? { low: 0, high: 1 };
   const middle = (low + high) / 2;
-  return image.map(
-    (value) => middle + (value - middle) * contrast + brightness * (high - low),
-  ) as SampleVoxels;
+  const changed = (value: number) => middle + (value - middle) * contrast + brightness * (high - low);
+  return image instanceof Int16Array ? image.map((value) => toInt16(changed(value))) : image.map(changed);
 }
 
 /**

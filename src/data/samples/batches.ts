@@ -68,6 +68,23 @@ export function trainingSamples(
   return all.filter(isTaken);
 }
 
+/**
+ * The validation samples that a run looks at: at most as many as it is told to, spread evenly over the split, or over each class of it.
+ * Stores are in the order of tables and folders, where the first samples may be of one class, one scanner or one patient.
+ */
+export function validationSamples(
+  { samples }: SampleManifest,
+  { samples: limit }: { readonly samples: number },
+): SampleEntry[] {
+  const all = samples.filter(({ split }) => split === 'validation');
+  const byClass = all.toSorted((a, b) => (a.label ?? 0) - (b.label ?? 0));
+  const count = Math.min(limit, all.length);
+  const taken = new Set(
+    Array.from({ length: count }, (_, i) => byClass[Math.floor((i * all.length) / count)]!),
+  );
+  return all.filter((sample) => taken.has(sample));
+}
+
 /** Samples of each class that there is. */
 function labelCounts(samples: readonly SampleEntry[]): Map<number | null, number> {
   const counts = new Map<number | null, number>();

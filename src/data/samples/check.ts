@@ -37,7 +37,7 @@ function checkLabels(samples: readonly SampleEntry[], split: SampleSplit, store:
     where: store.folder,
     got: `${samples.length} of class ${classes[labels[0]!]}`,
     expected: `some of ${classes.join(' and ')}`,
-    fix: 'prepare it with a different split, or with more data',
+    fix: `${split === 'validation' ? 'raise validation.samples, or ' : ''}prepare it with a different split, or with more data`,
   });
 }
 

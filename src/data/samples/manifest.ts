@@ -1,8 +1,8 @@
 /** `manifest.json` of a sample store: images of one size, each with a class or a mask. */
 import { readFileSync } from 'node:fs';
-import { join } from 'node:path';
 import * as z from 'zod';
 import { fromSystemError, UserError } from '../../errors.js';
+import { hasManifest, manifestPath } from '../store/manifest.js';
 import { windowSchema } from '../store/wholes.js';
 
 const FORMAT = 'parts2whole-samples';
@@ -81,16 +81,8 @@ export function checkSampleFormat(format: SampleFormat): SampleFormat {
   throw new UserError('usage', { what: issue!.message, where: key, got: String(format[key]) });
 }
 
-const sampleManifestPath = (folder: string) => join(folder, 'manifest.json');
-
 /** Whether a folder holds samples, whatever their state. */
-export function isSampleStore(folder: string): boolean {
-  try {
-    return readFileSync(sampleManifestPath(folder), 'utf8').startsWith(`{"format":"${FORMAT}"`);
-  } catch {
-    return false;
-  }
-}
+export const isSampleStore = (folder: string): boolean => hasManifest(folder, FORMAT);
 
 /** A manifest in the current version, as the text of its file. */
 export const sampleManifestText = (content: Omit<SampleManifest, 'format' | 'version'>): string =>
@@ -107,7 +99,7 @@ export const damagedSamples = (where: string, got: string) =>
 
 /** Reads and checks a store's manifest. @throws UserError of kind `data` */
 export function readSampleManifest(folder: string): SampleManifest {
-  const path = sampleManifestPath(folder);
+  const path = manifestPath(folder);
   let content: unknown;
   try {
     content = JSON.parse(readFileSync(path, 'utf8'));

@@ -2,19 +2,40 @@
 import { toInt16 } from '../../int16.js';
 import { INTENSITIES, intensityScale, type Normalisation, THOUSANDTHS } from '../scan/normalise.js';
 import type { Volume, Voxels } from '../scan/volume.js';
+import { FILL_HU } from '../scan/voxel-builder.js';
 import type { SampleFormat } from './manifest.js';
 import type { SampleVoxels } from './store.js';
 
 /** Values outside of a scan: air where they are HU. Other values repeat those at the scan's border. */
-export const OUTSIDE_HU = -1000;
+const OUTSIDE_HU = -1000;
 
-/** Brings crops of a scan to the values of samples. Statistics are the whole scan's, so that all crops of it are normalised alike. */
-export function normaliser(volume: Volume, normalise: Normalisation): (values: Voxels) => SampleVoxels {
+/**
+ * Cuts values out of a volume.
+ * @param outside what there is where the volume ends; null repeats its border
+ */
+export type Crop = (volume: Volume, outside: number | null) => Voxels;
+
+/**
+ * Gives crops of a scan the values of samples. Statistics are the whole scan's, so that all crops of it are normalised alike; voxels that
+ * were no numbers become the least value of the window.
+ */
+export function normaliser(volume: Volume, normalise: Normalisation): (crop: Crop) => SampleVoxels {
   if (normalise === 'hu')
-    return (values) => (values instanceof Int16Array ? values : Int16Array.from(values, toInt16));
+    return (crop) => {
+      const values = crop(volume, OUTSIDE_HU);
+      return values instanceof Int16Array ? values : Int16Array.from(values, toInt16);
+    };
   const { shift, scale } = intensityScale(volume, normalise);
-  return (values) => Float32Array.from(values, (value) => (value - shift) / scale);
+  const least = shift + (scale * INTENSITIES[normalise].window.low) / THOUSANDTHS;
+  const scan = volume.nonFinite ? withFilled(volume, least) : volume;
+  return (crop) => Float32Array.from(crop(scan, null), (value) => (value - shift) / scale);
 }
+
+/** A scan with another value where its voxels were no numbers: before it is resampled, which would mix it with its neighbours. */
+const withFilled = ({ voxels, ...grid }: Volume, fill: number): Volume => ({
+  ...grid,
+  voxels: Float32Array.from(voxels, (value) => (value === FILL_HU ? fill : value)),
+});
 
 /** What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training. */
 export function valuesOf(normalise: Normalisation = 'hu'): Pick<SampleFormat, 'type' | 'window'> {

@@ -30,7 +30,7 @@ export function parseNrrdText(path: string, bytes: Buffer): NrrdText {
     const field = /^([^:#][^:]*):(?!=)\s*(.*)$/.exec(line);
     if (field) {
       const [name, value] = [field[1]!.toLowerCase().replaceAll(/\s+/g, ''), field[2]!.trim()];
-      fields.set(SYNONYMS[name] ?? name, value);
+      fields.set(SYNONYMS.get(name) ?? name, value);
       shown[field[1]!.trim()] = value;
       if (name === 'datafile' && /^LIST\b/.test(value)) break;
     } else if (line.trim() === '') break;
@@ -43,7 +43,7 @@ export function parseNrrdText(path: string, bytes: Buffer): NrrdText {
   throw unreadable(path, 'this is not an NRRD header', { expected: 'a first line such as NRRD0004' });
 }
 
-const SYNONYMS: Readonly<Record<string, string>> = { centers: 'centerings' };
+const SYNONYMS: ReadonlyMap<string, string> = new Map(Object.entries({ centers: 'centerings' }));
 
 /** All names of the types; MetaIO's `char` is none of them, as it has no sign of its own. */
 const ELEMENT_TYPES: ReadonlyMap<string, ElementType> = new Map(
@@ -82,21 +82,23 @@ export function parseNrrdType(path: string, fields: NrrdFields): ElementType {
 }
 
 /** The sign that turns each axis of the named space to left, posterior, superior. */
-const SPACES: Readonly<Record<string, XYZ>> = {
-  'left-posterior-superior': [1, 1, 1],
-  lps: [1, 1, 1],
-  'right-anterior-superior': [-1, -1, 1],
-  ras: [-1, -1, 1],
-  'left-anterior-superior': [1, -1, 1],
-  las: [1, -1, 1],
-  // Of no known relation to the patient: taken as they are, as ITK does.
-  'scanner-xyz': [1, 1, 1],
-  '3d-right-handed': [1, 1, 1],
-  '3d-left-handed': [1, 1, 1],
-};
+const SPACES: ReadonlyMap<string, XYZ> = new Map(
+  Object.entries({
+    'left-posterior-superior': [1, 1, 1],
+    lps: [1, 1, 1],
+    'right-anterior-superior': [-1, -1, 1],
+    ras: [-1, -1, 1],
+    'left-anterior-superior': [1, -1, 1],
+    las: [1, -1, 1],
+    // Of no known relation to the patient: taken as they are, as ITK does.
+    'scanner-xyz': [1, 1, 1],
+    '3d-right-handed': [1, 1, 1],
+    '3d-left-handed': [1, 1, 1],
+  }),
+);
 
 /** Millimetres of the units that are not millimetres. */
-const UNIT_MM: Readonly<Record<string, number>> = { um: 1e-3, µm: 1e-3, cm: 10, m: 1000 };
+const UNIT_MM: ReadonlyMap<string, number> = new Map(Object.entries({ um: 1e-3, µm: 1e-3, cm: 10, m: 1000 }));
 
 /** The header's list of sizes. */
 export function parseSizes(path: string, fields: NrrdFields): number[] {
@@ -124,7 +126,7 @@ export function parseNrrdGrid(path: string, fields: NrrdFields, sizes: readonly 
   const vectors = parseDirections(path, fields, sizes.length);
   const axes = spatialAxes(path, fields, sizes, vectors);
   const space = (fields.get('space') ?? 'LPS').toLowerCase();
-  const signs = SPACES[space];
+  const signs = SPACES.get(space);
   if (!signs) {
     throw unreadable(path, 'this space is not supported', {
       got: `space: ${fields.get('space')}`,
@@ -132,7 +134,7 @@ export function parseNrrdGrid(path: string, fields: NrrdFields, sizes: readonly 
     });
   }
   const units = [...(fields.get('spaceunits') ?? '').matchAll(/"([^"]*)"/g)].map(([, unit]) => unit!);
-  const scale = signs.map((sign, world) => sign * (UNIT_MM[units[world] ?? ''] ?? 1));
+  const scale = signs.map((sign, world) => sign * (UNIT_MM.get(units[world] ?? '') ?? 1));
   const lps = (vector: readonly number[]) => firstThree(vector.map((value, world) => value * scale[world]!));
   const spacings = numbersOf(fields.get('spacings') ?? '');
   const steps = axes.map((axis, i) =>

@@ -36,18 +36,20 @@ export async function openNrrd(path: string): Promise<StoredScan> {
 
 type Encoding = 'raw' | 'gzip' | 'text';
 
-const ENCODINGS: Readonly<Record<string, Encoding>> = {
-  raw: 'raw',
-  gz: 'gzip',
-  gzip: 'gzip',
-  txt: 'text',
-  text: 'text',
-  ascii: 'text',
-};
+const ENCODINGS: ReadonlyMap<string, Encoding> = new Map(
+  Object.entries({
+    raw: 'raw',
+    gz: 'gzip',
+    gzip: 'gzip',
+    txt: 'text',
+    text: 'text',
+    ascii: 'text',
+  }),
+);
 
 function parseEncoding(path: string, fields: NrrdFields): Encoding {
   const given = fields.get('encoding');
-  const encoding = ENCODINGS[given?.toLowerCase() ?? ''];
+  const encoding = ENCODINGS.get(given?.toLowerCase() ?? '');
   if (encoding) return encoding;
   throw unreadable(path, 'this encoding is not supported', {
     got: `encoding: ${given ?? ''}`,

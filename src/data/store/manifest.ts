@@ -57,6 +57,7 @@ export const storeOptionsSchema = z.strictObject({
   zBorder: count,
   xyBorder: count,
   reject: z.enum(REJECTIONS),
+  /** Of all scans; tiles of samples, which are turned already, were said to be kept by earlier versions. */
   orientation: z.enum(['LPS', 'keep']),
   /** What the values are; stores of versions that knew nothing else hold HU. */
   normalise: z.enum(NORMALISATIONS).default('hu'),
@@ -83,6 +84,20 @@ export type Manifest = z.infer<typeof manifestSchema>;
 
 export const manifestPath = (folder: string) => join(folder, 'manifest.json');
 
+/** Whether a folder's manifest begins as one of a format does; what else may be wrong with it, reading it says. */
+export function hasManifest(folder: string, format: string): boolean {
+  try {
+    return (
+      /^\s*\{\s*"format"\s*:\s*"([^"]*)"/.exec(readFileSync(manifestPath(folder), 'utf8'))?.[1] === format
+    );
+  } catch {
+    return false;
+  }
+}
+
+/** Whether a folder holds tiles, whatever their state. */
+export const isTileStore = (folder: string): boolean => hasManifest(folder, FORMAT);
+
 /** A manifest in the current version, as the text of its file. */
 export function manifestText(content: Omit<Manifest, 'format' | 'version'>): string {
   return `${JSON.stringify(manifestSchema.parse({ format: FORMAT, version: VERSION, ...content }))}\n`;
@@ -104,7 +119,17 @@ export function readManifest(folder: string): Manifest {
   }
   const content = parseJson(text);
   const head = z.object({ format: z.literal(FORMAT), version: z.unknown() }).safeParse(content);
-  if (!head.success) throw damaged(path, `not a manifest of the format ${FORMAT}`);
+  if (!head.success) {
+    // Cut short, it is still one of ours.
+    if (isTileStore(folder)) throw damaged(path, 'a manifest that cannot be read to its end');
+    throw new UserError('data', {
+      what: 'this folder contains no tiles',
+      where: folder,
+      got: String((content as { format?: unknown } | null | undefined)?.format ?? 'another manifest.json'),
+      expected: FORMAT,
+      fix: 'make them with `p2w prepare`, in another folder',
+    });
+  }
   if (head.data.version !== VERSION) {
     throw new UserError('data', {
       what: 'these tiles were made by a different version of this software',

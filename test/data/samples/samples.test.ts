@@ -20,6 +20,7 @@ import {
   type SamplePlan,
   trainingBatch,
   trainingSamples,
+  validationSamples,
 } from '../../../src/data/samples/batches.js';
 import { openSampleLoader } from '../../../src/data/samples/loader.js';
 import type { SampleFormat } from '../../../src/data/samples/manifest.js';
@@ -474,6 +475,67 @@ describe('batches', () => {
     expect(batches[0]!.mask!.subarray(2 * voxels, 3 * voxels)).toEqual(readSample(store, samples[2]!).mask);
   });
 
+  test('validation looks at samples of all classes and places, in whatever order the store has them', () => {
+    const { manifest } = openSampleStore(classified);
+    const entry = manifest.samples[0]!;
+    const samples = Array.from({ length: 1000 }, (_, i) => ({
+      ...entry,
+      ...{ id: `s${i}`, split: 'validation' as const, label: i < 750 ? 0 : 1 },
+    }));
+    const places = (count: number) =>
+      validationSamples({ ...manifest, samples }, { samples: count }).map(({ id }) => Number(id.slice(1)));
+    expect(places(8)).toEqual([0, 125, 250, 375, 500, 625, 750, 875]);
+    expect(places(2000)).toEqual(samples.map((_, i) => i));
+    // Every second is of the other class.
+    const mixed = samples.map((sample, i) => ({ ...sample, label: i % 2 }));
+    const labels = validationSamples({ ...manifest, samples: mixed }, { samples: 10 }).map(
+      ({ label }) => label,
+    );
+    expect(labels.filter((label) => label === 1)).toHaveLength(5);
+  });
+
+  test('voxels that are no numbers are the darkest of a sample, and reach no neighbour', async () => {
+    const voxels = Float32Array.from({ length: 32 ** 3 }, (_, i) => 100 + (i % 32));
+    voxels.fill(Number.NaN, 0, 32 ** 2 * 16);
+    const path = join(folder, 'background.nii');
+    const grid = { size: [32, 32, 32], spacing: [1, 1, 1], origin: [0, 0, 0] } as const;
+    await writeNifti(path, { ...grid, direction: [1, 0, 0, 0, 1, 0, 0, 0, 1], voxels });
+    const table = join(folder, 'background.csv');
+    writeFileSync(table, `image,label\n${path},0\n`);
+    const out = join(folder, 'background');
+    for (const normalise of ['minmax', 'zscore'] as const) {
+      await prepareSamples({
+        ...{ task: 'manifest', input: table, out, classes: ['a', 'b'], normalise },
+        ...{ size: [16, 16, 16], spacing: [1.5, 1.5, 1.5] },
+      });
+      const store = openSampleStore(out);
+      const { image } = readSample(store, store.manifest.samples[0]!);
+      const values = [...image];
+      const [least, most] = normalise === 'minmax' ? [0, 1] : [-3, 2];
+      expect(Math.min(...values)).toBeCloseTo(least, 5);
+      expect(Math.max(...values)).toBeLessThanOrEqual(most);
+    }
+  });
+
+  test('channels of different grids are refused, as are masks', async () => {
+    const grid = { spacing: [1, 1, 1], origin: [0, 0, 0], direction: [1, 0, 0, 0, 1, 0, 0, 0, 1] } as const;
+    const write = (name: string, more: object) =>
+      writeNifti(join(folder, name), {
+        ...{ ...grid, size: [16, 16, 8], voxels: new Int16Array(2048).map((_, i) => i % 50) },
+        ...more,
+      });
+    await write('t1.nii', {});
+    await write('t2.nii', { origin: [100, 0, 0] });
+    const table = join(folder, 'contrasts.csv');
+    writeFileSync(table, 'id,image_t1,image_t2,label\na,t1.nii,t2.nii,0\nb,t1.nii,t1.nii,1\n');
+    const { failures } = await prepareSamples({
+      ...{ task: 'manifest', input: table, out: join(folder, 'contrasts'), size: SIZE, normalise: 'minmax' },
+    });
+    expect(failures).toEqual([
+      { source: 'a', message: expect.stringMatching(/not on the same grid[\s\S]*t1\.nii/) },
+    ]);
+  });
+
   test('a fraction is made of whole patients, and keeps every class', () => {
     const { manifest } = openSampleStore(classified);
     const all = trainingSamples(manifest, { fraction: 1, patients: null, seed: 1 });
@@ -569,5 +631,21 @@ describe('crops and augmentation', () => {
     );
     expect(coloured.mask).toBe(content.mask);
     expect(coloured.image).not.toEqual(content.image);
+  });
+
+  test('what becomes brighter than int16 can say stays the brightest', () => {
+    const image = new Int16Array(1080).fill(32_767);
+    for (let i = 0; i < 20; i++) {
+      const augmentation = { flips: false, rotationDegrees: 0, intensity: 0.5 };
+      const changed = augmented(
+        { image, mask: scan.ball },
+        format,
+        [1, 1, 1],
+        augmentation,
+        randomStream(i, 'augment'),
+      );
+      // Contrast falls to a half at most, and brightness by a half of the window.
+      expect(Math.min(...changed.image)).toBeGreaterThan(15_000);
+    }
   });
 });

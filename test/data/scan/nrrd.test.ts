@@ -187,6 +187,7 @@ describe('the grid', () => {
     ['spacing is invalid', { 'space directions': '(1,0,0) (0,0,0) (0,0,1)' }],
     ['origin is not a valid position', { 'space origin': '(1,x,0)' }],
     ['space is not supported', { space: 'right-anterior-superior-time' }],
+    ['space is not supported', { space: 'constructor' }],
   ])('is refused: %s', async (message, more) => {
     expect((await userErrorOf(attached(more))).message).toContain(message);
   });

@@ -64,15 +64,17 @@ const OTHER_CLASSES: readonly [string, string][] = [
   [`${STORAGE}.66.4`, 'a segmentation'],
   [`${STORAGE}.66.5`, 'a surface segmentation'],
 ];
-const OTHER_MODALITIES: Readonly<Record<string, string>> = {
-  SR: 'a structured report',
-  RTSTRUCT: 'an RTSTRUCT',
-  RTDOSE: 'a radiotherapy dose',
-  RTPLAN: 'a radiotherapy plan',
-  PR: 'a presentation state',
-  KO: 'a selection of key images',
-  SEG: 'a segmentation',
-};
+const OTHER_MODALITIES: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    SR: 'a structured report',
+    RTSTRUCT: 'an RTSTRUCT',
+    RTDOSE: 'a radiotherapy dose',
+    RTPLAN: 'a radiotherapy plan',
+    PR: 'a presentation state',
+    KO: 'a selection of key images',
+    SEG: 'a segmentation',
+  }),
+);
 
 /** Reads what series need to know of a file. */
 export function instanceOf(file: DicomFile): Instance {
@@ -110,7 +112,7 @@ const classOf = (dataset: Dataset): string | undefined => {
   if (dataset.has(TAGS.DirectoryRecordSequence)) return 'a DICOMDIR, the directory of a medium';
   const uid = dataset.text(TAGS.SOPClassUID);
   const byClass = OTHER_CLASSES.find(([prefix]) => uid === prefix || uid.startsWith(`${prefix}.`));
-  return byClass?.[1] ?? OTHER_MODALITIES[dataset.text(TAGS.Modality)];
+  return byClass?.[1] ?? OTHER_MODALITIES.get(dataset.text(TAGS.Modality));
 };
 
 const referencedSeries = (dataset: Dataset): string =>
