@@ -5,22 +5,15 @@ import type { Call } from './form.js';
 import type { BlockedLayout, Layout } from './layout.js';
 
 /**
- * Makes the calls that forms see of some of a graph's nodes.
+ * Makes the calls that forms see of a graph's nodes.
  * @param describe tells type and shape of a node's inputs
  * @param layoutOf tells how they lie in memory, where that is known
  */
-export function callsOf(
-  nodes: readonly Node[],
-  describe: (name: string) => Value,
-  blocked: BlockedLayout | null,
-  layoutOf?: (name: string) => Layout,
-): (node: Node, operator: OperatorName) => Call<OperatorName> {
-  const makers = new Map(nodes.flatMap((node) => node.outputs.map((name) => [name, node] as const)));
-  return (node, operator) => ({
+export const callsOf =
+  (describe: (name: string) => Value, blocked: BlockedLayout | null, layoutOf?: (name: string) => Layout) =>
+  (node: Node, operator: OperatorName): Call<OperatorName> => ({
     inputs: node.inputs.map((name) => (name === '' ? null : describe(name))),
     attributes: attributesOf(node, operator) as Call<OperatorName>['attributes'],
-    madeBy: node.inputs.map((name) => makers.get(name)),
     ...(layoutOf && { layouts: node.inputs.map((name) => (name === '' ? 'plain' : layoutOf(name))) }),
     blocked,
   });
-}

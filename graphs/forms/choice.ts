@@ -51,7 +51,7 @@ export interface Survey {
 
 function sitesOf(graph: Graph, blocked: BlockedLayout | null): Surveyed {
   const nodes = needed(graph);
-  const callOf = callsOf(nodes, (name) => graph.values.get(name)!, blocked);
+  const callOf = callsOf((name) => graph.values.get(name)!, blocked);
   const sites: Site[] = [];
   const read: string[] = [];
   for (const node of nodes) {

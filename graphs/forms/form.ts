@@ -1,15 +1,13 @@
 import type { GraphBuilder } from '../onnx/builder.js';
 import type { ResolvedAttributes } from '../onnx/operator.js';
 import type { AttributesOf, OperatorName } from '../onnx/ops/index.js';
-import type { Node, Value } from '../onnx/types.js';
+import type { Value } from '../onnx/types.js';
 import type { SlicePairs } from './blocked/slice-pairs.js';
 import type { BlockedLayout, Layout } from './layout.js';
 
 /** One node to be lowered. */
 export interface Call<K extends OperatorName> {
   readonly inputs: readonly (Value | null)[];
-  /** The node that made each input; `undefined` for an input of the graph or a constant. */
-  readonly madeBy?: readonly (Node | undefined)[];
   /** How each input lies in memory, where that is known: when a graph is lowered, not before. */
   readonly layouts?: readonly Layout[];
   readonly attributes: ResolvedAttributes<AttributesOf<K>>;

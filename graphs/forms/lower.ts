@@ -100,7 +100,6 @@ function lowerInto(
   const nodes = needed(graph);
   const lowered = new Lowered(g, blocked, outer);
   const callOf = callsOf(
-    nodes,
     (name) => lowered.describe(name),
     blocked,
     (name) => lowered.layoutOf(name),

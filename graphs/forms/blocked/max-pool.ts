@@ -1,7 +1,6 @@
 import type { Value } from '../../onnx/types.js';
 import type { BlockedForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
-import { behindRelu } from '../reference/max-pool.js';
 import { depthwise, pixelShuffle, STEEP, sameKernel } from './nchwc.js';
 import { allSlices, chunkRanges, fitsSlicePairs, ofWhole, slicesFrom, splitSlices } from './slice-pairs.js';
 
@@ -41,29 +40,61 @@ export const maxPoolBlocked: BlockedForm<'MaxPool'> = {
   },
 };
 
-/** As the plain mask: dy where x is its window's maximum. x − maximum is 0 there and negative elsewhere. */
+/** Which of a window of 2×2 the first, second and third value is. */
+const TAPS = [
+  [
+    [1, 0],
+    [0, 0],
+  ],
+  [
+    [0, 1],
+    [0, 0],
+  ],
+  [
+    [0, 0],
+    [1, 0],
+  ],
+] as const;
+
+/**
+ * dy at the first maximum of each window: to the even slice unless the odd one has a larger value, and in it value by value to the first
+ * that is not below the maximum. The last gets what is left.
+ */
 export const maxPoolGradBlocked: BlockedForm<'MaxPoolGrad'> = {
   layout: 'slicePairs',
-  applies: ({ madeBy, inputs: [x], attributes: { kernel_shape }, blocked }) =>
-    behindRelu(madeBy?.[0]) && kernel_shape.join() === TWICE && halves(x!, blocked),
+  applies: ({ inputs: [x], attributes: { kernel_shape }, blocked }) =>
+    kernel_shape.join() === TWICE && halves(x!, blocked),
   build(g, { blocked }, operands) {
     const x = operands.slicePairs(0);
     const [n, c] = x.shape;
-    const [maxima, gradients] = [allSlices(g, operands.slicePairs(1)), allSlices(g, operands.slicePairs(2))];
-    const steep = sameKernel(g, c, blocked!.block, [[STEEP]]);
+    const { block } = blocked!;
+    const gradients = allSlices(g, operands.slicePairs(2));
+    const taps = TAPS.map((tap) => sameKernel(g, c, block, tap));
+    const steep = sameKernel(g, c, block, [[STEEP]]);
     const one = g.add('Expand', [g.scalar(1), g.integers([c])]);
+    /** Of a gradient, what goes to values by which a difference is not negative. */
+    const passed = (gradient: Value, difference: Value) =>
+      g.add('Mul', [gradient, depthwise(g, difference, steep, { bias: one, activation: 'Clip' })]);
     const ranges = chunkRanges(x.shape, blocked!);
     const chunks = x.chunks.map(({ even, odd }, i) => {
-      const larger = (all: Value) => {
-        const part = slicesFrom(g, all, n, ...ranges[i]!);
-        return pixelShuffle(g, [part, part, part, part], blocked!.block);
+      const ofEven = g.add('BlockedMaxPool', [even], HALVING);
+      const ofOdd = g.add('BlockedMaxPool', [odd], HALVING);
+      const gradient = slicesFrom(g, gradients, n, ...ranges[i]!);
+      const toEven = passed(gradient, g.add('Sub', [ofEven, ofOdd]));
+      const toWindows = (half: Value, maximum: Value, given: Value) => {
+        const sum = g.add('Neg', [maximum]);
+        let rest = given;
+        const first = taps.map((tap) => {
+          const own = passed(rest, depthwise(g, half, tap, { sum, stride: 2 }));
+          rest = g.add('Sub', [rest, own]);
+          return own;
+        });
+        return pixelShuffle(g, [...first, rest], block);
       };
-      const [maximum, gradient] = [larger(maxima), larger(gradients)];
-      const passed = (half: Value) => {
-        const below = g.add('Sub', [half, maximum]);
-        return g.add('Mul', [gradient, depthwise(g, below, steep, { bias: one, activation: 'Relu' })]);
+      return {
+        even: toWindows(even, ofEven, toEven),
+        odd: toWindows(odd, ofOdd, g.add('Sub', [gradient, toEven])),
       };
-      return { even: passed(even), odd: passed(odd) };
     });
     return [{ chunks, shape: x.shape }];
   },

@@ -1,7 +1,7 @@
 import { repeatVoxels } from '../../onnx/blocks.js';
-import { findOperator } from '../../onnx/registry.js';
-import { knownShape, type Node, sizeOf } from '../../onnx/types.js';
-import type { PlainForm } from '../form.js';
+import type { GraphBuilder } from '../../onnx/builder.js';
+import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import type { Call, PlainForm } from '../form.js';
 
 /** dy scattered to where the forward pass found each window's first maximum. */
 export const maxPoolGradScatter: PlainForm<'MaxPoolGrad'> = {
@@ -19,23 +19,40 @@ export const maxPoolGradScatter: PlainForm<'MaxPoolGrad'> = {
   },
 };
 
-/** Whether a value is at least 0 and its zeros carry no gradient. */
-export function behindRelu(maker: Node | undefined): boolean {
-  const operator = maker && findOperator(maker);
-  if (operator === 'BatchNorm' || operator === 'ChannelAffine') return maker?.attributes.relu?.value === 1;
-  return operator === 'Relu';
-}
+/** Windows of 2×2×2 along the last three axes. */
+export const halves = ({ inputs: [x], attributes: { kernel_shape } }: Call<'MaxPoolGrad'>): boolean =>
+  x!.shape.length === 5 && kernel_shape.join() === '2,2,2';
 
 /**
- * dy wherever x is its window's maximum. All equal maxima receive it, so this serves only where ties carry no
- * gradient any further: behind a ReLU, whose ties are its zeros (others have probability zero).
+ * dy at the first maximum of each window of 2×2×2, 0 elsewhere. Where some values are equal, as in a constant background, the earlier one
+ * ranks higher.
+ * @param enlarged y or dy [N,C,D,H,W] for all values of their windows: [N·C·D,2,H,2,W,2], or 1 in place of each 2
  */
+export function atFirstMaxima(
+  g: GraphBuilder,
+  [x, y, dy]: readonly [x: Value, y: Value, dy: Value],
+  enlarged: (value: Value) => Value,
+): Value {
+  const [n, c, d, h, w] = knownShape(y.shape, 'MaxPool') as [number, number, number, number, number];
+  const zero = g.scalar(0, x.type);
+  const rank = g.floats([8, 7, 6, 5, 4, 3, 2, 1], [1, 2, 1, 2, 1, 2], x.type);
+  const below = g.add('Less', [g.reshape(x, [n * c * d, 2, h, 2, w, 2]), enlarged(y)]);
+  const ranks = g.add('Where', [below, zero, rank]);
+  const first = g.add('MaxPool', [g.reshape(ranks, knownShape(x.shape, 'MaxPool'))], TWICE);
+  const others = g.add('Less', [ranks, enlarged(first)]);
+  const dx = g.add('Where', [others, g.scalar(0, dy.type), enlarged(dy)]);
+  return g.reshape(dx, knownShape(x.shape, 'MaxPool'));
+}
+
+const TWICE = { kernel_shape: [2, 2, 2], strides: [2, 2, 2] };
+
+/** x is compared with the maximum, repeated over the window: ONNX Runtime takes long to find the places of maxima. */
 export const maxPoolGradMask: PlainForm<'MaxPoolGrad'> = {
-  applies: ({ madeBy, inputs: [x], attributes: { kernel_shape } }) =>
-    behindRelu(madeBy?.[0]) && x!.shape.length === 5 && kernel_shape.join() === '2,2,2',
+  applies: halves,
   build(g, { inputs: [x, y, dy], attributes: { kernel_shape } }) {
-    const [maximum, gradient] = [repeatVoxels(g, y!, kernel_shape), repeatVoxels(g, dy!, kernel_shape)];
-    const below = g.add('Less', [g.add('Sub', [x!, maximum]), g.scalar(0, x!.type)]);
-    return [g.add('Where', [below, g.scalar(0, dy!.type), gradient])];
+    const [n, c, d, h, w] = knownShape(y!.shape, 'MaxPool') as [number, number, number, number, number];
+    const enlarged = (value: Value) =>
+      g.reshape(repeatVoxels(g, value, kernel_shape), [n * c * d, 2, h, 2, w, 2]);
+    return [atFirstMaxima(g, [x!, y!, dy!], enlarged)];
   },
 };

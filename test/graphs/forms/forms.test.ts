@@ -91,11 +91,10 @@ const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) 
   ],
   MaxPool: (g, add, { n, c, d, h, w }) => [g.add('MaxPool', [add('x', [n, c, 2 * d, 2 * h, 2 * w])], POOL)],
   MaxPoolGrad: (g, add, { n, c, d, h, w }) => {
-    const x = g.add('Relu', [add('x', [n, c, 2 * d, 2 * h, 2 * w])]);
+    // Few different values, so that many windows have several maxima: as a constant background.
+    const x = g.add('Floor', [g.add('Mul', [add('x', [n, c, 2 * d, 2 * h, 2 * w]), g.scalar(2)])]);
     const operands = [x, g.add('MaxPool', [x], POOL), add('dy', [n, c, d, h, w])];
-    const dx = g.add('MaxPoolGrad', operands, { kernel_shape: POOL.kernel_shape });
-    // Zeros of a ReLU may share the gradient: they do not pass it on.
-    return [g.add('Mul', [dx, g.add('Sign', [x])])];
+    return [g.add('MaxPoolGrad', operands, { kernel_shape: POOL.kernel_shape })];
   },
 };
 
