@@ -24,6 +24,7 @@ import {
   TYPE_CODES,
 } from '../onnx/types.js';
 import type { ImportedModel } from './import-model.js';
+import { firstMade } from './makers.js';
 import { floatType, type ImportedParameter } from './network.js';
 
 /** Field numbers of onnx.proto. */
@@ -137,7 +138,7 @@ function changedNode(node: Uint8Array, { parameters, rewired, means, idle }: Cha
         attributes: { value: { kind: 'tensor', value: mean } },
       }),
     ).finish();
-  const others = rewired.get(outputs[0]!);
+  const others = rewired.get(firstMade({ outputs }));
   const inputs = (message.input as string[]).map((name, i) => others?.get(i) ?? name);
   const isStandard = domain === '' || domain === 'ai.onnx';
   const isBatchNorm = isStandard && opType === 'BatchNormalization';

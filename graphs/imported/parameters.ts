@@ -4,6 +4,7 @@
  */
 import { grouped } from '../onnx/grouped.js';
 import type { Graph, Node, Tensor } from '../onnx/types.js';
+import { firstMade } from './makers.js';
 import { freeName, parameterName } from './names.js';
 import { isVector } from './numbers.js';
 import type { StaticGraph } from './static.js';
@@ -78,7 +79,7 @@ interface Part {
 }
 
 /** Reads are told apart by the value that the node makes. */
-const key = ({ node, input }: Reader): string => `${input}:${node.outputs.find((name) => name !== '')}`;
+const key = ({ node, input }: Reader): string => `${input}:${firstMade(node)}`;
 
 /** Names whose values are read otherwise than as weights. */
 function readOtherwise(nodes: readonly Node[], found: readonly FoundTensor[]): Set<string> {
@@ -96,9 +97,9 @@ const apart = (
   taken: Set<string>,
 ): Part[] =>
   of.readers.map((reader, i) => {
-    const { name, outputs } = reader.node;
+    const { name } = reader.node;
     const storedName =
-      i === 0 && !isReadOtherwise ? of.name : freeName(taken, `${of.name}@${name || outputs[0]}`);
+      i === 0 && !isReadOtherwise ? of.name : freeName(taken, `${of.name}@${name || firstMade(reader.node)}`);
     return { storedName, source, of, readers: [reader] };
   });
 
@@ -110,10 +111,10 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
   );
   const { found, fixed } = findTensors({ ...graph, nodes }, new Set(sources.keys()));
   const others = readOtherwise(nodes, found);
-  const inFile = new Map(file.nodes.map((node) => [node.outputs[0], node]));
+  const inFile = new Map(file.nodes.map((node) => [firstMade(node), node]));
   // What was inside an If or a function of the file cannot be given other inputs there.
   const canRewire = ({ node, input }: Reader) =>
-    inFile.get(node.outputs[0])?.inputs[input] === node.inputs[input];
+    inFile.get(firstMade(node))?.inputs[input] === node.inputs[input];
 
   const parts: Part[] = [];
   const split: Assigned['split'][number][] = [];
@@ -148,7 +149,7 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
     shape: graph.constants.get(source)!.shape,
     role,
     operator,
-    readers: readers.map(({ node, input }) => ({ node: node.outputs[0]!, input })),
+    readers: readers.map(({ node, input }) => ({ node: firstMade(node), input })),
   }));
   const renamed = nodes.map((node) => {
     const inputs = node.inputs.map((name, input) => rewired.get(key({ node, input })) ?? name);

@@ -12,6 +12,7 @@ import { decodeModel, encodeModel, encodeValue } from '../onnx/schema.js';
 import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
 import { needed, readsOf } from '../passes/needed.js';
 import { joined } from './export-trained.js';
+import { firstMade } from './makers.js';
 import { freeNames } from './names.js';
 
 /** Field numbers of onnx.proto. */
@@ -20,9 +21,6 @@ const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 } as const;
 
 const contentOf = (message: Uint8Array, field: number): Uint8Array =>
   storedFields(message).find(({ id }) => id === field)!.content!;
-
-/** A node is told by the first value that it makes. */
-const madeBy = (outputs: readonly string[]): string => outputs.find((name) => name !== '') ?? '';
 
 /** The head with its input called as a value of the model, and no names that what is left of the model has. */
 function renamed(head: Graph, value: string, nodes: readonly Node[], tensors: Iterable<string>): Graph {
@@ -55,7 +53,7 @@ export function withHead(bytes: Uint8Array, value: string, head: Uint8Array): Ui
   const nodes = needed({ ...graph, outputs: [{ name: value, type: 'float32', shape: [] }] });
   if (!nodes.some(({ outputs }) => outputs.includes(value)))
     throw new GraphError(`the model has no value "${value}"`);
-  const kept = new Set(nodes.map(({ outputs }) => madeBy(outputs)));
+  const kept = new Set(nodes.map(firstMade));
   const read = new Set(nodes.flatMap(readsOf));
   const isDropped = (name: string) => graph.initializers.has(name) && !read.has(name);
 
@@ -66,7 +64,8 @@ export function withHead(bytes: Uint8Array, value: string, head: Uint8Array): Ui
 
   const stays = (id: number, content: Uint8Array): boolean => {
     if (id === GRAPH.output) return false;
-    if (id === GRAPH.node) return kept.has(madeBy((NodeProto.decode(content) as Message).output as string[]));
+    if (id === GRAPH.node)
+      return kept.has(firstMade({ outputs: (NodeProto.decode(content) as Message).output as string[] }));
     if (id === GRAPH.initializer) return !isDropped((TensorProto.decode(content) as Message).name);
     return id !== GRAPH.input || !isDropped((ValueInfoProto.decode(content) as Message).name);
   };

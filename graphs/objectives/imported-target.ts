@@ -1,6 +1,6 @@
 /** Target tasks on imported networks: images in, logits of the task's classes out. */
 import type { ImportedModel } from '../imported/import-model.js';
-import { makersOf } from '../imported/makers.js';
+import { checkAlongClasses, makersOf } from '../imported/makers.js';
 import { importedLayers, reserveParameters } from '../imported/network.js';
 import { classifierHead } from '../models/transfer.js';
 import { pointwise } from '../nn/layers.js';
@@ -100,6 +100,7 @@ function ownLogits(model: ImportedModel, output: string): OwnLogits {
   if (pair) return { name: pair, activation: 'Sigmoid' };
   const maker = makers.of(output);
   if (!maker || !ACTIVATIONS.includes(maker.operator)) return { name: output, activation: null };
+  checkAlongClasses(maker, model.graph);
   return { name: maker.inputs[0]!, activation: maker.operator };
 }
 

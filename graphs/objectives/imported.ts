@@ -1,5 +1,5 @@
 import type { ImportedModel } from '../imported/import-model.js';
-import { makersOf } from '../imported/makers.js';
+import { checkAlongClasses, makersOf } from '../imported/makers.js';
 import { inputName } from '../imported/names.js';
 import { importedLayers, networkInputs } from '../imported/network.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
@@ -45,13 +45,16 @@ interface Logits {
 function logitsOf({ graph }: ImportedModel, output: string, losses: readonly OutputLoss[]): Logits {
   const maker = makersOf(graph)(output);
   const expected = losses.map(({ name }) => ACTIVATIONS[name] ?? []);
-  return maker && expected.every((names) => names.includes(maker.operator))
-    ? { name: maker.inputs[0]!, activation: maker.operator }
-    : { name: output, activation: null };
+  if (!maker || !expected.every((names) => names.includes(maker.operator)))
+    return { name: output, activation: null };
+  checkAlongClasses(maker, graph);
+  return { name: maker.inputs[0]!, activation: maker.operator };
 }
 
 /** Mean squared error of an output [N,…] against the input `target` of its shape. */
 function regressed({ g }: NetworkBuilder, prediction: Value): LossAndOutputs {
+  if (prediction.shape.length === 0)
+    throw new GraphError(`the output "${prediction.name}" is one number, which has no samples to compare`);
   const target = g.input('target', g.float, prediction.shape);
   const weights = sampleWeights(g, knownShape(prediction.shape, 'a loss')[0]!);
   const losses = () => g.scope('loss', () => squaredErrorPerSample(g, prediction, target));

@@ -204,6 +204,7 @@ export class GraphBuilder {
    * WebAssembly do, lose two digits over half a million.
    */
   #reduce(op: 'ReduceSum' | 'ReduceMean', x: Value, axes: readonly number[], keepdims: number): Value {
+    if (axes.length === 0) return x; // to ONNX, no axes are all of them
     const last = x.shape.length - 1;
     const count = axes.reduce((product, axis) => product * Number(x.shape[axis]), 1);
     const inSteps = axes.length > 1 && axes.includes(last) && count > ONE_PASS;

@@ -45,7 +45,6 @@ export const string = optional('string');
 export const requiredInt = required('int');
 export const requiredInts = required('ints');
 export const requiredString = required('string');
-export const requiredTensor = required('tensor');
 export const requiredGraph = required('graph');
 
 type TypeOf<S> = S extends AttributeSpec<infer K, boolean> ? AttributeTypes[K] : never;

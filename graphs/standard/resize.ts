@@ -143,7 +143,7 @@ function axesOf(n: StandardNode, axes: readonly number[]): Axis[] {
     if (sizes && policy !== 'stretch')
       return { from, to: Math.floor(from * common + 0.5), scale: common, crop };
     const scale = ratios[i]!;
-    return { from, to: sizes ? sizes[i]! : Math.floor(from * scale), scale, crop };
+    return { from, to: sizes ? sizes[i]! : Math.floor(Math.fround(from * scale)), scale, crop };
   });
 }
 

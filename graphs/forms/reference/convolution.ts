@@ -23,14 +23,14 @@ export function timesTransposed(g: GraphBuilder, a: Value, b: Value, blocked: Bl
 /**
  * dx = Conv(dy, w′) for stride 1, where w′ has its channels exchanged and every spatial axis reversed:
  * dx[c,p] = Σ_k,t dy[k, p + pad − t] · w[k,c,t]. Where the weights are larger than dy and dx, those are reversed instead.
- * Strided convolutions take the transposed convolution.
+ * Strided convolutions, and those with more padding than a kernel reaches, take the transposed convolution.
  */
 export const convInputGrad: PlainForm<'ConvInputGrad'> = {
   build(g, { inputs: [dy, w], attributes: { kernel_shape, strides, pads, input_shape } }) {
     const rank = kernel_shape.length;
-    if (strides.every((s) => s === 1)) {
+    const around = pads.map((p, i) => kernel_shape[i % rank]! - 1 - p);
+    if (strides.every((s) => s === 1) && around.every((p) => p >= 0)) {
       const swapped = exchanged(g, w!);
-      const around = pads.map((p, i) => kernel_shape[i % rank]! - 1 - p);
       if (sizeOf(known(dy!)) + sizeOf(input_shape) < sizeOf(known(w!))) {
         const mirrored = [...around.slice(rank), ...around.slice(0, rank)];
         const dx = g.add('Conv', [reversed(g, dy!), swapped], { kernel_shape, pads: mirrored });

@@ -12,7 +12,7 @@ import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { noise, relativeError, runGraph } from '../run.js';
 import { importCases } from './golden.js';
-import { graphOf, modelOf, node, type Parts, perceptron } from './models.js';
+import { graphOf, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
 
 const { ModelProto } = onnxProto.onnx;
 const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({
@@ -221,4 +221,34 @@ test.each<[what: string, change: (weights: Map<string, Float32Array>) => void, m
   const weights = trained(model);
   change(weights);
   expect(() => exportTrained(bytes, model, weights)).toThrow(message);
+});
+
+test('layers whose first output nothing reads keep weights of their own', async () => {
+  const hidden: Record<string, Attribute> = { hidden_size: { kind: 'int', value: 5 } };
+  const recurrent = (i: number) => node('LSTM', ['x', `W${i}`, `R${i}`, `B${i}`], ['', `h${i}`], hidden);
+  const ofLayer = (i: number) => ({
+    [`W${i}`]: weight([1, 20, 4], 3 * i),
+    [`R${i}`]: weight([1, 20, 5], 3 * i + 1),
+    [`B${i}`]: weight([1, 40], 3 * i + 2),
+  });
+  const bytes = modelOf({
+    ...{
+      inputs: [value('x', [3, 2, 4])],
+      outputs: ['h'],
+      opset: 14,
+      tensors: { ...ofLayer(1), ...ofLayer(2) },
+    },
+    nodes: [
+      ...[1, 2].map(recurrent),
+      node('Concat', ['h1', 'h2'], ['h'], { axis: { kind: 'int', value: 2 } }),
+    ],
+  });
+  const model = importModel(bytes);
+  const same = new Map(model.parameters.map(({ name, values }) => [name, values]));
+  const x = floats([3, 2, 4], noise(24, 5));
+  const [before, after] = [
+    await runFile(bytes, { x }),
+    await runFile(exportTrained(bytes, model, same), { x }),
+  ];
+  expect(after).toEqual(before);
 });

@@ -136,3 +136,46 @@ test.each<[what: string, bytes: Uint8Array, reason: string]>([
 ])('a function %s is refused', (_, bytes, reason) => {
   expect(examineModel(bytes, batch).unsupported).toMatchObject([{ operator: 'Scaled', reason, count: 2 }]);
 });
+
+test('loops and branches inside a function are those of its call', () => {
+  const [INT64, BOOL, TENSOR, GRAPH] = [7, 9, 4, 5] as const;
+  const constant = (output: string, t: object) => ({
+    ...{ opType: 'Constant', output: [output] },
+    attribute: [{ name: 'value', type: TENSOR, t }],
+  });
+  const scalar = (name: string, elemType: number) => ({ name, type: { tensorType: { elemType } } });
+  const product = { opType: 'MatMul', input: ['a', 'b'], output: ['product'] };
+  const isOn = constant('on', { dataType: BOOL, int32Data: [1] });
+  const turn = {
+    ...{ name: 'turn', input: [scalar('i', INT64), scalar('before', BOOL), scalar('s', FLOAT)] },
+    output: [scalar('after', BOOL), scalar('twice', FLOAT)],
+    node: [
+      { opType: 'Add', input: ['s', 's'], output: ['twice'] },
+      { opType: 'Identity', input: ['before'], output: ['after'] },
+    ],
+  };
+  const looping = [
+    ...[product, isOn, constant('turns', { dataType: INT64, int64Data: [2] })],
+    {
+      ...{ opType: 'Loop', input: ['turns', 'on', 'product'], output: ['c'] },
+      attribute: [{ name: 'body', type: GRAPH, g: turn }],
+    },
+  ];
+  const branch = (name: string) => ({
+    ...{ name, type: GRAPH },
+    g: {
+      ...{ name, output: [scalar(`${name}_made`, FLOAT)] },
+      initializer: [{ name: 'k', dataType: FLOAT, floatData: [2] }],
+      node: [{ opType: 'Mul', input: ['product', 'k'], output: [`${name}_made`] }],
+    },
+  });
+  const branching = [
+    ...[product, isOn],
+    {
+      ...{ opType: 'If', input: ['on'], output: ['c'] },
+      attribute: ['then_branch', 'else_branch'].map(branch),
+    },
+  ];
+  for (const nodes of [looping, branching])
+    expect(examineModel(modelWith(nodes), batch)).toMatchObject({ unsupported: [], unexamined: 0 });
+});

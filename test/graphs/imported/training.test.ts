@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest';
-import { importModel } from '../../../graphs/imported/import-model.js';
+import { type ImportedModel, importModel } from '../../../graphs/imported/import-model.js';
 import { type ImportedTask, importedObjective } from '../../../graphs/objectives/imported.js';
-import type { Graph } from '../../../graphs/onnx/types.js';
+import type { Attribute, Graph } from '../../../graphs/onnx/types.js';
 import { onDeviceTrainingGraph } from '../../../graphs/ort-training/models.js';
 import { type BuiltGraph, gradientName, nextName } from '../../../graphs/programs/built.js';
 import { evaluationGraph } from '../../../graphs/programs/evaluation.js';
@@ -15,7 +15,7 @@ import {
 import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import { initialize } from '../../../src/weights/initialize.js';
 import { noise, relativeError, runGraph } from '../run.js';
-import { filled, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
+import { filled, integers, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
 
 const floats = (shape: readonly number[], values: Iterable<number>): EngineTensor => ({
   type: 'float32',
@@ -57,6 +57,27 @@ describe('the loss of an imported network', () => {
     const graph = gradientGraph(importedObjective(mlp, { loss: { name: 'meanSquaredError' } }));
     const { loss } = await run(graph, { ...x, target: floats([4, 2], target) });
     expect(loss!.data[0]).toBeCloseTo(expected, 5);
+  });
+
+  test('is that of numbers, one a sample; one number of all is refused', async () => {
+    const ending = (outputs: string[], ...nodes: Parts['nodes']) =>
+      importModel(
+        modelOf({
+          ...{ inputs: [value('x', [4, 3])], outputs, tensors: { w: weight([3, 1], 1), axes: integers(1) } },
+          nodes: [node('MatMul', ['x', 'w'], ['column']), ...nodes],
+        }),
+      );
+    const each = node('Squeeze', ['column', 'axes'], ['y']);
+    const objective = (model: ImportedModel) =>
+      importedObjective(model, { loss: { name: 'meanSquaredError' } });
+    const numbers = objective(ending(['y'], each));
+    const feeds = { ...x, target: floats([4], [1, 2, 3, 4]) };
+    const { prediction, loss } = await run(evaluationGraph(numbers), feeds);
+    const squares = values(prediction).map((y, i) => (y - (i + 1)) ** 2);
+    expect(values(loss)).toEqual(squares.map((square) => expect.closeTo(square, 4)));
+    expect((await run(gradientGraph(numbers), feeds)).loss!.data[0]).toBeCloseTo(weighted(squares), 4);
+    const all = node('ReduceMean', ['y'], ['mean'], { keepdims: { kind: 'int', value: 0 } });
+    expect(() => gradientGraph(objective(ending(['mean'], each, all)))).toThrow('is one number');
   });
 
   test('is the cross-entropy of classes', async () => {
@@ -181,6 +202,30 @@ describe('maps', () => {
     const { probabilities } = await run(evaluationGraph(objective), feeds);
     const p = values(probabilities);
     expect(p[0]! + p[16]!).toBeCloseTo(1, 6);
+  });
+
+  test('are of classes along axis 1, also where a Softmax made them', () => {
+    const ending = (nodes: Parts['nodes'], opset: number) =>
+      importModel(
+        modelOf({
+          ...{
+            inputs: [value('x', [1, 1, 3, 4])],
+            outputs: ['p'],
+            opset,
+            tensors: { w: weight([2, 1, 1, 1], 1) },
+          },
+          nodes: [node('Conv', ['x', 'w'], ['c']), ...nodes],
+        }),
+      );
+    const perm: Attribute = { kind: 'ints', value: [0, 2, 3, 1] };
+    const axis = (at: number): Parts['nodes'][number]['attributes'] => ({ axis: { kind: 'int', value: at } });
+    const build = (model: ImportedModel) => () =>
+      gradientGraph(importedObjective(model, { loss: { name: 'crossEntropy' } }));
+    const channelsLast = [node('Transpose', ['c'], ['t'], { perm }), node('Softmax', ['t'], ['p'], axis(-1))];
+    expect(build(ending(channelsLast, 18))).toThrow('the Softmax of "p" is along axis 3');
+    // Before version 13, over all that follows.
+    expect(build(ending([node('Softmax', ['c'], ['p'])], 11))).toThrow('over all axes from 1 on');
+    expect(build(ending([node('Softmax', ['c'], ['p'], axis(1))], 18))).not.toThrow();
   });
 
   test('keep the Softmax that their network ends in, whatever the loss', async () => {

@@ -85,6 +85,7 @@ function compare(got: EngineTensor, inferred: Shape, want: Tensor, isHalf: boole
   const wrong = values.findIndex((value, i) => {
     const other = Number(got.data[i]);
     if (Object.is(other, value) || other === value) return false;
+    if (!Number.isFinite(value)) return true;
     return !(Math.abs(other - value) <= relative * Math.abs(value) + absolute * largest);
   });
   return wrong < 0 ? null : `value ${wrong} is ${got.data[wrong]} instead of ${values[wrong]}`;

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 import type { Attribute } from '../../../graphs/onnx/types.js';
-import { asItIs, int, ints, random, text } from './as-it-is.js';
+import { asItIs, int, ints, numbers, random, text } from './as-it-is.js';
 import { check } from './check.js';
 
 type Attributes = Readonly<Record<string, Attribute>>;
@@ -23,6 +23,9 @@ const CONVOLUTIONS: readonly (readonly [Sizes, Sizes, Attributes])[] = [
   [[1, 2, 5, 6], [3, 2, 3, 3], { auto_pad: text('SAME_LOWER'), strides: ints(2, 2) }],
   [[1, 4, 4, 5, 6], [2, 2, 3, 1, 2], { group: int(2), dilations: ints(1, 1, 2) }],
   [[1, 2, 6, 6, 6], [3, 2, 2, 2, 2], { strides: ints(2, 2, 2) }],
+  // More padding than the kernel reaches.
+  [[1, 2, 4, 5], [3, 2, 1, 1], { pads: ints(1, 1, 1, 1) }],
+  [[1, 2, 4, 5], [3, 2, 3, 3], { pads: ints(3, 0, 0, 1) }],
 ];
 
 /** Input, weights, attributes of transposed convolutions. */
@@ -76,4 +79,10 @@ describe('shapes, values and gradients are right', () => {
     for (const operator of ['MaxPool', 'AveragePool'])
       expect(await check(await asItIs(19, operator, [random([1, 2, 7, 6])], attributes))).toBeNull();
   });
+});
+
+test('Resize by a scale makes as many voxels as ONNX Runtime, which multiplies in float32', async () => {
+  // In double precision, 10 · float32(0.7) is less than 7.
+  const inputs = [random([1, 1, 10]), numbers(), numbers(1, 1, 0.7)];
+  expect(await check(await asItIs(13, 'Resize', inputs, { mode: text('linear') }))).toBeNull();
 });
