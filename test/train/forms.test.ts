@@ -8,6 +8,7 @@ import { buildGraph } from '../../src/execution/models.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { createStepper } from '../../src/train/create-stepper.js';
 import { batchFeeds, proxyWorkload } from '../../src/train/proxy.js';
+import { noise, relativeError } from '../graphs/run.js';
 
 // Adam divides by the gradient's size, which blows up the rounding of gradients that are almost zero.
 const SETTINGS = [
@@ -60,4 +61,37 @@ test('faster forms train as the plain ones do, and give the same bytes every tim
     expect(again.losses).toEqual(one.losses);
     expect(again.state).toEqual(one.state);
   }
+});
+
+test('faster forms have the plain ones’ gradients where images are constant, and all values of a window are its maxima', async () => {
+  const config = resolveConfig({ preset: 'tiny', config: fromSettings([...SETTINGS, 'proxy=genesis']) });
+  const shape = [4, 8, 16, 16];
+  const data = noise(4 * 8 * 16 * 16, 7, 0.2, 0.5).map((value, i) => (i % 256 < 100 ? 0 : value));
+  const image = { type: 'float32' as const, shape, data };
+  const feeds = { corrupted: image, target: image };
+  const changes = async (forms: Config['forms']) => {
+    const stepper = await createStepper(
+      proxyWorkload(config, config.whole),
+      { ...config, forms },
+      nodeEngine,
+    );
+    const read = async () =>
+      new Map(
+        [...(await stepper.readState())].map(([name, { data }]) => [
+          name,
+          Float32Array.from(data as Float32Array),
+        ]),
+      );
+    const before = await read();
+    await stepper.run([[feeds]], config.learningRate, 1);
+    const after = await read();
+    await stepper.release();
+    return new Map([...before].map(([name, old]) => [name, after.get(name)!.map((v, i) => v - old[i]!)]));
+  };
+  const [plain, fast] = [await changes('plain'), await changes('fast')];
+  const weights = [...plain].filter(([name]) => name.endsWith('.weight'));
+  expect(weights.length).toBeGreaterThan(5);
+  // Next to the background, rounding decides which of two values is larger.
+  for (const [name, change] of weights)
+    expect(relativeError(fast.get(name)!, change), name).toBeLessThan(0.02);
 });
