@@ -1,11 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { defineConfig } from 'vitest/config';
 import { BaseSequencer, type TestSpecification } from 'vitest/node';
 
-const files = readdirSync('test', { recursive: true, encoding: 'utf8' })
+const all = readdirSync('test', { recursive: true, encoding: 'utf8' })
   .map((name) => join('test', name))
   .filter((name) => name.endsWith('.test.ts') && !name.endsWith('.long.test.ts'));
+/** The commands of all documents take as long as a third of everything else. */
+const documents = all.filter((name) => dirname(name) === join('test', 'docs'));
+const files = all.filter((name) => !documents.includes(name));
 /** Files with this in them, and those without. */
 const parted = (pattern: RegExp, names: readonly string[]) => {
   const matching = names.filter((name) => pattern.test(readFileSync(name, 'utf8')));
@@ -13,7 +16,7 @@ const parted = (pattern: RegExp, names: readonly string[]) => {
 };
 /** What starts the built command line, Chromium or another process; the rest is fast. */
 const [endToEnd, unit] = parted(
-  /from '(\S+\/cli\.js|\.\/(chromium|document|engines|service)\.js|node:child_process|playwright-core)'/,
+  /from '(\S+\/cli\.js|\.\/(chromium|engines|service)\.js|node:child_process|playwright-core)'/,
   files,
 );
 
@@ -23,13 +26,15 @@ const projects = (name: string, timeout: number, names: readonly string[]) => {
   return [
     { name, include: sharing, isolate: false },
     { name: `${name}-isolated`, include: replacing, isolate: true },
-  ].map((part) => ({
-    test: {
-      ...part,
-      ...{ testTimeout: timeout, hookTimeout: timeout, pool: 'forks' as const },
-      setupFiles: ['test/same-bytes.ts'],
-    },
-  }));
+  ]
+    .filter(({ include }) => include.length > 0)
+    .map((part) => ({
+      test: {
+        ...part,
+        ...{ testTimeout: timeout, hookTimeout: timeout, pool: 'forks' as const },
+        setupFiles: ['test/same-bytes.ts'],
+      },
+    }));
 };
 
 /** What takes longest comes first, so that no worker waits for another's last file. */
@@ -46,6 +51,10 @@ export default defineConfig({
     sequence: { sequencer: LongestFirst },
     globalSetup: ['test/temporary-files.ts'],
     maxWorkers: 2,
-    projects: [...projects('unit', 60_000, unit), ...projects('e2e', 300_000, endToEnd)],
+    projects: [
+      ...projects('unit', 60_000, unit),
+      ...projects('e2e', 300_000, endToEnd),
+      ...projects('docs', 300_000, documents),
+    ],
   },
 });
