@@ -13,6 +13,7 @@ import { randomStream } from '../random.js';
 import type { CheckpointScores } from '../report/data.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
 import type { Engine } from '../runtime/engine.js';
+import { spreadEvenly } from '../spread.js';
 import { type Evaluator, openWeightedExtractor } from '../train/evaluator.js';
 import { samplingOptions } from '../train/proxy.js';
 
@@ -34,7 +35,7 @@ function* validationWholes(store: TileStore, config: Config): Generator<Float32A
   const { proxy, whole, window, validation } = config;
   const tiles = tilesOf(store, 'validation');
   if (proxy === 'parts2whole') {
-    for (const tile of spreadOver(store.validation.length, validation.samples))
+    for (const tile of spreadEvenly(store.validation.length, validation.samples))
       yield readWhole(tiles, tile, whole, window);
     return;
   }

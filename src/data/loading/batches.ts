@@ -1,5 +1,6 @@
 import { UserError } from '../../errors.js';
 import { permutation, randomStream } from '../../random.js';
+import { spreadEvenly } from '../../spread.js';
 import { type Batch, proxies } from '../proxies/index.js';
 import type { PlannedTile, SamplingOptions } from '../proxies/proxy.js';
 import type { XYZ } from '../scan/volume.js';
@@ -52,11 +53,11 @@ export interface ValidationOptions extends SamplingOptions {
 export function* validationBatches(source: TileSource, options: ValidationOptions): Generator<Batch> {
   const { batch, wholeSize, proxy, seed, share: { rank, size } = { rank: 0, size: 1 } } = options;
   checkWholeSize(source.size, wholeSize);
-  const available = source.count;
-  const count = Math.min(options.limit, available);
+  const tiles = spreadEvenly(source.count, options.limit);
+  const count = tiles.length;
   for (let first = rank * batch; first < count; first += size * batch) {
     const planned = Array.from({ length: batch }, (_, i): PlannedTile => {
-      const tile = Math.floor((Math.min(first + i, count - 1) * available) / count);
+      const tile = tiles[Math.min(first + i, count - 1)]!;
       return { tile, random: randomStream(seed, `validation ${proxies[proxy].stream}`, tile) };
     });
     const loaded = proxies[proxy].load(source, 'validation', options, planned, first / batch);

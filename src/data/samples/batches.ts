@@ -1,6 +1,7 @@
 /** Which samples a fine-tuning sees, in which order. */
 import { UserError } from '../../errors.js';
 import { permutation, randomStream } from '../../random.js';
+import { spreadEvenly } from '../../spread.js';
 import { type Augmentation, augmented } from './augment.js';
 import type { SampleEntry, SampleManifest } from './manifest.js';
 import { readSample, type SampleStore, type SampleVoxels, voxelsOf } from './store.js';
@@ -78,10 +79,7 @@ export function validationSamples(
 ): SampleEntry[] {
   const all = samples.filter(({ split }) => split === 'validation');
   const byClass = all.toSorted((a, b) => (a.label ?? 0) - (b.label ?? 0));
-  const count = Math.min(limit, all.length);
-  const taken = new Set(
-    Array.from({ length: count }, (_, i) => byClass[Math.floor((i * all.length) / count)]!),
-  );
+  const taken = new Set(spreadEvenly(all.length, limit).map((place) => byClass[place]!));
   return all.filter((sample) => taken.has(sample));
 }
 
