@@ -25,7 +25,8 @@ export interface TTestResult extends TestResult {
 export function pairedTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestResult | null {
   const differences = differencesOf(a, b);
   const n = differences.length;
-  return tTest(mean(differences), standardDeviation(differences) / Math.sqrt(n), n - 1);
+  const largest = Math.max(largestOf(a), largestOf(b));
+  return tTest(mean(differences), standardDeviation(differences) / Math.sqrt(n), n - 1, largest);
 }
 
 /**
@@ -37,11 +38,22 @@ export function pairedTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestRe
 export function welchTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestResult | null {
   const [u, v] = [standardDeviation(a) ** 2 / a.length, standardDeviation(b) ** 2 / b.length];
   const degreesOfFreedom = (u + v) ** 2 / (u ** 2 / (a.length - 1) + v ** 2 / (b.length - 1));
-  return tTest(mean(a) - mean(b), Math.sqrt(u + v), degreesOfFreedom);
+  return tTest(mean(a) - mean(b), Math.sqrt(u + v), degreesOfFreedom, Math.max(largestOf(a), largestOf(b)));
 }
 
-function tTest(difference: number, standardError: number, degreesOfFreedom: number): TTestResult | null {
-  if (!(standardError > 0)) return null;
+const largestOf = (values: ArrayLike<number>) =>
+  Array.from(values).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
+
+/** Of the largest value: what varies less does so by rounding. */
+const ROUNDING = 1e-12;
+
+function tTest(
+  difference: number,
+  standardError: number,
+  degreesOfFreedom: number,
+  largest: number,
+): TTestResult | null {
+  if (!(standardError > ROUNDING * largest)) return null;
   const t = difference / standardError;
   const p = regularisedIncompleteBeta(
     degreesOfFreedom / (degreesOfFreedom + t * t),

@@ -17,6 +17,7 @@ import { type Reporter, type Reporting, silent } from '../progress.js';
 import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
 import { type EmbeddedPart, embeddingChart } from '../report/embedding-chart.js';
+import { slug } from '../slug.js';
 import { toCsv } from '../tables/csv.js';
 import { CONTRASTIVE, spreadOver } from './analyse-run.js';
 import { encodeParts, rowsOf, sampleParts, withoutWholes } from './encoded-parts.js';
@@ -85,10 +86,11 @@ function namesOf(models: AnalyzeOptions['models']): string[] {
   const names = models.map(
     ({ path, name }) => name ?? basename(dirname(resolve(pretrainedFile(path, 'model') ?? path))),
   );
-  const twice = names.find((name, i) => names.indexOf(name) !== i);
+  const files = names.map(slug);
+  const twice = names.find((_, i) => files.indexOf(files[i]!) !== i);
   if (twice === undefined) return names;
   throw new UserError('usage', {
-    what: 'two models have the same name',
+    what: 'two models have the same name, or names that give the same file',
     where: '--name',
     got: twice,
     fix: 'give a --name for each --model',
@@ -203,9 +205,8 @@ function writeAnalysis(
   const head = ['encoder', 'whole', 'scale', 'tsne_x', 'tsne_y', 'umap_x', 'umap_y'];
   writeFileAtomic(files.points, toCsv(head, points));
   for (const { name, tsne: first, umap: second } of analysed) {
-    const slug = name.replaceAll(/[^\w.-]+/g, '_');
-    writeFileAtomic(file(`tsne-${slug}.svg`), embeddingChart(`t-SNE of ${name}`, first));
-    writeFileAtomic(file(`umap-${slug}.svg`), embeddingChart(`UMAP of ${name}`, second));
+    writeFileAtomic(file(`tsne-${slug(name)}.svg`), embeddingChart(`t-SNE of ${name}`, first));
+    writeFileAtomic(file(`umap-${slug(name)}.svg`), embeddingChart(`UMAP of ${name}`, second));
   }
   writeFileAtomic(files.json, `${JSON.stringify({ ...counts, encoders }, null, 2)}\n`);
   const bounds = contrastiveBounds(CONTRASTIVE);

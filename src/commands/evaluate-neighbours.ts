@@ -80,11 +80,14 @@ function cellsOf({ manifest }: SearchIndex, table: Table, columns: readonly stri
   return names.map((name) => columns.map((column) => rows.get(name)!.cells[column]!));
 }
 
-/** How far apart two cells are: of quantities their difference, of classes 1 where they are the same. */
+/** Cells in which tables say that something is not known. */
+const isUnknown = (cell: string): boolean => /^(|na|n\/a|nan|null)$/i.test(cell.trim());
+
+/** How far apart two known cells are: of quantities their difference, of classes 1 where they are the same. */
 function measureOf(values: readonly string[]): { name: string; of: (a: string, b: string) => number } {
-  const different = new Set(values);
+  const different = new Set(values.filter((cell) => !isUnknown(cell)));
   const isQuantity =
-    different.size > CLASSES && [...different].every((text) => text !== '' && Number.isFinite(Number(text)));
+    different.size > CLASSES && [...different].every((text) => Number.isFinite(Number(text)));
   return isQuantity
     ? { name: 'difference', of: (a, b) => Math.abs(Number(a) - Number(b)) }
     : { name: 'same', of: (a, b) => (a === b ? 1 : 0) };
@@ -108,8 +111,10 @@ function entriesOf(index: SearchIndex): Entry[] {
   });
 }
 
-/** Sums of one query over its neighbours and over all others, one a column, and how many there are. */
+/** What one query has in common with its neighbours and with all others, one a column; NaN where that is not known. */
 interface Compared {
+  /** What is drawn as one by the bootstrap: a scan, or what is to be apart. */
+  readonly group: string;
   readonly near: readonly number[];
   readonly all: readonly number[];
 }
@@ -143,10 +148,11 @@ export function evaluateNeighbours(folder: string, table: Table, options: Neighb
   for (const { scan } of entries) groupRows.set(groups[scan]!, (groupRows.get(groups[scan]!) ?? 0) + 1);
 
   const meansOver = (scan: number, others: readonly number[]) =>
-    measures.map(
-      ({ of }, c) =>
-        others.reduce((sum, other) => sum + of(cells[scan]![c]!, cells[other]![c]!), 0) / others.length,
-    );
+    measures.map(({ of }, c) => {
+      const own = cells[scan]![c]!;
+      const known = isUnknown(own) ? [] : others.filter((other) => !isUnknown(cells[other]![c]!));
+      return known.reduce((sum, other) => sum + of(own, cells[other]![c]!), 0) / known.length;
+    });
   const compared = [...permutation(randomStream(1, 'queries'), entries.length).subarray(0, MOST_QUERIES)].map(
     (row): Compared => {
       const { scan, vector } = entries[row]!;
@@ -156,13 +162,16 @@ export function evaluateNeighbours(folder: string, table: Table, options: Neighb
         .filter(isOther)
         .slice(0, k);
       const all = entries.map((entry) => entry.scan).filter(isOther);
-      return { near: meansOver(scan, near), all: meansOver(scan, all) };
+      return { group: groups[scan]!, near: meansOver(scan, near), all: meansOver(scan, all) };
     },
   );
+  // Rows of a scan are much alike: drawn one by one, they would seem to be more evidence than they are.
+  const units = new Map([...new Set(compared.map(({ group }) => group))].map((group, i) => [group, i]));
   const meanOver = (values: readonly number[], draws?: Uint32Array) => {
     let [sum, count] = [0, 0];
     for (const [i, value] of values.entries()) {
-      const times = draws?.[i] ?? 1;
+      if (Number.isNaN(value)) continue;
+      const times = draws?.[units.get(compared[i]!.group)!] ?? 1;
       sum += times * value;
       count += times;
     }
@@ -172,7 +181,7 @@ export function evaluateNeighbours(folder: string, table: Table, options: Neighb
     Object.fromEntries(
       columns.flatMap((column, c) => {
         const name = `${column}_${measures[c]!.name}`;
-        const of = (which: keyof Compared) =>
+        const of = (which: 'near' | 'all') =>
           meanOver(
             compared.map((query) => query[which][c]!),
             draws,
@@ -186,9 +195,14 @@ export function evaluateNeighbours(folder: string, table: Table, options: Neighb
   return {
     kind: 'neighbours',
     facts: { rows: entries.length, queries: compared.length, neighbours: k },
-    ...withIntervals(compared.length, measure, resampling),
+    ...withIntervals(units.size, measure, resampling),
     standardDeviations: {},
-    notes: [],
+    notes: columns.flatMap((column, c) => {
+      const unknown = cells.filter((row) => isUnknown(row[c]!)).length;
+      return unknown > 0
+        ? [`${column}: left out for ${unknown} of ${cells.length} scans, where it is not known`]
+        : [];
+    }),
     cases: [],
   };
 }

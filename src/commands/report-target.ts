@@ -1,5 +1,4 @@
 import { basename, join, resolve } from 'node:path';
-import { overlapMeasures } from '../analysis/overlap.js';
 import { rankScores, rocCurve } from '../analysis/ranking.js';
 import { openSampleStore, readSample, type SampleStore } from '../data/samples/store.js';
 import type { Voxels } from '../data/scan/volume.js';
@@ -56,21 +55,22 @@ function rocOf(table: Table, classes: readonly string[]): [number, number][] {
   return rocCurve(rankScores(scores(true), scores(false)));
 }
 
-/** Rows from the worst to the best, evenly spread; those without a Dice have nothing to show. */
-function shownIds({ rows }: Table): string[] {
+/** Samples with their Dice, the mean of the classes, from the worst to the best, evenly spread; those without one have nothing to show. */
+function shownScores({ rows }: Table): Map<string, number> {
   const ranked = rows
     .filter(({ cells }) => (cells['dice@0.5'] ?? '') !== '')
     .map((row) => ({ id: row.cells.id!, dice: numberIn(row, 'dice@0.5') }))
     .sort((a, b) => a.dice - b.dice);
   const count = Math.min(SHOWN, ranked.length);
-  return Array.from(
+  const shown = Array.from(
     { length: count },
-    (_, i) => ranked[Math.round((i * (ranked.length - 1)) / Math.max(1, count - 1))]!.id,
+    (_, i) => ranked[Math.round((i * (ranked.length - 1)) / Math.max(1, count - 1))]!,
   );
+  return new Map(shown.map(({ id, dice }) => [id, dice]));
 }
 
 /** A prediction as pictures: classes together, each of them as bright as the others. */
-function segmented(store: SampleStore, { sample, probabilities }: Prediction): SegmentedSample {
+function segmented(store: SampleStore, { sample, probabilities }: Prediction, dice: number): SegmentedSample {
   const { size, window, classes } = store.manifest;
   const { image, mask } = readSample(store, sample);
   const voxels = size[0] * size[1] * size[2];
@@ -84,24 +84,26 @@ function segmented(store: SampleStore, { sample, probabilities }: Prediction): S
     image: middleSlices(image.subarray(0, voxels) as Voxels, size, window ?? unit),
     reference: middleSlices(foreground, size, unit),
     prediction: middleSlices(any, size, unit),
-    dice: overlapMeasures(any, foreground)['dice@0.5'],
+    dice,
   };
 }
 
 async function segmentedSamples(
   { config, format, data }: FinetuneRunFacts,
   options: TargetReportOptions,
-  ids: readonly string[],
+  scores: ReadonlyMap<string, number>,
 ): Promise<SegmentedSample[]> {
   const store = openSampleStore(options.data ?? data);
   const { tensors } = resolveCheckpoint(options.run, 'best');
   const engine = await openEngine(options.device ?? config.device);
   const predictor = await createPredictor(targetWorkload(config, format, null), config, store, engine);
-  const samples = ids.flatMap((id) => store.manifest.samples.find((sample) => sample.id === id) ?? []);
+  const samples = [...scores.keys()].flatMap(
+    (id) => store.manifest.samples.find((sample) => sample.id === id) ?? [],
+  );
   const shown: SegmentedSample[] = [];
   try {
     for await (const prediction of predictor.predict(samples, tensors))
-      shown.push(segmented(store, prediction));
+      shown.push(segmented(store, prediction, scores.get(prediction.sample.id)!));
   } finally {
     await predictor.release();
   }
@@ -130,6 +132,7 @@ export async function makeTargetReport(options: TargetReportOptions): Promise<Ta
     classes: format.classes,
     begunFrom: config.init.from,
     bestStep,
+    bestBy: config.bestBy,
     training: records
       .filter((r) => 'loss' in r)
       .map((r) => ({ step: r.step as number, loss: r.loss as number })),
@@ -144,7 +147,7 @@ export async function makeTargetReport(options: TargetReportOptions): Promise<Ta
     scores: test,
     testSamples: predictions.rows.length,
     roc: isClassifier && format.classes.length === 2 ? rocOf(predictions, format.classes) : null,
-    samples: isClassifier ? [] : await segmentedSamples(facts, options, shownIds(predictions)),
+    samples: isClassifier ? [] : await segmentedSamples(facts, options, shownScores(predictions)),
     configuration: { data: facts.data, ...config },
     ...sessionFacts(options.run),
   });

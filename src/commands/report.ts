@@ -117,11 +117,18 @@ function openData({ data, tile }: RunFacts, options: ReportOptions): TileStore {
  */
 export async function makeReport(options: ReportOptions): Promise<ReportSummary> {
   const { wholes = 48, parts = 12 } = options;
-  checkInteger('--wholes', wholes, 1);
+  checkInteger('--wholes', wholes, 2);
   checkInteger('--parts', parts, 2);
   const facts = readRun(options.run);
   const { config } = facts;
   const store = openData(facts, options);
+  if (store.validation.length < 2)
+    throw new UserError('data', {
+      what: 'a report compares parts of several wholes, but the store has one validation tile',
+      where: store.folder,
+      expected: 'two or more',
+      fix: 'prepare it with smaller tiles or more validation scans, and pass it with --data',
+    });
   const samples = analysisParts(store, config, wholes, parts);
   const kept = listCheckpoints(options.run);
   const paths = kept.map(({ path }) => path);
@@ -149,6 +156,8 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
     const baseline = meanWholeMse(store, config);
     const data: ReportData = {
       ...measured,
+      // With a contrastive term, the loss of a step is no error of reconstruction.
+      training: config.contrastive.weight > 0 ? [] : measured.training,
       title: `${METHODS[config.proxy].name} run ${basename(resolve(options.run))}`,
       proxy: config.proxy,
       createdAt: new Date().toISOString(),

@@ -1,4 +1,5 @@
 import { resolve } from 'node:path';
+import { grouped } from '../../graphs/onnx/grouped.js';
 import type { TaskKind } from '../config/finetuning.js';
 import { readSampleManifest } from '../data/samples/manifest.js';
 import { checkAgreement } from '../distributed/agreement.js';
@@ -10,6 +11,7 @@ import { isOnnxFile } from '../onnx-file.js';
 import { type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard } from '../shard.js';
 import { version } from '../version.js';
+import { checkBases, withBases } from './basis.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import type { JobResult } from './job-files.js';
 import {
@@ -27,6 +29,7 @@ import {
 import type { ExperimentResult, TrialsName } from './result.js';
 import { runJobs } from './run-jobs.js';
 import {
+  amountsOf,
   type ExperimentConfig,
   type ExperimentName,
   readExperiment,
@@ -107,6 +110,19 @@ function checkFollowed(sources: readonly Source[]): void {
   });
 }
 
+/** @throws UserError where a target of Fig. 3 would have several scores at each checkpoint */
+function checkAmounts({ targets }: ExperimentConfig): void {
+  const amounts = grouped(targets, ({ name }) => name);
+  for (const [name, of] of amounts)
+    if (of.flatMap(amountsOf).length > 1)
+      throw new UserError('config', {
+        what: 'Fig. 3 has one score of each target at each checkpoint',
+        where: 'targets',
+        got: `${name}, with several amounts of its data`,
+        expected: 'one number of patients, or one fraction',
+      });
+}
+
 function planExperiment(
   name: TrialsName,
   config: ExperimentConfig,
@@ -119,6 +135,7 @@ function planExperiment(
       where: 'targets',
       expected: 'a list of {"name": …, "data": a sample store}',
     });
+  if (name === 'fig3') checkAmounts(config);
   const kindOf = (target: Target) => readSampleManifest(target.data).kind;
   const along = name === 'fig3' ? checkpointSteps(pretrainConfig(config, sources[0]!)) : null;
   const steps = along ?? [null];
@@ -186,7 +203,9 @@ function examine({ name, out, processes, config: path }: ExperimentOptions) {
       ? { jobs: planFig2(config, sources, out), trials: [] }
       : planExperiment(name, config, sources, out);
   checkIds(sources, plan);
-  return { config, sources, plan };
+  const jobs = withBases(plan.jobs);
+  checkBases(out, jobs);
+  return { config, sources, plan: { ...plan, jobs } };
 }
 
 async function runPlan(

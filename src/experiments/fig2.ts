@@ -11,6 +11,7 @@ import { renderPage } from '../report/page.js';
 import { figure } from '../report/sections.js';
 import { scrollable } from '../report/tables.js';
 import { WORDING } from '../report/wording.js';
+import { slug } from '../slug.js';
 import type { JobResult } from './job-files.js';
 import { PAPER_CORRELATIONS } from './paper.js';
 import {
@@ -113,7 +114,7 @@ function numbers(encoders: readonly Measures[]): Html {
 /** The maps that the analysis has drawn. */
 function maps(out: string, encoders: readonly Measures[]): Html {
   const figures = encoders.map(({ name }) => {
-    const file = join(analysisFolder(out), `tsne-${name.replaceAll(/[^\w.-]+/g, '_')}.svg`);
+    const file = join(analysisFolder(out), `tsne-${slug(name)}.svg`);
     return figure(name, new Html(readFileSync(file, 'utf8').replace('<svg ', '<svg class="chart" ')), '');
   });
   return html`<div class="pair">${figures}</div>`;

@@ -13,21 +13,29 @@ const resultPath = (out: string, id: string) => join(jobsFolder(out), `${id}.jso
 const failurePath = (out: string, id: string) => join(jobsFolder(out), `${id}.failed`);
 export const logPath = (out: string, id: string) => join(jobsFolder(out), `${id}.log`);
 
-/** The result of a job that was done before, by the same command. */
-export function readResult(out: string, { id, args }: Job): JobResult | undefined {
+/** What is kept of a job that is done. */
+interface Done extends Pick<Job, 'args' | 'basis'> {
+  readonly result: JobResult;
+}
+
+/** What was kept of a job that was done before, by the same command. */
+function readDone(out: string, { id, args }: Job): Done | undefined {
   try {
-    const done = JSON.parse(readFileSync(resultPath(out, id), 'utf8')) as {
-      args: readonly string[];
-      result: JobResult;
-    };
-    return done.args.join('\n') === args.join('\n') ? done.result : undefined;
+    const done = JSON.parse(readFileSync(resultPath(out, id), 'utf8')) as Done;
+    return done.args.join('\n') === args.join('\n') ? done : undefined;
   } catch {
     return undefined;
   }
 }
 
-export const writeResult = (out: string, { id, args }: Job, result: JobResult): void =>
-  writeFileAtomic(resultPath(out, id), `${JSON.stringify({ args, result })}\n`);
+/** The result of a job that was done before, by the same command. */
+export const readResult = (out: string, job: Job): JobResult | undefined => readDone(out, job)?.result;
+
+/** What that result rests on; undefined also where an earlier version did not keep it. */
+export const readBasis = (out: string, job: Job): string | undefined => readDone(out, job)?.basis;
+
+export const writeResult = (out: string, { id, args, basis }: Job, result: JobResult): void =>
+  writeFileAtomic(resultPath(out, id), `${JSON.stringify({ args, basis, result })}\n`);
 
 /** Why a job failed. No two failures read alike, not even of the same cause. */
 interface Failure {

@@ -6,6 +6,7 @@ import { type Config, type PresetName, resolveConfig } from '../config/pretraini
 import { fromSettings } from '../config/settings.js';
 import { UserError } from '../errors.js';
 import { isOnnxFile } from '../onnx-file.js';
+import { slug } from '../slug.js';
 import {
   type Amount,
   amountsOf,
@@ -22,6 +23,8 @@ export interface Job {
   readonly args: readonly string[];
   /** Jobs that must be done before. */
   readonly after: readonly string[];
+  /** A digest of all that decides its result, where it is known. */
+  readonly basis?: string;
 }
 
 /** A fine-tuning with what it stands for in the results. */
@@ -92,8 +95,6 @@ export const SOURCES: Readonly<Record<ExperimentName, readonly Source[]>> = {
 /** Checkpoints along a pre-training in Fig. 3, the untrained network among them. */
 const FIG3_CHECKPOINTS = 26;
 
-/** A name as part of a file's: letters and digits of any script stay. */
-const slug = (name: string) => name.replaceAll('⁄', '-').replaceAll(/[^\p{L}\p{M}\p{N}_.-]+/gu, '_');
 const set = (settings: readonly string[]) => settings.flatMap((setting) => ['--set', setting]);
 
 export const pretrainJobId = ({ name }: Pick<Source, 'name'>): string => `pretrain-${slug(name)}`;

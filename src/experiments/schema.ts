@@ -46,8 +46,13 @@ const targetSchema = z.strictObject({
   paper: z.enum(PAPER_TASKS).nullable().default(null),
   /** A sample store of `p2w prepare --task`. */
   data: z.string(),
-  /** Of scores.json; `auc` or `iou_fg@0.5` without it. */
-  metric: z.string().optional(),
+  /** Of scores.json, a share of which more is better; `auc` or `iou_fg@0.5` without it. */
+  metric: z
+    .string()
+    .refine((name) => !name.endsWith('_mm'), {
+      error: 'distances are not shares, of which tables are: take surface_dice, for example',
+    })
+    .optional(),
   /** Classification: trains a classifier on the features of the encoders as they are, which are computed once. */
   probe: z.boolean().default(false),
   /** Shares of the training samples; all of them where neither these nor patients are given. */
@@ -57,7 +62,9 @@ const targetSchema = z.strictObject({
   /** Instead of the experiment's. */
   trials: z.int().min(1).optional(),
   /** Of the fine-tuning. */
-  settings,
+  settings: settings.refine((all) => !all.some((setting) => /^(fraction|patients|seed)\s*=/.test(setting)), {
+    error: 'amounts of data are "fractions" and "patients" of the target, and seeds "seed" and "trials"',
+  }),
 });
 export type Target = z.infer<typeof targetSchema>;
 
@@ -79,6 +86,10 @@ const refuseSameNames =
         context.addIssue({ code: 'custom', path: [i, 'name'], message });
   };
 
+/** All that targets of one name have in common: they differ in their amounts of data, and in how often each is trained. */
+const keyOf = ({ data, metric, probe, settings, paper }: Target): string =>
+  JSON.stringify([data, metric, probe, settings, paper]);
+
 const experimentSchema = z.strictObject({
   /** A tile store of `p2w prepare`, to pre-train on; not needed where no source is pre-trained, or each has its own. */
   tiles: z.string().optional(),
@@ -90,8 +101,8 @@ const experimentSchema = z.strictObject({
     .array(targetSchema)
     .superRefine(
       refuseSameNames<Target>(
-        'another target has this name, with other data or another metric',
-        (a, b) => a.data !== b.data || a.metric !== b.metric,
+        'another target has this name, with other data, settings, or another metric',
+        (a, b) => keyOf(a) !== keyOf(b),
       ),
     )
     .default([]),

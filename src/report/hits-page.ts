@@ -18,7 +18,13 @@ export interface ShownHit extends Shown {
 
 export interface HitsPageData {
   readonly createdAt: string;
-  readonly index: { readonly rows: number; readonly recall: number };
+  /** How many vectors there are, in which lists, of which a query looks at `probes`, and the recall that this has. */
+  readonly index: {
+    readonly rows: number;
+    readonly lists: readonly number[];
+    readonly probes: number;
+    readonly recall: number;
+  };
   /** First and last voxel; null for a whole scan. */
   readonly box: readonly (readonly number[])[] | null;
   readonly query: Shown;
@@ -47,7 +53,7 @@ export function renderHits({ createdAt, index, box, query, hits }: HitsPageData)
   const what =
     box === null ? 'The whole scan' : `The box from voxel ${box.map((at) => at.join(', ')).join(' to ')}`;
   const found =
-    index.recall === 1
+    index.probes === index.lists.length
       ? 'All of them were compared.'
       : `The search is approximate: it finds ${(100 * index.recall).toFixed(1)} % of the ten nearest.`;
   return renderPage({

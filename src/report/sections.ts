@@ -28,8 +28,12 @@ export function trainingSection(data: ReportData): Html {
     x: STEP,
     y: MSE,
     series: [
-      { name: 'training, each step', look: 'faint', points: thin(losses, MOST_POINTS) },
-      { name: 'training, smoothed', look: 'second', points: thin(smoothed, MOST_POINTS) },
+      ...(losses.length === 0
+        ? []
+        : ([
+            { name: 'training, each step', look: 'faint', points: thin(losses, MOST_POINTS) },
+            { name: 'training, smoothed', look: 'second', points: thin(smoothed, MOST_POINTS) },
+          ] as const)),
       { name: 'validation', look: 'first', points: data.validation.map(({ step, mse }) => [step, mse]) },
     ],
     references: baseline,

@@ -29,6 +29,8 @@ export interface TargetReportData
   /** Where the weights came from. */
   readonly begunFrom: string;
   readonly bestStep: number;
+  /** What the tested checkpoint was chosen by: the loss, or a score. */
+  readonly bestBy: string;
   readonly validation: readonly {
     readonly step: number;
     readonly loss: number;
@@ -48,7 +50,7 @@ export interface TargetReportData
 const MOST_POINTS = 500;
 const step = { label: 'Training step', scale: 'linear', include: [0] } as const;
 
-function curvesSection({ training, validation, scoreName, bestStep }: TargetReportData): Html {
+function curvesSection({ training, validation, scoreName, bestStep, bestBy }: TargetReportData): Html {
   const losses = training.map(({ step, loss }): Point => [step, loss]);
   const loss = lineChart({
     title: 'Training and validation loss by training step',
@@ -77,7 +79,7 @@ function curvesSection({ training, validation, scoreName, bestStep }: TargetRepo
     ],
   });
   return html`<section><h2>Training</h2><div class="pair">
-${figure('Loss', loss, `The checkpoint with the lowest validation loss, from step ${bestStep}, was tested.`)}
+${figure('Loss', loss, `The checkpoint with the ${bestBy === 'loss' ? 'lowest validation loss' : `highest validation ${bestBy}`}, from step ${bestStep}, was tested.`)}
 ${figure(`Validation: ${scoreName}`, score, 'On the validation samples, which are not used for training.')}
 </div></section>`;
 }

@@ -48,10 +48,10 @@ function unitsOf(rows: readonly FeatureRow[]): { mean: Float32Array; units: Vect
   return { mean, units };
 }
 
-/** Few rows in one list, many in lists of which a query looks at some. */
+/** Few rows in one list, many in lists of which a query looks at some. @param scanOf the scan of each row */
 async function listsOf(
   units: Vectors,
-  rows: number,
+  scanOf: Uint32Array,
   options: IndexOptions,
   engine: Engine,
 ): Promise<Lists & Recall> {
@@ -59,10 +59,10 @@ async function listsOf(
   const { dimensions, values } = units;
   if (values.length <= exactValues) {
     const centres = { dimensions, values: new Float32Array(dimensions) };
-    return { centres, listOf: new Uint32Array(rows), probes: 1, recall: 1 };
+    return { centres, listOf: new Uint32Array(scanOf.length), probes: 1, recall: 1 };
   }
-  const lists = await divide(units, Math.round(Math.sqrt(rows)), engine, threads);
-  return { ...lists, ...measureRecall(units, lists, recall) };
+  const lists = await divide(units, Math.round(Math.sqrt(scanOf.length)), engine, threads);
+  return { ...lists, ...measureRecall(units, lists, recall, scanOf) };
 }
 
 /**
@@ -79,10 +79,11 @@ export async function buildIndex(
 ): Promise<IndexManifest> {
   if (rows.length === 0) throw new UserError('input', { what: 'there are no vectors to index' });
   const { mean, units } = unitsOf(rows);
-  const { centres, listOf, probes, recall } = await listsOf(units, rows.length, options, engine);
   const counts = new Map<string, number>();
   for (const { source } of rows) counts.set(source, (counts.get(source) ?? 0) + 1);
   const numbers = new Map([...counts.keys()].map((name, i) => [name, i]));
+  const scanOf = Uint32Array.from(rows, ({ source }) => numbers.get(source)!);
+  const { centres, listOf, probes, recall } = await listsOf(units, scanOf, options, engine);
   const lists = new Array<number>(centres.values.length / units.dimensions).fill(0);
   for (const list of listOf) lists[list]!++;
   const content = {

@@ -127,28 +127,39 @@ export interface Recall {
 }
 
 /**
- * Measures on some of the rows how many lists must be looked at.
- * @param wanted share of the ten nearest neighbours that are to be found
+ * Measures on some of the rows how many lists must be looked at. A query is never answered by its own scan, whose other rows are
+ * likely to be its nearest, in the list that is looked at first: they do not count.
+ * @param wanted share of the ten nearest neighbours, of other scans, that are to be found
+ * @param scanOf the scan of each row
  */
-export function measureRecall(vectors: Vectors, { centres, listOf }: Lists, wanted: number): Recall {
+export function measureRecall(
+  vectors: Vectors,
+  { centres, listOf }: Lists,
+  wanted: number,
+  scanOf: ArrayLike<number>,
+): Recall {
   const rows = rowCount(vectors);
   const queries = permutation(randomStream(1, 'recall'), rows).subarray(0, QUERIES);
+  const own = new Map<number, number>();
+  for (let row = 0; row < rows; row++) own.set(scanOf[row]!, (own.get(scanOf[row]!) ?? 0) + 1);
   // Of each true neighbour: how many lists a query looks at before its own.
   const found = new Uint32Array(rowCount(centres));
   let total = 0;
   for (const row of queries) {
     const query = rowOf(vectors, row);
-    const nearest = best(NEIGHBOURS + 1);
+    const nearest = best(NEIGHBOURS + own.get(scanOf[row]!)!);
     compare(query, vectors, 0, nearest);
     const order = nearestLists(query, centres, found.length);
-    for (const other of nearest.taken()) {
-      if (other.row === row) continue;
+    const others = nearest.taken().filter((other) => scanOf[other.row] !== scanOf[row]);
+    for (const other of others.slice(0, NEIGHBOURS)) {
       found[order.indexOf(listOf[other.row]!)]!++;
       total++;
     }
   }
+  // Nothing to measure by, as where all rows are of one scan.
+  if (total === 0) return { probes: found.length, recall: 1 };
   let probes = 0;
   let seen = 0;
   while (probes < found.length && seen < wanted * total) seen += found[probes++]!;
-  return { probes, recall: total === 0 ? 1 : seen / total };
+  return { probes, recall: seen / total };
 }

@@ -71,6 +71,9 @@ describe('tests', () => {
   it('are null where they are not defined', () => {
     expect(pairedTTest([1], [2])).toBeNull();
     expect(pairedTTest([1, 2], [2, 3])).toBeNull();
+    // Of equal differences, whose digits are rounded.
+    expect(pairedTTest([0.5, 0.6], [0.45, 0.55])).toBeNull();
+    expect(pairedTTest([0.2, 0.3, 0.4], [0.1, 0.2, 0.3])).toBeNull();
     expect(welchTTest([1, 1], [2, 2])).toBeNull();
     expect(welchTTest([1, 2], [2])).toBeNull();
     expect(wilcoxonSignedRank([1, Number.NaN], [2, 2])).toBeNull();

@@ -231,6 +231,40 @@ describe('evaluate, of an index', () => {
     await expect(evaluate(options)).rejects.toThrow(/several rows are of the same scan[\s\S]*p1\/ct/);
   });
 
+  test('leaves out what is not known, and says so', async () => {
+    const ages = (unknown: string) =>
+      ['id,age', ...vectors.map(({ source }, i) => `${source},${i < 2 ? unknown : i}`)].join('\n');
+    for (const unknown of ['', 'NA']) {
+      writeFileSync(at('ages.csv'), ages(unknown));
+      const { metrics, notes } = await evaluate({
+        ...{ prediction: at('two'), reference: at('ages.csv'), columns: ['age'], k: 5, resamples: 0 },
+      });
+      // Of all pairs of 2 … 23 the mean difference is 23 / 3.
+      expect(metrics.age_difference_by_chance).toBeCloseTo(23 / 3, 10);
+      expect(notes).toEqual(['age: left out for 2 of 24 scans, where it is not known']);
+    }
+  });
+
+  test('draws scans for its intervals, not their windows', async () => {
+    const rows = Array.from({ length: 60 }, (_, i) => ({
+      ...{ source: `s${Math.floor(i / 10)}`, offset: [i, 0, 0], centre: [i, 0, 0], windows: 1 },
+      // Each scan is like the next one.
+      features: Array.from({ length: 32 }, (_, c) => {
+        const after = (c - Math.floor(i / 10) + 6) % 6;
+        return c < 6 && after < 2 ? 10 - 3 * after : ((i * 7 + c * 3) % 11) / 11;
+      }),
+    }));
+    writeFileSync(at('six.jsonl'), rows.map((row) => `${JSON.stringify(row)}\n`).join(''));
+    await makeIndex({ model, features: at('six.jsonl'), out: at('six') });
+    writeFileSync(at('six.csv'), 'id,sex\ns0,f\ns1,m\ns2,f\ns3,f\ns4,m\ns5,m\n');
+    const { intervals } = await evaluate({
+      ...{ prediction: at('six'), reference: at('six.csv'), columns: ['sex'], k: 5, resamples: 400 },
+    });
+    const [low, high] = intervals.sex_same!;
+    // Sixty windows would say four times as much as six scans do.
+    expect(high - low).toBeGreaterThan(0.4);
+  });
+
   test('passes over neighbours that are to be apart', async () => {
     // Each side is one patient: all neighbours are of the other.
     writeFileSync(

@@ -80,6 +80,15 @@ describe('p2w experiment', () => {
     expect(again.stderr.match(/starting \S+/g)).toEqual(['starting balls-random-fraction-0.5-seed-2']);
     expect(lastJson(again).groups).toEqual(groups);
 
+    // Nor are those of a shorter pre-training those of a longer one, which the same command goes on with.
+    study({ ...STUDY, pretrain: [...STUDY.pretrain.slice(0, -1), 'steps=3'] });
+    const longer = await run('table1', 'out');
+    expect(longer.code).toBe(1);
+    expect(longer.stderr).toMatch(
+      /results here of other data, or of other pre-trainings[\s\S]*balls-parts2whole-\S+-seed-1/,
+    );
+    expect(longer.stderr).not.toContain('starting');
+
     // Scores of other settings are not passed off as those of today's.
     study({ ...STUDY, targets: [{ ...STUDY.targets[0], settings: ['steps=3', 'batch=4', 'hidden=4'] }] });
     const changed = await run('table1', 'out');

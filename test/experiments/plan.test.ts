@@ -1,13 +1,24 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { checkBases, withBases } from '../../src/experiments/basis.js';
 import { planFig2 } from '../../src/experiments/fig2.js';
+import { jobsFolder, writeResult } from '../../src/experiments/job-files.js';
 import {
   checkIds,
   checkpointSteps,
+  type Job,
   planTrials,
   pretrainConfig,
   pretrainJobId,
 } from '../../src/experiments/plan.js';
-import type { ExperimentConfig, Source, Target } from '../../src/experiments/schema.js';
+import {
+  type ExperimentConfig,
+  readExperiment,
+  type Source,
+  type Target,
+} from '../../src/experiments/schema.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const source = (name: string, more: Partial<Source> = {}): Source => ({
   name,
@@ -72,4 +83,63 @@ test('checkpoints are spread over the steps of the source', () => {
     checkpointSteps(pretrainConfig(settings, source('x', { pretrain })));
   expect(stepsOf([]).at(-1)).toBe(50);
   expect(stepsOf(['steps=100'])).toEqual(Array.from({ length: 26 }, (_, i) => 4 * i));
+});
+
+describe('what results rest on', () => {
+  const at = temporaryFolder();
+  const file = join(at, 'encoder.onnx');
+  const jobs = [
+    { id: 'first', args: ['pretrain', '--data', 'none', '--set', 'steps=2'], after: [] },
+    { id: 'second', args: ['finetune', '--init', file], after: ['first'] },
+    { id: 'third', args: ['finetune', '--data', 'none'], after: [] },
+  ] as const;
+  const basesOf = (all: readonly Job[]) => withBases(all).map(({ basis }) => basis);
+
+  test('changes with files, and with the jobs before', () => {
+    writeFileSync(file, 'weights');
+    const before = basesOf(jobs);
+    expect(basesOf(jobs)).toEqual(before);
+    writeFileSync(file, 'others');
+    const [first, second, third] = basesOf(jobs);
+    expect([first, third]).toEqual([before[0], before[2]]);
+    expect(second).not.toBe(before[1]);
+    const longer = { ...jobs[0], args: [...jobs[0].args.slice(0, -1), 'steps=3'] };
+    const after = basesOf([longer, ...jobs.slice(1)]);
+    expect(after.map((basis, i) => basis === [first, second, third][i])).toEqual([false, false, true]);
+  });
+
+  test('must be the same as when they were made, if that was kept', () => {
+    mkdirSync(jobsFolder(at));
+    const [first, second] = withBases(jobs) as [Job, Job];
+    writeResult(at, first, {});
+    writeResult(at, jobs[1], {});
+    expect(() => checkBases(at, [first, second])).not.toThrow();
+    expect(() => checkBases(at, [{ ...first, basis: 'another' }, second])).toThrow(
+      /other data, or of other pre-trainings[\s\S]*first/,
+    );
+  });
+});
+
+test('settings leave amounts and seeds to their keys, metrics are shares, and targets of one name are alike', () => {
+  const path = join(temporaryFolder(), 'study.json');
+  const read = (target: object) => {
+    writeFileSync(
+      path,
+      JSON.stringify({ tiles: 'tiles', targets: [{ name: 'a', data: 'samples', ...target }] }),
+    );
+    return readExperiment(path);
+  };
+  expect(() => read({ settings: ['patients=2'] })).toThrow(/amounts of data are "fractions" and "patients"/);
+  expect(() => read({ metric: 'hausdorff95_mm' })).toThrow(/distances are not shares/);
+  expect(read({ metric: 'surface_dice' }).targets[0]!.metric).toBe('surface_dice');
+  const twice = (more: object) => {
+    const targets = [
+      { name: 'a', data: 'samples' },
+      { name: 'a', data: 'samples', ...more },
+    ];
+    writeFileSync(path, JSON.stringify({ tiles: 'tiles', targets }));
+    return () => readExperiment(path);
+  };
+  expect(twice({ patients: [4], trials: 3 })).not.toThrow();
+  expect(twice({ probe: true })).toThrow(/another target has this name/);
 });

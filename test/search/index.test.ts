@@ -169,3 +169,32 @@ describe('an index that is not whole', () => {
     expect(errorOf(path).message).toMatch(/contains no index/);
   });
 });
+
+test('recall is measured as queries are answered, without the rows of their own scan', async () => {
+  // Windows of a scan are near each other, and a little like those of other scans.
+  const random = randomStream(5, 'scans');
+  const direction = (size: number) => Array.from({ length: DIMENSIONS }, () => size * random.normal());
+  const places = Array.from({ length: 20 }, () => direction(0.5));
+  const rows = Array.from({ length: 40 }, (_, scan) => {
+    const own = direction(1);
+    return places.map((place, i): FeatureRow => {
+      const features = Float32Array.from(own, (value, d) => value + place[d]! + 0.5 * random.normal());
+      return { source: `scan ${scan}`, offset: [i, 0, scan], centre: [i, 0, scan], windows: 1, features };
+    });
+  }).flat();
+  const index = await build('scans', rows, { exactValues: 0, recall: 0.95 });
+  expect(index.manifest.lists.length).toBeGreaterThan(10);
+  let [found, wanted] = [0, 0];
+  for (const row of rows.filter((_, i) => i % 16 === 0)) {
+    const truth = nearestByDefinition(rows, row.features, rows.length)
+      .map((hit) => hit.row)
+      .filter(({ source }) => source !== row.source)
+      .slice(0, 10)
+      .map(({ offset }) => offset!.join());
+    const hits = queryIndex(index, row.features, { k: 10, without: row.source });
+    found += hits.filter(({ offset }) => truth.includes(offset!.join())).length;
+    wanted += truth.length;
+  }
+  expect(index.manifest.recall).toBeGreaterThanOrEqual(0.95);
+  expect(found / wanted).toBeGreaterThan(0.9);
+});
