@@ -261,8 +261,8 @@ describe('evaluate, of an index', () => {
       ...{ prediction: at('six'), reference: at('six.csv'), columns: ['sex'], k: 5, resamples: 400 },
     });
     const [low, high] = intervals.sex_same!;
-    // Sixty windows would say four times as much as six scans do.
-    expect(high - low).toBeGreaterThan(0.4);
+    // Drawn one by one, sixty windows would give half of that.
+    expect(high - low).toBeGreaterThan(0.3);
   });
 
   test('passes over neighbours that are to be apart', async () => {
