@@ -1,6 +1,6 @@
 import { UserError } from '../errors.js';
 import { normalTails, regularisedIncompleteBeta } from './special.js';
-import { mean, standardDeviation } from './statistics.js';
+import { mean, ROUNDING, standardDeviation } from './statistics.js';
 
 /** A two-sided test. */
 export interface TestResult {
@@ -43,9 +43,6 @@ export function welchTTest(a: ArrayLike<number>, b: ArrayLike<number>): TTestRes
 
 const largestOf = (values: ArrayLike<number>) =>
   Array.from(values).reduce((most, value) => Math.max(most, Math.abs(value)), 0);
-
-/** Of the largest value: what varies less does so by rounding. */
-const ROUNDING = 1e-12;
 
 function tTest(
   difference: number,

@@ -1,6 +1,9 @@
 import { UserError } from '../errors.js';
 import { regularisedIncompleteBeta } from './special.js';
 
+/** Of the values: what varies less does so by rounding. */
+export const ROUNDING = 1e-12;
+
 /**
  * Arithmetic mean; NaN for no values.
  * @example
@@ -70,6 +73,7 @@ export function pearson(x: ArrayLike<number>, y: ArrayLike<number>): Correlation
     xy += dx * dy;
   }
   const r = Math.max(-1, Math.min(1, xy / Math.sqrt(xx) / Math.sqrt(yy)));
-  if (n < 3 || !Number.isFinite(r)) return null;
+  const varies = (squares: number, middle: number) => Math.sqrt(squares / n) > ROUNDING * Math.abs(middle);
+  if (n < 3 || !Number.isFinite(r) || !varies(xx, meanX) || !varies(yy, meanY)) return null;
   return { r, n, p: regularisedIncompleteBeta(1 - r * r, (n - 2) / 2, 0.5) };
 }

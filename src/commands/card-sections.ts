@@ -44,7 +44,7 @@ export function scoresSection(
 ${
   rows.length > 0
     ? `| test samples | |\n|---|---|\n${rows.join('\n')}\n\nThese are the scores of the best checkpoint on ${tested} of the same data set.`
-    : 'This run has not been tested.'
+    : 'These weights have not been tested.'
 }
 ${float32Note(precision)}`;
 }

@@ -17,7 +17,7 @@ import { refuseIdle } from '../errors.js';
 import { portableModel } from '../execution/models.js';
 import { loadWithSingleInterface } from '../execution/single-interface.js';
 import { adaptedVoxels, imageAdapter } from '../inference/image-adapter.js';
-import { SELF_TEST, selfTestOf, type TestInput } from '../inference/self-test.js';
+import { SELF_TEST, sealed, selfTestOf, type TestInput } from '../inference/self-test.js';
 import { IMAGE_ADAPTER, type StoredAdapter } from '../inference/stored-adapter.js';
 import { readModelFile } from '../onnx-file.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
@@ -49,7 +49,7 @@ import {
   weightsOf,
   writeExport,
 } from './export-files.js';
-import { readTrial } from './finetune-summary.js';
+import { testedScores } from './finetune-summary.js';
 import type { Scores } from './score-samples.js';
 import { sizeMultiple } from './size-multiple.js';
 import { targetMetadata } from './target-metadata.js';
@@ -243,7 +243,7 @@ export async function exportImported(
     ...{ type: adapter.type, shape: shape.with(0, typeof batch === 'number' ? batch : 1) },
     range: rangeOf(format, adapter),
   });
-  const trained = withMetadata(described, { [SELF_TEST]: test });
+  const trained = sealed(withMetadata(described, { [SELF_TEST]: test }));
   const name = modelName(config);
   const check = `outputs within ${error.toExponential(1)} (relative) of the training network's`;
   const files = writeExport(options.out, name, checkpoint, {
@@ -255,7 +255,7 @@ export async function exportImported(
       facts,
       metadata,
       head.head === 'keep' ? null : featuresOf(model, head),
-      readTrial(options.run)?.test ?? null,
+      testedScores(options.run, checkpoint),
       sampleCounts(facts, checkpoint.state.dataHash),
       { sha256: sha256(trained), precision: half, check },
     ),

@@ -13,7 +13,7 @@ import {
   USUAL_ERROR,
   withPrecision,
 } from '../inference/precision.js';
-import { withSelfTest } from '../inference/self-test.js';
+import { sealed, withSelfTest } from '../inference/self-test.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 
@@ -130,7 +130,7 @@ export async function finishModel(
     });
   if (precision === 'float32') {
     refuseIdle('float32, which is not compared with itself', { '--data': data, '--max-error': maxError });
-    return { model: encodeModel(await withSelfTest(base, nodeEngine)), precision: null };
+    return { model: sealed(encodeModel(await withSelfTest(base, nodeEngine))), precision: null };
   }
   if (data === undefined)
     throw new UserError('usage', {
@@ -142,7 +142,7 @@ export async function finishModel(
   const changed = await withPrecision(base, precision, calibration, nodeEngine, threads);
   const report = await comparePrecisions(base, changed, comparison, nodeEngine, threads);
   checkPrecision(report, maxError ?? USUAL_ERROR[precision]);
-  return { model: encodeModel(await withSelfTest(changed, nodeEngine)), precision: report };
+  return { model: sealed(encodeModel(await withSelfTest(changed, nodeEngine))), precision: report };
 }
 
 const megabytes = (bytes: number) => `${(bytes / 1e6).toFixed(2)} MB`;

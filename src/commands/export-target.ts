@@ -31,7 +31,7 @@ import {
 } from './export-files.js';
 import { exportImported } from './export-imported.js';
 import { finishModel, sampleImages } from './export-precision.js';
-import { readTrial } from './finetune-summary.js';
+import { testedScores } from './finetune-summary.js';
 import type { Scores } from './score-samples.js';
 import { targetMetadata } from './target-metadata.js';
 
@@ -232,7 +232,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
       config,
       { ...format, type: inputType },
       metadata,
-      readTrial(options.run)?.test ?? null,
+      testedScores(options.run, checkpoint),
       sampleCounts(facts, checkpoint.state.dataHash),
       { sha256: sha256(model), precision, check },
     ),

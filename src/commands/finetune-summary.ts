@@ -3,6 +3,7 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
+import type { Checkpoint } from '../runs/checkpoint.js';
 import { formatScore, type Scores } from './score-samples.js';
 
 export interface TrialSummary {
@@ -34,6 +35,12 @@ export function readTrial(run: string): TrialSummary | null {
       cause,
     });
   }
+}
+
+/** The scores of a checkpoint on the test samples; null unless it is the one that was tested. */
+export function testedScores(run: string, { state }: Pick<Checkpoint, 'state'>): Scores | null {
+  const trial = readTrial(run);
+  return trial && trial.bestStep === state.step ? trial.test : null;
 }
 
 export interface FinetuneSummary {

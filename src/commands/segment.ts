@@ -89,12 +89,13 @@ export function countLabels({ voxels }: LabelMap, classes: number): number[] {
 
 /** Names of classes as parts of paths, each of its own. */
 const folderNames = (classes: readonly string[]): string[] =>
-  classes.map((name, i) => {
-    const plain = name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '_').replace(/^\.+/, '');
-    const isUnique =
-      plain !== '' && classes.every((other, k) => k === i || other.toLowerCase() !== plain.toLowerCase());
-    return isUnique ? plain : `${i + 1}_${plain}`;
-  });
+  classes
+    .map((name) => name.replaceAll(/[^\p{L}\p{N}._-]+/gu, '_').replace(/^\.+/, ''))
+    .map((plain, i, all) => {
+      const isUnique =
+        plain !== '' && all.every((other, k) => k === i || other.toLowerCase() !== plain.toLowerCase());
+      return isUnique ? plain : `${i + 1}_${plain}`;
+    });
 
 interface Pictured extends Segmentation {
   /** PNG. */

@@ -2,7 +2,7 @@
 import { lower } from '../../graphs/forms/lower.js';
 import { stagesOf, synchronised } from '../../graphs/forms/over-ranks.js';
 import { peakBytes } from '../../graphs/onnx/peak.js';
-import { arrayOf, type Graph, sizeOf, type Value } from '../../graphs/onnx/types.js';
+import { arrayOf, type Graph, GraphError, sizeOf, type Value } from '../../graphs/onnx/types.js';
 import { nextName } from '../../graphs/programs/built.js';
 import { planOf, type RecomputePlan, type Saving, savings } from '../../graphs/programs/recompute.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
@@ -132,6 +132,16 @@ async function needByBatch(
   };
 }
 
+/** What is found for any number of samples; null for a model of a fixed number. */
+async function ofAnyBatch<T>(find: () => Promise<T>): Promise<T | null> {
+  try {
+    return await find();
+  } catch (error) {
+    if (error instanceof GraphError || error instanceof UserError) return null;
+    throw error;
+  }
+}
+
 /** What to set instead. */
 async function remedy(
   workload: Workload,
@@ -221,7 +231,7 @@ export async function fitMemory<C extends TrainingConfig>(
   const { size, count } = microBatches(config);
   const rough = (await predictRoughly(together)(workload, config)).total;
   if (ROUGHLY * rough <= limit) return config;
-  const roughly = await needByBatch(workload, config, predictRoughly(together), together);
+  const roughly = await ofAnyBatch(() => needByBatch(workload, config, predictRoughly(together), together));
   const often = together > 1 ? ' on each rank' : count > 1 ? `, ${count} times per step` : '';
   const refusal = (bytes: number, fix: string, plan = '') =>
     new UserError('config', {
@@ -231,9 +241,14 @@ export async function fitMemory<C extends TrainingConfig>(
       expected: `at most ${gigabytes(memory ?? machine)}`,
       fix,
     });
-  if (roughly(1, together) > limit)
-    throw refusal(rough, 'choose a smaller network or smaller images, such as --preset tiny');
   const predict: Predict = (of, changed) => predictMemory(of, changed, engine, together);
+  const smaller = 'choose a smaller network or smaller images, such as --preset tiny';
+  if (roughly === null) {
+    const { total } = await predict(workload, config);
+    if (total <= limit) return config;
+    throw refusal(total, smaller);
+  }
+  if (roughly(1, together) > limit) throw refusal(rough, smaller);
   // Far beyond the limit there is no need to build what is refused.
   const isNear = rough <= ROUGHLY * limit;
   const total = isNear

@@ -14,8 +14,9 @@ import type { BlockedLayout } from '../../graphs/forms/layout.js';
 import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { summarize } from '../../graphs/onnx/summary.js';
-import type { Graph } from '../../graphs/onnx/types.js';
+import { type Graph, GraphError } from '../../graphs/onnx/types.js';
 import { microBatches, type TrainingConfig } from '../config/training.js';
+import { UserError } from '../errors.js';
 import { machineFacts } from '../machine.js';
 import { type Reporter, silent } from '../progress.js';
 import type { Engine } from '../runtime/engine.js';
@@ -67,6 +68,21 @@ function machineOf({ threads }: TrainingConfig, engine: Engine, blocked: Blocked
 const isKnown = (times: FormTimes, { key, graphs }: Pattern) =>
   Object.keys(graphs).every((name) => times[key]?.[name] !== undefined);
 
+/** The graph of fewer samples, where those of a step would take long; an even number of an even one, which may be pairs. */
+function timedGraph(workload: Workload, config: TrainingConfig, graph: Graph, most: number): Graph {
+  const { size } = microBatches(config);
+  const unit = size % 2 === 0 ? 2 : 1;
+  const samples = unit * Math.max(1, Math.floor(most / unit));
+  if (samples >= size) return graph;
+  try {
+    return trainingGraph(workload, config, samples);
+  } catch (error) {
+    // A model of a fixed number of samples.
+    if (error instanceof GraphError || error instanceof UserError) return graph;
+    throw error;
+  }
+}
+
 async function prepare(
   workload: Workload,
   config: TrainingConfig,
@@ -77,8 +93,7 @@ async function prepare(
   const { size } = microBatches(config);
   const graph = trainingGraph(workload, config, size);
   const { flops } = summarize(graph);
-  const samples = Math.max(1, Math.min(size, Math.floor((size * MOST_FLOPS) / flops)));
-  const timed = samples === size ? graph : trainingGraph(workload, config, samples);
+  const timed = timedGraph(workload, config, graph, (size * MOST_FLOPS) / flops);
   const cache = openFormCache(machineOf(config, engine, blocked), log);
   return { blocked, graph, timed, found: survey(timed, blocked), cache };
 }

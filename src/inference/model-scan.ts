@@ -3,7 +3,9 @@ import type { CropGrid } from '../data/scan/crop.js';
 import { orientLPS } from '../data/scan/geometry.js';
 import { checkHounsfield, unlikeHounsfield } from '../data/scan/hounsfield.js';
 import { readVolume } from '../data/scan/index.js';
+import { MAX_VOXELS, voxelCount } from '../data/scan/scan.js';
 import type { Grid, Volume } from '../data/scan/volume.js';
+import { UserError } from '../errors.js';
 import type { ImageModel } from './image-model.js';
 import { gridOfSpacing, type ReadGrid, readerOf } from './scan-grid.js';
 
@@ -37,10 +39,19 @@ export async function readModelScan(
   }
   const volume = orientLPS(stored);
   const { size, spacing, origin, direction } = stored;
+  const grid = gridOfSpacing(volume, model.spacing);
+  if (voxelCount(grid.size) > MAX_VOXELS)
+    throw new UserError('input', {
+      what: 'at the spacing that the model takes, this scan has too many voxels',
+      where: path,
+      got: `${grid.size.join('×')} voxels, of ${spacing.join('×')} mm in the file`,
+      expected: `at most ${MAX_VOXELS}`,
+      fix: 'correct the spacing of the file',
+    });
   return {
     stored: { size, spacing, origin, direction },
     volume,
-    grid: gridOfSpacing(volume, model.spacing),
+    grid,
     read: readerOf(volume, model, path),
   };
 }

@@ -2,7 +2,9 @@
  * A self-test that a model carries: a small input, and what the model made of it where it was exported. As JSON in the
  * model's metadata, for any runtime and language; tensors are base64 of little-endian values.
  */
+import { createHash } from 'node:crypto';
 import * as z from 'zod';
+import { withMetadata } from '../../graphs/imported/with-head.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { type Model, sizeOf } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
@@ -11,8 +13,17 @@ import { randomStream } from '../random.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
 import { type Precision, relativeRms } from './precision.js';
 
-/** Key of the metadata. */
+/** Keys of the metadata. */
 export const SELF_TEST = 'self_test';
+const DIGEST = 'content_sha256';
+
+const digestOf = (bytes: Uint8Array): string =>
+  createHash('sha256')
+    .update(withMetadata(bytes, { [DIGEST]: null }))
+    .digest('hex');
+
+/** A model with a digest of all that it is: a self-test does not see weights that its input leaves idle. */
+export const sealed = (bytes: Uint8Array): Uint8Array => withMetadata(bytes, { [DIGEST]: digestOf(bytes) });
 
 /** What the results of other machines may differ by, as a relative RMS; integers saturate on older processors. */
 const TOLERANCE: Readonly<Record<Precision, number>> = {
@@ -141,8 +152,14 @@ export async function runSelfTest(
   engine: Engine,
   where: string,
 ): Promise<SelfTestResult | null> {
-  const text = model.metadata[SELF_TEST];
+  const { [SELF_TEST]: text, [DIGEST]: digest } = model.metadata;
   if (text === undefined) return null;
+  if (digest !== undefined && digest !== digestOf(bytes))
+    throw new UserError('input', {
+      what: 'the model is not as it was exported: its content has another digest',
+      where,
+      fix: `copy or export it again; a program that changes a model on purpose must take ${DIGEST} out of its metadata`,
+    });
   let test: z.infer<typeof selfTestSchema>;
   try {
     test = selfTestSchema.parse(JSON.parse(text));

@@ -9,6 +9,7 @@ import { evaluationBatches, type SampleBatch } from '../data/samples/batches.js'
 import { voxelsOfClasses } from '../data/samples/check.js';
 import type { SampleEntry, SampleFormat, SampleManifest } from '../data/samples/manifest.js';
 import type { SampleStore } from '../data/samples/store.js';
+import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import type { State } from '../runs/state.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
@@ -21,7 +22,7 @@ export type ClassWeights = readonly number[] | null;
  * voxels inside a mask, how many no there are for a yes.
  */
 export function classWeightsFor(
-  { kind, balance }: FinetuneConfig,
+  { kind, balance, batch, microBatch }: FinetuneConfig,
   manifest: SampleManifest,
   samples: readonly SampleEntry[],
 ): ClassWeights {
@@ -30,6 +31,14 @@ export function classWeightsFor(
   if (kind === 'classification') {
     const counts = classes.map((_, c) => samples.filter(({ label }) => label === c).length);
     if (classes.length === 2) return [counts[0]! / Math.max(1, counts[1]!)];
+    // The mean is weighted within a micro-batch: in one of a single sample, no weight is left.
+    if (microBatch !== null && microBatch < batch)
+      throw new UserError('config', {
+        what: 'the weights of more than two classes are those of a whole batch, of which a micro-batch is a part',
+        where: 'balance, microBatch',
+        got: `weights, with ${microBatch} of ${batch} samples at once`,
+        fix: 'balance by sampling, or use micro-batches as large as the batch',
+      });
     return counts.map((count) => samples.length / (classes.length * Math.max(1, count)));
   }
   const [x, y, z] = size;

@@ -5,6 +5,11 @@ import { UserError } from '../../src/errors.js';
 
 // Expected numbers: SciPy 1.17.1 (stats.pearsonr, special.betainc, special.gammaln) and NumPy.
 describe('pearson', () => {
+  it('is not defined where one side does not vary, however its sum is rounded', () => {
+    expect(pearson(Array(6).fill(0.1), Array(6).fill(0.2))).toBeNull();
+    expect(pearson([1, 2, 3, 4], Array(4).fill(0.3))).toBeNull();
+  });
+
   it.each([
     [
       [0.106, 0.061, 0.041, 0.033, 0.028, 0.025, 0.0215, 0.0203],

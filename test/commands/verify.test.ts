@@ -32,10 +32,12 @@ beforeAll(async () => {
 });
 
 const model = () => at('float32/encoder.onnx');
-/** Another file with what a model becomes. */
+/** Another file with what a model becomes, by a program that changes it on purpose. */
 function changed(change: (model: Model) => Model): string {
   const path = at('changed.onnx');
-  writeFileSync(path, encodeModel(change(decodeModel(readFileSync(model())))));
+  const { metadata, ...whole } = decodeModel(readFileSync(model()));
+  const { content_sha256: _, ...others } = metadata;
+  writeFileSync(path, encodeModel(change({ ...whole, metadata: others })));
   return path;
 }
 
@@ -111,6 +113,17 @@ describe('verify', () => {
     const verification = await verify(path);
     expect(verification.ok).toBe(false);
     expect(formatVerification(verification)).toMatch(/^no: .*differ from those at export by 0\.\d+/);
+  });
+
+  test('says no to one in which any bit has changed, whether or not its self-test sees it', async () => {
+    const bytes = readFileSync(model());
+    const path = at('flipped.onnx');
+    for (let i = 1; i < 20; i++) {
+      const flipped = Buffer.from(bytes);
+      flipped[Math.floor((i / 20) * bytes.length)]! ^= 4;
+      writeFileSync(path, flipped);
+      expect(await verify(path)).toMatchObject({ ok: false });
+    }
   });
 
   test.each([

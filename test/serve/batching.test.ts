@@ -30,6 +30,31 @@ describe('batches that requests share', () => {
     await model.release();
   });
 
+  test.each([1, 2])(
+    'of %i are of windows of one size, as searches and embeddings have their own',
+    async (most) => {
+      const shapes: string[] = [];
+      const model = {
+        run: async (values: Float32Array, shape: readonly number[]) => {
+          shapes.push(shape.join());
+          const [n] = shape as [number];
+          const sums = Array.from({ length: n }, (_, i) =>
+            values
+              .subarray((i * values.length) / n, ((i + 1) * values.length) / n)
+              .reduce((a, b) => a + b, 0),
+          );
+          return { features: { type: 'float32', shape: [n, 1], data: Float32Array.from(sums) } };
+        },
+      } as unknown as ImageModel;
+      const shared = sharingBatches(model, most, () => {});
+      const asked = [2, 3, 2, 3, 2].map((length) =>
+        shared.run(new Float32Array(length).fill(1), [1, length]).then(({ features }) => features!.data[0]),
+      );
+      expect(await Promise.all(asked)).toEqual([2, 3, 2, 3, 2]);
+      expect(shapes.sort()).toEqual(most === 1 ? ['1,2', '1,2', '1,2', '1,3', '1,3'] : ['1,2', '2,2', '2,3']);
+    },
+  );
+
   test('tell all their requests of an error, and go on', async () => {
     let calls = 0;
     const model = {

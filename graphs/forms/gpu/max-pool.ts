@@ -8,9 +8,9 @@ import { atFirstMaxima, halves } from '../reference/max-pool.js';
  */
 export const maxPoolGradBroadcast: PlainForm<'MaxPoolGrad'> = {
   applies: halves,
-  build(g, { inputs: [x, y, dy] }) {
-    const [n, c, d, h, w] = knownShape(y!.shape, 'MaxPool') as [number, number, number, number, number];
+  build(g, { inputs: [x, , dy] }) {
+    const [n, c, d, h, w] = knownShape(dy!.shape, 'MaxPool') as [number, number, number, number, number];
     const ofWindows = (value: Value) => g.reshape(value, [n * c * d, 1, h, 1, w, 1]);
-    return [atFirstMaxima(g, [x!, y!, dy!], ofWindows)];
+    return [atFirstMaxima(g, [x!, dy!], ofWindows)];
   },
 };

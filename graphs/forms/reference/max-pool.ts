@@ -26,17 +26,21 @@ export const halves = ({ inputs: [x], attributes: { kernel_shape } }: Call<'MaxP
 /**
  * dy at the first maximum of each window of 2×2×2, 0 elsewhere. Where some values are equal, as in a constant background, the earlier one
  * ranks higher.
- * @param enlarged y or dy [N,C,D,H,W] for all values of their windows: [N·C·D,2,H,2,W,2], or 1 in place of each 2
+ * x is pooled again: in mixed precision, an x that was computed again for the backward pass may differ from what y was made of.
+ * @param enlarged maxima or dy [N,C,D,H,W] for all values of their windows: [N·C·D,2,H,2,W,2], or 1 in place of each 2
  */
 export function atFirstMaxima(
   g: GraphBuilder,
-  [x, y, dy]: readonly [x: Value, y: Value, dy: Value],
+  [x, dy]: readonly [x: Value, dy: Value],
   enlarged: (value: Value) => Value,
 ): Value {
-  const [n, c, d, h, w] = knownShape(y.shape, 'MaxPool') as [number, number, number, number, number];
+  const [n, c, d, h, w] = knownShape(dy.shape, 'MaxPool') as [number, number, number, number, number];
   const zero = g.scalar(0, x.type);
   const rank = g.floats([8, 7, 6, 5, 4, 3, 2, 1], [1, 2, 1, 2, 1, 2], x.type);
-  const below = g.add('Less', [g.reshape(x, [n * c * d, 2, h, 2, w, 2]), enlarged(y)]);
+  const below = g.add('Less', [
+    g.reshape(x, [n * c * d, 2, h, 2, w, 2]),
+    enlarged(g.add('MaxPool', [x], TWICE)),
+  ]);
   const ranks = g.add('Where', [below, zero, rank]);
   const first = g.add('MaxPool', [g.reshape(ranks, knownShape(x.shape, 'MaxPool'))], TWICE);
   const others = g.add('Less', [ranks, enlarged(first)]);
@@ -49,10 +53,10 @@ const TWICE = { kernel_shape: [2, 2, 2], strides: [2, 2, 2] };
 /** x is compared with the maximum, repeated over the window: ONNX Runtime takes long to find the places of maxima. */
 export const maxPoolGradMask: PlainForm<'MaxPoolGrad'> = {
   applies: halves,
-  build(g, { inputs: [x, y, dy], attributes: { kernel_shape } }) {
-    const [n, c, d, h, w] = knownShape(y!.shape, 'MaxPool') as [number, number, number, number, number];
+  build(g, { inputs: [x, , dy], attributes: { kernel_shape } }) {
+    const [n, c, d, h, w] = knownShape(dy!.shape, 'MaxPool') as [number, number, number, number, number];
     const enlarged = (value: Value) =>
       g.reshape(repeatVoxels(g, value, kernel_shape), [n * c * d, 2, h, 2, w, 2]);
-    return [atFirstMaxima(g, [x!, y!, dy!], enlarged)];
+    return [atFirstMaxima(g, [x!, dy!], enlarged)];
   },
 };

@@ -59,7 +59,7 @@ export interface StoredScan extends StoredValues {
 }
 
 /** More would not fit one typed array of float32 in every supported runtime; a large CT has a tenth of it. */
-const MAX_VOXELS = 2 ** 30;
+export const MAX_VOXELS = 2 ** 30;
 
 /** Bytes of a scan's voxels, as its file holds them. */
 export const voxelBytes = ({ grid, elementType }: Pick<ScanHeader, 'grid' | 'elementType'>): number =>

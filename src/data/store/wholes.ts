@@ -18,5 +18,6 @@ export type HuWindow = Readonly<z.infer<typeof windowSchema>>;
 export function readWhole(tiles: TileSource, tile: number, size: XYZ, window: HuWindow): Float32Array {
   const factors = averagingFactors(tiles.size, size)!;
   const hu = clippedAverage(tiles.read(tile), tiles.size, factors, window);
-  return hu.map((value) => (value - window.low) / (window.high - window.low));
+  // The ends of the window need not be float32: what was clipped to them may lie beyond by a digit.
+  return hu.map((value) => Math.min(Math.max((value - window.low) / (window.high - window.low), 0), 1));
 }

@@ -42,6 +42,8 @@ export async function measureBatch(
 
 interface Asked {
   readonly values: Values;
+  /** Of the window: those of searches have the size of the index, others that of the model. */
+  readonly shape: readonly number[];
   resolve(outputs: Tensors): void;
   reject(error: unknown): void;
 }
@@ -80,8 +82,18 @@ export function sharingBatches(
   const waiting: Asked[] = [];
   let isRunning = false;
 
-  const runSome = async (some: readonly Asked[], shape: readonly number[]): Promise<void> => {
+  /** The first that waits, with others of its shape if they fill a batch. */
+  const takeSome = (): readonly Asked[] => {
+    const isAlike = ({ shape }: Asked) => shape.join() === waiting[0]!.shape.join();
+    const alike = waiting.filter(isAlike);
+    const some = alike.slice(0, alike.length >= most ? most : 1);
+    for (const asked of some) waiting.splice(waiting.indexOf(asked), 1);
+    return some;
+  };
+
+  const runSome = async (some: readonly Asked[]): Promise<void> => {
     try {
+      const { shape } = some[0]!;
       const outputs = await model.run(joined(some.map(({ values }) => values)), shape.with(0, some.length));
       onBatch(some.length);
       for (const [i, { resolve }] of some.entries()) resolve(partOf(outputs, i, some.length));
@@ -90,12 +102,12 @@ export function sharingBatches(
     }
   };
 
-  const runAll = async (shape: readonly number[]): Promise<void> => {
+  const runAll = async (): Promise<void> => {
     isRunning = true;
     while (waiting.length > 0) {
       // Others that were waiting for a result ask for their next window first.
       await new Promise((resolve) => setImmediate(resolve));
-      await runSome(waiting.splice(0, waiting.length >= most ? most : 1), shape);
+      await runSome(takeSome());
     }
     isRunning = false;
   };
@@ -104,8 +116,8 @@ export function sharingBatches(
     ...model,
     run: (values, shape) =>
       new Promise((resolve, reject) => {
-        waiting.push({ values, resolve, reject });
-        if (!isRunning) void runAll(shape);
+        waiting.push({ values, shape, resolve, reject });
+        if (!isRunning) void runAll();
       }),
   };
 }

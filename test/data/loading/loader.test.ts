@@ -9,6 +9,7 @@ import { PROXIES } from '../../../src/data/proxies/names.js';
 import type { PartBatch } from '../../../src/data/proxies/parts2whole/part-batch.js';
 import { DEFAULT_PART, largestPart, samplePart } from '../../../src/data/proxies/parts2whole/parts.js';
 import type { SamplingOptions } from '../../../src/data/proxies/proxy.js';
+import type { TileSource } from '../../../src/data/store/tile-source.js';
 import { readTile, type TileStore, tilesOf } from '../../../src/data/store/tiles.js';
 import { readWhole } from '../../../src/data/store/wholes.js';
 import { errorOf, sampleStore, temporaryFolder } from '../store/tiles-sample.js';
@@ -243,4 +244,16 @@ describe('validation', () => {
     const length = 4 * few!.box[2];
     expect(few!.depth.slice(length, 2 * length)).toEqual(all[0]!.depth.slice(4 * length, 5 * length));
   });
+});
+
+test('a whole stays in 0 … 1, whatever digits the ends of its window have', () => {
+  const tiles = (value: number) => ({
+    ...{ size: [2, 2, 2] as const, count: 1 },
+    read: () => new Int16Array(8).fill(value),
+  });
+  for (const low of [-999.9, 0.7])
+    for (const value of [-1024, 3000]) {
+      const whole = readWhole(tiles(value) as unknown as TileSource, 0, [2, 2, 2], { low, high: 1000.3 });
+      for (const voxel of whole) expect(voxel).toBe(value < 0 ? 0 : 1);
+    }
 });

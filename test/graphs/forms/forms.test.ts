@@ -203,6 +203,29 @@ describe('every form agrees with the definition, whatever the sizes', () => {
     expect(compared).toBeGreaterThan(5);
   });
 
+  test.each(Object.keys(forms.MaxPoolGrad).filter((form) => offered !== null || form !== 'blocked'))(
+    'MaxPoolGrad: %s gives each gradient once, also where x was computed again and y was not',
+    async (form) => {
+      const g = new GraphBuilder('again');
+      const shape = [1, 16, 4, 4, 4];
+      const inputs = [
+        g.input('x', 'float32', shape),
+        g.input('y', 'float32', [1, 16, 2, 2, 2]),
+        g.input('dy', 'float32', [1, 16, 2, 2, 2]),
+      ];
+      g.output('dx', g.add('MaxPoolGrad', inputs, { kernel_shape: POOL.kernel_shape }));
+      const x = noise(1024, 3, 1, 2);
+      // The maxima of what x was before it was rounded otherwise.
+      const y = new Float32Array(128).fill(4);
+      const dy = noise(128, 4, 1, 2);
+      const tensor = (data: Float32Array, of: number[]) => ({ type: 'float32' as const, shape: of, data });
+      const feeds = { x: tensor(x, shape), y: tensor(y, [1, 16, 2, 2, 2]), dy: tensor(dy, [1, 16, 2, 2, 2]) };
+      const { dx } = await runGraph(g.build(), feeds, () => form, offered);
+      const given = [...(dx!.data as Float32Array)].filter((value) => value !== 0).sort();
+      expect(given).toEqual([...dy].sort());
+    },
+  );
+
   test('of small feature maps in one tensor, passed from one operator to the next', async (context) => {
     const blocked = needBlockedLayout(context);
     for (const [n, first] of [
