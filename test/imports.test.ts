@@ -72,7 +72,16 @@ const SOURCE_LAYERS: Record<string, readonly string[]> = {
   ],
   search: ['data/scan', 'data/store', 'runtime'],
   report: ['analysis', 'data/scan', 'data/proxies'],
-  experiments: ['analysis', 'config', 'data/samples', 'distributed', 'report', 'runs', 'tables'],
+  experiments: [
+    'analysis',
+    'config',
+    'data/samples',
+    'data/store',
+    'distributed',
+    'report',
+    'runs',
+    'tables',
+  ],
 };
 /** These may use all folders above, and no other of these, but for benchmarks and the service, which use commands. */
 const TOP = ['commands', 'browser', 'bench', 'serve'];

@@ -39,7 +39,7 @@ describe('pre-training on a scan in memory', () => {
   test('learns, and goes on from its weights where it was', async () => {
     const first = await opened({}, async (training) => {
       const before = await training.validate();
-      for (let step = 0; step < 30; step++) await training.step();
+      for (let step = 0; step < 40; step++) await training.step();
       const after = await training.validate();
       expect(after.mse).toBeLessThan(0.7 * before.mse);
       expect(after.whole).toEqual(before.whole);

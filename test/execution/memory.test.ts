@@ -36,10 +36,10 @@ describe('the memory that a training will need', () => {
 
   test('is less in micro-batches, which are proposed', async () => {
     const config = configOf('tiny', 'batch=60');
-    const message = await refusal(config, 0.6 * GB);
+    const message = await refusal(config, 0.7 * GB);
     const microBatch = Number(/microBatch=(\d+) computes the same batch/.exec(message)?.[1]);
     expect(60 % microBatch).toBe(0);
-    await fitted({ ...config, microBatch }, 0.6 * GB);
+    await fitted({ ...config, microBatch }, 0.7 * GB);
   });
 
   test('counts the data of all micro-batches', async () => {
