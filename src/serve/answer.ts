@@ -24,6 +24,7 @@ async function send({ answer, sha256, folder }: Done): Promise<Response> {
     await folder.remove();
     return new Response(new Uint8Array(answer.bytes), { headers });
   }
+  await folder.removeUpload();
   const { body, bytes } = await openFileBody(answer.file, () => void folder.remove());
   return new Response(body, { headers: { ...headers, 'Content-Length': String(bytes) } });
 }

@@ -1,5 +1,6 @@
 /** The files of models: copied, so that what is served stays what it is, and watched. */
-import { copyFile, rm, stat } from 'node:fs/promises';
+import { existsSync } from 'node:fs';
+import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { fromSystemError, UserError } from '../errors.js';
 import type { ModelFile } from './jobs.js';
@@ -55,6 +56,7 @@ let copies = 0;
 async function copyModel({ name, path }: ModelSource, folder: string): Promise<ModelFile> {
   const copy = join(folder, `${name}-${++copies}.onnx`);
   try {
+    await mkdir(folder, { recursive: true });
     await copyFile(path, copy);
   } catch (error) {
     throw fromSystemError(error, path);
@@ -135,6 +137,11 @@ export async function watchModels(
         state = await stateOf(path);
       } catch {
         continue; // Between two files there may be none.
+      }
+      // Whoever clears folders for temporary files does not know that a copy is in use.
+      if (!existsSync(files[i]!.path)) {
+        await takeOver(i);
+        continue;
       }
       if (state === seen[i]) continue;
       // One that still grows is left alone.

@@ -15,6 +15,8 @@ export interface RequestFolder {
   readonly upload: string;
   /** Counts bytes before they are written. @throws Refusal when the scratch folder would hold too many */
   take(bytes: number): void;
+  /** Removes the upload, which counts no more: what has been made of it may be fetched slowly. */
+  removeUpload(): Promise<void>;
   /** Removes it and all that is in it. */
   remove(): Promise<void>;
 }
@@ -79,6 +81,11 @@ export function openScratch(maxBytes: number, parent = tmpdir()): Scratch {
             throw new Refusal(503, 'the service holds too many uploads', { retryAfterSeconds: 5 });
           own += bytes;
           total += bytes;
+        },
+        async removeUpload() {
+          total -= own;
+          own = 0;
+          await rm(upload, { recursive: true, force: true });
         },
         async remove() {
           total -= own;

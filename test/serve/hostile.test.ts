@@ -227,6 +227,10 @@ describe('bodies', () => {
     one.take(60);
     expect(() => other.take(60)).toThrow(/too many uploads/);
     other.take(40);
+    // An answer that is fetched slowly is no upload any more.
+    await one.removeUpload();
+    other.take(60);
+    expect(scratch.bytes).toBe(100);
     scratch.close();
   });
 });

@@ -1,5 +1,5 @@
 /** What happens to requests when workers die, clients leave, models are replaced and the service ends. */
-import { renameSync, writeFileSync } from 'node:fs';
+import { renameSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { writeNifti } from '../../src/data/scan/nifti.js';
@@ -112,6 +112,21 @@ describe('a queue', () => {
 
 describe('a model file that is replaced', () => {
   const shaOf = async (response: Promise<Response>) => (await response).headers.get('model-sha256')!;
+
+  test('is copied again where its copy has been cleared away', async () => {
+    writePretrained(at('kept.onnx'), 'encoder');
+    const service = await testService({ models: [at('kept.onnx')] });
+    const before = await shaOf(service.post('/v1/embed', small));
+    for (const copy of service.modelCopies()) rmSync(copy);
+    await service.logged('model-replaced');
+    expect(service.modelCopies()).toHaveLength(1);
+    const file = await service.get('/v1/models/kept/file');
+    expect([file.status, (await file.arrayBuffer()).byteLength]).toEqual([
+      200,
+      statSync(at('kept.onnx')).size,
+    ]);
+    expect(await shaOf(service.post('/v1/embed', small))).toBe(before);
+  });
 
   test('is taken over when it is good, and refused when it is not, without a lost request', async () => {
     writePretrained(at('model.onnx'), 'encoder');

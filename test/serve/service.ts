@@ -15,6 +15,8 @@ export interface TestService extends Service {
   readonly logs: readonly Logged[];
   /** All files in the scratch folder but the copies of models and the lock. */
   leftBehind(): string[];
+  /** The copies of models in the scratch folder. */
+  modelCopies(): string[];
   /** Sends a body. */
   post(path: string, body: string | Uint8Array, headers?: Record<string, string>): Promise<Response>;
   get(path: string): Promise<Response>;
@@ -54,6 +56,10 @@ export async function testService(options: ServeOptions): Promise<TestService> {
     url: service.url,
     logs,
     close,
+    modelCopies: () =>
+      readdirSync(scratch, { recursive: true, encoding: 'utf8' })
+        .filter((name) => name.endsWith('.onnx'))
+        .map((name) => join(scratch, name)),
     leftBehind: () =>
       readdirSync(scratch, { recursive: true, encoding: 'utf8' }).filter((name) => /request-/.test(name)),
     post: (path, body, headers = {}) =>
