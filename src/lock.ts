@@ -5,6 +5,7 @@ import {
   openSync,
   readdirSync,
   readFileSync,
+  readlinkSync,
   rmSync,
   statSync,
   writeSync,
@@ -23,6 +24,8 @@ export interface Lock {
 const holderSchema = z.object({
   pid: z.int().positive(),
   host: z.string(),
+  /** Where its number means anything: see {@link systemOf}. Null where that is not known, and in files of earlier versions. */
+  system: z.string().nullable().default(null),
   /** When the process was started, in clock ticks since boot: tells it from a later one with the same number. */
   processStart: z.string().nullable(),
   since: z.string(),
@@ -42,6 +45,11 @@ const REFRESH_MS = 30_000;
  * long computation, or while a network drive is away.
  */
 const EXPIRY_MS = 600_000;
+/**
+ * The same of a process of this host, but of another container, or from before the last start: several may have one name. Containers are
+ * started again after seconds.
+ */
+const NEIGHBOUR_EXPIRY_MS = 120_000;
 /** More than this, and something that is no lock stands in the way, such as a link to nowhere. */
 const MOST_ATTEMPTS = 10;
 
@@ -55,6 +63,22 @@ function processStart(pid: number): string | null {
   } catch {
     return null;
   }
+}
+
+/** The start of the system and the namespace that numbers of processes are of; null where there is no /proc. */
+function systemOf(): string | null {
+  try {
+    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
+  } catch {
+    return null;
+  }
+}
+const SYSTEM = systemOf();
+
+/** After how long a holder that has not been heard of is dead; null where its process can be looked for. */
+function expiryOf({ host, system }: Holder): number | null {
+  if (host !== hostname()) return EXPIRY_MS;
+  return system === null || system === SYSTEM ? null : NEIGHBOUR_EXPIRY_MS;
 }
 
 function isAlive({ pid, processStart: start }: Holder): boolean {
@@ -93,7 +117,8 @@ function holderOf(path: string): Holder | 'starting' | 'dead' | 'none' {
   }
   const holder = parseHolder(text);
   if (!holder) return Math.abs(Date.now() - writtenMs) < WRITING_MS ? 'starting' : 'dead';
-  const alive = holder.host === hostname() ? isAlive(holder) : timeOn(dirname(path)) - writtenMs < EXPIRY_MS;
+  const expiry = expiryOf(holder);
+  const alive = expiry === null ? isAlive(holder) : timeOn(dirname(path)) - writtenMs < expiry;
   return alive ? holder : 'dead';
 }
 
@@ -116,13 +141,14 @@ function inUse({ kind, where }: Locked, path: string, holder: Holder | 'starting
   if (holder === 'starting')
     return new UserError('run', { ...facts, got: 'a process that is just starting', fix: 'try again' });
   const { pid, host, since, purpose } = holder;
+  const expiry = expiryOf(holder);
   return new UserError('run', {
     ...facts,
     got: `${purpose}, process ${pid} on ${host}, since ${since}`,
     fix:
-      host === hostname()
+      expiry === null
         ? 'wait for it to finish, or stop it'
-        : `if it is no longer running, delete ${path}, or try again after ${EXPIRY_MS / 60_000} minutes`,
+        : `if it is no longer running, delete ${path}, or try again after ${expiry / 60_000} minutes`,
   });
 }
 
@@ -194,7 +220,7 @@ function refuseHeld(locked: Locked, paths: readonly string[]): void {
 
 /**
  * Takes the folder for this process, by a file `.lock` in it. The lock of a process that has died is taken over: at once,
- * or after ten minutes if it was on another host. Released at the latest when the process exits.
+ * or after ten minutes if it was on another host, and after two if it was in another container of this one, or before its last start. Released at the latest when the process exits.
  * @param purpose what others are told that the folder is used for
  * @param shard takes a lock that only keeps out the same shard, and those who want the whole folder
  * @throws UserError of kind `run` when a living process holds it
@@ -212,6 +238,7 @@ function lockBy(whole: string, locked: Locked, purpose: string, shard: Shard | u
   const holder: Holder = {
     pid: process.pid,
     host: hostname(),
+    system: SYSTEM,
     processStart: processStart(process.pid),
     since: new Date().toISOString(),
     purpose,

@@ -142,6 +142,22 @@ describe('a lock', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  test('of another container of this host is refused, and taken over after two minutes', () => {
+    const changes = { system: 'another start pid:[1]', pid: process.pid };
+    const folder = lockedFolder(changes);
+    const { message } = errorOf(() => acquireLock(folder, 'export'));
+    expect(message).toMatch(/another process is using this folder[\s\S]*try again after 2 minutes/);
+    const written = new Date(Date.now() - 130_000);
+    utimesSync(join(folder, '.lock'), written, written);
+    acquireLock(folder, 'export').release();
+  });
+
+  test('of an earlier version, which did not say of which container, is that of its process', () => {
+    acquireLock(lockedFolder({ system: undefined, pid: deadPid() }), 'export').release();
+    const folder = lockedFolder({ system: undefined });
+    expect(errorOf(() => acquireLock(folder, 'export')).message).toContain('wait for it to finish');
+  });
+
   test('of a shard on another host does not keep out the whole for longer', () => {
     const shard = (minutes: number) => {
       const folder = foreignFolder(minutes);
