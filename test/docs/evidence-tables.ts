@@ -103,6 +103,11 @@ const PRIMARY: readonly Primary[] = [
       ours: ADRENAL_SHAPES,
     },
   },
+  {
+    name: '8. nodules (segmentation), fine-tuning, in the domain',
+    ...{ experiment: 'segmentation-in-domain', target: 'nodules', patients: 16 },
+    ...{ random: ['random'], ours: 'nodule crops, seed 2' },
+  },
 ];
 
 /** The mean of some sources, seed by seed. */

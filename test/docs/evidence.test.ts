@@ -36,6 +36,7 @@ test.each([
   'in-domain',
   'adrenal',
   'adrenal-again',
+  'segmentation-in-domain',
 ])('the raw results of %s are those of its experiment', (name) => {
   const experiment = name.replace('-again', '');
   const { sources, targets } = readExperiment(join(ROOT, `docs/evidence/${experiment}.json`));
