@@ -98,7 +98,12 @@ export function withMetadata(
   bytes: Uint8Array,
   metadata: Readonly<Record<string, string | null>>,
 ): Uint8Array {
-  const { metadataProps } = ModelProto.decode(bytes) as Message;
+  const fields = storedFields(bytes);
+  const isMetadata = ({ id }: { readonly id: number }) => id === MODEL.metadata;
+  // Only these are decoded: models may have a gigabyte of weights.
+  const { metadataProps } = ModelProto.decode(
+    joined(fields.filter(isMetadata).map((field) => field.bytes)),
+  ) as Message;
   const old = Object.fromEntries(
     ((metadataProps ?? []) as Message[]).map(({ key, value }) => [key, value] as const),
   );
@@ -106,6 +111,6 @@ export function withMetadata(
     value === null ? [] : [{ key, value }],
   );
   const added = storedFields(ModelProto.encode({ metadataProps: entries }).finish());
-  const kept = storedFields(bytes).filter(({ id }) => id !== MODEL.metadata);
+  const kept = fields.filter((field) => !isMetadata(field));
   return joined([...kept, ...added].map((field) => field.bytes));
 }
