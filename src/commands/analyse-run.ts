@@ -13,7 +13,7 @@ import { randomStream } from '../random.js';
 import type { CheckpointScores } from '../report/data.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
 import type { Engine } from '../runtime/engine.js';
-import { spreadEvenly } from '../spread.js';
+import { spreadEvenly, spreadOver } from '../spread.js';
 import { type Evaluator, openWeightedExtractor } from '../train/evaluator.js';
 import { samplingOptions } from '../train/proxy.js';
 
@@ -23,12 +23,6 @@ const PAIRS = 100;
 export const CONTRASTIVE = { tests: 100, negatives: 5000, temperature: 0.7 };
 /** Training wholes that the mean whole is made of at most. */
 const MEAN_OF = 2000;
-
-/** Numbers spread evenly over 0 … count−1, first and last included. */
-export const spreadOver = (count: number, wanted: number): number[] =>
-  count <= wanted
-    ? Array.from({ length: count }, (_, i) => i)
-    : Array.from({ length: wanted }, (_, i) => Math.round((i * (count - 1)) / (wanted - 1)));
 
 /** The wholes that validation asks for: Models Genesis flips some of them. */
 function* validationWholes(store: TileStore, config: Config): Generator<Float32Array> {

@@ -18,8 +18,9 @@ import { permutation, randomStream } from '../random.js';
 import { type EncoderAnalysis, renderAnalysis } from '../report/analysis-page.js';
 import { type EmbeddedPart, embeddingChart } from '../report/embedding-chart.js';
 import { slug } from '../slug.js';
+import { spreadOver } from '../spread.js';
 import { toCsv } from '../tables/csv.js';
-import { CONTRASTIVE, spreadOver } from './analyse-run.js';
+import { CONTRASTIVE } from './analyse-run.js';
 import { encodeParts, rowsOf, sampleParts, withoutWholes } from './encoded-parts.js';
 
 export interface AnalyzeOptions extends Reporting {

@@ -172,7 +172,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
       got: stores[0]!,
       expected: 'scans, or folders of scans',
     });
-  const paths = input.filter((path) => !isStore(path));
+  const paths = input.filter((path) => !stores.includes(path));
   await checkResultFile(
     out,
     { model: options.model, input: paths },

@@ -10,6 +10,7 @@ import { renderTargetReport, type SegmentedSample } from '../report/target-repor
 import { resolveCheckpoint } from '../runs/checkpoint.js';
 import { readMetrics } from '../runs/metrics.js';
 import { type FinetuneRunFacts, readFinetuneRun } from '../runs/run.js';
+import { spreadOver } from '../spread.js';
 import { readTable } from '../tables/read.js';
 import { numberIn, type Table } from '../tables/table.js';
 import { createPredictor, type Prediction, targetWorkload } from '../train/target.js';
@@ -61,11 +62,7 @@ function shownScores({ rows }: Table): Map<string, number> {
     .filter(({ cells }) => (cells['dice@0.5'] ?? '') !== '')
     .map((row) => ({ id: row.cells.id!, dice: numberIn(row, 'dice@0.5') }))
     .sort((a, b) => a.dice - b.dice);
-  const count = Math.min(SHOWN, ranked.length);
-  const shown = Array.from(
-    { length: count },
-    (_, i) => ranked[Math.round((i * (ranked.length - 1)) / Math.max(1, count - 1))]!,
-  );
+  const shown = spreadOver(ranked.length, SHOWN).map((i) => ranked[i]!);
   return new Map(shown.map(({ id, dice }) => [id, dice]));
 }
 

@@ -17,9 +17,10 @@ import { middleSlices } from '../report/slices.js';
 import { type Checkpoint, listCheckpoints, loadCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { readMetrics } from '../runs/metrics.js';
 import { type RunFacts, readRun } from '../runs/run.js';
+import { spreadOver } from '../spread.js';
 import { createEvaluator, type Evaluator } from '../train/evaluator.js';
 import { samplingOptions } from '../train/proxy.js';
-import { analyseCheckpoints, analysisParts, CONTRASTIVE, meanWholeMse, spreadOver } from './analyse-run.js';
+import { analyseCheckpoints, analysisParts, CONTRASTIVE, meanWholeMse } from './analyse-run.js';
 import { onlyTiles, shownTiles } from './shown-tiles.js';
 
 export interface ReportOptions extends Reporting {

@@ -4,7 +4,7 @@ import type { Config } from '../config/pretraining.js';
 import type { TileSource } from '../data/store/tile-source.js';
 import { type TileStore, tilesOf } from '../data/store/tiles.js';
 import { readWhole } from '../data/store/wholes.js';
-import { spreadOver } from './analyse-run.js';
+import { spreadOver } from '../spread.js';
 
 /** Tiles that are looked at. */
 const CANDIDATES = 400;

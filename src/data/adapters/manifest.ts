@@ -59,15 +59,17 @@ function fill(template: string, { cells, where }: Row, given: boolean): string |
   });
 }
 
-const SPLIT_NAMES: ReadonlyMap<string, SampleSplit> = new Map([
-  ['train', 'train'],
-  ['training', 'train'],
-  ['validation', 'validation'],
-  ['val', 'validation'],
-  ['valid', 'validation'],
-  ['test', 'test'],
-  ['testing', 'test'],
-]);
+const SPLIT_NAMES: ReadonlyMap<string, SampleSplit> = new Map(
+  Object.entries({
+    train: 'train',
+    training: 'train',
+    validation: 'validation',
+    val: 'validation',
+    valid: 'validation',
+    test: 'test',
+    testing: 'test',
+  }),
+);
 
 function splitOf(text: string | undefined, where: string): SampleSplit | null {
   if (text === undefined || text === '') return null;
