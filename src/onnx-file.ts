@@ -4,7 +4,7 @@ import { basename, dirname, isAbsolute, join, win32 } from 'node:path';
 import { decodeModel } from '../graphs/onnx/schema.js';
 import type { ReadExternal } from '../graphs/onnx/tensors.js';
 import { type ExternalTensor, GraphError, type Model } from '../graphs/onnx/types.js';
-import { fromSystemError, UserError } from './errors.js';
+import { abridged, fromSystemError, UserError } from './errors.js';
 import { isInside } from './files.js';
 import { modelPath } from './pretrained.js';
 
@@ -109,6 +109,18 @@ export interface ModelContents {
   readonly path: string;
   readonly bytes: Uint8Array;
   readonly model: Model;
+}
+
+/** @throws UserError when tensors of a model are in files beside it, which ONNX Runtime would look for in the working directory */
+export function refuseExternal({ external }: Model, where: string): void {
+  if (!external) return;
+  throw new UserError('input', {
+    what: 'the weights of this model are in a separate file',
+    where,
+    got: abridged([...new Set(external.map(({ location }) => location.file))]),
+    expected: 'a model in one file',
+    fix: `convert it in Python with \`onnx.save_model(onnx.load("${basename(where)}"), "one-file.onnx")\``,
+  });
 }
 
 /**

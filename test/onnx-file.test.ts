@@ -5,6 +5,7 @@ import { importModel } from '../graphs/imported/import-model.js';
 import { inspect } from '../src/commands/inspect.js';
 import { UserError } from '../src/errors.js';
 import { externalFeatures } from '../src/inference/external-encoder.js';
+import { openImageModel } from '../src/inference/image-model.js';
 import { readModelFile, withModelFile } from '../src/onnx-file.js';
 import { nodeEngine } from '../src/runtime/node.js';
 import { temporaryFolder } from './data/store/tiles-sample.js';
@@ -81,11 +82,11 @@ describe('a model whose tensors lie in files beside it', () => {
     });
   });
 
-  test('gives no features, and says how to make one file of it', async () => {
+  test('is not run, and says how to make one file of it', async () => {
     const path = modelWith({ location: 'weights.bin' });
-    await expect(externalFeatures(path, undefined as never, nodeEngine, 1)).rejects.toThrow(
-      /a separate file[\s\S]*weights\.bin[\s\S]*one file/,
-    );
+    const message = /a separate file[\s\S]*weights\.bin[\s\S]*one file/;
+    await expect(externalFeatures(path, undefined as never, nodeEngine, 1)).rejects.toThrow(message);
+    expect(() => openImageModel(path, nodeEngine)).toThrow(message);
   });
 });
 

@@ -45,6 +45,7 @@ export default command({
     set: configOptions.set,
     artifacts: { string: true, describe: 'import: folder written by `p2w artifacts`' },
     checkpoint: { string: true, describe: 'import: checkpoint saved by the training' },
+    overwrite: { boolean: true, describe: 'replace the files of --out' },
     out: { string: true, demandOption: true, describe: 'output folder' },
   },
   examples: [
@@ -74,7 +75,12 @@ export default command({
         ...{ '--run': run, '--preset': preset, '--task': task, '--classes': classes, '--channels': channels },
         ...{ '--size': size, '--optimizer': optimizer, '--schedule': args.schedule, '--warmup': warmup },
         ...{ '--model': args.model, ...typedModelOptions(args) },
-        ...{ '--steps': steps, '--config': config, '--set': args.set.length > 0 ? args.set : undefined },
+        ...{
+          '--overwrite': args.overwrite,
+          '--steps': steps,
+          '--config': config,
+          '--set': args.set.length > 0 ? args.set : undefined,
+        },
       });
       const summary = await importArtifacts({
         artifacts: args.artifacts,
@@ -108,6 +114,7 @@ export default command({
       ...(args.schedule === 'linear' ? { decayTo: args.steps! } : {}),
       ...(args.config ? { file: readConfigFile(args.config) } : {}),
       config: fromSettings(args.set),
+      ...(args.overwrite ? { overwrite: true } : {}),
       out: args.out,
     });
     return { text: formatArtifacts(summary), json: summary };

@@ -1,6 +1,7 @@
 import { exportModel } from '../../src/commands/export.js';
 import { formatPrecision } from '../../src/commands/export-precision.js';
 import { exportTarget } from '../../src/commands/export-target.js';
+import { refuseIdle } from '../../src/errors.js';
 import { PRECISIONS } from '../../src/inference/precision.js';
 import { parseCheckpoint } from '../../src/runs/checkpoint.js';
 import { isFinetuneRun } from '../../src/runs/run.js';
@@ -12,9 +13,8 @@ export default command({
     checkpoint: { string: true, default: 'best', describe: 'best, last, or the step of a saved checkpoint' },
     what: {
       choices: ['encoder', 'autoencoder'] as const,
-      default: 'encoder' as const,
       describe:
-        'what to export from a pre-training run; a fine-tuning run exports its classifier or segmenter',
+        'what to export from a pre-training run, by default the encoder; a fine-tuning run exports its classifier or segmenter',
     },
     'input-type': {
       choices: ['float32', 'int16'] as const,
@@ -60,6 +60,7 @@ export default command({
       ...(args.license ? { license: args.license } : {}),
     };
     if (isFinetuneRun(args.run)) {
+      refuseIdle('a fine-tuning run, which has one thing to export', { '--what': args.what });
       const target = await exportTarget(options);
       const text = [
         `wrote ${target.model}, ${target.weights} and ${target.card} from step ${target.step}`,
@@ -69,7 +70,7 @@ export default command({
       ].join('\n');
       return { text, json: target };
     }
-    const summary = await exportModel({ ...options, what: args.what });
+    const summary = await exportModel({ ...options, ...(args.what ? { what: args.what } : {}) });
     const text = [
       `wrote ${summary.model}, ${summary.weights} and ${summary.card} from step ${summary.step}`,
       ...(summary.step === 0 ? ['this is the untrained network: no validation has improved on it yet'] : []),

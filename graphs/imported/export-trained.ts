@@ -5,6 +5,7 @@
 import { toBfloat16, toFloat16 } from '../onnx/float16.js';
 import {
   AttributeProto,
+  joined,
   type Message,
   ModelProto,
   NodeProto,
@@ -25,6 +26,7 @@ import {
 } from '../onnx/types.js';
 import type { ImportedModel } from './import-model.js';
 import { firstMade } from './makers.js';
+import { isCheckOfWeights } from './metadata.js';
 import { floatType, type ImportedParameter } from './network.js';
 
 /** Field numbers of onnx.proto. */
@@ -38,23 +40,8 @@ const EXTERNAL = 1;
 /** The version of the format from which on initialisers need not be inputs. */
 const FREE_INITIALIZERS = 4;
 const IR_VERSION_FIELD = Uint8Array.of(MODEL.irVersion << 3, FREE_INITIALIZERS);
-/** What one file of protobuf can hold. */
-const MOST_BYTES = 2 ** 31 - 1;
 
 const encoded = (value: string): Uint8Array => new TextEncoder().encode(value);
-
-export function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const total = parts.reduce((sum, { length }) => sum + length, 0);
-  if (total > MOST_BYTES)
-    throw new GraphError('the trained model has 2 GiB or more, which is more than one ONNX file can hold');
-  const all = new Uint8Array(total);
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
-}
 
 /** Numbers as the file had them. */
 function inType(values: Float32Array, type: ElementType): TensorData {
@@ -187,6 +174,7 @@ export const completeWeights = (
  * Writes the model that was imported with trained weights: the file it was read from, in which nothing else is changed. Weights
  * that the export had merged get tensors of their own, weights of half precision stay of half precision, tensors in files beside
  * the model move into it, and layers that were exported as in training (BatchNormalization, Dropout, random numbers) are as in inference.
+ * A self-test and a digest in its metadata, which hold for other weights, are left out.
  * @param bytes of the file that `model` was imported from
  * @param weights trained values and running statistics, by parameter name; what is frozen may be left out
  * @throws GraphError when values are missing or do not suit the model, or the result is too large for a file
@@ -200,8 +188,9 @@ export function exportTrained(
   const changes = changesOf(model, weights, externalData);
   const { irVersion } = ModelProto.decode(bytes) as Message;
   const isOld = Number(irVersion) < FREE_INITIALIZERS;
+  const fields = storedFields(bytes).filter((field) => !isCheckOfWeights(field));
   return joined(
-    storedFields(bytes).map((field) => {
+    fields.map((field) => {
       if (field.id === MODEL.graph) return storedField(field.id, changedGraph(field.content!, changes));
       // In older files every stored tensor has to be an input too.
       return isOld && field.id === MODEL.irVersion ? IR_VERSION_FIELD : field.bytes;

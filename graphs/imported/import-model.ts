@@ -75,7 +75,7 @@ function storedTypes({ initializers, nodes }: Graph): Map<string, ElementType> {
 function outputsOf(network: ImportedNetwork, inputs: readonly Value[]): Value[] {
   const g = new GraphBuilder('outputs');
   const made = importedLayers(new NetworkBuilder(g, 'training'), network, networkInputs(g, inputs));
-  return Object.entries(made).map(([name, { type, shape }]) => ({ name, type, shape }));
+  return [...made].map(([name, { type, shape }]) => ({ name, type, shape }));
 }
 
 /** What of a graph some values need. @throws GraphError for a value that it does not have */

@@ -217,13 +217,14 @@ export const reserveParameters = ({ g }: NetworkBuilder, { parameters }: Importe
  * Adds an imported network to a graph: what of it the wanted values need.
  * @param inputs of the network, by name, of the sizes and types that it was imported for
  * @param wanted outputs of the network, or any values inside it, by the names that they have in the file
+ * @returns them by their names, in the order that was asked for
  */
 export function importedLayers(
   net: NetworkBuilder,
   network: ImportedNetwork,
   inputs: Readonly<Record<string, Value>>,
   wanted: readonly string[] = network.graph.outputs.map(({ name }) => name),
-): Record<string, Value> {
+): Map<string, Value> {
   reserveParameters(net, network);
   const layers = new Layers(net, network, inputs);
   const { graph } = network;
@@ -232,5 +233,5 @@ export function importedLayers(
   const read = new Set([...nodes.flatMap((node) => node.inputs), ...wanted]);
   for (const parameter of network.parameters) if (read.has(parameter.name)) layers.declare(parameter);
   for (const node of nodes) layers.add(node);
-  return Object.fromEntries(wanted.map((name) => [name, layers.value(name)]));
+  return new Map(wanted.map((name) => [name, layers.value(name)]));
 }

@@ -1,7 +1,7 @@
 /** A model whose last layers are exchanged; what is left of it stays as it is stored, byte by byte. */
 import {
+  joined,
   type Message,
-  ModelProto,
   NodeProto,
   storedField,
   storedFields,
@@ -11,12 +11,11 @@ import {
 import { decodeModel, encodeModel, encodeValue } from '../onnx/schema.js';
 import { type Graph, GraphError, type Node, type Value } from '../onnx/types.js';
 import { needed, readsOf } from '../passes/needed.js';
-import { joined } from './export-trained.js';
 import { firstMade } from './makers.js';
 import { freeNames } from './names.js';
 
 /** Field numbers of onnx.proto. */
-const MODEL = { graph: 7, metadata: 14 } as const;
+const MODEL = { graph: 7 } as const;
 const GRAPH = { node: 1, initializer: 5, input: 11, output: 12 } as const;
 
 const contentOf = (message: Uint8Array, field: number): Uint8Array =>
@@ -91,26 +90,4 @@ export function withOutput(bytes: Uint8Array, value: Value): Uint8Array {
         : field.bytes,
     ),
   );
-}
-
-/** A model with other metadata: new entries, other values of old ones, and none of those that are null. */
-export function withMetadata(
-  bytes: Uint8Array,
-  metadata: Readonly<Record<string, string | null>>,
-): Uint8Array {
-  const fields = storedFields(bytes);
-  const isMetadata = ({ id }: { readonly id: number }) => id === MODEL.metadata;
-  // Only these are decoded: models may have a gigabyte of weights.
-  const { metadataProps } = ModelProto.decode(
-    joined(fields.filter(isMetadata).map((field) => field.bytes)),
-  ) as Message;
-  const old = Object.fromEntries(
-    ((metadataProps ?? []) as Message[]).map(({ key, value }) => [key, value] as const),
-  );
-  const entries = Object.entries({ ...old, ...metadata }).flatMap(([key, value]) =>
-    value === null ? [] : [{ key, value }],
-  );
-  const added = storedFields(ModelProto.encode({ metadataProps: entries }).finish());
-  const kept = fields.filter((field) => !isMetadata(field));
-  return joined([...kept, ...added].map((field) => field.bytes));
 }

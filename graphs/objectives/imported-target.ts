@@ -170,7 +170,7 @@ function taskLogits(
 ): Value {
   reserveParameters(net, model);
   const x = net.g.scope('image', () => adaptedImage(net.g, image, adapter));
-  const layers = (name: string) => importedLayers(net, model, { [adapter.input]: x }, [name])[name]!;
+  const layers = (name: string) => importedLayers(net, model, { [adapter.input]: x }, [name]).get(name)!;
   if (head.head === 'replace') return targetHead(net, layers(featuresOf(model, head)), head);
   const own = ownLogits(model, head.value ?? model.outputs[0]!.name);
   return keptLogits(net, layers(own.name), own, head);

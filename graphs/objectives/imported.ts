@@ -131,9 +131,9 @@ export const importedObjective =
     const inputs = networkInputs(net.g, model.inputs, inputName);
     if (typeof loss === 'function') {
       const wanted = new Set([...model.outputs.map(({ name }) => name), output]);
-      return loss(net, importedLayers(net, model, inputs, [...wanted]));
+      return loss(net, Object.fromEntries(importedLayers(net, model, inputs, [...wanted])));
     }
     const losses = Array.isArray(loss) ? (loss as readonly OutputLoss[]) : [loss as OutputLoss];
     const { name, activation } = logitsOf(model, output, losses);
-    return lossOf(net, importedLayers(net, model, inputs, [name])[name]!, losses, activation);
+    return lossOf(net, importedLayers(net, model, inputs, [name]).get(name)!, losses, activation);
   };

@@ -1,5 +1,6 @@
 /** ONNX's protobuf messages. The only file that knows the wire format; numbers are onnx.proto's (IR version 10). */
 import protobuf from 'protobufjs/light.js';
+import { GraphError } from './types.js';
 
 const field = (id: number, type: string) => ({ id, type });
 const repeated = (id: number, type: string) => ({ id, type, rule: 'repeated' });
@@ -100,6 +101,7 @@ export const ModelProto = root.lookupType('ModelProto');
 export const TensorProto = root.lookupType('TensorProto');
 export const NodeProto = root.lookupType('NodeProto');
 export const AttributeProto = root.lookupType('AttributeProto');
+export const StringStringEntryProto = root.lookupType('StringStringEntryProto');
 export const ValueInfoProto = root.lookupType('ValueInfoProto');
 
 // biome-ignore lint/suspicious/noExplicitAny: protobufjs gives untyped messages; the decoders check what they read
@@ -137,3 +139,20 @@ export const storedField = (id: number, content: Uint8Array): Uint8Array =>
     .uint32((id << 3) | LENGTH_DELIMITED)
     .bytes(content)
     .finish();
+
+/** What one file of protobuf can hold. */
+const MOST_BYTES = 2 ** 31 - 1;
+
+/** Fields one after the other: a message. @throws GraphError when a file could not hold it */
+export function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const total = parts.reduce((sum, { length }) => sum + length, 0);
+  if (total > MOST_BYTES)
+    throw new GraphError('the model has 2 GiB or more, which is more than one ONNX file can hold');
+  const all = new Uint8Array(total);
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}

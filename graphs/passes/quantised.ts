@@ -2,8 +2,8 @@
  * A graph for inference whose convolutions compute with integers of 8 bits (static quantisation, as pairs of QuantizeLinear and
  * DequantizeLinear, which runtimes fuse into the operators between them).
  *
- * - A convolution with stored weights is quantised when a Relu, or a sum, takes its result: not the last one, whose result is
- *   the network's answer.
+ * - A convolution with stored weights is quantised when a Relu, or a sum, takes its result: all of an encoder, and not one that makes
+ *   logits or a reconstruction. Transposed ones stay as they are.
  * - Its input and its result, behind the Relu, are uint8 in the range that was observed; its weights int8 of which 7 bits are used,
  *   symmetric, with a scale for each output channel; its bias int32.
  * - What MaxPool, Resize and sums make of quantised values is quantised too.

@@ -10,29 +10,23 @@ import { targetProbabilities } from './inference.js';
 
 type Weights = ReadonlyMap<string, Float32Array>;
 
-/** Adds the network. @returns the wanted values by their names */
-const layers = (
-  net: NetworkBuilder,
-  model: ImportedModel,
-  wanted: readonly string[],
-): Record<string, Value> => importedLayers(net, model, networkInputs(net.g, model.inputs), wanted);
+/** Adds what of the network a value needs. */
+const wantedValue = (net: NetworkBuilder, model: ImportedModel, name: string): Value =>
+  importedLayers(net, model, networkInputs(net.g, model.inputs), [name]).get(name)!;
 
 /**
- * The network as it was trained, for inputs of the sizes that it was imported for: its own outputs, or, where layers were put on it,
- * `probabilities`.
+ * The network as it was trained, for inputs of the sizes that it was imported for: its own output of the classes, or, where layers
+ * were put on it, `probabilities`.
  * @param weights of all parameters
  */
 export function trainedGraph(model: ImportedModel, weights: Weights, head: TargetHead): Graph {
   const g = new GraphBuilder('trained');
   const net = new NetworkBuilder(g, weights);
   if (head.head === 'keep') {
-    const names = model.outputs.map(({ name }) => name);
-    for (const [i, value] of Object.values(layers(net, model, names)).entries())
-      g.output(`output_${i}`, value);
+    g.output('output', wantedValue(net, model, head.value ?? model.outputs[0]!.name));
     return g.build();
   }
-  const features = featuresOf(model, head);
-  const logits = targetHead(net, layers(net, model, [features])[features]!, head);
+  const logits = targetHead(net, wantedValue(net, model, featuresOf(model, head)), head);
   g.output('probabilities', targetProbabilities(g, head.kind, logits));
   return g.build();
 }
@@ -48,7 +42,7 @@ export const HEAD_INPUT = 'features';
 export function headGraph(model: ImportedModel, weights: Weights, head: TargetHead): Graph {
   const name = featuresOf(model, head);
   const trial = new NetworkBuilder(new GraphBuilder('features'), 'evaluation');
-  const [, channels, ...sizes] = layers(trial, model, [name])[name]!.shape;
+  const [, channels, ...sizes] = wantedValue(trial, model, name).shape;
   const g = new GraphBuilder('head');
   const net = new NetworkBuilder(g, weights);
   const shape = ['N', channels!, ...sizes.map((_, i) => ['D', 'H', 'W'][i + 3 - sizes.length] ?? `L${i}`)];

@@ -7,7 +7,11 @@ import { decodeCheckpoint, type OnDeviceCheckpoint } from '../../graphs/ort-trai
 import { slotName } from '../../graphs/programs/built.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
+import { withFormerSelfTest } from '../inference/self-test.js';
+import { readModelFile } from '../onnx-file.js';
+import { modelPath } from '../pretrained.js';
 import { networkHash } from '../runs/checkpoint.js';
+import { nodeEngine } from '../runtime/node.js';
 import { freshState } from '../train/fresh-state.js';
 import { checkUnchanged, importOptions, openTrainedFile } from '../train/imported.js';
 import { makeRun } from '../train/make-run.js';
@@ -60,17 +64,17 @@ function tensorsOf(
 }
 
 /** Writes a model with trained weights. @returns the file @throws UserError when the original has gone or changed */
-function writeModel(
+async function writeModel(
   manifest: ArtifactsManifest,
   values: ReadonlyMap<string, Float32Array>,
   artifacts: string,
   out: string,
-): string {
+): Promise<string> {
   const { model, sha256, inputSizes, freeze } = modelFactsOf(manifest, artifactsManifestPath(artifacts));
   const file = openTrainedFile(model);
   checkUnchanged(file, sha256, artifactsManifestPath(artifacts));
   const { bytes, externalData } = file;
-  const path = join(out, basename(model));
+  const path = join(out, basename(modelPath(model)));
   if (existsSync(path))
     throw new UserError('usage', {
       what: 'there is a model of this name already',
@@ -82,8 +86,10 @@ function writeModel(
     const imported = importModel(bytes, options);
     return exportTrained(bytes, imported, completeWeights(imported, values), externalData);
   });
+  const { metadata } = readModelFile(model).model;
+  const tested = await withFormerSelfTest(trained, metadata, nodeEngine, model);
   makeFolder(out);
-  writeFileAtomic(path, trained);
+  writeFileAtomic(path, tested);
   return path;
 }
 
@@ -108,7 +114,7 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
   const values = tensorsOf(found, manifest, path);
   const step = found.optimizer?.step ?? 0;
   if (manifest.task === 'model')
-    return { run: writeModel(manifest, values, artifacts, out), task: manifest.task, step };
+    return { run: await writeModel(manifest, values, artifacts, out), task: manifest.task, step };
   const facts = factsOf(manifest, artifactsManifestPath(artifacts));
   const { config } = facts;
   const parameters = manifest.parameters.map((p) => ({

@@ -20,6 +20,8 @@ export const FILES = {
   weights: 'weights_model.onnx',
   checkpoint: 'checkpoint',
 } as const;
+export const MANIFEST = 'manifest.json';
+export const README = 'README.md';
 /** The optimiser's state of each parameter, in the order of a checkpoint's moments. */
 export const MOMENT_SLOTS = ['m', 'v'] as const;
 
@@ -52,7 +54,7 @@ export const artifactsManifest = (
   content: Omit<ArtifactsManifest, 'format' | 'version'>,
 ): ArtifactsManifest => manifestSchema.parse({ format: FORMAT, version: VERSION, ...content });
 
-export const artifactsManifestPath = (folder: string): string => join(folder, 'manifest.json');
+export const artifactsManifestPath = (folder: string): string => join(folder, MANIFEST);
 
 /** @throws UserError when it is missing or damaged */
 export function readArtifactsManifest(folder: string): ArtifactsManifest {
@@ -83,26 +85,34 @@ const modelSchema = z.strictObject({
 });
 export type ModelFacts = z.infer<typeof modelSchema>;
 
-/** What a manifest says of the model that is trained. @throws UserError when it is damaged */
-export function modelFactsOf({ run }: ArtifactsManifest, where: string): ModelFacts {
-  const facts = modelSchema.safeParse(run);
-  if (facts.success) return facts.data;
+/** @throws UserError when what a manifest says of its run is not what it should be */
+function checked<T>(schema: z.ZodType<T>, value: unknown, where: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
   throw new UserError('input', {
     what: 'the manifest of the artifacts is damaged',
     where,
-    cause: facts.error,
+    cause: result.error,
   });
 }
+
+/** What a manifest says of the model that is trained. @throws UserError when it is damaged */
+export const modelFactsOf = ({ run }: ArtifactsManifest, where: string): ModelFacts =>
+  checked(modelSchema, run, where);
 
 /** A run's facts, as they were written into a manifest. @throws UserError naming each wrong key */
 export function factsOf({ run, task }: ArtifactsManifest, where: string): RunFacts | FinetuneRunFacts {
   const { data, tile, format, spacing = null, ...config } = run as Record<string, unknown>;
   if (task === 'pretrain')
-    return { data: String(data), tile: sizeSchema.parse(tile) as XYZ, config: checkConfig(config, where) };
+    return {
+      data: String(data),
+      tile: checked(sizeSchema, tile, where) as XYZ,
+      config: checkConfig(config, where),
+    };
   return {
     data: String(data),
-    format: sampleFormatSchema.parse(format),
-    spacing: spacingSchema.parse(spacing),
+    format: checked(sampleFormatSchema, format, where),
+    spacing: checked(spacingSchema, spacing, where),
     config: checkFinetuneConfig(config, where),
   };
 }

@@ -1,13 +1,15 @@
+import { INTENSITIES, type Normalisation } from '../data/scan/normalise.js';
 import type { ArtifactsManifest } from './artifacts-manifest.js';
 
-/** What each input of a training is, by its name. */
-const MEANINGS: Readonly<Record<string, string>> = {
-  image: 'voxels, x fastest (W = x, H = y, D = z); int16 are HU, normalised inside the model',
+/** What each input of a training is, by its name. @param unit of the voxels of tiles */
+const meanings = (unit: string): Readonly<Record<string, string>> => ({
+  image:
+    'voxels as `p2w prepare` stores them in samples, x fastest (W = x, H = y, D = z): int16 in HU, or float32 as the scan was normalised; scaled to [0, 1] inside the model',
   sample_weight: 'weight of each sample: 1, or 0 for samples that only pad a batch',
   label: 'class of each sample: for two classes 0 or 1 as float32, otherwise its number as int32',
   mask: 'zeros and ones, one channel per class; classes may overlap',
-  tile: 'the wholes (full images), in HU, x fastest (W = x, H = y, D = z)',
-  part_box: 'for each whole, the box that contains its part (crop), in HU',
+  tile: `the wholes (full images), in ${unit}, x fastest (W = x, H = y, D = z)`,
+  part_box: `for each whole, the box that contains its part (crop), in ${unit}`,
   part_depth:
     'matrices that resize the boxes to the size of a whole along z; each row holds linear interpolation weights',
   part_height: 'the same along y',
@@ -16,13 +18,22 @@ const MEANINGS: Readonly<Record<string, string>> = {
   corrupted: 'the corrupted wholes, in [0, 1]',
   target: 'what the output is to be: of pre-training the wholes, in [0, 1]',
   dropout_seed: 'of training steps only: another number, at least 0, for every batch',
-};
+});
 
 /** Beside the four files: what they take and give, and how each binding of ONNX Runtime calls them. */
-export function artifactsReadme({ task, inputs, outputs, optimizer, schedule }: ArtifactsManifest): string {
+export function artifactsReadme({
+  task,
+  inputs,
+  outputs,
+  optimizer,
+  schedule,
+  run,
+}: ArtifactsManifest): string {
+  const { unit } = INTENSITIES[(run.normalise ?? 'hu') as Normalisation];
+  const meaning = meanings(unit);
   const shape = (sizes: readonly number[]) => `[${sizes.join(', ')}]`;
   const rows = inputs.map(
-    ({ name, type, shape: sizes }) => `| \`${name}\` | ${type} ${shape(sizes)} | ${MEANINGS[name] ?? ''} |`,
+    ({ name, type, shape: sizes }) => `| \`${name}\` | ${type} ${shape(sizes)} | ${meaning[name] ?? ''} |`,
   );
   const names = inputs.map(({ name }) => name);
   const { learningRate, warmup, decayTo } = schedule as {

@@ -5,7 +5,7 @@ import type { ConfigChanges } from '../config/layers.js';
 import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
 import type { TrainingConfig } from '../config/training.js';
 import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
-import { INTENSITIES } from '../data/scan/normalise.js';
+import { valuesOf } from '../data/samples/values.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { refuseIdle, UserError } from '../errors.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
@@ -65,17 +65,23 @@ const originOf = ({ config, ...facts }: RunFacts | FinetuneRunFacts) => ({ ...fa
 const fresh = (config: TrainingConfig) => async (parameters: readonly Parameter[]) =>
   freshState(parameters, config, initialize(parameters, config.seed));
 
-/** A target task that there are no samples of yet. */
-function newFormat(task: 'classify' | 'segment', options: SourceOptions, whole: XYZ): SampleFormat {
+/** What of a pre-training a new target task takes over. */
+type Pretrained = Pick<Config, 'whole' | 'network' | 'normalise' | 'window'>;
+
+/** A target task that there are no samples of yet: of images as the encoder was trained on. */
+function newFormat(
+  task: 'classify' | 'segment',
+  options: SourceOptions,
+  { whole, normalise, window }: Pretrained,
+): SampleFormat {
   const fallback = task === 'classify' ? ['no', 'yes'] : ['inside'];
   return checkSampleFormat({
     task: 'manifest',
     kind: KINDS[task],
     classes: [...(options.classes ?? fallback)],
-    size: options.size ?? whole,
+    size: options.size ?? (whole as XYZ),
     channels: options.channels ?? 1,
-    type: 'int16',
-    window: INTENSITIES.hu.window,
+    ...valuesOf(normalise, window),
   });
 }
 
@@ -157,24 +163,23 @@ function fromRun(run: string, options: SourceOptions): Source {
       { ...facts, config: changeConfig(facts.config, options as ConfigChanges<Config>) },
       resolveCheckpoint(run, 'last'),
     );
-  return newTarget(task, options, facts.config.whole as XYZ, facts.config.network, run);
+  return newTarget(task, options, facts.config, run);
 }
 
 function newTarget(
   task: 'classify' | 'segment',
   options: SourceOptions,
-  whole: XYZ,
-  network: FinetuneConfig['network'],
+  pretrained: Pretrained,
   from: string,
 ): Source {
   const { file, config: asked } = options as ConfigChanges<FinetuneConfig>;
   const config = resolveFinetuneConfig({
     kind: KINDS[task],
-    network,
+    network: pretrained.network,
     file,
     config: { ...asked, init: { ...asked?.init, from } },
   });
-  const format = newFormat(task, options, whole);
+  const format = newFormat(task, options, pretrained);
   return targetSource(task, { data: '', format, spacing: null, config }, null);
 }
 
@@ -190,10 +195,7 @@ export function sourceOf(options: SourceOptions): Source {
   if (task === 'pretrain' && !(run !== undefined && isFinetuneRun(run)))
     refuseIdle('pre-training: give --task classify or segment', newTargetOptions(options));
   if (run !== undefined) return fromRun(run, options);
-  if (task !== 'pretrain') {
-    const { whole, network } = resolveConfig({ preset });
-    return newTarget(task, options, whole as XYZ, network, 'random');
-  }
+  if (task !== 'pretrain') return newTarget(task, options, resolveConfig({ preset }), 'random');
   const config = resolveConfig({ ...(options as ConfigChanges<Config>), preset });
   return proxySource({ data: '', tile: config.whole as XYZ, config }, null);
 }

@@ -1,3 +1,4 @@
+import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Parameter } from '../../graphs/nn/module.js';
 import type { Value } from '../../graphs/onnx/types.js';
@@ -20,7 +21,14 @@ import { checkInteger, UserError } from '../errors.js';
 import { built, encodeGraph, portable } from '../execution/models.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import type { State } from '../runs/state.js';
-import { type ArtifactsManifest, artifactsManifest, FILES, MOMENT_SLOTS } from './artifacts-manifest.js';
+import {
+  type ArtifactsManifest,
+  artifactsManifest,
+  FILES,
+  MANIFEST,
+  MOMENT_SLOTS,
+  README,
+} from './artifacts-manifest.js';
 import { artifactsReadme } from './artifacts-readme.js';
 import { type SourceOptions, sourceOf } from './artifacts-source.js';
 
@@ -31,6 +39,8 @@ export interface ArtifactsOptions extends SourceOptions {
   readonly warmup?: number;
   /** The update at which the learning rate has fallen to 0 in a straight line; constant without it. */
   readonly decayTo?: number;
+  /** Replace files of `out`. */
+  readonly overwrite?: boolean;
   readonly out: string;
 }
 
@@ -95,6 +105,18 @@ const described = (values: readonly Value[], parameters: ReadonlySet<string>) =>
     .filter(({ name }) => !parameters.has(name) && !INTERNAL.test(name))
     .map(({ name, type, shape }) => ({ name, type, shape: shape as number[] }));
 
+/** @throws UserError when a file is there that would be written, such as a checkpoint that a device has trained */
+function refusePresent(out: string): void {
+  const found = [...Object.values(FILES), README, MANIFEST].filter((name) => existsSync(join(out, name)));
+  if (found.length === 0) return;
+  throw new UserError('usage', {
+    what: 'this folder has files that would be replaced',
+    where: out,
+    got: found.join(', '),
+    fix: 'choose another folder, or add --overwrite',
+  });
+}
+
 export interface ArtifactsSummary {
   readonly out: string;
   readonly task: ArtifactsManifest['task'];
@@ -107,11 +129,13 @@ export interface ArtifactsSummary {
 /**
  * Writes what ONNX Runtime's training interface on a device takes: training, evaluation and optimiser model, and a
  * checkpoint; beside them `weights_model.onnx`, `manifest.json` and a README that shows the calls in each language.
- * @throws UserError for bad options, a run that is none, an optimiser that ONNX Runtime does not have, a full disk
+ * @throws UserError for bad options, a run that is none, an optimiser that ONNX Runtime does not have, files that are there already,
+ * a full disk
  * @example
  * await writeArtifacts({ run: 'runs/first', out: 'artifacts' });
  */
 export async function writeArtifacts(options: ArtifactsOptions): Promise<ArtifactsSummary> {
+  if (!options.overwrite) refusePresent(options.out);
   const { task, config, origin, objective: network, checkpoint, start } = sourceOf(options);
   const optimizer = optimizerFor(config, options.optimizer);
   const schedule: RateSchedule = {
@@ -159,8 +183,8 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
       encodeGraph(graph, portable(config)),
     ]),
     [FILES.checkpoint, encodeCheckpoint(checkpointOf(parameters, state, step, optimizer))],
-    ['README.md', artifactsReadme(manifest)],
-    ['manifest.json', `${JSON.stringify(manifest, null, 2)}\n`],
+    [README, artifactsReadme(manifest)],
+    [MANIFEST, `${JSON.stringify(manifest, null, 2)}\n`],
   ];
   makeFolder(options.out);
   for (const [name, content] of files) writeFileAtomic(join(options.out, name), content);

@@ -1,7 +1,7 @@
 import { rmSync } from 'node:fs';
 import type { XYZ } from '../data/scan/volume.js';
 import type { Failure } from '../data/store/arrays.js';
-import { UserError } from '../errors.js';
+import { refuseIdle } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { classesOf } from '../inference/segmentation.js';
@@ -93,11 +93,10 @@ function toTable(rows: readonly Classified[], classes: readonly string[]): strin
  */
 export async function classify(options: ClassifyOptions): Promise<ClassifySummary> {
   const { out, per = 'scan' } = options;
-  if (per === 'scan' && options.overlap !== undefined)
-    throw new UserError('usage', {
-      what: 'only windows overlap: a scan is classified by its middle',
-      where: '--overlap',
-      expected: '--per window',
+  if (per === 'scan')
+    refuseIdle('--per scan, which classifies the middle of a scan', {
+      '--overlap': options.overlap,
+      '--batch': options.batch,
     });
   await checkResultFile(out, options, { endings: ['csv', 'jsonl'], isResult: isClassesFile });
   const model = await openScanModel(options, 'classifier');

@@ -5,7 +5,7 @@ import type { XYZ } from '../data/scan/volume.js';
 import type { Failure } from '../data/store/arrays.js';
 import { isTileStore } from '../data/store/manifest.js';
 import { openTileStore, readTile } from '../data/store/tiles.js';
-import { UserError } from '../errors.js';
+import { refuseIdle, UserError } from '../errors.js';
 import { checkIntensities } from '../inference/encoder.js';
 import type { ImageModel } from '../inference/image-model.js';
 import { checkedWindows } from '../inference/predict-scan.js';
@@ -173,6 +173,12 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
       expected: 'scans, or folders of scans',
     });
   const paths = input.filter((path) => !stores.includes(path));
+  if (paths.length === 0)
+    refuseIdle('stores of tiles, each of which is a window', {
+      '--window': options.window,
+      '--overlap': options.overlap,
+      '--batch': options.batch,
+    });
   await checkResultFile(
     out,
     { model: options.model, input: paths },

@@ -1,8 +1,9 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
 import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
+import { SELF_TEST, withMetadata } from '../../graphs/imported/metadata.js';
 import { floatType, importedLayers, networkInputs } from '../../graphs/imported/network.js';
-import { withHead, withMetadata, withOutput } from '../../graphs/imported/with-head.js';
+import { withHead, withOutput } from '../../graphs/imported/with-head.js';
 import { NetworkBuilder } from '../../graphs/nn/module.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { featuresOf, keptValues, type TargetHead } from '../../graphs/objectives/imported-target.js';
@@ -17,7 +18,7 @@ import { refuseIdle } from '../errors.js';
 import { portableModel } from '../execution/models.js';
 import { loadWithSingleInterface } from '../execution/single-interface.js';
 import { adaptedVoxels, imageAdapter } from '../inference/image-adapter.js';
-import { SELF_TEST, sealed, selfTestOf, type TestInput } from '../inference/self-test.js';
+import { sealed, selfTestOf, type TestInput } from '../inference/self-test.js';
 import { IMAGE_ADAPTER, type StoredAdapter } from '../inference/stored-adapter.js';
 import { readModelFile } from '../onnx-file.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
@@ -57,12 +58,17 @@ import { targetMetadata } from './target-metadata.js';
 /** What outputs of models with weights of half precision may differ by from those of the same network in single precision. */
 const HALF_TOLERANCE = 0.02;
 
-/** The first output of a model for an image. */
-async function resultOf(bytes: Uint8Array, image: EngineTensor, threads: number): Promise<Float32Array> {
+/** An output of a model for an image. */
+async function resultOf(
+  bytes: Uint8Array,
+  image: EngineTensor,
+  threads: number,
+  output?: string,
+): Promise<Float32Array> {
   const session = await loadWithSingleInterface(decodeModel(bytes), bytes, nodeEngine, { threads });
   try {
     const out = await session.run({ [session.inputs[0]!]: image });
-    return out[session.outputs[0]!]!.data as Float32Array;
+    return out[output ?? session.outputs[0]!]!.data as Float32Array;
   } finally {
     await session.release();
   }
@@ -99,7 +105,7 @@ function storedAdapterOf(
 /** A value inside a network as an output of its file, whose sizes are open where those of its input are. */
 function openOutput(model: ImportedModel, name: string, input: Value): Value {
   const net = new NetworkBuilder(new GraphBuilder('sizes'), 'evaluation');
-  const { shape } = importedLayers(net, model, networkInputs(net.g, model.inputs), [name])[name]!;
+  const { shape } = importedLayers(net, model, networkInputs(net.g, model.inputs), [name]).get(name)!;
   // Maps have the axes of the images.
   const isOpen = (axis: number) =>
     typeof input.shape[axis] === 'string' &&
@@ -144,7 +150,6 @@ const FORMER = {
   spacing: null,
   tile_size: null,
   [IMAGE_ADAPTER]: null,
-  [SELF_TEST]: null,
 };
 
 function card(
@@ -237,7 +242,7 @@ export async function exportImported(
   const voxels = adaptedVoxels(data as Float32Array, adapter, images);
   const image = { type: adapter.type, shape, data: voxels };
   const expected = await resultOf(portableModel(trainedGraph(model, weights, head)), image, config.threads);
-  const got = await resultOf(described, image, config.threads);
+  const got = await resultOf(described, image, config.threads, output);
   const error = checkedDifference(expected, got, half ? HALF_TOLERANCE : undefined);
   const test = await selfTestOf(decodeModel(described), described, nodeEngine, {
     ...{ type: adapter.type, shape: shape.with(0, typeof batch === 'number' ? batch : 1) },

@@ -1,9 +1,9 @@
 /** Any ONNX encoder as the frozen source of features. */
 import type { SampleEntry } from '../data/samples/manifest.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
-import { abridged, UserError } from '../errors.js';
+import { UserError } from '../errors.js';
 import { loadWithSingleInterface } from '../execution/single-interface.js';
-import { readModelFile } from '../onnx-file.js';
+import { readModelFile, refuseExternal } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
 import { adaptedVoxels, EXPECTED_INPUT, imageAdapter } from './image-adapter.js';
@@ -41,14 +41,7 @@ export async function externalFeatures(
   reporter: Reporter = silent,
 ): Promise<ExternalFeatures> {
   const { bytes, model } = readModelFile(path, EXPECTED);
-  if (model.external)
-    throw new UserError('input', {
-      what: 'the weights of this encoder are in a separate file',
-      where: path,
-      got: abridged([...new Set(model.external.map(({ location }) => location.file))]),
-      expected: 'a model in one file',
-      fix: 'convert it in Python with `onnx.save_model(onnx.load("encoder.onnx"), "one-file.onnx")`',
-    });
+  refuseExternal(model, path);
   const { samples } = store.manifest;
   const adapter = imageAdapter(path, model, store.manifest);
   const { outputs } = model.graph;

@@ -7,7 +7,7 @@ import type { HuWindow } from '../data/store/wholes.js';
 import { UserError } from '../errors.js';
 import { loadForSizes } from '../execution/inference-session.js';
 import { checkThreads } from '../machine.js';
-import { readModelFile } from '../onnx-file.js';
+import { readModelFile, refuseExternal } from '../onnx-file.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { intensitiesOf } from './model.js';
 import { EXPECTED_MODEL, interfaceOf, type ModelKind } from './model-interface.js';
@@ -24,6 +24,8 @@ export interface ImageModel {
   readonly channels: number | null;
   /** Voxels x, y, z of images: those that the model is fixed to, or was trained on; null where it does not say. */
   readonly size: XYZ | null;
+  /** Lengths x, y, z that images must have; null where they may vary. */
+  readonly fixed: readonly (number | null)[];
   /** Sizes of images must be multiples of these, x, y, z. */
   readonly multiples: XYZ;
   /** Voxels of an image that one of a reconstruction stands for, x, y, z. */
@@ -63,11 +65,16 @@ function parseLengths(path: string, metadata: ImageModel['metadata'], key: strin
   });
 }
 
-/** The size that a model is fixed to, x, y, z. */
-function fixedSize(shape: Shape): XYZ | undefined {
-  const lengths = shape.slice(-3).toReversed();
-  return lengths.every((length) => typeof length === 'number') ? (lengths as unknown as XYZ) : undefined;
-}
+/** The lengths that a model is fixed to, x, y, z. */
+const fixedLengths = (shape: Shape): (number | null)[] =>
+  shape
+    .slice(-3)
+    .toReversed()
+    .map((length) => (typeof length === 'number' ? length : null));
+
+/** Whether a batch has as many axes as a model takes, as long as it takes them. */
+const suits = (wanted: Shape, shape: readonly number[]): boolean =>
+  shape.length === wanted.length && wanted.every((size, i) => typeof size === 'string' || size === shape[i]);
 
 /** @throws UserError for an export of an earlier version, which does not say what values it takes */
 function checkDescribed(path: string, metadata: ImageModel['metadata']): void {
@@ -89,6 +96,7 @@ function checkDescribed(path: string, metadata: ImageModel['metadata']): void {
 export function openImageModel(given: string, engine: Engine, threads = 0): ImageModel {
   checkThreads('threads', threads, 0);
   const { path, bytes, model } = readModelFile(given, EXPECTED_MODEL);
+  refuseExternal(model, path);
   const { metadata } = model;
   const own = interfaceOf(path, model);
   checkDescribed(path, metadata);
@@ -127,6 +135,7 @@ export function openImageModel(given: string, engine: Engine, threads = 0): Imag
   };
 
   const lengths = (key: string) => parseLengths(path, metadata, key);
+  const fixed = fixedLengths(own.shape);
   const multiples = lengths('size_multiple') ?? [1, 1, 1];
   return {
     path,
@@ -136,14 +145,19 @@ export function openImageModel(given: string, engine: Engine, threads = 0): Imag
     channels: own.channels,
     input: own.input,
     outputs: own.outputs,
-    size: fixedSize(own.shape) ?? lengths('tile_size') ?? lengths('sample_size') ?? null,
+    fixed,
+    size:
+      (fixed.includes(null) ? undefined : (fixed as unknown as XYZ)) ??
+      lengths('tile_size') ??
+      lengths('sample_size') ??
+      null,
     multiples,
     average: lengths('average') ?? [1, 1, 1],
     spacing: lengths('spacing') ?? null,
     ...intensitiesOf(metadata, path),
     run: (values, shape) =>
       inTurn(async () => {
-        if (shape.length !== own.shape.length || values.length !== sizeOf(shape))
+        if (!suits(own.shape, shape) || values.length !== sizeOf(shape))
           throw new UserError('input', {
             what: `a batch of images must be ${formatShape(own.shape)}`,
             got: `${values.length} values for [${shape.join(', ')}]`,

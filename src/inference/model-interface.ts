@@ -76,6 +76,14 @@ function ownInterface(path: string, graph: Graph): ModelInterface {
   };
 }
 
+/** Depth, height and width of images as a model takes them; of slices, the depth is 1. */
+const positionsOf = (shape: Shape, axes: string): Shape =>
+  ['D', 'H', 'W'].map((axis) => {
+    const at = axes.indexOf(axis);
+    const size = at < 0 ? 1 : shape[at]!;
+    return typeof size === 'number' ? size : axis;
+  });
+
 /** Of a model that was made elsewhere: it is given images [N,C,D,H,W] of samples, and gives `probabilities`. */
 function adaptedInterface(path: string, graph: Graph, adapter: StoredAdapter): ModelInterface {
   const { kind, classes, channels, repeat, axes } = adapter;
@@ -97,7 +105,7 @@ function adaptedInterface(path: string, graph: Graph, adapter: StoredAdapter): M
     kind: isClassifier ? 'classifier' : 'segmenter',
     image,
     channels,
-    shape: ['N', channels, 'D', 'H', 'W'],
+    shape: ['N', channels, ...positionsOf(image.shape, axes)],
     input: { name: 'image', type: 'float32' },
     outputs: new Map([['probabilities', ['N', classes, ...sizes]]]),
     run: async (sessionFor, values, [count, , d, h, w]) => {

@@ -37,6 +37,13 @@ export function checkedWindows(model: ImageModel, options: WindowOptions, overla
     });
   checkOverlap(windows.overlap);
   checkInteger('--batch', batch, 1);
+  if (model.fixed.some((length, i) => length !== null && length !== window[i]))
+    throw new UserError('usage', {
+      what: 'the model takes images of another size',
+      where: '--window',
+      got: window.join('×'),
+      expected: model.fixed.map((length) => length ?? 'any').join('×'),
+    });
   if (window.some((length, i) => length % model.multiples[i]! !== 0))
     throw new UserError('usage', {
       what: 'windows of this size cannot be divided by the poolings of the model',

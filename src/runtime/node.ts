@@ -53,8 +53,8 @@ export const nodeEngineOn = (device: Device | 'webgpu'): Engine => ({
       inputs: session.inputNames,
       outputs: session.outputNames,
       async run(feeds, into) {
-        const inputs = mapTensors(feeds, toOrt(Tensor));
         try {
+          const inputs = mapTensors(feeds, toOrt(Tensor));
           const results = into
             ? await session.run(inputs, mapTensors(into, toOrt(Tensor)))
             : await session.run(inputs);

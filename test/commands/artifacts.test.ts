@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
@@ -7,12 +7,14 @@ import { decodeCheckpoint, encodeCheckpoint } from '../../graphs/ort-training/ch
 import { type ArtifactsOptions, writeArtifacts } from '../../src/commands/artifacts.js';
 import { importArtifacts } from '../../src/commands/artifacts-import.js';
 import type { ArtifactsManifest } from '../../src/commands/artifacts-manifest.js';
+import { exportModel } from '../../src/commands/export.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { verify } from '../../src/commands/verify.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import type { EngineTensor } from '../../src/runtime/engine.js';
 import { wasmTrainingSession } from '../../src/runtime/web-node.js';
-import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { noise } from '../graphs/run.js';
 
 const folder = temporaryFolder();
@@ -121,6 +123,56 @@ describe('artifacts', () => {
     // It goes on where it was: on the same data, for more steps.
     const resumed = await pretrain({ out: at('back'), resume: true, config: { steps: 4 } });
     expect(resumed).toMatchObject({ from: 3, step: 4 });
+  });
+
+  test('bring an exported model back with other weights, which verifies', async () => {
+    await exportModel({ run: at('run'), out: at('exported') });
+    const model = at('exported/encoder.onnx');
+    await writeArtifacts({
+      ...{ model, inputSizes: { hu: [2, 8, 8, 16] }, output: 'features', out: at('on device') },
+      loss: 'meanSquaredError',
+    });
+    const { trainable, ...others } = decodeCheckpoint(file('on device/checkpoint'));
+    const scaled = trainable.map((tensor) => ({ ...tensor, data: tensor.data.map((value) => 1.5 * value) }));
+    writeFileSync(at('scaled'), encodeCheckpoint({ ...others, trainable: scaled }));
+    const { run } = await importArtifacts({
+      ...{ artifacts: at('on device'), checkpoint: at('scaled'), out: at('trained') },
+    });
+    expect(run).toBe(at('trained/encoder.onnx'));
+    const selfTest = (path: string) => JSON.parse(decodeModel(readFileSync(path)).metadata.self_test!);
+    expect(selfTest(run).outputs).not.toEqual(selfTest(model).outputs);
+    expect(await verify(run)).toMatchObject({ ok: true, problem: '' });
+  });
+
+  test('take images as the encoder was trained on', async () => {
+    const settings = [...SETTINGS, 'normalise=zscore', 'window.low=-2000', 'window.high=4000'];
+    await sampleStore(at('deviations'), noiseVolume, { normalise: 'zscore' });
+    await pretrain({ data: at('deviations'), out: at('mr'), config: fromSettings(settings, { steps: 1 }) });
+    await writeArtifacts({ run: at('mr'), task: 'segment', out: at('mr target') });
+    expect(manifestOf('mr target').run).toMatchObject({
+      format: { type: 'float32', window: { low: -2, high: 4 } },
+    });
+    await writeArtifacts({ run: at('mr'), out: at('mr on') });
+    expect(readFileSync(at('mr on/README.md'), 'utf8')).toContain('in thousandths of a standard deviation');
+  });
+
+  test('replace nothing that is there, unless told to', async () => {
+    mkdirSync(at('taken'));
+    writeFileSync(at('taken/checkpoint'), 'trained for weeks');
+    const options = { preset: 'tiny', config: { network: { width: 2 } }, out: at('taken') } as const;
+    await expect(writeArtifacts(options)).rejects.toThrow(
+      /would be replaced[\s\S]*checkpoint[\s\S]*--overwrite/,
+    );
+    expect(readFileSync(at('taken/checkpoint'), 'utf8')).toBe('trained for weeks');
+    await writeArtifacts({ ...options, overwrite: true });
+    const { run, ...manifest } = manifestOf('taken');
+    writeFileSync(
+      at('taken/manifest.json'),
+      JSON.stringify({ ...manifest, run: { ...run, tile: undefined } }),
+    );
+    await expect(importArtifacts({ artifacts: at('taken'), out: at('none') })).rejects.toThrow(
+      /manifest of the artifacts is damaged/,
+    );
   });
 
   test('name what is wrong with a checkpoint, and make no run of it', async () => {

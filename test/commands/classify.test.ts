@@ -161,7 +161,9 @@ describe('classify', () => {
   test('refuses what has no meaning', async () => {
     await expect(run({ out: at('x.txt') })).rejects.toThrow(/\.csv, \.jsonl/);
     await expect(run({ out: folder })).rejects.toThrow(/is a folder/);
-    await expect(run({ out: at('x.csv'), overlap: 0.5 })).rejects.toThrow(/--per window/);
+    await expect(run({ out: at('x.csv'), overlap: 0.5, batch: 2 })).rejects.toThrow(
+      /--overlap and --batch cannot be used with --per scan/,
+    );
     writeTarget(at('segmenter.onnx'), 'segmentation', ['a']);
     await expect(run({ out: at('x.csv'), model: at('segmenter.onnx') })).rejects.toThrow(
       /a segmenter gives masks, not probabilities of classes[\s\S]*p2w segment/,

@@ -201,6 +201,9 @@ describe('embed', () => {
 
   test('refuses what has no meaning', async () => {
     await expect(run({ out: at('x.npy'), format: 'nii' })).rejects.toThrow(/only feature maps/);
+    await expect(
+      run({ input: [at('tiles')], out: at('x.npy'), window: [16, 16, 8], overlap: 7 }),
+    ).rejects.toThrow(/--window and --overlap cannot be used with stores of tiles/);
     await expect(run({ input: [at('tiles')], out: at('m'), per: 'map' })).rejects.toThrow(/made of scans/);
     writeTarget(at('segmenter.onnx'), 'segmentation', ['a']);
     await expect(run({ model: at('segmenter.onnx'), out: at('x.npy') })).rejects.toThrow(/p2w segment/);

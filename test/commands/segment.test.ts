@@ -13,6 +13,7 @@ import { join } from 'node:path';
 import { gunzipSync } from 'node:zlib';
 import { decode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { type SegmentOptions, segment } from '../../src/commands/segment.js';
 import { orientLPS } from '../../src/data/scan/geometry.js';
 import { readScanHeader, readVolume } from '../../src/data/scan/index.js';
@@ -20,6 +21,8 @@ import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { Volume, XYZ } from '../../src/data/scan/volume.js';
 import { writeVolume } from '../../src/data/scan/write-volume.js';
+import { portableModel } from '../../src/execution/models.js';
+import type { StoredAdapter } from '../../src/inference/stored-adapter.js';
 import type { Progress, Reporter } from '../../src/progress.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -305,6 +308,18 @@ describe('many scans', () => {
   });
 });
 
+/** A segmenter of slices, made elsewhere. */
+function writeSlices(path: string): void {
+  const g = new GraphBuilder('slices');
+  g.output('logits', g.add('Relu', [g.input('image', 'float32', ['N', 1, 'H', 'W'])]));
+  const adapter: StoredAdapter = {
+    ...{ kind: 'segmentation', classes: 1, channels: 1, repeat: 1, axes: 'NCHW', clip: null },
+    ...{ offset: 0, scale: 1, output: 'logits', values: 'logits' },
+  };
+  const metadata = { classes: '["one"]', image_adapter: JSON.stringify(adapter), normalise: 'hu' };
+  writeFileSync(path, portableModel(g.build(), { documentation: 'a test', metadata }));
+}
+
 describe('refused', () => {
   const scan = at('refused.nii');
   const outOf = (name: string) => ({ input: [scan], out: at(`refused-${name}`) });
@@ -341,6 +356,10 @@ describe('refused', () => {
     const model = at('poolings.onnx');
     await expect(run({ ...outOf('f'), model, window: [18, 16, 8] })).rejects.toThrow(
       /poolings[\s\S]*18×16×8[\s\S]*multiples of 4, 4, 4/,
+    );
+    writeSlices(at('slices.onnx'));
+    await expect(run({ ...outOf('n'), model: at('slices.onnx'), window: [8, 8, 4] })).rejects.toThrow(
+      /images of another size[\s\S]*8×8×4[\s\S]*any×any×1/,
     );
     await expect(run({ ...outOf('g'), window: [4e4, 4e4, 4e4] })).rejects.toThrow(/does not fit in memory/);
     await expect(run({ ...outOf('h'), overlap: 1 })).rejects.toThrow(/share of a window/);

@@ -8,8 +8,9 @@ import { floatInputs } from '../../../graphs/passes/float-inputs.js';
 import { halfPrecision } from '../../../graphs/passes/half-precision.js';
 import { observed, quantised, rangesOf } from '../../../graphs/passes/quantised.js';
 import { type PresetName, resolveConfig } from '../../config/pretraining.js';
-import { abridged, fromSystemError, UserError } from '../../errors.js';
+import { fromSystemError, UserError } from '../../errors.js';
 import type { Precision } from '../../inference/precision.js';
+import { refuseExternal } from '../../onnx-file.js';
 import type { EngineTensor, Tensors } from '../../runtime/engine.js';
 import { nodeEngine, readSignature } from '../../runtime/node.js';
 import { mapTensors } from '../../runtime/ort.js';
@@ -37,13 +38,8 @@ function decoded(bytes: Uint8Array, path: string): Subject['model'] {
     if (error instanceof GraphError) return { unreadable: error.message };
     throw error;
   }
-  if (!model.external) return model;
-  throw new UserError('input', {
-    what: 'the weights of this model are in a separate file',
-    where: path,
-    got: abridged([...new Set(model.external.map(({ location }) => location.file))]),
-    expected: 'a model in one file',
-  });
+  refuseExternal(model, path);
+  return model;
 }
 
 /** Sizes of our own exports, which say what they were trained on. */

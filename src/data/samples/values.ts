@@ -37,11 +37,18 @@ const withFilled = ({ voxels, ...grid }: Volume, fill: number): Volume => ({
   voxels: Float32Array.from(voxels, (value) => (value === FILL_HU ? fill : value)),
 });
 
-/** What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training. */
-export function valuesOf(normalise: Normalisation = 'hu'): Pick<SampleFormat, 'type' | 'window'> {
-  const { low, high } = INTENSITIES[normalise].window;
+/**
+ * What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training.
+ * @param window of tiles; what becomes 0 and 1
+ */
+export function valuesOf(
+  normalise: Normalisation = 'hu',
+  { low, high } = INTENSITIES[normalise].window,
+): Pick<SampleFormat, 'type' | 'window'> {
   if (normalise === 'hu') return { type: 'int16', window: { low, high } };
-  return { type: 'float32', window: normalise === 'minmax' ? null : { low: low / 1000, high: high / 1000 } };
+  const window = { low: low / THOUSANDTHS, high: high / THOUSANDTHS };
+  const isUnit = window.low === 0 && window.high === 1;
+  return { type: 'float32', window: normalise === 'minmax' && isUnit ? null : window };
 }
 
 /** The normalisation that gives a format; the inverse of {@link valuesOf}. */

@@ -1,6 +1,7 @@
 import { basename } from 'node:path';
-import { promisify } from 'node:util';
-import { deflate } from 'node:zlib';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { createDeflate } from 'node:zlib';
 import { UserError } from '../../errors.js';
 import { AtomicFile, writeFileAtomic } from '../../files.js';
 import { dataFileOf } from './data-file.js';
@@ -15,6 +16,7 @@ import {
   parseFields,
   parseGrid,
 } from './metaimage-header.js';
+import { pieces } from './pieces.js';
 import { type Block, type StoredScan, voxelBytes } from './scan.js';
 import { unreadable } from './unreadable.js';
 import type { LabelMap, Volume } from './volume.js';
@@ -85,12 +87,10 @@ export async function writeMetaImage(
     throw new UserError('usage', { what: 'a MetaImage file must be named .mhd or .mha', where: path });
   }
   const { compressed = false } = options;
-  const { buffer, byteOffset, byteLength } = image.voxels;
-  const raw = new Uint8Array(buffer, byteOffset, byteLength);
-  const data = compressed ? await promisify(deflate)(raw) : raw;
+  const data = compressed ? await deflated(image.voxels) : image.voxels;
   const dataPath = path.slice(0, -extension.length) + (compressed ? '.zraw' : '.raw');
   const header = (dataFile: string) =>
-    Buffer.from(headerText(image, dataFile, compressed ? data.length : undefined));
+    Buffer.from(headerText(image, dataFile, compressed ? data.byteLength : undefined));
   if (extension === '.mha') {
     const file = new AtomicFile(path);
     file.write(header('LOCAL'));
@@ -101,6 +101,9 @@ export async function writeMetaImage(
     writeFileAtomic(path, header(basename(dataPath)));
   }
 }
+
+const deflated = (voxels: ArrayBufferView): Promise<Buffer> =>
+  buffer(Readable.from(pieces(voxels)).pipe(createDeflate()));
 
 function headerText(image: Volume | LabelMap, dataFile: string, compressedBytes: number | undefined): string {
   const elementType = elementTypeOf(image.voxels);

@@ -11,6 +11,7 @@ import { fileBlock, inflateStart, readBytes } from './file.js';
 import { headerOfPair } from './find.js';
 import { checkCompression, DATA_TYPES, HEADER_BYTES, parseNiftiHeader } from './nifti-header.js';
 import { affineOfGrid, quaternionOfGrid } from './nifti-orientation.js';
+import { pieces } from './pieces.js';
 import type { StoredScan } from './scan.js';
 import type { Grid, LabelMap, Volume } from './volume.js';
 
@@ -49,11 +50,8 @@ export async function writeNifti(path: string, image: Volume | LabelMap, channel
   if (!/\.nii(\.gz)?$/.test(path)) {
     throw new UserError('usage', { what: 'a NIfTI file must be named .nii or .nii.gz', where: path });
   }
-  const { buffer, byteOffset, byteLength } = image.voxels;
-  const parts = [
-    headerBytes(path, image, channels, elementTypeOf(image.voxels)),
-    Buffer.from(buffer, byteOffset, byteLength),
-  ];
+  const header = headerBytes(path, image, channels, elementTypeOf(image.voxels));
+  const parts = [header, ...pieces(image.voxels)];
   const file = new AtomicFile(path);
   try {
     if (path.endsWith('.nii')) for (const part of parts) file.write(part);

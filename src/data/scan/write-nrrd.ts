@@ -3,6 +3,7 @@ import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { AtomicFile } from '../../files.js';
 import { type ElementType, elementTypeOf } from './elements.js';
+import { pieces } from './pieces.js';
 import type { LabelMap, Volume } from './volume.js';
 
 /** NRRD's names for the types that volumes are written in. */
@@ -15,11 +16,10 @@ const TYPES: Partial<Record<ElementType, string>> = { uint8: 'uint8', int16: 'in
  * await writeNrrd('mask.nrrd', mask);
  */
 export async function writeNrrd(path: string, image: Volume | LabelMap): Promise<void> {
-  const { buffer, byteOffset, byteLength } = image.voxels;
   const file = new AtomicFile(path);
   try {
     file.write(Buffer.from(headerText(image)));
-    await pipeline(Readable.from([Buffer.from(buffer, byteOffset, byteLength)]), createGzip(), file.stream());
+    await pipeline(Readable.from(pieces(image.voxels)), createGzip(), file.stream());
     file.commit();
   } finally {
     file.discard();

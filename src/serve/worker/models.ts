@@ -1,10 +1,12 @@
 /** Models as a worker holds them: verified, ready to run, and shared by requests. */
+
+import { SELF_TEST } from '../../../graphs/imported/metadata.js';
 import { checkModel } from '../../commands/whole-scans.js';
 import { UserError } from '../../errors.js';
 import { type ImageModel, openImageModel } from '../../inference/image-model.js';
 import { checkedWindows } from '../../inference/predict-scan.js';
 import { classesOf } from '../../inference/segmentation.js';
-import { runSelfTest, SELF_TEST } from '../../inference/self-test.js';
+import { runSelfTest } from '../../inference/self-test.js';
 import { readModelFile } from '../../onnx-file.js';
 import type { Engine } from '../../runtime/engine.js';
 import type { ModelFacts, ModelFile, TensorFacts } from '../jobs.js';

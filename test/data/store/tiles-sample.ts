@@ -39,18 +39,20 @@ export const TILE_OPTIONS: StoreOptions = {
 export async function sampleStore(
   folder: string,
   volumeOf: (size: XYZ, seed: number) => Volume = noiseVolume,
+  more: Partial<StoreOptions> = {},
 ): Promise<TileStore> {
+  const options = { ...TILE_OPTIONS, ...more };
   mkdirSync(folder, { recursive: true });
   const scans = [];
   for (const [i, split] of (['train', 'validation'] as const).entries()) {
     const volume = volumeOf([32, 24, 16], i);
     const files = [{ name: `scan${i}.nii`, bytes: 1, modifiedMs: 0 }];
-    const origins = tileOrigins(volume.size, TILE_OPTIONS);
-    const scan = await writeScan(folder, { id: `scan${i}`, files, volume, origins }, TILE_OPTIONS.size);
+    const origins = tileOrigins(volume.size, options);
+    const scan = await writeScan(folder, { id: `scan${i}`, files, volume, origins }, options.size);
     scans.push({ ...scan, split });
   }
-  const { size } = TILE_OPTIONS;
-  const manifest = { createdBy: 'a test', size, options: TILE_OPTIONS, scans, failures: [] };
+  const { size } = options;
+  const manifest = { createdBy: 'a test', size, options, scans, failures: [] };
   writeFileSync(manifestPath(folder), manifestText(manifest));
   return openTileStore(folder);
 }

@@ -54,6 +54,15 @@ describe('sizes', () => {
     );
   });
 
+  test('are of outputs in the order of the file, whatever their names', () => {
+    const parts: Parts = {
+      ...perceptron,
+      nodes: [...perceptron.nodes, node('Relu', ['y'], ['95']), node('Neg', ['y'], ['320'])],
+      outputs: ['320', '95'],
+    };
+    expect(names(importModel(modelOf(parts), batch).outputs)).toEqual(['320', '95']);
+  });
+
   test('that are computed step by step are constants, and leave no nodes', () => {
     const flattened: Parts = {
       ...perceptron,
