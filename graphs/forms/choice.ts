@@ -7,6 +7,7 @@ import { callsOf } from './calls.js';
 import type { Call } from './form.js';
 import { type ChooseForm, candidatesFor, type FormedName, fastForms, hasForms } from './index.js';
 import type { BlockedLayout, Layout } from './layout.js';
+import { lower } from './lower.js';
 import { conversionGraph, conversionKey, patternKey, type Trial, trialOf } from './trial.js';
 
 /** The form of each pattern, by the pattern's key. */
@@ -199,14 +200,6 @@ export function chooseForms(found: Survey, times: FormTimes): FormTable {
 const layoutOf = ({ takes, gives }: Trial): Layout =>
   takes.includes('slicePairs') || gives.includes('slicePairs') ? 'slicePairs' : 'plain';
 
-/** The best known form of every call. */
-export const knownForms = ({ trials }: Survey): FormTable =>
-  Object.fromEntries(
-    [...trials]
-      .filter(([, candidates]) => candidates.size > 1)
-      .map(([key, candidates]) => [key, [...candidates.keys()][0]!]),
-  );
-
 /**
  * A choice made for one graph, for a graph of the same nodes with other sizes; calls that the chosen form cannot serve
  * there are left out.
@@ -229,3 +222,18 @@ export const byTable =
   (table: FormTable): ChooseForm =>
   (operator, call) =>
     table[patternKey(operator, call)] ?? fastForms(operator, call);
+
+/** A graph in chosen forms, with the form of each of its operators that has some, in order. */
+export function inForms(
+  graph: Graph,
+  choose: ChooseForm,
+  blocked: BlockedLayout | null,
+): { readonly graph: Graph; readonly names: readonly string[] } {
+  const names: string[] = [];
+  const noted: ChooseForm = (operator, call) => {
+    const name = choose(operator, call);
+    names.push(name);
+    return name;
+  };
+  return { graph: lower(graph, { choose: noted, blocked }), names };
+}

@@ -4,14 +4,14 @@ import {
   chooseForms,
   type FormTable,
   type FormTimes,
-  knownForms,
+  inForms,
   type Pattern,
   type Survey,
   survey,
   transferForms,
 } from '../../graphs/forms/choice.js';
+import { fastForms } from '../../graphs/forms/index.js';
 import type { BlockedLayout } from '../../graphs/forms/layout.js';
-import { lower } from '../../graphs/forms/lower.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { summarize } from '../../graphs/onnx/summary.js';
 import { type Graph, GraphError } from '../../graphs/onnx/types.js';
@@ -35,7 +35,7 @@ const MOST_FLOPS = 3e11;
 const ROUNDS = 3;
 const SLOWEST = 1.5;
 
-/** A whole step in other forms than the best known ones must be this much faster: less may be chance. */
+/** A whole step in other forms than those of the fixed list must be this much faster: less may be chance. */
 const MARGIN = 1.02;
 
 /** What is to be chosen for a run. */
@@ -98,29 +98,31 @@ async function prepare(
   return { blocked, graph, timed, found: survey(timed, blocked), cache };
 }
 
-/** Two choices for the whole graph. */
-function wholeStep({ timed, blocked }: Tuning, known: FormTable, chosen: FormTable): Pattern {
-  const lowered = (table: FormTable) => lower(timed, { choose: byTable(table), blocked });
-  const key = `whole ${createHash('sha256').update(JSON.stringify(chosen)).digest('hex').slice(0, 16)}`;
-  return { key, graphs: { known: lowered(known), chosen: lowered(chosen) } };
+/** The whole graph in the forms of a table and in those of the fixed list; null where they are the same. */
+function wholeStep({ timed, blocked }: Tuning, table: FormTable): Pattern | null {
+  const [fast, chosen] = [fastForms, byTable(table)].map((choose) => inForms(timed, choose, blocked));
+  if (fast!.names.join() === chosen!.names.join()) return null;
+  const digest = createHash('sha256').update(JSON.stringify(table)).digest('hex');
+  return { key: `step ${digest.slice(0, 16)}`, graphs: { fast: fast!.graph, chosen: chosen!.graph } };
 }
+
+/** The table of the fixed list, which is what is taken for all that is not in a table. */
+const FIXED: FormTable = {};
 
 /**
  * The fastest forms by some times, or what must be timed first. What wins call by call must also win as a whole: alone,
  * a call finds its operands in the cache, and a machine may be busy for a moment.
  */
 function decide(tuning: Tuning, times: FormTimes): { table: FormTable } | { missing: Pattern[] } {
-  const missing = tuning.found.patterns.filter((pattern) => !isKnown(times, pattern));
+  const { found, timed, graph, blocked } = tuning;
+  const missing = found.patterns.filter((pattern) => !isKnown(times, pattern));
   if (missing.length > 0) return { missing };
-  const [known, chosen] = [knownForms(tuning.found), chooseForms(tuning.found, times)];
-  const transferred = (table: FormTable) => ({
-    table: transferForms(table, [tuning.timed, tuning.graph], tuning.blocked),
-  });
-  if (Object.keys(known).every((key) => known[key] === chosen[key])) return transferred(known);
-  const whole = wholeStep(tuning, known, chosen);
+  const chosen = chooseForms(found, times);
+  const whole = wholeStep(tuning, chosen);
+  if (!whole) return { table: FIXED };
   if (!isKnown(times, whole)) return { missing: [whole] };
-  const seconds = times[whole.key]!;
-  return transferred(seconds.chosen! * MARGIN < seconds.known! ? chosen : known);
+  const { fast, chosen: seconds } = times[whole.key]!;
+  return { table: seconds! * MARGIN < fast! ? transferForms(chosen, [timed, graph], blocked) : FIXED };
 }
 
 /** The fastest forms for a run on this machine, if all that decides it has been measured before. */

@@ -3,10 +3,11 @@ import {
   byTable,
   chooseForms,
   type FormTimes,
-  knownForms,
+  inForms,
   survey,
   transferForms,
 } from '../../../graphs/forms/choice.js';
+import { fastForms } from '../../../graphs/forms/index.js';
 import { lower } from '../../../graphs/forms/lower.js';
 import { GraphBuilder } from '../../../graphs/onnx/builder.js';
 import type { Graph } from '../../../graphs/onnx/types.js';
@@ -71,7 +72,7 @@ describe('the choice of forms', () => {
   });
 
   test('is carried over to another batch, and lowers the graph', () => {
-    const table = { ...knownForms(found), [second]: 'plain' };
+    const table = { [first]: 'blocked', [second]: 'plain', [third]: 'blocked' };
     const large = chain(5);
     const moved = transferForms(table, [chain(2), large], BLOCKED);
     expect(Object.values(moved)).toEqual(['blocked', 'plain', 'blocked']);
@@ -87,6 +88,16 @@ describe('the choice of forms', () => {
   test('takes the best known form for calls that the table does not have', () => {
     const used = lower(chain(2), { choose: byTable({}), blocked: BLOCKED });
     expect(used.nodes.some((n) => n.operator === 'Conv' && n.domain === '')).toBe(false);
+  });
+
+  test('is told from the fixed list, which leaves small operators in the layout of what they read', () => {
+    const g = new GraphBuilder('relu');
+    g.output('y', g.add('Relu', [g.input('x', 'float32', [1, 16, 8, 16, 16])]));
+    const graph = g.build();
+    const [key] = survey(graph, BLOCKED).trials.keys();
+    expect(inForms(graph, fastForms, BLOCKED).names).toEqual(['plain']);
+    expect(inForms(graph, byTable({ [key!]: 'blocked' }), BLOCKED).names).toEqual(['blocked']);
+    expect(inForms(graph, byTable({}), BLOCKED).names).toEqual(['plain']);
   });
 });
 
