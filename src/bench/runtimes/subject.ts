@@ -15,6 +15,7 @@ import { nodeEngine, readSignature } from '../../runtime/node.js';
 import { mapTensors } from '../../runtime/ort.js';
 import { makeWorkload } from '../engines/workload.js';
 import { exportedEncoder } from '../workloads/encoder.js';
+import { USUAL_BATCH } from '../workloads/workload.js';
 import { ARTIFACTS, writeTensors } from './job.js';
 import { inputsFor, type Sizes } from './signature.js';
 
@@ -100,7 +101,8 @@ export interface PresetOptions {
   readonly preset?: PresetName;
   /** An encoder, or a training step; the former without it. */
   readonly mode?: 'inference' | 'training';
-  readonly batch: number;
+  /** {@link USUAL_BATCH} without it. */
+  readonly batch?: number;
   readonly threads: number;
 }
 
@@ -108,7 +110,7 @@ export interface PresetOptions {
 export async function subjectOfPreset({
   preset = 'tiny',
   mode = 'inference',
-  batch,
+  batch = USUAL_BATCH,
   threads,
 }: PresetOptions): Promise<Subject> {
   if (mode === 'training') {
