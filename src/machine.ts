@@ -67,7 +67,12 @@ export function machineFacts(): MachineFacts {
 }
 
 /** Most memory that this process has held so far (resident set). */
-export const peakMemoryBytes = (): number => process.resourceUsage().maxRSS * 1024;
+export function peakMemoryBytes(): number {
+  // On Linux getrusage also knows of the process that started this one: its maximum outlives fork and exec.
+  const status = process.platform === 'linux' ? readFileSync('/proc/self/status', 'utf8') : '';
+  const kilobytes = /^VmHWM:\s+(\d+) kB$/m.exec(status)?.[1];
+  return Number(kilobytes ?? process.resourceUsage().maxRSS) * 1024;
+}
 
 /** Bytes that an ordinary user may still write below a folder. @throws UserError when it does not exist */
 export function freeDiskBytes(folder: string): number {

@@ -12,6 +12,7 @@ import { writePhantoms } from '../src/commands/phantom.js';
 import { resolveConfig } from '../src/config/pretraining.js';
 import { writeNifti } from '../src/data/scan/nifti.js';
 import { buildGraph } from '../src/execution/models.js';
+import { mostThreads } from '../src/machine.js';
 import { proxyWorkload } from '../src/train/proxy.js';
 import { lastJson, p2w } from './commands/cli.js';
 import { p2wHere } from './commands/here.js';
@@ -34,6 +35,8 @@ const fake = (name: string, detail: string, seconds: number, rounds = 1_000) => 
   ],
 });
 const quiet = () => {};
+/** As many threads as there may be. */
+const MOST: string = `${mostThreads()}`;
 
 describe('a benchmark', () => {
   test('is run in turns, and compared round by round', async () => {
@@ -71,7 +74,7 @@ describe('a benchmark', () => {
     const missing = { name: 'baseline', command: ['/no/such/interpreter'] };
     const { unavailable } = await benchmark(fake('own', 'a', 1), [[missing]], 1, quiet);
     expect(unavailable).toEqual([
-      { name: 'baseline', unavailable: expect.stringContaining('/no/such/interpreter') },
+      { name: 'baseline', unavailable: expect.stringContaining('/no/such/interpreter'), missing: true },
     ]);
   });
 
@@ -110,8 +113,8 @@ test.each([
   ['step', ['--task', 'segmentation', '--batch', '1', '--baseline', 'torch'], ['parts2whole'], ['torch']],
   ['step', ['--proxy', 'genesis', '--batch', '1', '--baseline', 'torch'], ['parts2whole'], ['torch']],
   ['encoder', ['--baseline', 'onnxruntime-plain', '--batch', '2'], ['parts2whole', 'onnxruntime-plain'], []],
-  ['data', [], ['parts2whole'], ['torch', 'monai', 'scipy']],
-  ['prepare', ['--input', 'scans'], ['parts2whole'], ['nibabel', 'simpleitk']],
+  ['data', ['--preset', 'tiny'], ['parts2whole'], ['torch', 'monai', 'scipy']],
+  ['prepare', ['--input', 'scans', '--threads', MOST], ['parts2whole'], ['nibabel', 'simpleitk']],
   ['segment', ['--batch', '1', '--input', 'scan.nii'], ['parts2whole'], ['monai', 'openvino']],
   ['dicom', ['--input', 'series'], ['parts2whole'], ['simpleitk']],
 ])(
@@ -122,7 +125,7 @@ test.each([
       await writePhantoms({ out: folder, scans: 1, size: [128, 128, 64], seed: 1, format: 'mhd' });
     if (workload === 'segment') await writeNifti(join(folder, 'scan.nii'), noiseVolume([40, 32, 16], 1));
     if (workload === 'dicom') writeFiles(join(folder, 'series'), ctSeries(5));
-    const common = ['--preset', 'tiny', '--rounds', '1', '--json', '--python', '/no/such/python'];
+    const common = ['--rounds', '1', '--json', '--python', '/no/such/python'];
     const done = await p2w(['bench', workload, ...args, ...common], folder);
     expect(done.code, done.stderr).toBe(0);
     const { rows, unavailable } = lastJson(done);
@@ -146,6 +149,12 @@ test.each([
   ['engines', '--out chart.svg', 'step, encoder, data, prepare, segment, dicom, runtimes'],
   ['data', '--steps 3', 'engines'],
   ['engines', '--model x.onnx', 'runtimes'],
+  ['data', '--threads 5', 'step, encoder, prepare, segment, forms, limit, engines, runtimes'],
+  ['data', '--batch 9', 'step, encoder, segment, forms, limit, engines, runtimes'],
+  ['dicom', '--threads 0', 'step, encoder, prepare, segment, forms, limit, engines, runtimes'],
+  ['prepare', '--preset paper', 'step, encoder, data, segment, forms, limit, engines, runtimes'],
+  ['limit', '--python python3', 'step, encoder, data, prepare, segment, dicom'],
+  ['engines', '--rounds 3', 'step, encoder, data, prepare, segment, dicom, forms, limit, runtimes'],
 ])('p2w bench %s refuses %s, which it would not heed', async (workload, option, others) => {
   const { code, stderr } = await p2wHere(['bench', workload, ...option.split(' ')]);
   expect(code).toBe(2);

@@ -7,6 +7,7 @@ import { formatRuntimes } from '../../src/bench/runtimes/format.js';
 import { parseSizes } from '../../src/bench/runtimes/signature.js';
 import { benchRuntimes } from '../../src/bench/runtimes.js';
 import { WORKLOADS, type WorkloadName } from '../../src/bench/workloads/index.js';
+import { USUAL_BATCH } from '../../src/bench/workloads/workload.js';
 import { UserError } from '../../src/errors.js';
 import { checkThreads } from '../../src/machine.js';
 import { command } from '../command.js';
@@ -23,12 +24,23 @@ const STEPS = 50;
 const ROUNDS = 7;
 const RUNTIME_ROUNDS = 50;
 
+/** Where nothing else is said. */
+const PYTHON = 'python3';
+
 /** Whose steps and encoders are held against the machine. */
 const LIMIT_PRESETS = ['tiny', 'small', 'genesis'] as const;
 
+const except = (...others: AnyWorkload[]) => WORKLOAD_NAMES.filter((name) => !others.includes(name));
+
 /** Options that mean something to some workloads only. */
 const OPTIONS_OF: Readonly<Record<string, readonly AnyWorkload[]>> = {
+  preset: except('prepare', 'dicom'),
+  batch: except('data', 'prepare', 'dicom'),
+  rounds: except('engines'),
+  // Parts are cut on one thread, and as many decode DICOM as there are cores, up to eight.
+  threads: except('data', 'dicom'),
   baseline: COMPARED,
+  python: COMPARED,
   out: [...COMPARED, 'runtimes'],
   input: ['prepare', 'segment', 'dicom'],
   set: ['step', 'engines'],
@@ -75,7 +87,7 @@ export default command({
       describe:
         'base configuration; default tiny; for limit tiny, small and genesis; for engines an even smaller network',
     },
-    batch: { number: true, default: 4, describe: 'batch size' },
+    batch: { number: true, defaultDescription: `${USUAL_BATCH}`, describe: 'batch size' },
     baseline: {
       array: true,
       string: true,
@@ -87,7 +99,11 @@ export default command({
       describe: 'number of repetitions for each',
     },
     device: { ...deviceOption, default: 'auto' },
-    threads: { number: true, default: 0, describe: 'threads for each; 0 means one per core' },
+    threads: {
+      number: true,
+      defaultDescription: '0',
+      describe: 'threads for each; 0 means one per core',
+    },
     steps: { number: true, defaultDescription: `${STEPS}`, describe: 'engines: number of training steps' },
     browser: {
       string: true,
@@ -116,7 +132,11 @@ export default command({
       boolean: true,
       describe: 'limit: also how the cost of a step grows with voxels, batch and width',
     },
-    python: { string: true, default: 'python3', describe: 'Python interpreter with the baselines’ packages' },
+    python: {
+      string: true,
+      defaultDescription: PYTHON,
+      describe: 'Python interpreter with the baselines’ packages',
+    },
     input: {
       string: true,
       array: true,
@@ -150,7 +170,8 @@ export default command({
     ['$0 bench forms --preset small --batch 2 --rounds 3', 'every way to compute every operator of a step'],
   ],
   run: async (args, reporter) => {
-    const { batch, threads, rounds = args.workload === 'runtimes' ? RUNTIME_ROUNDS : ROUNDS } = args;
+    const { batch = USUAL_BATCH, threads = 0, python = PYTHON } = args;
+    const { rounds = args.workload === 'runtimes' ? RUNTIME_ROUNDS : ROUNDS } = args;
     checkThreads('threads', threads, 0);
     checkOptions(args.workload, args);
     const preset = args.preset ?? 'tiny';
@@ -180,8 +201,9 @@ export default command({
       const { model, mode, browser, out } = args;
       const result = await benchRuntimes(
         {
-          ...{ batch, rounds, threads, sizes: parseSizes(args.sizes ?? []) },
+          ...{ rounds, threads, sizes: parseSizes(args.sizes ?? []) },
           ...(model === undefined ? {} : { model }),
+          ...(args.batch === undefined ? {} : { batch }),
           ...(args.preset === undefined ? {} : { preset: args.preset }),
           ...(mode === undefined ? {} : { mode }),
           ...(browser === undefined ? {} : { browser }),
@@ -202,7 +224,7 @@ export default command({
         device: args.device,
         settings: [...args.set, ...(args.proxy ? [`proxy=${args.proxy}`] : [])],
         ...(args.task ? { task: args.task } : {}),
-        python: args.python,
+        python,
         ...(args.input ? { input: args.input } : {}),
         ...(args.out ? { out: args.out } : {}),
       },

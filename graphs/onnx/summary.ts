@@ -10,7 +10,7 @@ export interface LayerSummary {
   readonly shape: Shape;
   /** Multiplications and additions, counted apart: 2 a product-sum. */
   readonly flops: number;
-  /** Bytes of all values that the layer makes. */
+  /** Bytes of all values that the layer makes; not of those that are others in another shape. */
   readonly activationBytes: number;
 }
 
@@ -27,11 +27,15 @@ const known = (value: Value | undefined): number[] =>
   value?.shape.map((d) => (typeof d === 'number' ? d : Number.NaN)) ?? [];
 const bytesOf = (value: Value) => sizeOf(known(value)) * arrayOf(value.type).BYTES_PER_ELEMENT;
 
+/** What only sees a value in another shape: it neither calculates nor moves. */
+const VIEWS: ReadonlySet<string | undefined> = new Set(['Reshape', 'Identity', 'Squeeze', 'Unsqueeze']);
+
 /** Operations of one node: exact for products and convolutions, one a value for the rest. */
 export function flopsOf(node: Node, values: Graph['values']): number {
   const [a, b] = node.inputs.map((name) => known(values.get(name)));
   const output = known(values.get(node.outputs[0]!));
   const operator = findOperator(node);
+  if (VIEWS.has(operator)) return 0;
   switch (operator) {
     case 'Conv':
     case 'BlockedConv':
@@ -51,11 +55,6 @@ export function flopsOf(node: Node, values: Graph['values']): number {
       const inner = operator !== 'MatMul' && attributesOf(node, operator).transA ? a!.at(-2)! : a!.at(-1)!;
       return 2 * sizeOf(output) * inner;
     }
-    case 'Reshape':
-    case 'Identity':
-    case 'Squeeze':
-    case 'Unsqueeze':
-      return 0;
     default:
       return node.outputs.reduce((sum, name) => sum + sizeOf(known(values.get(name))), 0);
   }
@@ -74,11 +73,12 @@ export function summarize(graph: Graph): GraphSummary {
     const layer = cut < 0 ? '' : node.name.slice(0, cut);
     const entry = layers.get(layer) ?? { operators: [], shape: [], flops: 0, activationBytes: 0 };
     const made = node.outputs.map((name) => graph.values.get(name)!);
+    const moved = VIEWS.has(findOperator(node)) ? [] : made;
     layers.set(layer, {
       operators: [...entry.operators, node.operator],
       shape: made[0]!.shape,
       flops: entry.flops + flopsOf(node, graph.values),
-      activationBytes: entry.activationBytes + made.reduce((sum, value) => sum + bytesOf(value), 0),
+      activationBytes: entry.activationBytes + moved.reduce((sum, value) => sum + bytesOf(value), 0),
     });
   }
   const list = [...layers].map(([layer, entry]) => ({ layer: layer || '(top)', ...entry }));

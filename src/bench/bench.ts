@@ -4,12 +4,14 @@ import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { type Device, resolveDevice } from '../runtime/device.js';
+import { withTemporaryFolder } from '../temporary-folder.js';
 import { barChart } from './bar-chart.js';
 import { type Benchmark, benchmark, configurationOf, type Row } from './benchmark.js';
 import { WORKLOADS, type WorkloadKind, type WorkloadName } from './workloads/index.js';
 import type { WorkloadOptions } from './workloads/workload.js';
 
-export interface BenchOptions extends Omit<WorkloadOptions, 'threads' | 'input' | 'device' | 'settings'> {
+export interface BenchOptions
+  extends Omit<WorkloadOptions, 'threads' | 'input' | 'device' | 'settings' | 'folder'> {
   readonly workload: WorkloadName;
   /** Steps: keys of the configuration, `key=value`. */
   readonly settings?: readonly string[];
@@ -100,6 +102,12 @@ function baselineNames({ workload, baselines }: BenchOptions): readonly string[]
   return [...new Set(baselines ?? known)];
 }
 
+const chartOf = (title: string, rows: readonly Row[]): string =>
+  barChart(
+    title,
+    rows.map(({ seconds, ...row }) => ({ name: row.name, detail: configurationOf(row), ...seconds })),
+  );
+
 /**
  * Times a workload against baselines.
  * @param log what happens, line by line
@@ -112,31 +120,18 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
   const names = baselineNames(options);
   if (options.out) makeFolder(dirname(options.out));
   const kind: WorkloadKind = WORKLOADS[options.workload];
-  const workload = await kind.open({
-    ...options,
-    input: options.input ?? [],
-    settings: options.settings ?? [],
-    threads: options.threads || availableParallelism(),
-    device,
+  const { title, ...result } = await withTemporaryFolder('p2w-bench-', async (folder) => {
+    const { title, own, baselines } = await kind.open({
+      ...options,
+      input: options.input ?? [],
+      settings: options.settings ?? [],
+      threads: options.threads || availableParallelism(),
+      device,
+      folder,
+    });
+    const compared = names.map((name) => baselines[name]!);
+    return { title, ...(await benchmark(own, compared, rounds, log)) };
   });
-  try {
-    const { title } = workload;
-    const baselines = names.map((name) => workload.baselines[name]!);
-    const result = await benchmark(workload.own, baselines, rounds, log);
-    if (options.out) {
-      writeFileAtomic(
-        options.out,
-        barChart(
-          title,
-          result.rows.map(({ seconds, ...row }) => ({
-            ...{ name: row.name, detail: configurationOf(row) },
-            ...seconds,
-          })),
-        ),
-      );
-    }
-    return { workload: options.workload, title, rounds, machine: machineFacts(), ...result };
-  } finally {
-    workload.dispose?.();
-  }
+  if (options.out) writeFileAtomic(options.out, chartOf(title, result.rows));
+  return { workload: options.workload, title, rounds, machine: machineFacts(), ...result };
 }

@@ -1,5 +1,5 @@
 import { UserError } from '../errors.js';
-import { type Round, Runner, type RunnerInfo, type RunnerSpec } from './runner.js';
+import { type NotReady, type Round, Runner, type RunnerInfo, type RunnerSpec } from './runner.js';
 import { type Spread, spreadOf } from './spread.js';
 
 /** One runner's result. */
@@ -12,9 +12,8 @@ export interface Row extends RunnerInfo {
 }
 
 /** A baseline that could not be run. */
-export interface Unavailable {
+export interface Unavailable extends NotReady {
   readonly name: string;
-  readonly unavailable: string;
 }
 
 /** How many times as long a baseline took as this package, round by round. */
@@ -91,15 +90,15 @@ async function fastest(
   let failed: Unavailable | undefined;
   const tryOut = async (spec: RunnerSpec) => {
     const started = await start(spec);
+    if ('unavailable' in started && !started.missing)
+      log(`${spec.name}: a configuration is left out, ${started.unavailable}`);
     const seconds = 'unavailable' in started ? started : await trial(started, best?.seconds ?? Infinity, log);
     if (typeof seconds !== 'number') failed = seconds;
     else if (!best || seconds < best.seconds) best = { spec, seconds };
-    return started;
   };
   for (const spec of configurations) {
-    const started = await tryOut(spec);
-    // Without an interpreter, or the library, no other configuration will do either.
-    if ('unavailable' in started && spec === configurations[0]) return started;
+    await tryOut(spec);
+    if (failed?.missing) break;
   }
   if (best?.spec.environment) {
     const { environment: _, ...asItIs } = best.spec;

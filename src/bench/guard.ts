@@ -61,8 +61,14 @@ export function startGuarded(
     go?.on('error', () => {});
     // The guard comes first: this process may be killed at any moment.
     guard.write(`add ${id}\n`, () => go?.end('\n'));
-    // Its number may be given to another process now.
-    child.once('exit', () => guard!.write(`delete ${id}\n`));
+    // Before all that listens for the end: what is removed then must not be written to any more.
+    const kill = () => signalGroup(child, 'SIGKILL');
+    process.prependListener('exit', kill);
+    child.once('exit', () => {
+      process.off('exit', kill);
+      // Its number may be given to another process now.
+      guard!.write(`delete ${id}\n`);
+    });
   }
   return child;
 }

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
+import { withTemporaryFolder } from '../temporary-folder.js';
 import { checkCounts } from './bench.js';
 import { benchmark } from './benchmark.js';
 import { type Cost, encoderCost, stepCost } from './limit/costs.js';
@@ -10,7 +11,7 @@ import { betterPeaks, measurePeaks, type Peaks } from './limit/peaks.js';
 import type { Spread } from './spread.js';
 import { encoderWorkload } from './workloads/encoder.js';
 import type { StepJob } from './workloads/training.js';
-import { nodeRunner, type Workload } from './workloads/workload.js';
+import { nodeRunner } from './workloads/workload.js';
 
 export interface LimitOptions {
   readonly presets: readonly PresetName[];
@@ -54,12 +55,12 @@ function againstPeaks(row: Measured, { flopsPerSecond, bytesPerSecond }: Peaks):
   };
 }
 
-/** What is measured of a preset. */
-async function jobsOf(preset: PresetName, step: Omit<StepJob, 'preset'>) {
+/** What is measured of a preset. @param folder for the files of runners */
+async function jobsOf(preset: PresetName, step: Omit<StepJob, 'preset'>, folder: string) {
   const { batch, threads } = step;
   const config = resolveConfig({ preset, config: { batch, microBatch: batch, forms: 'fast', threads } });
-  const encoder: Workload = encoderWorkload({
-    ...{ preset, batch, threads, device: 'cpu', python: '', settings: [], input: [] },
+  const encoder = encoderWorkload({
+    ...{ preset, batch, threads, device: 'cpu', python: '', settings: [], input: [], folder },
   });
   return [
     {
@@ -67,12 +68,7 @@ async function jobsOf(preset: PresetName, step: Omit<StepJob, 'preset'>) {
       cost: await stepCost(config),
       runner: nodeRunner('step', 'step', { ...step, preset }),
     },
-    {
-      name: `encoder, ${preset}`,
-      cost: await encoderCost(config),
-      runner: encoder.own,
-      dispose: encoder.dispose,
-    },
+    { name: `encoder, ${preset}`, cost: await encoderCost(config), runner: encoder.own },
   ];
 }
 
@@ -90,16 +86,14 @@ export async function benchLimit(options: LimitOptions, log: (line: string) => v
   const step: Omit<StepJob, 'preset'> = {
     ...{ settings: [], task: null, batch, threads, device: 'cpu', forms: 'fast', store: null },
   };
-  for (const preset of presets) {
-    for (const { name, cost, runner, dispose } of await jobsOf(preset, step)) {
-      try {
+  await withTemporaryFolder('p2w-bench-', async (folder) => {
+    for (const preset of presets) {
+      for (const { name, cost, runner } of await jobsOf(preset, step, folder)) {
         const { seconds } = (await benchmark({ ...runner, name }, [], rounds, log)).rows[0]!;
         measured.push({ name, ...cost, seconds });
-      } finally {
-        dispose?.();
       }
     }
-  }
+  });
   const growth = options.growth ? await measureGrowth({ ...step, preset: 'tiny' }, rounds, log) : [];
   const peaks = betterPeaks(before, await measurePeaks(threads));
   const rows = measured.map((row) => againstPeaks(row, peaks));

@@ -1,5 +1,7 @@
 import { createInterface } from 'node:readline';
+import { UserError } from '../errors.js';
 import { peakMemoryBytes } from '../machine.js';
+import { repeat, warmUp } from './repeat.js';
 
 const say = (answer: object) => process.stdout.write(`${JSON.stringify(answer)}\n`);
 
@@ -9,21 +11,17 @@ export function unavailable(reason: string): never {
   process.exit(0);
 }
 
-/** Milliseconds that a run is repeated for at least, as in `baselines/runner.py`. */
-const WARM_UP = 500;
-const ROUND = 200;
+/** What went wrong, without what would not help where it is said. */
+const reasonOf = (error: unknown): string =>
+  error instanceof UserError
+    ? [error.facts.what, error.facts.got].filter((text) => text !== undefined).join(': ')
+    : String(error);
 
-/** Runs at least `least` times and for at least `duration` ms. @returns mean seconds of a run, and all seconds */
-async function repeat(run: () => Promise<unknown>, least: number, duration: number) {
-  const start = performance.now();
-  let runs = 0;
-  do {
-    await run();
-    runs++;
-  } while (runs < least || performance.now() - start < duration);
-  const spent = (performance.now() - start) / 1000;
-  return { seconds: spent / runs, spent };
-}
+// Whenever that is: by itself Node.js says it in a stack, and its own version last.
+process.on('uncaughtException', (error) => unavailable(reasonOf(error)));
+
+/** Milliseconds that a round takes at least, as in `baselines/runner.py`. */
+const ROUND = 200;
 
 /**
  * What a runner in TypeScript does: warms up, says that it is ready, then does its job for every line on standard input: once, or
@@ -31,6 +29,7 @@ async function repeat(run: () => Promise<unknown>, least: number, duration: numb
  * @param options.jobs how often a run does the job; once without it
  * @param options.facts what else is known before the first round
  * @param options.waited seconds that have been spent waiting for data so far
+ * @param options.single a round is one run, however short
  */
 export async function serveRounds(
   run: () => Promise<unknown>,
@@ -40,13 +39,19 @@ export async function serveRounds(
     jobs = 1,
     facts,
     waited,
-  }: { jobs?: number; facts?: Readonly<Record<string, number>>; waited?: () => number } = {},
+    single = false,
+  }: {
+    jobs?: number;
+    facts?: Readonly<Record<string, number>>;
+    waited?: () => number;
+    single?: boolean;
+  } = {},
 ): Promise<void> {
-  await repeat(run, 2, WARM_UP);
+  await warmUp(run);
   say({ ready: true, detail, threads, facts });
   for await (const _ of createInterface({ input: process.stdin })) {
     const before = waited?.() ?? 0;
-    const { seconds, spent } = await repeat(run, 1, ROUND);
+    const { seconds, spent } = await repeat(run, 1, single ? 0 : ROUND);
     const data = waited && { dataWait: (waited() - before) / spent };
     say({ seconds: seconds / jobs, peakBytes: peakMemoryBytes(), ...data });
   }

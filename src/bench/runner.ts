@@ -36,7 +36,17 @@ const roundSchema = z.object({
 /** One round. */
 export type Round = z.infer<typeof roundSchema>;
 
-const unavailableSchema = z.object({ unavailable: z.string() });
+const unavailableSchema = z.object({
+  unavailable: z.string(),
+  /** Whether its library, or what else it needs, is not there: no other configuration will do either. */
+  missing: z.boolean().optional(),
+});
+
+/** Why a runner cannot do its job. */
+export type NotReady = z.infer<typeof unavailableSchema>;
+
+/** A shell's exit code where there is no such program. */
+const NOT_FOUND = 127;
 
 /** A line as an answer; null where a library has printed it. */
 function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> | null {
@@ -49,8 +59,8 @@ function parseAnswer<S extends z.ZodType>(schema: S, line: string): z.infer<S> |
 
 /**
  * A program that does the same job again and again, in a process of its own: once for every line on its standard
- * input. It answers in lines of JSON: first `{ready: true, detail, threads, facts}`, or `{unavailable}` with the reason;
- * then `{seconds, peakBytes, dataWait}` for every round. It leads a group of processes: those that it starts stand still and end
+ * input. It answers in lines of JSON: first `{ready: true, detail, threads, facts}`, then `{seconds, peakBytes, dataWait}` for every
+ * round; or, at any time, `{unavailable, missing}` with the reason why it ends. It leads a group of processes: those that it starts stand still and end
  * with it.
  */
 export class Runner {
@@ -88,9 +98,9 @@ export class Runner {
   }
 
   /** @returns why it is unavailable, or what it is */
-  async ready(): Promise<RunnerInfo | { readonly unavailable: string }> {
+  async ready(): Promise<RunnerInfo | NotReady> {
     const answer = await this.#answer(z.union([infoSchema, unavailableSchema]));
-    if (answer === null) return { unavailable: this.#lastWords() };
+    if (answer === null) return { unavailable: this.#lastWords(), missing: this.#isNotFound() };
     if ('unavailable' in answer) return answer;
     const { ready: _, ...info } = answer;
     return info;
@@ -100,15 +110,15 @@ export class Runner {
   async round(): Promise<Round> {
     signalGroup(this.#process, 'SIGCONT');
     this.#process.stdin.write('run\n');
-    const round = await this.#answer(roundSchema);
-    if (round === null)
+    const answer = await this.#answer(z.union([roundSchema, unavailableSchema]));
+    if (answer === null || 'unavailable' in answer)
       throw new UserError('runtime', {
         what: 'a runner ended before its last round',
         where: this.#name,
-        got: this.#lastWords(),
+        got: answer?.unavailable ?? this.#lastWords(),
       });
     this.pause();
-    return round;
+    return answer;
   }
 
   /** Stands still until the next round: threads that wait for work must not take time from the others. */
@@ -121,6 +131,11 @@ export class Runner {
     const closed = once(this.#process, 'close');
     signalGroup(this.#process, 'SIGKILL');
     await closed;
+  }
+
+  /** Whether there is no such program, by the shell's account or the system's. */
+  #isNotFound(): boolean {
+    return this.#process.exitCode === NOT_FOUND || this.#process.pid === undefined;
   }
 
   #lastWords(): string {

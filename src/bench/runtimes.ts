@@ -1,14 +1,19 @@
 /** One model on every ONNX Runtime that is here: how long, how much memory, and how exact? */
-import { mkdtempSync, rmSync } from 'node:fs';
-import { availableParallelism, tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { availableParallelism } from 'node:os';
 import { checkInteger, UserError } from '../errors.js';
 import { machineFacts } from '../machine.js';
 import { modelPath } from '../pretrained.js';
 import { mapTensors } from '../runtime/ort.js';
+import { withTemporaryFolder } from '../temporary-folder.js';
 import type { AbsentRuntime, RuntimeRow, RuntimesResult } from './runtimes/result.js';
 import type { Sizes } from './runtimes/signature.js';
-import { type PresetOptions, subjectOfFile, subjectOfPreset, writeSubject } from './runtimes/subject.js';
+import {
+  type PresetOptions,
+  type Subject,
+  subjectOfFile,
+  subjectOfPreset,
+  writeSubject,
+} from './runtimes/subject.js';
 import { unavailableError, waysOf } from './runtimes/ways.js';
 
 export interface RuntimesOptions extends PresetOptions {
@@ -26,13 +31,18 @@ export interface RuntimesOptions extends PresetOptions {
 const SECONDS = 20;
 
 /** @throws UserError for options that contradict each other */
-function checkOptions({ model, preset, mode, sizes }: RuntimesOptions): void {
+function checkOptions({ model, preset, mode, sizes, batch }: RuntimesOptions): void {
   const contradictions: [boolean, string, string][] = [
     [model !== undefined && preset !== undefined, '--preset', 'with --model there is no preset'],
     [
       model !== undefined && mode === 'training',
       '--mode',
       'a model is run as it is; a preset can be trained',
+    ],
+    [
+      model !== undefined && batch !== undefined,
+      '--batch',
+      'a model has its own sizes; give their lengths with --sizes',
     ],
     [model === undefined && Object.keys(sizes ?? {}).length > 0, '--sizes', 'a preset has its own sizes'],
   ];
@@ -57,6 +67,41 @@ function refuseWithoutReference(reason: string, { model, preset }: RuntimesOptio
   });
 }
 
+/** Measures a subject in every way. @param folder for the files of runners  @throws UserError when the first way fails */
+async function measureAll(
+  subject: Subject,
+  folder: string,
+  options: RuntimesOptions,
+  log: (line: string) => void,
+): Promise<Pick<RuntimesResult, 'rows' | 'absent'>> {
+  const { rounds, threads, browser } = options;
+  const rows: RuntimeRow[] = [];
+  const absent: AbsentRuntime[] = [];
+  const missing = await writeSubject(folder, subject);
+  const ways = waysOf(subject, folder, threads || availableParallelism(), browser);
+  for (const { measure, ...way } of ways) {
+    const { name, place, precision } = way;
+    // What is absent in float32 is so in all precisions.
+    if (absent.some((one) => one.name === name && one.place === place && one.precision === 'float32'))
+      continue;
+    const title = `${name} in ${place}, ${precision}, threads ${way.threads}`;
+    try {
+      const reason = missing.get(precision);
+      if (reason !== undefined) throw unavailableError(reason);
+      const row: RuntimeRow = { ...way, ...(await measure({ rounds, seconds: SECONDS })) };
+      rows.push(row);
+      log(`${title}: ${(1000 * row.seconds.p50).toPrecision(3)} ms`);
+    } catch (error) {
+      if (!(error instanceof UserError)) throw error;
+      const reason = reasonOf(error);
+      if (rows.length === 0) refuseWithoutReference(reason, options);
+      absent.push({ name, place, precision, reason });
+      log(`${title}: ${reason}`);
+    }
+  }
+  return { rows, absent };
+}
+
 /**
  * Runs a model on every runtime in turn, each in a process of its own, and compares outputs with those of the first.
  * @param log what happens, line by line
@@ -67,40 +112,14 @@ export async function benchRuntimes(
   log: (line: string) => void,
 ): Promise<RuntimesResult> {
   checkOptions(options);
-  const { model, sizes = {}, rounds, batch, threads, browser } = options;
+  const { model, sizes = {}, rounds, batch } = options;
   checkInteger('--rounds', rounds, 1);
-  checkInteger('--batch', batch, 1);
+  if (batch !== undefined) checkInteger('--batch', batch, 1);
   const subject = model ? await subjectOfFile(modelPath(model), sizes) : await subjectOfPreset(options);
-  const folder = mkdtempSync(join(tmpdir(), 'p2w-runtimes-'));
-  const rows: RuntimeRow[] = [];
-  const absent: AbsentRuntime[] = [];
-  try {
-    const missing = await writeSubject(folder, subject);
-    const ways = waysOf(subject, folder, threads || availableParallelism(), browser);
-    for (const { measure, ...way } of ways) {
-      const { name, place, precision } = way;
-      // What is absent in float32 is so in all precisions.
-      if (absent.some((one) => one.name === name && one.place === place && one.precision === 'float32'))
-        continue;
-      const title = `${name} in ${place}, ${precision}, threads ${way.threads}`;
-      try {
-        const reason = missing.get(precision);
-        if (reason !== undefined) throw unavailableError(reason);
-        const row: RuntimeRow = { ...way, ...(await measure({ rounds, seconds: SECONDS })) };
-        rows.push(row);
-        log(`${title}: ${(1000 * row.seconds.p50).toPrecision(3)} ms`);
-      } catch (error) {
-        if (!(error instanceof UserError)) throw error;
-        const reason = reasonOf(error);
-        if (rows.length === 0) refuseWithoutReference(reason, options);
-        absent.push({ name, place, precision, reason });
-        log(`${title}: ${reason}`);
-      }
-    }
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
+  const measured = await withTemporaryFolder('p2w-runtimes-', (folder) =>
+    measureAll(subject, folder, options, log),
+  );
   const inputs = mapTensors(subject.inputs, ({ type, shape }) => `${type} [${shape.join(',')}]`);
   const { title, bytes } = subject;
-  return { title, inputs, modelBytes: bytes.length, machine: machineFacts(), rows, absent };
+  return { title, inputs, modelBytes: bytes.length, machine: machineFacts(), ...measured };
 }

@@ -1,9 +1,11 @@
 import { readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { runPage } from '../../src/bench/engines/browser.js';
 import type { TrainingWorkload } from '../../src/bench/engines/curves.js';
 import type { Runner } from '../../src/bench/engines/runners.js';
+import { GENTLE, makeWorkload } from '../../src/bench/engines/workload.js';
 import { compareRunners, formatEngines } from '../../src/bench/engines.js';
 import { UserError } from '../../src/errors.js';
 import { machineFacts } from '../../src/machine.js';
@@ -14,6 +16,9 @@ test('every engine of Node.js trains the same network to the same losses: the co
   expect(readFileSync(join(ROOT, 'docs/runtimes.md'), 'utf8')).toContain(`\np2w ${documented}\n`);
   await expectAgreement(documented, 3, false);
 });
+
+test('all engines are told the same number of threads, by default one a core', () =>
+  expect(makeWorkload(GENTLE, { batch: 1, steps: 1, threads: 0 }).threads).toBe(availableParallelism()));
 
 test('a browser that is none has ended before it said anything', () =>
   expect(runPage(process.execPath, '/x.js', { folders: {}, contents: {} }, 60)).rejects.toThrow(

@@ -1,10 +1,13 @@
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { chmodSync, existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test, vi } from 'vitest';
 import { bench } from '../../src/bench/bench.js';
 import { benchmark } from '../../src/bench/benchmark.js';
+import { runPage } from '../../src/bench/engines/browser.js';
+import { Runner } from '../../src/bench/runner.js';
+import { startP2w } from '../commands/cli.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const ROOT = join(import.meta.dirname, '../..');
@@ -23,6 +26,22 @@ const runner = (begin: string, round: string, name = 'own') => ({
   ],
 });
 const ROUND = 'say({ seconds: 1, peakBytes: 1e6 });';
+
+/** A runner of this package: what it does. */
+const ours = (code: string) => ({
+  name: 'ours',
+  command: [
+    ...[process.execPath, '--import', 'tsx', '--input-type=module', '-e'],
+    `import { serveRounds } from '${ROOT}/src/bench/runner-loop.ts'; ${code}`,
+  ],
+});
+
+/** The same in Python. */
+const python = (code: string) => ({
+  name: 'python',
+  command: ['python3', '-c', `import sys; sys.path.insert(0, '${ROOT}/src/bench/baselines')\n${code}`],
+});
+const HAS_PYTHON = spawnSync('python3', ['--version']).status === 0;
 
 /** Whether a process still runs; one that has ended may wait to be asked for its exit code. */
 function isAlive(pid: number): boolean {
@@ -73,6 +92,78 @@ test('a configuration that fails in its trial is left out, and the others are tr
   expect(said[0]).toBe('first, 1 thread: left out, out of memory');
   const { unavailable } = await benchmark(own, [[fails, fails]], 1, quiet);
   expect(unavailable).toEqual([{ name: 'first', unavailable: 'first, 1 thread: out of memory' }]);
+});
+
+test('a configuration that cannot warm up is left out, and the others are tried, unless something is missing for all', async () => {
+  const folder = temporaryFolder();
+  const fails = (answer: object) => runner(`say(${JSON.stringify(answer)}); process.exit(0);`, '', 'peer');
+  const runs = runner(`require('node:fs').appendFileSync('${folder}/tried', 'x');`, ROUND, 'peer');
+  const compare = (first: object, log = quiet as (line: string) => void) =>
+    benchmark(runner('', ROUND), [[fails(first), runs]], 1, log);
+  const said: string[] = [];
+  const { rows } = await compare({ unavailable: 'no room' }, (line) => said.push(line));
+  expect(rows.map(({ name }) => name)).toEqual(['own', 'peer']);
+  expect(said[0]).toBe('peer: a configuration is left out, no room');
+  const tried = readFileSync(join(folder, 'tried'), 'utf8');
+  const { unavailable } = await compare({ unavailable: 'PyTorch: none', missing: true });
+  expect(unavailable).toEqual([{ name: 'peer', unavailable: 'PyTorch: none', missing: true }]);
+  expect(readFileSync(join(folder, 'tried'), 'utf8')).toBe(tried);
+});
+
+test('a runner of ours that fails says why, in its warm-up, before it or after it', async () => {
+  const reasonOf = (spec: Parameters<typeof benchmark>[0]) =>
+    benchmark(spec, [], 1, quiet).then(
+      () => 'none',
+      ({ facts }) => facts.got,
+    );
+  const failure = `throw new Error('no such thing');`;
+  expect(await reasonOf(ours(`await serveRounds(async () => { ${failure} }, 'ours', 1);`))).toBe(
+    'Error: no such thing',
+  );
+  expect(await reasonOf(ours(failure))).toBe('Error: no such thing');
+  expect(await reasonOf(runner('', `say({ unavailable: 'no room' }); process.exit(0);`))).toBe('no room');
+});
+
+test.skipIf(!HAS_PYTHON)('a library that is missing in Python is missing in all configurations', async () => {
+  const peer = python(`import runner; runner.library('no_such_library', 'Nothing')`);
+  const { unavailable } = await benchmark(runner('', ROUND), [[peer, runner('', ROUND)]], 1, quiet);
+  expect(unavailable).toEqual([
+    { name: 'python', unavailable: expect.stringContaining('Nothing: '), missing: true },
+  ]);
+});
+
+test.each([
+  ['TypeScript', ours(`await serveRounds(async () => {}, 'ours', 1);`), true],
+  ['Python', python(`import runner; runner.serve_rounds(lambda: None, 'python', 1)`), HAS_PYTHON],
+])(
+  'the peak memory of a runner in %s is its own, not that of the process that starts it',
+  async (_, spec, can) => {
+    if (!can) return;
+    const held = new Float32Array(2 ** 27).fill(1);
+    const { rows } = await benchmark(spec, [], 1, quiet);
+    expect(rows[0]!.peakBytes).toBeLessThan(held.byteLength / 2);
+    expect(rows[0]!.peakBytes).toBeGreaterThan(2 ** 22);
+  },
+);
+
+test('a round repeats what is short, or is a single run', async () => {
+  const folder = temporaryFolder();
+  const runsOfRound = async (options: string) => {
+    const path = join(folder, 'runs');
+    writeFileSync(path, '');
+    const started = new Runner(
+      ours(`import { appendFileSync } from 'node:fs';
+        const run = async () => appendFileSync('${path}', 'x');
+        await serveRounds(run, 'ours', 1, ${options});`),
+    );
+    await started.ready();
+    const before = readFileSync(path, 'utf8').length;
+    await started.round();
+    await started.stop();
+    return readFileSync(path, 'utf8').length - before;
+  };
+  expect(await runsOfRound('{ single: true }')).toBe(1);
+  expect(await runsOfRound('{}')).toBeGreaterThan(10);
 });
 
 test.each([
@@ -141,6 +232,51 @@ test('a baseline that there is not is refused with those that there are, before 
   await expect(bench({ ...options, workload: 'prepare', baselines: ['torch'] }, quiet)).rejects.toThrow(
     /^--baseline: `bench prepare` has no such baseline\n {2}got: +torch\n {2}expected: nibabel, simpleitk$/,
   );
+  vi.unstubAllEnvs();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test('a benchmark of scans that are not there leaves no files', async () => {
+  const folder = temporaryFolder();
+  vi.stubEnv('TMPDIR', folder);
+  const options = { preset: 'tiny', batch: 1, rounds: 1, python: 'python3' } as const;
+  const input = [join(folder, 'none')];
+  await expect(bench({ ...options, workload: 'prepare', input }, quiet)).rejects.toThrow(/no such file/);
+  vi.unstubAllEnvs();
+  expect(readdirSync(folder)).toEqual([]);
+});
+
+test.each(['SIGINT', 'SIGTERM'] as const)(
+  'a benchmark that is ended by %s leaves no files',
+  async (signal) => {
+    const folder = temporaryFolder();
+    vi.stubEnv('TMPDIR', folder);
+    const line = [
+      'bench',
+      'encoder',
+      '--baseline',
+      'onnxruntime-plain',
+      '--batch',
+      '1',
+      '--rounds',
+      '100000',
+    ];
+    const { process: child, finished } = startP2w(line);
+    vi.unstubAllEnvs();
+    const names = () => readdirSync(folder).filter((name) => name.startsWith('p2w-bench-'));
+    await vi.waitFor(() => expect(names()).toHaveLength(1), { timeout: 60_000, interval: 20 });
+    child.kill(signal);
+    expect((await finished).code).toBe(signal === 'SIGINT' ? 130 : 143);
+    expect(names()).toEqual([]);
+  },
+);
+
+test('what a browser leaves in the folder for temporary files goes with its profile', async () => {
+  const [folder, browser] = [temporaryFolder(), join(temporaryFolder(), 'browser')];
+  vi.stubEnv('TMPDIR', folder);
+  writeFileSync(browser, '#!/bin/sh\nmkdir "$TMPDIR/org.chromium.Chromium.1"\n');
+  chmodSync(browser, 0o755);
+  await expect(runPage(browser, '/x.js', { folders: {}, contents: {} }, 60)).rejects.toThrow(/has ended/);
   vi.unstubAllEnvs();
   expect(readdirSync(folder)).toEqual([]);
 });

@@ -2,12 +2,13 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
+import { toFloat16 } from '../../graphs/onnx/float16.js';
 import { toModel } from '../../graphs/onnx/model.js';
 import { encodeModel } from '../../graphs/onnx/schema.js';
 import { barChart } from '../../src/bench/bar-chart.js';
 import { findBrowser } from '../../src/bench/engines/browser.js';
 import { formatRuntimes } from '../../src/bench/runtimes/format.js';
-import { DIFFERENT, errorOf, isEnough } from '../../src/bench/runtimes/measure.js';
+import { DIFFERENT, errorOf, isEnough, timeRuns } from '../../src/bench/runtimes/measure.js';
 import type { RuntimeRow } from '../../src/bench/runtimes/result.js';
 import { inputsFor, parseSizes } from '../../src/bench/runtimes/signature.js';
 import { machineFacts } from '../../src/machine.js';
@@ -98,6 +99,29 @@ describe('a measurement', () => {
     expect(errorOf({ c: classes(1) }, { c: classes(2) })).toBe(DIFFERENT);
   });
 
+  test('compares float16 as numbers, whether they come as bits or not', () => {
+    const halves = (data: EngineTensor['data']): EngineTensor => ({
+      ...{ type: 'float16', shape: [2], data },
+    });
+    const three = toFloat16(Float32Array.of(3, 4));
+    const other = toFloat16(Float32Array.of(3, 4.5));
+    expect(errorOf({ h: halves(three) }, { h: halves(other) })).toBeCloseTo(0.1, 6);
+    expect(errorOf({ h: halves(three) }, { h: halves(Float32Array.of(3, 4)) })).toBe(0);
+  });
+
+  test('warms up as a runner does, and times single runs', async () => {
+    const began = performance.now();
+    let runs = 0;
+    const run = async () => {
+      runs++;
+      return {};
+    };
+    const seconds = await timeRuns({ run }, { rounds: 3, seconds: 20 });
+    expect(seconds).toHaveLength(3);
+    expect(runs).toBeGreaterThan(3);
+    expect(performance.now() - began).toBeGreaterThan(500);
+  });
+
   test('ends after all rounds, or where they are long after three of them', () => {
     const patience = { rounds: 5, seconds: 20 };
     expect(isEnough([1, 1, 1, 1], patience)).toBe(false);
@@ -109,8 +133,13 @@ describe('a measurement', () => {
 
 describe('bench runtimes', () => {
   test('runs a model wherever it can, compares it, and says why it cannot elsewhere', async () => {
-    const line = ['bench', 'runtimes', '--model', model, '--sizes', 'W=8', '--rounds', '3', '--threads', '1'];
-    const { code, stdout, stderr } = await p2w([...line, '--out', join(folder, 'out'), '--json']);
+    const rounds = 100;
+    const began = performance.now();
+    const line = ['bench', 'runtimes', '--model', model, '--sizes', 'W=8', '--threads', '1'];
+    const { code, stdout, stderr } = await p2w([
+      ...[...line, '--rounds', `${rounds}`, '--out', join(folder, 'out'), '--json'],
+    ]);
+    const seconds = (performance.now() - began) / 1000;
     expect([code, stderr.includes('internal error')]).toEqual([0, false]);
     const { rows, absent, inputs } = JSON.parse(stdout.trimEnd().split('\n').at(-1)!);
     expect(inputs).toEqual({ image: 'float32 [1,2,8,8]' });
@@ -129,9 +158,12 @@ describe('bench runtimes', () => {
       expect(row.error, key(row)).toBeLessThan(
         { float32: 1e-5, 'float16-weights': 0, float16: 1e-2, int8: 0.1 }[row.precision],
       );
-      expect(row.runs, key(row)).toBe(3);
+      expect(row.runs, key(row)).toBe(rounds);
       expect(row.seconds.p50).toBeLessThanOrEqual(row.seconds.p99);
     }
+    // A round is one run, however short.
+    const inNode = (rows as RuntimeRow[]).filter(({ place }) => place === 'Node.js').length;
+    expect(seconds).toBeLessThan(0.2 * rounds * inNode);
     expect(rows[0]).toMatchObject({ error: 0, threads: 1 });
     for (const { name, reason } of absent) expect(reason, name).toMatch(/\w/);
     const known = [...measured, ...absent.map(key)].join('\n');
@@ -144,6 +176,7 @@ describe('bench runtimes', () => {
     [['--model', 'no.onnx'], /no\.onnx: no such file/],
     [['--model', model, '--preset', 'tiny'], /--preset: with --model there is no preset/],
     [['--model', model, '--mode', 'training'], /--mode/],
+    [['--model', model, '--batch', '8'], /--batch: a model has its own sizes/],
     [['--sizes', 'N=1'], /--sizes: a preset has its own sizes/],
     [['--baseline', 'torch'], /--baseline/],
     [['--rounds', '0'], /--rounds/],

@@ -1,5 +1,7 @@
-"""Scans cut into tiles, one .npy file a scan, by nibabel or SimpleITK, and NumPy."""
+"""Scans cut into tiles, one .npy file a scan, by nibabel or SimpleITK, and NumPy, one after the other or by a pool."""
 import runner
+import itertools
+import multiprocessing
 import os
 import shutil
 import tempfile
@@ -7,10 +9,12 @@ import tempfile
 job = runner.job()
 np = runner.library("numpy", "NumPy")
 width, height, depth = job["size"]
+processes = job["processes"]
 
 if job["library"] == "nibabel":
     nib = runner.library("nibabel", "nibabel")
     detail = f"nibabel {nib.__version__}, NumPy {np.__version__}"
+    threads = processes
     LPS = nib.orientations.axcodes2ornt("LPS")
 
     def read_mhd(path):
@@ -30,7 +34,8 @@ if job["library"] == "nibabel":
         return np.asanyarray(image.as_reoriented(turn).dataobj).transpose(2, 1, 0)
 else:
     sitk = runner.library("SimpleITK", "SimpleITK")
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(job["threads"])
+    threads = job["threads"]
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1 if processes > 1 else threads)
     detail = f"SimpleITK {sitk.Version.VersionString()}, NumPy {np.__version__}"
 
     def read(path):
@@ -49,13 +54,19 @@ def tile(path, out):
     np.save(os.path.join(out, os.path.basename(path) + ".npy"), np.stack(tiles))
 
 
+each = itertools.starmap
+if processes > 1:
+    # Forked, as the processes need what is defined above.
+    each = multiprocessing.get_context("fork").Pool(processes).starmap
+    detail += f", {processes} processes, memory: without theirs"
+
+
 def prepare():
-    out = tempfile.mkdtemp()
+    out = tempfile.mkdtemp(dir=job["folder"])
     try:
-        for path in job["scans"]:
-            tile(path, out)
+        list(each(tile, [(path, out) for path in job["scans"]]))
     finally:
         shutil.rmtree(out)
 
 
-runner.serve_rounds(prepare, detail, job["threads"])
+runner.serve_rounds(prepare, detail, threads)

@@ -3,6 +3,7 @@ import importlib
 import json
 import os
 import platform
+import re
 import resource
 import sys
 import time
@@ -23,9 +24,9 @@ def say(**answer):
     print(json.dumps(answer), flush=True)
 
 
-def unavailable(reason):
-    """Says why this runner is unavailable, and ends."""
-    say(unavailable=str(reason))
+def unavailable(reason, missing=False):
+    """Says why this runner is unavailable, and whether something is missing in any configuration; ends."""
+    say(unavailable=str(reason), missing=missing)
     sys.exit(0)
 
 
@@ -34,12 +35,17 @@ def library(name, title):
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        unavailable(f"{title}: {error}")
+        unavailable(f"{title}: {error}", missing=True)
 
 
 def resident():
     """Most memory that this process has held so far, in bytes."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    if sys.platform == "linux":  # there getrusage knows of the process that started this one, too
+        kilobytes = re.search(r"VmHWM:\s+(\d+) kB", open("/proc/self/status").read())
+        if kilobytes:
+            return int(kilobytes[1]) * 1024
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def repeat(run, least, duration):

@@ -14,7 +14,7 @@ device = torch.device(job["device"])
 on_gpu = device.type == "cuda"
 if on_gpu:
     if not torch.cuda.is_available():
-        runner.unavailable(f"PyTorch {torch.__version__} sees no GPU")
+        runner.unavailable(f"PyTorch {torch.__version__} sees no GPU", missing=True)
     # float32 with all its digits, as ours; the fastest algorithm for each shape.
     torch.backends.cuda.matmul.allow_tf32 = False
     torch.backends.cudnn.allow_tf32 = False
@@ -33,7 +33,7 @@ def same_network():
 
 if job["library"] == "monai":
     if task == "classification":
-        runner.unavailable("MONAI's U-Net does not classify")
+        runner.unavailable("MONAI's U-Net does not classify", missing=True)
     monai = runner.library("monai", "MONAI")
     runner.library("monai.networks.nets", "MONAI")
     target = networks.flops(same_network, size)

@@ -1,12 +1,12 @@
 /** Runs a page of this package in an installed Chromium, on a server of its own. */
-import { createReadStream, existsSync, mkdtempSync, rmSync, statSync } from 'node:fs';
+import { createReadStream, existsSync, statSync } from 'node:fs';
 import { createServer, type Server } from 'node:http';
 import { createRequire } from 'node:module';
 import type { AddressInfo } from 'node:net';
-import { tmpdir } from 'node:os';
 import { delimiter, dirname, extname, join, resolve, sep } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { UserError } from '../../errors.js';
+import { withTemporaryFolder } from '../../temporary-folder.js';
 import { signalGroup, startGuarded } from '../guard.js';
 
 const require = createRequire(import.meta.url);
@@ -120,8 +120,16 @@ const PAGE = '<!doctype html><meta charset="utf-8"><title>p2w bench engines</tit
  * Opens a page that runs a module of the built package, and waits for what it posts.
  * @throws UserError when the browser ends, or says nothing within the time
  */
-export async function runPage(browser: string, module: string, site: Site, seconds: number): Promise<string> {
-  const profile = mkdtempSync(join(tmpdir(), 'p2w-browser-'));
+export const runPage = (browser: string, module: string, site: Site, seconds: number): Promise<string> =>
+  withTemporaryFolder('p2w-browser-', (profile) => runPageIn(profile, browser, module, site, seconds));
+
+async function runPageIn(
+  profile: string,
+  browser: string,
+  module: string,
+  site: Site,
+  seconds: number,
+): Promise<string> {
   const html = `${PAGE}<script type="module" src="${module}"></script>`;
   let finish: (text: string) => void = () => {};
   let fail: (error: Error) => void = () => {};
@@ -137,7 +145,11 @@ export async function runPage(browser: string, module: string, site: Site, secon
     ...(process.getuid?.() === 0 ? ['--no-sandbox'] : []),
     `--user-data-dir=${profile}`,
   ];
-  const child = startGuarded([browser, ...flags, `http://127.0.0.1:${port}/index.html`], 'ignore');
+  // What it leaves elsewhere when it is killed goes with its profile.
+  const child = startGuarded([browser, ...flags, `http://127.0.0.1:${port}/index.html`], 'ignore', {
+    ...process.env,
+    TMPDIR: profile,
+  });
   const trouble = (what: string) => fail(new UserError('runtime', { what, where: browser }));
   child.on('error', (error) => trouble(error.message));
   child.on('exit', () => trouble('the browser has ended'));
@@ -149,6 +161,5 @@ export async function runPage(browser: string, module: string, site: Site, secon
     signalGroup(child, 'SIGKILL');
     server.closeAllConnections();
     server.close();
-    rmSync(profile, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
   }
 }

@@ -1,4 +1,5 @@
 /** The training that all engines make. */
+import { availableParallelism } from 'node:os';
 import type { Parameter } from '../../../graphs/nn/module.js';
 import { encodeCheckpoint } from '../../../graphs/ort-training/checkpoint.js';
 import {
@@ -82,6 +83,7 @@ export function makeWorkload(
       mapTensors(batchFeeds(randomBatch(config, i, scan)), asFloat),
     ),
     learningRate: config.learningRate,
-    threads,
+    // In a page, none are not as many as there are cores.
+    threads: threads || availableParallelism(),
   };
 }

@@ -1,5 +1,7 @@
 /** Loads a model, runs it, and compares it. Imports nothing of Node.js: pages run it too. */
+import { halfToNumber } from '../../../graphs/onnx/float16.js';
 import type { EngineTensor, Tensors } from '../../runtime/engine.js';
+import { warmUp } from '../repeat.js';
 
 /** A model that is loaded and has its inputs. */
 export interface Opened {
@@ -15,8 +17,11 @@ export interface Loaded extends Opened {
 }
 
 /** Values of a tensor; null where they are no numbers that can be compared. */
-const floatsOf = ({ type, data }: EngineTensor): Float32Array | null =>
-  type === 'float32' || type === 'float64' ? (data as Float32Array) : null;
+function floatsOf({ type, data }: EngineTensor): Float32Array | null {
+  // Where JavaScript has arrays of float16, a browser's ONNX Runtime returns those, and no bits.
+  if (type === 'float16' && data instanceof Uint16Array) return Float32Array.from(data, halfToNumber);
+  return type === 'float32' || type === 'float64' || type === 'float16' ? (data as Float32Array) : null;
+}
 
 /** What cannot be compared, or is not finite; a number, since JSON knows no infinity. */
 export const DIFFERENT = Number.MAX_VALUE;
@@ -71,8 +76,9 @@ const LEAST = 3;
 export const isEnough = (done: readonly number[], { rounds, seconds }: Patience): boolean =>
   done.length >= rounds || (done.length >= LEAST && done.reduce((sum, value) => sum + value, 0) >= seconds);
 
-/** Runs until it is enough. @returns seconds of each run */
+/** Warms up, then runs until it is enough. @returns seconds of each run */
 export async function timeRuns({ run }: Opened, patience: Patience): Promise<number[]> {
+  await warmUp(run);
   const seconds: number[] = [];
   while (!isEnough(seconds, patience)) {
     const began = performance.now();

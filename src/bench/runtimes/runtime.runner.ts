@@ -3,7 +3,6 @@ import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeModel } from '../../../graphs/onnx/schema.js';
 import { probeModel } from '../../../graphs/programs/probe.js';
-import { UserError } from '../../errors.js';
 import { loadForSizes } from '../../execution/inference-session.js';
 import { openEngine } from '../../execution/open-engine.js';
 import type { Engine } from '../../runtime/engine.js';
@@ -51,14 +50,11 @@ async function openTraining(): Promise<Opened> {
   };
 }
 
-try {
-  const isInterface = runtime === 'training-interface';
-  const engine = isInterface ? wasmEngine('onnxruntime-training-web') : await engineOf();
-  const loaded = await load(() => (isInterface ? openTraining() : openSession(engine)), reference);
-  if (!reference) writeTensors(folder, 'reference', await loaded.run());
-  const { loadSeconds, error, run } = loaded;
-  await serveRounds(run, engine.name, threads, { facts: { loadSeconds, ...(error !== null && { error }) } });
-} catch (error) {
-  if (!(error instanceof UserError)) throw error;
-  unavailable([error.facts.what, error.facts.got].filter((text) => text !== undefined).join(': '));
-}
+const isInterface = runtime === 'training-interface';
+const engine = isInterface ? wasmEngine('onnxruntime-training-web') : await engineOf();
+const loaded = await load(() => (isInterface ? openTraining() : openSession(engine)), reference);
+if (!reference) writeTensors(folder, 'reference', await loaded.run());
+const { loadSeconds, error, run } = loaded;
+const facts = { loadSeconds, ...(error !== null && { error }) };
+// Percentiles are those of a run.
+await serveRounds(run, engine.name, threads, { facts, single: true });

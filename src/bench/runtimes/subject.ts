@@ -16,6 +16,7 @@ import { nodeEngine, readSignature } from '../../runtime/node.js';
 import { mapTensors } from '../../runtime/ort.js';
 import { makeWorkload } from '../engines/workload.js';
 import { exportedEncoder } from '../workloads/encoder.js';
+import { USUAL_BATCH } from '../workloads/workload.js';
 import { ARTIFACTS, writeTensors } from './job.js';
 import { inputsFor, type Sizes } from './signature.js';
 
@@ -96,7 +97,8 @@ export interface PresetOptions {
   readonly preset?: PresetName;
   /** An encoder, or a training step; the former without it. */
   readonly mode?: 'inference' | 'training';
-  readonly batch: number;
+  /** {@link USUAL_BATCH} without it. */
+  readonly batch?: number;
   readonly threads: number;
 }
 
@@ -104,7 +106,7 @@ export interface PresetOptions {
 export async function subjectOfPreset({
   preset = 'tiny',
   mode = 'inference',
-  batch,
+  batch = USUAL_BATCH,
   threads,
 }: PresetOptions): Promise<Subject> {
   if (mode === 'training') {

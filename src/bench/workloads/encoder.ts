@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { encoderGraph } from '../../../graphs/programs/inference.js';
 import { type Config, resolveConfig } from '../../config/pretraining.js';
@@ -39,9 +38,9 @@ export function encoderWorkload({
   batch,
   threads,
   python,
+  folder,
 }: WorkloadOptions): Workload<'torch' | 'openvino' | 'onnxruntime-plain'> {
   const config = resolveConfig({ preset });
-  const folder = mkdtempSync(join(tmpdir(), 'p2w-bench-'));
   const model = join(folder, 'encoder.onnx');
   writeFileSync(model, exportedEncoder(config));
   const job: EncoderJob = { model, batch, size: config.whole.toReversed(), threads };
@@ -58,6 +57,5 @@ export function encoderWorkload({
       ),
       'onnxruntime-plain': [nodeRunner('onnxruntime-plain', 'encoder', { ...job, plain: true })],
     },
-    dispose: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -1,21 +1,16 @@
 /** The runner that is `p2w prepare`. */
 import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { prepare } from '../../commands/prepare.js';
-import type { XYZ } from '../../data/scan/volume.js';
 import { serveRounds } from '../runner-loop.js';
+import type { PrepareJob } from './prepare.js';
 
-const { scans, size, threads } = JSON.parse(process.argv[2]!) as {
-  scans: string[];
-  size: XYZ;
-  threads: number;
-};
+const { scans, size, threads, folder } = JSON.parse(process.argv[2]!) as PrepareJob;
 
 async function run(): Promise<void> {
-  const out = mkdtempSync(join(tmpdir(), 'p2w-tiles-'));
+  const out = mkdtempSync(join(folder, 'tiles-'));
   try {
-    const { failures } = await prepare({ input: scans, out, size, workers: threads + 1 });
+    const { failures } = await prepare({ input: [...scans], out, size, workers: threads });
     if (failures.length > 0) throw new Error(failures[0]!.message);
   } finally {
     rmSync(out, { recursive: true, force: true });

@@ -1,5 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { targetGraph } from '../../../graphs/programs/inference.js';
 import { resolveFinetuneConfig } from '../../config/finetuning.js';
@@ -78,6 +77,7 @@ export async function segmentWorkload({
   threads,
   python,
   input,
+  folder,
 }: WorkloadOptions): Promise<Workload<'monai' | 'openvino'>> {
   if (input.length > 1)
     throw new UserError('usage', {
@@ -87,7 +87,6 @@ export async function segmentWorkload({
     });
   const { model: bytes, network, window } = exportedSegmenter(preset);
   const volume = input.length === 1 ? orientLPS(await readVolume(input[0]!)) : noiseScan(window);
-  const folder = mkdtempSync(join(tmpdir(), 'p2w-bench-'));
   const [model, scan, array] = ['segmenter.onnx', 'scan.nii', 'scan.npy'].map((name) =>
     join(folder, name),
   ) as [string, string, string];
@@ -107,6 +106,5 @@ export async function segmentWorkload({
         pythonRunner('openvino', python, 'segment_scan', { ...shared, library: 'openvino', threads: count }),
       ),
     },
-    dispose: () => rmSync(folder, { recursive: true, force: true }),
   };
 }

@@ -1,13 +1,13 @@
 /** The runners that are this package: training steps. */
 import { openEngine } from '../../execution/open-engine.js';
 import { createStepper } from '../../train/create-stepper.js';
-import { serveRounds, unavailable } from '../runner-loop.js';
+import { serveRounds } from '../runner-loop.js';
 import { openTraining, type StepJob } from './training.js';
 
 const job = JSON.parse(process.argv[2]!) as StepJob;
 const { device, threads } = job;
 const { config, workload, next, waited } = openTraining(job);
-const engine = await openEngine(device).catch((error: Error) => unavailable(error.message));
+const engine = await openEngine(device);
 const stepper = await createStepper(workload, config, engine);
 // On a GPU, training makes many steps in a run.
 const jobs = device === 'cpu' ? 1 : 8;

@@ -1,5 +1,3 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { writePhantoms } from '../../commands/phantom.js';
 import { prepare } from '../../commands/prepare.js';
@@ -34,14 +32,13 @@ function titleOf({ preset, batch, device, settings }: WorkloadOptions, task: Tas
 export async function stepWorkload(
   options: WorkloadOptions,
 ): Promise<Workload<'torch' | 'monai' | 'onnxruntime-plain'>> {
-  const { preset, batch, threads, device, python, settings, task = null } = options;
+  const { preset, batch, threads, device, python, settings, task = null, folder } = options;
   const asked = { preset, settings, task, batch, threads, device };
   const proxy = task === null ? proxyConfig({ ...asked, forms: 'fast' }) : null;
   const target = task === null ? null : targetConfig({ ...asked, forms: 'fast' }, task);
   const { network } = (proxy ?? target)!;
   const { whole, window } = proxy ?? resolveConfig({ preset });
-  const folder = proxy?.proxy === 'genesis' ? mkdtempSync(join(tmpdir(), 'p2w-bench-')) : null;
-  const tiles = folder === null ? null : await phantomTiles(folder, whole);
+  const tiles = proxy?.proxy === 'genesis' ? await phantomTiles(folder, whole) : null;
   const own = (forms: StepJob['forms']): StepJob => ({ ...asked, forms, store: tiles?.store ?? null });
   const job = {
     ...{ batch, device, size: whole.toReversed(), task: task ?? 'restoration' },
@@ -56,9 +53,6 @@ export async function stepWorkload(
       torch: torchRunners('torch', { python, threads }, 'torch_step', { ...job, library: 'torch' }),
       monai: torchRunners('monai', { python, threads }, 'torch_step', { ...job, library: 'monai' }),
       'onnxruntime-plain': [nodeRunner('onnxruntime-plain', 'step', own('plain'))],
-    },
-    dispose: () => {
-      if (folder !== null) rmSync(folder, { recursive: true, force: true });
     },
   };
 }

@@ -12,9 +12,10 @@ export interface Workload<Baseline extends string = string> {
   readonly own: RunnerSpec;
   /** Of every baseline each configuration that may be its fastest. */
   readonly baselines: Readonly<Record<Baseline, readonly RunnerSpec[]>>;
-  /** Removes what runners share. */
-  readonly dispose?: () => void;
 }
+
+/** Samples of a batch where nothing else is said. */
+export const USUAL_BATCH = 4;
 
 /** What a user chooses. */
 export interface WorkloadOptions {
@@ -32,6 +33,8 @@ export interface WorkloadOptions {
   readonly task?: TaskKind;
   /** Scans to prepare, a scan to segment, or folders of DICOM series; without them scans are made, but for DICOM. */
   readonly input: readonly string[];
+  /** For the files of all runners; it is removed when they have ended. */
+  readonly folder: string;
 }
 
 /** The command line of a program of this package that does a job. @param metaUrl `import.meta.url` of the caller */

@@ -27,8 +27,8 @@ interface Decoders extends Threads<FrameToDecode, NumberArray> {
   readers: number;
 }
 
-/** Of this process. One that reads scans in threads has none: each decodes frames for itself. */
-const COUNT = isMainThread ? Math.min(availableParallelism(), MOST_THREADS) : 0;
+/** Threads of this process that decode. One that reads scans in threads has none: each decodes frames for itself. */
+export const DECODERS = isMainThread ? Math.min(availableParallelism(), MOST_THREADS) : 0;
 let kept: Decoders | null = null;
 let closing: NodeJS.Timeout | undefined;
 
@@ -39,7 +39,7 @@ function takeDecoders(): Decoders {
       import.meta.url,
       './decode.worker',
       null,
-      COUNT,
+      DECODERS,
       ({ path }) => path,
     );
   kept ??= { ...start(), readers: 0 };
@@ -65,8 +65,8 @@ function giveBack(decoders: Decoders, failed: boolean): void {
 /** Reads frames ahead of those that are asked for; the compressed ones of a long series are decoded in threads. */
 export function frameReader(slices: readonly Slice[]): FrameReader {
   const areCompressed = slices.every(({ pixels }) => pixels.syntax.codec !== undefined);
-  const inThreads = areCompressed && COUNT > 1 && slices.length >= COUNT * SLICES_PER_THREAD;
-  const ahead = inThreads ? 2 * COUNT : FILES_AT_ONCE;
+  const inThreads = areCompressed && DECODERS > 1 && slices.length >= DECODERS * SLICES_PER_THREAD;
+  const ahead = inThreads ? 2 * DECODERS : FILES_AT_ONCE;
   let decoders: Decoders | null = null;
   let failed = false;
   const started = new Map<number, Promise<NumberArray>>();

@@ -1,0 +1,54 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fromSystemError } from './errors.js';
+
+/** Exit code of a process that Ctrl-C has ended. */
+const INTERRUPTED = 130;
+
+/** Those that are in use. */
+const folders = new Set<string>();
+
+const remove = (folder: string) =>
+  rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+
+function removeAll(): void {
+  for (const folder of folders) {
+    try {
+      remove(folder);
+    } catch {} // The process ends: nobody could be told.
+  }
+}
+
+/** By itself Node.js ends at Ctrl-C without `exit`. Commands that listen for the signal end in their own way. */
+function exitWhenInterrupted(): void {
+  if (process.listenerCount('SIGINT') === 1) process.exit(INTERRUPTED);
+}
+
+function make(prefix: string): string {
+  try {
+    return mkdtempSync(join(tmpdir(), prefix));
+  } catch (error) {
+    throw fromSystemError(error, tmpdir());
+  }
+}
+
+/**
+ * Gives `work` a folder for temporary files, and removes it when that has ended, or the process exits or is interrupted meanwhile.
+ * @throws UserError of kind `disk` when there is no place for it, and what `work` throws
+ */
+export async function withTemporaryFolder<T>(
+  prefix: string,
+  work: (folder: string) => Promise<T>,
+): Promise<T> {
+  const folder = make(prefix);
+  if (folders.size === 0) process.on('exit', removeAll).on('SIGINT', exitWhenInterrupted);
+  folders.add(folder);
+  try {
+    return await work(folder);
+  } finally {
+    folders.delete(folder);
+    if (folders.size === 0) process.off('exit', removeAll).off('SIGINT', exitWhenInterrupted);
+    remove(folder);
+  }
+}
