@@ -3,16 +3,17 @@ import type * as ort from 'onnxruntime-node';
 import { mostThreads } from '../machine.js';
 import type { Device } from './device.js';
 import type { Engine, Session, SessionOptions } from './engine.js';
+import { loadOrt } from './load-ort.js';
 import { commonOptions, fromOrt, mapTensors, runtimeError, toOrt } from './ort.js';
 import { providerFor } from './providers.js';
 
 const require = createRequire(import.meta.url);
 const { version } = require('onnxruntime-node/package.json') as { version: string };
 
-/** The native library, loaded when it is first needed: where it is missing, all else still works. */
+/** @throws UserError where there is none for this machine */
 async function loadRuntime(): Promise<typeof ort> {
   try {
-    return await import('onnxruntime-node');
+    return await loadOrt();
   } catch (error) {
     throw runtimeError('ONNX Runtime cannot be loaded', error, 'run p2w doctor to see what is missing');
   }

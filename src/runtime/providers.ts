@@ -1,8 +1,9 @@
 import { type Device, gpuOf } from './device.js';
+import { loadOrt } from './load-ort.js';
 
-/** Loaded only when it is asked for: a machine that the library does not support is a finding, not a crash. */
+/** A machine that the library does not support is a finding, not a crash. */
 async function load() {
-  const ort = await import('onnxruntime-node');
+  const ort = await loadOrt();
   // What fails here is reported by us; the library would print it a second time.
   ort.env.logLevel = 'fatal';
   return ort;
