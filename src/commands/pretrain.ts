@@ -21,7 +21,7 @@ import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
-import { createEvaluator, joinValidations } from '../train/evaluator.js';
+import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
@@ -245,8 +245,7 @@ async function run(
           ...sampling,
           ...{ limit: config.validation.samples, share: ranks },
         });
-        const parts = await ranks.gather(await evaluator.validate(batches, state));
-        const { mse, outputDeviation } = joinValidations(parts);
+        const { mse, outputDeviation } = await evaluator.validate(batches, state, ranks);
         return { loss: mse, scores: {}, ...(outputDeviation !== undefined && { outputDeviation }) };
       },
       lossName: 'MSE',
