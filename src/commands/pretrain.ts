@@ -8,7 +8,6 @@ import type { Batch } from '../data/proxies/index.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
-import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
@@ -21,12 +20,12 @@ import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
+import { checkSameTraining } from '../train/agreement.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
 import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
-import { version } from '../version.js';
 
 export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
@@ -181,18 +180,20 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const fitted = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit, together);
   const { recompute } = fitted;
   const fitting = { ...asked, recompute };
-  const begins = !(resuming && hasCheckpoints(options.out));
-  const start =
-    begins && asked.init !== null
-      ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
-      : undefined;
   const work = async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    await checkAgreement(ranks, {
-      ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
-      ...{ 'steps so far': checkpoint?.state.step ?? 0, syncNorm, ...configured },
+    const start =
+      checkpoint === null && asked.init !== null
+        ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
+        : undefined;
+    await checkSameTraining(ranks, {
+      ...{ engine, dataHash: store.hash, checkpoint },
+      settings: { syncNorm, ...configured },
     });
-    const config = await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, options.reporter));
+    const { forms } = await fromFirst(ranks, () =>
+      withChosenForms(workload, fitting, engine, options.reporter),
+    );
+    const config = { ...fitting, forms };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     if (isFirst(ranks))
       writeRun(options.out, {

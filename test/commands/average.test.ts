@@ -1,4 +1,4 @@
-import { existsSync } from 'node:fs';
+import { cpSync, existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { writeArtifacts } from '../../src/commands/artifacts.js';
@@ -98,6 +98,15 @@ describe('the average of two runs', () => {
     await train('halves', { seed: 4, init, steps: 4 });
     await pretrain({ out: at('halves'), resume: true, config: { steps: 8 } });
     expect(last('halves').tensors).toEqual(last('whole').tensors);
+  });
+
+  test('a run that began with weights begins with them again when it was killed before its first step was saved', async () => {
+    await train('unharmed', { seed: 4, init: at('round-1') });
+    for (const file of ['config.json', 'checkpoints/best.safetensors'])
+      cpSync(join(at('unharmed'), file), join(at('killed'), file));
+    await pretrain({ out: at('killed'), resume: true });
+    const [killed, unharmed] = [last('killed'), last('unharmed')];
+    for (const name of unharmed.tensors.keys()) expect(values(killed, name)).toEqual(values(unharmed, name));
   });
 
   test('p2w average says who counted how much', async () => {
