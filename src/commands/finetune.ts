@@ -38,7 +38,7 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, TrialOpt
   /** The task that the store must be of; any without it. */
   readonly task?: string;
   /**
-   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, the
+   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a run, a file of weights, the
    * name of an encoder that comes with the package, or an ONNX model, which is trained itself, or, with `frozenEncoder`, gives the features
    * that a classifier is trained on.
    */
