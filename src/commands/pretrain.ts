@@ -16,7 +16,7 @@ import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js';
+import { type Checkpoint, hasCheckpoints, hasLast, loadLast } from '../runs/checkpoint.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
@@ -180,12 +180,13 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const fitted = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit, together);
   const { recompute } = fitted;
   const fitting = { ...asked, recompute };
+  const begins = !(resuming && hasLast(options.out));
+  const start =
+    begins && asked.init !== null
+      ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
+      : undefined;
   const work = async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    const start =
-      checkpoint === null && asked.init !== null
-        ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
-        : undefined;
     await checkSameTraining(ranks, {
       ...{ engine, dataHash: store.hash, checkpoint },
       settings: { syncNorm, ...configured },
