@@ -81,16 +81,24 @@ function expiryOf({ host, system }: Holder): number | null {
   return system === null || system === SYSTEM ? null : NEIGHBOUR_EXPIRY_MS;
 }
 
-function isAlive({ pid, processStart: start }: Holder): boolean {
+const hasCode = (error: unknown, code: string) => (error as NodeJS.ErrnoException).code === code;
+
+/** Whether a process has a number: this user's, or one of another user, of which less may be known. */
+function userOf(pid: number): 'own' | 'other' | null {
   try {
     process.kill(pid, 0);
+    return 'own';
   } catch (error) {
-    return (error as NodeJS.ErrnoException).code === 'EPERM';
+    return hasCode(error, 'EPERM') ? 'other' : null;
   }
-  return start === null || processStart(pid) === start;
 }
 
-const hasCode = (error: unknown, code: string) => (error as NodeJS.ErrnoException).code === code;
+function isAlive({ pid, processStart: start }: Holder): boolean {
+  const user = userOf(pid);
+  if (user === null || start === null) return user !== null;
+  const found = processStart(pid);
+  return found === start || (found === null && user === 'other');
+}
 
 /** The time by the clock of the file system that a folder is on: those of the machines that share it may differ. */
 function timeOn(folder: string): number {

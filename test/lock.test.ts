@@ -94,6 +94,20 @@ describe('a lock', () => {
     acquireLock(lockedFolder({ pid: process.ppid, processStart: '1' }), 'report').release();
   });
 
+  test('of another user is told by when its process was started, where that can be read', (context) => {
+    if (!existsSync('/proc')) return context.skip('there is no /proc here');
+    const kill = vi.spyOn(process, 'kill').mockImplementation(() => {
+      throw Object.assign(new Error('kill EPERM'), { code: 'EPERM' });
+    });
+    try {
+      acquireLock(lockedFolder({ pid: process.ppid, processStart: '1' }), 'report').release();
+      for (const holder of [{}, { pid: deadPid() }, { pid: process.ppid, processStart: null }])
+        expect(() => acquireLock(lockedFolder(holder), 'report')).toThrow('another process is using');
+    } finally {
+      kill.mockRestore();
+    }
+  });
+
   test('is taken over when its process was killed but is still listed', async (context) => {
     if (!existsSync('/proc')) return context.skip('there is no /proc here');
     // The shell becomes `sleep`, which never asks how its child ended. A shell might, so the child dies after.

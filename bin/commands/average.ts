@@ -33,6 +33,7 @@ export default command({
   examples: [
     ['$0 average runs/north runs/south --out runs/round-1', 'weighted by the number of training samples'],
     ['$0 average runs/north runs/south --weights 1,1 --out runs/mean', 'equally weighted'],
+    ['$0 average runs/north --out sent/north', 'the weights of one run, without the optimiser’s state'],
   ],
   run: async (args) => {
     const summary = await run({

@@ -52,7 +52,8 @@ export default command({
     checkpoint: { string: true, describe: 'checkpoint of the run in --init: best (default), last or a step' },
     load: {
       string: true,
-      describe: 'what to load: encoder (default), or encoder,decoder for segmentation',
+      describe:
+        'what to load: encoder (default), encoder,decoder for segmentation; of a fine-tuning run also its classifier, or head',
     },
     partial: { boolean: true, describe: 'load what fits and leave the rest as initialised' },
     freeze: {

@@ -1,5 +1,7 @@
 import { createHash } from 'node:crypto';
 import { UserError } from '../errors.js';
+import { isSame } from '../files.js';
+import { isOnnxFile } from '../onnx-file.js';
 import { type Checkpoint, type CheckpointName, resolveCheckpoint } from '../runs/checkpoint.js';
 import {
   type FinetuneRunFacts,
@@ -8,12 +10,14 @@ import {
   readFinetuneRun,
   readRun,
 } from '../runs/run.js';
-import type { State } from '../runs/state.js';
 import { averageSites, type Site } from '../train/federated-average.js';
+import { floatTensor } from '../train/fresh-state.js';
 import { makeRun } from '../train/make-run.js';
+import type { ArtifactsManifest } from './artifacts-manifest.js';
+import { networkTensors } from './export-files.js';
 
 export interface AverageOptions {
-  /** Folders of runs of the same network, one a site. */
+  /** Folders of runs of the same network, one a site. Of a single one only the weights are kept. */
   readonly runs: readonly string[];
   /** Folder of the run that is made. */
   readonly out: string;
@@ -25,6 +29,8 @@ export interface AverageOptions {
 
 export interface AverageSummary {
   readonly run: string;
+  /** What the runs trained: `model` is an ONNX model from elsewhere. */
+  readonly task: ArtifactsManifest['task'];
   /** Share of each site in the average. */
   readonly sites: readonly { readonly run: string; readonly step: number; readonly share: number }[];
 }
@@ -39,6 +45,7 @@ interface TrainedSite {
 const SHARED: readonly string[] = [
   'tile',
   'format',
+  'spacing',
   'kind',
   'proxy',
   'whole',
@@ -48,6 +55,23 @@ const SHARED: readonly string[] = [
   'model',
   'network',
 ];
+
+function taskOf({ config }: TrainedSite['facts']): AverageSummary['task'] {
+  if (!('kind' in config)) return 'pretrain';
+  if (config.model) return 'model';
+  return config.kind === 'classification' ? 'classify' : 'segment';
+}
+
+/** @throws UserError for layers behind a frozen ONNX encoder, whose features each site has standardised by its own samples */
+function refuseFrozenModel({ run, facts: { config } }: TrainedSite): void {
+  if (!('kind' in config) || config.model || !isOnnxFile(config.init.from)) return;
+  throw new UserError('run', {
+    what: 'this run trained layers behind a frozen ONNX encoder, whose features each site standardises by its own samples, so they cannot be averaged',
+    where: run,
+    got: config.init.from,
+    fix: 'train the ONNX model itself at all sites: p2w finetune without --freeze and --linear-probe',
+  });
+}
 
 /** @throws UserError naming the first thing in which a site differs from the first one */
 function refuseOthers([first, ...others]: readonly TrainedSite[]): void {
@@ -92,8 +116,8 @@ function weightsOf(sites: readonly TrainedSite[], given: readonly number[] | und
 }
 
 /** A site's weights and running statistics. @throws UserError when one is no number */
-function networkOf({ run, checkpoint }: TrainedSite): Site['tensors'] {
-  const tensors = [...checkpoint.tensors].filter(([name]) => !name.startsWith('optimizer.'));
+function weightsOfSite({ run, checkpoint }: TrainedSite): Site['tensors'] {
+  const tensors = networkTensors(checkpoint);
   const broken = tensors.find(([, { data }]) => !(data as Float32Array).every(Number.isFinite));
   if (!broken) return new Map(tensors.map(([name, { data }]) => [name, data as Float32Array]));
   throw new UserError('run', {
@@ -104,44 +128,47 @@ function networkOf({ run, checkpoint }: TrainedSite): Site['tensors'] {
   });
 }
 
-/** Averages, in the first site's shapes; the optimiser begins anew. */
-function stateOf(averages: ReadonlyMap<string, Float32Array>, { tensors }: Checkpoint): State {
-  return new Map(
-    [...tensors].map(([name, tensor]) => [
-      name,
-      { ...tensor, data: averages.get(name) ?? new Float32Array(tensor.data.length) },
-    ]),
-  );
+/** @throws UserError when there is no run, or one that is named twice, by whatever path */
+function checkRuns(runs: readonly string[]): void {
+  const repeated = runs.find((run, i) => runs.slice(0, i).some((other) => isSame(run, other)));
+  if (runs.length > 0 && repeated === undefined) return;
+  throw new UserError('usage', {
+    what: 'an average needs runs, each of them once',
+    got: repeated ? `${repeated} twice, in ${runs.join(' ')}` : 'none',
+  });
 }
 
 /**
  * Averages runs that were trained apart on the same configuration, by their numbers of training samples: federated
- * averaging (McMahan et al. 2017). What it makes is a run: it can be exported, fine-tuned from, and be the `--init` of
- * every site's next round.
+ * averaging (McMahan et al. 2017). What it makes is a run of weights, without an optimiser's state: it can be exported, fine-tuned
+ * from, and be the `--init` of every site's next round. Of a single run it is what a site may send.
  * @throws UserError when runs do not belong together or are damaged, weights make no sense, or there is a run in `out`
  * @example
  * await average({ runs: ['north/1', 'south/1'], out: 'average/1' });
  */
 export async function average(options: AverageOptions): Promise<AverageSummary> {
   const { runs, out, checkpoint: name = 'last' } = options;
-  if (runs.length < 2 || new Set(runs).size < runs.length)
-    throw new UserError('usage', {
-      what: 'an average needs at least two different runs',
-      got: runs.join(' ') || 'none',
-    });
+  checkRuns(runs);
   const sites = runs.map((run): TrainedSite => {
     const facts = isFinetuneRun(run) ? readFinetuneRun(run) : readRun(run);
     return { run, facts, checkpoint: resolveCheckpoint(run, name) };
   });
   const [first] = sites as [TrainedSite, ...TrainedSite[]];
+  for (const site of sites) refuseFrozenModel(site);
   refuseOthers(sites);
   const weights = weightsOf(sites, options.weights);
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  const averages = averageSites(sites.map((site, i) => ({ weight: weights[i]!, tensors: networkOf(site) })));
+  const averages = averageSites(
+    sites.map((site, i) => ({ weight: weights[i]!, tensors: weightsOfSite(site) })),
+  );
+  const { tensors } = first.checkpoint;
+  const state = [...averages].map(
+    ([name, data]) => [name, floatTensor(tensors.get(name)!.shape, data)] as const,
+  );
   const states = sites.map(({ checkpoint }) => checkpoint.state);
   const counted = states.flatMap(({ samples }) => samples ?? []);
   const hashes = states.map(({ dataHash }) => dataHash);
-  await makeRun(out, 'average', first.facts, stateOf(averages, first.checkpoint), {
+  await makeRun(out, 'average', first.facts, new Map(state), {
     step: Math.max(...states.map(({ step }) => step)),
     samples: counted.length === states.length ? counted.reduce((sum, count) => sum + count, 0) : null,
     networkHash: first.checkpoint.state.networkHash,
@@ -149,6 +176,7 @@ export async function average(options: AverageOptions): Promise<AverageSummary> 
   });
   return {
     run: out,
+    task: taskOf(first.facts),
     sites: sites.map(({ run, checkpoint }, i) => ({
       run,
       step: checkpoint.state.step,
@@ -157,10 +185,21 @@ export async function average(options: AverageOptions): Promise<AverageSummary> 
   };
 }
 
+/** How every site begins the next round. */
+const NEXT_ROUND: Readonly<Record<AverageSummary['task'], (run: string) => string>> = {
+  pretrain: (run) => `p2w pretrain --init ${run} at every site, or p2w export --run ${run}`,
+  classify: (run) =>
+    `p2w finetune --init ${run} --load encoder,classifier at every site, or p2w export --run ${run}`,
+  segment: (run) =>
+    `p2w finetune --init ${run} --load encoder,decoder,head at every site, or p2w export --run ${run}`,
+  model: (run) =>
+    `p2w export --run ${run}, and p2w finetune --head keep --init with the .onnx file at every site`,
+};
+
 /** The summary for people. */
-export const formatAverage = ({ run, sites }: AverageSummary): string =>
+export const formatAverage = ({ run, task, sites }: AverageSummary): string =>
   [
-    `made ${run} from ${sites.length} runs`,
+    `made ${run} from ${sites.length === 1 ? '1 run' : `${sites.length} runs`}`,
     ...sites.map(({ run: site, step, share }) => `  ${(100 * share).toFixed(1)} % ${site}, step ${step}`),
-    `next: p2w pretrain --init ${run} at every site, or p2w export --run ${run}`,
+    `next: ${NEXT_ROUND[task](run)}`,
   ].join('\n');

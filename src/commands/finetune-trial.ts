@@ -15,7 +15,6 @@ import { checkSplit } from '../data/samples/check.js';
 import { openSampleLoader } from '../data/samples/loader.js';
 import type { SampleEntry, SampleManifest, SampleSplit } from '../data/samples/manifest.js';
 import { commonSpacing, type SampleStore } from '../data/samples/store.js';
-import { checkAgreement } from '../distributed/agreement.js';
 import { fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
@@ -28,6 +27,7 @@ import { type Reporting, silent } from '../progress.js';
 import { checkpointPath, loadLast, readTrainState, resolveCheckpoint } from '../runs/checkpoint.js';
 import { changesOf, configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
+import { checkSameTraining } from '../train/agreement.js';
 import {
   checkTrained,
   dropoutFeeds,
@@ -48,7 +48,6 @@ import {
   targetWorkload,
 } from '../train/target.js';
 import { type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
-import { version } from '../version.js';
 import { formatLoad } from '../weights/load-weights.js';
 import { readTrial, type TrialSummary, writeTrial } from './finetune-summary.js';
 import { definedScores, rowsToCsv, type Scored, scorePredictions } from './score-samples.js';
@@ -165,13 +164,13 @@ export async function runTrial(
     const begin = checkpoint
       ? null
       : await startState(asked, parameters, external !== null || model !== null);
-    await checkAgreement(ranks, {
-      ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
-      ...{ 'steps so far': checkpoint?.state.step ?? 0, ...configured },
+    await checkSameTraining(ranks, {
+      ...{ engine, dataHash: store.hash, checkpoint },
+      settings: configured,
     });
-    const config = saved
-      ? { ...fitting, forms: saved.forms }
-      : await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, reporter));
+    const { forms } =
+      saved ?? (await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, reporter)));
+    const config = { ...fitting, forms };
     const { task, kind, classes, size, channels, type, window } = manifest;
     const format = { task, kind, classes, size, channels, type, window };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.

@@ -13,6 +13,7 @@ import { trainingSamples } from '../data/samples/batches.js';
 import { checkSplit, maskNotes } from '../data/samples/check.js';
 import { SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore } from '../data/samples/store.js';
+import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { checkInteger, UserError } from '../errors.js';
 import { openEngine } from '../execution/open-engine.js';
@@ -27,7 +28,8 @@ import { configPath } from '../runs/run.js';
 import { nodeEngine } from '../runtime/node.js';
 import { openTrainedFile, type TrainedFile } from '../train/imported.js';
 import { networkOf } from '../train/start-state.js';
-import { type FinetuneSummary, overTrials, type TrialSummary } from './finetune-summary.js';
+import { version } from '../version.js';
+import { type FinetuneSummary, overTrials, readTrial, type TrialSummary } from './finetune-summary.js';
 import { runTrial, type Study, type TrainedModel, type TrialOptions } from './finetune-trial.js';
 
 export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, TrialOptions {
@@ -36,7 +38,7 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, TrialOpt
   /** The task that the store must be of; any without it. */
   readonly task?: string;
   /**
-   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a pre-training run, a file of weights, the
+   * Where weights come from, instead of the configuration's `init.from`: `random` (the default), a run, a file of weights, the
    * name of an encoder that comes with the package, or an ONNX model, which is trained itself, or, with `frozenEncoder`, gives the features
    * that a classifier is trained on.
    */
@@ -177,6 +179,12 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
     config: trialConfig(data, sources, model, i),
   }));
+  const [first] = runs;
+  await checkAgreement(ranks, {
+    ...{ version, trials, resume, 'hash of the data': data.store.hash },
+    'finished trials': runs.filter(({ run }) => resume && readTrial(run)).length,
+    ...first!.config,
+  });
   const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
   if (begun && !resume)
     throw new UserError('run', {
@@ -189,7 +197,6 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     ...(model?.notes ?? []),
   ];
   for (const note of notes) reporter.log(`note: ${note}`);
-  const [first] = runs;
   if (!begun) checkThreads('threads', first!.config.threads, 0);
   const engine = await openEngine(first!.config.device, first!.config.engine, {
     tf32: first!.config.precision === 'tf32',

@@ -8,7 +8,6 @@ import type { Batch } from '../data/proxies/index.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { readManifest } from '../data/store/manifest.js';
 import { openTileStore, type TileStore, tilesOf } from '../data/store/tiles.js';
-import { checkAgreement } from '../distributed/agreement.js';
 import { alone, fromFirst, isFirst, type Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { fitMemory } from '../execution/memory.js';
@@ -17,16 +16,16 @@ import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import { type Checkpoint, hasCheckpoints, loadLast } from '../runs/checkpoint.js';
+import { type Checkpoint, hasCheckpoints, hasLast, loadLast } from '../runs/checkpoint.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
-import { createEvaluator, joinValidations } from '../train/evaluator.js';
+import { checkSameTraining } from '../train/agreement.js';
+import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
 import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
-import { version } from '../version.js';
 
 export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
@@ -181,18 +180,21 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const fitted = await fitMemory(workload, shared, engine, options.reporter ?? silent, limit, together);
   const { recompute } = fitted;
   const fitting = { ...asked, recompute };
-  const begins = !(resuming && hasCheckpoints(options.out));
+  const begins = !(resuming && hasLast(options.out));
   const start =
     begins && asked.init !== null
       ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
       : undefined;
   const work = async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
-    await checkAgreement(ranks, {
-      ...{ version, engine: `${engine.name}, ${engine.provider}`, 'hash of the data': store.hash },
-      ...{ 'steps so far': checkpoint?.state.step ?? 0, syncNorm, ...configured },
+    await checkSameTraining(ranks, {
+      ...{ engine, dataHash: store.hash, checkpoint },
+      settings: { syncNorm, ...configured },
     });
-    const config = await fromFirst(ranks, () => withChosenForms(workload, fitting, engine, options.reporter));
+    const { forms } = await fromFirst(ranks, () =>
+      withChosenForms(workload, fitting, engine, options.reporter),
+    );
+    const config = { ...fitting, forms };
     // What has it is a run: nothing that can be wrong with what was asked for comes after.
     if (isFirst(ranks))
       writeRun(options.out, {
@@ -245,8 +247,7 @@ async function run(
           ...sampling,
           ...{ limit: config.validation.samples, share: ranks },
         });
-        const parts = await ranks.gather(await evaluator.validate(batches, state));
-        const { mse, outputDeviation } = joinValidations(parts);
+        const { mse, outputDeviation } = await evaluator.validate(batches, state, ranks);
         return { loss: mse, scores: {}, ...(outputDeviation !== undefined && { outputDeviation }) };
       },
       lossName: 'MSE',

@@ -1,14 +1,34 @@
 /** Which MPI library there is, looked for in a process of its own. */
 import { execFile } from 'node:child_process';
+import * as z from 'zod';
 import { programArguments } from '../program.js';
 
+const findingSchema = z.object({ library: z.string().nullable(), problem: z.string().nullable() }).readonly();
 /** The MPI library that `--distributed mpi` would take, or why there is none. */
-export interface MpiFinding {
-  readonly library: string | null;
-  readonly problem: string | null;
-}
+export type MpiFinding = z.infer<typeof findingSchema>;
 
 const PATIENCE_MS = 30_000;
+const QUOTED_LENGTH = 200;
+
+/** A finding that stands in a line; undefined for what libraries print. */
+function findingIn(line: string): MpiFinding | undefined {
+  try {
+    return findingSchema.safeParse(JSON.parse(line)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** What a process has found; undefined where it has not said. @param output of libraries too, which may print before and after */
+const findingOf = (output: string): MpiFinding | undefined =>
+  output
+    .split('\n')
+    .toReversed()
+    .flatMap((line) => findingIn(line) ?? [])[0];
+
+/** What a process has printed, for people. */
+const quoted = (output: string): string =>
+  output.trim() === '' ? '' : `, and has printed: ${output.trim().slice(0, QUOTED_LENGTH)}`;
 
 /**
  * Looks for an MPI library. Loading one runs code of its network drivers, which wait for hardware, take over signals, and in
@@ -22,14 +42,11 @@ export function findMpi(
   return new Promise((resolve) => {
     const options = { timeout: patienceMs, killSignal: 'SIGKILL' } as const;
     execFile(process.execPath, program, options, (error, stdout) => {
-      const [line] = stdout.split('\n');
-      if (line) resolve(JSON.parse(line) as MpiFinding);
-      else {
-        const how = error?.killed
-          ? `has not ended after ${patienceMs / 1000} s`
-          : `ended by ${error?.signal ?? `code ${error?.code}`}`;
-        resolve({ library: null, problem: `a process that loads the MPI library ${how}` });
-      }
+      const how = error?.killed
+        ? `has not ended after ${patienceMs / 1000} s`
+        : `ended by ${error?.signal ?? `code ${error?.code ?? 0}`}`;
+      const problem = `a process that loads the MPI library ${how}${quoted(stdout)}`;
+      resolve(findingOf(stdout) ?? { library: null, problem });
     });
   });
 }

@@ -88,10 +88,10 @@ const MPICH_NAMES = ['libmpi.so.12', 'libmpich.so.12', 'libmpi_abi.so.1', 'libmp
 const HOW = `load the module of your MPI (Open MPI, MPICH, Intel MPI …), put its mpirun on the PATH, or set ${VARIABLE} to its libmpi.so`;
 
 /**
- * Where a library may be: beside the `mpirun` on the PATH, and where the loader looks. Those of the kind that has started
- * this process come first.
+ * Where a library may be: beside the `mpirun` on the PATH, then where the loader looks. In both places those of the kind that has
+ * started this process come first.
  */
-function candidates(env: NodeJS.ProcessEnv): string[] {
+export function candidates(env: NodeJS.ProcessEnv): string[] {
   const named = env[VARIABLE];
   if (named) return [named];
   const names =
@@ -102,11 +102,9 @@ function candidates(env: NodeJS.ProcessEnv): string[] {
     .split(delimiter)
     .map((folder) => join(folder, 'mpirun'))
     .find((path) => existsSync(path));
-  const beside = launcher ? join(dirname(realpathSync(launcher)), '..', 'lib') : null;
-  return names.flatMap((name) => [
-    ...(beside !== null && existsSync(join(beside, name)) ? [join(beside, name)] : []),
-    name,
-  ]);
+  if (launcher === undefined) return names;
+  const folder = join(dirname(realpathSync(launcher)), '..', 'lib');
+  return [...names.map((name) => join(folder, name)).filter((path) => existsSync(path)), ...names];
 }
 
 async function loadKoffi(): Promise<Koffi> {

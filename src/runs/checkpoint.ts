@@ -79,10 +79,12 @@ export function listCheckpoints(run: string): { step: number; path: string }[] {
   return steps.sort((a, b) => a.step - b.step);
 }
 
+/** Whether a run has a checkpoint to go on with: one that was killed while it saved its first state has others at most. */
+export const hasLast = (run: string): boolean => existsSync(checkpointPath(run, 'last'));
+
 /** Whether a run has saved anything: one that has not began, and failed or was killed before its first checkpoint. */
 export const hasCheckpoints = (run: string): boolean =>
-  listCheckpoints(run).length > 0 ||
-  (['last', 'best'] as const).some((name) => existsSync(checkpointPath(run, name)));
+  listCheckpoints(run).length > 0 || hasLast(run) || existsSync(checkpointPath(run, 'best'));
 
 /** What tells one network from another: names and shapes of all parameters. */
 export function networkHash(parameters: readonly Parameter[]): string {
@@ -161,9 +163,8 @@ export function loadCheckpoint(path: string, parameters?: readonly Parameter[]):
  * @throws UserError when it is of another network, or of other data
  */
 export function loadLast(run: string, dataHash: string, parameters: readonly Parameter[]): Checkpoint | null {
-  const path = checkpointPath(run, 'last');
-  if (!existsSync(path)) return null;
-  const checkpoint = loadCheckpoint(path, parameters);
+  if (!hasLast(run)) return null;
+  const checkpoint = loadCheckpoint(checkpointPath(run, 'last'), parameters);
   if (checkpoint.state.dataHash !== dataHash)
     throw new UserError('data', {
       what: 'these are not the data that this run was trained on',

@@ -6,10 +6,12 @@ import { microBatches } from '../config/training.js';
 import type { Batch } from '../data/proxies/index.js';
 import type { PartBatch } from '../data/proxies/parts2whole/part-batch.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { alone, type Ranks } from '../distributed/ranks.js';
 import { loadWeighted } from '../execution/inference-session.js';
 import { buildGraph, loadGraph } from '../execution/models.js';
 import type { State } from '../runs/state.js';
 import type { Engine, Tensors } from '../runtime/engine.js';
+import { outputDeviation, outputSpread } from './output-deviation.js';
 import { batchFeeds, buildFeatureGraph, proxyWorkload } from './proxy.js';
 
 /** What the network makes of one batch, sample by sample. */
@@ -31,22 +33,10 @@ export interface ProxyValidation {
   readonly outputDeviation?: number;
 }
 
-/** What several ranks have found, each on its share of the samples, which may be none. */
-export function joinValidations(parts: readonly ProxyValidation[]): ProxyValidation {
-  const found = parts.filter(({ samples }) => samples > 0);
-  if (found.length === 1) return found[0]!;
-  const samples = found.reduce((sum, part) => sum + part.samples, 0);
-  const deviations = found.flatMap(({ outputDeviation = [] }) => outputDeviation);
-  return {
-    mse: found.reduce((sum, part) => sum + part.mse * part.samples, 0) / samples,
-    samples,
-    ...(deviations.length > 0 && { outputDeviation: Math.max(...deviations) }),
-  };
-}
-
 /** Runs a network without training it, on the parameters of any state. */
 export interface Evaluator {
-  validate(batches: Iterable<Batch>, state: State): Promise<ProxyValidation>;
+  /** @param ranks that share the samples; `batches` are those of this one, which may be none */
+  validate(batches: Iterable<Batch>, state: State, ranks?: Ranks): Promise<ProxyValidation>;
   evaluate(batch: Batch, state: State): Promise<Evaluation>;
   release(): Promise<void>;
 }
@@ -77,33 +67,6 @@ async function load(built: BuiltGraph, config: Config, engine: Engine) {
   return { run, release: () => session.release() };
 }
 
-/** Standard deviation over samples of each voxel's output, averaged over voxels, of outputs that come one by one. */
-function outputSpread() {
-  let samples = 0;
-  let sums = new Float64Array();
-  let squares = new Float64Array();
-  return {
-    add(output: Float32Array): void {
-      if (samples === 0) [sums, squares] = [new Float64Array(output.length), new Float64Array(output.length)];
-      samples++;
-      for (let v = 0; v < output.length; v++) {
-        const value = output[v]!;
-        sums[v]! += value;
-        squares[v]! += value * value;
-      }
-    },
-    /** `undefined` with fewer than two samples. */
-    deviation(): number | undefined {
-      if (samples < 2) return undefined;
-      const total = squares.reduce(
-        (sum, square, v) => sum + Math.sqrt(Math.max(0, square / samples - (sums[v]! / samples) ** 2)),
-        0,
-      );
-      return total / squares.length;
-    },
-  };
-}
-
 /** Loads the evaluation graph of a run. */
 export async function createEvaluator(config: Config, tile: XYZ, engine: Engine): Promise<Evaluator> {
   const { run, release } = await load(
@@ -111,6 +74,7 @@ export async function createEvaluator(config: Config, tile: XYZ, engine: Engine)
     config,
     engine,
   );
+  const voxels = sizeOf(config.whole);
   const evaluate = async (batch: Batch, state: State): Promise<Evaluation> => {
     const result = await run(batch, state);
     const values = (name: string) => result[name]!.data as Float32Array;
@@ -123,22 +87,24 @@ export async function createEvaluator(config: Config, tile: XYZ, engine: Engine)
   };
   return {
     evaluate,
-    async validate(batches, state) {
-      let sum = 0;
-      let count = 0;
-      const outputs = outputSpread();
+    async validate(batches, state, ranks = alone) {
+      let loss = 0;
+      const outputs = outputSpread(voxels);
       for (const batch of batches) {
         const { losses, reconstruction } = await evaluate(batch, state);
-        const voxels = reconstruction.length / batch.size;
         // The last batch is filled up with repeats, which do not count.
         for (let i = 0; i < batch.used; i++) {
-          sum += losses[i]!;
+          loss += losses[i]!;
           outputs.add(reconstruction.subarray(i * voxels, (i + 1) * voxels));
         }
-        count += batch.used;
       }
-      const outputDeviation = outputs.deviation();
-      return { mse: sum / count, samples: count, ...(outputDeviation !== undefined && { outputDeviation }) };
+      const parts = await ranks.gather({ loss, samples: outputs.samples });
+      const total = (key: 'loss' | 'samples') => parts.reduce((sum, part) => sum + part[key], 0);
+      const deviation = await outputDeviation(ranks, outputs);
+      return {
+        ...{ mse: total('loss') / total('samples'), samples: total('samples') },
+        ...(deviation !== undefined && { outputDeviation: deviation }),
+      };
     },
     release,
   };

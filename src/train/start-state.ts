@@ -6,9 +6,10 @@ import { parseConfig } from '../config/layers.js';
 import { networkSchema, type TrainingConfig } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { isFolder } from '../files.js';
+import { isOnnxFile } from '../onnx-file.js';
 import { PRETRAINED, pretrainedFile } from '../pretrained.js';
 import { parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
-import { configPath, readRun } from '../runs/run.js';
+import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import { initialize } from '../weights/initialize.js';
 import { type LoadReport, loadWeights } from '../weights/load-weights.js';
@@ -34,10 +35,23 @@ function networkOfFile(path: string): FinetuneConfig['network'] | undefined {
   return parseConfig(networkSchema, value, `${path}, network`, 'export the weights again');
 }
 
+/** The network of a run. @throws UserError when it is an ONNX model, which has its own */
+function networkOfRun(run: string): FinetuneConfig['network'] {
+  if (!isFinetuneRun(run)) return readRun(run).config.network;
+  const { init, network } = readFinetuneRun(run).config;
+  if (!isOnnxFile(init.from)) return network;
+  throw new UserError('input', {
+    what: 'the network of this run is an ONNX model, which can only be loaded from its file',
+    where: '--init',
+    got: `${run}, which began with ${init.from}`,
+    fix: `give that file, or the one that p2w export --run ${run} writes`,
+  });
+}
+
 /** The network that is to be loaded, as its run or file says; undefined where none does. */
 export function networkOf(from: string): FinetuneConfig['network'] | undefined {
   const source = sourceOf(from);
-  if (isFolder(source)) return readRun(source).config.network;
+  if (isFolder(source)) return networkOfRun(source);
   return existsSync(source) && source.endsWith('.safetensors') ? networkOfFile(source) : undefined;
 }
 

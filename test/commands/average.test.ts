@@ -1,10 +1,12 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
+import { cpSync, existsSync, readFileSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join, relative } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { writeArtifacts } from '../../src/commands/artifacts.js';
 import { importArtifacts } from '../../src/commands/artifacts-import.js';
-import { average } from '../../src/commands/average.js';
+import { average, formatAverage } from '../../src/commands/average.js';
 import { exportModel } from '../../src/commands/export.js';
+import { finetune } from '../../src/commands/finetune.js';
+import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { pretrain } from '../../src/commands/pretrain.js';
 import { fromSettings } from '../../src/config/settings.js';
 import {
@@ -13,6 +15,7 @@ import {
   loadCheckpoint,
   saveCheckpoint,
 } from '../../src/runs/checkpoint.js';
+import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
 import { p2wHere } from './here.js';
@@ -30,6 +33,8 @@ const train = (name: string, flags: Record<string, unknown>, settings: readonly 
     config: fromSettings([...SETTINGS, ...settings], { steps: 5, ...flags }),
   });
 const last = (name: string): Checkpoint => loadCheckpoint(checkpointPath(at(name), 'last'));
+const networkOf = ({ tensors }: Checkpoint) =>
+  [...tensors.keys()].filter((name) => !name.startsWith('optimizer.'));
 const values = ({ tensors }: Checkpoint, name: string) => tensors.get(name)!.data as Float32Array;
 
 beforeAll(async () => {
@@ -40,14 +45,13 @@ beforeAll(async () => {
 });
 
 describe('the average of two runs', () => {
-  test('is the mean by weight of their last checkpoints; the optimiser begins anew', () => {
+  test('is the mean by weight of their last checkpoints, without an optimiser’s state', () => {
     const [north, south, made] = [last('north'), last('south'), last('round-1')];
-    expect([...made.tensors.keys()]).toEqual([...north.tensors.keys()]);
+    expect([...made.tensors.keys()]).toEqual(networkOf(north));
     for (const [name, { shape }] of made.tensors) {
       const [a, b, c] = [values(north, name), values(south, name), values(made, name)];
       expect(shape).toEqual(north.tensors.get(name)!.shape);
-      if (name.startsWith('optimizer.')) expect(c.every((v) => v === 0)).toBe(true);
-      else if (name.endsWith('.running_var')) {
+      if (name.endsWith('.running_var')) {
         const mean = name.replace('running_var', 'running_mean');
         const apart = values(north, mean).map((v, i) => (v - values(south, mean)[i]!) ** 2 * (3 / 16));
         expect([...c]).toEqual([...c].map((_, i) => expect.closeTo((a[i]! + 3 * b[i]!) / 4 + apart[i]!, 5)));
@@ -68,6 +72,21 @@ describe('the average of two runs', () => {
     const [even, turned] = [last('even'), last('turned')];
     for (const name of even.tensors.keys())
       expect([...values(turned, name)]).toEqual([...values(even, name)].map((v) => expect.closeTo(v, 6)));
+  });
+
+  test('is the same of what sites send: averages of one, which are their weights alone', async () => {
+    for (const site of ['north', 'south']) {
+      const { sites, task } = await average({ runs: [at(site)], out: at(`${site}-sent`) });
+      expect([task, sites.map(({ share }) => share)]).toEqual(['pretrain', [1]]);
+      for (const name of networkOf(last(site)))
+        expect(values(last(`${site}-sent`), name)).toEqual(values(last(site), name));
+    }
+    const bytes = (name: string) => statSync(checkpointPath(at(name), 'last')).size;
+    expect(bytes('north-sent')).toBeLessThan(0.5 * bytes('north'));
+    await average({ runs: [at('north-sent'), at('south-sent')], out: at('of-sent') });
+    await average({ runs: [at('north'), at('south')], out: at('of-runs') });
+    expect(last('of-sent').tensors).toEqual(last('of-runs').tensors);
+    expect(last('of-sent').state).toMatchObject({ step: 5, samples: last('of-runs').state.samples });
   });
 
   test('can be exported, and begins the next round with exactly its weights', async () => {
@@ -100,6 +119,15 @@ describe('the average of two runs', () => {
     expect(last('halves').tensors).toEqual(last('whole').tensors);
   });
 
+  test('a run that began with weights begins with them again when it was killed before its first step was saved', async () => {
+    await train('unharmed', { seed: 4, init: at('round-1') });
+    for (const file of ['config.json', 'checkpoints/best.safetensors'])
+      cpSync(join(at('unharmed'), file), join(at('killed'), file));
+    await pretrain({ out: at('killed'), resume: true });
+    const [killed, unharmed] = [last('killed'), last('unharmed')];
+    for (const name of unharmed.tensors.keys()) expect(values(killed, name)).toEqual(values(unharmed, name));
+  });
+
   test('p2w average says who counted how much', async () => {
     const args = [at('north'), at('south'), '--weights', '1,3', '--out', at('by-cli')];
     const { code, stdout } = await p2w(['average', ...args]);
@@ -121,9 +149,11 @@ describe('is refused', () => {
     expect(existsSync(join(at('refused'), 'config.json'))).toBe(false);
   };
 
-  test('for one run, or the same twice', async () => {
-    await refused({ runs: [at('north')] }, 'at least two different runs');
-    await refused({ runs: [at('north'), at('north')] }, 'at least two different runs');
+  test('for no run, or the same twice, by whatever path', async () => {
+    await refused({ runs: [] }, 'an average needs runs, each of them once');
+    symlinkSync(at('north'), at('link'));
+    for (const again of [at('north'), `${at('north')}/`, relative('.', at('north')), at('link')])
+      await refused({ runs: [at('north'), at('south'), again] }, `got:      ${again} twice`);
   });
 
   test('for weights that are none', async () => {
@@ -167,5 +197,90 @@ describe('is refused', () => {
     expect(values(last('said'), 'encoder.0.conv1.weight')).toEqual(
       values(last('round-1'), 'encoder.0.conv1.weight'),
     );
+  });
+});
+
+describe('fine-tuned networks', () => {
+  const tune = (
+    name: string,
+    more: Partial<Parameters<typeof finetune>[0]>,
+    settings: readonly string[] = [],
+  ) =>
+    finetune({
+      ...{ data: at('samples'), out: at(name), ...more },
+      config: fromSettings(
+        [
+          ...[
+            'network.levels=1',
+            'network.width=2',
+            'batch=4',
+            'hidden=4',
+            'threads=1',
+            'workers=0',
+            'steps=2',
+          ],
+          ...settings,
+        ],
+        {},
+      ),
+    });
+  /** A copy of a trial whose config.json says something else. */
+  const copyOf = (trial: string, name: string, change: (config: Record<string, unknown>) => object) => {
+    cpSync(at(trial), at(name), { recursive: true });
+    const path = join(at(name), 'config.json');
+    const config = JSON.parse(readFileSync(path, 'utf8'));
+    writeFileSync(path, JSON.stringify({ ...config, ...change(config) }));
+    return at(name);
+  };
+  const trials = ['tuned-1/trial-01', 'tuned-2/trial-01'];
+  const frozen = (config: Record<string, unknown>) => ({
+    init: { ...(config.init as object), from: 'encoder.onnx' },
+    frozenEncoder: true,
+  });
+
+  beforeAll(async () => {
+    await writeBalls(at('raw'), { patients: 16, each: 1, size: [16, 16, 8] });
+    await prepareSamples({
+      ...{ task: 'manifest', input: at('raw/table.csv'), out: at('samples'), columns: BALL_COLUMNS },
+      ...{ size: [16, 16, 8], classes: ['none', 'ball'] },
+    });
+    await tune('tuned-1', { seed: 1 });
+    await tune('tuned-2', { seed: 2 });
+  });
+
+  test('begin the next round with the average of all of the network', async () => {
+    const summary = await average({ runs: trials.map(at), out: at('tuned') });
+    expect(formatAverage(summary)).toContain(`p2w finetune --init ${at('tuned')} --load encoder,classifier`);
+    const settings = ['learningRate=1e-30', 'init.parts=["encoder","classifier"]'];
+    await tune('tuned-next', { init: at('tuned'), seed: 3 }, settings);
+    const [made, next] = [last('tuned'), last('tuned-next/trial-01')];
+    for (const name of networkOf(made).filter((name) => !name.includes('.running_')))
+      expect(values(next, name)).toEqual(values(made, name));
+    expect(networkOf(made)).toContain('classifier.output.weight');
+  });
+
+  test('are refused with samples of another spacing', async () => {
+    const other = copyOf(trials[1]!, 'thick', () => ({ spacing: [1, 1, 5] }));
+    await expect(average({ runs: [at(trials[0]!), other], out: at('mixed') })).rejects.toThrow(
+      /spacing \[1,1,5\][\s\S]*expected: spacing \[/,
+    );
+  });
+
+  test('are refused behind a frozen ONNX encoder, whose features each site standardises', async () => {
+    const runs = trials.map((trial, i) => copyOf(trial, `frozen-${i}`, frozen));
+    await expect(average({ runs, out: at('mixed') })).rejects.toThrow(
+      /frozen-0: .*frozen ONNX encoder[\s\S]*encoder\.onnx/,
+    );
+    await expect(tune('of-frozen', { init: runs[0]! })).rejects.toThrow(
+      /--init: the network of this run is an ONNX model[\s\S]*began with encoder\.onnx/,
+    );
+  });
+
+  test('say how each kind goes on', () => {
+    const said = (task: 'pretrain' | 'classify' | 'segment' | 'model') =>
+      formatAverage({ run: 'made', task, sites: [{ run: 'one', step: 3, share: 1 }] });
+    expect(said('pretrain')).toMatch(/made made from 1 run\n.*one, step 3\nnext: p2w pretrain --init made/);
+    expect(said('segment')).toContain('p2w finetune --init made --load encoder,decoder,head');
+    expect(said('model')).toContain('p2w export --run made, and p2w finetune --head keep --init');
   });
 });

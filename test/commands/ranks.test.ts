@@ -1,11 +1,13 @@
-import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { finetune } from '../../src/commands/finetune.js';
+import { type FinetuneOptions, finetune } from '../../src/commands/finetune.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { type PretrainOptions, pretrain } from '../../src/commands/pretrain.js';
 import { fromSettings } from '../../src/config/settings.js';
 import type { Ranks } from '../../src/distributed/ranks.js';
+import { type Reporter, silent } from '../../src/progress.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
 import { readRun } from '../../src/runs/run.js';
@@ -32,6 +34,10 @@ const options = (name: string, more: Partial<PretrainOptions> = {}): PretrainOpt
 /** Runs a command on all of some ranks. */
 const onAll = <T>(size: number, run: (ranks: Ranks) => Promise<T>): Promise<PromiseSettledResult<T>[]> =>
   Promise.allSettled(ranksHere(size).map(run));
+
+/** Ranks of which the first has all processors, and the second a half. */
+const onOwnProcessors = (ranks: Ranks): Ranks => ({ ...ranks, onProcessors: ranks.rank + 1 });
+const THREADS = [1, 2].map((part) => Math.max(1, Math.floor(availableParallelism() / part)));
 
 const losses = (run: string) =>
   readMetrics(join(run, 'metrics.jsonl')).flatMap(({ loss, validationLoss }) => loss ?? validationLoss!);
@@ -149,6 +155,14 @@ describe('pretrain on several ranks', () => {
     expect(loadCheckpoint(checkpointPath(path('stopped'), 'last')).state.step).toBe(3);
   });
 
+  test('gives each rank its own share of the processors that it may use', async () => {
+    const results = await onAll(2, (ranks) =>
+      pretrain(options('shares', { ranks: onOwnProcessors(ranks), config: { threads: 0 } })),
+    );
+    expect(results).toMatchObject(THREADS.map((threads) => ({ value: { threads } })));
+    expect(readRun(path('shares')).config.threads).toBe(0);
+  });
+
   test('refuses ranks that were given other settings, on all of them, before there is a run', async () => {
     const results = await onAll(2, (ranks) =>
       pretrain(options('refused', { ranks, config: { learningRate: 0.1 / (1 + ranks.rank) } })),
@@ -161,12 +175,7 @@ describe('pretrain on several ranks', () => {
   });
 });
 
-test('finetune on several ranks makes the trials of one', async () => {
-  await writeBalls(path('raw'), { patients: 16, each: 2, size: [16, 16, 8] });
-  await prepareSamples({
-    ...{ task: 'manifest', input: path('raw/table.csv'), out: samples, columns: BALL_COLUMNS },
-    ...{ size: [16, 16, 8], classes: ['none', 'ball'] },
-  });
+describe('finetune on several ranks', () => {
   const config = fromSettings(
     [
       ...['network.levels=1', 'network.width=2', 'batch=4', 'hidden=null', 'threads=1', 'workers=0'],
@@ -174,11 +183,57 @@ test('finetune on several ranks makes the trials of one', async () => {
     ],
     {},
   );
-  const out = path('trials');
-  const results = await onAll(2, (ranks) => finetune({ data: samples, out, trials: 2, config, ranks }));
-  await finetune({ data: samples, out: path('alone'), trials: 2, config: { ...config, microBatch: 2 } });
-  for (const trial of ['trial-01', 'trial-02'])
-    expectClose(losses(join(out, trial)), losses(join(path('alone'), trial)));
-  const summary = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8'));
-  for (const result of results) expect(result).toMatchObject({ status: 'fulfilled', value: summary });
+  beforeAll(async () => {
+    await writeBalls(path('raw'), { patients: 16, each: 2, size: [16, 16, 8] });
+    await prepareSamples({
+      ...{ task: 'manifest', input: path('raw/table.csv'), out: samples, columns: BALL_COLUMNS },
+      ...{ size: [16, 16, 8], classes: ['none', 'ball'] },
+    });
+  });
+
+  test('makes the trials of one', async () => {
+    const out = path('trials');
+    const results = await onAll(2, (ranks) => finetune({ data: samples, out, trials: 2, config, ranks }));
+    await finetune({ data: samples, out: path('alone'), trials: 2, config: { ...config, microBatch: 2 } });
+    for (const trial of ['trial-01', 'trial-02'])
+      expectClose(losses(join(out, trial)), losses(join(path('alone'), trial)));
+    const summary = JSON.parse(readFileSync(join(out, 'summary.json'), 'utf8'));
+    for (const result of results) expect(result).toMatchObject({ status: 'fulfilled', value: summary });
+  });
+
+  test('gives each rank its own share of the processors that it may use', async () => {
+    const said: string[][] = [[], []];
+    await onAll(2, (ranks) => {
+      const log = (line: string) => void said[ranks.rank]!.push(line);
+      const start: Reporter['start'] = (progress) => ({ ...silent.start(progress), log });
+      return finetune({
+        ...{ data: samples, out: path('fine-shares'), config: { ...config, threads: 0 } },
+        ...{ ranks: onOwnProcessors(ranks), reporter: { log, start } },
+      });
+    });
+    for (const [rank, threads] of THREADS.entries())
+      expect(said[rank]!.join()).toContain(`each with threads: ${threads}`);
+  });
+
+  test.each<[string, Partial<FinetuneOptions>]>([
+    ['trials: 1 on rank 0, 2 on rank 1', { trials: 2 }],
+    [
+      'frozenEncoder: false on rank 0, true on rank 1',
+      { init: 'a.onnx', config: { ...config, frozenEncoder: true } },
+    ],
+    ['finished trials: 0 on rank 0, 1 on rank 1', { out: path('alone') }],
+  ])(
+    'refuses ranks that were asked for something else, before they wait for each other: %s',
+    async (what, other) => {
+      const results = await onAll(2, (ranks) =>
+        finetune({
+          ...{ data: samples, out: path('fine-refused'), config, ranks, resume: true },
+          ...(ranks.rank === 1 && other),
+        }),
+      );
+      for (const result of results)
+        expect(result).toMatchObject({ reason: { message: expect.stringContaining(what) } });
+      expect(existsSync(path('fine-refused'))).toBe(false);
+    },
+  );
 });

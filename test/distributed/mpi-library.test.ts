@@ -1,6 +1,9 @@
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { launchedSize } from '../../src/distributed/mpi.js';
-import { interfaceOf, loadMpi, shortVersion } from '../../src/distributed/mpi-library.js';
+import { candidates, interfaceOf, loadMpi, shortVersion } from '../../src/distributed/mpi-library.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 describe('an MPI library', () => {
   test('is told by what it exports, and else by its name', () => {
@@ -24,6 +27,24 @@ describe('an MPI library', () => {
     ['Intel(R) MPI Library 2021.13 for Linux* OS\n', 'Intel(R) MPI Library 2021.13 for Linux* OS'],
   ])('%j is called %j', (version, called) => {
     expect(shortVersion(version)).toBe(called);
+  });
+
+  test('beside the launcher comes before all that the loader knows', () => {
+    const root = temporaryFolder();
+    const [bin, lib] = [join(root, 'bin'), join(root, 'lib')];
+    for (const folder of [bin, lib]) mkdirSync(folder);
+    writeFileSync(join(bin, 'mpirun'), '');
+    writeFileSync(join(lib, 'libmpi.so.40'), '');
+    const beside = join(lib, 'libmpi.so.40');
+    const [first, ...others] = candidates({ PATH: bin });
+    expect(first).toBe(beside);
+    expect(others).toContain('libmpi.so.12');
+    expect(candidates({ PATH: bin, OMPI_COMM_WORLD_SIZE: '2' }).slice(0, 2)).toEqual([
+      beside,
+      'libmpi.so.40',
+    ]);
+    expect(candidates({ PATH: lib })).toEqual(others);
+    expect(candidates({ PATH: bin, P2W_MPI_LIBRARY: 'mine.so' })).toEqual(['mine.so']);
   });
 
   test('that is not there is an error that says how to name one', async () => {
