@@ -19,7 +19,7 @@ import type { Weights } from '../weights/weights.js';
 import { freshState } from './fresh-state.js';
 
 /** The run or file that `--init` names: one of this name that is here, or an encoder of the package. */
-const sourceOf = (from: string): string =>
+export const sourceOf = (from: string): string =>
   existsSync(configPath(from)) ? from : (pretrainedFile(from, 'weights') ?? from);
 
 /** The network that a file of weights says it is of; `export` writes it. @throws UserError when that is damaged */

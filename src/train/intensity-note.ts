@@ -1,0 +1,25 @@
+import type { SampleFormat } from '../data/samples/manifest.js';
+import { tileNormalisationOf, tileScaleOf } from '../data/samples/values.js';
+import { isFolder } from '../files.js';
+import { isFinetuneRun, readRun } from '../runs/run.js';
+import { sourceOf } from './start-state.js';
+
+/**
+ * What to say where samples bring other intensities to an encoder than it was pre-trained on.
+ * @param from as `--init` names it
+ * @returns null where they are the same, or nothing says what they were
+ */
+export function intensityNote(from: string, format: Pick<SampleFormat, 'type' | 'window'>): string | null {
+  const source = sourceOf(from);
+  if (from === 'random' || !isFolder(source) || isFinetuneRun(source)) return null;
+  const { normalise, window } = readRun(source).config;
+  const { offset, scale } = tileScaleOf(format);
+  const { low, high } = format.window ?? { low: 0, high: 1 };
+  const described = (kind: string, [least, greatest]: readonly [number, number]) =>
+    `${kind} from ${least} to ${greatest}`;
+  const before = described(normalise, [window.low, window.high]);
+  const now = described(tileNormalisationOf(format), [(low - offset) * scale, (high - offset) * scale]);
+  return before === now
+    ? null
+    : `${from} was pre-trained on intensities ${before}; these samples give it ${now}, which may make it useless`;
+}

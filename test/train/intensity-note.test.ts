@@ -1,0 +1,43 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { resolveConfig } from '../../src/config/pretraining.js';
+import { fromSettings } from '../../src/config/settings.js';
+import { valuesOf } from '../../src/data/samples/values.js';
+import type { Normalisation } from '../../src/data/scan/normalise.js';
+import { writeRun } from '../../src/runs/run.js';
+import { intensityNote } from '../../src/train/intensity-note.js';
+import { temporaryFolder } from '../data/store/tiles-sample.js';
+
+const folder = temporaryFolder();
+
+/** A run that was pre-trained on some intensities. */
+function runOf(name: string, settings: readonly string[]): string {
+  const run = join(folder, name);
+  mkdirSync(run);
+  const config = resolveConfig({ preset: 'tiny', config: fromSettings(settings, {}) });
+  writeRun(run, { data: 'tiles', tile: config.whole, config });
+  return run;
+}
+
+test.each<[Normalisation]>([['hu'], ['minmax'], ['zscore']])(
+  'samples prepared as tiles were, by %s, are nothing to speak of',
+  (normalise) => {
+    expect(intensityNote(runOf(normalise, [`normalise=${normalise}`]), valuesOf(normalise))).toBeNull();
+  },
+);
+
+test('grey values of a known range are what tiles of them are', () => {
+  const grey = { type: 'int16', window: { low: 0, high: 255 } } as const;
+  expect(intensityNote(runOf('grey', ['normalise=minmax']), grey)).toBeNull();
+});
+
+test('another window or normalisation is worth a note', () => {
+  const run = runOf('soft tissue', ['window.low=-160', 'window.high=240']);
+  expect(intensityNote(run, valuesOf('hu'))).toMatch(
+    /soft tissue was pre-trained on intensities hu from -160 to 240; these samples give it hu from -1000 to 1000/,
+  );
+  expect(intensityNote(run, valuesOf('zscore'))).toMatch(/zscore from -3000 to 5000/);
+  expect(intensityNote('random', valuesOf('hu'))).toBeNull();
+  expect(intensityNote('chest', valuesOf('hu'))).toBeNull();
+});
