@@ -1,10 +1,9 @@
 /** Scans and regions of an index that are like the one that is open. */
-import type { XYZ } from '../src/data/scan/volume.js';
 import { voxelsOf } from './box.js';
 import { element, isAbort, make, makeSvg, messageOf, say } from './dom.js';
 import { foundPoints, type MapPoint, placeAmong } from './index-map.js';
 import type { Box } from './messages.js';
-import type { OpenScan, PageContext, Panel } from './panel.js';
+import type { OpenScan, PageContext, Panel, ScanSource } from './panel.js';
 import { fileAt, type Hit, type IndexFacts, search } from './service.js';
 
 /** Neighbours that are shown. */
@@ -54,8 +53,7 @@ export interface NeighboursOptions {
   readonly index: IndexFacts;
   /** The box in the scan that is open. */
   readonly box: () => Box | null;
-  /** Opens another scan, at a place in mm, LPS. */
-  readonly openScan: (file: File, place: XYZ | null) => void;
+  readonly openScan: (source: ScanSource) => void;
 }
 
 export function neighboursPanel(
@@ -71,15 +69,7 @@ export function neighboursPanel(
   let scan: OpenScan | undefined;
   let work = new AbortController();
 
-  const openHit = async ({ scan: path, source, centre }: Hit): Promise<void> => {
-    try {
-      if (path) openScan(await fileAt(path, source), centre);
-    } catch (error) {
-      say(status, messageOf(error), true);
-    }
-  };
-  const item = (hit: Hit): HTMLElement => {
-    const { score, source, picture, scan: path } = hit;
+  const item = ({ score, source, centre, picture, scan: path }: Hit): HTMLElement => {
     const image = picture
       ? make('img', { src: picture, alt: '', loading: 'lazy' })
       : make('span', { class: 'blank' });
@@ -91,7 +81,13 @@ export function neighboursPanel(
       make('small', {}, score.toFixed(3)),
     );
     button.disabled = path === null;
-    button.addEventListener('click', () => void openHit(hit));
+    button.addEventListener('click', () =>
+      openScan({
+        name: source,
+        place: centre,
+        files: async (signal) => [await fileAt(path!, source, signal)],
+      }),
+    );
     return make('li', {}, button);
   };
   const run = async (isBox: boolean): Promise<void> => {

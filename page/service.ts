@@ -137,5 +137,5 @@ export async function search(
 }
 
 /** A file of the service. */
-export const fileAt = async (path: string, name: string): Promise<File> =>
-  new File([await (await ask(path)).blob()], name);
+export const fileAt = async (path: string, name: string, signal: AbortSignal): Promise<File> =>
+  new File([await (await ask(path, { signal })).blob()], name);
