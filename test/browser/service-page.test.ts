@@ -1,5 +1,6 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { decode } from 'fast-png';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -11,6 +12,7 @@ import { ctSeries } from '../data/scan/dicom/writer.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { thresholds, writePretrained, writeThresholds } from '../inference/models.js';
 import { type TestService, testService } from '../serve/service.js';
+import { bgzip } from './bgzip.js';
 import { askedElsewhere, type Chromium, dropFile, hasChromium, startChromium } from './chromium.js';
 
 const folder = temporaryFolder();
@@ -177,12 +179,15 @@ describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
     expect(Number(await page.getAttribute('#agreement', 'data-difference'))).toBeLessThan(1e-4);
   });
 
-  test('opens a header with its data file', async () => {
+  test('opens a header with its data file, and a file of bgzip', async () => {
     await writeMetaImage(at('pair.mhd'), volume);
     const opened = await newPage();
     await opened.goto(service.url);
     await opened.setInputFiles('#file', [at('pair.mhd'), at('pair.raw')]);
     await opened.locator('#status', { hasText: 'pair.nii.gz · 48 × 40 × 32' }).waitFor();
+    writeFileSync(at('blocks.nii.gz'), bgzip(gunzipSync(readFileSync(at('chest.nii.gz')))));
+    await opened.setInputFiles('#file', at('blocks.nii.gz'));
+    await opened.locator('#status', { hasText: 'blocks.nii.gz · 48 × 40 × 32' }).waitFor();
     await opened.close();
   });
 
