@@ -150,6 +150,7 @@ describe.skipIf(!hasChromium)('the example page, in Chromium', () => {
   test('follows where its server redirects', async () => {
     mkdirSync(join(folder, 'page/inner'));
     writeFileSync(join(folder, 'page/inner/index.html'), '<!doctype html><title>inner</title>');
+    await page.waitForFunction('crossOriginIsolated && navigator.serviceWorker.controller');
     await page.goto(`${site.url}/inner`);
     expect([await page.title(), page.url()]).toEqual(['inner', `${site.url}/inner/`]);
     await page.goto(site.url);
