@@ -1,4 +1,5 @@
 /** Files that are dropped or chosen, as one scan. */
+import { hasMembers } from '../src/browser/gunzip.js';
 import type { ScanWorker } from './scan-worker.js';
 import type { ServedModel } from './served-model.js';
 import { convert } from './service.js';
@@ -32,6 +33,12 @@ export async function droppedFiles({ items, files }: DataTransfer): Promise<File
   return entries.length > 0 ? (await Promise.all(entries.map(filesIn))).flat() : [...files];
 }
 
+/** Whether this browser and NiiVue can read a file; NiiVue reads no more than the first member of a compressed one. */
+async function isReadable(file: File): Promise<boolean> {
+  if (/\.nii$/i.test(file.name)) return true;
+  return /\.nii\.gz$/i.test(file.name) && !hasMembers(new Uint8Array(await file.slice(0, 4).arrayBuffer()));
+}
+
 /**
  * The files of one scan as NIfTI: as it is, or else as the service reads it.
  * @throws ServiceProblem when it cannot
@@ -43,8 +50,8 @@ export async function niftiOfFiles(
   signal: AbortSignal,
 ): Promise<File> {
   const [first] = files as [File];
-  if (files.length === 1 && /\.nii(\.gz)?$/i.test(first.name)) return first;
+  if (files.length === 1 && (await isReadable(first))) return first;
   const body = files.length === 1 ? first : (await worker.call('pack', { files })).archive;
-  const name = `${first.name.replace(/\.\w+$/, '')}.nii.gz`;
+  const name = `${first.name.replace(/(\.nii)?\.\w+$/i, '')}.nii.gz`;
   return new File([await convert(model, body, signal)], name);
 }

@@ -4,14 +4,14 @@ import { element, make, messageOf, say } from './dom.js';
 import { featuresPanel } from './features.js';
 import { droppedFiles, niftiOfFiles } from './files.js';
 import { neighboursPanel } from './neighbours.js';
-import type { OpenScan, PageContext, Panel } from './panel.js';
+import type { OpenScan, PageContext, Panel, ScanSource } from './panel.js';
 import { partPanel } from './part.js';
 import { phantomFile } from './phantom.js';
 import { startScanWorker } from './scan-worker.js';
 import { segmentationPanel } from './segmentation.js';
 import type { ServedModel } from './served-model.js';
 import { indexFacts, keepToken, listModels, ServiceProblem } from './service.js';
-import { type Greys, openViewer, type View } from './viewer.js';
+import { type Greys, openViewer, type View, type ViewerImage } from './viewer.js';
 
 const status = element('#status');
 
@@ -53,8 +53,18 @@ function showModels(models: readonly ServedModel[]): void {
   element('#served').hidden = false;
 }
 
+/** Reads files of a scan, in a worker of its own that ends with the signal. */
+async function readFiles(files: readonly File[], model: ServedModel, signal: AbortSignal): Promise<OpenScan> {
+  signal.throwIfAborted();
+  const worker = startScanWorker();
+  signal.addEventListener('abort', worker.end);
+  const file = await niftiOfFiles(files, model, worker, signal);
+  const { grid } = await worker.call('read', { file });
+  return { file, grid, worker, signal };
+}
+
 /** @returns what opens a scan */
-async function start(): Promise<(files: readonly File[]) => Promise<void>> {
+async function start(): Promise<(source: ScanSource) => Promise<void>> {
   const overlay = element<SVGSVGElement>('#overlay');
   let redraw = () => {};
   const viewer = await openViewer(
@@ -68,33 +78,38 @@ async function start(): Promise<(files: readonly File[]) => Promise<void>> {
   const part = partPanel(context);
   redraw = () => part?.redraw();
   const index = await indexFacts();
-  let ending = new AbortController();
-  let worker = startScanWorker();
+  /** Ends all work on the scan that is open, and on the one that is to be. */
+  let [current, next] = [new AbortController(), new AbortController()];
 
-  const openScan = async (files: readonly File[], place: XYZ | null = null): Promise<void> => {
-    ending.abort();
-    ending = new AbortController();
-    worker.end();
-    worker = startScanWorker();
-    const { signal } = ending;
+  const show = (scan: OpenScan, image: ViewerImage, place: XYZ | null): void => {
     overlay.replaceChildren();
-    const [{ name }] = files as [File];
-    say(status, `Reading ${name} …`);
     element('#viewer').classList.add('open');
     element('#tools').hidden = false;
     element('#served').hidden = true;
+    viewer.show(image);
+    if (place) viewer.goTo(place);
+    const spacing = scan.grid.spacing.map((mm) => mm.toFixed(1)).join(' × ');
+    say(status, `${scan.file.name} · ${scan.grid.size.join(' × ')} · ${spacing} mm`);
+  };
+  /** The scan before stays open until this one has been read. */
+  const openScan = async ({ name, files, place = null }: ScanSource): Promise<void> => {
+    next.abort();
+    const own = new AbortController();
+    next = own;
+    const { signal } = own;
+    say(status, `Reading ${name} …`);
     try {
-      const file = await niftiOfFiles(files, models[0]!, worker, signal);
-      const { grid } = await worker.call('read', { file });
-      await viewer.show(file);
-      if (signal.aborted) return;
-      const scan: OpenScan = { file, grid, worker, signal };
-      const spacing = grid.spacing.map((mm) => mm.toFixed(1)).join(' × ');
-      say(status, `${file.name} · ${grid.size.join(' × ')} · ${spacing} mm`);
-      if (place) viewer.goTo(place);
+      const scan = await readFiles(await files(signal), models[0]!, signal);
+      const image = await viewer.read(scan.file);
+      signal.throwIfAborted();
+      current.abort();
+      [current, next] = [own, new AbortController()];
+      show(scan, image, place);
       for (const panel of panels) if (!signal.aborted) await panel.open(scan);
     } catch (error) {
-      if (!signal.aborted) say(status, `${name}: ${messageOf(error)}`, true);
+      if (signal.aborted) return;
+      if (own === next) own.abort();
+      say(status, `${name}: ${messageOf(error)}`, true);
     }
   };
   const panels: readonly Panel[] = [
@@ -105,7 +120,7 @@ async function start(): Promise<(files: readonly File[]) => Promise<void>> {
       neighboursPanel(context, {
         index,
         box: () => part?.box() ?? null,
-        openScan: (file, at) => openScan([file], at),
+        openScan,
       }),
   ].filter((panel) => panel !== null);
   takeControls();
@@ -175,5 +190,8 @@ function takeScans(openScan: (files: readonly File[]) => void): void {
 }
 
 const started = start();
-takeScans((files) => void started.then((openScan) => openScan(files)).catch(() => {}));
+takeScans((files) => {
+  const source = { name: files[0]!.name, files: async () => files };
+  void started.then((openScan) => openScan(source)).catch(() => {});
+});
 started.catch((error) => say(status, messageOf(error), true));

@@ -42,7 +42,7 @@ export interface Calls {
     ask: { readonly model: ServedModel; readonly bytes: Uint8Array; readonly provider: WebProvider };
     answer: Encoded;
   };
-  /** Packs files into a zip archive, under numbers: names may be those of patients. */
+  /** Packs the files of a scan into a zip archive. */
   pack: { ask: { readonly files: readonly File[] }; answer: { readonly archive: Blob } };
   cut: { ask: { readonly box: Box; readonly model: ServedModel }; answer: Cut };
 }

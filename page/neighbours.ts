@@ -1,9 +1,9 @@
 /** Scans and regions of an index that are like the one that is open. */
-import type { XYZ } from '../src/data/scan/volume.js';
 import { voxelsOf } from './box.js';
 import { element, isAbort, make, makeSvg, messageOf, say } from './dom.js';
+import { foundPoints, type MapPoint, placeAmong } from './index-map.js';
 import type { Box } from './messages.js';
-import type { OpenScan, PageContext, Panel } from './panel.js';
+import type { OpenScan, PageContext, Panel, ScanSource } from './panel.js';
 import { fileAt, type Hit, type IndexFacts, search } from './service.js';
 
 /** Neighbours that are shown. */
@@ -15,7 +15,7 @@ const [WIDTH, HEIGHT, MARGIN] = [400, 300, 12];
 type Point = readonly [x: number, y: number];
 
 /** A place on the map's drawing. */
-function scaled(map: NonNullable<IndexFacts['map']>): (at: Point) => Point {
+function scaled(map: readonly MapPoint[]): (at: Point) => Point {
   const along = (of: 'x' | 'y', length: number) => {
     const values = map.map((row) => row[of]);
     const [least, most] = [Math.min(...values), Math.max(...values)];
@@ -25,28 +25,13 @@ function scaled(map: NonNullable<IndexFacts['map']>): (at: Point) => Point {
   return (at) => [x(at[0]), y(at[1])];
 }
 
-/** Where the scan belongs: between its neighbours, the nearer the more alike. */
-function placeOf(hits: readonly Hit[], map: NonNullable<IndexFacts['map']>): Point | null {
-  const places = new Map(map.map(({ source, x, y }) => [source, [x, y] as const]));
-  let [x, y, sum] = [0, 0, 0];
-  for (const { source, score } of hits) {
-    const at = places.get(source);
-    const weight = Math.max(score, 0) ** 4;
-    if (!at || weight === 0) continue;
-    x += weight * at[0];
-    y += weight * at[1];
-    sum += weight;
-  }
-  return sum > 0 ? [x / sum, y / sum] : null;
-}
-
 function drawMap(svg: SVGElement, { map }: IndexFacts, hits: readonly Hit[]): void {
   if (!map || map.length === 0) return;
   const at = scaled(map);
-  const found = new Set(hits.map(({ source }) => source));
-  const dot = ({ source, x, y }: (typeof map)[number]) => {
+  const points = foundPoints(map, hits);
+  const dot = ({ source, x, y, score }: (typeof points)[number]) => {
     const [cx, cy] = at([x, y]);
-    const isHit = found.has(source);
+    const isHit = score !== null;
     const circle = makeSvg('circle', { class: isHit ? 'dot hit' : 'dot', cx, cy, r: isHit ? 4 : 2.5 });
     const title = makeSvg('title', {});
     title.textContent = source;
@@ -54,9 +39,9 @@ function drawMap(svg: SVGElement, { map }: IndexFacts, hits: readonly Hit[]): vo
     return circle;
   };
   // Hits lie over the others.
-  const rows = [...map].sort((a, b) => Number(found.has(a.source)) - Number(found.has(b.source)));
+  const rows = points.toSorted((a, b) => Number(a.score !== null) - Number(b.score !== null));
   svg.replaceChildren(...rows.map(dot));
-  const place = placeOf(hits, map);
+  const place = placeAmong(points);
   if (place) {
     const [cx, cy] = at(place);
     svg.append(makeSvg('circle', { class: 'here', cx, cy, r: 7 }));
@@ -68,8 +53,7 @@ export interface NeighboursOptions {
   readonly index: IndexFacts;
   /** The box in the scan that is open. */
   readonly box: () => Box | null;
-  /** Opens another scan, at a place in mm, LPS. */
-  readonly openScan: (file: File, place: XYZ | null) => void;
+  readonly openScan: (source: ScanSource) => void;
 }
 
 export function neighboursPanel(
@@ -85,15 +69,7 @@ export function neighboursPanel(
   let scan: OpenScan | undefined;
   let work = new AbortController();
 
-  const openHit = async ({ scan: path, source, centre }: Hit): Promise<void> => {
-    try {
-      if (path) openScan(await fileAt(path, source), centre);
-    } catch (error) {
-      say(status, messageOf(error), true);
-    }
-  };
-  const item = (hit: Hit): HTMLElement => {
-    const { score, source, picture, scan: path } = hit;
+  const item = ({ score, source, centre, picture, scan: path }: Hit): HTMLElement => {
     const image = picture
       ? make('img', { src: picture, alt: '', loading: 'lazy' })
       : make('span', { class: 'blank' });
@@ -105,7 +81,13 @@ export function neighboursPanel(
       make('small', {}, score.toFixed(3)),
     );
     button.disabled = path === null;
-    button.addEventListener('click', () => void openHit(hit));
+    button.addEventListener('click', () =>
+      openScan({
+        name: source,
+        place: centre,
+        files: async (signal) => [await fileAt(path!, source, signal)],
+      }),
+    );
     return make('li', {}, button);
   };
   const run = async (isBox: boolean): Promise<void> => {

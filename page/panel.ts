@@ -1,9 +1,18 @@
 /** What panels have in common. */
-import type { Grid } from '../src/data/scan/volume.js';
+import type { Grid, XYZ } from '../src/data/scan/volume.js';
 import { make } from './dom.js';
 import type { ScanWorker } from './scan-worker.js';
 import type { ServedModel } from './served-model.js';
 import type { Viewer } from './viewer.js';
+
+/** A scan that is to be opened. */
+export interface ScanSource {
+  readonly name: string;
+  /** Gives its files. @throws what `signal` says when another scan is to be opened meanwhile */
+  files(signal: AbortSignal): Promise<readonly File[]>;
+  /** What to look at, in mm, LPS; the middle without it. */
+  readonly place?: XYZ | null;
+}
 
 /** A scan that has been opened. */
 export interface OpenScan {

@@ -82,12 +82,13 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
   let work = new AbortController();
 
   const layOver = async (): Promise<void> => {
-    if (!isOver.checked || !drawn) return viewer.remove(DRAWN);
+    if (!isOver.checked || !drawn || !open) return viewer.remove(DRAWN);
     const { cut, voxels } = drawn;
     const { low, high } = windowOf(model());
     const values = Int16Array.from(voxels, (value) => low + value * (high - low));
     const greys = model().normalise === 'hu' ? null : { low, high };
-    await viewer.overlay(DRAWN, { ...cut.grid, voxels: values }, greys, opacity.valueAsNumber);
+    const look = { greys, opacity: opacity.valueAsNumber };
+    await viewer.overlay(DRAWN, { ...cut.grid, voxels: values }, look, open.scan.signal);
     if (!isOver.checked) viewer.remove(DRAWN);
   };
   const fail = (error: unknown): void => {

@@ -30,13 +30,17 @@ export function startScanWorker(): ScanWorker {
     if ('answer' in data) one?.resolve(data.answer);
     else one?.reject(new Error(data.problem));
   };
-  worker.onerror = ({ message }) => {
-    for (const { reject } of asked.values()) reject(new Error(message));
+  let lost: Error | undefined;
+  worker.onerror = ({ message }: Partial<ErrorEvent>) => {
+    // Only what runs has a message.
+    if (message === undefined) lost = new Error('the worker could not be loaded: is the server still there?');
+    for (const { reject } of asked.values()) reject(lost ?? new Error(message));
     asked.clear();
   };
   return {
     call: (name, ask, onWindows = () => {}) =>
       new Promise((resolve, reject) => {
+        if (lost) throw lost;
         const id = next++;
         asked.set(id, { resolve: resolve as Asked['resolve'], reject, onWindows });
         worker.postMessage({ id, name, ask } as Question);

@@ -6,6 +6,7 @@ import type { Volume, XYZ } from '../src/data/scan/volume.js';
 import { gridOfSpacing, placeOfGrid, readerOf } from '../src/inference/scan-grid.js';
 import { meanVector, windowVectors } from '../src/inference/window-vectors.js';
 import { type WebProvider, type WebRuntime, webEngine } from '../src/runtime/web.js';
+import { archiveNames } from './archive-names.js';
 import { gridOfBox, wholeAround } from './box.js';
 import type { Calls, Cut, Encoded, Picture, Question, Reply } from './messages.js';
 import { type ServedModel, windowOf } from './served-model.js';
@@ -97,8 +98,9 @@ function cut({ box, model }: Calls['cut']['ask']): Cut {
 
 async function pack({ files }: Calls['pack']['ask']): Promise<{ archive: Blob }> {
   const contents = await Promise.all(files.map(async (file) => new Uint8Array(await file.arrayBuffer())));
-  const numbered = Object.fromEntries(contents.map((bytes, i) => [String(i + 1), bytes]));
-  return { archive: new Blob([zipSync(numbered, { level: 0 })]) };
+  const names = archiveNames(files.map(({ name }) => name));
+  const named = Object.fromEntries(contents.map((bytes, i) => [names[i]!, bytes]));
+  return { archive: new Blob([zipSync(named, { level: 0 })]) };
 }
 
 const answers: {

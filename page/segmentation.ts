@@ -29,25 +29,30 @@ export function segmentationPanel({ models, viewer }: PageContext): Panel | null
   const opacity = element<HTMLInputElement>('#mask-opacity');
   const rows = element('tbody', section);
   let scan: OpenScan | undefined;
+  let work = new AbortController();
 
+  /** Ends what is going on, and removes what has come of it. */
   const clear = (): void => {
+    work.abort();
+    work = new AbortController();
     viewer.remove(MASK);
     rows.replaceChildren();
+    button.disabled = false;
     say(status, '');
   };
   const run = async (): Promise<void> => {
     if (!scan) return;
-    const { file, signal } = scan;
     clear();
+    const signal = AbortSignal.any([scan.signal, work.signal]);
     button.disabled = true;
     say(status, 'The service is segmenting the scan …');
     const began = performance.now();
     try {
       const { classes } = model();
-      const nifti = await segment(model(), file, signal);
+      const nifti = await segment(model(), scan.file, signal);
       const time = (performance.now() - began) / 1000;
-      const colours = classes.map((_, i) => colourOf(i + 1));
-      const { labels, voxelMm3 } = await viewer.overlayMask(MASK, nifti, colours, opacity.valueAsNumber);
+      const look = { colours: classes.map((_, i) => colourOf(i + 1)), opacity: opacity.valueAsNumber };
+      const { labels, voxelMm3 } = await viewer.overlayMask(MASK, nifti, look, signal);
       const counts = new Array<number>(classes.length + 1).fill(0);
       for (const label of labels) counts[label]!++;
       rows.replaceChildren(
@@ -66,9 +71,8 @@ export function segmentationPanel({ models, viewer }: PageContext): Panel | null
       say(status, `Segmented in ${seconds(time)}.`);
     } catch (error) {
       if (!isAbort(error)) say(status, messageOf(error), true);
-    } finally {
-      button.disabled = false;
     }
+    if (!signal.aborted) button.disabled = false;
   };
   const model = modelChoice(section, able, clear);
   button.addEventListener('click', () => void run());

@@ -1,15 +1,11 @@
 /** The service that the page comes from. */
-import type { XYZ } from '../src/data/scan/volume.js';
+import type { MapPoint, Region } from './index-map.js';
 import type { ServedModel } from './served-model.js';
 
 /** What `/v1/search` finds. */
-export interface Hit {
+export interface Hit extends Region {
   /** −1 … 1. */
   readonly score: number;
-  /** The scan's name. */
-  readonly source: string;
-  /** Middle of the region in LPS mm; null for a whole scan. */
-  readonly centre: XYZ | null;
   /** Where a picture of it is, on this service. */
   readonly picture: string | null;
   /** Where the scan itself is, on this service. */
@@ -21,7 +17,7 @@ export interface IndexFacts {
   readonly rows: number;
   readonly sources: number;
   /** A place for some of the rows, in a plane where neighbours are close together; null without it. */
-  readonly map: readonly { readonly source: string; readonly x: number; readonly y: number }[] | null;
+  readonly map: readonly MapPoint[] | null;
 }
 
 /** A problem that the service describes. */
@@ -141,5 +137,5 @@ export async function search(
 }
 
 /** A file of the service. */
-export const fileAt = async (path: string, name: string): Promise<File> =>
-  new File([await (await ask(path)).blob()], name);
+export const fileAt = async (path: string, name: string, signal: AbortSignal): Promise<File> =>
+  new File([await (await ask(path, { signal })).blob()], name);

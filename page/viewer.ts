@@ -37,7 +37,7 @@ export interface Plane {
   };
   /** Pixels of the canvas at a place. @param at shares of the scan along left, posterior, superior */
   toCanvas(at: XYZ): readonly [number, number];
-  /** A place of the plane that is shown. */
+  /** The place at pixels of the canvas, also of those beside the plane: then it lies beside the scan. */
   toScan(x: number, y: number): XYZ;
 }
 
@@ -47,16 +47,35 @@ export interface Mask {
   readonly voxelMm3: number;
 }
 
+/** A scan as the viewer has read it. */
+export type ViewerImage = NVImage;
+
 export interface Viewer {
-  /** @throws Error when NiiVue cannot read it; here and below an AbortError when another scan is opened meanwhile */
-  show(file: File): Promise<void>;
+  /** Reads a scan, and shows nothing of it yet. @throws Error when NiiVue cannot */
+  read(file: File): Promise<ViewerImage>;
+  /** Shows a scan in place of the one before and all that lies over that. */
+  show(scan: ViewerImage): void;
   setView(view: View): void;
   /** Null is what the scan itself suggests. */
   setGreys(greys: Greys | null): void;
-  /** Puts an image over the scan, in place of one of that name. @param greys null for those of the scan */
-  overlay(name: string, image: Volume, greys: Greys | null, opacity: number): Promise<void>;
-  /** Puts a mask over the scan, 0 being nothing. @param colours of labels, from 1 */
-  overlayMask(name: string, nifti: Uint8Array, colours: readonly Colour[], opacity: number): Promise<Mask>;
+  /**
+   * Puts an image over the scan, in place of one of that name.
+   * @param greys null for those of the scan
+   * @throws what `signal` says when it is too late for it
+   */
+  overlay(
+    name: string,
+    image: Volume,
+    look: { readonly greys: Greys | null; readonly opacity: number },
+    signal: AbortSignal,
+  ): Promise<void>;
+  /** The same of a mask, in which 0 is nothing. @param colours of labels, from 1 */
+  overlayMask(
+    name: string,
+    nifti: Uint8Array,
+    look: { readonly colours: readonly Colour[]; readonly opacity: number },
+    signal: AbortSignal,
+  ): Promise<Mask>;
   setOpacity(name: string, opacity: number): void;
   remove(name: string): void;
   /** Moves the crosshair by voxels along left, posterior, superior. */
@@ -154,14 +173,8 @@ export async function openViewer(
     image.cal_max = high;
   };
 
-  /** Goes up with every scan that is opened: what has been loaded for one before comes too late. */
-  let scan = 0;
-  const load = async (file: File, options: object): Promise<NVImage> => {
-    const own = scan;
-    const image = await NVImage.loadFromFile({ file, name: file.name, ...options });
-    if (own !== scan) throw new DOMException('another scan has been opened', 'AbortError');
-    return image;
-  };
+  const load = (file: File, options: object): Promise<NVImage> =>
+    NVImage.loadFromFile({ file, name: file.name, ...options });
   const remove = (name: string): void => {
     const image = names.get(name);
     if (!image) return;
@@ -169,8 +182,9 @@ export async function openViewer(
     likeScan.delete(image);
     names.delete(name);
   };
-  const add = async (name: string, file: File, options: object): Promise<NVImage> => {
+  const add = async (name: string, file: File, options: object, signal: AbortSignal): Promise<NVImage> => {
     const image = await load(file, options);
+    signal.throwIfAborted();
     remove(name);
     names.set(name, image);
     nv.addVolume(image);
@@ -178,9 +192,8 @@ export async function openViewer(
   };
   return {
     canvas,
-    async show(file) {
-      scan++;
-      const image = await load(file, { colormap: 'gray' });
+    read: (file) => load(file, { colormap: 'gray' }),
+    show(image) {
       for (const name of [...names.keys()]) remove(name);
       while (nv.volumes.length > 0) nv.removeVolume(nv.volumes[0]!);
       nv.addVolume(image);
@@ -199,15 +212,16 @@ export async function openViewer(
       for (const image of [nv.volumes[0], ...likeScan]) if (image) setRange(image, chosen ?? suggested);
       nv.updateGLVolume();
     },
-    async overlay(name, image, greys, opacity) {
+    async overlay(name, image, { greys, opacity }, signal) {
       const file = niftiOf(name, { ...image, voxels: image.voxels as Int16Array });
       const { low, high } = greys ?? chosen ?? suggested;
-      const added = await add(name, file, { colormap: 'gray', opacity, cal_min: low, cal_max: high });
+      const options = { colormap: 'gray', opacity, cal_min: low, cal_max: high };
+      const added = await add(name, file, options, signal);
       if (!greys) likeScan.add(added);
     },
-    async overlayMask(name, nifti, colours, opacity) {
+    async overlayMask(name, nifti, { colours, opacity }, signal) {
       const file = new File([nifti as Uint8Array<ArrayBuffer>], `${name}.nii.gz`);
-      const image = await add(name, file, { opacity });
+      const image = await add(name, file, { opacity }, signal);
       const channel = (i: 0 | 1 | 2) => [0, ...colours.map((colour) => colour[i])];
       const labels = ['', ...colours.map((_, i) => String(i + 1))];
       const A = [0, ...colours.map(() => 255)];
@@ -241,11 +255,13 @@ export async function openViewer(
       nv.drawScene();
     },
     planes() {
-      return nv.screenSlices.flatMap((slice, index): Plane[] => {
+      return nv.screenSlices.flatMap((slice): Plane[] => {
         const name = PLANE_NAMES[slice.axCorSag];
         if (!name || nv.volumes.length === 0) return [];
         const [left, top, width, height] = slice.leftTopWidthHeight as [number, number, number, number];
         const [across, up] = PLANE_AXES[name];
+        const [leftMm, bottomMm] = slice.leftTopMM as [number, number];
+        const [widthMm, heightMm] = slice.fovMM as [number, number];
         return [
           {
             name,
@@ -253,10 +269,16 @@ export async function openViewer(
             area: { left: Math.min(left, left + width), top, width: Math.abs(width), height },
             toCanvas(at) {
               const mm = nv.frac2mm([...flipped(at)]);
-              const share = (axis: number, i: 0 | 1) => (mm[axis]! - slice.leftTopMM[i]!) / slice.fovMM[i]!;
-              return [left + share(across, 0) * width, top + (1 - share(up, 1)) * height];
+              const x = (mm[across]! - leftMm) / widthMm;
+              const y = (mm[up]! - bottomMm) / heightMm;
+              return [left + x * width, top + (1 - y) * height];
             },
-            toScan: (x, y) => flipped(nv.screenXY2TextureFrac(x, y, index, false)),
+            toScan(x, y) {
+              const mm = nv.frac2mm(nv.scene.crosshairPos);
+              mm[across] = leftMm + ((x - left) / width) * widthMm;
+              mm[up] = bottomMm + (1 - (y - top) / height) * heightMm;
+              return flipped(nv.mm2frac(mm));
+            },
           },
         ];
       });

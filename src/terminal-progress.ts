@@ -1,6 +1,6 @@
 /** Progress on stderr: a bar on a terminal, a line every few seconds elsewhere. */
 import type { Progress, ProgressOptions, Reporter } from './progress.js';
-import { tell, visible } from './terminal.js';
+import { cutToColumns, tell, visible } from './terminal.js';
 
 const MS_BETWEEN_LINES = 10_000;
 /** The rate is that of the last half minute: training goes on at another pace than it begins. */
@@ -57,7 +57,7 @@ export function startProgress({ label, total, unit, start = 0 }: ProgressOptions
   // The cursor stays behind the bar, and neither it nor line wrapping is switched off: a kill leaves the terminal as it was.
   const draw = () => {
     const width = process.stderr.columns ? process.stderr.columns - 1 : Number.POSITIVE_INFINITY;
-    process.stderr.write(`\r\u001b[K${visible(bar).slice(0, width)}`);
+    process.stderr.write(`\r\u001b[K${cutToColumns(visible(bar).replaceAll(/[\n\t]/g, ' '), width)}`);
   };
   if (isTerminal) draw();
 

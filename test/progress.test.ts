@@ -101,16 +101,25 @@ test('on a terminal: a bar, lines above it, and nothing that a kill would leave 
   expect(vi.getTimerCount()).toBe(0);
 });
 
-test('a bar stays on its line, however narrow the terminal is', () => {
+/** The bars of ten units on a terminal of 40 columns. */
+function narrowBars(label: string): string[] {
   setTerminal(true);
   const columns = Object.getOwnPropertyDescriptor(process.stderr, 'columns');
   Object.defineProperty(process.stderr, 'columns', { value: 40, configurable: true });
-  work(startProgress({ label: 'pretrain', total: 10, unit: 'steps' }), 1, 10, 1000);
+  work(startProgress({ label, total: 10, unit: 'steps' }), 1, 10, 1000);
   if (columns) Object.defineProperty(process.stderr, 'columns', columns);
   else Reflect.deleteProperty(process.stderr, 'columns');
-  const lines = stderr.map((text) => text.replace('\r\u001b[K', ''));
+  return stderr.map((text) => text.replace('\r\u001b[K', ''));
+}
+
+test('a bar stays on its line, however narrow the terminal is', () => {
+  const lines = narrowBars('pretrain');
   expect(lines.at(-1)).toMatch(/^pretrain █{24} 10/);
   expect(Math.max(...lines.map((line) => line.length))).toBe(39);
+});
+
+test('a bar stays on its line, whatever letters and line ends are in its label', () => {
+  expect(narrowBars('肺の断面\n1').at(-1)).toBe(`肺の断面 1 ${'█'.repeat(24)} 10/`);
 });
 
 test.each([

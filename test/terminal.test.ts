@@ -9,7 +9,7 @@ import { pretrain } from '../src/commands/pretrain.js';
 import { fromSettings } from '../src/config/settings.js';
 import { npyHeader } from '../src/data/scan/npy.js';
 import { saveCheckpoint } from '../src/runs/checkpoint.js';
-import { visible } from '../src/terminal.js';
+import { cutToColumns, visible } from '../src/terminal.js';
 import { writeSafetensors } from '../src/weights/safetensors-file.js';
 import { lastJson } from './commands/cli.js';
 import { p2wHere } from './commands/here.js';
@@ -29,6 +29,20 @@ describe('text on a terminal', () => {
   test('shows control characters and marks of direction instead of obeying them', () => {
     expect(visible(TRICK)).toBe('a\\u001b[31m\\u001b[2Jb\\u009b31mc\\u202ed\\u0007');
     expect(visible('one\rtwo\u2028three')).toBe('one\\u000dtwo\\u2028three');
+  });
+
+  test.each([
+    ['abc', 2, 'ab'],
+    ['abc', 3, 'abc'],
+    ['肺の断面', 5, '肺の'],
+    ['폐 단면', 6, '폐 단'],
+    ['a🫁b', 2, 'a'],
+    ['a🫁b', 3, 'a🫁'],
+    ['a❤\ufe0fb', 3, 'a❤\ufe0f'],
+    ['Zoe\u0308!', 3, 'Zoe\u0308'],
+    ['abc', Number.POSITIVE_INFINITY, 'abc'],
+  ])('is cut by the columns that it takes: %s to %d', (line, columns, cut) => {
+    expect(cutToColumns(line, columns)).toBe(cut);
   });
 
   test('of JSON is the same JSON', () => {

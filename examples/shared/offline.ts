@@ -4,26 +4,38 @@
  */
 const worker = self as unknown as ServiceWorkerGlobalScope;
 
-const CACHE = 'parts2whole';
-const FILES = [
-  './',
-  'style.css',
-  'page.css',
-  'page.js',
-  'training.worker.js',
-  'ort.wasm.bundle.min.mjs',
-  'ort-wasm-simd-threaded.wasm',
-  'ort.webgpu.bundle.min.mjs',
-  'ort-wasm-simd-threaded.asyncify.wasm',
-];
+/** Of the build script: the example, its files, and what changes with any of them. */
+declare const EXAMPLE: string;
+declare const FILES: readonly string[];
+declare const VERSION: string;
 
-worker.addEventListener('install', (event) => {
-  worker.skipWaiting();
-  event.waitUntil(caches.open(CACHE).then((cache) => cache.addAll(FILES)));
-});
+/** How caches of this example begin; others of its origin are left alone. */
+const OWN = `parts2whole-${EXAMPLE}-`;
+
+/** Keeps all files, and then nothing older. */
+async function keep(): Promise<void> {
+  const cache = await caches.open(OWN + VERSION);
+  if ((await cache.keys()).length === FILES.length) return;
+  await cache.addAll(FILES.map((file) => new Request(file, { cache: 'no-cache' })));
+  const older = (await caches.keys()).filter((name) => name.startsWith(OWN) && name !== OWN + VERSION);
+  await Promise.all(older.map((name) => caches.delete(name)));
+}
+
+let keeping: Promise<void> | undefined;
+
+worker.addEventListener('install', () => void worker.skipWaiting());
 worker.addEventListener('activate', (event) => event.waitUntil(worker.clients.claim()));
+// Pages ask for it when they have the headers: these do not wait for all files.
+worker.addEventListener('message', (event) => {
+  keeping ??= keep().finally(() => {
+    keeping = undefined;
+  });
+  event.waitUntil(keeping);
+});
 
 function isolated(response: Response): Response {
+  // A redirection, which the browser follows itself, or an answer of another origin: neither can be made anew.
+  if (response.status === 0) return response;
   const headers = new Headers(response.headers);
   headers.set('Cross-Origin-Opener-Policy', 'same-origin');
   headers.set('Cross-Origin-Embedder-Policy', 'require-corp');
@@ -33,8 +45,7 @@ function isolated(response: Response): Response {
 
 /** From the network, where files may be newer; what was kept without it. */
 async function answer(request: Request): Promise<Response> {
-  const kept = await caches.match(request, { ignoreSearch: true });
-  const found = await fetch(request).catch(() => kept);
+  const found = await fetch(request).catch(() => caches.match(request, { ignoreSearch: true }));
   return found ? isolated(found) : Response.error();
 }
 

@@ -3,6 +3,8 @@ import { drawCurve, type Point } from './curve.js';
 import { element, say } from './elements.js';
 import type { Files, FromWorker, ToWorker } from './messages.js';
 
+const NOT_LOADED = 'the worker could not be loaded: is the server still there?';
+
 function offer(files: Files): void {
   for (const [name, bytes] of Object.entries(files)) {
     const link = element<HTMLAnchorElement>(`a[download="${name}"]`);
@@ -60,7 +62,9 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
   };
   worker.onmessage = ({ data }: MessageEvent<Message>) =>
     (answers[data.kind] as (message: Message) => void)(data);
-  worker.onerror = ({ message }) => answers.failed({ kind: 'failed', message });
+  // Only what runs has a message.
+  worker.onerror = ({ message = NOT_LOADED }: Partial<ErrorEvent>) =>
+    answers.failed({ kind: 'failed', message });
   stop.onclick = () => {
     stop.disabled = true;
     say('stopping after this step');

@@ -4,6 +4,7 @@ import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../data/scan/unreadable
 import type { Volume } from '../data/scan/volume.js';
 import { VoxelBuilder } from '../data/scan/voxel-builder.js';
 import { UserError } from '../errors.js';
+import { inflating } from './gunzip.js';
 
 /** At most the first `bytes` bytes of pieces. */
 function firstBytes(pieces: readonly Uint8Array[], bytes: number): Uint8Array {
@@ -27,12 +28,6 @@ async function readPieces(
   return pieces;
 }
 
-const gunzip = () =>
-  new DecompressionStream('gzip') as {
-    readable: ReadableStream<Uint8Array>;
-    writable: WritableStream<Uint8Array>;
-  };
-
 /**
  * Reads a scan that a user chose: `.nii` or `.nii.gz`. It is inflated piece by piece, and no further than its header says.
  * @returns HU on an LPS grid, axes as stored
@@ -45,9 +40,10 @@ export async function readScan(file: File): Promise<Volume> {
   if (!/\.nii(\.gz)?$/i.test(name))
     throw unreadable(name, 'this is not a scan that can be read here', { expected: '.nii or .nii.gz' });
   const gzip = /\.gz$/i.test(name);
-  checkCompression(name, gzip, new Uint8Array(await file.slice(0, 2).arrayBuffer()));
+  const start = new Uint8Array(await file.slice(0, 4).arrayBuffer());
+  checkCompression(name, gzip, start);
   const plain: ReadableStream<Uint8Array> = file.stream();
-  const reader = (gzip ? plain.pipeThrough(gunzip()) : plain).getReader();
+  const reader = (gzip ? plain.pipeThrough(inflating(start)) : plain).getReader();
   try {
     const pieces = await readPieces(reader, HEADER_BYTES);
     const { offset, ...scan } = parseNiftiHeader(name, firstBytes(pieces, HEADER_BYTES), 'n+');

@@ -10,7 +10,7 @@ import type { ImageModel } from '../inference/image-model.js';
 import { type ModelScan, readModelScan } from '../inference/model-scan.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { meanVector, windowVectors } from '../inference/window-vectors.js';
-import { silent } from '../progress.js';
+import { type Reporter, silent } from '../progress.js';
 import { isHitsPage, renderHits } from '../report/hits-page.js';
 import type { IndexManifest } from '../search/manifest.js';
 import { type Hit, openIndex, queryIndex } from '../search/open-index.js';
@@ -107,6 +107,26 @@ export async function queryOf(
   return { features: meanVector(vectors), grid, windows: vectors.length };
 }
 
+/** {@link queryOf}, with its progress. */
+async function reportedQuery(
+  model: ImageModel,
+  scan: ModelScan,
+  index: IndexManifest,
+  box: VoxelBox | undefined,
+  reporter: Reporter,
+): Promise<Query> {
+  const progress = reporter.start({ label: 'query', total: 1, unit: 'scans' });
+  try {
+    const query = await queryOf(model, scan, index, box, (done, total) =>
+      progress.update(0, { windows: `${done}/${total}` }),
+    );
+    progress.update(1);
+    return query;
+  } finally {
+    progress.stop();
+  }
+}
+
 /** The one scan that is meant. @throws UserError when there are several */
 async function oneScan(input: string, keepUids: boolean): Promise<string> {
   const [path, ...others] = await findScans([input], { keepUids });
@@ -143,10 +163,7 @@ export async function queryScan(options: QueryScanOptions): Promise<QuerySummary
   const model = await openModel(index.manifest, options);
   try {
     const scan = await readModelScan(path, model, (line) => reporter.log(line));
-    const progress = reporter.start({ label: 'query', total: 1, unit: 'scans' });
-    const { features, grid, windows } = await queryOf(model, scan, index.manifest, box, (done, total) =>
-      progress.update(0, { windows: `${done}/${total}` }),
-    ).finally(() => progress.stop());
+    const { features, grid, windows } = await reportedQuery(model, scan, index.manifest, box, reporter);
     const own = sources.find((source) => source.path !== null && isSame(source.path, path));
     const hits = queryIndex(index, features, { k, without: own?.name });
     const query = { path: resolve(path), box: box ?? null, windows };

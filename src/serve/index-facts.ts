@@ -1,5 +1,6 @@
 /** The index of a service: what is told of it, and the scans that it is of. */
 import { principalComponents, umap } from '../analysis/embedding.js';
+import type { XYZ } from '../data/scan/volume.js';
 import { UserError } from '../errors.js';
 import { type IndexManifest, indexState } from '../search/manifest.js';
 import { openIndex, type SearchIndex } from '../search/open-index.js';
@@ -8,6 +9,8 @@ import type { IndexSource, ModelFacts } from './jobs.js';
 /** A row of the index as a point of a plane, in which neighbours are close together. */
 export interface MapPoint {
   readonly source: string;
+  /** Middle of the window in LPS mm, as hits have it; null for a whole scan. */
+  readonly centre: XYZ | null;
   readonly x: number;
   readonly y: number;
 }
@@ -37,8 +40,8 @@ function mapOf(index: SearchIndex): readonly MapPoint[] | null {
   const rows = Array.from({ length: count }, (_, i) => Math.floor((i * total) / count));
   const vectors = rows.map((row) => [...index.readVector(row)]);
   return umap(principalComponents(vectors), SEED).map(([x, y], i) => {
-    const { source } = index.placeOf(rows[i]!);
-    return { source, x, y };
+    const { source, centre } = index.placeOf(rows[i]!);
+    return { source, centre, x, y };
   });
 }
 

@@ -34,6 +34,10 @@ export const askedElsewhere = ({ requested }: Chromium, ownUrl: string): string[
     .map((request) => request.url())
     .filter((url) => !url.startsWith(ownUrl) && !/^(blob|data):/.test(url));
 
+/** Waits until the service worker of an example keeps its files, which it does all at once. */
+export const keptOffline = (page: Page) =>
+  page.waitForFunction("caches.match('page.js').then(Boolean)", null, { timeout: 60_000 });
+
 /** Drops a file on what a selector names. What runs in a page is text: tests know Node.js only. */
 export async function dropFile(page: Page, selector: string, name: string, bytes: Buffer): Promise<void> {
   const dataTransfer = await page.evaluateHandle(`(() => {

@@ -9,7 +9,7 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { modelOf, node, type Parts, value, weight } from '../graphs/imported/models.js';
 import { noise } from '../graphs/run.js';
-import { askedElsewhere, type Chromium, hasChromium, startChromium } from './chromium.js';
+import { askedElsewhere, type Chromium, hasChromium, keptOffline, startChromium } from './chromium.js';
 
 const SECONDS = 1000;
 const SIZE = 32;
@@ -118,6 +118,8 @@ describe.skipIf(!hasChromium)('the page that fine-tunes classifiers, in Chromium
   }, async () => {
     // Kept by its service worker, which also lets it have threads.
     await page.waitForFunction('crossOriginIsolated', null, { timeout: 60 * SECONDS });
+    await keptOffline(page);
+    expect(await page.evaluate('caches.keys()')).toEqual([expect.stringMatching(/^parts2whole-classifier-/)]);
     await page.context().setOffline(true);
     await page.reload();
 

@@ -1,8 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { servePage } from '../../examples/shared/build.js';
+import { servePage, versionOf } from '../../examples/shared/build.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { openPretraining } from '../../src/browser/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
@@ -11,7 +12,15 @@ import { STYLE } from '../../src/report/style.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { readSafetensors } from '../../src/weights/safetensors-file.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
-import { askedElsewhere, type Chromium, dropFile, hasChromium, startChromium } from './chromium.js';
+import { bgzip } from './bgzip.js';
+import {
+  askedElsewhere,
+  type Chromium,
+  dropFile,
+  hasChromium,
+  keptOffline,
+  startChromium,
+} from './chromium.js';
 
 const SECONDS = 1000;
 const folder = temporaryFolder();
@@ -53,10 +62,11 @@ describe.skipIf(!hasChromium)('the example page, in Chromium', () => {
     await writeNifti(path, makePhantom({ seed: 2, index: 0, size: [96, 96, 64], spacing: [4, 4, 5] }).volume);
     // Kept by its service worker, which also lets it have threads.
     await page.waitForFunction('crossOriginIsolated', null, { timeout: 60 * SECONDS });
+    await keptOffline(page);
     await page.context().setOffline(true);
     await page.reload();
 
-    await dropFile(page, '#drop', 'chest.nii.gz', readFileSync(path));
+    await dropFile(page, '#drop', 'chest.nii.gz', bgzip(gunzipSync(readFileSync(path))));
     expect(await page.textContent('#scan-name')).toBe('chest.nii.gz');
 
     await page.click('#start');
@@ -122,6 +132,57 @@ describe.skipIf(!hasChromium)('the example page, in Chromium', () => {
     await page.waitForSelector('#downloads:not([hidden])', { timeout: 60 * SECONDS });
   });
 
+  test('keeps no older files of its own, and leaves those of others alone', async () => {
+    const names = () => page.evaluate('caches.keys()') as Promise<string[]>;
+    const [own] = await names();
+    expect(own).toMatch(/^parts2whole-browser-[0-9a-f]{12}$/);
+    await page.evaluate(`(async () => {
+      for (const name of ['parts2whole-browser-older', 'parts2whole-classifier-1', 'theirs']) await caches.open(name);
+      await caches.delete('${own}');
+      navigator.serviceWorker.controller.postMessage('keep');
+    })()`);
+    await keptOffline(page);
+    await expect
+      .poll(async () => (await names()).sort())
+      .toEqual([own, 'parts2whole-classifier-1', 'theirs']);
+  });
+
+  test('follows where its server redirects', async () => {
+    mkdirSync(join(folder, 'page/inner'));
+    writeFileSync(join(folder, 'page/inner/index.html'), '<!doctype html><title>inner</title>');
+    await page.waitForFunction('crossOriginIsolated && navigator.serviceWorker.controller');
+    await page.goto(`${site.url}/inner`);
+    expect([await page.title(), page.url()]).toEqual(['inner', `${site.url}/inner/`]);
+    await page.goto(site.url);
+  });
+
+  test('loses nothing that was chosen before the service worker is there', async () => {
+    const slow = await chromium.newPage();
+    await slow.addInitScript(`
+      const register = navigator.serviceWorker.register.bind(navigator.serviceWorker);
+      navigator.serviceWorker.register = async (...options) => {
+        await new Promise((resolve) => { window.goOn = resolve; });
+        return register(...options);
+      };`);
+    await slow.goto(site.url);
+    await slow.setInputFiles('#scan', { name: 'x.nii', mimeType: '', buffer: Buffer.from('no scan') });
+    await slow.evaluate('goOn()');
+    await slow.waitForFunction('navigator.serviceWorker.controller');
+    await slow.waitForTimeout(SECONDS);
+    expect(await slow.textContent('#scan-name')).toBe('x.nii');
+    await slow.close();
+  });
+
+  test('says that its worker cannot be had', async () => {
+    const cut = await chromium.browser.newPage({ serviceWorkers: 'block' });
+    await cut.goto(site.url);
+    await cut.route('**/training.worker.js', (route) => route.abort());
+    await cut.click('#start');
+    await cut.locator('#status', { hasText: 'the worker could not be loaded' }).waitFor();
+    expect(await cut.isEnabled('#start')).toBe(true);
+    await cut.close();
+  });
+
   test('says what is wrong with a file, and can start again', { timeout: 60 * SECONDS }, async () => {
     await page.setInputFiles('#scan', { name: 'x.nii', mimeType: '', buffer: Buffer.from('no scan') });
     await page.click('#start');
@@ -140,4 +201,13 @@ describe.skipIf(!hasChromium)('the example page, in Chromium', () => {
     expect(askedElsewhere(chromium, site.url)).toEqual([]);
     expect(chromium.faults).toEqual([]);
   });
+});
+
+test('another byte of a file is another version of a page', () => {
+  const version = (text: string) => {
+    writeFileSync(join(folder, 'a.js'), text);
+    return versionOf(folder, ['a.js']);
+  };
+  expect(version('one')).toBe(version('one'));
+  expect(version('one')).not.toBe(version('two'));
 });

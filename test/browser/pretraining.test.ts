@@ -55,6 +55,15 @@ describe('pre-training on a scan in memory', () => {
     expect(again).toBe(first.mse);
   });
 
+  test('trains on one tile of two, and validates on the other', async () => {
+    const half = { ...scan, size: [32, 16, 8] as const, voxels: scan.voxels.slice(-32 * 16 * 8) };
+    await opened({ scan: half, config: { ...config, normalise: 'minmax' } }, async (training) => {
+      expect(training.tiles).toEqual({ training: 1, validation: 1 });
+      expect((await training.step()).loss).toBeGreaterThan(0);
+      expect((await training.validate()).mse).toBeGreaterThan(0);
+    });
+  });
+
   test('a scan of no HU is refused, unless it is normalised', async () => {
     const mr = { ...scan, voxels: scan.voxels.map((hu) => Math.max(0, hu + 1000)) };
     const open = (more: DeepPartial<Config>) =>

@@ -7,6 +7,7 @@ import { readVolume } from '../../src/data/scan/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { bgzip } from './bgzip.js';
 
 const folder = temporaryFolder();
 const path = join(folder, 'scan.nii.gz');
@@ -24,6 +25,8 @@ describe('a scan in a browser', () => {
     const expected = await readVolume(path);
     expect(await readScan(file(compressed, 'scan.nii.gz'))).toEqual(expected);
     expect(await readScan(file(plain, 'SCAN.NII'))).toEqual(expected);
+    const members = new Uint8Array(bgzip(plain, 1000));
+    expect(await readScan(file(members, 'scan.nii.gz'))).toEqual(expected);
   });
 
   test('is what Node.js reads, of big-endian int16 with a slope', async () => {
@@ -58,6 +61,12 @@ describe('a scan in a browser', () => {
       'scan.nii.gz',
       () => compressed.slice(0, compressed.length / 2),
       'scan.nii.gz',
+    ],
+    [
+      'missing voxels of many members',
+      'scan.nii.gz',
+      () => new Uint8Array(bgzip(plain, 1000)).slice(0, compressed.length / 2),
+      'its compressed data are broken',
     ],
     [
       'fewer voxels than the header says, compressed',

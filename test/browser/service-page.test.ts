@@ -1,15 +1,18 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { gunzipSync } from 'node:zlib';
 import { decode } from 'fast-png';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeIndex } from '../../src/commands/make-index.js';
+import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
 import { ctSeries } from '../data/scan/dicom/writer.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { thresholds, writePretrained, writeThresholds } from '../inference/models.js';
 import { type TestService, testService } from '../serve/service.js';
+import { bgzip } from './bgzip.js';
 import { askedElsewhere, type Chromium, dropFile, hasChromium, startChromium } from './chromium.js';
 
 const folder = temporaryFolder();
@@ -104,6 +107,34 @@ describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
     expect(await slider('feet – head: from').inputValue()).toBe('0');
   });
 
+  test('moves a face to the end of the scan, and no other, when it is dragged out of the plane', async () => {
+    const faces = () =>
+      page.evaluate("[...document.querySelectorAll('.sliders input')].map(({ value }) => value)") as Promise<
+        string[]
+      >;
+    /** Drags a handle of the axial plane to pixels of the window. */
+    const drag = async (grip: string, to: (x: number, y: number) => readonly [number, number]) => {
+      const [x, y] = (await page.evaluate(`(() => {
+        const handle = document.querySelector('[data-plane="axial"][data-grip="${grip}"]');
+        const { left, right, top, bottom } = handle.getBoundingClientRect();
+        return [(left + right) / 2, (top + bottom) / 2];
+      })()`)) as [number, number];
+      await page.mouse.move(x, y);
+      await page.mouse.down();
+      await page.mouse.move(...to(x, y), { steps: 8 });
+      await page.mouse.up();
+    };
+    const before = await faces();
+    const canvas = (await page.locator('#canvas').boundingBox())!;
+    await drag('all high', (x) => [x + 30, canvas.y + canvas.height + 40]);
+    const tall = before.with(3, '40');
+    expect(await faces()).toEqual(tall);
+    // Radiologists see the right on the left.
+    await drag('all all', (_, y) => [canvas.x - 60, y]);
+    const width = Number(before[1]) - Number(before[0]);
+    expect(await faces()).toEqual(tall.with(0, '0').with(1, String(width)));
+  });
+
   test('lays a mask over the scan, and says how large its classes are', async () => {
     await page.click('#segment');
     await page.waitForSelector('.volumes td');
@@ -148,10 +179,27 @@ describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
     expect(Number(await page.getAttribute('#agreement', 'data-difference'))).toBeLessThan(1e-4);
   });
 
-  test('says what is wrong with a file', async () => {
+  test('opens a header with its data file, and a file of bgzip', async () => {
+    await writeMetaImage(at('pair.mhd'), volume);
+    const opened = await newPage();
+    await opened.goto(service.url);
+    await opened.setInputFiles('#file', [at('pair.mhd'), at('pair.raw')]);
+    await opened.locator('#status', { hasText: 'pair.nii.gz · 48 × 40 × 32' }).waitFor();
+    writeFileSync(at('blocks.nii.gz'), bgzip(gunzipSync(readFileSync(at('chest.nii.gz')))));
+    await opened.setInputFiles('#file', at('blocks.nii.gz'));
+    await opened.locator('#status', { hasText: 'blocks.nii.gz · 48 × 40 × 32' }).waitFor();
+    await opened.close();
+  });
+
+  test('says what is wrong with a file, and goes on with the scan before', async () => {
     await drop('x.nii', Buffer.from('no scan'));
     await page.waitForSelector('#status.failed');
     expect(await page.textContent('#status')).toContain('x.nii');
+    const count = await drawings();
+    await slider('feet – head: from').press('ArrowRight');
+    await drawnAgain(count);
+    await page.click('#segment');
+    await page.waitForSelector('.volumes td');
   });
 
   test('finds similar regions in the index of the service, and opens their scans', async () => {

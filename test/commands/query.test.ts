@@ -64,6 +64,14 @@ describe('query', () => {
     expect(small.hits[0]).toEqual(hits[0]);
   });
 
+  test('tells of its scan until that is done', async () => {
+    const done: number[] = [];
+    const progress = { update: (count: number) => void done.push(count), log: () => {}, stop: () => {} };
+    await query('b-again.nii.gz', { reporter: { log: () => {}, start: () => progress } });
+    expect(done[0]).toBe(0);
+    expect(done.at(-1)).toBe(1);
+  });
+
   test('shows the query and its hits on a page that needs nothing else, and says what it cannot show', async () => {
     const out = at('pages', 'hits.html');
     renameSync(at('scans', 'd.nii.gz'), at('d.nii.gz'));

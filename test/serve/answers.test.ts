@@ -152,6 +152,38 @@ describe('the service', () => {
       expect(await features(fileBytes(at(name)), 'text/plain')).toEqual(expected);
   });
 
+  test('reads a header with its data files out of a zip, in any folder and under any name', async () => {
+    const volume = noiseVolume([20, 18, 12], 1);
+    await writeMetaImage(at('Doe^Jane.mhd'), volume, { compressed: true });
+    const nifti = gunzipSync(fileBytes(scan));
+    const pair = Buffer.from(nifti.subarray(0, 348));
+    pair.writeFloatLE(0, 108); // vox_offset
+    pair.write('ni1\0', 344, 'latin1');
+    const zips = {
+      mhd: {
+        'ct/Doe^Jane.mhd': fileBytes(at('Doe^Jane.mhd')),
+        'ct/Doe^Jane.zraw': fileBytes(at('Doe^Jane.zraw')),
+      },
+      hdr: { 'a.HDR': new Uint8Array(pair), 'a.IMG': new Uint8Array(nifti.subarray(352)) },
+    };
+    const { vectors } = await jsonOf(await service.post('/v1/embed?model=encoder', fileBytes(scan)));
+    for (const files of Object.values(zips)) {
+      const answer = await jsonOf(await service.post('/v1/embed?model=encoder', zipSync(files)));
+      expect(answer.vectors).toEqual(vectors);
+    }
+  });
+
+  test('says which data file is missing, and logs no name of it', async () => {
+    const header = readFileSync(at('Doe^Jane.mhd'));
+    for (const body of [new Uint8Array(header), zipSync({ 'a.mhd': new Uint8Array(header) })]) {
+      const response = await service.post('/v1/embed?model=encoder', body);
+      expect(response.status).toBe(422);
+      const { title, got } = await jsonOf(response);
+      expect([title, got]).toEqual(['a file that belongs to this scan is missing', 'no Doe^Jane.zraw']);
+    }
+    expect(JSON.stringify(service.logs)).not.toContain('Doe^Jane');
+  });
+
   test('reads a zip of DICOM as the folder that it was made of, and shows nothing of the patient', async () => {
     writeFiles(at('dicom'), series);
     await segment({ model: at('masks.onnx'), input: [at('dicom')], out: at('of-dicom'), threads });

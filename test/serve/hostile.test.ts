@@ -130,6 +130,7 @@ describe('headers and voxels', () => {
       const size = readFileSync('/etc/passwd').length;
       const mha = `ObjectType = Image\nNDims = 3\nDimSize = ${size} 1 1\nElementType = MET_UCHAR\nElementDataFile = ${name}\n`;
       await refused(new TextEncoder().encode(mha));
+      await refused(zipSync({ 'a.mhd': new TextEncoder().encode(mha), passwd: new Uint8Array(1) }));
       const nrrd = `NRRD0004\ntype: uchar\ndimension: 3\nsizes: ${size} 1 1\nencoding: raw\ndata file: ${name}\n\n`;
       await refused(new TextEncoder().encode(nrrd));
     },

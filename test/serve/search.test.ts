@@ -82,6 +82,11 @@ test('tells what is searched, with a map of it', async () => {
   expect(map).toHaveLength(36);
   expect(new Set(map.map(({ source }: { source: string }) => source))).toEqual(new Set(['a', 'b', 'c']));
   for (const { x, y } of map) expect(Number.isFinite(x + y)).toBe(true);
+  // Points are told apart as hits are.
+  const regions = (found: { source: string; centre: number[] }[]) =>
+    found.map(({ source, centre }) => `${source} ${centre}`).sort();
+  const { hits } = await jsonOf(await search('k=36'));
+  expect(regions(map)).toEqual(regions(hits));
 });
 
 test.each([

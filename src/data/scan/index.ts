@@ -1,3 +1,5 @@
+import { dirname, relative } from 'node:path';
+import { UserError } from '../../errors.js';
 import { isFolder } from '../../files.js';
 import { openDicomFile } from './dicom/file.js';
 import { openDicom } from './dicom/open.js';
@@ -9,6 +11,7 @@ import { openNifti } from './nifti.js';
 import { inCOrder, openNpy } from './npy.js';
 import { openNrrd } from './nrrd.js';
 import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
+import { unreadable } from './unreadable.js';
 import type { Volume } from './volume.js';
 import { VoxelBuilder } from './voxel-builder.js';
 
@@ -42,7 +45,7 @@ const OPENERS: Readonly<Record<ScanExtension, (path: string) => Promise<StoredSc
 export async function readVolume(path: string): Promise<Volume> {
   const scan = await openScan(path);
   const bytes = voxelBytes(scan) / scan.blocks.length;
-  for (const block of scan.blocks) await block.check(bytes);
+  for (const block of scan.blocks) await block.check(bytes).catch(namingHeader(path));
   const builder = new VoxelBuilder(scan.blocks[0]!.path, scan);
   try {
     for (const block of scan.blocks) {
@@ -81,8 +84,23 @@ export async function readScanHeader(path: string): Promise<ScanHeader> {
 
 async function openScan(path: string): Promise<StoredScan> {
   const extension = scanExtension(path);
-  if (extension) return OPENERS[extension](path);
+  if (extension) return OPENERS[extension](path).catch(namingHeader(path));
   const scan = await openDicom(path);
   if (!scan) throw await notAScan(path);
   return scan;
 }
+
+/** Passes errors on; a missing file that is not the one that was asked for is one that its header needs. */
+const namingHeader =
+  (path: string) =>
+  (error: unknown): never => {
+    const { facts, cause } = error instanceof UserError ? error : {};
+    const isMissing = (cause as { readonly code?: string } | undefined)?.code === 'ENOENT';
+    if (!isMissing || facts?.where === path || !scanExtension(path)) throw error;
+    throw unreadable(path, 'a file that belongs to this scan is missing', {
+      got: `no ${relative(dirname(path), facts?.where ?? '')}`,
+      expected: 'the header and its data files together',
+      fix: 'put it there, under the name that the header has for it',
+      cause: error,
+    });
+  };

@@ -18,7 +18,7 @@ const source = (volume: Volume, size: XYZ, origins: readonly XYZ[]): TileSource 
 
 /**
  * Cuts a scan into tiles that stay in memory, where they are of HU without those of (almost) only air; every eighth is
- * for validation.
+ * for validation, and of few the last one.
  * @param size voxels of a tile along x, y, z
  * @throws UserError of kind `input` when fewer than two tiles are left, or the values do not look like HU
  */
@@ -43,12 +43,10 @@ export function tilesOfVolume(
     throw new UserError('input', {
       what: 'too little of this scan can be used for training',
       got: `${volume.size.join('×')} voxels, ${kept.length} tiles of ${size.join('×')} that are not all air`,
-      expected: 'at least two tiles in Hounsfield units',
+      expected: 'at least two tiles: one to train on, one for validation',
     });
-  const validation = kept.filter((_, i) => i % VALIDATION_SHARE === VALIDATION_SHARE / 2);
+  const eighths = kept.filter((_, i) => i % VALIDATION_SHARE === VALIDATION_SHARE / 2);
+  const validation = eighths.length > 0 ? eighths : kept.slice(-1);
   const training = kept.filter((origin) => !validation.includes(origin));
-  return {
-    training: source(volume, size, training),
-    validation: source(volume, size, validation.length > 0 ? validation : training.slice(-1)),
-  };
+  return { training: source(volume, size, training), validation: source(volume, size, validation) };
 }

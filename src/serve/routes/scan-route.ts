@@ -90,7 +90,7 @@ export function scanRoute<Query extends z.ZodRawShape>(spec: ScanRoute<Query>): 
       body: {
         required: true,
         description:
-          'The scan, recognised by its content: NIfTI (.nii, .nii.gz), MetaImage (.mha), NRRD, .npy, a DICOM file, or a zip of DICOM files.',
+          'The scan, recognised by its content: NIfTI (.nii, .nii.gz), MetaImage (.mha), NRRD, .npy, a DICOM file, or a zip of DICOM files or of a header (.mhd, .nhdr, .hdr) with its data files.',
         content: Object.fromEntries(
           SCAN_TYPES.map((type) => [type, { schema: { type: 'string' as const, format: 'binary' } }]),
         ),

@@ -9,12 +9,14 @@ import { problemResponse } from '../problem.js';
 import { Refusal } from '../refusal.js';
 import { aboutSchema, binarySchema, numberSchema, place, scanRoute } from './scan-route.js';
 
+const centreSchema = place('Middle of the window in LPS mm; null for a whole scan.');
+
 const hitSchema = z
   .object({
     score: z.number().describe('Cosine of the two vectors, each less the mean of the index: −1 … 1.'),
     source: z.string().describe('Name of the scan.'),
     offset: place('First voxel of the window, x, y, z, in LPS orientation; null for a whole scan.'),
-    centre: place('Middle of the window in LPS mm; null for a whole scan.'),
+    centre: centreSchema,
     windows: z.int().describe('Windows that were averaged.'),
     picture: z.string().nullable().describe('Three planes through it, as a data URL of a PNG.'),
     scan: z.string().nullable().describe('Where the scan itself is, on this service.'),
@@ -77,7 +79,7 @@ const indexRoute = createRoute({
               encoder: z.string().describe('SHA-256 of the encoder.'),
               recall: z.number().describe('Share of the ten nearest neighbours that a search finds.'),
               map: z
-                .array(z.object({ source: z.string(), x: z.number(), y: z.number() }))
+                .array(z.object({ source: z.string(), centre: centreSchema, x: z.number(), y: z.number() }))
                 .nullable()
                 .describe('Some rows as points of a plane (UMAP); null where they are too few.'),
             })
@@ -114,7 +116,7 @@ export const searchRoutes: Routes = (app, context) => {
       {
         ...{ rows: manifest.rows, sources: manifest.sources.length, dimensions: manifest.dimensions },
         ...{ encoder: manifest.model.sha256, recall: manifest.recall },
-        map: map ? [...map] : null,
+        map: map?.map(({ centre, ...point }) => ({ ...point, centre: centre && [...centre] })) ?? null,
       },
       200,
     ),

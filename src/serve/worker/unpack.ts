@@ -1,6 +1,6 @@
 /** Zip archives of strangers. */
 import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
+import { extname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
 import { UserError } from '../../errors.js';
@@ -8,6 +8,8 @@ import { makeFolder } from '../../files.js';
 
 /** More than any series has. */
 const MOST_FILES = 5000;
+/** As any file system takes them. */
+const MOST_NAME_BYTES = 255;
 
 const refused = (what: string, got: string, expected: string) =>
   new UserError('input', { what, where: 'the upload', got, expected });
@@ -32,10 +34,39 @@ async function filesOf(archive: ZipFile, maxBytes: number): Promise<Entry[]> {
   return files;
 }
 
+/** Headers of scans whose voxels lie in other files. */
+const HEADER = /\.(mhd|nhdr|hdr)$/i;
+
+/** Whether a file may be called so: as its header names it, in the folder of the header. */
+const isPlain = (name: string) => !/^\.+$|\p{Cc}/u.test(name) && Buffer.byteLength(name) <= MOST_NAME_BYTES;
+
 /**
- * Unpacks the files of a zip archive into a new folder. They are numbered: the names in an archive lead nowhere, and may be
- * those of patients.
+ * Names for the files of an archive. They are numbers: the names in an archive lead nowhere, and may be those of patients. Only beside the
+ * one header of a scan, files are called as in the archive, without folders: the header finds its data by that name.
+ * @returns `header` is the new name of the header, null without one; files without a name belong to no header
+ */
+export function unpackedNames(paths: readonly string[]): {
+  readonly names: readonly (string | null)[];
+  readonly header: string | null;
+} {
+  const given = paths.map((path) => posix.basename(path));
+  const [headed, ...others] = given.filter((name) => HEADER.test(name) && !name.startsWith('.'));
+  if (headed === undefined || others.length > 0)
+    return { names: given.map((_, i) => String(i + 1)), header: null };
+  const header = `scan${extname(headed).toLowerCase()}`;
+  const own = (name: string) =>
+    name === headed ? header : header === 'scan.hdr' && /\.img$/i.test(name) ? 'scan.img' : name;
+  const named = given.map(own);
+  return {
+    names: named.map((name, i) => (isPlain(name) && named.indexOf(name) === i ? name : null)),
+    header,
+  };
+}
+
+/**
+ * Unpacks the files of a zip archive into a new folder, as {@link unpackedNames} calls them.
  * @param onFile is called before each file, and may throw to end the work
+ * @returns the scan: a header, or the folder
  * @throws UserError for a damaged or encrypted archive, names that point elsewhere, too many files, or too many bytes: what an
  *   archive says of its sizes is checked before anything is unpacked, and that it is true while it is
  */
@@ -44,17 +75,21 @@ export async function unpackFiles(
   folder: string,
   maxBytes: number,
   onFile: () => void,
-): Promise<void> {
+): Promise<string> {
   makeFolder(folder);
   let archive: ZipFile | undefined;
   try {
     archive = await openPromise(path, { lazyEntries: true, autoClose: false });
     const files = await filesOf(archive, maxBytes);
+    const { names, header } = unpackedNames(files.map(({ fileName }) => fileName));
     for (const [i, entry] of files.entries()) {
+      const name = names[i];
+      if (!name) continue;
       onFile();
-      const to = createWriteStream(join(folder, String(i + 1)), { flags: 'wx' });
+      const to = createWriteStream(join(folder, name), { flags: 'wx' });
       await pipeline(await archive.openReadStreamPromise(entry), to);
     }
+    return header === null ? folder : join(folder, header);
   } catch (error) {
     // What is wrong may name a file, and that a patient.
     if (isBroken(error))

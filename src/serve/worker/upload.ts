@@ -12,7 +12,7 @@ import { unpackFiles } from './unpack.js';
 
 /** What may be uploaded, for messages. */
 const KINDS =
-  'a scan as NIfTI (.nii, .nii.gz), MetaImage (.mha), NRRD (.nrrd), .npy, DICOM, or a zip of DICOM';
+  'a scan as NIfTI (.nii, .nii.gz), MetaImage (.mha), NRRD (.nrrd), .npy, DICOM, or a zip of DICOM or of a header with its data files';
 
 /** As many bytes tell what a file is. */
 const START_BYTES = 1024;
@@ -55,8 +55,7 @@ export async function openUpload(
   };
   const start = await readBytes(upload, 0, START_BYTES);
   if (start.toString('latin1', 0, 2) === 'PK') {
-    const unpacked = join(folder, 'series');
-    await unpackFiles(upload, unpacked, maxUnpackedBytes, onFile);
+    const unpacked = await unpackFiles(upload, join(folder, 'series'), maxUnpackedBytes, onFile);
     return series === undefined ? unpacked : scanPath(unpacked, series);
   }
   const extension = await extensionOf(upload, start);

@@ -135,8 +135,13 @@ describe('where the voxels lie', () => {
   });
 
   it('names the data file that is missing', async () => {
-    const path = file('lonely.mhd', header({ ElementDataFile: 'gone.raw' }));
-    expect((await userErrorOf(readVolume(path))).message).toContain('gone.raw');
+    for (const HeaderSize of ['0', '-1']) {
+      const path = file('lonely.mhd', header({ HeaderSize, ElementDataFile: 'gone.raw' }));
+      const { kind, facts } = await userErrorOf(readVolume(path));
+      expect([kind, facts.where]).toEqual(['input', path]);
+      expect(facts.what).toBe('a file that belongs to this scan is missing');
+      expect(facts.got).toBe('no gone.raw');
+    }
   });
 });
 
