@@ -1,4 +1,5 @@
 /** The choice of forms for a whole graph by measured times, changes of layout between neighbours included. */
+import { grouped } from '../onnx/grouped.js';
 import type { OperatorName } from '../onnx/ops/index.js';
 import { operatorOf } from '../onnx/registry.js';
 import type { Graph, Value } from '../onnx/types.js';
@@ -223,17 +224,31 @@ export const byTable =
   (operator, call) =>
     table[patternKey(operator, call)] ?? fastForms(operator, call);
 
-/** A graph in chosen forms, with the form of each of its operators that has some, in order. */
-export function inForms(
-  graph: Graph,
-  choose: ChooseForm,
-  blocked: BlockedLayout | null,
-): { readonly graph: Graph; readonly names: readonly string[] } {
-  const names: string[] = [];
+/** A graph in chosen forms. */
+export interface InForms {
+  readonly graph: Graph;
+  /** The form of each of its operators that has some, in order. */
+  readonly names: readonly string[];
+  /** The forms of calls that have one of several, and the same everywhere. */
+  readonly table: FormTable;
+}
+
+export function inForms(graph: Graph, choose: ChooseForm, blocked: BlockedLayout | null): InForms {
+  const chosen: { key: string; name: string; isOpen: boolean }[] = [];
   const noted: ChooseForm = (operator, call) => {
     const name = choose(operator, call);
-    names.push(name);
+    const isOpen = candidatesFor(operator, call).length > 1;
+    chosen.push({ key: patternKey(operator, call), name, isOpen });
     return name;
   };
-  return { graph: lower(graph, { choose: noted, blocked }), names };
+  const lowered = lower(graph, { choose: noted, blocked });
+  const byKey = grouped(chosen, ({ key }) => key);
+  const settled = chosen.filter(
+    ({ key, name, isOpen }) => isOpen && byKey.get(key)!.every((other) => other.name === name),
+  );
+  return {
+    graph: lowered,
+    names: chosen.map(({ name }) => name),
+    table: Object.fromEntries(settled.map(({ key, name }) => [key, name])),
+  };
 }

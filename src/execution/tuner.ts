@@ -4,6 +4,7 @@ import {
   chooseForms,
   type FormTable,
   type FormTimes,
+  type InForms,
   inForms,
   type Pattern,
   type Survey,
@@ -98,31 +99,29 @@ async function prepare(
   return { blocked, graph, timed, found: survey(timed, blocked), cache };
 }
 
-/** The whole graph in the forms of a table and in those of the fixed list; null where they are the same. */
-function wholeStep({ timed, blocked }: Tuning, table: FormTable): Pattern | null {
-  const [fast, chosen] = [fastForms, byTable(table)].map((choose) => inForms(timed, choose, blocked));
-  if (fast!.names.join() === chosen!.names.join()) return null;
-  const digest = createHash('sha256').update(JSON.stringify(table)).digest('hex');
-  return { key: `step ${digest.slice(0, 16)}`, graphs: { fast: fast!.graph, chosen: chosen!.graph } };
+/** The whole graph in two choices of forms. */
+function wholeStep(fast: InForms, chosen: InForms): Pattern {
+  const digest = createHash('sha256').update(JSON.stringify([chosen.table, chosen.names])).digest('hex');
+  return { key: `step ${digest.slice(0, 16)}`, graphs: { fast: fast.graph, chosen: chosen.graph } };
 }
 
-/** The table of the fixed list, which is what is taken for all that is not in a table. */
-const FIXED: FormTable = {};
-
 /**
- * The fastest forms by some times, or what must be timed first. What wins call by call must also win as a whole: alone,
- * a call finds its operands in the cache, and a machine may be busy for a moment.
+ * The fastest forms by some times, or what must be timed first. What wins call by call must also win as a whole against the fixed list:
+ * alone, a call finds its operands in the cache, and a machine may be busy for a moment.
  */
 function decide(tuning: Tuning, times: FormTimes): { table: FormTable } | { missing: Pattern[] } {
   const { found, timed, graph, blocked } = tuning;
   const missing = found.patterns.filter((pattern) => !isKnown(times, pattern));
   if (missing.length > 0) return { missing };
-  const chosen = chooseForms(found, times);
-  const whole = wholeStep(tuning, chosen);
-  if (!whole) return { table: FIXED };
+  const table = chooseForms(found, times);
+  const fast = inForms(timed, fastForms, blocked);
+  const chosen = inForms(timed, byTable(table), blocked);
+  const transferred = (choice: FormTable) => ({ table: transferForms(choice, [timed, graph], blocked) });
+  if (fast.names.join() === chosen.names.join()) return transferred(fast.table);
+  const whole = wholeStep(fast, chosen);
   if (!isKnown(times, whole)) return { missing: [whole] };
-  const { fast, chosen: seconds } = times[whole.key]!;
-  return { table: seconds! * MARGIN < fast! ? transferForms(chosen, [timed, graph], blocked) : FIXED };
+  const seconds = times[whole.key]!;
+  return transferred(seconds.chosen! * MARGIN < seconds.fast! ? table : fast.table);
 }
 
 /** The fastest forms for a run on this machine, if all that decides it has been measured before. */

@@ -18,7 +18,7 @@ import { UserError } from '../../src/errors.js';
 import { randomStream } from '../../src/random.js';
 import { checkpointPath, listCheckpoints, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
-import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
+import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w, startP2w } from './cli.js';
 
 /**
@@ -351,6 +351,16 @@ describe('pretrain refuses, in words,', () => {
       options('on-changed', { data: changed }),
       'data',
       /scan0[\s\S]*has changed since it was prepared/,
+    );
+  });
+
+  test('to go on with other tiles than those it was trained on', async () => {
+    cpSync(run('reference'), run('elsewhere'), { recursive: true });
+    await sampleStore(run('other-tiles'), (size, seed) => noiseVolume(size, seed + 10));
+    await refused(
+      options('elsewhere', { resume: true, data: run('other-tiles') }),
+      'data',
+      /not the data that this run was trained on/,
     );
   });
 

@@ -17,3 +17,17 @@ test('weights of classes are 1 on average, and refused where a micro-batch would
   // The weight of a yes is no mean of its batch.
   expect(() => classWeightsFor(config(2), of(['no', 'yes']), samples)).not.toThrow();
 });
+
+test('weights of a yes, and of voxels inside a mask, say how many no there are for each', () => {
+  const config = (kind: 'classification' | 'segmentation') =>
+    resolveFinetuneConfig({ kind, config: { balance: 'weights' } });
+  const labelled = [0, 0, 0, 1].map((label) => ({ label }) as SampleEntry);
+  const binary = { classes: ['no', 'yes'], samples: labelled } as unknown as SampleManifest;
+  expect(classWeightsFor(config('classification'), binary, labelled)).toEqual([3]);
+  const masked = [
+    [10, 0],
+    [30, 5],
+  ].map((classVoxels) => ({ classVoxels }) as unknown as SampleEntry);
+  const masks = { classes: ['a', 'b'], size: [5, 4, 5], samples: masked } as unknown as SampleManifest;
+  expect(classWeightsFor(config('segmentation'), masks, masked)).toEqual([160 / 40, 195 / 5]);
+});

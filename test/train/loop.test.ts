@@ -20,6 +20,8 @@ async function train(
     scaleOf?: (step: number) => { gradientNorm?: number; lossScale?: number };
     interruptAt?: number;
     criterionOf?: (step: number) => number;
+    deviationOf?: (step: number) => number;
+    steps?: number;
     start?: Partial<TrainState>;
   } = {},
 ) {
@@ -28,6 +30,8 @@ async function train(
     scaleOf,
     interruptAt = Number.POSITIVE_INFINITY,
     criterionOf,
+    deviationOf,
+    steps = config.steps,
   } = changes;
   const did: string[] = [];
   const runs: number[] = [];
@@ -49,14 +53,15 @@ async function train(
     release: async () => {},
   };
   const parts: LoopParts = {
-    config,
+    config: { ...config, steps },
     stepper,
     microBatches: 2,
     next: async () => ({ number: { type: 'int32', shape: [], data: Int32Array.of(batches++) } }),
     async validate() {
       did.push(`validate after ${done}`);
       const criterion = criterionOf && { criterion: criterionOf(done) };
-      return { loss: done < 20 ? 1 / (done + 1) : 1, scores: {}, ...criterion };
+      const deviation = deviationOf && { outputDeviation: deviationOf(done) };
+      return { loss: done < 20 ? 1 / (done + 1) : 1, scores: {}, ...criterion, ...deviation };
     },
     lossName: 'MSE',
     metrics: {
@@ -98,6 +103,17 @@ test('the best checkpoint has the lowest loss, or the lowest criterion where the
 test('what has stopped early does nothing when it is resumed', async () => {
   const start = { step: 20, stopped: true, metricsBytes: 1 };
   expect(await train(3, { start })).toMatchObject({ did: [], runs: [], ending: 'early-stop', step: 20 });
+});
+
+test('outputs that are the same for all samples end a training, but not at its start, nor once only', async () => {
+  const flatFrom = (first: number, last = Number.POSITIVE_INFINITY) => ({
+    steps: 300,
+    deviationOf: (step: number) => (step >= first && step <= last ? 1e-5 : 0.1),
+  });
+  await expect(train(1000, flatFrom(0))).rejects.toThrow('step 210: ');
+  await expect(train(1000, flatFrom(240))).rejects.toThrow('step 250: ');
+  expect(await train(1000, flatFrom(240, 240))).toMatchObject({ ending: 'finished', step: 300 });
+  expect(await train(1000, flatFrom(0, 200))).toMatchObject({ ending: 'finished', step: 300 });
 });
 
 describe('several steps in a run', () => {

@@ -82,6 +82,17 @@ beforeAll(async () => {
   one = (await train(1))[0]!;
 });
 
+test('the loss of a step is the mean of those of its micro-batches', async () => {
+  const lossOf = async (from: number, count: number) => {
+    const stepper = await createStepper(workload, { ...config, batch: count * 2 }, nodeEngine, {});
+    const [result] = await stepper.run([batchesOf(1, from, count)], config.learningRate, 1);
+    await stepper.release();
+    return result!.loss;
+  };
+  const each = await Promise.all(Array.from({ length: MICRO_BATCHES }, (_, i) => lossOf(i, 1)));
+  expect(one.losses[0]).toBeCloseTo(each.reduce((sum, loss) => sum + loss, 0) / MICRO_BATCHES, 5);
+});
+
 describe.each([2, 3, 6])('%i ranks', (size) => {
   test('make the steps of one rank with all micro-batches, and have the same state', async () => {
     const [first, ...others] = await train(size);

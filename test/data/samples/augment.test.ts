@@ -1,0 +1,81 @@
+import { describe, expect, test } from 'vitest';
+import { type Augmentation, augmented } from '../../../src/data/samples/augment.js';
+import type { SampleFormat } from '../../../src/data/samples/manifest.js';
+import type { XYZ } from '../../../src/data/scan/volume.js';
+import { randomStream } from '../../../src/random.js';
+
+const SIZE: XYZ = [16, 12, 8];
+const VOXELS = SIZE[0] * SIZE[1] * SIZE[2];
+const NONE: Augmentation = { flips: false, rotationDegrees: 0, intensity: 0 };
+const format = (window: SampleFormat['window']): SampleFormat => ({
+  ...{ task: 'manifest', kind: 'segmentation', classes: ['a'], size: SIZE, channels: 1, type: 'float32' },
+  window,
+});
+const at = (i: number, axis: 0 | 1 | 2) =>
+  [i % SIZE[0], Math.floor(i / SIZE[0]) % SIZE[1], Math.floor(i / (SIZE[0] * SIZE[1]))][axis]!;
+
+describe('intensities', () => {
+  const MOST = 0.2;
+  const [low, high, middle] = [100, 900, 500];
+  /** Contrast, and brightness as a share of the window, by which the values of an image have changed. */
+  const changes = Array.from({ length: 300 }, (_, seed) => {
+    const image = Float32Array.from({ length: VOXELS }, (__, i) => 10 * i);
+    const { image: changed } = augmented(
+      { image, mask: null },
+      format({ low, high }),
+      [1, 1, 1],
+      { ...NONE, intensity: MOST },
+      randomStream(seed, 'augment'),
+    );
+    const contrast = (changed[100]! - changed[0]!) / 1000;
+    // What the middle of the window has become.
+    const brightness = (changed[0]! + contrast * middle - middle) / (high - low);
+    expect(changed[57]).toBeCloseTo(changed[0]! + contrast * 570, 2);
+    return { contrast, brightness };
+  });
+
+  test.each([
+    ['contrast', 1],
+    ['brightness', 0],
+  ] as const)('%s changes up and down, by up to its share of the window', (name, centre) => {
+    const values = changes.map((change) => change[name] - centre);
+    expect(Math.max(...values)).toBeLessThan(MOST + 1e-4);
+    expect(Math.min(...values)).toBeGreaterThan(-MOST - 1e-4);
+    expect(Math.max(...values)).toBeGreaterThan(0.8 * MOST);
+    expect(Math.min(...values)).toBeLessThan(-0.8 * MOST);
+  });
+
+  test('both are drawn apart', () => {
+    const product = changes.reduce((sum, change) => sum + (change.contrast - 1) * change.brightness, 0);
+    expect(Math.abs(product / changes.length)).toBeLessThan(0.2 * (MOST ** 2 / 3));
+  });
+});
+
+describe.each([
+  ['flips', { ...NONE, flips: true }],
+  ['rotations', { ...NONE, rotationDegrees: 20 }],
+  ['both', { ...NONE, flips: true, rotationDegrees: 20 }],
+])('with %s', (_, augmentation) => {
+  test.each([0, 1, 2] as const)('a mask is turned as its image, along axis %i', (axis) => {
+    const border = SIZE[axis] / 2 - 0.5;
+    let changed = 0;
+    for (let seed = 0; seed < 10; seed++) {
+      const ramp = Float32Array.from({ length: VOXELS }, (__, i) => at(i, axis));
+      const mask = Uint8Array.from(ramp, (place) => Number(place > border));
+      const variant = augmented(
+        { image: ramp, mask },
+        format(null),
+        [1, 1.5, 2],
+        augmentation,
+        randomStream(seed, 'augment'),
+      );
+      // A ramp stays exact between voxels: it says where each voxel of the mask comes from.
+      const wrong = [...variant.image].filter(
+        (place, i) => Math.abs(place - border) > 1e-3 && Number(place > border) !== variant.mask![i],
+      );
+      expect(wrong).toEqual([]);
+      if (variant.image.some((place, i) => place !== ramp[i])) changed++;
+    }
+    expect(changed).toBeGreaterThan(1);
+  });
+});
