@@ -101,7 +101,9 @@ async function prepare(
 
 /** The whole graph in two choices of forms. */
 function wholeStep(fast: InForms, chosen: InForms): Pattern {
-  const digest = createHash('sha256').update(JSON.stringify([chosen.table, chosen.names])).digest('hex');
+  const digest = createHash('sha256')
+    .update(JSON.stringify([chosen.table, chosen.names]))
+    .digest('hex');
   return { key: `step ${digest.slice(0, 16)}`, graphs: { fast: fast.graph, chosen: chosen.graph } };
 }
 
