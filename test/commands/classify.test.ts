@@ -45,10 +45,11 @@ const rowsOf = (path: string): Classified[] =>
     .split('\n')
     .map((line) => JSON.parse(line));
 
-/** What the file as it is says of the middle of a scan, cut as a training sample. */
-async function expectedOf(name: string): Promise<number[]> {
+/** What the file as it is says of the middle of a scan, cut as a training sample. @param spacing of samples; the scan’s own without it */
+async function expectedOf(name: string, spacing?: XYZ): Promise<number[]> {
   const volume = orientLPS(await readVolume(join(scans, name)));
-  const data = cropImage(volume, cropAround(volume, middleOf(volume), [16, 16, 8]), -1000) as Int16Array;
+  const grid = cropAround(volume, middleOf(volume), [16, 16, 8], spacing);
+  const data = cropImage(volume, grid, -1000) as Int16Array;
   const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
   const { probabilities } = await session.run({ image: { type: 'int16', shape: [1, 1, 8, 16, 16], data } });
   await session.release();
@@ -77,6 +78,19 @@ describe('classify', () => {
     expect(columns).toBe('scan,x_mm,y_mm,z_mm,class,p_no,p_yes,p_maybe');
     expect(large!.split(',').slice(5).map(Number)).toEqual(Object.values(rows[0]!.probabilities));
     expect(existsSync(`${csv}.unfinished`)).toBe(false);
+  });
+
+  test('resamples the middle of a scan to the spacing of the samples', async () => {
+    const spaced = at('spaced.onnx');
+    writeTarget(spaced, 'classification', ['no', 'yes', 'maybe'], { spacing: '1x1x1' });
+    await run({ model: spaced, out: at('spaced.jsonl') });
+    const [row] = rowsOf(at('spaced.jsonl'));
+    const expected = await expectedOf('large.nii.gz', [1, 1, 1]);
+    for (const [c, value] of Object.values(row!.probabilities).entries())
+      expect(value).toBeCloseTo(expected[c]!, 5);
+    // Which is not what its own voxels say.
+    const own = await expectedOf('large.nii.gz');
+    expect(Math.max(...expected.map((value, c) => Math.abs(value - own[c]!)))).toBeGreaterThan(5e-5);
   });
 
   test('gives each window its place', async () => {

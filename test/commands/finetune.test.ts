@@ -112,6 +112,27 @@ describe('finetune', () => {
     );
   });
 
+  test('a classifier of three classes gives each its probability', async () => {
+    const [head, ...lines] = readFileSync(at('raw/table.csv'), 'utf8').trimEnd().split('\n');
+    const halves = lines.map((line, i) => (i % 4 === 0 ? line.replace(',none,', ',half,') : line));
+    writeFileSync(at('raw/three.csv'), [head, ...halves, ''].join('\n'));
+    await prepareSamples({
+      ...{ task: 'manifest', size: [16, 16, 8], input: at('raw/three.csv'), out: at('three') },
+      columns: BALL_COLUMNS,
+      classes: ['none', 'ball', 'half'],
+    });
+    const { mean } = await finetune(options('three-run', { data: at('three') }));
+    expect(mean.accuracy).toBeGreaterThan(0.5);
+    const [columns, ...rows] = readFileSync(at('three-run/trial-01/predictions.csv'), 'utf8')
+      .trimEnd()
+      .split('\n');
+    expect(columns).toBe('id,patient,label,p_none,p_ball,p_half');
+    for (const row of rows) {
+      const probabilities = row.split(',').slice(3).map(Number);
+      expect(probabilities.reduce((sum, p) => sum + p, 0)).toBeCloseTo(1, 5);
+    }
+  });
+
   test('a trial whose folder is deleted while it trains is an error, and does not come back half', async () => {
     const out = join(folder, 'deleted');
     const interrupted = () => {
