@@ -1,5 +1,5 @@
 /** Files that are dropped or chosen, as one scan. */
-import { hasMembers } from '../src/browser/gunzip.js';
+import { hasMembers, START_BYTES } from '../src/browser/gunzip.js';
 import type { ScanWorker } from './scan-worker.js';
 import type { ServedModel } from './served-model.js';
 import { convert } from './service.js';
@@ -36,7 +36,10 @@ export async function droppedFiles({ items, files }: DataTransfer): Promise<File
 /** Whether this browser and NiiVue can read a file; NiiVue reads no more than the first member of a compressed one. */
 async function isReadable(file: File): Promise<boolean> {
   if (/\.nii$/i.test(file.name)) return true;
-  return /\.nii\.gz$/i.test(file.name) && !hasMembers(new Uint8Array(await file.slice(0, 4).arrayBuffer()));
+  return (
+    /\.nii\.gz$/i.test(file.name) &&
+    !hasMembers(new Uint8Array(await file.slice(0, START_BYTES).arrayBuffer()))
+  );
 }
 
 /**

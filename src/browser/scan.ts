@@ -4,7 +4,7 @@ import { MAX_DEFLATE_RATIO, tooShort, unreadable } from '../data/scan/unreadable
 import type { Volume } from '../data/scan/volume.js';
 import { VoxelBuilder } from '../data/scan/voxel-builder.js';
 import { UserError } from '../errors.js';
-import { inflating } from './gunzip.js';
+import { inflating, START_BYTES } from './gunzip.js';
 
 /** At most the first `bytes` bytes of pieces. */
 function firstBytes(pieces: readonly Uint8Array[], bytes: number): Uint8Array {
@@ -40,7 +40,7 @@ export async function readScan(file: File): Promise<Volume> {
   if (!/\.nii(\.gz)?$/i.test(name))
     throw unreadable(name, 'this is not a scan that can be read here', { expected: '.nii or .nii.gz' });
   const gzip = /\.gz$/i.test(name);
-  const start = new Uint8Array(await file.slice(0, 4).arrayBuffer());
+  const start = new Uint8Array(await file.slice(0, START_BYTES).arrayBuffer());
   checkCompression(name, gzip, start);
   const plain: ReadableStream<Uint8Array> = file.stream();
   const reader = (gzip ? plain.pipeThrough(inflating(start)) : plain).getReader();

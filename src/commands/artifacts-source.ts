@@ -6,6 +6,7 @@ import { type Config, changeConfig, type PresetName, resolveConfig } from '../co
 import type { TrainingConfig } from '../config/training.js';
 import { checkSampleFormat, type SampleFormat } from '../data/samples/manifest.js';
 import { valuesOf } from '../data/samples/values.js';
+import { INTENSITIES } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { refuseIdle, UserError } from '../errors.js';
 import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
@@ -68,12 +69,25 @@ const fresh = (config: TrainingConfig) => async (parameters: readonly Parameter[
 /** What of a pre-training a new target task takes over. */
 type Pretrained = Pick<Config, 'whole' | 'network' | 'normalise' | 'window'>;
 
+/** @throws UserError for a window that samples do not have */
+function checkWindow({ normalise, window: { low, high } }: Pretrained): void {
+  const { window } = INTENSITIES.minmax;
+  if (normalise !== 'minmax' || (low === window.low && high === window.high)) return;
+  throw new UserError('run', {
+    what: 'samples of min–max values have no window of their own, which this encoder was pre-trained with',
+    got: `from ${low} to ${high}`,
+    expected: `from ${window.low} to ${window.high}`,
+  });
+}
+
 /** A target task that there are no samples of yet: of images as the encoder was trained on. */
 function newFormat(
   task: 'classify' | 'segment',
   options: SourceOptions,
-  { whole, normalise, window }: Pretrained,
+  pretrained: Pretrained,
 ): SampleFormat {
+  checkWindow(pretrained);
+  const { whole, normalise, window } = pretrained;
   const fallback = task === 'classify' ? ['no', 'yes'] : ['inside'];
   return checkSampleFormat({
     task: 'manifest',

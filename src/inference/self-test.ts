@@ -74,11 +74,11 @@ function encodeOutput({ shape, data }: EngineTensor): StoredOutput {
   return { type: 'float32', shape: [...shape], every, data: base64(sampled(data as Float32Array, every)) };
 }
 
-/** The stored values. @throws UserError when there are not `count` */
-function decodeValues({ type, shape, data }: StoredTensor, count: number, where: string) {
+/** The stored values. @param counts how many there may be @throws UserError when there are others */
+function decodeValues({ type, shape, data }: StoredTensor, counts: readonly number[], where: string) {
   const bytes = new Uint8Array(Buffer.from(data, 'base64'));
   const Values = type === 'int16' ? Int16Array : Float32Array;
-  if (bytes.length !== count * Values.BYTES_PER_ELEMENT)
+  if (!counts.includes(bytes.length / Values.BYTES_PER_ELEMENT))
     throw new UserError('input', {
       what: 'the self-test of the model is damaged',
       where,
@@ -87,16 +87,17 @@ function decodeValues({ type, shape, data }: StoredTensor, count: number, where:
   return new Values(bytes.buffer);
 }
 
-/** @throws UserError when the bytes do not fill the shape */
+/** @throws UserError when the bytes are neither all values, as earlier versions stored them, nor the first ones */
 function decodeInput(stored: StoredTensor, where: string): EngineTensor {
   const { type, shape } = stored;
   const size = sizeOf(shape);
-  return { type, shape, data: repeated(decodeValues(stored, Math.min(size, STORED_VALUES), where), size) };
+  const values = decodeValues(stored, [size, Math.min(size, STORED_VALUES)], where);
+  return { type, shape, data: repeated(values, size) };
 }
 
 /** @throws UserError when the bytes are not the values that should be stored */
 const decodeOutput = (stored: StoredOutput, where: string): Float32Array =>
-  decodeValues(stored, Math.ceil(sizeOf(stored.shape) / stored.every), where) as Float32Array;
+  decodeValues(stored, [Math.ceil(sizeOf(stored.shape) / stored.every)], where) as Float32Array;
 
 /** @throws UserError when it is damaged */
 function parseTest(text: string, where: string): SelfTest {

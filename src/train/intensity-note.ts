@@ -15,8 +15,9 @@ export function intensityNote(from: string, format: Pick<SampleFormat, 'type' | 
   const { normalise, window } = readRun(source).config;
   const { offset, scale } = tileScaleOf(format);
   const { low, high } = format.window ?? { low: 0, high: 1 };
+  const rounded = (value: number) => Number(value.toPrecision(6));
   const described = (kind: string, [least, greatest]: readonly [number, number]) =>
-    `${kind} from ${least} to ${greatest}`;
+    `${kind} from ${rounded(least)} to ${rounded(greatest)}`;
   const before = described(normalise, [window.low, window.high]);
   const now = described(tileNormalisationOf(format), [(low - offset) * scale, (high - offset) * scale]);
   return before === now

@@ -69,6 +69,17 @@ describe('a scan in a browser', () => {
       'its compressed data are broken',
     ],
     [
+      'another bit in a member',
+      'scan.nii.gz',
+      () => {
+        // Stored, not compressed: only its checksum tells.
+        const bytes = new Uint8Array(bgzip(plain, 1000, 0));
+        bytes[1500]! ^= 1;
+        return bytes;
+      },
+      'its compressed data are broken',
+    ],
+    [
       'fewer voxels than the header says, compressed',
       'scan.nii.gz',
       () => new Uint8Array(gzipSync(plain.slice(0, 2000))),

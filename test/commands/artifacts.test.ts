@@ -156,6 +156,17 @@ describe('artifacts', () => {
     expect(readFileSync(at('mr on/README.md'), 'utf8')).toContain('in thousandths of a standard deviation');
   });
 
+  test('refuse min–max values with a window of their own, which samples do not have', async () => {
+    await sampleStore(at('shares'), noiseVolume, { normalise: 'minmax' });
+    const config = fromSettings([...SETTINGS, 'normalise=minmax', 'window.low=0', 'window.high=800'], {
+      steps: 1,
+    });
+    await pretrain({ data: at('shares'), out: at('grey'), config });
+    await expect(writeArtifacts({ run: at('grey'), task: 'classify', out: at('refused') })).rejects.toThrow(
+      /no window of their own[\s\S]*from 0 to 800/,
+    );
+  });
+
   test('replace nothing that is there, unless told to', async () => {
     mkdirSync(at('taken'));
     writeFileSync(at('taken/checkpoint'), 'trained for weeks');

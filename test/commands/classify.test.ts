@@ -20,6 +20,7 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { ctSlice, dicomBytes } from '../data/scan/dicom/writer.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeTarget } from '../inference/models.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -170,6 +171,14 @@ describe('classify', () => {
       await run({ out: at(out) });
       expect(readFileSync(at(out))).toEqual(once);
     }
+  });
+
+  test('needs no more than a model, scans and a table on the command line', async () => {
+    const out = at('typed.csv');
+    expect(await p2wHere(['classify', '--model', model, '--input', scans, '--out', out])).toMatchObject({
+      code: 0,
+    });
+    expect(readFileSync(out, 'utf8').trimEnd().split('\n')).toHaveLength(3);
   });
 
   test('refuses what has no meaning', async () => {

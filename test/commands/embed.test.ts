@@ -1,4 +1,12 @@
-import { copyFileSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
 import { describe, expect, test } from 'vitest';
@@ -14,6 +22,7 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { relativeError } from '../graphs/run.js';
 import { writePretrained, writeTarget } from '../inference/models.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const at = (...names: string[]) => join(folder, ...names);
@@ -197,6 +206,13 @@ describe('embed', () => {
       await expect(run({ out: at(out) })).rejects.toThrow(`${kept}: this file is no result of this command`);
       expect(readFileSync(at(kept))).toEqual(before);
     }
+  });
+
+  test('needs no more than a model, tiles and a file on the command line', async () => {
+    const out = at('typed.npy');
+    const line = ['embed', '--model', model, '--input', at('tiles'), '--out', out];
+    expect(await p2wHere(line)).toMatchObject({ code: 0 });
+    expect(existsSync(out)).toBe(true);
   });
 
   test('refuses what has no meaning', async () => {

@@ -31,6 +31,21 @@ test('a large image and a large output are stored in part, which tells other out
   expect((await run(encodeModel(other)))!.errors.probabilities).toBeCloseTo(0.25);
 });
 
+test('a large image that is stored as a whole, as earlier versions did, is taken as it is', async () => {
+  const tested = await withSelfTest(multiplied(2), nodeEngine);
+  const { input, outputs, ...others } = JSON.parse(tested.metadata.self_test!);
+  const values = Float32Array.from({ length: SIZE ** 3 }, (_, i) => i % 100);
+  const base64 = (of: Float32Array) => Buffer.from(of.buffer).toString('base64');
+  const { every: _, ...output } = outputs.probabilities;
+  const earlier = {
+    ...others,
+    input: { ...input, data: base64(values) },
+    outputs: { probabilities: { ...output, data: base64(values.map((value) => 2 * value)) } },
+  };
+  const bytes = encodeModel({ ...tested, metadata: { self_test: JSON.stringify(earlier) } });
+  expect((await run(bytes))!.errors.probabilities).toBe(0);
+});
+
 test('values of another number than there should be are damage', async () => {
   const tested = await withSelfTest(multiplied(2), nodeEngine);
   const whole = JSON.parse(tested.metadata.self_test!);

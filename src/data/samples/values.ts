@@ -39,16 +39,15 @@ const withFilled = ({ voxels, ...grid }: Volume, fill: number): Volume => ({
 
 /**
  * What format a normalisation gives: what goes into the network is in [0, 1], as in pre-training.
- * @param window of tiles; what becomes 0 and 1
+ * @param window of tiles, what becomes 0 and 1; of `minmax` always 0 and 1000
  */
 export function valuesOf(
   normalise: Normalisation = 'hu',
   { low, high } = INTENSITIES[normalise].window,
 ): Pick<SampleFormat, 'type' | 'window'> {
   if (normalise === 'hu') return { type: 'int16', window: { low, high } };
-  const window = { low: low / THOUSANDTHS, high: high / THOUSANDTHS };
-  const isUnit = window.low === 0 && window.high === 1;
-  return { type: 'float32', window: normalise === 'minmax' && isUnit ? null : window };
+  if (normalise === 'minmax') return { type: 'float32', window: null };
+  return { type: 'float32', window: { low: low / THOUSANDTHS, high: high / THOUSANDTHS } };
 }
 
 /** The normalisation that gives a format; the inverse of {@link valuesOf}. */

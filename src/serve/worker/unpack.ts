@@ -3,6 +3,7 @@ import { createWriteStream } from 'node:fs';
 import { extname, join, posix } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { type Entry, openPromise, type ZipFile } from 'yauzl';
+import { headerAmong } from '../../data/scan/headed.js';
 import { UserError } from '../../errors.js';
 import { makeFolder } from '../../files.js';
 
@@ -34,9 +35,6 @@ async function filesOf(archive: ZipFile, maxBytes: number): Promise<Entry[]> {
   return files;
 }
 
-/** Headers of scans whose voxels lie in other files. */
-const HEADER = /\.(mhd|nhdr|hdr)$/i;
-
 /** Whether a file may be called so: as its header names it, in the folder of the header. */
 const isPlain = (name: string) => !/^\.+$|\p{Cc}/u.test(name) && Buffer.byteLength(name) <= MOST_NAME_BYTES;
 
@@ -50,9 +48,8 @@ export function unpackedNames(paths: readonly string[]): {
   readonly header: string | null;
 } {
   const given = paths.map((path) => posix.basename(path));
-  const [headed, ...others] = given.filter((name) => HEADER.test(name) && !name.startsWith('.'));
-  if (headed === undefined || others.length > 0)
-    return { names: given.map((_, i) => String(i + 1)), header: null };
+  const headed = headerAmong(given);
+  if (headed === null) return { names: given.map((_, i) => String(i + 1)), header: null };
   const header = `scan${extname(headed).toLowerCase()}`;
   const own = (name: string) =>
     name === headed ? header : header === 'scan.hdr' && /\.img$/i.test(name) ? 'scan.img' : name;
