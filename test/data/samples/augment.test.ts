@@ -79,3 +79,28 @@ describe.each([
     expect(changed).toBeGreaterThan(1);
   });
 });
+
+test('rotations are those of the patient: by millimetres, and no further than asked for', () => {
+  const spacing = [1, 1.5, 2] as const;
+  const augmentation = { ...NONE, rotationDegrees: 20 };
+  for (let seed = 0; seed < 10; seed++) {
+    // Where each voxel comes from, in mm, by an image for each axis.
+    const sources = ([0, 1, 2] as const).map((axis) => {
+      const image = Float32Array.from({ length: VOXELS }, (_, i) => at(i, axis) * spacing[axis]);
+      return augmented(
+        { image, mask: null },
+        format(null),
+        spacing,
+        augmentation,
+        randomStream(seed, 'augment'),
+      ).image;
+    });
+    // Around the middle, from where no border is reached.
+    const middle = SIZE[0] / 2 + SIZE[0] * (SIZE[1] / 2 + SIZE[1] * (SIZE[2] / 2));
+    for (const [axis, step] of [1, SIZE[0], SIZE[0] * SIZE[1]].entries()) {
+      const moved = sources.map((source) => (source[middle + step]! - source[middle]!) / spacing[axis]!);
+      expect(Math.hypot(...moved)).toBeCloseTo(1, 3);
+      expect(moved[axis]).toBeGreaterThan(Math.cos((20 * Math.PI) / 180) ** 2 - 1e-3);
+    }
+  }
+});
