@@ -46,14 +46,16 @@ describe('reconstruct', () => {
     );
     const got = orientLPS(image).voxels;
     const error = orientLPS(await readVolume(at('one/errors/one.nii'))).voxels;
-    let sum = 0;
+    let [sum, squares] = [0, 0];
     for (const [i, value] of expected.entries()) {
       expect(Math.abs(got[i]! - (2000 * value - 1000))).toBeLessThan(0.51);
       const own = Math.abs(value - (lps.voxels[i]! + 1000) / 2000);
       expect(error[i]).toBeCloseTo(own, 4);
       sum += own;
+      squares += own ** 2;
     }
     expect(errors[0]!.meanAbsoluteError).toBeCloseTo(sum / expected.length, 5);
+    expect(errors[0]!.meanSquaredError).toBeCloseTo(squares / expected.length, 5);
     expect(readFileSync(at('one/errors.csv'), 'utf8')).toMatch(
       /^scan,mean_absolute_error,mean_squared_error\none,0\.\d+,/,
     );
