@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { contrastiveBounds, contrastiveLoss, contrastiveLosses } from '../../src/analysis/contrastive.js';
 import { UserError } from '../../src/errors.js';
+import { randomStream } from '../../src/random.js';
 import { clusters, constantWholes } from './features.js';
 
 const PAPER = { tests: 100, negatives: 5000, temperature: 0.7, seed: 1 };
@@ -51,6 +52,36 @@ describe('contrastiveLoss', () => {
         PAPER,
       ),
     ).toBeCloseTo(5.6635, 4);
+  });
+
+  it('draws positives from all other parts of a whole, and negatives from all parts of the others', () => {
+    const [wholes, partsPerWhole, dimensions, temperature] = [3, 4, 5, 0.2];
+    const random = randomStream(9, 'features');
+    const values = Float32Array.from({ length: wholes * partsPerWhole * dimensions }, () =>
+      random.between(-1, 1),
+    );
+    const row = (i: number) => values.subarray(i * dimensions, (i + 1) * dimensions);
+    const dot = (a: number, b: number) => row(a).reduce((sum, v, i) => sum + v * row(b)[i]!, 0);
+    const cosine = (a: number, b: number) => dot(a, b) / Math.sqrt(dot(a, a) * dot(b, b));
+    const all = Array.from({ length: wholes * partsPerWhole }, (_, i) => i);
+    const wholeOf = (i: number) => Math.floor(i / partsPerWhole);
+    /** Of one positive and one negative, for each anchor alike. */
+    const losses = all.flatMap((anchor) =>
+      all.flatMap((positive) =>
+        positive === anchor || wholeOf(positive) !== wholeOf(anchor)
+          ? []
+          : all.flatMap((negative) =>
+              wholeOf(negative) === wholeOf(anchor)
+                ? []
+                : Math.log1p(Math.exp((cosine(anchor, negative) - cosine(anchor, positive)) / temperature)),
+            ),
+      ),
+    );
+    const expected = losses.reduce((sum, loss) => sum + loss, 0) / losses.length;
+    const options = { tests: 20_000, negatives: 1, temperature, seed: 3 };
+    const loss = contrastiveLoss({ values, wholes, partsPerWhole, dimensions }, options);
+    // 60,000 draws of losses with a deviation of less than 2.
+    expect(Math.abs(loss - expected)).toBeLessThan(0.02);
   });
 
   it('agrees with its definition where every draw gives the same cosines', () => {

@@ -173,6 +173,14 @@ describe('classify', () => {
     }
   });
 
+  test('passes over a scan that would be too large at the spacing of the samples', async () => {
+    const [spaced, coarse] = [at('fine.onnx'), at('coarse.nii')];
+    writeTarget(spaced, 'classification', ['no', 'yes', 'maybe'], { spacing: '1x1x1' });
+    await writeNifti(coarse, { ...noiseVolume([16, 16, 16], 4), spacing: [100, 100, 100] });
+    const { failures } = await run({ model: spaced, input: [coarse], out: at('coarse.jsonl') });
+    expect(failures[0]!.message).toMatch(/too many voxels[\s\S]*1600×1600×1600/);
+  });
+
   test('needs no more than a model, scans and a table on the command line', async () => {
     const out = at('typed.csv');
     expect(await p2wHere(['classify', '--model', model, '--input', scans, '--out', out])).toMatchObject({
