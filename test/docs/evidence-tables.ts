@@ -317,8 +317,12 @@ function correlationTable(): string {
 const SEED = /^(.*), seed (\d+)$/;
 
 /** Pre-trainings that differ in their seeds only, of one kind: the mean over the probes of each, by its seed. */
-function pretrainingsOf(task: string, kind: string): ReadonlyMap<string, Group> {
-  const all = ['seeds', 'pool-seeds'].flatMap((experiment) => groupsFor(experiment, task));
+function pretrainingsOf(
+  task: string,
+  kind: string,
+  experiments: readonly string[] = ['seeds', 'pool-seeds'],
+): ReadonlyMap<string, Group> {
+  const all = experiments.flatMap((experiment) => groupsFor(experiment, task));
   return new Map(
     all.flatMap((group) => {
       const [, source, seed] = SEED.exec(group.source)!;
@@ -328,8 +332,16 @@ function pretrainingsOf(task: string, kind: string): ReadonlyMap<string, Group> 
 }
 
 /** Pre-trainings of one kind against those of another with the same seeds. */
-function pretrainingRow(task: string, kind: string, against: string): string[] {
-  const [ours, theirs] = [pretrainingsOf(task, kind), pretrainingsOf(task, against)];
+function pretrainingRow(
+  task: string,
+  kind: string,
+  against: string,
+  experiments?: readonly string[],
+): string[] {
+  const [ours, theirs] = [kind, against].map((one) => pretrainingsOf(task, one, experiments)) as [
+    ReadonlyMap<string, Group>,
+    ReadonlyMap<string, Group>,
+  ];
   const seeds = [...ours.keys()].filter((seed) => theirs.has(seed));
   const groupOfMeans = (source: string, of: ReadonlyMap<string, Group>) =>
     groupOf({ ...of.get(seeds[0]!)!, source, values: seeds.map((seed) => of.get(seed)!.mean) });
@@ -351,7 +363,16 @@ const OF_PAIRS = ['least and best', 'difference [95 %]', 'paired t-test, p'];
 const seedTable = (): string =>
   table(
     ['', 'pairs', 'untrained', 'pre-trained', ...OF_PAIRS],
-    TASKS.map((task) => [task, ...pretrainingRow(task, 'nodule crops', 'untrained')]),
+    [
+      ...TASKS.map((task) => [
+        `${task}, with right gradients`,
+        ...pretrainingRow(task, 'nodule crops', 'untrained', ['seeds-again']),
+      ]),
+      ...TASKS.map((task) => [
+        `${task}, with the defect`,
+        ...pretrainingRow(task, 'nodule crops', 'untrained'),
+      ]),
+    ],
   );
 
 /** Out of the domain against untrained, and in the domain against out of it. */

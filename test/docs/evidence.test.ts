@@ -32,6 +32,7 @@ test.each([
   'steps',
   'scans',
   'seeds',
+  'seeds-again',
   'pool-seeds',
   'in-domain',
   'adrenal',
