@@ -127,8 +127,8 @@ describe('bootstrapIntervals', () => {
     const [interval] = bootstrapIntervals(200, meanOf, { resamples: 4000, seed: 1 });
     const centre = mean(values);
     const error = Math.sqrt(values.reduce((sum, v) => sum + (v - centre) ** 2, 0) / 200 / 200);
-    expect((centre - interval![0]) / error).toBeCloseTo(1.96, 0);
-    expect((interval![1] - centre) / error).toBeCloseTo(1.96, 0);
+    for (const side of [centre - interval![0], interval![1] - centre])
+      expect(Math.abs(side / error - 1.96)).toBeLessThan(0.12);
     const [narrow] = bootstrapIntervals(200, meanOf, { resamples: 4000, seed: 1, confidence: 0.5 });
     expect((narrow![1] - narrow![0]) / (2 * error)).toBeCloseTo(0.674, 1);
   });

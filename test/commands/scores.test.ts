@@ -13,7 +13,11 @@ test('accuracy is the share of samples whose most likely class is theirs', () =>
   const two = [of(0, 0.9, 0.1), of(0, 0.6, 0.4), of(0, 0.3, 0.7), of(1, 0.2, 0.8)];
   expect(scoreClasses(two, ['no', 'yes'])).toEqual({ auc: 1, average_precision: 1, accuracy: 0.75 });
   const three = [of(0, 0.5, 0.3, 0.2), of(1, 0.5, 0.3, 0.2), of(2, 0.1, 0.1, 0.8), of(2, 0.6, 0.3, 0.1)];
-  expect(scoreClasses(three, ['a', 'b', 'c']).accuracy).toBe(0.5);
+  const { accuracy, auc, average_precision } = scoreClasses(three, ['a', 'b', 'c']);
+  expect(accuracy).toBe(0.5);
+  // By scikit-learn 1.9: each class against the others, and the mean.
+  expect(auc).toBeCloseTo(0.5555555555555556, 12);
+  expect(average_precision).toBeCloseTo(0.47222222222222215, 12);
 });
 
 test('the loss of predictions is their mean by weight', async () => {

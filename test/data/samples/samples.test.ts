@@ -431,6 +431,28 @@ describe('batches', () => {
     }
   });
 
+  test('a sample is changed in another way in each epoch', () => {
+    const store = openSampleStore(classified);
+    const samples = store.manifest.samples.filter(({ split }) => split === 'train');
+    const augmentation = { flips: false, rotationDegrees: 10, intensity: 0.1 };
+    /** The images of an epoch, by their samples. */
+    const images = (epoch: number) => {
+      const found = new Map<number, string>();
+      for (let i = 0; i < 14; i++) {
+        const { image, indices } = trainingBatch(
+          store,
+          plan(samples, { augmentation, batch: 1 }),
+          14 * epoch + i,
+        );
+        found.set(indices[0]!, image.join());
+      }
+      return found;
+    };
+    const [first, second] = [images(0), images(1)];
+    expect(first.size).toBe(14);
+    for (const [sample, image] of first) expect(second.get(sample)).not.toBe(image);
+  });
+
   test('balanced epochs have as many samples of each class', () => {
     const store = openSampleStore(classified);
     const train = store.manifest.samples.filter(({ split }) => split === 'train');
