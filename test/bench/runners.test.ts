@@ -132,13 +132,13 @@ test.skipIf(!HAS_PYTHON)('a library that is missing in Python is missing in all 
   ]);
 });
 
-test.each([
+test.for([
   ['TypeScript', ours(`await serveRounds(async () => {}, 'ours', 1);`), true],
   ['Python', python(`import runner; runner.serve_rounds(lambda: None, 'python', 1)`), HAS_PYTHON],
-])(
+] as const)(
   'the peak memory of a runner in %s is its own, not that of the process that starts it',
-  async (_, spec, can) => {
-    if (!can) return;
+  async ([, spec, can], { skip }) => {
+    skip(!can, 'there is no Python here');
     const held = new Float32Array(2 ** 27).fill(1);
     const { rows } = await benchmark(spec, [], 1, quiet);
     expect(rows[0]!.peakBytes).toBeLessThan(held.byteLength / 2);
