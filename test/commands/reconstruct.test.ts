@@ -1,7 +1,9 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { decode } from 'fast-png';
 import { describe, expect, test } from 'vitest';
+import { GraphBuilder } from '../../graphs/onnx/builder.js';
+import { TYPE_CODES } from '../../graphs/onnx/types.js';
 import { type ReconstructOptions, reconstruct } from '../../src/commands/reconstruct.js';
 import { resizedPart } from '../../src/data/proxies/parts2whole/resized-part.js';
 import { cropImage } from '../../src/data/scan/crop.js';
@@ -9,6 +11,7 @@ import { orientLPS } from '../../src/data/scan/geometry.js';
 import { readScanHeader, readVolume } from '../../src/data/scan/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { Volume, XYZ } from '../../src/data/scan/volume.js';
+import { portableModel } from '../../src/execution/models.js';
 import { middlePart } from '../../src/inference/reconstruction.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -29,6 +32,21 @@ async function reconstructionOf(model: string, data: Int16Array, [x, y, z]: XYZ)
   const { reconstruction } = await session.run({ hu: { type: 'int16', shape: [1, z, y, x], data } });
   await session.release();
   return reconstruction!.data as Float32Array;
+}
+
+/** An autoencoder that gives the means of 2×2×1 voxels back. */
+function writeAveraging(path: string): void {
+  const g = new GraphBuilder('averaging');
+  const hu = g.add('Cast', [g.input('hu', 'int16', ['N', 8, 16, 16])], { to: TYPE_CODES.float32 });
+  const values = g.add('Mul', [g.add('Add', [hu, g.scalar(1000)]), g.scalar(1 / 2000)]);
+  const window = { kernel_shape: [1, 2, 2], strides: [1, 2, 2] };
+  const means = g.add('AveragePool', [g.reshape(values, [-1, 1, 8, 16, 16])], window);
+  g.output('reconstruction', means);
+  const metadata = {
+    ...{ normalise: 'hu', window: '{"low":-1000,"high":1000}', tile_size: '16x16x8' },
+    ...{ size_multiple: '2x2x1', average: '2x2x1', proxy: 'genesis' },
+  };
+  writeFileSync(path, portableModel(g.build(), { documentation: 'a test', metadata }));
 }
 
 describe('reconstruct', () => {
@@ -72,6 +90,32 @@ describe('reconstruct', () => {
     const { voxels, size } = await readVolume(at('odd/errors/odd.nii'));
     expect(size).toEqual([41, 33, 9]);
     expect(voxels.every((error) => error >= 0 && error <= 1)).toBe(true);
+  });
+
+  test('puts each averaged window where it lies: one that only averages gives a ramp back', async () => {
+    const model = at('averaging.onnx');
+    writeAveraging(model);
+    const [width, height, depth] = [41, 33, 20];
+    const scan = scanOf([width, height, depth], 2);
+    const place = (i: number) => [
+      i % width,
+      Math.floor(i / width) % height,
+      Math.floor(i / (width * height)),
+    ];
+    for (const i of scan.voxels.keys()) {
+      const [x, y, z] = place(i) as [number, number, number];
+      scan.voxels[i] = 10 * x + 7 * y + 13 * z - 300;
+    }
+    await writeNifti(at('ramp.nii'), scan);
+    expect(await run({ model, input: [at('ramp.nii')], out: at('ramp') })).toMatchObject({ failures: [] });
+    const { voxels } = await readVolume(at('ramp/reconstructions/ramp.nii'));
+    // Away from the borders, where blocks reach out of the scan.
+    const inner = [...voxels.keys()].filter((i) => {
+      const [x, y] = place(i) as [number, number, number];
+      return x > 1 && x < width - 3 && y > 1 && y < height - 3;
+    });
+    const differences = inner.map((i) => Math.abs(voxels[i]! - scan.voxels[i]!));
+    expect(Math.max(...differences)).toBeLessThan(1.01);
   });
 
   test('a model of parts is given parts, cut and resized as in training', async () => {

@@ -172,7 +172,17 @@ describe('the mask of a scan', () => {
       volume.voxels[i] = mm < radius ? 100 : -700;
     }
     await writeNifti(at('ball.nii.gz'), volume);
-    const { volumes } = await run({ model, input: [at('ball.nii.gz')], out: at('out-ball') });
+    let windows = '';
+    const progress: Progress = {
+      ...{ log: () => {}, stop: () => {} },
+      update: (_, fields) => {
+        windows = fields?.windows ?? windows;
+      },
+    };
+    const reporter: Reporter = { log: () => {}, start: () => progress };
+    const { volumes } = await run({ model, input: [at('ball.nii.gz')], out: at('out-ball'), reporter });
+    // 28×27×33 voxels of that spacing, in windows of which the next one covers half.
+    expect(windows).toBe('72/72');
     const { voxels } = await readVolume(at('out-ball/masks/ball.nii.gz'));
     let both = 0;
     for (const [i, label] of voxels.entries()) if (label === 1 && volume.voxels[i] === 100) both++;
