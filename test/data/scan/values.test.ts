@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
 import { type ElementArray, elementTypeOf } from '../../../src/data/scan/elements.js';
 import { orientLPS } from '../../../src/data/scan/geometry.js';
+import { checkHounsfield } from '../../../src/data/scan/hounsfield.js';
 import { readVolume } from '../../../src/data/scan/index.js';
 import { writeNpy } from '../../../src/data/scan/npy.js';
 import { VoxelBuilder } from '../../../src/data/scan/voxel-builder.js';
@@ -60,6 +61,12 @@ describe('values that are no numbers', () => {
     const grid = { size: [2, 1, 1], spacing: [1, 1, 1], origin: [0, 0, 0], direction } as const;
     expect(orientLPS({ ...grid, voxels: new Int16Array(2), nonFinite: 1 }).nonFinite).toBe(1);
   });
+});
+
+it('a few values beyond int16 are flaws, more than one in ten thousand are another unit', () => {
+  const voxels = Int16Array.from({ length: 20_000 }, (_, i) => (i % 1100) - 1000);
+  expect(() => checkHounsfield({ voxels, beyondInt16: 2 }, 'a scan', false)).not.toThrow();
+  expect(() => checkHounsfield({ voxels, beyondInt16: 3 }, 'a scan', false)).toThrow(/cannot be HU/);
 });
 
 describe('values beyond int16', () => {
