@@ -16,25 +16,27 @@ export const CONTENT_DIGEST = 'content_sha256';
 /** The field of onnx.proto. */
 const METADATA = 14;
 
+const isMetadata = ({ id }: StoredField) => id === METADATA;
+
+/** The metadata of a model. Nothing else of it is decoded: models may have a gigabyte of weights. */
+export function metadataOf(bytes: Uint8Array): Record<string, string> {
+  const stored = storedFields(bytes).filter(isMetadata);
+  const { metadataProps } = ModelProto.decode(joined(stored.map((field) => field.bytes))) as Message;
+  return Object.fromEntries(
+    ((metadataProps ?? []) as Message[]).map(({ key, value }) => [key, value] as const),
+  );
+}
+
 /** A model with other metadata: new entries, other values of old ones, and none of those that are null. */
 export function withMetadata(
   bytes: Uint8Array,
   metadata: Readonly<Record<string, string | null>>,
 ): Uint8Array {
-  const fields = storedFields(bytes);
-  const isMetadata = ({ id }: { readonly id: number }) => id === METADATA;
-  // Only these are decoded: models may have a gigabyte of weights.
-  const { metadataProps } = ModelProto.decode(
-    joined(fields.filter(isMetadata).map((field) => field.bytes)),
-  ) as Message;
-  const old = Object.fromEntries(
-    ((metadataProps ?? []) as Message[]).map(({ key, value }) => [key, value] as const),
-  );
-  const entries = Object.entries({ ...old, ...metadata }).flatMap(([key, value]) =>
+  const entries = Object.entries({ ...metadataOf(bytes), ...metadata }).flatMap(([key, value]) =>
     value === null ? [] : [{ key, value }],
   );
   const added = storedFields(ModelProto.encode({ metadataProps: entries }).finish());
-  const kept = fields.filter((field) => !isMetadata(field));
+  const kept = storedFields(bytes).filter((field) => !isMetadata(field));
   return joined([...kept, ...added].map((field) => field.bytes));
 }
 

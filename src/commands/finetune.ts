@@ -27,7 +27,7 @@ import { hasCheckpoints } from '../runs/checkpoint.js';
 import { configPath } from '../runs/run.js';
 import { nodeEngine } from '../runtime/node.js';
 import { openTrainedFile, type TrainedFile } from '../train/imported.js';
-import { intensityNote } from '../train/intensity-note.js';
+import { intensityNotes } from '../train/intensity-notes.js';
 import { networkOf } from '../train/start-state.js';
 import { version } from '../version.js';
 import { type FinetuneSummary, overTrials, readTrial, type TrialSummary } from './finetune-summary.js';
@@ -195,7 +195,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     });
   const notes = [
     ...SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest)),
-    ...(model?.notes ?? [intensityNote(first!.config.init.from, data.store.manifest) ?? []].flat()),
+    ...(model?.notes ?? intensityNotes(first!.config.init.from, data.store.manifest)),
   ];
   for (const note of notes) reporter.log(`note: ${note}`);
   if (!begun) checkThreads('threads', first!.config.threads, 0);

@@ -1,5 +1,4 @@
 /** Models as a worker holds them: verified, ready to run, and shared by requests. */
-
 import { SELF_TEST } from '../../../graphs/imported/metadata.js';
 import { checkModel } from '../../commands/whole-scans.js';
 import { UserError } from '../../errors.js';

@@ -7,11 +7,11 @@ import { sourceOf } from './start-state.js';
 /**
  * What to say where samples bring other intensities to an encoder than it was pre-trained on.
  * @param from as `--init` names it
- * @returns null where they are the same, or nothing says what they were
+ * @returns nothing where they are the same, or nothing says what they were
  */
-export function intensityNote(from: string, format: Pick<SampleFormat, 'type' | 'window'>): string | null {
+export function intensityNotes(from: string, format: Pick<SampleFormat, 'type' | 'window'>): string[] {
   const source = sourceOf(from);
-  if (from === 'random' || !isFolder(source) || isFinetuneRun(source)) return null;
+  if (from === 'random' || !isFolder(source) || isFinetuneRun(source)) return [];
   const { normalise, window } = readRun(source).config;
   const { offset, scale } = tileScaleOf(format);
   const { low, high } = format.window ?? { low: 0, high: 1 };
@@ -21,6 +21,8 @@ export function intensityNote(from: string, format: Pick<SampleFormat, 'type' | 
   const before = described(normalise, [window.low, window.high]);
   const now = described(tileNormalisationOf(format), [(low - offset) * scale, (high - offset) * scale]);
   return before === now
-    ? null
-    : `${from} was pre-trained on intensities ${before}; these samples give it ${now}, which may make it useless`;
+    ? []
+    : [
+        `${from} was pre-trained on intensities ${before}; these samples give it ${now}, which may make it useless`,
+      ];
 }

@@ -6,7 +6,7 @@ import { fromSettings } from '../../src/config/settings.js';
 import { valuesOf } from '../../src/data/samples/values.js';
 import type { Normalisation } from '../../src/data/scan/normalise.js';
 import { writeRun } from '../../src/runs/run.js';
-import { intensityNote } from '../../src/train/intensity-note.js';
+import { intensityNotes } from '../../src/train/intensity-notes.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const folder = temporaryFolder();
@@ -23,22 +23,22 @@ function runOf(name: string, settings: readonly string[]): string {
 test.each<[Normalisation]>([['hu'], ['minmax'], ['zscore']])(
   'samples prepared as tiles were, by %s, are nothing to speak of',
   (normalise) => {
-    expect(intensityNote(runOf(normalise, [`normalise=${normalise}`]), valuesOf(normalise))).toBeNull();
+    expect(intensityNotes(runOf(normalise, [`normalise=${normalise}`]), valuesOf(normalise))).toEqual([]);
   },
 );
 
 test('grey values of a known range are what tiles of them are', () => {
   const run = runOf('grey', ['normalise=minmax']);
   for (const high of [255, 15, 19])
-    expect(intensityNote(run, { type: 'int16', window: { low: 0, high } })).toBeNull();
+    expect(intensityNotes(run, { type: 'int16', window: { low: 0, high } })).toEqual([]);
 });
 
 test('another window or normalisation is worth a note', () => {
   const run = runOf('soft tissue', ['window.low=-160', 'window.high=240']);
-  expect(intensityNote(run, valuesOf('hu'))).toMatch(
+  expect(intensityNotes(run, valuesOf('hu'))[0]).toMatch(
     /soft tissue was pre-trained on intensities hu from -160 to 240; these samples give it hu from -1000 to 1000/,
   );
-  expect(intensityNote(run, valuesOf('zscore'))).toMatch(/zscore from -3000 to 5000/);
-  expect(intensityNote('random', valuesOf('hu'))).toBeNull();
-  expect(intensityNote('chest', valuesOf('hu'))).toBeNull();
+  expect(intensityNotes(run, valuesOf('zscore'))[0]).toMatch(/zscore from -3000 to 5000/);
+  expect(intensityNotes('random', valuesOf('hu'))).toEqual([]);
+  expect(intensityNotes('chest', valuesOf('hu'))).toEqual([]);
 });
