@@ -8,6 +8,8 @@ const INTERRUPTED = 130;
 
 /** Those that are in use. */
 const folders = new Set<string>();
+/** How many have asked for one. */
+let users = 0;
 
 const remove = (folder: string) =>
   rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
@@ -41,14 +43,18 @@ export async function withTemporaryFolder<T>(
   prefix: string,
   work: (folder: string) => Promise<T>,
 ): Promise<T> {
-  const folder = make(prefix);
-  if (folders.size === 0) process.on('exit', removeAll).on('SIGINT', exitWhenInterrupted);
-  folders.add(folder);
+  // Before there is a folder: from then on, an interruption must remove it.
+  if (users++ === 0) process.on('exit', removeAll).on('SIGINT', exitWhenInterrupted);
   try {
-    return await work(folder);
+    const folder = make(prefix);
+    folders.add(folder);
+    try {
+      return await work(folder);
+    } finally {
+      folders.delete(folder);
+      remove(folder);
+    }
   } finally {
-    folders.delete(folder);
-    if (folders.size === 0) process.off('exit', removeAll).off('SIGINT', exitWhenInterrupted);
-    remove(folder);
+    if (--users === 0) process.off('exit', removeAll).off('SIGINT', exitWhenInterrupted);
   }
 }
