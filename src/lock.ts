@@ -2,12 +2,14 @@ import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   fstatSync,
+  linkSync,
   openSync,
   readdirSync,
   readFileSync,
   readlinkSync,
   rmSync,
   statSync,
+  writeFileSync,
   writeSync,
 } from 'node:fs';
 import { hostname } from 'node:os';
@@ -34,8 +36,8 @@ const holderSchema = z.object({
 type Holder = z.infer<typeof holderSchema>;
 
 /**
- * A lock file that still cannot be read after this time is of a process that died while writing it. So is one from the
- * future: clocks differ between machines, and are set back.
+ * A lock file that still cannot be read after this time is of a process that died while writing it (see
+ * {@link createInPlace}). So is one from the future: clocks differ between machines, and are set back.
  */
 const WRITING_MS = 10_000;
 /** How often a lock file is written again, so that other hosts see that its process lives. */
@@ -160,8 +162,39 @@ function inUse({ kind, where }: Locked, path: string, holder: Holder | 'starting
   });
 }
 
-/** Creates the lock file; false when there is one. */
+/**
+ * Creates the lock file; false when there is one. It is written beside and then given its name by a hard link, so that it
+ * has its content from the first moment, whenever this process is killed.
+ */
 function create(path: string, holder: Holder): boolean {
+  const text = JSON.stringify(holder);
+  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+  try {
+    writeFileSync(temporary, text, { flag: 'wx' });
+    return link(temporary, path) ?? createInPlace(path, text);
+  } finally {
+    try {
+      rmSync(temporary, { force: true });
+    } catch {
+      // The lock is taken, or not, all the same.
+    }
+  }
+}
+
+/** Gives a file one more name; false where that name is taken, null where there are no hard links. */
+function link(path: string, name: string): boolean | null {
+  try {
+    linkSync(path, name);
+    return true;
+  } catch (error) {
+    if (!hasCode(error, 'EEXIST')) return null;
+    // A network drive may ask its server twice, and be told of its own link: open(2).
+    return statSync(path, { throwIfNoEntry: false })?.nlink === 2;
+  }
+}
+
+/** Creates the lock file on file systems without hard links, such as FAT and some network drives: others may see it empty. */
+function createInPlace(path: string, text: string): boolean {
   let fd: number;
   try {
     fd = openSync(path, 'wx');
@@ -170,7 +203,7 @@ function create(path: string, holder: Holder): boolean {
     throw error;
   }
   try {
-    writeSync(fd, JSON.stringify(holder));
+    writeSync(fd, text);
     return true;
   } catch (error) {
     rmSync(path, { force: true });

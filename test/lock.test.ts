@@ -140,6 +140,26 @@ describe('a lock', () => {
     expect(readdirSync(folder)).toEqual([]);
   });
 
+  test('has its content as soon as it is there: a process may be killed at any moment', async () => {
+    const folder = newFolder();
+    const child = spawnLocking(
+      `console.log('ready'); for (;;) acquireLock(${JSON.stringify(folder)}, 'report').release();`,
+    );
+    await once(child.stdout, 'data');
+    let seen = 0;
+    for (const end = Date.now() + 500; Date.now() < end; ) {
+      try {
+        expect(readFileSync(join(folder, '.lock'), 'utf8')).toMatch(/^\{.*\}$/);
+        seen++;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+      }
+    }
+    child.kill('SIGKILL');
+    await once(child, 'exit');
+    expect(seen).toBeGreaterThan(10);
+  });
+
   test('of another host is refused, and the message says how to remove it', () => {
     const folder = lockedFolder({ host: 'elsewhere', pid: deadPid() });
     const { message } = errorOf(() => acquireLock(folder, 'report'));
