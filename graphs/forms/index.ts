@@ -11,22 +11,35 @@
  * Here is the table of all forms, and what is known of their speed.
  */
 import type { HighLevelName, OperatorName } from '../onnx/ops/index.js';
-import { batchNormBlocked, batchNormGradBlocked, channelAffineBlocked } from './blocked/batch-norm.js';
+import {
+  batchNormBlocked,
+  batchNormGradBlocked,
+  channelAffineBlocked,
+  channelSumBlocked,
+} from './blocked/batch-norm.js';
 import {
   convBlocked,
-  convFirstBlocked,
   convInputGradBlocked,
   convReluBlocked,
   convReluBlockedF43,
   convReluBoth,
+  convReluWhole,
+  convWeightGradBlocked,
+} from './blocked/convolution.js';
+import { addBlocked, reluBlocked } from './blocked/elementwise.js';
+import {
+  convFirstBlocked,
   convReluFirstBlocked,
   convReluFirstHalfBlock,
   convReluFirstWhole,
-  convReluWhole,
-  convWeightGradBlocked,
   convWeightGradFirstBlocked,
-} from './blocked/convolution.js';
-import { addBlocked, reluBlocked } from './blocked/elementwise.js';
+} from './blocked/first-convolution.js';
+import {
+  convHalving,
+  convInputGradHalving,
+  convTransposeBlocked,
+  convWeightGradHalving,
+} from './blocked/halving-convolution.js';
 import { maxPoolBlocked, maxPoolGradBlocked } from './blocked/max-pool.js';
 import {
   pointwiseBlocked,
@@ -57,7 +70,7 @@ import {
   convWeightGradStacked,
 } from './reference/convolution.js';
 import { maxPoolGradMask, maxPoolGradScatter } from './reference/max-pool.js';
-import { asItIs, convRelu } from './reference/standard.js';
+import { asItIs, channelSum, convRelu } from './reference/standard.js';
 import {
   convInputGradPhases,
   convTransposeColumns,
@@ -85,6 +98,7 @@ export const forms: {
     plain: asItIs('Conv'),
     blocked: convBlocked,
     blockedFirst: convFirstBlocked,
+    blockedHalving: convHalving,
     blockedLast: pointwiseBlocked,
   },
   ConvRelu: {
@@ -102,6 +116,7 @@ export const forms: {
     columns: convInputGradColumns,
     phases: convInputGradPhases,
     blocked: convInputGradBlocked,
+    blockedHalving: convInputGradHalving,
     blockedLast: pointwiseInputGradBlocked,
   },
   ConvWeightGrad: {
@@ -112,12 +127,14 @@ export const forms: {
     batched: convWeightGradBatched,
     blocked: convWeightGradBlocked,
     blockedFirst: convWeightGradFirstBlocked,
+    blockedHalving: convWeightGradHalving,
     blockedLast: pointwiseWeightGradBlocked,
   },
   ConvTranspose: {
     plain: asItIs('ConvTranspose'),
     columns: convTransposeColumns,
     phases: convTransposePhases,
+    blocked: convTransposeBlocked,
   },
   UpsampleConv: {
     plain: plainForward,
@@ -140,6 +157,7 @@ export const forms: {
   BatchNorm: { plain: batchNorm, atOnce: batchNormAtOnce, blocked: batchNormBlocked },
   BatchNormGrad: { plain: batchNormGrad, atOnce: batchNormGradAtOnce, blocked: batchNormGradBlocked },
   ChannelAffine: { plain: channelAffine, blocked: channelAffineBlocked },
+  ChannelSum: { plain: channelSum, blocked: channelSumBlocked },
   MaxPool: { plain: asItIs('MaxPool'), blocked: maxPoolBlocked },
   MaxPoolGrad: {
     plain: maxPoolGradScatter,
@@ -164,17 +182,18 @@ type Preferences = Readonly<Partial<Record<FormedName, readonly string[]>>>;
 const PREFERRED: Preferences = {
   Add: ['blocked'],
   Relu: ['blocked'],
-  Conv: ['blockedFirst', 'blocked', 'blockedLast'],
+  Conv: ['blockedFirst', 'blocked', 'blockedHalving', 'blockedLast'],
   ConvRelu: ['firstWhole', 'blockedFirst', 'firstHalfBlock', 'both', 'whole', 'blockedF43', 'blocked'],
-  ConvInputGrad: ['columns', 'blocked', 'blockedLast', 'phases'],
-  ConvWeightGrad: ['columns', 'blockedFirst', 'blocked', 'blockedLast', 'flat', 'stacked'],
-  ConvTranspose: ['columns', 'phases'],
+  ConvInputGrad: ['columns', 'blocked', 'blockedHalving', 'blockedLast', 'phases'],
+  ConvWeightGrad: ['columns', 'blockedFirst', 'blocked', 'blockedHalving', 'blockedLast', 'flat', 'stacked'],
+  ConvTranspose: ['columns', 'blocked', 'phases'],
   UpsampleConv: ['blocked', 'phases'],
   UpsampleConvInputGrad: ['blocked', 'phases'],
   UpsampleConvWeightGrad: ['blocked', 'phases'],
   BatchNorm: ['blocked'],
   BatchNormGrad: ['blocked'],
   ChannelAffine: ['blocked'],
+  ChannelSum: ['blocked'],
   MaxPool: ['blocked'],
   MaxPoolGrad: ['blocked', 'mask'],
 };
@@ -223,6 +242,7 @@ const FOLLOWING: Readonly<Partial<Record<FormedName, readonly number[]>>> = {
   // As the normalisation itself: x, centred, is what that has made.
   BatchNormGrad: [2],
   ChannelAffine: [0],
+  ChannelSum: [0],
   MaxPool: [0],
   MaxPoolGrad: [0],
 };

@@ -10,13 +10,7 @@ import { needed, readsOf } from '../passes/needed.js';
 import { coefficients, inverseDeviation } from './reference/batch-norm.js';
 
 const overRanks = (g: GraphBuilder, x: Value) => g.add('SumOverRanks', [x]);
-/** Sum over batch and positions of x [N,C,…]: [C]. */
-const perChannel = (g: GraphBuilder, x: Value) =>
-  g.sum(
-    x,
-    x.shape.map((_, axis) => axis).filter((axis) => axis !== 1),
-    0,
-  );
+const channelSum = (g: GraphBuilder, x: Value) => g.add('ChannelSum', [x]);
 /** [C] against x [N,C,…]. */
 const along = (g: GraphBuilder, v: Value, x: Value) =>
   g.reshape(
@@ -39,9 +33,9 @@ function normalised(
   ranks: number,
 ): [y: Value, mean: Value, variance: Value, centred: Value] {
   const share = 1 / (ranks * countOf(x));
-  const mean = times(g, overRanks(g, perChannel(g, x)), share);
+  const mean = times(g, overRanks(g, channelSum(g, x)), share);
   const centred = g.add('Sub', [x, along(g, mean, x)]);
-  const variance = times(g, overRanks(g, perChannel(g, g.add('Mul', [centred, centred]))), share);
+  const variance = times(g, overRanks(g, channelSum(g, g.add('Mul', [centred, centred]))), share);
   const slope = g.add('Mul', [scale, inverseDeviation(g, variance, epsilon)]);
   const y = g.add('Add', [g.add('Mul', [centred, along(g, slope, x)]), along(g, bias, x)]);
   return [relu ? g.add('Relu', [y]) : y, mean, variance, centred];
@@ -57,8 +51,8 @@ function gradients(
   const passed = () =>
     g.add('Cast', [g.add('Greater', [y, g.scalar(0, y.type)])], { to: TYPE_CODES[y.type] });
   const given = relu ? g.add('Mul', [dy, passed()]) : dy;
-  const dbias = perChannel(g, given);
-  const moment = perChannel(g, g.add('Mul', [given, centred]));
+  const dbias = channelSum(g, given);
+  const moment = channelSum(g, g.add('Mul', [given, centred]));
   const sums = { dbias: overRanks(g, dbias), moment: overRanks(g, moment) };
   const c = coefficients(g, { scale, variance, ...sums }, epsilon, ranks * countOf(centred));
   const indirect = g.add('Add', [

@@ -7,13 +7,7 @@ import { noGradient, type Rules } from '../rule.js';
 import { convInputGradient, convolutionOf, convWeightGradient } from './convolution.js';
 
 const known = (value: Value) => knownShape(value.shape, 'a gradient');
-/** Sum over the batch and all positions: the gradient of a bias. */
-const biasGradient = (g: GraphBuilder, dy: Value) =>
-  g.sum(
-    dy,
-    dy.shape.map((_, i) => i).filter((i) => i !== 1),
-    0,
-  );
+const biasGradient = (g: GraphBuilder, dy: Value) => g.add('ChannelSum', [dy]);
 
 /** Whether windows tile the input without overlap. */
 const tiles = ({ kernel_shape, strides, pads, dilations }: Required<Window>, x: Value): boolean =>
@@ -141,6 +135,7 @@ export const spatialRules: Rules<keyof typeof spatial | keyof typeof highLevel> 
   UpsampleConvInputGrad: made,
   UpsampleConvWeightGrad: made,
   BatchNormGrad: made,
+  ChannelSum: made,
   ChannelAffine: noGradient('it is for evaluation: in training BatchNorm takes the statistics of the batch'),
   ConvRelu: noGradient('it is for fixed weights: in training use Conv and Relu'),
   MaxPoolGrad: made,

@@ -58,3 +58,9 @@ export const batchNormGradBlocked: BlockedForm<'BatchNormGrad'> = {
     return [dx, c.dscale, dbias];
   },
 };
+
+export const channelSumBlocked: BlockedForm<'ChannelSum'> = {
+  layout: 'slicePairs',
+  applies: ({ inputs: [x], blocked }) => fitsSlicePairs(x!.shape, blocked),
+  build: (g, _, operands) => channelSums(g, [operands.slicePairs(0)]),
+};

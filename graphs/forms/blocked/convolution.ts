@@ -1,8 +1,7 @@
 /** 3×3×3 convolutions on slice pairs. */
 import type { GraphBuilder } from '../../onnx/builder.js';
-import type { ResolvedAttributes } from '../../onnx/operator.js';
-import type { AttributesOf } from '../../onnx/ops/index.js';
-import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
+import { resolveWindow } from '../../onnx/ops/spatial.js';
+import type { Value } from '../../onnx/types.js';
 import type { BlockedForm, Call } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
 import { isSmallMap } from '../reference/columns.js';
@@ -17,38 +16,34 @@ import {
   unblocked,
 } from './nchwc.js';
 import {
-  chunkRanges,
   fitsHalfBlock,
   fitsSlicePairs,
-  halvesOf,
-  type MapShape,
+  halvesOfBlocks,
   mapHalves,
   neighbours,
-  ofWhole,
   type SlicePairs,
   shapeOf,
   total,
 } from './slice-pairs.js';
 import { bothSlices, type DepthFiltering, IN_PLANE, winogradF23, winogradF43 } from './winograd.js';
-import { isSmall, winogradWhole } from './winograd-matrices.js';
+import { winogradWhole } from './winograd-matrices.js';
 
 /** A ReLU costs nothing where the result is written. */
-const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
+export const ACTIVATION = { Conv: {}, ConvRelu: { activation: 'Relu' } } as const;
 
 /** 3×3×3, stride 1, one voxel of padding: the size stays. */
-const keepsSize = ({ kernel_shape, strides, pads }: Partial<WindowSizes>): boolean =>
-  kernel_shape?.join() === '3,3,3' && (strides ?? []).every((s) => s === 1) && pads?.join() === '1,1,1,1,1,1';
+export const keepsSize = ({ kernel_shape, strides, pads }: WindowSizes): boolean =>
+  kernel_shape.join() === '3,3,3' && strides.every((s) => s === 1) && pads.join() === '1,1,1,1,1,1';
 
 /** One group, no dilation, the size stays. */
-const isDense = (
-  attributes: ResolvedAttributes<AttributesOf<'Conv'>> | ResolvedAttributes<AttributesOf<'ConvRelu'>>,
-): boolean =>
-  attributes.group === 1 && (attributes.dilations ?? []).every((d) => d === 1) && keepsSize(attributes);
-
-/** Whether both are channels of whole blocks, and x fits slice pairs. */
-function fits(x: Value, y: Pick<Value, 'shape'>, blocked: BlockedLayout | null): boolean {
-  return fitsSlicePairs(x.shape, blocked) && (y.shape[1] as number) % blocked!.block === 0;
+export function isDense({ inputs: [, w], attributes }: Call<'Conv'> | Call<'ConvRelu'>): boolean {
+  const window = resolveWindow(attributes, w!.shape.slice(2));
+  return attributes.group === 1 && window.dilations.every((d) => d === 1) && keepsSize(window);
 }
+
+/** Whether the channels of x, the input of a convolution, are whole blocks or half of one, and those of y whole blocks. */
+const fits = (x: Value['shape'], y: Value['shape'], blocked: BlockedLayout | null): boolean =>
+  fitsSlicePairs(y, blocked) && (fitsSlicePairs(x, blocked) || fitsHalfBlock(x, blocked));
 
 /** w [K,C,3,3,3] → for each tap of depth [9,K·C], first to last; backwards in every axis with `flipped`. */
 function depthTaps(g: GraphBuilder, w: Value, flipped: boolean): Value[] {
@@ -62,13 +57,17 @@ const convolution = (
   filtering: DepthFiltering,
 ): BlockedForm<'Conv'> & BlockedForm<'ConvRelu'> => ({
   layout: 'slicePairs',
-  applies: ({ inputs: [x, w], attributes, blocked }) =>
-    isDense(attributes) &&
-    // Weights that are stored are brought into blocks once.
-    (operator === 'ConvRelu' || !isSmallMap(x!.shape)) &&
-    (fitsSlicePairs(x!.shape, blocked) || (operator === 'ConvRelu' && fitsHalfBlock(x!.shape, blocked))) &&
-    (w!.shape[0] as number) % blocked!.block === 0 &&
-    filtering.applies(shapeOf(x!), blocked!),
+  applies(call) {
+    const { inputs, blocked } = call;
+    const [x, w] = inputs;
+    return (
+      isDense(call) &&
+      // Weights that are stored are brought into blocks once.
+      (operator === 'ConvRelu' || !isSmallMap(x!.shape)) &&
+      fits(x!.shape, x!.shape.with(1, w!.shape[0]!), blocked) &&
+      filtering.applies(shapeOf(x!), blocked!)
+    );
+  },
   build(g, { inputs: given, blocked }, operands) {
     const w = operands.plain(1);
     const [outputs, inputs] = [w.shape[0] as number, w.shape[1] as number];
@@ -90,142 +89,55 @@ export const convReluBlockedF43 = convolution('ConvRelu', winogradF43);
 export const convInputGradBlocked: BlockedForm<'ConvInputGrad'> = {
   layout: 'slicePairs',
   applies: ({ inputs: [dy, w], attributes, blocked }) =>
-    keepsSize(attributes) && !isSmallMap(dy!.shape) && fits(dy!, { shape: [1, w!.shape[1]!] }, blocked),
+    keepsSize(attributes) &&
+    !isSmallMap(dy!.shape) &&
+    fits(dy!.shape.with(1, w!.shape[1]!), dy!.shape, blocked),
   build(g, { blocked }, operands) {
-    const w = operands.plain(1);
+    const [dy, w] = [operands.slicePairs(0), operands.plain(1)];
+    const { block } = blocked!;
     const [inputs, outputs] = [w.shape[0] as number, w.shape[1] as number];
-    const spec = { outputs, inputs, kernel: [3, 3], transposed: true } as const;
-    const arrange = (taps: Value) => blockedWeights(g, taps, blocked!.block, spec);
-    return [winogradF23.convolve(g, operands.slicePairs(0), depthTaps(g, w, true), arrange, {}, blocked!)];
+    const taps = depthTaps(g, w, true);
+    const spec = { inputs, kernel: [3, 3], transposed: true } as const;
+    if (outputs < block) {
+      const arrange = (both: Value) => blockedWeights(g, both, block, { ...spec, outputs: block });
+      return [toHalfBlock(g, dy, taps, arrange, outputs)];
+    }
+    const arrange = (tap: Value) => blockedWeights(g, tap, block, { ...spec, outputs });
+    return [winogradF23.convolve(g, dy, taps, arrange, {}, blocked!)];
   },
 };
-
-/** Whether it is a convolution of one channel to some that fit. */
-const isFirst = (
-  { inputs: [x, w], attributes, blocked }: Call<'Conv'> | Call<'ConvRelu'>,
-  fitting: (shape: Value['shape'], blocked: BlockedLayout | null) => boolean,
-): boolean => isDense(attributes) && x!.shape[1] === 1 && fitting(x!.shape.with(1, w!.shape[0]!), blocked);
 
 /**
- * A convolution of one channel: the three slices that a slice of the output sees are three channels of one
- * two-dimensional convolution, for which x need not be blocked.
+ * A convolution to half a block of channels: two slices of the output fill a block together, and are convolutions of the
+ * four slices around them. Without Winograd's sums these are no more than with them.
+ * @param taps [9,inputs·outputs]
  */
-const firstConvolution = (operator: 'Conv' | 'ConvRelu'): BlockedForm<'Conv'> & BlockedForm<'ConvRelu'> => ({
-  layout: 'slicePairs',
-  applies: (call) => isFirst(call, fitsSlicePairs),
-  build(g, { inputs, blocked }, operands) {
-    const [x, w] = [operands.plain(0), operands.plain(1)];
-    const [n, , d, height, width] = shapeOf(x);
-    const k = w.shape[0] as number;
-    const weights = blockedOutputs(g, w, blocked!.block);
-    const bias = inputs[2] ? operands.plain(2) : null;
-    const window = { ...IN_PLANE, ...ACTIVATION[operator] };
-    const convolved = (half: Value) => g.add('BlockedConv', [half, weights, bias], window);
-    return [mapHalves([depthNeighbours(g, x, blocked!)], convolved, [n, k, d, height, width])];
-  },
-});
-
-export const convFirstBlocked = firstConvolution('Conv');
-export const convReluFirstBlocked = firstConvolution('ConvRelu');
-
-/** Weights and bias for two slices of the output, which see four of x, with channels that are half a block. */
-function ofTwoSlices(g: GraphBuilder, w: Value, bias: Value | null): [weights: Value, bias: Value | null] {
-  const taps = g.reshape(w, [-1, 3, 3, 3]);
-  const later = (slices: 0 | 1) => g.add('Pad', [taps, g.integers([0, slices, 0, 0, 0, 1 - slices, 0, 0])]);
-  const twice = (v: Value) => g.add('Concat', [v, v], { axis: 0 });
-  return [g.add('Concat', [later(0), later(1)], { axis: 0 }), bias && twice(bias)];
-}
-
-/** The same to half a block of channels: two slices of the output fill a block together. */
-export const convReluFirstHalfBlock: BlockedForm<'ConvRelu'> = {
-  layout: 'slicePairs',
-  applies: (call) => isFirst(call, fitsHalfBlock),
-  build(g, { inputs, blocked }, operands) {
-    const [x, w] = [operands.plain(0), operands.plain(1)];
-    const [n, , d, height, width] = shapeOf(x);
-    const k = w.shape[0] as number;
-    const [taps, bias] = ofTwoSlices(g, w, inputs[2] ? operands.plain(2) : null);
-    const weights = blockedOutputs(g, taps, blocked!.block);
-    const slices = paddedSlices(g, x);
-    const shape = [n, k, d, height, width] as const;
-    const chunks = chunkRanges(shape, blocked!).map((range) => {
-      const seen = seenSlices(g, slices, beforePairs(shape, range), 4, shape);
-      const both = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
-      const plain = g.add('ReorderOutput', [both], { channels: 2 * k });
-      const [even, odd] = g.addMany('Split', [plain, g.integers([k, k])], { axis: 1 }, 2);
-      return { even: even!, odd: odd! };
-    });
-    return [{ chunks, shape }];
-  },
-};
-
-/** The same of a small feature map, for all slices at once. */
-export const convReluFirstWhole: BlockedForm<'ConvRelu'> = {
-  layout: 'slicePairs',
-  applies: (call) =>
-    (isFirst(call, fitsSlicePairs) || isFirst(call, fitsHalfBlock)) && isSmall(shapeOf(call.inputs[0]!)),
-  build(g, { inputs, blocked }, operands) {
-    const [x, w] = [operands.plain(0), operands.plain(1)];
-    const [n, , d, height, width] = shapeOf(x);
-    const k = w.shape[0] as number;
-    const given = inputs[2] ? operands.plain(2) : null;
-    const isHalf = k < blocked!.block;
-    const [taps, bias] = isHalf ? ofTwoSlices(g, w, given) : [w, given];
-    const together = isHalf ? 2 : 1;
-    const shape = [n, k, d, height, width] as const;
-    const places = Array.from({ length: n }, (_, sample) => sample * (d + 2)).flatMap((first) =>
-      Array.from({ length: d / together }, (_, i) => first + together * i),
-    );
-    const seen = seenSlices(g, paddedSlices(g, x), places, together + 2, shape);
-    const weights = blockedOutputs(g, taps, blocked!.block);
-    const y = g.add('BlockedConv', [seen, weights, bias], { ...IN_PLANE, ...ACTIVATION.ConvRelu });
-    const whole = isHalf ? g.add('ReorderOutput', [y], { channels: 2 * k }) : y;
-    return [ofWhole(g, whole, shape, blocked!)];
-  },
-};
-
-/** Weights [K,C,…] of an input that is not blocked: [K/B,C,…,B]. */
-function blockedOutputs(g: GraphBuilder, w: Value, block: number): Value {
-  const [k, ...rest] = knownShape(w.shape, 'weights') as [number, ...number[]];
-  const blocks = g.reshape(w, [k / block, block, sizeOf(rest)]);
-  return g.reshape(g.transpose(blocks, [0, 2, 1]), [k, sizeOf(rest) / 9, 3, 3]);
-}
-
-/** x [N,1,D,H,W] as rows of voxels, one a slice, [N·(D+2),H·W]: each sample with a slice of zeros before and after it. */
-function paddedSlices(g: GraphBuilder, x: Value): Value {
-  const [n, , d, h, w] = shapeOf(x);
-  const padded = g.add('Pad', [g.reshape(x, [n, d, h * w]), g.integers([0, 1, 0, 0, 1, 0])]);
-  return g.reshape(padded, [n * (d + 2), h * w]);
-}
-
-/** Of {@link paddedSlices} `count` consecutive ones from each of some places on, as channels: [places,count,H,W], not blocked. */
-function seenSlices(
+function toHalfBlock(
   g: GraphBuilder,
-  slices: Value,
-  places: readonly number[],
-  count: number,
-  [, , , h, w]: MapShape,
-): Value {
-  const rows = places.flatMap((place) => Array.from({ length: count }, (_, i) => place + i));
-  return g.reshape(g.add('Gather', [slices, g.integers(rows)]), [places.length, count, h, w]);
-}
-
-/** Places in {@link paddedSlices} of the slices before the pairs of a range, each pair's of all samples together. */
-const beforePairs = ([n, , d]: MapShape, [from, to]: readonly [number, number]): number[] =>
-  Array.from({ length: to - from }, (_, i) => 2 * (from + i)).flatMap((slice) =>
-    Array.from({ length: n }, (_, sample) => sample * (d + 2) + slice),
-  );
-
-/** x [N,1,D,H,W] as halves [S,3,H,W], not blocked: the slices before, at and after each. */
-function depthNeighbours(g: GraphBuilder, x: Value, blocked: BlockedLayout): SlicePairs {
-  const slices = paddedSlices(g, x);
-  const shape = shapeOf(x);
-  const chunks = chunkRanges(shape, blocked).map((range) => {
-    const before = beforePairs(shape, range);
-    const seen = (places: number[]) => seenSlices(g, slices, places, 3, shape);
-    return { even: seen(before), odd: seen(before.map((place) => place + 1)) };
+  x: SlicePairs,
+  taps: readonly Value[],
+  arrange: (weights: Value) => Value,
+  outputs: number,
+): SlicePairs {
+  const [n, inputs, ...sizes] = x.shape;
+  const [g0, g1, g2] = taps.map((tap) => g.reshape(tap, [9, inputs, outputs])) as [Value, Value, Value];
+  const none = g.add('Expand', [g.scalar(0), g.integers([9, inputs, outputs])]);
+  const weights = [
+    [g0, none],
+    [g1, g0],
+    [g2, g1],
+    [none, g2],
+  ].map((ofBoth) => arrange(g.add('Concat', ofBoth, { axis: 2 })));
+  const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
+  const chunks = x.chunks.map(({ even, odd }, i) => {
+    const slices = [neighbours(g, odds, i, n, -1), even, odd, neighbours(g, evens, i, n, 1)];
+    const both = slices.reduce<Value | null>((sum, slice, tap) => {
+      const own = sum ? [slice, weights[tap]!, null, sum] : [slice, weights[tap]!];
+      return g.add('BlockedConv', own, IN_PLANE);
+    }, null);
+    return halvesOfBlocks(g, both!);
   });
-  return { chunks, shape };
+  return { chunks, shape: [n, outputs, ...sizes] };
 }
 
 /** Every half with itself moved by −1, 0 and 1 voxel along an axis of the slice, as channels: [S,3C,H·W], not blocked. */
@@ -241,18 +153,36 @@ function threeShifts(g: GraphBuilder, x: SlicePairs, block: number, axis: 'heigh
 }
 
 /**
+ * The same along width of half a block of channels, by one convolution whose weights are zeros and ones: what is not blocked can only be
+ * moved into blocks.
+ */
+function threeShiftsOfHalfBlock(g: GraphBuilder, x: SlicePairs, block: number): SlicePairs {
+  const c = x.shape[1];
+  const ones = new Float32Array(2 * block * c * 3);
+  for (let i = 0; i < 3 * c; i++) {
+    const [shift, channel] = [Math.floor(i / c), i % c];
+    ones[((Math.floor(i / block) * c + channel) * 3 + shift) * block + (i % block)] = 1;
+  }
+  const weights = g.constant({ type: 'float32', shape: [2 * block, c, 1, 3], data: ones });
+  const window = { kernel_shape: [1, 3], pads: [0, 1, 0, 1] };
+  return mapHalves([x], (half) => unblocked(g, g.add('BlockedConv', [half, weights], window), 3 * c));
+}
+
+/**
  * dw[k,c,t] = Σ_p dy[k,p] · x[c,p+t]. Moving dy against the tap's height and x along its width gives nine taps in one
  * product [3K,H·W] × [H·W,3C] a slice; each tap of depth pairs other slices.
  */
 export const convWeightGradBlocked: BlockedForm<'ConvWeightGrad'> = {
   layout: 'slicePairs',
-  applies: ({ inputs: [x, dy], attributes, blocked }) => keepsSize(attributes) && fits(x!, dy!, blocked),
+  applies: ({ inputs: [x, dy], attributes, blocked }) =>
+    keepsSize(attributes) && fits(x!.shape, dy!.shape, blocked),
   build(g, { blocked }, operands) {
     const [x, dy] = [operands.slicePairs(0), operands.slicePairs(1)];
     const [n, c] = x.shape;
     const k = dy.shape[1];
-    const seen = threeShifts(g, x, blocked!.block, 'width');
-    const given = threeShifts(g, dy, blocked!.block, 'height');
+    const { block } = blocked!;
+    const seen = c < block ? threeShiftsOfHalfBlock(g, x, block) : threeShifts(g, x, block, 'width');
+    const given = threeShifts(g, dy, block, 'height');
     const [evens, odds] = [seen.chunks.map((pair) => pair.even), seen.chunks.map((pair) => pair.odd)];
     const parts = given.chunks.map(({ even, odd }, i) => {
       const [before, after] = [neighbours(g, odds, i, n, -1), neighbours(g, evens, i, n, 1)];
@@ -274,27 +204,5 @@ export const convWeightGradBlocked: BlockedForm<'ConvWeightGrad'> = {
     // dy moved by +1 meets the tap before its own: heights come out from last to first.
     const taps = g.transpose(g.slice(stacked, [-1], [-4], [1], [-1]), [0, 1, 3, 2, 4]);
     return [g.reshape(g.transpose(g.reshape(taps, [27, k * c]), [1, 0]), [k, c, 3, 3, 3])];
-  },
-};
-
-/** The same for one input channel: a convolution with zeros and ones lays all 27 taps side by side. */
-export const convWeightGradFirstBlocked: BlockedForm<'ConvWeightGrad'> = {
-  layout: 'slicePairs',
-  applies: ({ inputs: [x, dy], attributes, blocked }) =>
-    keepsSize(attributes) && x!.shape[1] === 1 && fitsSlicePairs(dy!.shape, blocked),
-  build(g, { blocked }, operands) {
-    const [x, dy] = [operands.plain(0), operands.slicePairs(1)];
-    const { block } = blocked!;
-    const taps = Math.ceil(27 / block) * block;
-    const ones = new Float32Array(taps * 27);
-    for (let t = 0; t < 27; t++) ones[(Math.floor(t / block) * 27 + t) * block + (t % block)] = 1;
-    const weights = g.constant({ type: 'float32', shape: [taps, 3, 3, 3], data: ones });
-    const seen = depthNeighbours(g, x, blocked!);
-    const given = halvesOf(dy);
-    const products = halvesOf(seen).map((slices, i): Product => {
-      const moved = unblocked(g, g.add('BlockedConv', [slices, weights], IN_PLANE), 27);
-      return [unblocked(g, given[i]!), moved];
-    });
-    return [g.reshape(sumsOfProducts(g, [products]), [dy.shape[1], 1, 3, 3, 3])];
   },
 };

@@ -1,7 +1,7 @@
 import type { Value } from '../../onnx/types.js';
 import type { BlockedForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
-import { depthwise, pixelShuffle, STEEP, sameKernel } from './nchwc.js';
+import { depthwise, phaseKernels, pixelShuffle, STEEP, sameKernel } from './nchwc.js';
 import { allSlices, chunkRanges, fitsSlicePairs, ofWhole, slicesFrom, splitSlices } from './slice-pairs.js';
 
 const HALVING = { kernel_shape: [2, 2], strides: [2, 2] };
@@ -40,22 +40,6 @@ export const maxPoolBlocked: BlockedForm<'MaxPool'> = {
   },
 };
 
-/** Which of a window of 2×2 the first, second and third value is. */
-const TAPS = [
-  [
-    [1, 0],
-    [0, 0],
-  ],
-  [
-    [0, 1],
-    [0, 0],
-  ],
-  [
-    [0, 0],
-    [1, 0],
-  ],
-] as const;
-
 /**
  * dy at the first maximum of each window: to the even slice unless the odd one has a larger value, and in it value by value to the first
  * that is not below the maximum. The last gets what is left.
@@ -69,7 +53,7 @@ export const maxPoolGradBlocked: BlockedForm<'MaxPoolGrad'> = {
     const [n, c] = x.shape;
     const { block } = blocked!;
     const gradients = allSlices(g, operands.slicePairs(2));
-    const taps = TAPS.map((tap) => sameKernel(g, c, block, tap));
+    const taps = phaseKernels(g, c, block).slice(0, 3);
     const steep = sameKernel(g, c, block, [[STEEP]]);
     const one = g.add('Expand', [g.scalar(1), g.integers([c])]);
     /** Of a gradient, what goes to values by which a difference is not negative. */

@@ -136,6 +136,25 @@ export function blockedWeights(g: GraphBuilder, taps: Value, block: number, spec
   return g.reshape(g.transpose(blocks, [1, 2, 0, 3]), shape);
 }
 
+/** The voxels of a window of 2×2, in their order. */
+export const PHASES = [
+  [0, 0],
+  [0, 1],
+  [1, 0],
+  [1, 1],
+] as const;
+
+/** For each voxel of a window of 2×2 the kernel that takes it, as {@link depthwise} wants it with stride 2. */
+export const phaseKernels = (g: GraphBuilder, channels: number, block: number): Value[] =>
+  PHASES.map(([row, column]) =>
+    sameKernel(
+      g,
+      channels,
+      block,
+      [0, 1].map((r) => [0, 1].map((c) => Number(r === row && c === column))),
+    ),
+  );
+
 /** Four phases [S,C,H,W] (upper left, upper right, lower left, lower right) interleaved: [S,C,2H,2W], all blocked. */
 export function pixelShuffle(g: GraphBuilder, phases: readonly Value[], block: number): Value {
   const [slices, c, h, w] = knownShape(phases[0]!.shape, 'slice pairs') as [number, number, number, number];

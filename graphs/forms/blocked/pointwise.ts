@@ -1,8 +1,10 @@
 /** 1×1×1 convolutions from slice pairs to fewer channels than a block: the head of the network. */
 import type { GraphBuilder } from '../../onnx/builder.js';
+import { resolveWindow } from '../../onnx/ops/spatial.js';
 import type { Value } from '../../onnx/types.js';
 import type { BlockedForm } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
+import type { WindowSizes } from '../reference/convolution.js';
 import { joined, unblocked } from './nchwc.js';
 import {
   chunkRanges,
@@ -17,17 +19,9 @@ import {
   total,
 } from './slice-pairs.js';
 
-interface Window {
-  readonly kernel_shape?: readonly number[] | undefined;
-  readonly strides?: readonly number[] | undefined;
-  readonly pads?: readonly number[] | undefined;
-}
-
-/** A kernel of one voxel that leaves the size as it is. @param w [K,C,…], the kernel where the attributes leave it out */
-const isPointwise = ({ kernel_shape, strides = [], pads = [] }: Window, w?: Value): boolean =>
-  (kernel_shape ?? w!.shape.slice(2)).every((size) => size === 1) &&
-  strides.every((s) => s === 1) &&
-  pads.every((p) => p === 0);
+/** A kernel of one voxel that leaves the size as it is. */
+const isPointwise = ({ kernel_shape, strides, pads }: WindowSizes): boolean =>
+  [...kernel_shape, ...strides].every((size) => size === 1) && pads.every((p) => p === 0);
 
 /** dy [N,K,D,H,W] as halves [S,K,H,W], not blocked, cut as feature maps of that size. */
 function thinHalves(g: GraphBuilder, dy: Value, blocked: BlockedLayout): SlicePairs {
@@ -44,7 +38,7 @@ function thinHalves(g: GraphBuilder, dy: Value, blocked: BlockedLayout): SlicePa
 export const pointwiseBlocked: BlockedForm<'Conv'> = {
   layout: 'slicePairs',
   applies: ({ inputs: [x, w], attributes, blocked }) =>
-    isPointwise(attributes, w!) &&
+    isPointwise(resolveWindow(attributes, w!.shape.slice(2))) &&
     attributes.group === 1 &&
     fitsSlicePairs(x!.shape, blocked) &&
     (w!.shape[0] as number) < blocked!.block,

@@ -81,6 +81,14 @@ export function mapHalves(
 /** All halves, one after the other. */
 export const halvesOf = ({ chunks }: SlicePairs): Value[] => chunks.flatMap(({ even, odd }) => [even, odd]);
 
+/** Two slices of half a block of channels each, from blocks that hold both: [S,2C,H,W]. */
+export function halvesOfBlocks(g: GraphBuilder, both: Value): Pair {
+  const channels = both.shape[1] as number;
+  const plain = g.add('ReorderOutput', [both], { channels });
+  const [even, odd] = g.addMany('Split', [plain, g.integers([channels / 2, channels / 2])], { axis: 1 }, 2);
+  return { even: even!, odd: odd! };
+}
+
 /** The sum of several values of one shape. */
 export const total = (g: GraphBuilder, values: readonly Value[]): Value =>
   values.reduce((sum, value) => g.add('Add', [sum, value]));

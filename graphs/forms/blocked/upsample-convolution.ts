@@ -14,7 +14,9 @@ import { FOLD } from '../reference/upsample-convolution.js';
 import {
   blockedWeights,
   depthwise,
+  PHASES,
   type Product,
+  phaseKernels,
   pixelShuffle,
   sameKernel,
   sumsOfProducts,
@@ -31,8 +33,6 @@ import {
   splitSlices,
   total,
 } from './slice-pairs.js';
-
-const PHASES = [0, 1].flatMap((row) => [0, 1].map((column) => [row, column] as const));
 
 /** What each voxel 2i−1 … 2i+2 of the output's gradient is multiplied with: its gradient towards voxel i. */
 const GATHER = [
@@ -210,13 +210,7 @@ export const upsampleConvWeightGradBlocked: BlockedForm<'UpsampleConvWeightGrad'
     const [n, c] = x.shape;
     const k = dy.shape[1];
     const { block } = blocked!;
-    const phases = PHASES.map(([row, column]) => {
-      const one = (r: number, q: number) => (r === row && q === column ? 1 : 0);
-      return sameKernel(g, k, block, [
-        [one(0, 0), one(0, 1)],
-        [one(1, 0), one(1, 1)],
-      ]);
-    });
+    const phases = phaseKernels(g, k, block);
     const differences = differencesOf(g, c, block);
     const all = allSlices(g, x);
     const products = chunkRanges(dy.shape, blocked!).map(([from, to], i) => {

@@ -4,7 +4,7 @@ import { atFirstMaxima, halves } from '../reference/max-pool.js';
 
 /**
  * As the mask, but the values of a window stand beside its maximum, which is broadcast to them: exact where products shorten
- * their operands, and nothing is repeated in memory.
+ * their operands, and only the ranks are repeated in memory.
  */
 export const maxPoolGradBroadcast: PlainForm<'MaxPoolGrad'> = {
   applies: halves,

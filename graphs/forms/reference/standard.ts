@@ -15,3 +15,14 @@ export const asItIs = <K extends 'Add' | 'Conv' | 'ConvTranspose' | 'MaxPool' | 
 export const convRelu: PlainForm<'ConvRelu'> = {
   build: (g, call) => [g.add('Relu', asItIs('Conv').build(g, call))],
 };
+
+/** One ONNX operator. */
+export const channelSum: PlainForm<'ChannelSum'> = {
+  build: (g, { inputs: [x] }) => [
+    g.sum(
+      x!,
+      x!.shape.map((_, axis) => axis).filter((axis) => axis !== 1),
+      0,
+    ),
+  ],
+};

@@ -80,6 +80,8 @@ export const highLevel = {
   ),
   /** x [N,C,…], scale [C], bias [C] → scale · x + bias, at least 0 with `relu`: normalisation by fixed statistics. */
   ChannelAffine: operator([3, 3], { relu: int(0) }, ([x]) => [x!], INTERNAL_DOMAIN),
+  /** x [N,C,…] → its sum over the batch and all positions, [C]: the gradient of a bias. */
+  ChannelSum: operator([1, 1], {}, ([x]) => [{ type: x!.type, shape: [x!.shape[1]!] }], INTERNAL_DOMAIN),
   /** dy, y, x − mean, scale, variance of a BatchNorm → dx, dscale, dbias. */
   BatchNormGrad: operator(
     [5, 5],

@@ -108,7 +108,7 @@ test('every operator without a gradient says why', () => {
   const without = Object.entries(rules).filter(([, rule]) => typeof rule !== 'function');
   expect(without.map(([name]) => name).sort()).toEqual(
     (
-      'AdamWOptimizer And BatchNormGrad BlockedConv BlockedGlobalAveragePool BlockedMaxPool ChannelAffine ConvInputGrad ConvRelu ConvWeightGrad DequantizeLinear Equal FusedMatMul Greater GreaterOrEqual ' +
+      'AdamWOptimizer And BatchNormGrad BlockedConv BlockedGlobalAveragePool BlockedMaxPool ChannelAffine ChannelSum ConvInputGrad ConvRelu ConvWeightGrad DequantizeLinear Equal FusedMatMul Greater GreaterOrEqual ' +
       'If InPlaceAccumulatorV2 InplaceClipGradNorm Less LessOrEqual Loop MaxPoolGrad Not Or QuantizeLinear ReorderInput ReorderOutput SGDOptimizerV2 SumOverRanks ' +
       'UpsampleConvInputGrad UpsampleConvWeightGrad Xor'
     ).split(' '),

@@ -89,6 +89,7 @@ const CALLS: Readonly<Record<FormedName, (g: GraphBuilder, add: Add, s: Shapes) 
       relu: w % 2,
     }),
   ],
+  ChannelSum: (g, add, { n, c, d, h, w }) => [g.add('ChannelSum', [add('x', [n, c, d, h, w])])],
   MaxPool: (g, add, { n, c, d, h, w }) => [g.add('MaxPool', [add('x', [n, c, 2 * d, 2 * h, 2 * w])], POOL)],
   MaxPoolGrad: (g, add, { n, c, d, h, w }) => {
     // Few different values, so that many windows have several maxima: as a constant background.
@@ -134,9 +135,36 @@ const STRIDES: Partial<typeof CALLS> = {
   ],
 };
 
+/** The same for windows of 2×2×2 that tile feature maps. */
+const HALVING: Partial<typeof CALLS> = {
+  Conv: (g, add, { n, c, k, d, h, w }) => [
+    // Of odd sizes, no window reaches the rest.
+    g.add(
+      'Conv',
+      [add('x', [n, c, 2 * d, 2 * h + (w % 2), 2 * w]), add('w', [k, c, 2, 2, 2]), add('b', [k])],
+      {
+        strides: POOL.strides,
+      },
+    ),
+  ],
+  ConvInputGrad: (g, add, { n, c, k, d, h, w }) => [
+    g.add('ConvInputGrad', [add('dy', [n, k, d, h, w]), add('w', [k, c, 2, 2, 2])], {
+      ...{ ...POOL, pads: VOXEL.pads },
+      input_shape: [n, c, 2 * d, 2 * h, 2 * w],
+    }),
+  ],
+  ConvWeightGrad: (g, add, { n, c, k, d, h, w }) => [
+    g.add('ConvWeightGrad', [add('x', [n, c, 2 * d, 2 * h, 2 * w]), add('dy', [n, k, d, h, w])], {
+      ...POOL,
+      pads: VOXEL.pads,
+    }),
+  ],
+};
+
 /** What is called to try a form. */
 const callsFor = (name: string, { w }: Shapes): Partial<typeof CALLS> => {
   if (name === 'blockedLast') return POINTWISE;
+  if (name === 'blockedHalving') return HALVING;
   return name === 'phases' || (name === 'columns' && w % 2 === 0) ? { ...CALLS, ...STRIDES } : CALLS;
 };
 
@@ -223,6 +251,29 @@ describe('every form agrees with the definition, whatever the sizes', () => {
       const { dx } = await runGraph(g.build(), feeds, () => form, offered);
       const given = [...(dx!.data as Float32Array)].filter((value) => value !== 0).sort();
       expect(given).toEqual([...dy].sort());
+    },
+  );
+
+  test.for(['Conv', 'ConvRelu', 'ConvInputGrad', 'ConvWeightGrad'] as const)(
+    '%s: blocked serves half a block of channels of the input',
+    async (operator, context) => {
+      const blocked = needBlockedLayout(context);
+      for (const [i, k] of [block, 3 * block, block].entries()) {
+        const { graph, feeds } = callOf(operator, {
+          n: 1 + i,
+          c: block / 2,
+          k,
+          d: 6 - 2 * i,
+          h: 4 + i,
+          w: 5,
+        });
+        const choose: ChooseForm = (called) => (called === operator ? 'blocked' : 'plain');
+        const expected = (await runGraph(graph, feeds)).result0!.data as Float32Array;
+        for (const chunk of CHUNKS) {
+          const { result0 } = await runGraph(graph, feeds, choose, { ...blocked, chunk });
+          expect(relativeError(result0!.data as Float32Array, expected)).toBeLessThan(1e-5);
+        }
+      }
     },
   );
 

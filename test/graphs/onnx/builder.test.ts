@@ -131,6 +131,7 @@ describe('a graph builder', () => {
     const w = g.input('w', 'float32', [4, 3, 3, 3]);
     const image = g.input('image', 'float32', [1, 4, 5, 6]);
     expect(g.add('ConvTranspose', [image, w], { group: 2, dilations: [2, 1] }).shape).toEqual([1, 6, 9, 8]);
+    expect(g.add('ChannelSum', [image]).shape).toEqual([image.shape[1]]);
   });
 
   test.each([
