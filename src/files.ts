@@ -22,6 +22,10 @@ const MOST_AT_ONCE = 2 ** 30;
 
 const TEMPORARY = /^\.(.+)\.[0-9a-f]{8}\.tmp$/;
 
+/** A new hidden name beside a file, for what is not whole yet. */
+export const temporaryBeside = (path: string): string =>
+  join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+
 /** Whether there is a folder at a path. */
 export function isFolder(path: string): boolean {
   try {
@@ -91,8 +95,7 @@ export class AtomicFile {
 
   /** @throws UserError when the folder does not exist (see {@link makeFolder}), or cannot be written to */
   constructor(readonly path: string) {
-    const folder = dirname(path);
-    this.#temporary = join(folder, `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+    this.#temporary = temporaryBeside(path);
     try {
       this.#fd = openSync(this.#temporary, 'wx');
     } catch (error) {

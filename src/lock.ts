@@ -1,4 +1,3 @@
-import { randomUUID } from 'node:crypto';
 import {
   closeSync,
   fstatSync,
@@ -6,7 +5,6 @@ import {
   openSync,
   readdirSync,
   readFileSync,
-  readlinkSync,
   rmSync,
   statSync,
   writeFileSync,
@@ -16,6 +14,8 @@ import { hostname } from 'node:os';
 import { basename, dirname, join } from 'node:path';
 import * as z from 'zod';
 import { fromSystemError, UserError } from './errors.js';
+import { temporaryBeside } from './files.js';
+import { isAlive, processStart, SYSTEM } from './living-process.js';
 import { isShardOf, type Shard, shardEnding } from './shard.js';
 
 /** Keeps other processes out of a folder until it is released. */
@@ -55,28 +55,6 @@ const NEIGHBOUR_EXPIRY_MS = 120_000;
 /** More than this, and something that is no lock stands in the way, such as a link to nowhere. */
 const MOST_ATTEMPTS = 10;
 
-/** From /proc/<pid>/stat (proc(5)); null where there is no /proc, or no such process but its zombie. */
-function processStart(pid: number): string | null {
-  try {
-    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // The command in field 2 may hold spaces and brackets; the state follows as field 3, the start is field 22.
-    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
-    return fields[0] === 'Z' ? null : (fields[19] ?? null);
-  } catch {
-    return null;
-  }
-}
-
-/** The start of the system and the namespace that numbers of processes are of; null where there is no /proc. */
-function systemOf(): string | null {
-  try {
-    return `${readFileSync('/proc/sys/kernel/random/boot_id', 'utf8').trim()} ${readlinkSync('/proc/self/ns/pid')}`;
-  } catch {
-    return null;
-  }
-}
-const SYSTEM = systemOf();
-
 /** After how long a holder that has not been heard of is dead; null where its process can be looked for. */
 function expiryOf({ host, system }: Holder): number | null {
   if (host !== hostname()) return EXPIRY_MS;
@@ -85,26 +63,9 @@ function expiryOf({ host, system }: Holder): number | null {
 
 const hasCode = (error: unknown, code: string) => (error as NodeJS.ErrnoException).code === code;
 
-/** Whether a process has a number: this user's, or one of another user, of which less may be known. */
-function userOf(pid: number): 'own' | 'other' | null {
-  try {
-    process.kill(pid, 0);
-    return 'own';
-  } catch (error) {
-    return hasCode(error, 'EPERM') ? 'other' : null;
-  }
-}
-
-function isAlive({ pid, processStart: start }: Holder): boolean {
-  const user = userOf(pid);
-  if (user === null || start === null) return user !== null;
-  const found = processStart(pid);
-  return found === start || (found === null && user === 'other');
-}
-
 /** The time by the clock of the file system that a folder is on: those of the machines that share it may differ. */
 function timeOn(folder: string): number {
-  const path = join(folder, `.clock.${randomUUID().slice(0, 8)}.tmp`);
+  const path = temporaryBeside(join(folder, 'clock'));
   const fd = openSync(path, 'w');
   try {
     return fstatSync(fd).mtimeMs;
@@ -168,7 +129,7 @@ function inUse({ kind, where }: Locked, path: string, holder: Holder | 'starting
  */
 function create(path: string, holder: Holder): boolean {
   const text = JSON.stringify(holder);
-  const temporary = join(dirname(path), `.${basename(path)}.${randomUUID().slice(0, 8)}.tmp`);
+  const temporary = temporaryBeside(path);
   try {
     writeFileSync(temporary, text, { flag: 'wx' });
     return link(temporary, path) ?? createInPlace(path, text);
