@@ -11,6 +11,7 @@ import {
   depthwise,
   type Product,
   sameKernel,
+  selection,
   sumsOfProducts,
   tapsFirst,
   unblocked,
@@ -97,13 +98,13 @@ export const convInputGradBlocked: BlockedForm<'ConvInputGrad'> = {
     const { block } = blocked!;
     const [inputs, outputs] = [w.shape[0] as number, w.shape[1] as number];
     const taps = depthTaps(g, w, true);
-    const spec = { inputs, kernel: [3, 3], transposed: true } as const;
-    if (outputs < block) {
-      const arrange = (both: Value) => blockedWeights(g, both, block, { ...spec, outputs: block });
-      return [toHalfBlock(g, dy, taps, arrange, outputs)];
-    }
-    const arrange = (tap: Value) => blockedWeights(g, tap, block, { ...spec, outputs });
-    return [winogradF23.convolve(g, dy, taps, arrange, {}, blocked!)];
+    const spec = { outputs: Math.max(outputs, block), inputs, kernel: [3, 3], transposed: true } as const;
+    const arrange = (weights: Value) => blockedWeights(g, weights, block, spec);
+    return [
+      outputs < block
+        ? toHalfBlock(g, dy, taps, arrange, outputs)
+        : winogradF23.convolve(g, dy, taps, arrange, {}, blocked!),
+    ];
   },
 };
 
@@ -131,10 +132,10 @@ function toHalfBlock(
   const [evens, odds] = [x.chunks.map((pair) => pair.even), x.chunks.map((pair) => pair.odd)];
   const chunks = x.chunks.map(({ even, odd }, i) => {
     const slices = [neighbours(g, odds, i, n, -1), even, odd, neighbours(g, evens, i, n, 1)];
-    const both = slices.reduce<Value | null>((sum, slice, tap) => {
-      const own = sum ? [slice, weights[tap]!, null, sum] : [slice, weights[tap]!];
-      return g.add('BlockedConv', own, IN_PLANE);
-    }, null);
+    const both = slices.reduce<Value | null>(
+      (sum, slice, tap) => g.add('BlockedConv', [slice, weights[tap]!, null, sum], IN_PLANE),
+      null,
+    );
     return halvesOfBlocks(g, both!);
   });
   return { chunks, shape: [n, outputs, ...sizes] };
@@ -158,12 +159,8 @@ function threeShifts(g: GraphBuilder, x: SlicePairs, block: number, axis: 'heigh
  */
 function threeShiftsOfHalfBlock(g: GraphBuilder, x: SlicePairs, block: number): SlicePairs {
   const c = x.shape[1];
-  const ones = new Float32Array(2 * block * c * 3);
-  for (let i = 0; i < 3 * c; i++) {
-    const [shift, channel] = [Math.floor(i / c), i % c];
-    ones[((Math.floor(i / block) * c + channel) * 3 + shift) * block + (i % block)] = 1;
-  }
-  const weights = g.constant({ type: 'float32', shape: [2 * block, c, 1, 3], data: ones });
+  const places = [0, 1, 2].flatMap((shift) => Array.from({ length: c }, (_, channel) => 3 * channel + shift));
+  const weights = selection(g, places, [c, 1, 3], block);
   const window = { kernel_shape: [1, 3], pads: [0, 1, 0, 1] };
   return mapHalves([x], (half) => unblocked(g, g.add('BlockedConv', [half, weights], window), 3 * c));
 }

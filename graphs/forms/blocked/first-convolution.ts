@@ -1,10 +1,11 @@
 /** 3×3×3 convolutions of one channel, whose neighbouring slices are the channels of convolutions in two dimensions. */
 import type { GraphBuilder } from '../../onnx/builder.js';
+import { range } from '../../onnx/range.js';
 import { knownShape, sizeOf, type Value } from '../../onnx/types.js';
 import type { BlockedForm, Call } from '../form.js';
 import type { BlockedLayout } from '../layout.js';
 import { ACTIVATION, isDense, keepsSize } from './convolution.js';
-import { type Product, sumsOfProducts, unblocked } from './nchwc.js';
+import { type Product, selection, sumsOfProducts, unblocked } from './nchwc.js';
 import {
   chunkRanges,
   fitsHalfBlock,
@@ -157,10 +158,7 @@ export const convWeightGradFirstBlocked: BlockedForm<'ConvWeightGrad'> = {
   build(g, { blocked }, operands) {
     const [x, dy] = [operands.plain(0), operands.slicePairs(1)];
     const { block } = blocked!;
-    const taps = Math.ceil(27 / block) * block;
-    const ones = new Float32Array(taps * 27);
-    for (let t = 0; t < 27; t++) ones[(Math.floor(t / block) * 27 + t) * block + (t % block)] = 1;
-    const weights = g.constant({ type: 'float32', shape: [taps, 3, 3, 3], data: ones });
+    const weights = selection(g, range(27), [3, 3, 3], block);
     const seen = depthNeighbours(g, x, blocked!);
     const given = halvesOf(dy);
     const products = halvesOf(seen).map((slices, i): Product => {

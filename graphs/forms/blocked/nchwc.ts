@@ -136,6 +136,24 @@ export function blockedWeights(g: GraphBuilder, taps: Value, block: number, spec
   return g.reshape(g.transpose(blocks, [1, 2, 0, 3]), shape);
 }
 
+/**
+ * Weights of zeros and ones for an input that is not blocked: each output takes one value of the window, and blocks are filled up with zeros.
+ * @param places of these values in [inputs,kh,kw]
+ */
+export function selection(
+  g: GraphBuilder,
+  places: readonly number[],
+  window: readonly [inputs: number, height: number, width: number],
+  block: number,
+): Value {
+  const outputs = Math.ceil(places.length / block) * block;
+  const size = sizeOf(window);
+  const data = new Float32Array(outputs * size);
+  for (const [i, place] of places.entries())
+    data[(Math.floor(i / block) * size + place) * block + (i % block)] = 1;
+  return g.constant({ type: 'float32', shape: [outputs, ...window], data });
+}
+
 /** The voxels of a window of 2×2, in their order. */
 export const PHASES = [
   [0, 0],

@@ -135,29 +135,23 @@ const STRIDES: Partial<typeof CALLS> = {
   ],
 };
 
+const TILES = { ...POOL, pads: VOXEL.pads };
+
 /** The same for windows of 2×2×2 that tile feature maps. */
 const HALVING: Partial<typeof CALLS> = {
-  Conv: (g, add, { n, c, k, d, h, w }) => [
+  Conv: (g, add, { n, c, k, d, h, w }) => {
     // Of odd sizes, no window reaches the rest.
-    g.add(
-      'Conv',
-      [add('x', [n, c, 2 * d, 2 * h + (w % 2), 2 * w]), add('w', [k, c, 2, 2, 2]), add('b', [k])],
-      {
-        strides: POOL.strides,
-      },
-    ),
-  ],
+    const x = add('x', [n, c, 2 * d, 2 * h + (w % 2), 2 * w]);
+    return [g.add('Conv', [x, add('w', [k, c, 2, 2, 2]), add('b', [k])], { strides: TILES.strides })];
+  },
   ConvInputGrad: (g, add, { n, c, k, d, h, w }) => [
     g.add('ConvInputGrad', [add('dy', [n, k, d, h, w]), add('w', [k, c, 2, 2, 2])], {
-      ...{ ...POOL, pads: VOXEL.pads },
+      ...TILES,
       input_shape: [n, c, 2 * d, 2 * h, 2 * w],
     }),
   ],
   ConvWeightGrad: (g, add, { n, c, k, d, h, w }) => [
-    g.add('ConvWeightGrad', [add('x', [n, c, 2 * d, 2 * h, 2 * w]), add('dy', [n, k, d, h, w])], {
-      ...POOL,
-      pads: VOXEL.pads,
-    }),
+    g.add('ConvWeightGrad', [add('x', [n, c, 2 * d, 2 * h, 2 * w]), add('dy', [n, k, d, h, w])], TILES),
   ],
 };
 
