@@ -39,7 +39,7 @@ export default command({
       choices: ['constant', 'linear'] as const,
       describe: 'learning-rate schedule: constant (default), or linear, which falls to 0 at --steps',
     },
-    warmup: { number: true, describe: 'updates over which the learning rate ramps up' },
+    warmup: { number: true, describe: 'updates over which the learning rate ramps up; by default the run’s' },
     steps: { number: true, describe: 'update at which a linear schedule ends' },
     config: configOptions.config,
     set: configOptions.set,

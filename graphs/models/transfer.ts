@@ -8,6 +8,8 @@ export interface TransferOptions {
   readonly network: UNet3dOptions;
   /** The encoder stays as it is: no updates, and normalisation as in evaluation. */
   readonly frozenEncoder: boolean;
+  /** Share of the learning rate at which the encoder is trained; 1 by default. */
+  readonly encoderRate?: number;
 }
 
 export interface ClassifierOptions extends TransferOptions {
@@ -20,8 +22,14 @@ export interface SegmenterOptions extends TransferOptions {
   readonly classes: number;
 }
 
-const encode = (net: NetworkBuilder, x: Value, { network, frozenEncoder }: TransferOptions): Encoded =>
-  frozenEncoder ? net.frozen(() => encoder(net, x, network)) : encoder(net, x, network);
+function encode(
+  net: NetworkBuilder,
+  x: Value,
+  { network, frozenEncoder, encoderRate = 1 }: TransferOptions,
+): Encoded {
+  const build = () => encoder(net, x, network);
+  return frozenEncoder ? net.frozen(build) : net.atRate(encoderRate, build);
+}
 
 /**
  * Hidden neurons with ReLU → outputs: features [N,F] → logits [N,outputs]. Names:

@@ -16,6 +16,8 @@ export interface Parameter {
   readonly initializer: Initializer;
   /** False for what the optimiser leaves alone: running statistics, and all that is frozen. */
   readonly trainable: boolean;
+  /** By what the learning rate is multiplied for it: 1 but for what is trained more slowly. */
+  readonly rate: number;
 }
 
 /** What a batch says of a running statistic. */
@@ -41,6 +43,7 @@ export class NetworkBuilder {
   /** What the batch says of running statistics, by parameter name. */
   readonly statistics = new Map<string, Statistic>();
   #frozen = false;
+  #rate = 1;
 
   readonly #purpose: Purpose;
 
@@ -69,9 +72,21 @@ export class NetworkBuilder {
     }
   }
 
+  /** Builds layers whose parameters are trained at this share of the learning rate. */
+  atRate<T>(rate: number, build: () => T): T {
+    const outer = this.#rate;
+    this.#rate = outer * rate;
+    try {
+      return build();
+    } finally {
+      this.#rate = outer;
+    }
+  }
+
   /** Declares a parameter: an input of the graph, or a stored weight. @throws GraphError when its values are missing. */
   parameter(name: string, shape: readonly number[], initializer: Initializer, trainable = true): Value {
-    this.parameters.push({ name, shape, initializer, trainable: trainable && !this.#frozen });
+    const isTrained = trainable && !this.#frozen;
+    this.parameters.push({ name, shape, initializer, trainable: isTrained, rate: this.#rate });
     const value =
       typeof this.purpose === 'string'
         ? (this.given.get(name) ?? this.g.input(name, this.g.float, shape))

@@ -27,8 +27,16 @@ export interface Update {
   readonly slots: readonly Value[];
 }
 
-/** Updates one parameter from its gradient and its state. */
-export type Updater = (parameter: Value, gradient: Value, slots: readonly Value[]) => Update;
+/**
+ * Updates one parameter from its gradient and its state.
+ * @param rate by what the learning rate is multiplied for it, in a shape that broadcasts to the parameter's; null for 1
+ */
+export type Updater = (
+  parameter: Value,
+  gradient: Value,
+  slots: readonly Value[],
+  rate: Value | null,
+) => Update;
 
 /**
  * √(Σ g²) over all gradients. Each square is made as a scalar: for anything else that is kept ONNX Runtime looks through all the memory that
@@ -63,19 +71,22 @@ export function optimizer(g: GraphBuilder, options: OptimizerOptions, scalars: U
 
 const times = (g: GraphBuilder, x: Value, c: number) => g.add('Mul', [x, g.scalar(c)]);
 
+const scaled = (g: GraphBuilder, x: Value, factor: Value | null) => (factor ? g.add('Mul', [x, factor]) : x);
+
 /** v ← momentum·v + gradient; p ← p − rate·v (Polyak; PyTorch's form, weight decay added to the gradient). */
 function sgd(
   g: GraphBuilder,
   options: OptimizerOptions & { name: 'sgd' },
   { learningRate }: UpdateScalars,
 ): Updater {
-  return (parameter, gradient, [velocity]) => {
+  return (parameter, gradient, [velocity], rate) => {
     const decayed =
       options.weightDecay === 0
         ? gradient
         : g.add('Add', [gradient, times(g, parameter, options.weightDecay)]);
     const next = g.add('Add', [times(g, velocity!, options.momentum), decayed]);
-    return { parameter: g.add('Sub', [parameter, g.add('Mul', [learningRate, next])]), slots: [next] };
+    const own = scaled(g, learningRate, rate);
+    return { parameter: g.add('Sub', [parameter, g.add('Mul', [own, next])]), slots: [next] };
   };
 }
 
@@ -97,21 +108,23 @@ function adam(
     return g.add('Div', [times(g, u, 2), g.add('Add', [u, g.scalar(1)])]);
   };
   const rootCorrection = g.add('Sqrt', [correction(beta2)]);
-  const rate = g.add('Mul', [g.add('Div', [learningRate, correction(beta1)]), rootCorrection]);
+  const corrected = g.add('Mul', [g.add('Div', [learningRate, correction(beta1)]), rootCorrection]);
   const smallest = times(g, rootCorrection, epsilon);
-  const shrink = g.add('Sub', [g.scalar(1), times(g, learningRate, weightDecay)]);
-  return (parameter, given, [m, v]) => {
+  const decay = times(g, learningRate, weightDecay);
+  const shrinking = (rate: Value | null) => g.add('Sub', [g.scalar(1), scaled(g, decay, rate)]);
+  const shrink = shrinking(null);
+  return (parameter, given, [m, v], rate) => {
     const decouple = options.name === 'adamw' && weightDecay !== 0;
     const couple = options.name === 'adam' && weightDecay !== 0;
     const gradient = couple ? g.add('Add', [given, times(g, parameter, weightDecay)]) : given;
-    const start = decouple ? g.add('Mul', [parameter, shrink]) : parameter;
+    const start = decouple ? g.add('Mul', [parameter, rate ? shrinking(rate) : shrink]) : parameter;
     const nextM = g.add('Add', [times(g, m!, beta1), times(g, gradient, 1 - beta1)]);
     const nextV = g.add('Add', [
       times(g, v!, beta2),
       times(g, g.add('Mul', [gradient, gradient]), 1 - beta2),
     ]);
     const denominator = g.add('Add', [g.add('Sqrt', [nextV]), smallest]);
-    const change = g.add('Mul', [rate, g.add('Div', [nextM, denominator])]);
+    const change = g.add('Mul', [scaled(g, corrected, rate), g.add('Div', [nextM, denominator])]);
     return { parameter: g.add('Sub', [start, change]), slots: [nextM, nextV] };
   };
 }

@@ -165,12 +165,12 @@ function taskLogits(
   net: NetworkBuilder,
   model: ImportedModel,
   image: Value,
-  adapter: ImageAdapter,
-  head: TargetHead,
+  { adapter, head, rate = 1 }: Omit<ImportedTargetOptions, 'image'>,
 ): Value {
   reserveParameters(net, model);
   const x = net.g.scope('image', () => adaptedImage(net.g, image, adapter));
-  const layers = (name: string) => importedLayers(net, model, { [adapter.input]: x }, [name]).get(name)!;
+  const layers = (name: string) =>
+    net.atRate(rate, () => importedLayers(net, model, { [adapter.input]: x }, [name]).get(name)!);
   if (head.head === 'replace') return targetHead(net, layers(featuresOf(model, head)), head);
   const own = ownLogits(model, head.value ?? model.outputs[0]!.name);
   return keptLogits(net, layers(own.name), own, head);
@@ -180,6 +180,8 @@ interface ImportedTargetOptions {
   readonly image: ImageOptions;
   readonly adapter: ImageAdapter;
   readonly head: TargetHead;
+  /** Share of the learning rate at which the network is trained, without new layers; 1 by default. */
+  readonly rate?: number;
 }
 
 /** Images as they are in the samples: the adapter brings them to the network's values. */
@@ -188,26 +190,22 @@ const rawImage = ({ g }: NetworkBuilder, image: ImageOptions): Value =>
 
 /** Classification by an imported network; inputs and outputs are those of `classification`. */
 export const importedClassification =
-  (
-    model: ImportedModel,
-    { image, adapter, head }: ImportedTargetOptions,
-    loss: ClassificationLoss,
-  ): Objective =>
+  (model: ImportedModel, { image, ...options }: ImportedTargetOptions, loss: ClassificationLoss): Objective =>
   (net) => {
-    const logits = taskLogits(net, model, rawImage(net, image), adapter, head);
-    return classified(net, logits, { batch: image.batch, outputs: head.outputs, loss });
+    const logits = taskLogits(net, model, rawImage(net, image), options);
+    return classified(net, logits, { batch: image.batch, outputs: options.head.outputs, loss });
   };
 
 /** Segmentation by an imported network; inputs and outputs are those of `segmentation`. */
 export const importedSegmentation =
   (
     model: ImportedModel,
-    { image, adapter, head }: ImportedTargetOptions,
+    { image, ...options }: ImportedTargetOptions,
     losses: SegmentationLosses,
   ): Objective =>
   (net) => {
-    const logits = taskLogits(net, model, rawImage(net, image), adapter, head);
-    const masks = [image.batch, head.outputs, ...image.size];
+    const logits = taskLogits(net, model, rawImage(net, image), options);
+    const masks = [image.batch, options.head.outputs, ...image.size];
     // Maps of a 2-D network lack the only slice.
     const isFlat = image.size[0] === 1 && logits.shape.length === 4;
     const maps = isFlat ? logits.shape.toSpliced(2, 0, 1) : logits.shape;

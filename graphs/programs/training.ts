@@ -116,6 +116,8 @@ interface Updated {
   readonly name: string;
   readonly value: Value;
   readonly gradient: Value;
+  /** By what the learning rate is multiplied, or that of each row. */
+  readonly rate: number | readonly number[];
 }
 
 const updatedOf = ({
@@ -123,7 +125,10 @@ const updatedOf = ({
   trainable,
   gradients,
 }: Pick<Differentiated, 'net' | 'trainable' | 'gradients'>): Updated[] =>
-  trainable.map(({ name }, i) => ({ name, value: net.values.get(name)!, gradient: gradients[i]! }));
+  trainable.map(({ name, rate }, i) => ({
+    ...{ name, value: net.values.get(name)!, gradient: gradients[i]! },
+    rate,
+  }));
 
 /**
  * A tensor as a vector, if it ends in axes of 1, as the weights of a 1×1×1 convolution do: ONNX Runtime's element-wise operators with a
@@ -133,6 +138,18 @@ const flattened = (g: GraphBuilder, value: Value): Value =>
   value.shape.length > 1 && value.shape.at(-1) === 1
     ? g.reshape(value, [sizeOf(value.shape as number[])])
     : value;
+
+/** Numbers of rows; if they are equal, one for all. */
+const merged = (numbers: readonly number[]): number | readonly number[] =>
+  new Set(numbers).size === 1 ? numbers[0]! : numbers;
+
+/** A factor of the learning rate as {@link Updater} takes it for a tensor. */
+function rateFactor(g: GraphBuilder, rate: Updated['rate'], { shape }: Value): Value | null {
+  if (rate === 1) return null;
+  return typeof rate === 'number'
+    ? g.scalar(rate)
+    : g.floats(rate, [rate.length, ...shape.slice(1).map(() => 1)]);
+}
 
 /** Clips, updates, and returns new parameters and optimiser state as outputs. @param scaling of the gradients */
 function update(
@@ -160,10 +177,12 @@ function update(
     const value = finite ? g.add('Where', [finite, next, old]) : next;
     g.output(nextName(given.name), given === old ? value : g.reshape(value, given.shape as number[]));
   };
-  for (const [i, { name, value }] of tensors.entries()) {
+  for (const [i, { name, value, rate }] of tensors.entries()) {
     const slots = optimizerSlots(options).map((slot) => g.input(slotName(slot, name), g.float, value.shape));
     const [old, ...oldSlots] = [value, ...slots].map((tensor) => flattened(g, tensor)) as [Value, ...Value[]];
-    const next = g.scope(`optimizer/${name}`, () => updater(old, gradients[i]!, oldSlots));
+    const next = g.scope(`optimizer/${name}`, () =>
+      updater(old, gradients[i]!, oldSlots, rateFactor(g, rate, old)),
+    );
     returned(value, old, next.parameter);
     for (const [s, slot] of next.slots.entries()) returned(slots[s]!, oldSlots[s]!, slot);
   }
@@ -211,6 +230,7 @@ export function packedStepGraph(
   const found = differentiated(g, objective, how, given);
   const { trainable, gradients } = found;
   const gradientOf = new Map(trainable.map(({ name }, i) => [name, gradients[i]!]));
+  const rateOf = new Map(trainable.map(({ name, rate }) => [name, rate]));
   const packedOf = (pack: Pack, values: ReadonlyMap<string, Value>) =>
     packed(
       g,
@@ -223,6 +243,7 @@ export function packedStepGraph(
       name: pack.name,
       value: inputs.get(pack)!,
       gradient: packedOf(pack, gradientOf),
+      rate: merged(rowsOf(pack, ({ name }) => rateOf.get(name)!)),
     })),
     options,
     found.scaling,
@@ -233,8 +254,7 @@ export function packedStepGraph(
     const old = inputs.get(pack)!;
     if (pack.members.some(({ name }) => now.has(name))) {
       // What is frozen keeps all of itself.
-      const momenta = rowsOf(pack, ({ name }) => statistics.get(name)?.momentum ?? 1);
-      const momentum = new Set(momenta).size === 1 ? momenta[0]! : momenta;
+      const momentum = merged(rowsOf(pack, ({ name }) => statistics.get(name)?.momentum ?? 1));
       returnStatistics(g, found, old, packedOf(pack, now), momentum);
     } else if (pack.members.length > 1) g.output(nextName(pack.name), old);
   }

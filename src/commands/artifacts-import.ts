@@ -117,7 +117,7 @@ export async function importArtifacts({ artifacts, checkpoint, out }: ImportOpti
   const facts = factsOf(manifest, artifactsManifestPath(artifacts));
   const { config } = facts;
   const parameters = manifest.parameters.map((p) => ({
-    ...p,
+    ...{ ...p, rate: 1 },
     initializer: { kind: 'constant', value: 0 } as const,
   }));
   const state = freshState(parameters, config, values);

@@ -43,7 +43,10 @@ export function artifactsReadme({
   };
   const course =
     (warmup > 0 ? `, rising from 0 over the first ${warmup} updates` : '') +
-    (decayTo === null ? '' : `, falling to 0 at update ${decayTo}`);
+    (decayTo === null ? '' : `, falling to 0 at update ${decayTo}`) +
+    ((run.encoderRate ?? 1) === 1
+      ? ''
+      : ', also for the encoder, whose own rate this interface does not know');
   return `# Training artifacts: ${task}
 
 For ONNX Runtime's on-device training: the training builds 1.18 and 1.19 for Python, C, C++, C#, Java,

@@ -140,7 +140,7 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
   const optimizer = optimizerFor(config, options.optimizer);
   const schedule: RateSchedule = {
     learningRate: config.learningRate,
-    warmup: options.warmup ?? 0,
+    warmup: options.warmup ?? config.schedule.warmup,
     decayTo: options.decayTo ?? null,
   };
   checkInteger('--warmup', schedule.warmup, 0);

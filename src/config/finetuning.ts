@@ -43,6 +43,8 @@ export const finetuneSchema = z.strictObject({
   hidden: z.int().positive().nullable(),
   /** The encoder stays as it was loaded. */
   frozenEncoder: z.boolean(),
+  /** Share of the learning rate at which the encoder, or an ONNX model, is trained; new layers have all of it. */
+  encoderRate: z.number().positive().default(1),
   /**
    * What is done about classes of different size: nothing, weights in the loss, or epochs with as many samples of each
    * class as the smallest has, drawn anew every time.
@@ -97,6 +99,7 @@ const NETWORK = {
 const COMMON = {
   ...TRAINING_DEFAULTS,
   frozenEncoder: false,
+  encoderRate: 1,
   balance: 'none',
   augmentation: { flips: false, rotationDegrees: 0, intensity: 0 },
   bestBy: 'loss',
@@ -129,7 +132,7 @@ export function checkFinetuneConfig(
 ): FinetuneConfig {
   const fix = 'see the config.json of any fine-tuning run for the keys';
   const config = parseConfig(finetuneSchema, value, where, fix);
-  const { kind, loss, balance, bestBy, fraction, patients } = config;
+  const { kind, loss, balance, bestBy, fraction, patients, frozenEncoder, encoderRate } = config;
   const wrong = (what: string, at: string, got: string, expected: string) =>
     new UserError('config', { what, where: at, got, expected });
   if ((kind === 'classification') !== (loss === 'crossEntropy'))
@@ -144,6 +147,8 @@ export function checkFinetuneConfig(
     throw wrong('this score is not measured for the task', 'bestBy', bestBy, ['loss', ...scores].join(', '));
   if (kind === 'segmentation' && balance === 'sampling')
     throw wrong('balanced sampling needs samples with one class each', 'balance', balance, 'none or weights');
+  if (frozenEncoder && encoderRate !== 1)
+    throw wrong('a frozen encoder is not trained at any rate', 'encoderRate', String(encoderRate), '1');
   if (patients !== null && fraction !== 1)
     throw wrong(
       'training samples are chosen by a fraction or by a number of patients, not by both',

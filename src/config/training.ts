@@ -74,6 +74,8 @@ export const trainingSchema = z.strictObject({
   /** Largest global norm of a gradient; null does not clip. */
   clipNorm: z.number().positive().nullable(),
   schedule: z.strictObject({
+    /** Steps over which the learning rate rises in a straight line; 0 begins with all of it. */
+    warmup: z.int().min(0).default(0),
     factor: z.number().positive().lt(1),
     patience: z.int().min(0),
     minDelta: z.number().min(0),
@@ -152,7 +154,7 @@ export const TRAINING_DEFAULTS = {
   optimizer: { name: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
   learningRate: 1e-3,
   clipNorm: null,
-  schedule: { factor: 0.5, patience: 10, minDelta: 1e-4, minLearningRate: 1e-6, earlyStop: 50 },
+  schedule: { warmup: 0, factor: 0.5, patience: 10, minDelta: 1e-4, minLearningRate: 1e-6, earlyStop: 50 },
   validation: { every: null, samples: 512 },
   checkpoints: { every: 100, keepEvery: null, keepLogSpaced: 12 },
   seed: 1,

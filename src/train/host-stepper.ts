@@ -8,7 +8,7 @@ import type { State } from '../runs/state.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { createAccumulator } from './accumulator.js';
 import { floatTensor, freshState } from './fresh-state.js';
-import type { Stepper, StepperOptions, StepResult } from './stepper.js';
+import { ratesOf, type Stepper, type StepperOptions, type StepResult } from './stepper.js';
 
 const scalar = (value: number) => floatTensor([], Float32Array.of(value));
 
@@ -93,8 +93,8 @@ export async function createHostStepper(
     readState: async () => state,
     async run(steps, learningRate, first) {
       const results: StepResult[] = [];
-      for (const [i, batches] of steps.entries())
-        results.push(await makeStep(batches, learningRate, first + i));
+      const rates = ratesOf(learningRate, steps.length);
+      for (const [i, batches] of steps.entries()) results.push(await makeStep(batches, rates[i]!, first + i));
       return results;
     },
     async release() {

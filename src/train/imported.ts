@@ -142,7 +142,7 @@ export function importedWorkload(
 ): Workload {
   const head = targetHeadOf(config, format);
   return (samples) => {
-    const options = { image: imageOf(format, samples), adapter, head };
+    const options = { image: imageOf(format, samples), adapter, head, rate: config.encoderRate };
     return config.kind === 'segmentation'
       ? importedSegmentation(models(samples), options, segmentationLosses(config.loss, weights))
       : importedClassification(models(samples), options, headOf(format, weights).loss);

@@ -8,7 +8,7 @@ import { buildGraph, loadGraph, runsOnGpu, type Workload } from '../execution/mo
 import type { State } from '../runs/state.js';
 import type { Engine, EngineTensor, Tensors } from '../runtime/engine.js';
 import { freshState } from './fresh-state.js';
-import type { Stepper, StepResult } from './stepper.js';
+import { ratesOf, type Stepper, type StepResult } from './stepper.js';
 
 /** What the samples of a run's steps may take together: all of them are in memory. */
 const MOST_BYTES = { gpu: 2 ** 30, cpu: 2 ** 28 } as const;
@@ -126,7 +126,7 @@ export async function createLoopStepper(
       await session.run(
         {
           [STEPS]: { type: 'int64', shape: [], data: BigInt64Array.of(BigInt(count)) },
-          [stepsName('learning_rate')]: floats(steps.map(() => learningRate)),
+          [stepsName('learning_rate')]: floats(ratesOf(learningRate, count)),
           [stepsName('step')]: floats(steps.map((_, i) => first + i)),
           ...Object.fromEntries(
             inputs.map((name) => [stepsName(name), stacked(batches.map((batch) => batch[name]!))]),

@@ -7,7 +7,7 @@ import type { Metrics } from '../runs/metrics.js';
 import type { State } from '../runs/state.js';
 import type { EventWriter } from '../runs/tensorboard.js';
 import type { Tensors } from '../runtime/engine.js';
-import { plateauNext } from './schedule.js';
+import { plateauNext, warmedUp } from './schedule.js';
 import type { Stepper } from './stepper.js';
 
 /** How good a network is on the validation samples. */
@@ -72,13 +72,16 @@ export async function trainLoop(
   if (state.step === 0 && state.metricsBytes === 0) state = await validate(parts, state);
 
   while (state.step < config.steps) {
-    const { learningRate } = state.schedule;
     const began = performance.now();
     const steps = await nextSteps(parts, state.step);
-    const results = await stepper.run(steps, learningRate, state.step + 1);
+    const rates = steps.map((_, i) =>
+      warmedUp(state.schedule.learningRate, state.step + 1 + i, config.schedule.warmup),
+    );
+    const results = await stepper.run(steps, rates, state.step + 1);
     parts.stepped((performance.now() - began) / 1000);
-    for (const { loss, gradientNorm, lossScale } of results) {
+    for (const [i, { loss, gradientNorm, lossScale }] of results.entries()) {
       const step = state.step + 1;
+      const learningRate = rates[i]!;
       const isGood = Number.isFinite(loss) && Number.isFinite(gradientNorm);
       if (!isGood && lossScale === undefined) throw notANumber(step, loss, state);
       if (!isGood && lossScale! < LEAST_LOSS_SCALE) throw scaleGone(step, loss, state);
@@ -102,7 +105,7 @@ export async function trainLoop(
     else if (parts.kept.has(step)) await persist(parts, state, [step, 'last']);
     else if (step % config.checkpoints.every === 0) await persist(parts, state, ['last']);
     const loss = results.at(-1)!.loss.toFixed(4);
-    progress.update(step, { loss, lr: learningRate.toPrecision(2) });
+    progress.update(step, { loss, lr: rates.at(-1)!.toPrecision(2) });
 
     if (state.stopped) return { state, ending: 'early-stop' };
     if (!last && (await parts.interrupted())) {

@@ -31,6 +31,10 @@ export const plateauStart = (learningRate: number): PlateauState => ({
   sinceBest: 0,
 });
 
+/** The rate of a step, from 1, while it still rises to the schedule's in a straight line, and afterwards. */
+export const warmedUp = (learningRate: number, step: number, warmup: number): number =>
+  step < warmup ? (learningRate * step) / warmup : learningRate;
+
 /** Moves the schedule by one validation. */
 export function plateauNext(
   state: PlateauState,

@@ -21,11 +21,20 @@ export interface Stepper {
   /**
    * Makes steps, one after the other.
    * @param steps of each step what the graph is fed, one a micro-batch that this process computes
+   * @param learningRate of all of them, or of each
    * @param first number of the first of these steps, from 1
    */
-  run(steps: readonly (readonly Tensors[])[], learningRate: number, first: number): Promise<StepResult[]>;
+  run(
+    steps: readonly (readonly Tensors[])[],
+    learningRate: number | readonly number[],
+    first: number,
+  ): Promise<StepResult[]>;
   release(): Promise<void>;
 }
+
+/** A learning rate for each of some steps. */
+export const ratesOf = (learningRate: number | readonly number[], steps: number): readonly number[] =>
+  typeof learningRate === 'number' ? new Array<number>(steps).fill(learningRate) : learningRate;
 
 export interface StepperOptions {
   /** State of a checkpoint, or of a network that was loaded; that of an untrained one without it. */

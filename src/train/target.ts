@@ -75,19 +75,19 @@ export function targetWorkload(
   format: SampleFormat,
   weights: ClassWeights,
 ): Workload {
-  const { network, frozenEncoder, hidden, loss } = config;
+  const { network, frozenEncoder, encoderRate, hidden, loss } = config;
   const { classes } = format;
+  const transfer = { network, frozenEncoder, encoderRate };
   return (samples) => {
     const image = imageOf(format, samples);
     if (config.kind === 'segmentation')
       return segmentation({
         ...image,
-        network,
-        frozenEncoder,
+        ...transfer,
         classes: classes.length,
         losses: segmentationLosses(loss, weights),
       });
-    return classification({ ...image, network, frozenEncoder, hidden, ...headOf(format, weights) });
+    return classification({ ...image, ...transfer, hidden, ...headOf(format, weights) });
   };
 }
 

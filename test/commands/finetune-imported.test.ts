@@ -165,6 +165,20 @@ describe('an ONNX model is fine-tuned', () => {
     expect([...trainedOf('mixed').get('stem.weight')!.data].every(Number.isFinite)).toBe(true);
   });
 
+  test('more slowly than its new head', async () => {
+    const init = network('slow');
+    await finetune(options('slow', init, { encoderRate: 1e-9, steps: 3 }));
+    const { initializers } = decodeModel(readFileSync(init)).graph;
+    const trained = trainedOf('slow');
+    const farthest = (name: string, start: readonly number[]) =>
+      bytesOf(trained.get(name) as Tensor).reduce((most, v, i) => Math.max(most, Math.abs(v - start[i]!)), 0);
+    for (const name of ['stem.weight', 'norm.bias', 'layer1.weight'])
+      expect(farthest(name, bytesOf(initializers.get(name))), name).toBeLessThan(1e-9);
+    // It begins with zeros.
+    const bias = bytesOf(trained.get('classifier.output.bias') as Tensor);
+    expect(Math.max(...bias.map(Math.abs))).toBeGreaterThan(1e-4);
+  });
+
   test('but for the weights that are frozen, with their running statistics', async () => {
     const init = network('frozen');
     await finetune(options('frozen', init, { model: { freeze: ['stem*', 'norm.*'] }, steps: 3 }));

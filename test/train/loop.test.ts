@@ -4,7 +4,7 @@ import { silent } from '../../src/progress.js';
 import type { TrainState } from '../../src/runs/checkpoint.js';
 import { type LoopParts, trainLoop } from '../../src/train/loop.js';
 import { plateauStart } from '../../src/train/schedule.js';
-import type { Stepper } from '../../src/train/stepper.js';
+import { ratesOf, type Stepper } from '../../src/train/stepper.js';
 
 const VALIDATE_EVERY = 10;
 const config = resolveConfig({
@@ -22,6 +22,7 @@ async function train(
     criterionOf?: (step: number) => number;
     deviationOf?: (step: number) => number;
     steps?: number;
+    warmup?: number;
     start?: Partial<TrainState>;
   } = {},
 ) {
@@ -32,6 +33,7 @@ async function train(
     criterionOf,
     deviationOf,
     steps = config.steps,
+    warmup = 0,
   } = changes;
   const did: string[] = [];
   const runs: number[] = [];
@@ -42,18 +44,19 @@ async function train(
     stepsAtOnce,
     readState: async () => new Map(),
     async run(steps, learningRate, first) {
+      const rates = ratesOf(learningRate, steps.length);
       runs.push(steps.length);
       return steps.map((fed, i) => {
         done = first + i;
         const numbers = fed.map(({ number }) => number!.data[0]);
         expect(numbers).toEqual([2 * done - 2, 2 * done - 1]);
-        return { loss: lossOf(done), gradientNorm: learningRate, ...scaleOf?.(done) };
+        return { loss: lossOf(done), gradientNorm: rates[i]!, ...scaleOf?.(done) };
       });
     },
     release: async () => {},
   };
   const parts: LoopParts = {
-    config: { ...config, steps },
+    config: { ...config, steps, schedule: { ...config.schedule, warmup } },
     stepper,
     microBatches: 2,
     next: async () => ({ number: { type: 'int32', shape: [], data: Int32Array.of(batches++) } }),
@@ -114,6 +117,15 @@ test('outputs that are the same for all samples end a training, but not at its s
   await expect(train(1000, flatFrom(240))).rejects.toThrow('step 250: ');
   expect(await train(1000, flatFrom(240, 240))).toMatchObject({ ending: 'finished', step: 300 });
   expect(await train(1000, flatFrom(0, 200))).toMatchObject({ ending: 'finished', step: 300 });
+});
+
+test.each([1, 1000])('the learning rate rises in a warm-up, %i steps in a run', async (stepsAtOnce) => {
+  const { did } = await train(stepsAtOnce, { warmup: 4 });
+  const steps = did.filter((line) => line.startsWith('{')).map((line) => JSON.parse(line));
+  const trained = steps.filter(({ gradientNorm }) => gradientNorm !== undefined).slice(0, 6);
+  expect(trained.map(({ learningRate }) => learningRate)).toEqual([0.25, 0.5, 0.75, 1, 1, 1]);
+  // What the stepper was given.
+  expect(trained.map(({ gradientNorm }) => gradientNorm)).toEqual([0.25, 0.5, 0.75, 1, 1, 1]);
 });
 
 describe('several steps in a run', () => {
