@@ -4,25 +4,34 @@ import { expect, test } from 'vitest';
 import { readExperiment } from '../../src/experiments/schema.js';
 import { readTable } from '../../src/tables/read.js';
 import { ROOT, testDocument } from './document.js';
-import { document, FIGURE, figure, tables, written } from './evidence-tables.js';
+import { PAGES, written } from './evidence/pages.js';
 
 testDocument('docs/evidence.md', 0);
+testDocument('docs/evidence/details.md', 0);
 
-test.each(Object.entries(tables))('the table "%s" is that of the raw results', (name, make) => {
-  expect(written(name)).toBe(make());
+const pages = PAGES.map((page) => ({ ...page, text: readFileSync(page.file, 'utf8') }));
+
+test.each(
+  pages.flatMap(({ tables, text }) =>
+    Object.entries(tables).map(([name, make]) => [name, make, written(text, name)] as const),
+  ),
+)('the table "%s" is that of the raw results', (_name, make, table) => {
+  expect(table).toBe(make());
 });
 
-test('the figure is that of the raw results', () => {
-  expect(readFileSync(FIGURE, 'utf8')).toBe(figure());
+test('the figures are those of the raw results', () => {
+  for (const { figure, draw } of PAGES) expect(readFileSync(figure, 'utf8')).toBe(draw());
 });
 
 test('every score in the text stands in a table', () => {
-  const text = document();
-  const inTables = Object.keys(tables).map(written).join('\n');
-  const prose = text.replaceAll(/^\|.*$/gm, '');
-  const scores = prose.match(/[+−]?0\.\d{2,}/g) ?? [];
-  expect(scores.length).toBeGreaterThan(0);
-  for (const score of scores) expect(inTables).toContain(score);
+  const inTables = pages
+    .flatMap(({ tables, text }) => Object.keys(tables).map((name) => written(text, name)))
+    .join('\n');
+  for (const { text } of pages) {
+    const scores = text.replaceAll(/^\|.*$/gm, '').match(/[+−]?0\.\d{2,}/g) ?? [];
+    expect(scores.length).toBeGreaterThan(0);
+    for (const score of scores) expect(inTables).toContain(score);
+  }
 });
 
 test.each([

@@ -1,7 +1,7 @@
 /** The figure of docs/evidence.md: small charts side by side, as one SVG file with its own colours. */
-import type { Group } from '../../src/experiments/statistics.js';
-import { type Axis, frame, type Point, px, SIZE } from '../../src/report/axes.js';
-import { Html, html } from '../../src/report/html.js';
+import type { Group } from '../../../src/experiments/statistics.js';
+import { type Axis, frame, type Point, px, SIZE } from '../../../src/report/axes.js';
+import { Html, html } from '../../../src/report/html.js';
 
 const STYLE = `text { font: 11px system-ui, sans-serif; fill: #1a1e23; } .title { font-size: 13px; font-weight: 600; }
 .tick text { fill: #59636e; } .across text { text-anchor: middle; } .up text, .axis.x { text-anchor: end; }

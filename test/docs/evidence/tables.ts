@@ -1,0 +1,184 @@
+/** The tables of docs/evidence.md and docs/evidence/details.md, by the names of their places. */
+import { grouped } from '../../../graphs/onnx/grouped.js';
+import { holm } from '../../../src/analysis/significance.js';
+import { pearson } from '../../../src/analysis/statistics.js';
+import { PAPER_CORRELATIONS as PAPER } from '../../../src/experiments/paper.js';
+import { type Comparison, compareAll, type Group, groupOf } from '../../../src/experiments/statistics.js';
+import {
+  ADRENAL_SHAPES,
+  type Checkpoint,
+  checkpointsFor,
+  fineTuned,
+  groupsFor,
+  groupsIn,
+  groupsOf,
+  PRIMARY,
+  pretrainingsOf,
+  shown,
+  sourcesOf,
+  TASKS,
+  withoutDraws,
+} from './results.js';
+
+const three = (value: number) => value.toFixed(3).replace('-', '−');
+const signed = (value: number) => (value >= 0 ? `+${three(value)}` : three(value));
+const spread = ({ mean, deviation }: Group) => `${three(mean)} ± ${three(deviation ?? 0)}`;
+const p = (value: number) => (value < 0.001 ? '< 0.001' : value.toPrecision(2));
+const table = (heads: readonly string[], rows: readonly (readonly string[])[]) =>
+  [heads, heads.map(() => '---'), ...rows].map((cells) => `| ${cells.join(' | ')} |`).join('\n');
+
+function primaryTable(): string {
+  const tests = PRIMARY.map((primary) => {
+    const [random, trained] = groupsIn(primary);
+    const [comparison] = compareAll([random, trained]);
+    return { ...primary, random, trained, comparison: comparison! };
+  });
+  const corrected = holm(tests.map(({ comparison }) => comparison.paired!));
+  return table(
+    [
+      '',
+      'patients',
+      'seeds',
+      'random',
+      'Parts2Whole',
+      'difference [95 %]',
+      'paired t-test, p',
+      'with Holm',
+      'Wilcoxon, p',
+    ],
+    tests.map(
+      ({ name, patients, random, trained, comparison: { difference, interval, paired, wilcoxon } }, i) => [
+        name,
+        String(patients),
+        String(trained.values.length),
+        spread(random),
+        spread(trained),
+        `${signed(difference)} [${signed(interval![0])}, ${signed(interval![1])}]`,
+        p(paired!),
+        p(corrected[i]!),
+        p(wilcoxon!),
+      ],
+    ),
+  );
+}
+
+/** Mean ± standard deviation: tasks and sources down, numbers of training patients across. */
+function labelTable(groups: readonly Group[]): string {
+  const counts = [...new Set(groups.map(({ trainingPatients }) => trainingPatients))].sort((a, b) => a - b);
+  return table(
+    ['', ...counts.map((count) => `${count} patients`)],
+    [...grouped(groups, ({ target }) => target)].flatMap(([task, own]) =>
+      sourcesOf(own).map((source) => [
+        `${task}: ${shown(source)}`,
+        ...counts.map((count) => {
+          const group = own.find((g) => g.source === source && g.trainingPatients === count);
+          return group ? spread(group) : '';
+        }),
+      ]),
+    ),
+  );
+}
+
+/** Pearson's correlation of scores with the error of reconstruction, along a pre-training. */
+function correlationTable(): string {
+  const r = (of: readonly Checkpoint[]) =>
+    three(
+      pearson(
+        of.map(({ validationMse }) => 1 - validationMse),
+        of.map(({ group }) => group.mean),
+      )!.r,
+    );
+  return table(
+    ['', 'checkpoints', 'Pearson’s r', 'r without the untrained network', 'AUC: untrained', 'AUC: last'],
+    [
+      ...TASKS.map((task) => {
+        const of = checkpointsFor(task);
+        const trained = of.filter(({ step }) => step > 0);
+        const [first, last] = [of[0]!, of.at(-1)!];
+        return [task, `${of.length}`, r(of), r(trained), spread(first.group), spread(last.group)];
+      }),
+      ['the paper: nodule detection, nodules', '', `${PAPER.NCC}, ${PAPER.NCS}`, '', '', ''],
+    ],
+  );
+}
+
+/** Of the shapes of adrenal glands, with what came out before the gradients were corrected. */
+const adrenalTable = (): string =>
+  labelTable([
+    ...withoutDraws('adrenal-again', 'adrenal'),
+    ...groupsFor('adrenal', 'adrenal')
+      .filter(({ source }) => source === ADRENAL_SHAPES)
+      .map((group) => ({ ...group, source: `${shown(ADRENAL_SHAPES)}, with the defect` })),
+  ]);
+
+/** Pre-trainings of one kind against those of another with the same seeds. */
+function pretrainingRow(
+  task: string,
+  kind: string,
+  against: string,
+  experiments?: readonly string[],
+): string[] {
+  const [ours, theirs] = [kind, against].map((one) => pretrainingsOf(task, one, experiments)) as [
+    ReadonlyMap<string, Group>,
+    ReadonlyMap<string, Group>,
+  ];
+  const seeds = [...ours.keys()].filter((seed) => theirs.has(seed));
+  const groupOfMeans = (source: string, of: ReadonlyMap<string, Group>) =>
+    groupOf({ ...of.get(seeds[0]!)!, source, values: seeds.map((seed) => of.get(seed)!.mean) });
+  const [a, b] = [groupOfMeans(kind, ours), groupOfMeans(against, theirs)];
+  const [{ difference, interval, paired }] = compareAll([b, a]) as [Comparison];
+  return [
+    `${seeds.length}`,
+    spread(b),
+    spread(a),
+    `${three(Math.min(...a.values))}, ${three(Math.max(...a.values))}`,
+    `${signed(difference)} [${signed(interval![0])}, ${signed(interval![1])}]`,
+    p(paired!),
+  ];
+}
+
+const OF_PAIRS = ['least and best', 'difference [95 %]', 'paired t-test, p'];
+
+/** Pre-trainings with several seeds beside the networks that they begin from. */
+const seedTable = (): string =>
+  table(
+    ['', 'pairs', 'untrained', 'pre-trained', ...OF_PAIRS],
+    [
+      ...TASKS.map((task) => [
+        `${task}, with right gradients`,
+        ...pretrainingRow(task, 'nodule crops', 'untrained', ['seeds-again']),
+      ]),
+      ...TASKS.map((task) => [
+        `${task}, with the defect`,
+        ...pretrainingRow(task, 'nodule crops', 'untrained'),
+      ]),
+    ],
+  );
+
+/** Out of the domain against untrained, and in the domain against out of it. */
+const poolTable = (): string =>
+  table(
+    ['', 'pairs', 'the latter', 'the former', ...OF_PAIRS],
+    TASKS.flatMap((task) => [
+      [`${task}: CT pool against untrained`, ...pretrainingRow(task, '8 scans', 'untrained')],
+      [`${task}: nodule crops against CT pool`, ...pretrainingRow(task, 'nodule crops', '8 scans')],
+      // The protocol makes no claim of significance of these.
+      [`${task}: two images against CT pool`, ...pretrainingRow(task, '2 scans', '8 scans').with(-1, '')],
+    ]),
+  );
+
+/** Of the page with the answer. */
+export const mainTables = {
+  primary: primaryTable,
+  probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
+};
+
+/** Of the page with the rest. */
+export const detailTables = {
+  adrenal: adrenalTable,
+  steps: () => labelTable(groupsOf('steps')),
+  scans: () => labelTable(groupsOf('scans')),
+  seeds: seedTable,
+  pool: poolTable,
+  fig3: correlationTable,
+};
