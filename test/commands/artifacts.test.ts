@@ -167,6 +167,18 @@ describe('artifacts', () => {
     );
   });
 
+  test('say how the learning rate goes: as in the configuration, but for a rate of the encoder', async () => {
+    const size: ArtifactsOptions['size'] = [16, 16, 8];
+    const config = { network: { width: 2, levels: 1 }, schedule: { warmup: 7 }, encoderRate: 0.1 };
+    const of = { task: 'classify' as const, classes: ['no', 'yes'], channels: 1, size };
+    await writeArtifacts({ ...of, out: at('slow'), config: { ...config, hidden: 2, batch: 2 } });
+    const readme = readFileSync(at('slow/README.md'), 'utf8');
+    expect(manifestOf('slow').schedule).toEqual({ learningRate: 0.001, warmup: 7, decayTo: null });
+    expect(readme).toContain(
+      'learning rate 0.001, rising from 0 over the first 7 updates, also for the encoder',
+    );
+  });
+
   test('replace nothing that is there, unless told to', async () => {
     mkdirSync(at('taken'));
     writeFileSync(at('taken/checkpoint'), 'trained for weeks');
