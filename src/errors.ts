@@ -102,6 +102,12 @@ function systemMessage({
   };
 }
 
+/** Whether a system error, or what was made of it, says that a disk or a quota is full. */
+export function isDiskFull(error: unknown): boolean {
+  const { code } = ((error instanceof UserError ? error.facts.cause : error) ?? {}) as SystemError;
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
 /** Turns a Node.js system error (ENOSPC, ENOENT, …) into a {@link UserError} that names the path; passes others on. */
 export function fromSystemError(error: unknown, path: string): Error {
   if (error instanceof UserError) return error;

@@ -85,6 +85,24 @@ const writeError = (error: unknown, path: string): Error =>
     : fromSystemError(error, path);
 
 /**
+ * Writes all bytes to an open file: at the edge of a full disk, the system writes a part of them at first, and only the next call fails.
+ * @param position of the first byte; at the file's own position without it
+ */
+export function writeAll(fd: number, bytes: ArrayBufferView, position?: number): void {
+  const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  for (let done = 0; done < view.byteLength; ) {
+    const at = position === undefined ? null : position + done;
+    done += writeSync(fd, view, done, Math.min(view.byteLength - done, MOST_AT_ONCE), at);
+  }
+}
+
+/** Files that are being written. What ends this process without killing it takes them away. */
+const unfinished = new Set<AtomicFile>();
+process.on('exit', () => {
+  for (const file of unfinished) file.discard();
+});
+
+/**
  * A file that appears under its name only when it is whole: bytes go to a hidden file beside it, which
  * `commit` flushes to disk and renames. After a kill at any moment the old file, or none, is there.
  */
@@ -101,28 +119,37 @@ export class AtomicFile {
     } catch (error) {
       throw writeError(error, path);
     }
+    unfinished.add(this);
   }
 
   /** Appends, or writes at byte `position` when it is given. */
   write(bytes: ArrayBufferView, position?: number): void {
-    const view = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     try {
-      for (let done = 0; done < view.byteLength; ) {
-        const at = position === undefined ? null : position + done;
-        done += writeSync(this.#fd, view, done, Math.min(view.byteLength - done, MOST_AT_ONCE), at);
-      }
+      writeAll(this.#fd, bytes, position);
     } catch (error) {
       this.discard();
       throw fromSystemError(error, this.path);
     }
   }
 
-  /** Flushes and renames; the file now exists under its name. */
-  commit(): void {
+  /** Flushes all bytes to disk. Nothing can be written any more. */
+  finish(): void {
+    if (!this.#open) return;
     try {
       fsyncSync(this.#fd);
       this.#close();
+    } catch (error) {
+      this.discard();
+      throw writeError(error, this.path);
+    }
+  }
+
+  /** Flushes and renames; the file now exists under its name. */
+  commit(): void {
+    this.finish();
+    try {
       renameSync(this.#temporary, this.path);
+      unfinished.delete(this);
     } catch (error) {
       this.discard();
       throw writeError(error, this.path);
@@ -147,6 +174,7 @@ export class AtomicFile {
   discard(): void {
     this.#close();
     rmSync(this.#temporary, { force: true });
+    unfinished.delete(this);
   }
 
   #close(): void {
@@ -156,23 +184,60 @@ export class AtomicFile {
   }
 }
 
-/** Writes a whole file atomically. @throws UserError of kind `disk`; the old content then still stands. */
-export function writeFileAtomic(path: string, data: string | ArrayBufferView): void {
+/** A file and all that is in it. */
+type Content = readonly [path: string, data: string | ArrayBufferView];
+
+/** A file with its content, whole but for its name. @throws UserError of kind `disk` */
+export function contentFile([path, data]: Content): AtomicFile {
   const file = new AtomicFile(path);
   file.write(typeof data === 'string' ? Buffer.from(data) : data);
-  file.commit();
+  return file;
 }
 
-/** Writes lines atomically, each ended by a line feed; together they may be longer than a string can be. @throws UserError of kind `disk` */
-export function writeLinesAtomic(path: string, lines: Iterable<string>): void {
+/** Writes a whole file atomically. @throws UserError of kind `disk`; the old content then still stands. */
+export const writeFileAtomic = (path: string, data: string | ArrayBufferView): void =>
+  contentFile([path, data]).commit();
+
+/** Lines, each ended by a line feed, whole but for their name; together they may be longer than a string can be. @throws UserError of kind `disk` */
+export function linesFile(path: string, lines: Iterable<string>): AtomicFile {
   const file = new AtomicFile(path);
   try {
     for (const line of lines) file.write(Buffer.from(`${line}\n`));
-    file.commit();
-  } finally {
+    return file;
+  } catch (error) {
     file.discard();
+    throw error;
   }
 }
+
+/** Writes lines atomically. @throws as {@link linesFile} */
+export const writeLinesAtomic = (path: string, lines: Iterable<string>): void =>
+  linesFile(path, lines).commit();
+
+/**
+ * Writes files that belong together. They get their names once all of them are whole: a disk that is full before then changes none. The last one, without
+ * which readers take the others for nothing, goes first and comes back last, so that a kill in between leaves no new file beside an old one.
+ * @param makers of the files, whole but for their names, in their order
+ * @throws UserError of kind `disk`
+ */
+export function commitTogether(makers: readonly (() => AtomicFile)[]): void {
+  const files: AtomicFile[] = [];
+  try {
+    for (const make of makers) {
+      const file = make();
+      files.push(file);
+      file.finish();
+    }
+    if (files.length > 1) rmSync(files.at(-1)!.path, { force: true });
+    for (const file of files) file.commit();
+  } finally {
+    for (const file of files) file.discard();
+  }
+}
+
+/** Writes whole files as {@link commitTogether} does. @throws UserError of kind `disk` */
+export const writeTogether = (contents: readonly Content[]): void =>
+  commitTogether(contents.map((content) => () => contentFile(content)));
 
 /** Removes what killed writers left behind in a folder. Call it only while holding the folder's lock. */
 export function removeTemporaries(folder: string): void {

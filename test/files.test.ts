@@ -5,7 +5,14 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { describe, expect, test, vi } from 'vitest';
-import { AtomicFile, makeFolder, writeFileAtomic } from '../src/files.js';
+import {
+  AtomicFile,
+  commitTogether,
+  contentFile,
+  makeFolder,
+  writeFileAtomic,
+  writeTogether,
+} from '../src/files.js';
 import { errorOf, temporaryFolder } from './data/store/tiles-sample.js';
 
 const root = temporaryFolder();
@@ -42,6 +49,46 @@ describe('an atomic file', () => {
     const noise = Readable.from([Buffer.alloc(1 << 20, 1), Buffer.alloc(1 << 20, 2)]);
     await expect(pipeline(noise, createGzip(), file.stream())).rejects.toBe(full);
     file.discard();
+  });
+});
+
+describe('files that belong together', () => {
+  const names = ['places', 'values'] as const;
+  const contentsOf = (folder: string) =>
+    Object.fromEntries(readdirSync(folder).map((name) => [name, readFileSync(join(folder, name), 'utf8')]));
+  const write = (folder: string, text: string) =>
+    writeTogether(names.map((name) => [join(folder, name), `${text} ${name}`]));
+
+  test('are all there, or all what they were', () => {
+    const folder = at('pair');
+    mkdirSync(folder);
+    write(folder, 'old');
+    expect(contentsOf(folder)).toEqual({ places: 'old places', values: 'old values' });
+    const full = () => {
+      throw new Error('full');
+    };
+    const places = () => contentFile([join(folder, 'places'), 'new places']);
+    expect(() => commitTogether([places, full])).toThrow('full');
+    expect(contentsOf(folder)).toEqual({ places: 'old places', values: 'old values' });
+    write(folder, 'new');
+    expect(contentsOf(folder)).toEqual({ places: 'new places', values: 'new values' });
+  });
+
+  test('lack the last one rather than mix with old ones', () => {
+    const folder = at('mixed');
+    mkdirSync(folder);
+    write(folder, 'old');
+    // As by a kill in between: what comes before the last file cannot be renamed.
+    const stuck = () => {
+      const file = contentFile([join(folder, 'places'), 'new places']);
+      vi.spyOn(file, 'commit').mockImplementation(() => {
+        throw new Error('killed');
+      });
+      return file;
+    };
+    const values = () => contentFile([join(folder, 'values'), 'new values']);
+    expect(() => commitTogether([stuck, values])).toThrow('killed');
+    expect(contentsOf(folder)).toEqual({ places: 'old places' });
   });
 });
 

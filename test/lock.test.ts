@@ -124,21 +124,32 @@ describe('a lock', () => {
     parent.kill();
   });
 
-  test('is released by a process that is asked to end', async () => {
-    const folder = newFolder();
-    const child = spawnLocking(`
+  test.each([
+    ['SIGTERM', 143],
+    ['SIGINT', 130],
+  ] as const)(
+    'is released by a process that is asked to end, by %s, with its unfinished files',
+    async (signal, code) => {
+      const folder = newFolder();
+      const child = spawnLocking(`
       import { exitWhenTerminated } from '${ROOT}/src/termination.ts';
+      import { AtomicFile } from '${ROOT}/src/files.ts';
       exitWhenTerminated();
+      new AtomicFile(${JSON.stringify(join(folder, 'mask.nii'))});
       acquireLock(${JSON.stringify(folder)}, 'pretrain');
       console.log('held');
       setInterval(() => {}, 1000);
     `);
-    await once(child.stdout, 'data');
-    expect(readdirSync(folder)).toEqual(['.lock']);
-    child.kill('SIGTERM');
-    expect(await once(child, 'exit')).toEqual([143, null]);
-    expect(readdirSync(folder)).toEqual([]);
-  });
+      await once(child.stdout, 'data');
+      expect(readdirSync(folder).sort()).toEqual([
+        '.lock',
+        expect.stringMatching(/^\.mask\.nii\.[0-9a-f]{8}\.tmp$/),
+      ]);
+      child.kill(signal);
+      expect(await once(child, 'exit')).toEqual([code, null]);
+      expect(readdirSync(folder)).toEqual([]);
+    },
+  );
 
   test('has its content as soon as it is there: a process may be killed at any moment', async () => {
     const folder = newFolder();

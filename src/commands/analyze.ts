@@ -9,7 +9,7 @@ import { DEFAULT_PART } from '../data/proxies/parts2whole/parts.js';
 import { openTileStore } from '../data/store/tiles.js';
 import { checkInteger, UserError } from '../errors.js';
 import { openEngine } from '../execution/open-engine.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { makeFolder, writeTogether } from '../files.js';
 import { checkIntensities, openEncoder } from '../inference/encoder.js';
 import { checkThreads } from '../machine.js';
 import { pretrainedFile } from '../pretrained.js';
@@ -199,20 +199,23 @@ function writeAnalysis(
   };
   const columns = Object.keys(encoders[0]!) as (keyof EncoderMeasures)[];
   const measures = encoders.map((row) => columns.map((column) => row[column]));
-  writeFileAtomic(files.csv, toCsv(columns, measures));
   const points = analysed.flatMap(({ name, tsne: first, umap: second }) =>
     first.map(({ x, y, whole, scale }, p) => [name, whole, scale, x, y, second[p]!.x, second[p]!.y]),
   );
   const head = ['encoder', 'whole', 'scale', 'tsne_x', 'tsne_y', 'umap_x', 'umap_y'];
-  writeFileAtomic(files.points, toCsv(head, points));
-  for (const { name, tsne: first, umap: second } of analysed) {
-    writeFileAtomic(file(`tsne-${slug(name)}.svg`), embeddingChart(`t-SNE of ${name}`, first));
-    writeFileAtomic(file(`umap-${slug(name)}.svg`), embeddingChart(`UMAP of ${name}`, second));
-  }
-  writeFileAtomic(files.json, `${JSON.stringify({ ...counts, encoders }, null, 2)}\n`);
+  const charts = analysed.flatMap(({ name, tsne: first, umap: second }): [string, string][] => [
+    [file(`tsne-${slug(name)}.svg`), embeddingChart(`t-SNE of ${name}`, first)],
+    [file(`umap-${slug(name)}.svg`), embeddingChart(`UMAP of ${name}`, second)],
+  ]);
   const bounds = contrastiveBounds(CONTRASTIVE);
   const page = renderAnalysis({ createdAt: new Date().toISOString(), encoders: analysed, bounds, ...counts });
-  writeFileAtomic(files.page, page);
+  writeTogether([
+    [files.csv, toCsv(columns, measures)],
+    [files.points, toCsv(head, points)],
+    ...charts,
+    [files.json, `${JSON.stringify({ ...counts, encoders }, null, 2)}\n`],
+    [files.page, page],
+  ]);
   return { encoders, files };
 }
 

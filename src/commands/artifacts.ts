@@ -19,7 +19,7 @@ import { type BuiltGraph, slotName } from '../../graphs/programs/built.js';
 import type { TrainingConfig } from '../config/training.js';
 import { checkInteger, UserError } from '../errors.js';
 import { built, encodeGraph, portable } from '../execution/models.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { makeFolder, writeTogether } from '../files.js';
 import type { State } from '../runs/state.js';
 import {
   type ArtifactsManifest,
@@ -187,7 +187,7 @@ export async function writeArtifacts(options: ArtifactsOptions): Promise<Artifac
     [MANIFEST, `${JSON.stringify(manifest, null, 2)}\n`],
   ];
   makeFolder(options.out);
-  for (const [name, content] of files) writeFileAtomic(join(options.out, name), content);
+  writeTogether(files.map(([name, content]) => [join(options.out, name), content]));
   const bytes = files.reduce((sum, [, content]) => sum + content.length, 0);
   return { out: options.out, task, step, inputs: manifest.inputs, bytes };
 }

@@ -5,14 +5,14 @@ import { isKernel } from '../../graphs/passes/half-weights.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';
-import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
+import { commitTogether, contentFile, isFolder, makeFolder } from '../files.js';
 import type { Precision, PrecisionReport } from '../inference/precision.js';
 import { randomStream } from '../random.js';
 import type { Checkpoint } from '../runs/checkpoint.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { genesisName } from '../weights/genesis-names.js';
 import type { NamedTensor } from '../weights/safetensors.js';
-import { readSafetensorsHeader, writeSafetensors } from '../weights/safetensors-file.js';
+import { readSafetensorsHeader, safetensorsFile } from '../weights/safetensors-file.js';
 import { writeTriton } from './triton.js';
 
 /** What the outputs of an exported model and of the training network may differ by, relatively. */
@@ -157,12 +157,15 @@ export function writeExport(
   const genesis = Object.fromEntries(
     tensors.flatMap(([own]) => (genesisName(own) ? [[own, genesisName(own)]] : [])),
   );
-  writeSafetensors(
-    paths.weights,
-    tensors.map(([own, tensor]) => storedTensor(own, tensor, precision)),
-    { ...metadata, models_genesis_names: JSON.stringify(genesis) },
-  );
-  writeFileAtomic(paths.card, card);
-  writeFileAtomic(paths.model, model);
+  commitTogether([
+    () =>
+      safetensorsFile(
+        paths.weights,
+        tensors.map(([own, tensor]) => storedTensor(own, tensor, precision)),
+        { ...metadata, models_genesis_names: JSON.stringify(genesis) },
+      ),
+    () => contentFile([paths.card, card]),
+    () => contentFile([paths.model, model]),
+  ]);
   return { ...paths, triton: triton === undefined ? null : writeTriton(triton, name, model, scores) };
 }

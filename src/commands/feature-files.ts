@@ -1,7 +1,7 @@
 import { dirname } from 'node:path';
 import { parquetWriteBuffer } from 'hyparquet-writer';
-import { writeNpy } from '../data/scan/npy.js';
-import { makeFolder, writeFileAtomic, writeLinesAtomic } from '../files.js';
+import { npyFile } from '../data/scan/npy.js';
+import { commitTogether, linesFile, makeFolder, writeFileAtomic, writeLinesAtomic } from '../files.js';
 import type { FeatureRow } from '../search/feature-row.js';
 
 /** Of the files that hold feature vectors, without a dot. */
@@ -86,10 +86,7 @@ export async function writeFeatures(path: string, rows: readonly FeatureRow[]): 
   const length = rows[0]?.features.length ?? 0;
   const values = new Float32Array(rows.length * length);
   for (const [i, row] of rows.entries()) values.set(row.features, i * length);
-  writeLinesAtomic(
-    beside,
-    rows.map((row) => JSON.stringify(placeOf(row))),
-  );
-  await writeNpy(path, values, [rows.length, length]);
+  const places = rows.map((row) => JSON.stringify(placeOf(row)));
+  commitTogether([() => linesFile(beside, places), () => npyFile(path, values, [rows.length, length])]);
   return files;
 }

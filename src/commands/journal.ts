@@ -1,19 +1,10 @@
 /** What a command has finished, scan by scan: after a kill, it goes on behind the last of them. */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  openSync,
-  readdirSync,
-  readSync,
-  rmSync,
-  writeSync,
-} from 'node:fs';
+import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { SourceFile } from '../data/store/writer.js';
 import { fromSystemError, UserError } from '../errors.js';
-import { truncateFile, writeLinesAtomic } from '../files.js';
+import { truncateFile, writeAll, writeLinesAtomic } from '../files.js';
 import { isShardOf, type Shard, shardEnding } from '../shard.js';
 
 /** A file with a line for the settings, and one for each finished scan. */
@@ -81,7 +72,7 @@ function append(path: string, line: object): void {
   try {
     const file = openSync(path, 'a');
     try {
-      writeSync(file, `${JSON.stringify(line)}\n`);
+      writeAll(file, Buffer.from(`${JSON.stringify(line)}\n`));
       fsyncSync(file);
     } finally {
       closeSync(file);
@@ -138,7 +129,7 @@ export function openJournal<Entry>(
         what: 'the record of finished scans is damaged',
         where: from,
         got: error.message,
-        fix: 'delete it: its scans are then computed again',
+        fix: 'choose another --out, or delete this folder: its scans are then computed again',
       });
     }
   };

@@ -2,11 +2,12 @@
  * A model as a folder of a Triton model repository: https://docs.nvidia.com/deeplearning/triton-inference-server, "Model
  * Repository" and "Model Configuration". KServe's and other servers of the same layout read it too.
  */
-import { existsSync, readdirSync, readFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import type { ElementType, Model, Value } from '../../graphs/onnx/types.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
+import { fromSystemError } from '../errors.js';
+import { makeFolder, temporaryBeside, writeFileAtomic } from '../files.js';
 
 /** Samples that the server may join into one run at most. */
 const MAX_BATCH = 8;
@@ -30,6 +31,7 @@ const DATA_TYPES: Readonly<Record<ElementType, string>> = {
 };
 
 const LABELS = 'classes.txt';
+const MODEL = 'model.onnx';
 
 /** Whether images can be joined: a model for a fixed number of them takes these only. */
 const isBatched = ({ graph }: Model): boolean => typeof graph.inputs[0]!.shape[0] !== 'number';
@@ -94,7 +96,7 @@ ${isBatched(model) ? batching : ''}model_warmup [
 `;
 }
 
-/** The version that a model is written as: that which it is already, or the next. */
+/** The version that a model is written as: that which it is already, an empty one, or the next. */
 function versionOf(folder: string, model: Uint8Array): number {
   const versions = existsSync(folder)
     ? readdirSync(folder)
@@ -102,8 +104,10 @@ function versionOf(folder: string, model: Uint8Array): number {
         .map(Number)
     : [];
   const latest = Math.max(0, ...versions);
-  const path = join(folder, String(latest), 'model.onnx');
-  return existsSync(path) && readFileSync(path).equals(model) ? latest : latest + 1;
+  const version = join(folder, String(latest));
+  const isEmpty = latest > 0 && readdirSync(version).length === 0;
+  const path = join(version, MODEL);
+  return isEmpty || (existsSync(path) && readFileSync(path).equals(model)) ? latest : latest + 1;
 }
 
 /**
@@ -117,15 +121,27 @@ export function writeTriton(repository: string, name: string, bytes: Uint8Array,
   const model = decodeModel(bytes);
   const isClassifier = name === 'classifier';
   const version = join(folder, String(versionOf(folder, bytes)));
-  makeFolder(version);
-  if (isClassifier) {
-    const classes = JSON.parse(model.metadata.classes!) as string[];
-    writeFileAtomic(join(folder, LABELS), `${classes.join('\n')}\n`);
+  makeFolder(folder);
+  const isThere = existsSync(join(version, MODEL));
+  const beside = temporaryBeside(version);
+  try {
+    if (!isThere) {
+      makeFolder(beside);
+      writeFileAtomic(join(beside, MODEL), bytes);
+    }
+    const labels = isClassifier ? (JSON.parse(model.metadata.classes!) as string[]) : null;
+    if (labels) writeFileAtomic(join(folder, LABELS), `${labels.join('\n')}\n`);
+    const output = labels ? (scores ?? model.graph.outputs[0]!.name) : null;
+    writeFileAtomic(join(folder, 'config.pbtxt'), tritonConfig(name, model, output));
+    // A server may look at any moment: the folder of a version appears with its model.
+    if (!isThere) {
+      if (existsSync(version)) rmdirSync(version);
+      renameSync(beside, version);
+    }
+  } catch (error) {
+    throw fromSystemError(error, version);
+  } finally {
+    rmSync(beside, { recursive: true, force: true });
   }
-  writeFileAtomic(
-    join(folder, 'config.pbtxt'),
-    tritonConfig(name, model, isClassifier ? (scores ?? model.graph.outputs[0]!.name) : null),
-  );
-  writeFileAtomic(join(version, 'model.onnx'), bytes);
   return folder;
 }

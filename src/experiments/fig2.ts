@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Correlation } from '../analysis/statistics.js';
 import { UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { writeTogether } from '../files.js';
 import { lineChart, scatter } from '../report/charts.js';
 import { Html, html } from '../report/html.js';
 import { probability } from '../report/numbers.js';
@@ -156,7 +156,6 @@ export function writeFig2(
     correlation: report.correlation,
     files: { page: join(out, 'fig2.html'), json: join(out, 'fig2.json') },
   };
-  writeFileAtomic(result.files.json, `${JSON.stringify(result, null, 2)}\n`);
   const page = renderPage({
     kicker: 'Parts2Whole experiment: fig2',
     title: 'What the features have learnt',
@@ -167,7 +166,10 @@ themselves. See analysis/analysis.html for UMAP and the distributions of cosine 
 ${along(followed(sources).name, result)}`,
     source: WORDING.parts2whole.source,
   });
-  writeFileAtomic(result.files.page, page);
+  writeTogether([
+    [result.files.json, `${JSON.stringify(result, null, 2)}\n`],
+    [result.files.page, page],
+  ]);
   return result;
 }
 

@@ -5,7 +5,7 @@ import { mean, pearson } from '../analysis/statistics.js';
 import { patientsOf, trainingSamples } from '../data/samples/batches.js';
 import { readSampleManifest, type SampleManifest } from '../data/samples/manifest.js';
 import { UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { writeTogether } from '../files.js';
 import { readMetrics } from '../runs/metrics.js';
 import { toCsv } from '../tables/csv.js';
 import type { JobResult } from './job-files.js';
@@ -135,9 +135,11 @@ export function writeResults(
     correlations,
     files: { page: file('html'), json: file('json'), csv: file('csv'), chart: file('svg') },
   };
-  writeFileAtomic(result.files.csv, trialsCsv(config, groups, checkpoints));
-  writeFileAtomic(result.files.chart, trialsChart(result));
-  writeFileAtomic(result.files.json, `${JSON.stringify({ config, ...result }, null, 2)}\n`);
-  writeFileAtomic(result.files.page, renderExperiment(result, config));
+  writeTogether([
+    [result.files.csv, trialsCsv(config, groups, checkpoints)],
+    [result.files.chart, trialsChart(result)],
+    [result.files.json, `${JSON.stringify({ config, ...result }, null, 2)}\n`],
+    [result.files.page, renderExperiment(result, config)],
+  ]);
   return result;
 }

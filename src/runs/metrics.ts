@@ -1,6 +1,6 @@
-import { closeSync, fsyncSync, openSync, readFileSync, statSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync, readFileSync, statSync } from 'node:fs';
 import { fromSystemError, UserError } from '../errors.js';
-import { checkLinked, truncateFile } from '../files.js';
+import { checkLinked, truncateFile, writeAll } from '../files.js';
 
 /** One line of metrics.jsonl. It holds nothing that differs between two runs of the same seed: no times. */
 export type MetricRecord = Readonly<Record<string, number | null>>;
@@ -45,7 +45,7 @@ export function openMetrics(path: string, keepBytes: number): Metrics {
   return {
     append(record) {
       const line = Buffer.from(`${JSON.stringify(record)}\n`);
-      for (let done = 0; done < line.length; ) done += guarded(() => writeSync(fd, line, done));
+      guarded(() => writeAll(fd, line));
       bytes += line.length;
     },
     bytes: () => bytes,

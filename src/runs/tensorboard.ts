@@ -1,10 +1,10 @@
 /** TensorBoard's event files: TFRecords that each hold one Event message. */
-import { closeSync, fsyncSync, openSync, writeSync } from 'node:fs';
+import { closeSync, fsyncSync, openSync } from 'node:fs';
 import { hostname } from 'node:os';
 import { dirname, join } from 'node:path';
 import protobuf from 'protobufjs/light.js';
 import { fromSystemError } from '../errors.js';
-import { checkLinked, makeFolder } from '../files.js';
+import { checkLinked, makeFolder, writeAll } from '../files.js';
 
 const field = (id: number, type: string, rule?: string) => (rule ? { id, type, rule } : { id, type });
 /** The part of tensorflow's event.proto and summary.proto that scalars need. */
@@ -89,7 +89,7 @@ export function openEvents(folder: string, step: number): EventWriter {
   const write = () => {
     const bytes = Buffer.concat(pending);
     pending = [];
-    for (let done = 0; done < bytes.length; ) done += guarded(() => writeSync(fd, bytes, done));
+    guarded(() => writeAll(fd, bytes));
   };
   add({ fileVersion: 'brain.Event:2' });
   add({ step, sessionLog: { status: START } });

@@ -1,7 +1,6 @@
-import { rmSync } from 'node:fs';
-import { writeArray } from '../data/store/arrays.js';
+import { arrayFile, type StoredArray } from '../data/store/arrays.js';
 import { UserError } from '../errors.js';
-import { writeFileAtomic } from '../files.js';
+import { commitTogether, contentFile } from '../files.js';
 import type { Engine } from '../runtime/engine.js';
 import type { FeatureRow } from './feature-row.js';
 import { divide, type Lists, measureRecall, type Recall } from './lists.js';
@@ -108,21 +107,21 @@ export async function buildIndex(
       ...(centre ?? [Number.NaN, Number.NaN, Number.NaN]),
     );
   const arrays = indexArrays(folder, content);
-  // Without its manifest it is no index, until all of it is there again.
-  rmSync(indexManifestPath(folder), { force: true });
-  writeArray(
-    folder,
-    arrays.vectors,
-    each(order, (row) => rowOf(units, row)),
-  );
-  writeArray(
-    folder,
-    arrays.places,
-    each(order, (row) => place(rows[row]!)),
-  );
-  writeArray(folder, arrays.centres, [centres.values]);
-  writeArray(folder, arrays.mean, [mean]);
-  writeFileAtomic(indexManifestPath(folder), indexManifestText(content));
+  const of = (array: StoredArray, items: Iterable<ArrayBufferView>) => () => arrayFile(folder, array, items);
+  // The manifest comes last: without it, it is no index.
+  commitTogether([
+    of(
+      arrays.vectors,
+      each(order, (row) => rowOf(units, row)),
+    ),
+    of(
+      arrays.places,
+      each(order, (row) => place(rows[row]!)),
+    ),
+    of(arrays.centres, [centres.values]),
+    of(arrays.mean, [mean]),
+    () => contentFile([indexManifestPath(folder), indexManifestText(content)]),
+  ]);
   return { format: 'parts2whole-index', version: 1, ...content };
 }
 

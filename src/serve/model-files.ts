@@ -2,7 +2,7 @@
 import { existsSync } from 'node:fs';
 import { copyFile, mkdir, rm, stat } from 'node:fs/promises';
 import { basename, join } from 'node:path';
-import { fromSystemError, UserError } from '../errors.js';
+import { fromSystemError, isDiskFull, UserError } from '../errors.js';
 import type { ModelFile } from './jobs.js';
 import type { Log } from './log.js';
 import type { Metrics } from './metrics.js';
@@ -59,7 +59,7 @@ async function copyModel({ name, path }: ModelSource, folder: string): Promise<M
     await mkdir(folder, { recursive: true });
     await copyFile(path, copy);
   } catch (error) {
-    throw fromSystemError(error, path);
+    throw fromSystemError(error, isDiskFull(error) ? folder : path);
   }
   return { name, path: copy };
 }

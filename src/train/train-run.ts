@@ -4,6 +4,7 @@ import { closing } from '../closing.js';
 import type { TrainingConfig } from '../config/training.js';
 import type { Loader, ReadAhead } from '../data/loading/read-ahead.js';
 import { alone, isFirst, onAny, type Ranks } from '../distributed/ranks.js';
+import { isDiskFull, UserError } from '../errors.js';
 import { runsOnGpu, type Workload } from '../execution/models.js';
 import { openSession } from '../execution/sessions.js';
 import { makeFolder, removeTemporaries } from '../files.js';
@@ -102,8 +103,14 @@ export async function withRunLock<T>(
 }
 
 /** Trains until the end of a run or an interruption. @throws UserError as {@link trainLoop} and on a full disk */
-export const trainRun = <Batch>(training: Training<Batch>): Promise<TrainingSummary> =>
-  closing((opened) => openAndTrain(training, opened));
+export async function trainRun<Batch>(training: Training<Batch>): Promise<TrainingSummary> {
+  try {
+    return await closing((opened) => openAndTrain(training, opened));
+  } catch (error) {
+    if (!(error instanceof UserError) || !isDiskFull(error)) throw error;
+    throw new UserError('disk', { ...error.facts, fix: 'free some space, and continue with --resume' });
+  }
+}
 
 async function openAndTrain<Batch>(
   training: Training<Batch>,

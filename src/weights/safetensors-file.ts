@@ -16,6 +16,18 @@ import {
 /** One system call reads at most 2 GiB. */
 const MOST_READ_BYTES = 1 << 30;
 
+/** Tensors as a file, whole but for its name. @throws as {@link writeSafetensors} */
+export function safetensorsFile(
+  path: string,
+  tensors: readonly NamedTensor[],
+  metadata: Readonly<Record<string, string>>,
+): AtomicFile {
+  const pieces = encodeSafetensors(path, tensors, metadata);
+  const file = new AtomicFile(path);
+  for (const bytes of pieces) file.write(bytes);
+  return file;
+}
+
 /**
  * Writes tensors in their order, one after the other, atomically.
  * @throws UserError when a tensor contradicts itself, or the disk is full; an old file then still stands
@@ -23,16 +35,11 @@ const MOST_READ_BYTES = 1 << 30;
  * const bias = { name: 'bias', dtype: 'F32', shape: [2], data: Float32Array.of(0, 1) } as const;
  * writeSafetensors('weights.safetensors', [bias], { made_by: 'me' });
  */
-export function writeSafetensors(
+export const writeSafetensors = (
   path: string,
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>>,
-): void {
-  const pieces = encodeSafetensors(path, tensors, metadata);
-  const file = new AtomicFile(path);
-  for (const bytes of pieces) file.write(bytes);
-  file.commit();
-}
+): void => safetensorsFile(path, tensors, metadata).commit();
 
 function readExactly(fd: number, bytes: Uint8Array, position: number): boolean {
   for (let done = 0; done < bytes.length; ) {

@@ -2,16 +2,22 @@ import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { writeArtifacts } from '../../src/commands/artifacts.js';
 import { exportModel } from '../../src/commands/export.js';
+import { writeFeatures } from '../../src/commands/feature-files.js';
 import { writePhantoms } from '../../src/commands/phantom.js';
 import { writeTaskPhantoms } from '../../src/commands/phantom-task.js';
 import { prepare } from '../../src/commands/prepare.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { pretrain } from '../../src/commands/pretrain.js';
 import { segment } from '../../src/commands/segment.js';
+import { writeTriton } from '../../src/commands/triton.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { nodeEngine } from '../../src/runtime/node.js';
+import { buildIndex } from '../../src/search/build-index.js';
+import type { FeatureRow } from '../../src/search/feature-row.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeThresholds } from '../inference/models.js';
@@ -61,7 +67,7 @@ test('a disk that fills up while a checkpoint is saved leaves the last one whole
   resize(`${Math.round(4.5 * checkpointKiB()) + 16}k`);
   const error = await pretrain({ ...options, out }).catch((reason: unknown) => reason);
   expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
-  expect((error as Error).message).toMatch(/the disk is full[\s\S]*run the same command again/);
+  expect((error as Error).message).toMatch(/the disk is full[\s\S]*continue with --resume/);
   expect(loadCheckpoint(checkpointPath(out, 'last')).state.step).toBeLessThan(20);
   expect(readdirSync(join(out, 'checkpoints')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
 
@@ -84,6 +90,90 @@ test('a disk that is full while exporting leaves no model under its name', async
   await expect(exportModel({ run: reference, out })).rejects.toThrow(/the disk is full/);
   expect(existsSync(join(out, 'encoder.onnx'))).toBe(false);
   expect(readdirSync(out).filter((name) => name.endsWith('.tmp'))).toEqual([]);
+});
+
+const contentsOf = (path: string) =>
+  new Map(
+    readdirSync(path, { recursive: true, encoding: 'utf8' })
+      .filter((name) => statSync(join(path, name)).isFile())
+      .map((name) => [name, readFileSync(join(path, name), 'base64')]),
+  );
+/** Leaves room for so many more bytes, at least. */
+function leave(bytes: number): void {
+  const used = execFileSync('df', ['--output=used', '-k', disk], { encoding: 'utf8' }).split('\n')[1];
+  resize(`${Number(used) + Math.ceil(bytes / 4096) * 4}k`);
+}
+
+const rowsOf = (source: string, length: number): FeatureRow[] =>
+  [0, 1, 2].map((i) => ({
+    ...{ source: `${source}-${i}`, offset: null, centre: null, windows: 1 },
+    features: new Float32Array(length).fill(i + 0.5),
+  }));
+const INDEX = {
+  model: { path: '/models/encoder.onnx', sha256: 'a'.repeat(64) },
+  window: [16, 16, 8] as const,
+  recall: 1,
+  threads: 1,
+};
+
+test.for<[string, (out: string, which: number) => Promise<unknown>]>([
+  ['features and their places', (out, which) => writeFeatures(`${out}.npy`, rowsOf(`scan${which}`, 4096))],
+  ['an index', (out, which) => buildIndex(out, rowsOf(`scan${which}`, 4096), INDEX, nodeEngine)],
+  [
+    'training artifacts',
+    (out, which) =>
+      writeArtifacts({
+        run: reference,
+        out,
+        overwrite: which > 0,
+        warmup: which,
+        optimizer: which ? 'sgd' : 'adamw',
+      }),
+  ],
+])(
+  'a disk that fills up while %s are written leaves the old ones together',
+  async ([name, write], context) => {
+    if (!mounted) return context.skip('no small disk to fill can be mounted here');
+    emptied();
+    resize('64m');
+    mkdirSync(join(disk, 'results'));
+    const out = join(disk, 'results', 'out');
+    await write(out, 0);
+    const before = contentsOf(join(disk, 'results'));
+    for (const room of [0, 4096, 16_384, 32_768]) {
+      leave(room);
+      await expect(write(out, 1), `${name}, ${room}`).rejects.toThrow(/the disk is full/);
+      expect(contentsOf(join(disk, 'results'))).toEqual(before);
+    }
+    resize('64m');
+    await write(out, 1);
+    const after = contentsOf(join(disk, 'results'));
+    expect([...after.keys()].sort()).toEqual([...before.keys()].sort());
+    expect(after).not.toEqual(before);
+  },
+);
+
+test('a disk that is full while a version for Triton is written leaves no folder of it', async (context) => {
+  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  emptied();
+  resize('64m');
+  const [out, repository] = [join(disk, 'encoder'), join(disk, 'repository')];
+  await exportModel({ run: reference, out });
+  leave(4096);
+  const bytes = readFileSync(join(out, 'encoder.onnx'));
+  expect(() => writeTriton(repository, 'encoder', bytes)).toThrow(/the disk is full/);
+  expect(readdirSync(join(repository, 'encoder'))).toEqual([]);
+  resize('64m');
+  writeTriton(repository, 'encoder', bytes);
+  expect(readdirSync(join(repository, 'encoder')).sort()).toEqual(['1', 'config.pbtxt']);
+  // One that is empty, as an earlier version of this program may have left it, is filled.
+  mkdirSync(join(repository, 'encoder', '2'));
+  writeTriton(
+    repository,
+    'encoder',
+    readFileSync(join(import.meta.dirname, '../../models/chest/encoder.onnx')),
+  );
+  expect(readdirSync(join(repository, 'encoder', '2'))).toEqual(['model.onnx']);
 });
 
 test('a disk that is full in the middle of a mask leaves no half of it; the command goes on', async (context) => {

@@ -3,7 +3,7 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { createDeflate } from 'node:zlib';
 import { UserError } from '../../errors.js';
-import { AtomicFile, writeFileAtomic } from '../../files.js';
+import { AtomicFile, writeTogether } from '../../files.js';
 import { dataFileOf } from './data-file.js';
 import { elementTypeOf } from './elements.js';
 import { fileBlock, readBytes, regularFileSize } from './file.js';
@@ -97,8 +97,10 @@ export async function writeMetaImage(
     file.write(data);
     file.commit();
   } else {
-    writeFileAtomic(dataPath, data);
-    writeFileAtomic(path, header(basename(dataPath)));
+    writeTogether([
+      [dataPath, data],
+      [path, header(basename(dataPath))],
+    ]);
   }
 }
 

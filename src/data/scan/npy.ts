@@ -139,15 +139,19 @@ export function npyHeader(dtype: ElementType, shape: readonly number[]): Uint8Ar
   return header;
 }
 
-/** Writes an array atomically. @throws UserError of kind `disk`; RangeError when the shape does not fit the data */
-export function writeNpy(path: string, data: ElementArray, shape: readonly number[]): void {
+/** An array, whole but for its name. @throws UserError of kind `disk`; RangeError when the shape does not fit the data */
+export function npyFile(path: string, data: ElementArray, shape: readonly number[]): AtomicFile {
   if (product(shape) !== data.length)
     throw new RangeError(`shape ${shape} does not hold ${data.length} elements`);
   const file = new AtomicFile(path);
   file.write(npyHeader(elementTypeOf(data), shape));
   file.write(data);
-  file.commit();
+  return file;
 }
+
+/** Writes an array atomically. @throws as {@link npyFile} */
+export const writeNpy = (path: string, data: ElementArray, shape: readonly number[]): void =>
+  npyFile(path, data, shape).commit();
 
 /**
  * An array as a scan: [z, y, x] in HU, 1 mm voxels, axes along L, P, S. Further axes before and behind, as of a

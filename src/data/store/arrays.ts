@@ -109,18 +109,23 @@ function readAt(path: string, target: Uint8Array, position: number): void {
   }
 }
 
-/** Writes an array of a store. @param items may share their memory @throws UserError of kind `disk` */
-export function writeArray(folder: string, array: StoredArray, items: Iterable<ArrayBufferView>): void {
+/** An array of a store, whole but for its name. @param items may share their memory @throws UserError of kind `disk` */
+export function arrayFile(folder: string, array: StoredArray, items: Iterable<ArrayBufferView>): AtomicFile {
   makeFolder(dirname(array.path), folder);
   const file = new AtomicFile(array.path);
   try {
     file.write(headerOf(array));
     for (const item of items) file.write(item);
-    file.commit();
-  } finally {
+    return file;
+  } catch (error) {
     file.discard();
+    throw error;
   }
 }
+
+/** Writes an array of a store. @throws as {@link arrayFile} */
+export const writeArray = (folder: string, array: StoredArray, items: Iterable<ArrayBufferView>): void =>
+  arrayFile(folder, array, items).commit();
 
 const recordPath = (folder: string, id: string) => join(folder, 'records', `${id}.json`);
 
