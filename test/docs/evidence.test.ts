@@ -43,6 +43,7 @@ test.each([
   'seeds',
   'seeds-again',
   'pool-seeds',
+  'rate',
   'in-domain',
   'adrenal',
   'adrenal-again',

@@ -98,7 +98,7 @@ export const PRIMARY: readonly Primary[] = [
 ];
 
 /** The mean of some sources, seed by seed. */
-function meanOf(groups: readonly Group[], source: string): Group {
+export function meanOf(groups: readonly Group[], source: string): Group {
   const [first] = groups;
   const values = first!.values.map((_, i) => mean(groups.map((group) => group.values[i]!)));
   return groupOf({ ...first!, source, values });
@@ -174,17 +174,18 @@ export function checkpointsFor(task: string): Checkpoint[] {
 
 const SEED = /^(.*), seed (\d+)$/;
 
-/** Pre-trainings that differ in their seeds only, of one kind: the mean over the probes of each, by its seed. */
-export function pretrainingsOf(
-  task: string,
-  kind: string,
-  experiments: readonly string[] = ['seeds', 'pool-seeds'],
-): ReadonlyMap<string, Group> {
-  const all = experiments.flatMap((experiment) => groupsFor(experiment, task));
+/** Pre-trainings that differ in their seeds only: an experiment, and the name of its sources before the seed. */
+export interface Kind {
+  readonly experiment: string;
+  readonly name: string;
+}
+
+/** The probes of each pre-training of a kind, by its seed. */
+export function pretrainingsOf(task: string, { experiment, name }: Kind): ReadonlyMap<string, Group> {
   return new Map(
-    all.flatMap((group) => {
+    groupsFor(experiment, task).flatMap((group) => {
       const [, source, seed] = SEED.exec(group.source)!;
-      return source === kind ? [[seed!, group] as const] : [];
+      return source === name ? [[seed!, group] as const] : [];
     }),
   );
 }
