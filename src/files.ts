@@ -99,7 +99,12 @@ export function writeAll(fd: number, bytes: ArrayBufferView, position?: number):
 /** Files that are being written. What ends this process without killing it takes them away. */
 const unfinished = new Set<AtomicFile>();
 process.on('exit', () => {
-  for (const file of unfinished) file.discard();
+  for (const file of unfinished)
+    try {
+      file.discard();
+    } catch {
+      // It stays, as after a kill.
+    }
 });
 
 /**

@@ -16,7 +16,7 @@ export interface Parameter {
   readonly initializer: Initializer;
   /** False for what the optimiser leaves alone: running statistics, and all that is frozen. */
   readonly trainable: boolean;
-  /** By what the learning rate is multiplied for it: 1 but for what is trained more slowly. */
+  /** By what the learning rate is multiplied for it, if it is trained. */
   readonly rate: number;
 }
 
