@@ -98,14 +98,24 @@ export function writeAll(fd: number, bytes: ArrayBufferView, position?: number):
 
 /** Files that are being written. What ends this process without killing it takes them away. */
 const unfinished = new Set<AtomicFile>();
-process.on('exit', () => {
+
+function discardUnfinished(): void {
   for (const file of unfinished)
     try {
       file.discard();
     } catch {
       // It stays, as after a kill.
     }
-});
+}
+
+function begin(file: AtomicFile): void {
+  if (unfinished.size === 0) process.on('exit', discardUnfinished);
+  unfinished.add(file);
+}
+
+function end(file: AtomicFile): void {
+  if (unfinished.delete(file) && unfinished.size === 0) process.off('exit', discardUnfinished);
+}
 
 /**
  * A file that appears under its name only when it is whole: bytes go to a hidden file beside it, which
@@ -124,7 +134,7 @@ export class AtomicFile {
     } catch (error) {
       throw writeError(error, path);
     }
-    unfinished.add(this);
+    begin(this);
   }
 
   /** Appends, or writes at byte `position` when it is given. */
@@ -154,7 +164,7 @@ export class AtomicFile {
     this.finish();
     try {
       renameSync(this.#temporary, this.path);
-      unfinished.delete(this);
+      end(this);
     } catch (error) {
       this.discard();
       throw writeError(error, this.path);
@@ -179,7 +189,7 @@ export class AtomicFile {
   discard(): void {
     this.#close();
     rmSync(this.#temporary, { force: true });
-    unfinished.delete(this);
+    end(this);
   }
 
   #close(): void {

@@ -2,9 +2,7 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fromSystemError } from './errors.js';
-
-/** Exit code of a process that Ctrl-C has ended. */
-const INTERRUPTED = 130;
+import { exitUnheard } from './termination.js';
 
 /** Those that are in use. */
 const folders = new Set<string>();
@@ -20,11 +18,6 @@ function removeAll(): void {
       remove(folder);
     } catch {} // The process ends: nobody could be told.
   }
-}
-
-/** By itself Node.js ends at Ctrl-C without `exit`. Commands that listen for the signal end in their own way. */
-function exitWhenInterrupted(): void {
-  if (process.listenerCount('SIGINT') === 1) process.exit(INTERRUPTED);
 }
 
 function make(prefix: string): string {
@@ -44,7 +37,7 @@ export async function withTemporaryFolder<T>(
   work: (folder: string) => Promise<T>,
 ): Promise<T> {
   // Before there is a folder: from then on, an interruption must remove it.
-  if (users++ === 0) process.on('exit', removeAll).on('SIGINT', exitWhenInterrupted);
+  if (users++ === 0) process.on('exit', removeAll).on('SIGINT', exitUnheard);
   try {
     const folder = make(prefix);
     folders.add(folder);
@@ -55,6 +48,6 @@ export async function withTemporaryFolder<T>(
       remove(folder);
     }
   } finally {
-    if (--users === 0) process.off('exit', removeAll).off('SIGINT', exitWhenInterrupted);
+    if (--users === 0) process.off('exit', removeAll).off('SIGINT', exitUnheard);
   }
 }

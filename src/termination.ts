@@ -1,14 +1,19 @@
 /** Exit codes of a process that was asked to end: by a cluster that stops its job, or from the keyboard. */
-const EXIT_CODES = { SIGTERM: 143, SIGINT: 130 } as const;
+const EXIT_CODES: Partial<Record<NodeJS.Signals, number>> = { SIGTERM: 143, SIGINT: 130 };
 
 /**
- * Has the process exit when it is asked to end: so it releases its locks and takes away its unfinished files, which Node.js
- * does not do by itself. The lock of a process that ended on another machine keeps others out for minutes. Commands that listen for
- * the signal end in their own way.
+ * Listener for a signal that asks the process to end, which Node.js obeys by itself without `exit`: ends it, and so lets go of what was to be released then,
+ * unless somebody else listens, who ends in a way of their own.
+ */
+export function exitUnheard(signal: NodeJS.Signals): void {
+  if (process.listeners(signal).every((listener) => listener === exitUnheard))
+    process.exit(EXIT_CODES[signal]);
+}
+
+/**
+ * Has the process exit when it is asked to end: so it releases its locks and takes away its unfinished files. The lock of a process that
+ * ended on another machine keeps others out for minutes.
  */
 export function exitWhenTerminated(): void {
-  for (const [signal, code] of Object.entries(EXIT_CODES))
-    process.on(signal, () => {
-      if (process.listenerCount(signal) === 1) process.exit(code);
-    });
+  process.on('SIGTERM', exitUnheard).on('SIGINT', exitUnheard);
 }

@@ -32,6 +32,7 @@ describe('the bundled command line', () => {
       expect(found.filter((file) => /^(src|graphs)\//.test(file)).sort()).toEqual([
         'graphs/onnx/version.ts',
         'src/errors.ts',
+        'src/files.ts',
         'src/parent.ts',
         'src/terminal.ts',
         'src/termination.ts',
