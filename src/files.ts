@@ -202,27 +202,32 @@ export class AtomicFile {
 /** A file and all that is in it. */
 type Content = readonly [path: string, data: string | ArrayBufferView];
 
-/** A file with its content, whole but for its name. @throws UserError of kind `disk` */
-export function contentFile([path, data]: Content): AtomicFile {
+/** A file of pieces, one after the other, whole but for its name. @throws UserError of kind `disk`, and what the pieces throw */
+export function filledFile(path: string, pieces: Iterable<ArrayBufferView>): AtomicFile {
   const file = new AtomicFile(path);
-  file.write(typeof data === 'string' ? Buffer.from(data) : data);
-  return file;
+  try {
+    for (const piece of pieces) file.write(piece);
+    return file;
+  } catch (error) {
+    file.discard();
+    throw error;
+  }
 }
+
+/** A file with its content, whole but for its name. @throws UserError of kind `disk` */
+export const contentFile = ([path, data]: Content): AtomicFile =>
+  filledFile(path, [typeof data === 'string' ? Buffer.from(data) : data]);
 
 /** Writes a whole file atomically. @throws UserError of kind `disk`; the old content then still stands. */
 export const writeFileAtomic = (path: string, data: string | ArrayBufferView): void =>
   contentFile([path, data]).commit();
 
 /** Lines, each ended by a line feed, whole but for their name; together they may be longer than a string can be. @throws UserError of kind `disk` */
-export function linesFile(path: string, lines: Iterable<string>): AtomicFile {
-  const file = new AtomicFile(path);
-  try {
-    for (const line of lines) file.write(Buffer.from(`${line}\n`));
-    return file;
-  } catch (error) {
-    file.discard();
-    throw error;
-  }
+export const linesFile = (path: string, lines: Iterable<string>): AtomicFile =>
+  filledFile(path, bytesOf(lines));
+
+function* bytesOf(lines: Iterable<string>): Generator<Buffer> {
+  for (const line of lines) yield Buffer.from(`${line}\n`);
 }
 
 /** Writes lines atomically. @throws as {@link linesFile} */

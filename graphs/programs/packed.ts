@@ -95,12 +95,11 @@ function rowCounts({ members, shape }: Pack): number[] {
   return members.map((member) => sizeOf(member.shape) / block);
 }
 
-/** A number for each row of a pack, by the member that it belongs to; one for a tensor by itself. */
-export function rowsOf(pack: Pack, numberOf: (member: Member) => number): number[] {
-  const { members } = pack;
-  if (members.length === 1) return members.map(numberOf);
-  const counts = rowCounts(pack);
-  return members.flatMap((member, i) => new Array<number>(counts[i]!).fill(numberOf(member)));
+/** A number for each row of a pack, by the member that it belongs to; one for all where they are equal, and for a tensor by itself. */
+export function rowsOf(pack: Pack, numberOf: (member: Member) => number): number | readonly number[] {
+  const numbers = pack.members.map(numberOf);
+  if (new Set(numbers).size === 1) return numbers[0]!;
+  return rowCounts(pack).flatMap((count, i) => new Array<number>(count).fill(numbers[i]!));
 }
 
 /** The members of a packed tensor, by name. */

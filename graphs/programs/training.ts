@@ -139,10 +139,6 @@ const flattened = (g: GraphBuilder, value: Value): Value =>
     ? g.reshape(value, [sizeOf(value.shape as number[])])
     : value;
 
-/** Numbers of rows; if they are equal, one for all. */
-const merged = (numbers: readonly number[]): number | readonly number[] =>
-  new Set(numbers).size === 1 ? numbers[0]! : numbers;
-
 /** A factor of the learning rate as {@link Updater} takes it for a tensor. */
 function rateFactor(g: GraphBuilder, rate: Updated['rate'], { shape }: Value): Value | null {
   if (rate === 1) return null;
@@ -243,7 +239,7 @@ export function packedStepGraph(
       name: pack.name,
       value: inputs.get(pack)!,
       gradient: packedOf(pack, gradientOf),
-      rate: merged(rowsOf(pack, ({ name }) => rateOf.get(name)!)),
+      rate: rowsOf(pack, ({ name }) => rateOf.get(name)!),
     })),
     options,
     found.scaling,
@@ -254,7 +250,7 @@ export function packedStepGraph(
     const old = inputs.get(pack)!;
     if (pack.members.some(({ name }) => now.has(name))) {
       // What is frozen keeps all of itself.
-      const momentum = merged(rowsOf(pack, ({ name }) => statistics.get(name)?.momentum ?? 1));
+      const momentum = rowsOf(pack, ({ name }) => statistics.get(name)?.momentum ?? 1);
       returnStatistics(g, found, old, packedOf(pack, now), momentum);
     } else if (pack.members.length > 1) g.output(nextName(pack.name), old);
   }

@@ -1,7 +1,7 @@
 /** Safetensors on the disk. */
 import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
 import { fromSystemError } from '../errors.js';
-import { AtomicFile } from '../files.js';
+import { type AtomicFile, filledFile } from '../files.js';
 import {
   type ByteSource,
   damaged,
@@ -17,16 +17,11 @@ import {
 const MOST_READ_BYTES = 1 << 30;
 
 /** Tensors as a file, whole but for its name. @throws as {@link writeSafetensors} */
-export function safetensorsFile(
+export const safetensorsFile = (
   path: string,
   tensors: readonly NamedTensor[],
   metadata: Readonly<Record<string, string>>,
-): AtomicFile {
-  const pieces = encodeSafetensors(path, tensors, metadata);
-  const file = new AtomicFile(path);
-  for (const bytes of pieces) file.write(bytes);
-  return file;
-}
+): AtomicFile => filledFile(path, encodeSafetensors(path, tensors, metadata));
 
 /**
  * Writes tensors in their order, one after the other, atomically.

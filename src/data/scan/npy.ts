@@ -1,4 +1,4 @@
-import { AtomicFile } from '../../files.js';
+import { type AtomicFile, filledFile } from '../../files.js';
 import { type ElementArray, type ElementType, elementBytes, elementsOf, elementTypeOf } from './elements.js';
 import { fileBlock, readBytes } from './file.js';
 import { checkedGrid, type StoredScan } from './scan.js';
@@ -143,10 +143,7 @@ export function npyHeader(dtype: ElementType, shape: readonly number[]): Uint8Ar
 export function npyFile(path: string, data: ElementArray, shape: readonly number[]): AtomicFile {
   if (product(shape) !== data.length)
     throw new RangeError(`shape ${shape} does not hold ${data.length} elements`);
-  const file = new AtomicFile(path);
-  file.write(npyHeader(elementTypeOf(data), shape));
-  file.write(data);
-  return file;
+  return filledFile(path, [npyHeader(elementTypeOf(data), shape), data]);
 }
 
 /** Writes an array atomically. @throws as {@link npyFile} */

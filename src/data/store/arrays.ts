@@ -18,7 +18,7 @@ import {
 import { dirname, join } from 'node:path';
 import type * as z from 'zod';
 import { fromSystemError } from '../../errors.js';
-import { AtomicFile, makeFolder, removeTemporaries, writeFileAtomic } from '../../files.js';
+import { type AtomicFile, filledFile, makeFolder, removeTemporaries, writeFileAtomic } from '../../files.js';
 import { elementBytes } from '../scan/elements.js';
 import { npyHeader } from '../scan/npy.js';
 
@@ -112,15 +112,12 @@ function readAt(path: string, target: Uint8Array, position: number): void {
 /** An array of a store, whole but for its name. @param items may share their memory @throws UserError of kind `disk` */
 export function arrayFile(folder: string, array: StoredArray, items: Iterable<ArrayBufferView>): AtomicFile {
   makeFolder(dirname(array.path), folder);
-  const file = new AtomicFile(array.path);
-  try {
-    file.write(headerOf(array));
-    for (const item of items) file.write(item);
-    return file;
-  } catch (error) {
-    file.discard();
-    throw error;
-  }
+  return filledFile(array.path, headed(headerOf(array), items));
+}
+
+function* headed(header: Uint8Array, items: Iterable<ArrayBufferView>): Generator<ArrayBufferView> {
+  yield header;
+  yield* items;
 }
 
 /** Writes an array of a store. @throws as {@link arrayFile} */
