@@ -1,4 +1,3 @@
-import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -14,6 +13,7 @@ import {
   writeTogether,
 } from '../src/files.js';
 import { errorOf, temporaryFolder } from './data/store/tiles-sample.js';
+import { mountDisk } from './small-disk.js';
 
 const root = temporaryFolder();
 const at = (...names: string[]) => join(root, ...names);
@@ -113,16 +113,7 @@ describe('makeFolder', () => {
       /a file or folder with this name already exists/,
     );
     expect(errorOf(() => makeFolder(at('file', 'x'))).message).toMatch(/part of the path is a file/);
-    mkdirSync(at('disk'));
-    try {
-      execFileSync('mount', ['-t', 'tmpfs', '-o', 'ro', 'tmpfs', at('disk')], { stdio: 'pipe' });
-    } catch {
-      return context.skip('nothing can be mounted here');
-    }
-    try {
-      expect(errorOf(() => makeFolder(at('disk', 'a', 'b'))).message).toMatch(/the file system is read-only/);
-    } finally {
-      execFileSync('umount', [at('disk')]);
-    }
+    mountDisk(context, at('disk'), 'ro');
+    expect(errorOf(() => makeFolder(at('disk', 'a', 'b'))).message).toMatch(/the file system is read-only/);
   });
 });

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { beforeAll, expect, test } from 'vitest';
 import { writeArtifacts } from '../../src/commands/artifacts.js';
 import { exportModel } from '../../src/commands/export.js';
 import { writeFeatures } from '../../src/commands/feature-files.js';
@@ -21,6 +21,7 @@ import type { FeatureRow } from '../../src/search/feature-row.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writeThresholds } from '../inference/models.js';
+import { mountDisk, remount } from '../small-disk.js';
 
 const folder = temporaryFolder();
 const [data, disk, reference] = ['tiles', 'disk', 'reference'].map((name) => join(folder, name)) as [
@@ -41,37 +42,26 @@ const SETTINGS = [
   ...['checkpoints.every=5', 'checkpoints.keepLogSpaced=5'],
 ];
 const options = { data, config: fromSettings(SETTINGS, { steps: 20 }) };
-let mounted = false;
 
 beforeAll(async () => {
-  for (const path of [data, disk]) mkdirSync(path);
+  mkdirSync(data);
   await sampleStore(data);
   await pretrain({ ...options, out: reference });
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=4m', 'tmpfs', disk], { stdio: 'pipe' });
-    mounted = true;
-  } catch {} // said by the tests
 });
-afterAll(() => {
-  if (mounted) execFileSync('umount', [disk]);
-});
-const emptied = () => execFileSync('sh', ['-c', 'rm -rf "$0"/*', disk]);
-const resize = (size: string) => execFileSync('mount', ['-o', `remount,size=${size}`, disk]);
 
 /** Room for a run up to some step, and not for the rest of it. */
 const checkpointKiB = () => Math.ceil(readFileSync(checkpointPath(reference, 'last')).length / 1024 / 4) * 4;
 
 test('a disk that fills up while a checkpoint is saved leaves the last one whole; the run goes on to the same bytes', async (context) => {
-  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  mountDisk(context, disk, `size=${Math.round(4.5 * checkpointKiB()) + 16}k`);
   const out = join(disk, 'run');
-  resize(`${Math.round(4.5 * checkpointKiB()) + 16}k`);
   const error = await pretrain({ ...options, out }).catch((reason: unknown) => reason);
   expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
   expect((error as Error).message).toMatch(/the disk is full[\s\S]*continue with --resume/);
   expect(loadCheckpoint(checkpointPath(out, 'last')).state.step).toBeLessThan(20);
   expect(readdirSync(join(out, 'checkpoints')).filter((name) => name.endsWith('.tmp'))).toEqual([]);
 
-  resize('8m');
+  remount(disk, 'size=8m');
   await pretrain({ ...options, out, resume: true });
   for (const name of ['last', 'best', 20] as const)
     expect(
@@ -83,9 +73,7 @@ test('a disk that fills up while a checkpoint is saved leaves the last one whole
 });
 
 test('a disk that is full while exporting leaves no model under its name', async (context) => {
-  if (!mounted) return context.skip('no small disk to fill can be mounted here');
-  emptied();
-  resize('16k');
+  mountDisk(context, disk, 'size=16k');
   const out = join(disk, 'encoder');
   await expect(exportModel({ run: reference, out })).rejects.toThrow(/the disk is full/);
   expect(existsSync(join(out, 'encoder.onnx'))).toBe(false);
@@ -101,7 +89,7 @@ const contentsOf = (path: string) =>
 /** Leaves room for so many more bytes, at least. */
 function leave(bytes: number): void {
   const used = execFileSync('df', ['--output=used', '-k', disk], { encoding: 'utf8' }).split('\n')[1];
-  resize(`${Number(used) + Math.ceil(bytes / 4096) * 4}k`);
+  remount(disk, `size=${Number(used) + Math.ceil(bytes / 4096) * 4}k`);
 }
 
 const rowsOf = (source: string, length: number): FeatureRow[] =>
@@ -133,9 +121,7 @@ test.for<[string, (out: string, which: number) => Promise<unknown>]>([
 ])(
   'a disk that fills up while %s are written leaves the old ones together',
   async ([name, write], context) => {
-    if (!mounted) return context.skip('no small disk to fill can be mounted here');
-    emptied();
-    resize('64m');
+    mountDisk(context, disk, 'size=64m');
     mkdirSync(join(disk, 'results'));
     const out = join(disk, 'results', 'out');
     await write(out, 0);
@@ -145,7 +131,7 @@ test.for<[string, (out: string, which: number) => Promise<unknown>]>([
       await expect(write(out, 1), `${name}, ${room}`).rejects.toThrow(/the disk is full/);
       expect(contentsOf(join(disk, 'results'))).toEqual(before);
     }
-    resize('64m');
+    remount(disk, 'size=64m');
     await write(out, 1);
     const after = contentsOf(join(disk, 'results'));
     expect([...after.keys()].sort()).toEqual([...before.keys()].sort());
@@ -154,16 +140,14 @@ test.for<[string, (out: string, which: number) => Promise<unknown>]>([
 );
 
 test('a disk that is full while a version for Triton is written leaves no folder of it', async (context) => {
-  if (!mounted) return context.skip('no small disk to fill can be mounted here');
-  emptied();
-  resize('64m');
+  mountDisk(context, disk, 'size=64m');
   const [out, repository] = [join(disk, 'encoder'), join(disk, 'repository')];
   await exportModel({ run: reference, out });
   leave(4096);
   const bytes = readFileSync(join(out, 'encoder.onnx'));
   expect(() => writeTriton(repository, 'encoder', bytes)).toThrow(/the disk is full/);
   expect(readdirSync(join(repository, 'encoder'))).toEqual([]);
-  resize('64m');
+  remount(disk, 'size=64m');
   writeTriton(repository, 'encoder', bytes);
   expect(readdirSync(join(repository, 'encoder')).sort()).toEqual(['1', 'config.pbtxt']);
   // One that is empty, as an earlier version of this program may have left it, is filled.
@@ -177,15 +161,13 @@ test('a disk that is full while a version for Triton is written leaves no folder
 });
 
 test('a disk that is full in the middle of a mask leaves no half of it; the command goes on', async (context) => {
-  if (!mounted) return context.skip('no small disk to fill can be mounted here');
-  emptied();
+  mountDisk(context, disk, 'size=8m');
   const [model, scans, out] = [join(folder, 'thresholds.onnx'), join(folder, 'masked'), join(disk, 'masks')];
   writeThresholds(model);
   mkdirSync(scans);
   for (const name of ['a', 'b'])
     await writeNifti(join(scans, `${name}.nii`), noiseVolume([96, 96, 64], name.charCodeAt(0)));
   const options = { model, input: [scans], out, format: 'nii', threads: 1 } as const;
-  resize('8m');
   await segment(options);
   const whole = readFileSync(join(out, 'masks/b.nii'));
   const pictures = ['a', 'b'].reduce(
@@ -193,25 +175,23 @@ test('a disk that is full in the middle of a mask leaves no half of it; the comm
     0,
   );
   const journal = readFileSync(join(out, 'finished.jsonl'), 'utf8').split('\n');
-  emptied();
+  rmSync(out, { recursive: true });
   // Room for the first mask, and for half of the second one.
-  resize(`${Math.ceil((1.5 * whole.length + pictures) / 1024) + 64}k`);
+  remount(disk, `size=${Math.ceil((1.5 * whole.length + pictures) / 1024) + 64}k`);
   const error = await segment(options).catch((reason: unknown) => reason);
   expect((error as Error).message).toMatch(/the disk is full[\s\S]*run the same command again/);
   expect(
     readdirSync(disk, { recursive: true, encoding: 'utf8' }).filter((name) => /tmp$/.test(name)),
   ).toEqual([]);
   expect(existsSync(join(out, 'masks/b.nii'))).toBe(false);
-  resize('8m');
+  remount(disk, 'size=8m');
   expect(await segment(options)).toMatchObject({ scans: 2, kept: 1 });
   expect(readFileSync(join(out, 'masks/b.nii')).equals(whole)).toBe(true);
   expect(readFileSync(join(out, 'finished.jsonl'), 'utf8').split('\n')).toEqual(journal);
 });
 
 test('a disk that is full while phantoms are written is said to be full', async (context) => {
-  if (!mounted) return context.skip('no small disk to fill can be mounted here');
-  emptied();
-  resize('64k');
+  mountDisk(context, disk, 'size=64k');
   const common = { scans: 2, size: [32, 32, 32] as const, seed: 1 };
   for (const [name, write] of Object.entries({
     gz: (out: string) => writePhantoms({ ...common, out, format: 'nii.gz' }),
@@ -219,14 +199,12 @@ test('a disk that is full while phantoms are written is said to be full', async 
     bms: (out: string) => writeTaskPhantoms({ ...common, out, task: 'bms' }),
   })) {
     await expect(write(join(disk, name)), name).rejects.toThrow(/the disk is full/);
-    emptied();
+    rmSync(join(disk, name), { recursive: true });
   }
 });
 
 test('a read-only disk is said to be read-only, by every command', async (context) => {
-  if (!mounted) return context.skip('no read-only disk can be mounted here');
-  emptied();
-  execFileSync('mount', ['-o', 'remount,ro', disk]);
+  mountDisk(context, disk, 'ro');
   const out = join(disk, 'new', 'folder');
   const samples = { task: 'manifest' as const, input: join(folder, 'table.csv'), out };
   const commands: Record<string, () => Promise<unknown>> = {
@@ -236,12 +214,8 @@ test('a read-only disk is said to be read-only, by every command', async (contex
     pretrain: () => pretrain({ ...options, out }),
     export: () => exportModel({ run: reference, out }),
   };
-  try {
-    await writePhantoms({ out: folder, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' });
-    await writeBalls(folder, { patients: 4, each: 1, size: [16, 16, 8] });
-    for (const [name, run] of Object.entries(commands))
-      await expect(run(), name).rejects.toThrow(/the file system is read-only/);
-  } finally {
-    execFileSync('mount', ['-o', 'remount,rw', disk]);
-  }
+  await writePhantoms({ out: folder, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' });
+  await writeBalls(folder, { patients: 4, each: 1, size: [16, 16, 8] });
+  for (const [name, run] of Object.entries(commands))
+    await expect(run(), name).rejects.toThrow(/the file system is read-only/);
 });

@@ -1,4 +1,4 @@
-import { type ChildProcess, execFileSync, spawn } from 'node:child_process';
+import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join, relative } from 'node:path';
@@ -7,6 +7,7 @@ import { expect, test } from 'vitest';
 import { type PrepareOptions, prepare } from '../../src/commands/prepare.js';
 import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
+import { mountDisk, remount } from '../small-disk.js';
 
 const ROOT = join(import.meta.dirname, '../..');
 const folder = temporaryFolder();
@@ -94,55 +95,37 @@ test('memory of a thread does not grow with the number of scans', async () => {
 
 test('a full disk is an error that loses nothing, and the next run goes on', async (context) => {
   const disk = join(folder, 'disk');
-  mkdirSync(disk);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=300k', 'tmpfs', disk], { stdio: 'pipe' });
-  } catch (error) {
-    return context.skip(`no small disk to fill can be mounted here: ${(error as Error).message.trim()}`);
-  }
-  try {
-    const input = join(folder, 'full-input');
-    mkdirSync(input);
-    for (let i = 0; i < 3; i++) await writeMetaImage(join(input, `${i}.mha`), noiseVolume([64, 64, 16], i));
-    const options = { input: [input], size: [64, 64, 8] as const };
-    const out = join(disk, 'tiles');
-    const error = await prepare({ ...options, out }).catch((reason) => reason);
-    expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
-    expect(error.message).toMatch(/the disk is full[\s\S]*run the same command again/);
-    expect([...contents(out).keys()]).toEqual([
-      ...['options.json', 'records/0.json', 'records/1.json', 'shards/0.npy', 'shards/1.npy'],
-    ]);
-    execFileSync('mount', ['-o', 'remount,size=2m', disk]);
-    const summary = await prepare({ ...options, out });
-    const undisturbed = await prepare({ ...options, out: join(folder, 'full-expected') });
-    expect(summary.hash).toBe(undisturbed.hash);
-  } finally {
-    execFileSync('umount', [disk]);
-  }
+  mountDisk(context, disk, 'size=300k');
+  const input = join(folder, 'full-input');
+  mkdirSync(input);
+  for (let i = 0; i < 3; i++) await writeMetaImage(join(input, `${i}.mha`), noiseVolume([64, 64, 16], i));
+  const options = { input: [input], size: [64, 64, 8] as const };
+  const out = join(disk, 'tiles');
+  const error = await prepare({ ...options, out }).catch((reason) => reason);
+  expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
+  expect(error.message).toMatch(/the disk is full[\s\S]*run the same command again/);
+  expect([...contents(out).keys()]).toEqual([
+    ...['options.json', 'records/0.json', 'records/1.json', 'shards/0.npy', 'shards/1.npy'],
+  ]);
+  remount(disk, 'size=2m');
+  const summary = await prepare({ ...options, out });
+  const undisturbed = await prepare({ ...options, out: join(folder, 'full-expected') });
+  expect(summary.hash).toBe(undisturbed.hash);
 });
 
 test('threads leave nothing half written on a full disk', async (context) => {
   const disk = join(folder, 'threaded-disk');
-  mkdirSync(disk);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=24m', 'tmpfs', disk], { stdio: 'pipe' });
-  } catch (error) {
-    return context.skip(`no small disk to fill can be mounted here: ${(error as Error).message.trim()}`);
-  }
-  try {
-    const input = join(folder, 'threaded-input');
-    mkdirSync(input);
-    const volume = noiseVolume([512, 512, 32], 1);
-    for (let i = 0; i < 4; i++) await writeMetaImage(join(input, `${i}.mha`), volume);
-    const out = join(disk, 'tiles');
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const error = await prepare({ input: [input], out, size: [128, 128, 32], workers: 4 }).catch(
-        (reason) => reason,
-      );
-      expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
-      expect([...contents(out).keys()].filter((name) => name.includes('.tmp'))).toEqual([]);
-    }
-  } finally {
-    execFileSync('umount', [disk]);
+  mountDisk(context, disk, 'size=24m');
+  const input = join(folder, 'threaded-input');
+  mkdirSync(input);
+  const volume = noiseVolume([512, 512, 32], 1);
+  for (let i = 0; i < 4; i++) await writeMetaImage(join(input, `${i}.mha`), volume);
+  const out = join(disk, 'tiles');
+  for (let attempt = 0; attempt < 3; attempt++) {
+    const error = await prepare({ input: [input], out, size: [128, 128, 32], workers: 4 }).catch(
+      (reason) => reason,
+    );
+    expect(error).toMatchObject({ name: 'UserError', kind: 'disk' });
+    expect([...contents(out).keys()].filter((name) => name.includes('.tmp'))).toEqual([]);
   }
 });

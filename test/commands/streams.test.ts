@@ -1,26 +1,14 @@
 /** What `p2w` does when stdout or stderr takes no more. */
-import { execFileSync, spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, readFileSync, statSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { expect, test } from 'vitest';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
+import { mountDisk } from '../small-disk.js';
 import { P2W } from './cli.js';
 
 const folder = temporaryFolder();
-const disk = join(folder, 'disk');
 const MODEL = join(import.meta.dirname, '../../models/chest/encoder.onnx');
-let mounted = false;
-
-beforeAll(() => {
-  mkdirSync(disk);
-  try {
-    execFileSync('mount', ['-t', 'tmpfs', '-o', 'size=8k', 'tmpfs', disk], { stdio: 'pipe' });
-    mounted = true;
-  } catch {} // said by the test
-});
-afterAll(() => {
-  if (mounted) execFileSync('umount', [disk]);
-});
 
 /** Runs a shell's command line, in which `p2w` is the built one. */
 const shell = (line: string) =>
@@ -42,7 +30,8 @@ test.skipIf(NO_FULL).each(['--version', '--help', `inspect ${MODEL}`, `inspect $
 );
 
 test('a result that does not fit onto the disk is no success', (context) => {
-  if (!mounted) return context.skip('no small disk to fill can be mounted here');
+  const disk = join(folder, 'disk');
+  mountDisk(context, disk, 'size=8k');
   const { status, stderr } = shell(`p2w inspect ${MODEL} --json > disk/model.json`);
   expect(statSync(join(disk, 'model.json')).size).toBe(8192);
   expect(status).toBe(1);
