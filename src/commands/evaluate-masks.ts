@@ -120,7 +120,8 @@ async function comparePair(
       fix: 'resample the prediction onto the grid of the reference',
     });
   }
-  const probabilities = probabilitiesOf(predictionPath, prediction, label);
+  const values = surveyValues(prediction.voxels);
+  const probabilities = probabilitiesOf(predictionPath, prediction, values, label);
   const predicted = maskWhere(probabilities, (p) => p > 0.5);
   const metrics = {
     ...overlapMeasures(probabilities, mask),
@@ -133,12 +134,18 @@ async function comparePair(
   const undefinedNames = Object.entries(metrics).flatMap(([name, value]) =>
     Number.isNaN(value) ? [name] : [],
   );
-  const notes =
-    undefinedNames.length === 0
-      ? []
-      : [
+  const notes = [
+    ...(undefinedNames.length > 0
+      ? [
           `${id}: ${undefinedNames.join(', ')} undefined because ${empty.join(' and ')} ${empty.length > 1 ? 'have' : 'has'} no foreground`,
-        ];
+        ]
+      : []),
+    ...(label !== undefined && label > 1 && values.exact && values.high === 1 && mask.includes(1)
+      ? [
+          `${id}: the prediction was taken for labels, none of which is ${label}; if it is a mask of that class alone, its foreground must be ${label}`,
+        ]
+      : []),
+  ];
   return { metrics: toMetrics(metrics), notes };
 }
 
@@ -158,19 +165,23 @@ async function readFinite(path: string): Promise<Volume> {
 interface Values {
   /** Whole numbers, but for rounding: some programs store labels as floats. */
   readonly whole: boolean;
+  /** Whole numbers, to the last digit. */
+  readonly exact: boolean;
   readonly low: number;
   readonly high: number;
 }
 
 function surveyValues(voxels: Voxels): Values {
-  let [whole, low, high] = [true, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+  let [whole, exact, low, high] = [true, true, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
   for (let i = 0; i < voxels.length; i++) {
     const value = voxels[i]!;
     if (value < low) low = value;
     if (value > high) high = value;
-    if (whole && Math.abs(value - Math.round(value)) > 1e-3) whole = false;
+    const rest = Math.abs(value - Math.round(value));
+    if (rest > 0) exact = false;
+    if (rest > 1e-3) whole = false;
   }
-  return { whole, low, high };
+  return { whole, exact, low, high };
 }
 
 /** 1 where `holds`. A plain loop: `Uint8Array.from` takes several times as long. */
@@ -195,9 +206,15 @@ function maskOf(path: string, { voxels }: Volume, label: number | undefined): Ui
 const ROUNDING = 1.5e-6;
 
 /** The probability of the foreground in every voxel of a prediction. @throws UserError when its values are none */
-function probabilitiesOf(path: string, { voxels }: Volume, label: number | undefined): Voxels | Uint8Array {
-  const values = surveyValues(voxels);
-  if (label !== undefined && values.whole && Math.round(values.low) >= 0) return isLabel(voxels, label);
+function probabilitiesOf(
+  path: string,
+  { voxels }: Volume,
+  values: Values,
+  label: number | undefined,
+): Voxels | Uint8Array {
+  // Of a confident network, probabilities are whole numbers too, but for rounding.
+  const areLabels = values.exact || (values.whole && values.high > 1 + ROUNDING);
+  if (label !== undefined && areLabels && Math.round(values.low) >= 0) return isLabel(voxels, label);
   if (values.low >= 0 && values.high <= 1) return voxels;
   if (values.low >= -ROUNDING && values.high <= 1 + ROUNDING)
     return voxels.map((value) => Math.min(Math.max(value, 0), 1));

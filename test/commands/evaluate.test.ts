@@ -79,9 +79,18 @@ describe('masks', () => {
     const soft = await of(probabilities);
     expect(soft['iou_fg@0.5']).toBe(1);
     expect(soft.soft_dice).toBeCloseTo((2 * 45 + 1) / (45 + 60 + 1), 12);
+    expect((await of(await scan('confident.nii', slab(1, 3, 0.9999))))['dice@0.5']).toBe(1);
     expect((await evaluate({ prediction: labels, reference, label: 1 })).notes[0]).toMatch(
       /undefined because the reference and the prediction/,
     );
+    // It may as well have missed the class.
+    const { metrics, notes } = await evaluate({
+      prediction: await scan('binary.nii', slab(1, 3)),
+      reference,
+      label: 2,
+    });
+    expect(metrics['dice@0.5']).toBe(0);
+    expect(notes.at(-1)).toMatch(/taken for labels, none of which is 2; .* its foreground must be 2/);
   });
 
   test('a class that is in neither mask: every measure of overlap is null, and said in words', async () => {

@@ -24,8 +24,22 @@ export interface Slice {
   /** Lowest and highest stored value of padding; null without any. */
   readonly padding: readonly [number, number] | null;
   /** Values by which acquisitions and reconstructions in one series may differ. */
-  readonly marks: readonly (string | number | undefined)[];
+  readonly marks: Readonly<Record<Mark, string | number | undefined>>;
+  /** InstanceNumber, which copies of an image share. */
+  readonly number: string;
 }
+
+/** In the order in which a series is divided by them. */
+export const MARKS = [
+  'acquisition',
+  'temporalPosition',
+  'imageType',
+  'kernel',
+  'stack',
+  'echoTime',
+  'acquisitionTime',
+] as const;
+export type Mark = (typeof MARKS)[number];
 
 /** A file of a series. */
 export interface Instance {
@@ -195,15 +209,18 @@ function sliceOf(file: DicomFile, pixels: PixelFormat, frame: number, groups: Fu
     uid: dataset.text(TAGS.SOPInstanceUID),
     ...placeOf(groups),
     padding: paddingOf(dataset, pixels),
-    marks: [
-      content.number(TAGS.FrameAcquisitionNumber) ?? dataset.text(TAGS.AcquisitionNumber),
-      content.number(TAGS.TemporalPositionIndex) ?? dataset.text(TAGS.TemporalPositionIdentifier),
-      dataset.text(TAGS.ImageType),
-      groups(TAGS.CTReconstructionSequence).text(TAGS.ConvolutionKernel),
-      content.text(TAGS.StackID),
-      groups(TAGS.MREchoSequence).number(TAGS.EffectiveEchoTime, 'FD') ?? dataset.text(TAGS.EchoTime),
-      dataset.text(TAGS.AcquisitionTime),
-    ],
+    marks: {
+      acquisition: content.number(TAGS.FrameAcquisitionNumber) ?? dataset.text(TAGS.AcquisitionNumber),
+      temporalPosition:
+        content.number(TAGS.TemporalPositionIndex) ?? dataset.text(TAGS.TemporalPositionIdentifier),
+      imageType: dataset.text(TAGS.ImageType),
+      kernel: groups(TAGS.CTReconstructionSequence).text(TAGS.ConvolutionKernel),
+      stack: content.text(TAGS.StackID),
+      echoTime:
+        groups(TAGS.MREchoSequence).number(TAGS.EffectiveEchoTime, 'FD') ?? dataset.text(TAGS.EchoTime),
+      acquisitionTime: dataset.text(TAGS.AcquisitionTime),
+    },
+    number: dataset.text(TAGS.InstanceNumber),
   };
 }
 

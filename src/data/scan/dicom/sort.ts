@@ -1,6 +1,6 @@
 /** Divides the slices of a series into volumes. */
 import { grouped } from '../../../../graphs/onnx/grouped.js';
-import type { Slice } from './instance.js';
+import { MARKS, type Mark, type Slice } from './instance.js';
 import { dot, isParallel, normalOf } from './plane.js';
 import { type Misfit, type Stack, stackSlices } from './stack.js';
 
@@ -20,12 +20,11 @@ export function sortSlices(slices: readonly Slice[], modality: string, preferred
     if (group) group.push(slice);
     else groups.push([slice]);
   }
-  const firstUid = ({ members }: Sorted) =>
-    members.reduce((least, { uid }) => (uid < least ? uid : least), '~');
+  const first = ({ members }: Sorted) => members.map(imageOf).reduce((a, b) => (a < b ? a : b));
   return groups
     .flatMap((group) => byImage(withoutCopies(group, preferred)))
     .flatMap((group) => stacksOf(group, modality, preferred))
-    .sort((a, b) => (firstUid(a) < firstUid(b) ? -1 : 1));
+    .sort((a, b) => (first(a) < first(b) ? -1 : 1));
 }
 
 function areAlike(a: Slice, b: Slice): boolean {
@@ -33,14 +32,18 @@ function areAlike(a: Slice, b: Slice): boolean {
   return isParallel(a.plane, b.plane);
 }
 
+/**
+ * What copies of an image share: its SOPInstanceUID, and what tells images apart where a program gave all of a series the same one.
+ */
+const imageOf = ({ uid, path, number, frame, position, marks }: Slice): string =>
+  JSON.stringify([uid || path, number, frame, position, MARKS.map((mark) => marks[mark])]);
+
 /** Of the copies of an image that of the preferred file, or else of the first path. */
 function withoutCopies(slices: readonly Slice[], preferred: string | undefined): Slice[] {
   const rank = ({ path }: Slice) => (path === preferred ? '' : path);
   const images = new Map<string, Slice>();
   for (const slice of slices) {
-    const { uid, path, frame, position } = slice;
-    // Also by position: some programs give all slices of a series the same SOPInstanceUID.
-    const image = `${uid || path} ${frame} ${position}`;
+    const image = imageOf(slice);
     const other = images.get(image);
     if (!other || rank(slice) < rank(other)) images.set(image, slice);
   }
@@ -52,14 +55,16 @@ const byImage = (slices: readonly Slice[]): Slice[][] => [
   ...grouped(slices, ({ path, pixels }) => (pixels.frames > 1 ? path : '')).values(),
 ];
 
+/** By what an MR that is acquired in packages, whose slices lie between each other, is not divided. */
+const PACKAGES: readonly Mark[] = ['acquisition', 'stack', 'acquisitionTime'];
+
 function stacksOf(slices: readonly Slice[], modality: string, preferred: string | undefined): Sorted[] {
   const stack = (members: readonly Slice[]): Sorted => ({ ...stackSlices(members, preferred), members });
   const whole = stack(slices);
   const isStack = !('misfit' in whole);
-  // An MR is often acquired in packages whose slices lie between each other.
-  if (isStack && modality !== 'CT') return [whole];
   const areApart = isStack ? areStaggered : overlap;
-  for (const mark of slices[0]!.marks.keys()) {
+  for (const mark of MARKS) {
+    if (isStack && modality !== 'CT' && PACKAGES.includes(mark)) continue;
     const parts = [...grouped(slices, ({ marks }) => marks[mark]).values()];
     if (!areApart(parts)) continue;
     const stacks = parts.map(stack);

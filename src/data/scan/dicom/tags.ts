@@ -19,6 +19,7 @@ export const TAGS = {
   CTReconstructionSequence: 0x00189314,
   SeriesInstanceUID: 0x0020000e,
   AcquisitionNumber: 0x00200012,
+  InstanceNumber: 0x00200013,
   ImagePositionPatient: 0x00200032,
   ImageOrientationPatient: 0x00200037,
   TemporalPositionIdentifier: 0x00200100,

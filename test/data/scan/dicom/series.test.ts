@@ -347,6 +347,46 @@ describe('several volumes in one series', () => {
     ]);
   });
 
+  it('of an MR are told apart by their echo time, where their slices lie between each other', async () => {
+    const files: Record<string, Uint8Array> = {};
+    for (const echo of [0, 1])
+      for (let z = 0; z < 4; z++)
+        files[`${z}${echo}`] = dicomBytes(
+          ctSlice(z, {
+            ...at(-10, 20, 4 * z + 2 * echo),
+            '00080018': ['UI', `${ROOT}.${echo}.${z}`],
+            '00080060': ['CS', 'MR'],
+            '00180081': ['DS', `${20 + 70 * echo}`],
+          }),
+        );
+    const volumes = await Promise.all((await findScans([write(files)])).map(readVolume));
+    expect(volumes.map(({ origin, size }) => [origin[2], size[2]])).toEqual([
+      [0, 4],
+      [2, 4],
+    ]);
+  });
+
+  it('are told apart, or refused, where all images have the same identifier', async () => {
+    const same: Elements = { '00080018': ['UI', `${ROOT}.1`] };
+    const volumes = await Promise.all(
+      (await findScans([write(twoAcquisitions(4, 0, same))])).map(readVolume),
+    );
+    expect(volumes.map(({ voxels }) => voxels)).toEqual([
+      hu([0, 1, 2, 3]),
+      hu([0, 1, 2, 3]).map((value) => value - 1),
+    ]);
+    // Nothing but their numbers tells these apart.
+    const numbered = Object.fromEntries(
+      [0, 1, 2, 3].map((i): [string, Uint8Array] => [
+        `${i}`,
+        dicomBytes(ctSlice(i >> 1, { ...same, '00200013': ['IS', `${i}`] })),
+      ]),
+    );
+    expect((await userErrorOf(read(numbered))).message).toContain(
+      'several different slices are at the same position',
+    );
+  });
+
   it.each<[string, number, number, Elements]>([
     ['two blocks follow one another', 4, 16, {}],
     ['packages of an MR lie between each other', 4, 2, { '00080060': ['CS', 'MR'] }],
