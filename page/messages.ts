@@ -17,7 +17,7 @@ export interface Picture {
 
 /** A part of a scan, and the whole around it. */
 export interface Cut {
-  /** What the network is given: the part on the grid of its windows, in the values that it takes. */
+  /** What the network is given: the part, cut and resized as in training, in the values that it takes. */
   readonly input: Int16Array | Float32Array;
   readonly part: Picture;
   /** What there is in truth where the network draws. */

@@ -1,8 +1,10 @@
 /** Reads, encodes and cuts scans beside the page, so that the page never stands still. */
 import { zipSync } from 'fflate';
 import { readScan } from '../src/browser/scan.js';
+import { resizedPart } from '../src/data/proxies/parts2whole/resized-part.js';
 import { orientLPS } from '../src/data/scan/geometry.js';
 import type { Volume, XYZ } from '../src/data/scan/volume.js';
+import { repeatVoxels } from '../src/data/store/block-mean.js';
 import { gridOfSpacing, placeOfGrid, readerOf } from '../src/inference/scan-grid.js';
 import { meanVector, windowVectors } from '../src/inference/window-vectors.js';
 import { type WebProvider, type WebRuntime, webEngine } from '../src/runtime/web.js';
@@ -76,7 +78,8 @@ function picture(
   return { size, voxels };
 }
 
-const averageOf = ({ metadata }: ServedModel) => metadata.average?.split('x').map(Number) ?? [1, 1, 1];
+const averageOf = ({ metadata }: ServedModel) =>
+  (metadata.average?.split('x').map(Number) ?? [1, 1, 1]) as unknown as XYZ;
 
 function cut({ box, model }: Calls['cut']['ask']): Cut {
   const volume = currentScan();
@@ -86,10 +89,13 @@ function cut({ box, model }: Calls['cut']['ask']): Cut {
   const size = model.window.map((length, i) => length / average[i]!) as unknown as XYZ;
   const wholeBox = wholeAround(box, model.metadata.part);
   const wholeGrid = gridOfBox(wholeBox, size);
-  const input = read(gridOfBox(box, model.window));
+  const { low, high } = box;
+  const own = high.map((face, i) => face - low[i]!) as unknown as XYZ;
+  const voxels = read({ size: own, first: low, step: [1, 1, 1] });
+  const part = resizedPart({ voxels, size: own }, { start: [0, 0, 0], size: own }, size, window);
   return {
-    input,
-    part: picture(model.window, input, window),
+    input: repeatVoxels(part, size, average),
+    part: picture(size, part, window),
     whole: picture(size, read(wholeGrid), window),
     wholeBox,
     grid: placeOfGrid(volume, wholeGrid),

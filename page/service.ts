@@ -1,4 +1,6 @@
 /** The service that the page comes from. */
+
+import { toInt16 } from '../src/int16.js';
 import type { MapPoint, Region } from './index-map.js';
 import type { ServedModel } from './served-model.js';
 
@@ -101,9 +103,9 @@ export async function infer(
   output: string,
   signal: AbortSignal,
 ): Promise<Float32Array> {
-  const [Values, datatype] =
-    input.type === 'int16' ? ([Int16Array, 'INT16'] as const) : ([Float32Array, 'FP32'] as const);
-  const data = new Values(values);
+  const isInt16 = input.type === 'int16';
+  const data = isInt16 ? Int16Array.from(values, toInt16) : Float32Array.from(values);
+  const datatype = isInt16 ? 'INT16' : 'FP32';
   const shape = input.shape.with(0, 1);
   const tensor = { name: input.name, datatype, shape, parameters: { binary_data_size: data.byteLength } };
   const outputs = [{ name: output, parameters: { binary_data: true } }];

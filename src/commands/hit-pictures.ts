@@ -2,7 +2,7 @@
 import { type CropGrid, cropAround, cropImage } from '../data/scan/crop.js';
 import { orientLPS, worldToVoxel } from '../data/scan/geometry.js';
 import { readVolume } from '../data/scan/index.js';
-import type { Volume, Voxels, XYZ } from '../data/scan/volume.js';
+import type { Volume, XYZ } from '../data/scan/volume.js';
 import type { ImageModel } from '../inference/image-model.js';
 import type { ModelScan } from '../inference/model-scan.js';
 import { gridOfSpacing } from '../inference/scan-grid.js';
@@ -15,7 +15,7 @@ import { messageOf } from './scan-error.js';
 type Grey = (value: number) => number;
 
 /** Values of a grid in voxels of a scan, at that scan's own resolution. */
-function cut(volume: Volume, { size, first, step }: CropGrid): { size: XYZ; voxels: Voxels } {
+function cut(volume: Volume, { size, first, step }: CropGrid): { size: XYZ; voxels: Float32Array } {
   const own = size.map((length, i) => Math.max(1, Math.round(length * step[i]!))) as unknown as XYZ;
   return {
     size: own,

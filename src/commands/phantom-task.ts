@@ -5,6 +5,7 @@ import { writeMetaImage } from '../data/scan/metaimage.js';
 import { writeNifti } from '../data/scan/nifti.js';
 import type { Grid, XYZ } from '../data/scan/volume.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
+import { asInt16 } from '../int16.js';
 import { makePhantom, type Phantom } from '../phantom/chest.js';
 import { makeBrain, makeLiver } from '../phantom/organs.js';
 import { type Reporting, silent } from '../progress.js';
@@ -110,7 +111,10 @@ const lidcCrops: Layout = {
       const grid = cropAround(volume, worldToVoxel(volume, world), size);
       const place = { ...volume, size, origin: voxelToWorld(volume, grid.first) };
       const file = `${idOf(index)}_${i}.nii.gz`;
-      await writeNifti(join(folders[0]!, file), { ...place, voxels: cropImage(volume, grid, -1000) });
+      await writeNifti(join(folders[0]!, file), {
+        ...place,
+        voxels: asInt16(cropImage(volume, grid, -1000)),
+      });
       await writeNifti(join(folders[1]!, file), { ...place, voxels: cropMask(masks.nodule, grid) });
       lines['labels.csv']!.push([file, idOf(index), diameterMm]);
     }

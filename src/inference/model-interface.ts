@@ -8,7 +8,7 @@ import {
   type Value,
 } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
-import { toInt16 } from '../int16.js';
+import { asInt16 } from '../int16.js';
 import type { EngineTensor, Session, Tensors } from '../runtime/engine.js';
 import { adaptedVoxels } from './image-adapter.js';
 import { probabilitiesOf, type StoredAdapter, storedAdapter } from './stored-adapter.js';
@@ -70,7 +70,7 @@ function ownInterface(path: string, graph: Graph): ModelInterface {
     outputs: new Map(graph.outputs.map((output) => [output.name, output.shape])),
     run: async (sessionFor, values, shape) => {
       const session = await sessionFor(shape);
-      const data = type === 'int16' ? rounded(values) : new Float32Array(values);
+      const data = type === 'int16' ? asInt16(values) : new Float32Array(values);
       return session.run({ [name]: { type, shape, data } });
     },
   };
@@ -136,9 +136,6 @@ export function interfaceOf(path: string, { graph, metadata }: Model): ModelInte
   const adapter = storedAdapter(metadata, path);
   return adapter ? adaptedInterface(path, graph, adapter) : ownInterface(path, graph);
 }
-
-const rounded = (values: Float32Array | Int16Array) =>
-  values instanceof Int16Array ? values : Int16Array.from(values, toInt16);
 
 const valuesOf = (values: readonly Value[]) =>
   values.map(({ name, shape }) => `${name} ${formatShape(shape)}`).join(', ') || 'none';

@@ -1,11 +1,14 @@
 /** What an autoencoder makes of whole scans. */
 import * as z from 'zod';
-import type { CropGrid } from '../data/scan/crop.js';
+import type { Box } from '../data/proxies/parts2whole/parts.js';
+import { resizedPart } from '../data/proxies/parts2whole/resized-part.js';
 import type { Grid, Volume, XYZ } from '../data/scan/volume.js';
+import { repeatVoxels } from '../data/store/block-mean.js';
 import { UserError } from '../errors.js';
 import type { ImageModel } from './image-model.js';
 import type { ModelScan } from './model-scan.js';
 import { onScan, predictScan, type Windows } from './predict-scan.js';
+import { partOfGrid, type ReadGrid } from './scan-grid.js';
 import { placePlane, storedOrder } from './stored-order.js';
 
 /** On the grid of the scan's file, or the one that it was straightened onto. */
@@ -40,15 +43,21 @@ export function partSide({ metadata, path }: ImageModel): number {
   }
 }
 
-/** The middle of a window with the given share of its sides, on a grid of as many voxels. */
-export const middlePart = ({ size, first, step }: CropGrid, side: number): CropGrid => ({
-  size,
-  // Half-pixel centres, as parts are resized in training.
-  first: first.map(
-    (place, i) => place + step[i]! * ((size[i]! * (1 - side) + side - 1) / 2),
-  ) as unknown as XYZ,
-  step: step.map((length) => length * side) as unknown as XYZ,
-});
+/** The box in the middle of a window that has the given share of its sides, as near as whole voxels allow. */
+export function middlePart(window: XYZ, side: number): Box {
+  const size = window.map((length) => Math.max(1, Math.round(length * side))) as unknown as XYZ;
+  return { size, start: window.map((length, i) => Math.floor((length - size[i]!) / 2)) as unknown as XYZ };
+}
+
+/** Reads of each window what training shows of a tile: the part in its middle, clipped and resized to a whole. */
+function partReader({ window, average }: ImageModel, { read }: ModelScan, side: number): ReadGrid {
+  return (grid) => {
+    const { start, size } = middlePart(grid.size, side);
+    const whole = grid.size.map((length, i) => length / average[i]!) as unknown as XYZ;
+    const box = { voxels: read(partOfGrid(grid, start, size)), size };
+    return repeatVoxels(resizedPart(box, { start: [0, 0, 0], size }, whole, window), whole, average);
+  };
+}
 
 /**
  * Has each window of a scan reconstructed: from the part in its middle, of the mean size in training, where the model was trained to redraw
@@ -66,7 +75,7 @@ export async function reconstructScan(
   const side = partSide(model);
   const predicted = predictScan(model, scan, {
     ...{ windows, output: 'reconstruction', stride: model.average },
-    read: (grid) => scan.read(middlePart(grid, side)),
+    ...(side < 1 && { read: partReader(model, scan, side) }),
     ...(onWindows && { onWindows }),
   });
   const order = storedOrder(volume, stored);

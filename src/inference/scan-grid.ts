@@ -4,6 +4,7 @@ import { type CropGrid, cropImage } from '../data/scan/crop.js';
 import { voxelToWorld } from '../data/scan/geometry.js';
 import { normaliseVolume } from '../data/scan/normalise.js';
 import type { Grid, Volume, Voxels, XYZ } from '../data/scan/volume.js';
+import { asInt16 } from '../int16.js';
 import type { ImageModel } from './image-model.js';
 
 /** Values on any grid in voxels of a scan with its axes along left, posterior, superior, as a model takes them. */
@@ -91,7 +92,7 @@ export function readerOf(
   // Encoders take what tiles hold, networks of target tasks what samples do.
   if (channels === null && normalise !== 'hu') {
     const values = normaliseVolume(volume, normalise, where);
-    return (grid) => valuesOn(values, grid, null);
+    return (grid) => asInt16(valuesOn(values, grid, null));
   }
   const valuesIn = normaliser(volume, normalise);
   return (grid) => valuesIn((scan, outside) => valuesOn(scan, grid, outside));

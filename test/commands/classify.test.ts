@@ -15,6 +15,7 @@ import { orientLPS } from '../../src/data/scan/geometry.js';
 import { readVolume } from '../../src/data/scan/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { XYZ } from '../../src/data/scan/volume.js';
+import { asInt16 } from '../../src/int16.js';
 import type { Progress } from '../../src/progress.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { ctSlice, dicomBytes } from '../data/scan/dicom/writer.js';
@@ -50,7 +51,7 @@ const rowsOf = (path: string): Classified[] =>
 async function expectedOf(name: string, spacing?: XYZ): Promise<number[]> {
   const volume = orientLPS(await readVolume(join(scans, name)));
   const grid = cropAround(volume, middleOf(volume), [16, 16, 8], spacing);
-  const data = cropImage(volume, grid, -1000) as Int16Array;
+  const data = asInt16(cropImage(volume, grid, -1000));
   const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
   const { probabilities } = await session.run({ image: { type: 'int16', shape: [1, 1, 8, 16, 16], data } });
   await session.release();

@@ -17,6 +17,7 @@ import { readVolume } from '../../src/data/scan/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { parseNpy } from '../../src/data/scan/npy.js';
 import type { Grid, Volume, XYZ } from '../../src/data/scan/volume.js';
+import { asInt16 } from '../../src/int16.js';
 import type { Tensors } from '../../src/runtime/engine.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -58,7 +59,7 @@ const run = (options: Partial<EmbedOptions> & Pick<EmbedOptions, 'out'>) =>
 
 /** What the file as it is makes of a box of a scan, with air outside. */
 async function outputsOf(volume: Volume, first: XYZ, size: XYZ): Promise<Tensors> {
-  const data = cropImage(orientLPS(volume), { size, first, step: [1, 1, 1] }, -1000) as Int16Array;
+  const data = asInt16(cropImage(orientLPS(volume), { size, first, step: [1, 1, 1] }, -1000));
   const session = await nodeEngine.load(readFileSync(model), { threads: 1 });
   const outputs = await session.run({ hu: { type: 'int16', shape: [1, ...size.toReversed()], data } });
   await session.release();

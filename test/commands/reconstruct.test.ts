@@ -6,13 +6,11 @@ import { GraphBuilder } from '../../graphs/onnx/builder.js';
 import { TYPE_CODES } from '../../graphs/onnx/types.js';
 import { type ReconstructOptions, reconstruct } from '../../src/commands/reconstruct.js';
 import { resizedPart } from '../../src/data/proxies/parts2whole/resized-part.js';
-import { cropImage } from '../../src/data/scan/crop.js';
 import { orientLPS } from '../../src/data/scan/geometry.js';
 import { readScanHeader, readVolume } from '../../src/data/scan/index.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { Volume, XYZ } from '../../src/data/scan/volume.js';
 import { portableModel } from '../../src/execution/models.js';
-import { middlePart } from '../../src/inference/reconstruction.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writePretrained } from '../inference/models.js';
@@ -120,24 +118,17 @@ describe('reconstruct', () => {
 
   test('a model of parts is given parts, cut and resized as in training', async () => {
     const volume = noiseVolume([16, 16, 8], 3);
-    const whole = { size: volume.size, first: [0, 0, 0], step: [1, 1, 1] } as const;
+    // Values beyond the window, which training clips before it interpolates.
+    volume.voxels.set(volume.voxels.map((value) => 3 * value));
     const box = { start: [4, 4, 2], size: [8, 8, 4] } as const;
-    const expected = resizedPart(volume, box, volume.size, { low: -32768, high: 32767 });
-    const voxels = Float32Array.from(volume.voxels);
-    // At the border of its part, training repeats values where the scan goes on.
-    const got = cropImage({ ...volume, voxels }, middlePart(whole, 0.5), null);
-    const inner = (i: number) => {
-      const [x, y, z] = [i % 16, Math.floor(i / 16) % 16, Math.floor(i / 256)];
-      return x > 0 && x < 15 && y > 0 && y < 15 && z > 0 && z < 7;
-    };
-    for (const [i, value] of expected.entries()) if (inner(i)) expect(got[i]).toBeCloseTo(value, 2);
+    const seen = resizedPart(volume, box, volume.size, { low: -1000, high: 1000 });
 
     const model = at('parts.onnx');
     const part = JSON.stringify({ scale: [1 / 8, 1 / 8], ratio: [1, 1], isotropic: true });
     writePretrained(model, 'autoencoder', { proxy: 'parts2whole', part });
     await writeNifti(at('parts.nii'), volume);
     await run({ model, input: [at('parts.nii')], out: at('parts') });
-    const values = await reconstructionOf(model, Int16Array.from(got, Math.round), [16, 16, 8]);
+    const values = await reconstructionOf(model, Int16Array.from(seen, Math.round), [16, 16, 8]);
     const image = await readVolume(at('parts/reconstructions/parts.nii'));
     for (const [i, value] of values.entries())
       expect(Math.abs(image.voxels[i]! - (2000 * value - 1000))).toBeLessThan(1);

@@ -13,13 +13,8 @@ test('the part of a whole has the mean size of those in training', () => {
   );
 });
 
-test('it lies in the middle of its window, and is enlarged to as many voxels', () => {
-  const window = { size: [8, 8, 4], first: [10, 20, 30], step: [1, 1, 2] } as const;
-  const { size, first, step } = middlePart(window, 0.5);
-  expect(size).toEqual([8, 8, 4]);
-  expect(step).toEqual([0.5, 0.5, 1]);
-  const middleOf = (from: readonly number[], by: readonly number[]) =>
-    from.map((start, i) => start + (by[i]! * (size[i]! - 1)) / 2);
-  expect(middleOf(first, step)).toEqual(middleOf(window.first, window.step));
-  expect(middlePart(window, 1)).toEqual(window);
+test('it lies in the middle of its window, of whole voxels as in training', () => {
+  expect(middlePart([8, 8, 4], 0.5)).toEqual({ start: [2, 2, 1], size: [4, 4, 2] });
+  expect(middlePart([32, 32, 16], 0.54)).toEqual({ start: [7, 7, 3], size: [17, 17, 9] });
+  expect(middlePart([1, 2, 3], 0.1)).toEqual({ start: [0, 0, 1], size: [1, 1, 1] });
 });

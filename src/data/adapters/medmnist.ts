@@ -1,4 +1,5 @@
 import { UserError } from '../../errors.js';
+import { asInt16 } from '../../int16.js';
 import type { SampleFormat, SampleSplit } from '../samples/manifest.js';
 import type { SampleSource } from '../samples/source.js';
 import { cropAround, cropImage, middleOf } from '../scan/crop.js';
@@ -80,7 +81,7 @@ export const medmnistAdapter: Adapter = {
           Array.from({ length: images.shape[0]! }, (_, i) => {
             const values = Int16Array.from(images.data.subarray(i * voxels, (i + 1) * voxels) as Uint8Array);
             const scan = { voxels: values, size: stored, spacing: [1, 1, 1] as const };
-            const image = cropImage(scan, cropAround(scan, middleOf(scan), size), 0);
+            const image = asInt16(cropImage(scan, cropAround(scan, middleOf(scan), size), 0));
             const id = `${name}-${String(i).padStart(5, '0')}`;
             return { id, patient: id, spacing: [1, 1, 1], label: Number(labels.data[i]), image, mask: null };
           }),

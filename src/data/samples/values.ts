@@ -1,5 +1,5 @@
 /** What the values of samples are: HU, or what a normalisation makes of them. */
-import { toInt16 } from '../../int16.js';
+import { asInt16 } from '../../int16.js';
 import { INTENSITIES, intensityScale, type Normalisation, THOUSANDTHS } from '../scan/normalise.js';
 import type { Volume, Voxels } from '../scan/volume.js';
 import { FILL_HU } from '../scan/voxel-builder.js';
@@ -20,11 +20,7 @@ export type Crop = (volume: Volume, outside: number | null) => Voxels;
  * were no numbers become the least value of the window.
  */
 export function normaliser(volume: Volume, normalise: Normalisation): (crop: Crop) => SampleVoxels {
-  if (normalise === 'hu')
-    return (crop) => {
-      const values = crop(volume, OUTSIDE_HU);
-      return values instanceof Int16Array ? values : Int16Array.from(values, toInt16);
-    };
+  if (normalise === 'hu') return (crop) => asInt16(crop(volume, OUTSIDE_HU));
   const { shift, scale } = intensityScale(volume, normalise);
   const least = shift + (scale * INTENSITIES[normalise].window.low) / THOUSANDTHS;
   const scan = volume.nonFinite ? withFilled(volume, least) : volume;

@@ -1,5 +1,5 @@
 /** Cutting samples out of scans. */
-import type { LabelMap, Volume, Voxels, XYZ } from './volume.js';
+import type { LabelMap, Volume, XYZ } from './volume.js';
 
 /** A grid of voxel positions in a scan: position i along an axis is `first + i · step`, in voxels of the scan. */
 export interface CropGrid {
@@ -49,21 +49,20 @@ const inside = (length: number, positions: Float64Array) =>
   Uint8Array.from(positions, (at) => (at >= -0.5 && at <= length - 0.5 ? 1 : 0));
 
 /**
- * Values of a scan on a crop's grid, trilinear; int16 is rounded.
+ * Values of a scan on a crop's grid, trilinear.
  * @param outside what the crop has where the scan ends; null repeats the scan's last voxels
  */
 export function cropImage(
   { voxels, size }: Pick<Volume, 'voxels' | 'size'>,
   grid: CropGrid,
   outside: number | null,
-): Voxels {
+): Float32Array {
   const [w, h, d] = grid.size;
-  const crop = voxels instanceof Int16Array ? new Int16Array(w * h * d) : new Float32Array(w * h * d);
+  const crop = new Float32Array(w * h * d);
   const positions = [positionsOf(grid, 0), positionsOf(grid, 1), positionsOf(grid, 2)];
   const [x, y, z] = positions.map((along, axis) => neighbours(size[axis]!, along));
   const [inX, inY, inZ] = positions.map((along, axis) => inside(size[axis]!, along));
   const [width, plane] = [size[0], size[0] * size[1]];
-  const round = voxels instanceof Int16Array ? Math.round : (value: number) => value;
   let to = 0;
   for (let k = 0; k < d; k++)
     for (let j = 0; j < h; j++) {
@@ -86,7 +85,7 @@ export function cropImage(
           const row = rows[r as 0 | 1 | 2 | 3];
           sum += weights[r as 0 | 1 | 2 | 3] * ((1 - u) * voxels[row + low]! + u * voxels[row + high]!);
         }
-        crop[to] = round(sum);
+        crop[to] = sum;
       }
     }
   return crop;

@@ -150,7 +150,9 @@ function claimedGrid(path: string, { header, bytes }: NiftiHeader): Grid {
  * them in this order, and pass over one that is zero, not finite or singular.
  */
 function affinesOf(header: Header, bytes: DataView): Affine[] {
-  const [, x = 0, y = 0, z = 0] = header.pixDims.map(Math.abs);
+  // The first is the handedness of the qform; the library takes negative lengths for 1.
+  header.pixDims = header.pixDims.map((length, i) => (i === 0 ? length : Math.abs(length)));
+  const [, x = 0, y = 0, z = 0] = header.pixDims;
   return [
     ...(header.sform_code > 0 ? [sformRows(header, bytes)] : []),
     ...(header.qform_code > 0 ? [header.getQformMat().slice(0, 3)] : []),

@@ -143,10 +143,18 @@ export function parseNrrdGrid(path: string, fields: NrrdFields, sizes: readonly 
   const lengths = firstThree(steps.map((step) => Math.hypot(...step)));
   const directions = steps.map((step, i) => firstThree(step.map((mm) => mm / lengths[i]!)));
   const origin = vectorsOf(fields.get('spaceorigin') ?? '')[0];
+  const mins = numbersOf(fields.get('axismins') ?? '');
+  const centerings = (fields.get('centerings') ?? '').split(/\s+/);
+  // Of samples that are not said to lie at nodes, as other programs take it.
+  const firstAlong = (axis: number, length: number) =>
+    Number.isFinite(mins[axis]) ? mins[axis]! + (centerings[axis] === 'node' ? 0 : length / 2) : 0;
   const grid = {
     size: firstThree(axes.map((axis) => sizes[axis]!)),
     spacing: lengths,
-    origin: origin?.length === 3 ? lps(origin) : ([0, 0, 0] as const),
+    origin:
+      origin?.length === 3
+        ? lps(origin)
+        : firstThree(axes.map((axis, i) => (vectors ? 0 : firstAlong(axis, lengths[i]!)))),
     direction: [0, 1, 2].flatMap((world) => directions.map((direction) => direction[world]!)),
   };
   const checked = checkedGrid(path, grid);

@@ -126,6 +126,8 @@ describe('orientation', () => {
       expect(read.origin).toEqual([-90, -80, -70]);
       const mirrored = await readNii({ version, qform, pixdim: [-1, ...pixdim.slice(1)] });
       expect(mirrored.direction.map(Math.round)).toEqual([1, 0, 0, 0, 1, 0, 0, 0, -1]);
+      const negative = await readNii({ version, qform, pixdim: [1, ...pixdim.slice(1).map((mm) => -mm)] });
+      expect(negative).toMatchObject({ spacing: read.spacing, direction: read.direction });
     }
   });
 

@@ -159,6 +159,10 @@ describe('the grid', () => {
     expect(read).toMatchObject({ spacing: [0.5, 1, 2], origin: [0, 0, 0] });
     expect(read.direction).toEqual([1, 0, 0, 0, 1, 0, 0, 0, -1]);
     expect((await attached({})).spacing).toEqual([1, 1, 1]);
+    // As SimpleITK reads them.
+    const mins = { spacings: '1 2 3', 'axis mins': '10 20 30' };
+    expect((await attached(mins)).origin).toEqual([10.5, 21, 31.5]);
+    expect((await attached({ ...mins, centers: 'node cell node' })).origin).toEqual([10, 21, 30]);
   });
 
   it('leaves out axes of length 1 that are not of space', async () => {

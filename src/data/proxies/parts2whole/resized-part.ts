@@ -18,5 +18,5 @@ export function resizedPart(
   const voxels = Float32Array.from(cutTile(tile, start, from), (hu) => Math.min(Math.max(hu, low), high));
   const step = from.map((n, axis) => n / size[axis]!) as unknown as XYZ;
   const first = step.map((s) => 0.5 * s - 0.5) as unknown as XYZ;
-  return cropImage({ voxels, size: from }, { size, first, step }, null) as Float32Array;
+  return cropImage({ voxels, size: from }, { size, first, step }, null);
 }

@@ -21,6 +21,7 @@ interface FrameInfo {
   readonly height: number;
   readonly bitsPerSample: number;
   readonly componentCount: number;
+  readonly isSigned: boolean;
 }
 
 type Package = Exclude<Codec, 'rle' | 'jpeg' | 'jpeg-lossless'>;
@@ -127,7 +128,9 @@ async function decodeWithPackage(codec: Package, encoded: Buffer, pixels: number
     buffer.set(encoded);
     buffer.fill(0, encoded.length);
     decoder.decode();
-    const { bitsPerSample } = decoder.getFrameInfo();
+    const { bitsPerSample, isSigned } = decoder.getFrameInfo();
+    // The package makes negative ones 0.
+    if (isSigned && bitsPerSample <= 8) throw new Error(`signed pixels of ${bitsPerSample} bits`);
     const bytes = bitsPerSample > 8 ? 2 : 1;
     const decoded = decoder.getDecodedBuffer();
     if (decoded.length !== pixels * bytes) throw new Error(`${decoded.length} bytes`);

@@ -176,7 +176,7 @@ function fieldsOf({ modality, files }: DicomScan, { slices, uneven }: Stack): Re
     bitsStored: `${pixels.bitsStored} of ${pixels.bitsAllocated}${pixels.signed ? ', signed' : ''}`,
     rescaleSlope: range(slices.map(({ slope }) => slope)),
     rescaleIntercept: range(slices.map(({ intercept }) => intercept)),
-    ...(plane.thickness > 0 && { sliceThicknessMm: String(plane.thickness) }),
+    ...(plane.sliceThickness > 0 && { sliceThicknessMm: String(plane.sliceThickness) }),
     ...(uneven && { resampled: uneven.what }),
   };
 }

@@ -13,8 +13,9 @@ export interface Plane {
   readonly alongColumn: XYZ;
   /** Distance of pixel centres along a row and along a column, in mm. */
   readonly spacing: readonly [number, number];
-  /** Spacing between slices, or else their thickness, in mm; NaN where neither is given. */
-  readonly thickness: number;
+  /** In mm; NaN where it is not given, as the next. */
+  readonly spacingBetweenSlices: number;
+  readonly sliceThickness: number;
 }
 
 export const dot = (a: XYZ, b: XYZ) => a[0] * b[0] + a[1] * b[1] + a[2] * b[2];
@@ -38,6 +39,10 @@ export function isParallel(a: Plane, b: Plane): boolean {
   );
 }
 
+/** What a single slice stands for along the normal, in mm: its spacing, or else its thickness, or else 1. */
+export const depthOf = ({ spacingBetweenSlices, sliceThickness }: Plane): number =>
+  [spacingBetweenSlices, sliceThickness].find((mm) => mm > 0) ?? 1;
+
 /**
  * The plane of an image or of one of its frames, and where the centre of its first pixel is, in LPS mm.
  * @throws NotScan when the file does not give them; NotElements, NeedsMoreBytes
@@ -57,9 +62,8 @@ export function placeOf(groups: FunctionalGroups): { position: XYZ; plane: Plane
       alongRow: unit(orientation.slice(0, 3)),
       alongColumn: unit(orientation.slice(3)),
       spacing: [betweenColumns, betweenRows],
-      thickness: Number(
-        measures.text(TAGS.SpacingBetweenSlices) || measures.text(TAGS.SliceThickness) || Number.NaN,
-      ),
+      spacingBetweenSlices: Number(measures.text(TAGS.SpacingBetweenSlices) || Number.NaN),
+      sliceThickness: Number(measures.text(TAGS.SliceThickness) || Number.NaN),
     },
   };
 }

@@ -12,7 +12,7 @@ import { checkFrame, checkLength, readFrame } from './frame.js';
 import { functionalGroups } from './functional-groups.js';
 import { pixelFormat } from './instance.js';
 import { NotScan } from './not-scan.js';
-import { dot, isParallel, normalOf, type Plane, placeOf } from './plane.js';
+import { depthOf, dot, isParallel, normalOf, type Plane, placeOf } from './plane.js';
 import { TAGS } from './tags.js';
 
 /** A plane of one segment, or of several in a label map. */
@@ -206,7 +206,7 @@ const TOLERANCE = 0.1;
 /** The grid of the frames, including empty planes, which files omit. */
 function gridOf(path: string, frames: readonly Frame[], columns: number, rows: number): Grid {
   const { plane } = frames[0]!;
-  const { alongRow, alongColumn, thickness } = plane;
+  const { alongRow, alongColumn, spacingBetweenSlices: stated } = plane;
   const normal = normalOf(plane);
   const sorted = [...frames].sort((a, b) => dot(a.position, normal) - dot(b.position, normal));
   const heights = sorted.map(({ position }) => dot(position, normal));
@@ -214,8 +214,9 @@ function gridOf(path: string, frames: readonly Frame[], columns: number, rows: n
     .slice(1)
     .flatMap((height, i) => (height - heights[i]! > 1e-3 ? [height - heights[i]!] : []));
   const least = Math.min(...gaps);
-  const isStated = thickness > 0 && gaps.every((gap) => isMultiple(gap, thickness));
-  const spacing = gaps.length === 0 || isStated ? (thickness > 0 ? thickness : 1) : least;
+  // Planes without foreground may be left out of the file. A SliceThickness does not say how far apart they are.
+  const isStated = stated > 0 && gaps.every((gap) => isMultiple(gap, stated));
+  const spacing = gaps.length === 0 ? depthOf(plane) : isStated ? stated : least;
   if (!gaps.every((gap) => isMultiple(gap, spacing)))
     throw unreadable(path, 'the frames of the segmentation are unevenly spaced', {
       got: `gaps of ${[...new Set(gaps.map((gap) => gap.toFixed(2)))].slice(0, 5).join(', ')} mm`,

@@ -2,7 +2,7 @@
 import { abridged, type ErrorFacts } from '../../../errors.js';
 import type { Grid, XYZ } from '../volume.js';
 import type { Slice } from './instance.js';
-import { dot, normalOf } from './plane.js';
+import { depthOf, dot, normalOf } from './plane.js';
 
 /** Slices that form a volume. */
 export interface Stack {
@@ -57,7 +57,7 @@ interface Placed {
  */
 export function stackSlices(slices: readonly Slice[], preferred?: string): Stack | Misfit {
   const { plane } = slices[0]!;
-  const { alongRow, alongColumn, spacing, thickness } = plane;
+  const { alongRow, alongColumn, spacing } = plane;
   const normal = normalOf(plane);
   const placed = slices
     .map((slice): Placed => ({ slice, height: dot(slice.position, normal) }))
@@ -71,7 +71,7 @@ export function stackSlices(slices: readonly Slice[], preferred?: string): Stack
   if (irregular) return { misfit: irregular };
   const [first] = ordered as [Slice];
   const steps = ordered.length - 1;
-  const mean = steps > 0 ? heights[steps]! / steps : thickness > 0 ? thickness : 1;
+  const mean = steps > 0 ? heights[steps]! / steps : depthOf(plane);
   const grid: Grid = {
     size: [first.pixels.columns, first.pixels.rows, ordered.length],
     spacing: [...spacing, mean],

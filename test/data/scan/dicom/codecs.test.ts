@@ -3,6 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { readVolume } from '../../../../src/data/scan/index.js';
+import type { Volume } from '../../../../src/data/scan/volume.js';
+import { UserError } from '../../../../src/errors.js';
 import { temporaryFolder, userErrorOf } from '../samples.js';
 import { CODECS, encodeWith, isInstalled } from './encoder.js';
 import { ctSlice, dicomBytes, type Elements, fragments, writeFiles } from './writer.js';
@@ -13,6 +15,12 @@ const encoded = (codec: (typeof CODECS)[number], pixels: Int16Array | Uint16Arra
   encodeWith(codec, pixels, COLUMNS);
 
 const shape: Elements = { '00280010': ['US', ROWS], '00280011': ['US', COLUMNS] };
+const EIGHT_BITS: Elements = {
+  '00280100': ['US', 8],
+  '00280101': ['US', 8],
+  '00280102': ['US', 7],
+  '00280103': ['US', 1],
+};
 const signed = (z: number) =>
   Int16Array.from({ length: COLUMNS * ROWS }, (_, i) => ((i * 37) % 3000) - 1000 - z);
 const unsigned = (z: number) =>
@@ -61,6 +69,17 @@ describe.each(CODECS.filter(isInstalled))('$name', (codec) => {
     files[23] = dicomBytes(ctSlice(23, shape), { syntax, compressed: broken });
     const path = writeFiles(file(`broken${codec.syntax}`), files);
     expect((await userErrorOf(readVolume(path))).facts.where).toBe(join(path, '23'));
+  });
+
+  it('signed pixels of 8 bits are refused, or what they were', async () => {
+    const pixels = Int8Array.from(signed(0));
+    const more: Elements = { ...shape, ...EIGHT_BITS, '00281052': ['DS', '0'] };
+    const compressed = fragments([await encodeWith(codec, pixels, COLUMNS)]);
+    const slices = [0, 1].map((z) => dicomBytes(ctSlice(z, more), { syntax, compressed }));
+    const path = writeFiles(file(`eight${codec.syntax}`), { a: slices[0]!, b: slices[1]! });
+    const found = await readVolume(path).catch((error: unknown) => error);
+    if (found instanceof UserError) expect(found.message).toContain('signed pixels of 8 bits');
+    else expect([...(found as Volume).voxels]).toEqual([...pixels, ...pixels]);
   });
 
   it('images that are cut off are refused at once, and the next one is read', async () => {

@@ -1,6 +1,5 @@
 /** The encoders of the optional packages that decode JPEG-LS, JPEG 2000 and HTJ2K. */
 import { createRequire } from 'node:module';
-import { bytesOf } from './writer.js';
 
 const require = createRequire(import.meta.url);
 
@@ -36,19 +35,19 @@ async function encoderOf({ module, encoder }: Codec): Promise<Encoder> {
 /** An image without loss. */
 export async function encodeWith(
   codec: Codec,
-  pixels: Int16Array | Uint16Array,
+  pixels: Int16Array | Uint16Array | Int8Array,
   columns: number,
 ): Promise<Uint8Array> {
   const encoder = await encoderOf(codec);
   const info = {
     width: columns,
     height: pixels.length / columns,
-    bitsPerSample: 16,
+    bitsPerSample: 8 * pixels.BYTES_PER_ELEMENT,
     componentCount: 1,
-    isSigned: pixels instanceof Int16Array,
+    isSigned: !(pixels instanceof Uint16Array),
     isUsingColorTransform: false,
   };
-  encoder.getDecodedBuffer(info).set(bytesOf(pixels));
+  encoder.getDecodedBuffer(info).set(new Uint8Array(pixels.buffer, pixels.byteOffset, pixels.byteLength));
   encoder.setNearLossless?.(0);
   encoder.setQuality?.(true, 0);
   encoder.encode();

@@ -685,6 +685,24 @@ describe('a segmentation', () => {
     ]);
   });
 
+  it('does not take the thickness of slices for how far they are apart', async () => {
+    const shared = (measures: Elements): Elements => ({
+      '52009229': [
+        'SQ',
+        [
+          {
+            '00209116': ['SQ', [{ '00200037': ['DS', '1\\0\\0\\0\\1\\0'] }]],
+            '00289110': ['SQ', [{ '00280030': ['DS', '0.75\\0.5'], ...measures }]],
+          },
+        ],
+      ],
+    });
+    const thin = seg(PLANES, BITS, shared({ '00180050': ['DS', '1.5'] }));
+    expect(await readVolume(alone(thin))).toMatchObject({ size: [4, 3, 2], spacing: [0.5, 0.75, 6] });
+    const stated = seg(PLANES, BITS, shared({ '00180050': ['DS', '1.5'], '00180088': ['DS', '3'] }));
+    expect(await readVolume(alone(stated))).toMatchObject({ size: [4, 3, 3], spacing: [0.5, 0.75, 3] });
+  });
+
   it('is read when big endian, but not deflated, nor in words whose bytes are swapped', async () => {
     const path = alone(seg(PLANES, BITS, {}, { syntax: '1.2.840.10008.1.2.2' }));
     expect((await readVolume(path)).voxels[36]).toBe(2);
