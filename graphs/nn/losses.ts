@@ -19,8 +19,12 @@ export function meanSquaredError(g: GraphBuilder, prediction: Value, target: Val
 }
 
 /** Σ weight·value / Σ weight of two vectors: a scalar. */
-export const weightedMean = (g: GraphBuilder, values: Value, weights: Value): Value =>
-  g.add('Div', [g.sum(g.add('Mul', [values, weights]), [0], 0), g.sum(weights, [0], 0)]);
+export function weightedMean(g: GraphBuilder, values: Value, weights: Value): Value {
+  const sum = g.sum(weights, [0], 0);
+  const isNone = g.add('Equal', [sum, g.scalar(0, sum.type)]);
+  const divisor = g.add('Where', [isNone, g.scalar(1, sum.type), sum]);
+  return g.add('Div', [g.sum(g.add('Mul', [values, weights]), [0], 0), divisor]);
+}
 
 /** A vector of one number a class, to multiply along axis 1 of `like`. */
 function perClass(g: GraphBuilder, weights: readonly number[], like: Value): Value {
@@ -60,15 +64,20 @@ export function oneHot(g: GraphBuilder, labels: Value, classes: number): Value {
   });
 }
 
-/** −log softmax(z) at the class of each sample, or of each of its positions: logits [N,n,…], one-hot [N,n,…] → [N,…]. */
+/**
+ * −log softmax(z) at the class of each sample, or of each of its positions: logits [N,n,…], one-hot [N,n,…] → [N,…]. Logits of other
+ * classes may be −∞.
+ */
 export function crossEntropy(g: GraphBuilder, logits: Value, classes: Value): Value {
   const likelihood = g.add('LogSoftmax', [logits], { axis: 1 });
-  return g.add('Neg', [g.sum(g.add('Mul', [classes, likelihood]), [1], 0)]);
+  const isClass = g.add('Greater', [classes, g.scalar(0, classes.type)]);
+  const chosen = g.add('Where', [isClass, likelihood, g.scalar(0, likelihood.type)]);
+  return g.add('Neg', [g.sum(chosen, [1], 0)]);
 }
 
-/** The weight of each sample's class: one-hot [N,n] → [N]. */
-export const classWeight = (g: GraphBuilder, classes: Value, weights: readonly number[]): Value =>
-  g.sum(g.add('Mul', [classes, perClass(g, weights, classes)]), [1], 0);
+/** The weight of each sample's class, 1 for every class where there are no weights, 0 for a sample of none: one-hot [N,n] → [N]. */
+export const classWeight = (g: GraphBuilder, classes: Value, weights: readonly number[] | null): Value =>
+  g.sum(weights ? g.add('Mul', [classes, perClass(g, weights, classes)]) : classes, [1], 0);
 
 /** Added to the similarity of a sample with itself, which is none of the choices. */
 const EXCLUDED = -1e9;

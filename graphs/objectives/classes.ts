@@ -51,16 +51,14 @@ function sampleLosses(
   const classes = oneHot(g, g.input('label', 'int32', [batch]), outputs);
   return {
     losses: crossEntropy(g, logits, classes),
-    weights: loss.classWeights
-      ? g.add('Mul', [weights, classWeight(g, classes, loss.classWeights)])
-      : weights,
+    weights: g.add('Mul', [weights, classWeight(g, classes, loss.classWeights)]),
     probabilities: () => g.add('Softmax', [logits], { axis: 1 }),
   };
 }
 
 /**
  * The objective of logits [N,n], whatever they were made of. Inputs: `sample_weight` [N], and `label`: float32 [N,n] in [0, 1]
- * for binary cross-entropy, int32 [N], class numbers from 0, for cross-entropy. The loss is the samples' mean, weighted by
+ * for binary cross-entropy, int32 [N], class numbers from 0, for cross-entropy, where samples of another number do not count. The loss is the samples' mean, weighted by
  * `sample_weight` and their class's weight. An evaluation returns `loss` and `weight` [N], of which it is made, and
  * `probabilities` [N,n].
  */

@@ -77,7 +77,7 @@ export const elementwise: Translations = {
   Mish: (n) => n.f.mul(n.input(0), n.f.tanh(n.f.softplus(n.input(0)))),
   PRelu: (n) => {
     const x = n.input(0);
-    return n.f.where(n.f.less(x, 0), n.f.mul(x, n.input(1)), x);
+    return n.f.where(n.f.greater(x, 0), x, n.f.mul(x, n.input(1)));
   },
   Shrink: (n) => {
     const { f } = n;

@@ -15,6 +15,23 @@ function namedOnce(n: StandardNode, operand: Value, term: string): [operand: Val
   return namedOnce(n, diagonal, term.slice(0, second) + term.slice(second + 1));
 }
 
+/** An operand whose axes behind an ellipsis are as long as those of the others, where its own have the size 1. */
+function broadcast(n: StandardNode, index: number, hidden: readonly number[], at: readonly number[]): Value {
+  const operand = n.input(index);
+  const shape = n.shape(index);
+  const longest = (fromRight: number) =>
+    Math.max(
+      ...hidden.map((count, i) => (fromRight < count ? n.shape(i)[at[i]! + count - 1 - fromRight]! : 1)),
+    );
+  const own = hidden[index]!;
+  const wanted = shape.map((size, axis) => {
+    const place = axis - at[index]!;
+    return place >= 0 && place < own && size === 1 ? longest(own - 1 - place) : size;
+  });
+  const isLonger = wanted.some((size, axis) => size !== shape[axis]);
+  return isLonger ? n.g.add('Expand', [operand, n.g.integers(wanted)]) : operand;
+}
+
 const LABELS = [...'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz'];
 
 /** With an equation without spaces, ellipses and repeated axes, and the result written out. */
@@ -23,6 +40,7 @@ function einsum(n: StandardNode): Value {
   const written = left.split(',');
   // What an ellipsis stands for, counted from the right.
   const hidden = written.map((term, i) => (term.includes('...') ? n.shape(i).length - (term.length - 3) : 0));
+  const at = written.map((term) => term.indexOf('...'));
   const most = Math.max(...hidden);
   const ellipsis = LABELS.filter((label) => !left.includes(label))
     .slice(0, most)
@@ -30,7 +48,7 @@ function einsum(n: StandardNode): Value {
   const once = [...new Set(left.replaceAll(/[.,]/g, ''))].filter((label) => left.split(label).length === 2);
   const result = right === undefined ? ellipsis + once.sort().join('') : right.replace('...', ellipsis);
   const operands = written.map((term, i) =>
-    namedOnce(n, n.input(i), term.replace('...', ellipsis.slice(most - hidden[i]!))),
+    namedOnce(n, broadcast(n, i, hidden, at), term.replace('...', ellipsis.slice(most - hidden[i]!))),
   );
   return n.g.add(
     'Einsum',

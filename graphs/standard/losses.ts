@@ -8,7 +8,9 @@ function negativeLogLikelihood(n: StandardNode, logits: Value, target: Value, we
   const isIgnored = n.has('ignore_index') && f.equal(classes, g.scalar(n.int('ignore_index', 0), 'int64'));
   const named = isIgnored ? f.where(isIgnored, g.scalar(0, 'int64'), classes) : classes;
   const picked = g.add('GatherElements', [logits, g.add('Unsqueeze', [named, g.integers([1])])], { axis: 1 });
-  const losses = f.neg(g.reshape(picked, knownShape(target.shape, 'a loss')));
+  const each = f.neg(g.reshape(picked, knownShape(target.shape, 'a loss')));
+  // What stands in for an ignored class may be infinite.
+  const losses = isIgnored ? f.where(isIgnored, 0, each) : each;
   const given = weight && g.add('Gather', [weight, named]);
   const one = g.scalar(1, logits.type);
   const weights = isIgnored ? f.where(isIgnored, 0, given ?? one) : given;
@@ -19,7 +21,10 @@ function negativeLogLikelihood(n: StandardNode, logits: Value, target: Value, we
   const sum = g.sum(weighted, axes, 0);
   if (reduction === 'sum') return sum;
   if (reduction !== 'mean') throw new GraphError(`reduction "${reduction}" is unknown`);
-  return weights ? f.div(sum, g.sum(weights, axes, 0)) : g.mean(weighted, axes, 0);
+  if (!weights) return g.mean(weighted, axes, 0);
+  const total = g.sum(weights, axes, 0);
+  // 0 where everything is ignored, not NaN.
+  return f.div(sum, f.where(f.equal(total, 0), g.scalar(1, total.type), total));
 }
 
 export const losses: Translations = {

@@ -1,4 +1,5 @@
 import { dot, l2Normalise, type PartFeatures } from './features.js';
+import { ROUNDING } from './statistics.js';
 
 /**
  * Share of parts whose most similar other part, by cosine, comes from the same whole (leave-one-out).
@@ -58,7 +59,9 @@ export function silhouette(features: PartFeatures): number {
       if (whole !== own) b = Math.min(b, 1 - cosines / partsPerWhole);
       else a = 1 - (cosines - dot(values, start, values, start, dimensions)) / (partsPerWhole - 1);
     }
-    total += Math.max(a, b) > 0 ? (b - a) / Math.max(a, b) : 0;
+    // Features of one direction are at distances of nothing but rounding, some of them below 0.
+    const larger = Math.max(a, b);
+    total += larger > ROUNDING ? (Math.max(b, 0) - Math.max(a, 0)) / larger : 0;
   }
   return total / (wholes * partsPerWhole);
 }

@@ -65,7 +65,7 @@ const MOST_EXACT_PAIRS = 200;
 
 /**
  * Wilcoxon's signed-rank test for pairs. Pairs without a difference are left out, equal differences share their mean
- * rank. p is exact, ties or not, up to 200 pairs, and from the normal approximation (corrected for ties, not for
+ * rank; what differs by rounding only is equal. p is exact, ties or not, up to 200 pairs, and from the normal approximation (corrected for ties, not for
  * continuity) above.
  * @returns null where it is not defined: no pair differs, or a value is not finite
  * @throws UserError when the lengths differ
@@ -73,10 +73,13 @@ const MOST_EXACT_PAIRS = 200;
  * const test = wilcoxonSignedRank([0.81, 0.79, 0.84], [0.78, 0.77, 0.8]);
  */
 export function wilcoxonSignedRank(a: ArrayLike<number>, b: ArrayLike<number>): TestResult | null {
-  const differences = differencesOf(a, b).filter((difference) => difference !== 0);
-  if (differences.length === 0 || !differences.every(Number.isFinite)) return null;
+  const all = differencesOf(a, b);
+  if (!all.every(Number.isFinite)) return null;
+  const rounding = ROUNDING * Math.max(largestOf(a), largestOf(b));
+  const differences = all.filter((difference) => Math.abs(difference) > rounding);
+  if (differences.length === 0) return null;
   // Twice the ranks, which are integers.
-  const ranks = doubledRanks(differences.map(Math.abs));
+  const ranks = doubledRanks(differences.map(Math.abs), rounding);
   const total = ranks.reduce((sum, rank) => sum + rank, 0);
   const up = ranks.reduce((sum, rank, i) => sum + (differences[i]! > 0 ? rank : 0), 0);
   const smaller = Math.min(up, total - up);
@@ -84,9 +87,15 @@ export function wilcoxonSignedRank(a: ArrayLike<number>, b: ArrayLike<number>): 
   return { statistic: smaller / 2, p: exact ? exactTails(ranks, smaller) : approximateTails(ranks, smaller) };
 }
 
-function doubledRanks(sizes: readonly number[]): number[] {
-  const sorted = Float64Array.from(sizes).sort();
-  return sizes.map((size) => sorted.indexOf(size) + sorted.lastIndexOf(size) + 2);
+/** Twice the mean rank of each size among those that differ from it by no more than rounding. */
+function doubledRanks(sizes: readonly number[], rounding: number): number[] {
+  const order = [...sizes.keys()].sort((i, j) => sizes[i]! - sizes[j]!);
+  const ranks = new Array<number>(sizes.length);
+  for (let first = 0, last = 0; first < order.length; first = last) {
+    while (last < order.length && sizes[order[last]!]! - sizes[order[first]!]! <= rounding) last++;
+    for (const i of order.slice(first, last)) ranks[i] = first + last + 1;
+  }
+  return ranks;
 }
 
 /** P(S ≤ smaller) + P(S ≥ total − smaller), where S is a sum in which every rank is, or is not, at even odds. */

@@ -79,6 +79,17 @@ describe('tests', () => {
     expect(wilcoxonSignedRank([1, Number.NaN], [2, 2])).toBeNull();
   });
 
+  it('take differences that rounding makes unequal for equal', () => {
+    const [a, b] = [
+      [1, 3, 2, 2, 1, 7],
+      [3, 2, 3, 3, 2, 7],
+    ];
+    const tenths = (values: number[]) => values.map((value) => value / 10);
+    expect(wilcoxonSignedRank(tenths(a!), tenths(b!))).toEqual(wilcoxonSignedRank(a!, b!));
+    expect(wilcoxonSignedRank(a!, b!)).toMatchObject({ statistic: 2.5, p: 0.3125 });
+    expect(wilcoxonSignedRank([0.1 + 0.2], [0.3])).toBeNull();
+  });
+
   it('of pairs refuse sides of different lengths', () => {
     expect(() => pairedTTest([1, 2, 3], [1, 2])).toThrow(UserError);
     expect(() => wilcoxonSignedRank([1], [1, 2])).toThrow(UserError);

@@ -146,4 +146,15 @@ describe('neighbours', () => {
       ),
     ).toBeCloseTo(0, 6);
   });
+
+  it('silhouette is 0 where features differ in nothing but length, whatever rounding makes of it', () => {
+    for (const direction of [[0.3, 0.1, 0.7, 0.2], Array<number>(7).fill(1), [1e-3, 5]]) {
+      const lengths = [1, 1.37, 1.74, 2.11].map(Math.fround);
+      const values = Float32Array.from(
+        lengths.flatMap((length) => direction.map((x) => Math.fround(x) * length)),
+      );
+      const found = silhouette({ wholes: 2, partsPerWhole: 2, dimensions: direction.length, values });
+      expect(Math.abs(found)).toBeLessThan(1e-3);
+    }
+  });
 });

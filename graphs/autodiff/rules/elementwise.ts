@@ -14,11 +14,16 @@ const quadratic = (g: GraphBuilder, x: Value, a: 1 | -1, c: number) => {
   const constant = g.scalar(c, x.type);
   return a === 1 ? g.add('Add', [square, constant]) : g.add('Sub', [constant, square]);
 };
-/** 1 where a > b, ½ where equal, 0 elsewhere: how maximum and minimum share a tie. */
+/** 1 where a > b, ½ where equal, 0 elsewhere: how maximum and minimum share a tie. Infinities may be equal too. */
 const share = (g: GraphBuilder, a: Value, b: Value) => {
-  const sign = g.add('Sign', [g.add('Sub', [a, b])]);
-  return g.add('Add', [scale(g, sign, 0.5), g.scalar(0.5, a.type)]);
+  const [above, beside] = (['Greater', 'GreaterOrEqual'] as const).map((operator) =>
+    g.add('Cast', [g.add(operator, [a, b])], { to: TYPE_CODES[a.type] }),
+  ) as [Value, Value];
+  return scale(g, g.add('Add', [above, beside]), 0.5);
 };
+/** 0 where x is 0, also if the other values are not finite there; `values` elsewhere. */
+const exceptAtZero = (g: GraphBuilder, x: Value, values: Value) =>
+  g.add('Where', [g.add('Equal', [x, g.scalar(0, x.type)]), g.scalar(0, values.type), values]);
 
 export const elementwiseRules: Rules<keyof typeof elementwise> = {
   Add: ({ dy }) => [() => dy, () => dy],
@@ -31,9 +36,12 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
   Pow: ({ g, inputs: [a, b], outputs: [y], dy }) => [
     () => {
       const lower = g.add('Pow', [a!, g.add('Sub', [b!, g.scalar(1, b!.type)])]);
-      return g.add('Mul', [dy, g.add('Mul', [b!, lower])]);
+      const slope = g.add('Mul', [b!, lower]);
+      // x⁰ is 1 everywhere.
+      const hasZero = !g.isConstant(b!) || Array.from(g.tensorOf(b!).data, Number).includes(0);
+      return g.add('Mul', [dy, hasZero ? exceptAtZero(g, b!, slope) : slope]);
     },
-    () => g.add('Mul', [dy, g.add('Mul', [y!, g.add('Log', [a!])])]),
+    () => g.add('Mul', [dy, exceptAtZero(g, a!, g.add('Mul', [y!, g.add('Log', [a!])]))]),
   ],
   // a = q·b + y with q constant wherever there is a gradient.
   Mod: ({ g, inputs: [a, b], outputs: [y], dy }) => [
@@ -63,7 +71,8 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
   Round: steps,
   Neg: ({ g, dy }) => [() => g.add('Neg', [dy])],
   Abs: ({ g, inputs: [x], dy }) => [() => g.add('Mul', [dy, g.add('Sign', [x!])])],
-  Sqrt: ({ g, outputs: [y], dy }) => [() => g.add('Div', [scale(g, dy, 0.5), y!])],
+  // Infinite at 0: there the gradient is 0, as PyTorch has it for a standard deviation, since most roots of 0 are such.
+  Sqrt: ({ g, outputs: [y], dy }) => [() => exceptAtZero(g, y!, g.add('Div', [scale(g, dy, 0.5), y!]))],
   Exp: ({ g, outputs: [y], dy }) => [() => g.add('Mul', [dy, y!])],
   Log: ({ g, inputs: [x], dy }) => [() => g.add('Div', [dy, x!])],
   Reciprocal: ({ g, outputs: [y], dy }) => [() => g.add('Neg', [g.add('Mul', [dy, g.add('Mul', [y!, y!])])])],
@@ -119,14 +128,20 @@ export const elementwiseRules: Rules<keyof typeof elementwise> = {
   Tanh: ({ g, outputs: [y], dy }) => [() => g.add('Sub', [dy, g.add('Mul', [dy, g.add('Mul', [y!, y!])])])],
   Softplus: ({ g, inputs: [x], dy }) => [() => g.add('Mul', [dy, g.add('Sigmoid', [x!])])],
   Identity: ({ dy }) => [() => dy],
-  // Inside the limits, and on them, output and input are equal.
-  Clip: ({ g, inputs: [x, , high], outputs: [y], dy }) => {
+  Clip: ({ g, inputs: [x, low, high], outputs: [y], dy }) => {
     const zero = () => g.scalar(0, dy.type);
     const changed = () => g.add('Where', [g.add('Equal', [x!, y!]), zero(), dy]);
     // The upper limit has the last word where it is below the lower one.
     const isHigh = () => g.add('Equal', [y!, high!]);
     return [
-      () => g.add('Where', [g.add('Equal', [x!, y!]), dy, zero()]),
+      // Nothing passes at the limits, as nothing passes a ReLU at 0.
+      () => {
+        const isWithin = [
+          ...(low ? [g.add('Greater', [x!, low])] : []),
+          ...(high ? [g.add('Less', [x!, high])] : []),
+        ].reduce((a, b) => g.add('And', [a, b]));
+        return g.add('Where', [isWithin, dy, zero()]);
+      },
       () => (high ? g.add('Where', [isHigh(), zero(), changed()]) : changed()),
       () => g.add('Where', [isHigh(), changed(), zero()]),
     ];

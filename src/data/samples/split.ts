@@ -6,9 +6,13 @@ export interface SplitShares {
   readonly test: number;
 }
 
+/** Less is what rounding leaves of 1. */
+const SMALLEST_SHARE = 1e-9;
+
 /**
  * Draws what each patient is for: each gets a random number of its own, so that another patient more or less moves
- * hardly any of the others. Three patients or more give at least one for each purpose.
+ * hardly any of the others. Three patients or more give at least one for each purpose
+ * with a share.
  */
 export function drawSampleSplit(
   patients: readonly string[],
@@ -17,12 +21,12 @@ export function drawSampleSplit(
 ): Map<string, SampleSplit> {
   const rank = new Map(patients.map((id) => [id, randomStream(seed, 'sample split', id).uniform()]));
   const ranked = [...rank.keys()].sort((a, b) => rank.get(a)! - rank.get(b)!);
-  const atLeastOne = (share: number) =>
-    share > 0 && ranked.length > 2
-      ? Math.max(1, Math.round(share * ranked.length))
-      : Math.round(share * ranked.length);
-  const tests = atLeastOne(test);
-  const validations = atLeastOne(validation);
+  const least = (share: number) => (share > SMALLEST_SHARE && ranked.length > 2 ? 1 : 0);
+  const training = least(1 - validation - test);
+  const count = (share: number, others: number) =>
+    Math.min(Math.max(least(share), Math.round(share * ranked.length)), ranked.length - others);
+  const tests = count(test, least(validation) + training);
+  const validations = count(validation, tests + training);
   return new Map(
     ranked.map((id, i) => [id, i < tests ? 'test' : i < tests + validations ? 'validation' : 'train']),
   );

@@ -242,6 +242,10 @@ export const ORACLE_RULES: Partial<Record<OperatorName, OracleRule>> = {
     unbroadcast(k, product(k, dy, a!), b!),
   ],
   Neg: ({ k, dy }) => [negative(k, dy)],
+  Where: ({ k, inputs: [condition, a, b], dy }) => {
+    const chosen = (yes: Value, no: Value) => k.one('Where', [condition!, yes, no], shapeOf(dy));
+    return [null, unbroadcast(k, chosen(dy, k.number(0)), a!), unbroadcast(k, chosen(k.number(0), dy), b!)];
+  },
   // y = alpha · A·B + beta · C, A and B transposed or not.
   Gemm: ({ k, inputs: [x, w, b], a, dy }) => {
     const gemm = (left: Value, right: Value, transA: unknown, transB: unknown, like: Value) => {
