@@ -4,7 +4,7 @@ import { surfaceMeasures } from '../analysis/surface.js';
 import { gridsAgree, orientLPS } from '../data/scan/geometry.js';
 import { findScans, readVolume } from '../data/scan/index.js';
 import type { Grid, Volume, Voxels } from '../data/scan/volume.js';
-import { identifyScans } from '../data/store/sources.js';
+import { identifyScans, pairScans } from '../data/store/sources.js';
 import { abridged, UserError } from '../errors.js';
 import { isPresentFolder } from '../files.js';
 import { type Reporting, silent } from '../progress.js';
@@ -82,18 +82,29 @@ function meanOf(cases: Evaluation['cases'], name: string, draws?: Uint32Array): 
 async function pairsOf(prediction: string, reference: string): Promise<Pair[]> {
   if (!isPresentFolder(prediction) && !isPresentFolder(reference))
     return [{ id: reference, prediction, reference }];
-  const predictions = await masksIn(prediction);
-  const references = await masksIn(reference);
-  refuseMissing(prediction, references.keys(), predictions);
-  refuseMissing(reference, predictions.keys(), references);
-  return [...references].map(([id, path]) => ({ id, prediction: predictions.get(id)!, reference: path }));
+  const [predictions, references] = [await masksIn(prediction), await masksIn(reference)];
+  const pairs = pairScans(references, predictions);
+  const used = new Set(pairs.values());
+  refuseMissing(prediction, references, (path) => pairs.has(path));
+  refuseMissing(reference, predictions, (path) => used.has(path));
+  return [...identifyScans(references.paths)].map(([id, path]) => ({
+    id,
+    prediction: pairs.get(path)!,
+    reference: path,
+  }));
 }
 
-/** Masks by name. */
-const masksIn = async (path: string) => identifyScans(await findScans([path], { segmentations: true }));
+const masksIn = async (folder: string) => ({
+  folder,
+  paths: await findScans([folder], { segmentations: true }),
+});
 
-function refuseMissing(path: string, names: Iterable<string>, there: ReadonlyMap<string, string>): void {
-  const missing = [...names].filter((name) => !there.has(name));
+function refuseMissing(
+  path: string,
+  { paths }: { readonly paths: readonly string[] },
+  hasPartner: (path: string) => boolean,
+): void {
+  const missing = [...identifyScans(paths)].flatMap(([name, own]) => (hasPartner(own) ? [] : [name]));
   if (missing.length === 0) return;
   throw new UserError('input', {
     what: 'some masks have no matching file here',

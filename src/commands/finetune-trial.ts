@@ -208,7 +208,8 @@ export async function runTrial(
         inLoop: models !== null,
         ...(begin && { start: begin.state }),
         dataHash: store.hash,
-        samples: epochLength(plan),
+        samples: samples.length,
+        epochLength: epochLength(plan),
         openLoader: (reading) => openSampleLoader({ store, plan, workers: config.workers, ...reading }),
         feeds: (batch, number) => ({ ...feedsOf(batch, samples), ...dropout(number) }),
         validate: (current) =>

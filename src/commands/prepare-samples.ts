@@ -1,4 +1,5 @@
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
+import { firstOfCopies } from '../data/copies.js';
 import { hasEmptyMask } from '../data/samples/check.js';
 import {
   checkSampleFormat,
@@ -94,13 +95,18 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     const failures = [...problems, ...failed];
     told = toldFailures(failures);
     const undecided = written.filter(({ source }) => source.split === null);
+    // Patients who share an image are one, whatever the table calls them.
+    const copies = firstOfCopies(
+      undecided.flatMap(({ samples }) => samples.map(({ patient, sha256 }) => [patient, sha256] as const)),
+    );
     const drawn = drawSampleSplit(
-      undecided.flatMap(({ samples }) => samples.map(({ patient }) => patient)),
+      [...copies.values()],
       { validation: valFraction, test: testFraction },
       seed,
     );
+    const splitOf = (patient: string) => drawn.get(copies.get(patient)!)!;
     const samples = written.flatMap(({ source, samples }) =>
-      samples.map((sample) => ({ ...sample, split: source.split ?? drawn.get(sample.patient)! })),
+      samples.map((sample) => ({ ...sample, split: source.split ?? splitOf(sample.patient) })),
     );
     checkPatients(samples, input);
     const manifest = sampleManifestText({

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { checkAgainst } from '../config/problems.js';
+import { firstOfCopies } from '../data/copies.js';
 import { knownCatalogues } from '../data/scan/dicom/open.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
@@ -19,7 +20,7 @@ import type { Rejection } from '../data/store/tiling.js';
 import { claimFolder } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
 import { checkThreads } from '../machine.js';
-import { type Reporting, silent } from '../progress.js';
+import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf as scansOfShard } from '../shard.js';
 import { version } from '../version.js';
 import { startThreads } from '../worker.js';
@@ -101,7 +102,7 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
     const { scans, failures } = await tileScans(out, sources, storeOptions, options);
     told = toldFailures(failures);
     const ids = scans.map(({ id }) => id);
-    const split = given ?? drawSplit(ids, storeOptions.valFraction!, storeOptions.seed);
+    const split = given ?? drawnSplit(scans, storeOptions, options.reporter);
     const manifest = manifestText({
       createdBy: `parts2whole ${version}`,
       size: storeOptions.size,
@@ -112,6 +113,22 @@ export async function prepare(options: PrepareOptions): Promise<PrepareSummary> 
     return { manifest, scans: ids, arrays: scans.map((scan) => shardOf(out, scan, storeOptions.size)) };
   });
   return summarise(out, told);
+}
+
+/** A split in which copies of a scan, under whatever names, are for the same purpose. */
+function drawnSplit(
+  scans: readonly TiledScan[],
+  { valFraction, seed }: StoreOptions,
+  reporter: Reporter = silent,
+): Map<string, Split> {
+  const contents = scans.map(
+    ({ id, tiles }) => [id, tiles.map(({ sha256 }) => sha256).join() || id] as const,
+  );
+  const copies = firstOfCopies(contents);
+  const drawn = drawSplit([...new Set(copies.values())], valFraction!, seed);
+  for (const [id, first] of copies)
+    if (id !== first) reporter.log(`${id}: the same voxels as ${first}, and for the same purpose`);
+  return new Map([...copies].map(([id, first]) => [id, drawn.get(first)!]));
 }
 
 /** What one shard has done. */

@@ -230,8 +230,9 @@ async function run(
       checkpoint,
       ...(start ? { start } : {}),
       dataHash: store.hash,
+      samples: store.train.length,
       // Two parts of a whole are two samples.
-      samples: (sampling.paired ? 2 : 1) * store.train.length,
+      epochLength: (sampling.paired ? 2 : 1) * store.train.length,
       openLoader: (reading) =>
         openLoader({
           ...samplingOptions(shared),

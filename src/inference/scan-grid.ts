@@ -1,6 +1,6 @@
 /** Grids of voxels in a scan, and the values that a model sees on them. Nothing here needs Node.js. */
 import { normaliser } from '../data/samples/values.js';
-import { type CropGrid, cropImage } from '../data/scan/crop.js';
+import { type CropGrid, cropImage, stepOf } from '../data/scan/crop.js';
 import { voxelToWorld } from '../data/scan/geometry.js';
 import { normaliseVolume } from '../data/scan/normalise.js';
 import type { Grid, Volume, Voxels, XYZ } from '../data/scan/volume.js';
@@ -10,18 +10,12 @@ import type { ImageModel } from './image-model.js';
 /** Values on any grid in voxels of a scan with its axes along left, posterior, superior, as a model takes them. */
 export type ReadGrid = (grid: CropGrid) => Int16Array | Float32Array;
 
-/** Spacings this close are the same: resampling would only blur. */
-const SAME_SPACING = 0.01;
-
 /** Voxels of a spacing around the middle of a scan, as many as it takes; the scan's own along axes that have that spacing already. */
 export function gridOfSpacing(
   { size, spacing }: Pick<Grid, 'size' | 'spacing'>,
   wanted: XYZ | null,
 ): CropGrid {
-  const step = spacing.map((mm, i) => {
-    const ratio = wanted ? wanted[i]! / mm : 1;
-    return Math.abs(ratio - 1) <= SAME_SPACING ? 1 : ratio;
-  }) as unknown as XYZ;
+  const step = stepOf({ spacing }, wanted);
   const count = size.map((length, i) => Math.max(1, Math.round(length / step[i]!))) as unknown as XYZ;
   const first = size.map((length, i) => (length - 1 - (count[i]! - 1) * step[i]!) / 2) as unknown as XYZ;
   return { size: count, first, step };

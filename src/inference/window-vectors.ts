@@ -68,9 +68,8 @@ export async function middleVector(
   output: string,
 ): Promise<WindowVector> {
   const { volume, grid } = scan;
-  const isResampled = grid.step.some((step) => step !== 1);
   const spacing = volume.spacing.map((mm, i) => mm * grid.step[i]!) as unknown as XYZ;
-  const middle = cropAround(volume, middleOf(volume), windows.window, isResampled ? spacing : undefined);
+  const middle = cropAround(volume, middleOf(volume), windows.window, spacing);
   const [vector] = await vectorsOf(model, scan, [middle], { ...windows, batch: 1 }, output);
   return vector!;
 }

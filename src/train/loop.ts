@@ -35,8 +35,8 @@ export interface LoopParts {
   readonly metrics: Metrics;
   readonly events: EventWriter;
   readonly progress: Progress;
-  /** Samples in the training split: an epoch. */
-  readonly samples: number;
+  /** Samples of an epoch. */
+  readonly epochLength: number;
   /** Steps between validations. */
   readonly validateEvery: number;
   /** Steps whose checkpoints are kept. */
@@ -85,7 +85,7 @@ export async function trainLoop(
       const isGood = Number.isFinite(loss) && Number.isFinite(gradientNorm);
       if (!isGood && lossScale === undefined) throw notANumber(step, loss, state);
       if (!isGood && lossScale! < LEAST_LOSS_SCALE) throw scaleGone(step, loss, state);
-      const epoch = Math.floor(((step - 1) * config.batch) / parts.samples);
+      const epoch = Math.floor(((step - 1) * config.batch) / parts.epochLength);
       const scaled: Record<string, number> = lossScale === undefined ? {} : { lossScale };
       // A skipped step has no gradient.
       const found: Record<string, number> = isGood ? { loss, gradientNorm } : {};

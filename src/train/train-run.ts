@@ -48,8 +48,10 @@ export interface Training<Batch> extends Reporting {
   readonly start?: State;
   /** Of the data, to be recognised when the run goes on. */
   readonly dataHash: string;
-  /** In the training split: an epoch. */
+  /** What it is trained on. */
   readonly samples: number;
+  /** Samples of an epoch: fewer where classes are balanced, more where each sample is used more than once. */
+  readonly epochLength: number;
   openLoader(reading: Pick<ReadAhead<Batch>, 'batchAt' | 'ahead'>): Loader<Batch>;
   /** What the graphs are fed. @param number of the batch in the whole training, from 0; a run that goes on counts on */
   feeds(batch: Batch, number: number): Tensors;
@@ -200,8 +202,8 @@ async function openAndTrain<Batch>(
       metrics,
       events,
       progress,
-      samples: training.samples,
-      validateEvery: validationInterval(config, training.samples),
+      epochLength: training.epochLength,
+      validateEvery: validationInterval(config, training.epochLength),
       kept: keptSteps(config),
       save: async (names, next) => {
         const tensors = await stepper.readState();

@@ -1,4 +1,5 @@
 import {
+  copyFileSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -20,6 +21,7 @@ import { identifyScans } from '../../src/data/store/sources.js';
 import { openTileStore, readTile } from '../../src/data/store/tiles.js';
 import { cutTile } from '../../src/data/store/tiling.js';
 import { acquireLock } from '../../src/lock.js';
+import { silent } from '../../src/progress.js';
 import { writeBalls } from '../data/samples/labelled-data.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 
@@ -68,6 +70,21 @@ describe('prepare', () => {
     expect(await failure(run(input, three, { ...options, workers: 3 }))).toMatchObject({ kind: 'disk' });
     const files = readdirSync(three, { recursive: true, encoding: 'utf8' });
     expect(files.filter((name) => name.endsWith('.tmp'))).toEqual([]);
+  });
+
+  test('copies of a scan, whatever they are called, are for the same purpose, and that is said', async () => {
+    const names = Array.from({ length: 8 }, (_, i) => `${i}.mha`);
+    const input = await scans(newFolder(), ...names);
+    for (const i of [1, 3, 5, 7]) copyFileSync(join(input, `${i}.mha`), join(input, `copy-of-${i}.mha`));
+    const said: string[] = [];
+    const reporter = { ...silent, log: (line: string) => void said.push(line) };
+    const { scans: found } = await run(input, newFolder(), { valFraction: 0.4, reporter });
+    const split = new Map(found.map((scan) => [scan.id, scan.split]));
+    expect(new Set(split.values()).size).toBe(2);
+    for (const i of [1, 3, 5, 7]) expect(split.get(`copy-of-${i}`)).toBe(split.get(`${i}`));
+    expect(said).toEqual(
+      [1, 3, 5, 7].map((i) => `copy-of-${i}: the same voxels as ${i}, and for the same purpose`),
+    );
   });
 
   test('makes a store of all tiles, split by scan', async () => {

@@ -75,7 +75,7 @@ async function train(
     },
     events: { scalar: () => {}, flush: () => {}, close: () => {} },
     progress: silent.start({ label: 'training', total: config.steps, unit: 'steps' }),
-    samples: 20,
+    epochLength: 20,
     validateEvery: VALIDATE_EVERY,
     kept: new Set([7, 20]),
     async save(names, { step }) {

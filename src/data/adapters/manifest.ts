@@ -13,7 +13,7 @@ import { scanExtension } from '../scan/extensions.js';
 import { findScans } from '../scan/index.js';
 import type { XYZ } from '../scan/volume.js';
 import { type StoreFailure, sha256 } from '../store/arrays.js';
-import { identifyScans } from '../store/sources.js';
+import { identifyScans, pairScans } from '../store/sources.js';
 import type { Adapter, AdapterOptions } from './adapter.js';
 import { findOptions } from './candidates.js';
 import { checkSameGrid, cropChannels, cropLabels, readMask, readScan, spacingOf } from './images.js';
@@ -39,8 +39,16 @@ interface Item {
 /** An item that has all that its samples are made of. */
 interface MarkedItem extends Item {
   readonly id: string;
+  /** The sample of its first image that comes first, where none is named. */
+  readonly patient: string;
   readonly images: readonly string[];
 }
+
+/** The column of a table by its name, in whatever case; the name itself where there is none. */
+const columnOf = ({ columns }: Table, name: string): string =>
+  columns.find((column) => column === name) ??
+  columns.find((column) => column.toLowerCase() === name) ??
+  name;
 
 /** `image/{file}` with the cells of a row; undefined where the table has no such column. */
 function fill(template: string, { cells, where }: Row, given: boolean): string | undefined {
@@ -102,7 +110,8 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
       fix: 'name the column of the images: --column image=folder/{file}',
     });
   return table.rows.map((row) => {
-    const cell = (name: string) => fill(given[name] ?? `{${name}}`, row, given[name] !== undefined);
+    const cell = (name: string) =>
+      fill(given[name] ?? `{${columnOf(table, name)}}`, row, given[name] !== undefined);
     const path = (text: string) => resolve(folder, text);
     const images = templates.map((template) => fill(template, row, true)!);
     const mask = cell('mask');
@@ -118,7 +127,7 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
   });
 }
 
-/** A folder with one of images and one of masks, whose files have the same names. */
+/** A folder with one of images and one of masks, whose files lie at the same places in them, or have the same names. */
 async function itemsOfFolders(input: string, options: AdapterOptions): Promise<Item[]> {
   const [images, masks] = [IMAGE_FOLDERS, MASK_FOLDERS].map((names) =>
     names.map((name) => join(input, name)).find(isFolder),
@@ -130,14 +139,16 @@ async function itemsOfFolders(input: string, options: AdapterOptions): Promise<I
       expected: `folders such as ${IMAGE_FOLDERS[0]} and ${MASK_FOLDERS[0]}, or a table of images`,
       fix: 'use a CSV with the columns image and mask or label',
     });
-  const byName = identifyScans(await findScans([masks], { ...findOptions(options), segmentations: true }));
-  return [...identifyScans(await findScans([images], findOptions(options)))].map(([id, image]) => ({
+  const imagePaths = await findScans([images], findOptions(options));
+  const maskPaths = await findScans([masks], { ...findOptions(options), segmentations: true });
+  const pairs = pairScans({ folder: images, paths: imagePaths }, { folder: masks, paths: maskPaths });
+  return [...identifyScans(imagePaths)].map(([id, image]) => ({
     where: image,
     id,
     patient: id,
     split: null,
     images: [image],
-    mask: byName.get(id) ?? null,
+    mask: pairs.get(image) ?? null,
     label: null,
   }));
 }
@@ -152,11 +163,21 @@ function classNames(items: readonly Item[], { classes }: AdapterOptions): string
   return found.sort((a, b) => Number(a) - Number(b) || a.localeCompare(b));
 }
 
-function classOf({ label, where }: Item, classes: readonly string[]): number {
-  const whole = wholeLabel(label!);
-  const found = Math.max(classes.indexOf(label!), classes.indexOf(whole));
-  // Classes that were named may be numbered in the table.
-  const number = found < 0 && /^\d+$/.test(whole) ? Number(whole) : found;
+/** The class of a name. */
+const indexOfName = (label: string, classes: readonly string[]) =>
+  Math.max(classes.indexOf(label), classes.indexOf(wholeLabel(label)));
+
+/** Whether labels are numbers of classes, from 0, where the classes were named: the names of none of them, or not of all. */
+function areNumbers(items: readonly Item[], classes: readonly string[]): boolean {
+  const labels = items.map(({ label }) => label!);
+  return (
+    labels.some((label) => indexOfName(label, classes) < 0) &&
+    labels.every((label) => /^\d+$/.test(wholeLabel(label)))
+  );
+}
+
+function classOf({ label, where }: Item, classes: readonly string[], byNumber: boolean): number {
+  const number = byNumber ? Number(label) : indexOfName(label!, classes);
   if (number >= 0 && number < classes.length) return number;
   throw new UserError('input', {
     what: 'the label is not one of the classes',
@@ -191,19 +212,22 @@ async function named(items: readonly Item[], options: AdapterOptions): Promise<M
   }
   const paths = [...new Set(naming.values())];
   const names = new Map([...identifyScans(paths)].map(([name, path]) => [path, name]));
-  return items.map((item) => ({
-    ...item,
-    images: item.images!,
-    id: item.id ?? names.get(naming.get(item.images![0]!)!)!,
-  }));
+  const ofImage = new Map<string, string>();
+  return items.map((item) => {
+    const images = item.images!;
+    const id = item.id ?? names.get(naming.get(images[0]!)!)!;
+    if (!ofImage.has(images[0]!)) ofImage.set(images[0]!, id);
+    return { ...item, images, id, patient: item.patient ?? ofImage.get(images[0]!)! };
+  });
 }
 
 async function readItem(
   item: MarkedItem,
   format: SampleFormat,
   { spacing, normalise }: AdapterOptions,
+  byNumber: boolean,
 ): Promise<RawSample[]> {
-  const label = format.kind === 'classification' ? classOf(item, format.classes) : null;
+  const label = format.kind === 'classification' ? classOf(item, format.classes, byNumber) : null;
   const channels = [];
   for (const path of item.images) channels.push(await readScan(path, normalise));
   checkSameGrid(channels, item.images);
@@ -214,7 +238,7 @@ async function readItem(
   return [
     {
       id: item.id,
-      patient: item.patient ?? item.id,
+      patient: item.patient,
       spacing: spacingOf(image!, grid),
       label,
       image: cropChannels(channels, grid, normalise),
@@ -256,6 +280,7 @@ export const manifestAdapter: Adapter = {
       ...valuesOf(options.normalise),
     };
     const { spacing, normalise } = options;
+    const byNumber = kind === 'classification' && areNumbers(marked, format.classes);
     const sources = marked.map(
       (item): SampleSource => ({
         id: item.id,
@@ -264,7 +289,7 @@ export const manifestAdapter: Adapter = {
           files: [...item.images, ...(kind === 'segmentation' ? [item.mask!] : [])],
           facts: { patient: item.patient, label: item.label, spacing, normalise },
         },
-        read: () => readItem(item, format, options),
+        read: () => readItem(item, format, options, byNumber),
       }),
     );
     const problems = items.flatMap((item, i): StoreFailure[] => {

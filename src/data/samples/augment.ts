@@ -97,6 +97,12 @@ function turnMask(mask: Uint8Array, size: XYZ, spacing: XYZ, turn: Turn): Uint8A
   return turned;
 }
 
+/** Values as the network sees them: what lies beyond the window must not reach its neighbours when the image is turned. */
+function clipped(image: SampleVoxels, { window }: SampleFormat): SampleVoxels {
+  if (!window) return image;
+  return image.map((value) => Math.min(Math.max(value, window.low), window.high));
+}
+
 /** Brightness and contrast, each channel alike: x → middle + (x − middle)·c + b, within the range. */
 function recolour(
   image: SampleVoxels,
@@ -125,7 +131,9 @@ export function augmented(
 ): SampleContent {
   const { size } = format;
   const turn = drawTurn(random, augmentation);
-  const coloured = recolour(image, format, random, augmentation.intensity);
+  const { rotationDegrees, intensity } = augmentation;
+  const seen = rotationDegrees > 0 || intensity > 0 ? clipped(image, format) : image;
+  const coloured = recolour(seen, format, random, intensity);
   if (!turn) return { image: coloured, mask };
   return {
     image: turnImage(coloured, size, spacing, turn),

@@ -61,7 +61,9 @@ export function trainingSamples(
       const ofClass = ({ label: found }: SampleEntry) => found === label;
       return count(ofClass) > 0 && count((sample) => ofClass(sample) && isTaken(sample)) === 0;
     });
-  const enough = () => (wanted === null ? count(isTaken) >= fraction * all.length : taken.size >= wanted);
+  // A share of a whole number may come out as slightly more.
+  const least = fraction * all.length - 1e-9;
+  const enough = () => (wanted === null ? count(isTaken) >= least : taken.size >= wanted);
   for (const i of order) {
     if (enough() && !lacking()) break;
     taken.add(patients[i]!);

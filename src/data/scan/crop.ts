@@ -8,16 +8,26 @@ export interface CropGrid {
   readonly step: XYZ;
 }
 
+/** Spacings this close are the same: resampling would only blur. */
+const SAME_SPACING = 0.01;
+
+/** Voxels of a scan from one voxel of a grid to the next, along each axis. @param wanted spacing of the grid; the scan's own without it */
+export const stepOf = ({ spacing }: Pick<Volume, 'spacing'>, wanted?: XYZ | null): XYZ =>
+  spacing.map((mm, i) => {
+    const ratio = wanted ? wanted[i]! / mm : 1;
+    return Math.abs(ratio - 1) <= SAME_SPACING ? 1 : ratio;
+  }) as unknown as XYZ;
+
 /**
- * The crop of `size` voxels around a place of a scan.
+ * The crop of `size` voxels around a place of a scan: on the scan's own voxels along axes that are not resampled.
  * @param centre in voxels of the scan, may lie between them
- * @param spacing of the crop's voxels in mm; the scan's own without it, on its own voxels
+ * @param spacing of the crop's voxels in mm; the scan's own without it
  */
 export function cropAround(scan: Pick<Volume, 'spacing'>, centre: XYZ, size: XYZ, spacing?: XYZ): CropGrid {
-  const step = size.map((_, i) => (spacing ? spacing[i]! / scan.spacing[i]! : 1)) as unknown as XYZ;
+  const step = stepOf(scan, spacing);
   const first = size.map((n, i) => {
     const start = centre[i]! - ((n - 1) / 2) * step[i]!;
-    return spacing ? start : Math.round(start);
+    return step[i] === 1 ? Math.round(start) : start;
   }) as unknown as XYZ;
   return { size, first, step };
 }
@@ -91,24 +101,53 @@ export function cropImage(
   return crop;
 }
 
-/** Labels of a mask on a crop's grid: those of the nearest voxels, 0 outside. */
-export function cropMask(
-  { voxels, size }: Pick<LabelMap, 'voxels' | 'size'>,
-  { size: [w, h, d], first, step }: CropGrid,
-): Uint8Array {
+/**
+ * Labels of a mask on a crop's grid, 0 outside: of the labels of the voxels around a place that with the largest weight in a trilinear
+ * interpolation, or the lowest of several. The nearest voxel would be one of several wherever a place lies in the middle between them, and
+ * whichever is taken shifts the mask against its image.
+ */
+export function cropMask({ voxels, size }: Pick<LabelMap, 'voxels' | 'size'>, grid: CropGrid): Uint8Array {
+  const [w, h, d] = grid.size;
   const crop = new Uint8Array(w * h * d);
-  const nearest = (axis: 0 | 1 | 2, i: number) => {
-    const at = Math.round(first[axis] + i * step[axis]);
-    return at >= 0 && at < size[axis] ? at : -1;
-  };
+  const positions = [positionsOf(grid, 0), positionsOf(grid, 1), positionsOf(grid, 2)];
+  const [x, y, z] = positions.map((along, axis) => neighbours(size[axis]!, along));
+  const [inX, inY, inZ] = positions.map((along, axis) => inside(size[axis]!, along));
+  const [width, plane] = [size[0], size[0] * size[1]];
+  const weights = new Float64Array(256);
+  const around = new Uint8Array(8);
   let to = 0;
   for (let k = 0; k < d; k++)
     for (let j = 0; j < h; j++)
       for (let i = 0; i < w; i++, to++) {
-        const [a, b, c] = [nearest(0, i), nearest(1, j), nearest(2, k)];
-        if (a >= 0 && b >= 0 && c >= 0) crop[to] = voxels[a + size[0] * (b + size[1] * c)]!;
+        if (!(inX![i] && inY![j] && inZ![k])) continue;
+        for (let corner = 0; corner < 8; corner++) {
+          const [right, down, behind] = [corner & 1, corner & 2, corner & 4];
+          const label =
+            voxels[
+              (right ? x!.high : x!.low)[i]! +
+                width * (down ? y!.high : y!.low)[j]! +
+                plane * (behind ? z!.high : z!.low)[k]!
+            ]!;
+          around[corner] = label;
+          const [u, v, t] = [x!.weight[i]!, y!.weight[j]!, z!.weight[k]!];
+          weights[label]! += (right ? u : 1 - u) * (down ? v : 1 - v) * (behind ? t : 1 - t);
+        }
+        crop[to] = heaviest(around, weights);
+        for (const label of around) weights[label] = 0;
       }
   return crop;
+}
+
+/** Weights that differ by less are equal, but for rounding. */
+const SAME_WEIGHT = 1e-9;
+
+function heaviest(labels: Uint8Array, weights: Float64Array): number {
+  let best = labels[0]!;
+  for (const label of labels) {
+    const gain = weights[label]! - weights[best]!;
+    if (gain > SAME_WEIGHT || (gain >= -SAME_WEIGHT && label < best)) best = label;
+  }
+  return best;
 }
 
 /** The middle of a scan, in voxels. */

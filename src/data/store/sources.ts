@@ -44,6 +44,42 @@ export function identifyScans(paths: readonly string[]): Map<string, string> {
   return new Map(paths.map((path, i) => [names[i]!, path]));
 }
 
+/** Scans below a folder. */
+interface ScansIn {
+  readonly folder: string;
+  readonly paths: readonly string[];
+}
+
+/**
+ * Pairs scans of one folder with those of another: those that lie at the same place below them, extensions aside, and of the others
+ * those whose names no other scan has.
+ * @returns path of the second folder by path of the first
+ */
+export function pairScans(scans: ScansIn, others: ScansIn): Map<string, string> {
+  const placesOf = ({ folder, paths }: ScansIn) =>
+    new Map(
+      paths.flatMap((path): [string, string][] => {
+        const extension = scanExtension(path);
+        return extension ? [[path, relative(folder, resolve(path)).slice(0, -extension.length)]] : [];
+      }),
+    );
+  const byPlace = new Map([...placesOf(others)].map(([path, place]) => [place, path]));
+  const pairs = new Map(
+    [...placesOf(scans)].flatMap(([path, place]): [string, string][] => {
+      const other = byPlace.get(place);
+      return other === undefined ? [] : [[path, other]];
+    }),
+  );
+  const taken = new Set(pairs.values());
+  const byName = identifyScans(others.paths);
+  for (const [name, path] of identifyScans(scans.paths)) {
+    const other = byName.get(name);
+    if (pairs.has(path) || other === undefined || taken.has(other) || name.includes('/')) continue;
+    pairs.set(path, other);
+  }
+  return pairs;
+}
+
 /** The folder that all paths lie in, and that is as far down as can be. */
 export function commonFolder(paths: readonly string[]): string {
   const [first = [], ...others] = paths.map((path) => dirname(resolve(path)).split(sep));

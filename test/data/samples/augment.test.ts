@@ -19,7 +19,7 @@ describe('intensities', () => {
   const [low, high, middle] = [100, 900, 500];
   /** Contrast, and brightness as a share of the window, by which the values of an image have changed. */
   const changes = Array.from({ length: 300 }, (_, seed) => {
-    const image = Float32Array.from({ length: VOXELS }, (__, i) => 10 * i);
+    const image = Float32Array.from({ length: VOXELS }, (__, i) => low + i / 2);
     const { image: changed } = augmented(
       { image, mask: null },
       format({ low, high }),
@@ -27,10 +27,10 @@ describe('intensities', () => {
       { ...NONE, intensity: MOST },
       randomStream(seed, 'augment'),
     );
-    const contrast = (changed[100]! - changed[0]!) / 1000;
+    const contrast = (changed[100]! - changed[0]!) / 50;
     // What the middle of the window has become.
-    const brightness = (changed[0]! + contrast * middle - middle) / (high - low);
-    expect(changed[57]).toBeCloseTo(changed[0]! + contrast * 570, 2);
+    const brightness = (changed[0]! + contrast * (middle - low) - middle) / (high - low);
+    expect(changed[57]).toBeCloseTo(changed[0]! + contrast * 28.5, 2);
     return { contrast, brightness };
   });
 
@@ -50,6 +50,23 @@ describe('intensities', () => {
     expect(Math.abs(product / changes.length)).toBeLessThan(0.2 * (MOST ** 2 / 3));
   });
 });
+
+test.each([{ rotationDegrees: 20 }, { intensity: 0.2 }, { rotationDegrees: 20, intensity: 0.2 }])(
+  'what lies beyond the window counts as its end before images change by %j',
+  (change) => {
+    const window = { low: -1000, high: 1000 };
+    const step = (low: number, high: number) =>
+      augmented(
+        { image: Float32Array.from({ length: VOXELS }, (_, i) => (at(i, 0) < 8 ? low : high)), mask: null },
+        format(window),
+        [1, 1, 1],
+        { ...NONE, ...change },
+        randomStream(5, 'augment'),
+      ).image;
+    expect(step(-3024, 3000)).toEqual(step(-1000, 1000));
+    expect(step(-1000, 40)).not.toEqual(step(-1000, 1000));
+  },
+);
 
 describe.each([
   ['flips', { ...NONE, flips: true }],

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest';
-import { cropImage, cropMask } from '../../../src/data/scan/crop.js';
+import { cropAround, cropImage, cropMask, middleOf } from '../../../src/data/scan/crop.js';
 import type { Volume } from '../../../src/data/scan/volume.js';
+import { noiseVolume } from '../store/tiles-sample.js';
 
 /** Five voxels in a row, between whose middles a grid lies. */
 const grid = { size: [4, 1, 1], first: [0.6, 0, 0], step: [1.1, 1, 1] } as const;
@@ -12,6 +13,53 @@ test('a mask on another grid has the labels of the nearest voxels, and none outs
   expect([...cropMask({ voxels: labels, size: [5, 1, 1] }, grid)]).toEqual([2, 3, 4, 5]);
   const beyond = { ...grid, first: [2.6, 0, 0] as const };
   expect([...cropMask({ voxels: labels, size: [5, 1, 1] }, beyond)]).toEqual([4, 5, 0, 0]);
+});
+
+/** A ball in the middle of a cube, or a block in its corner, as an image and as a mask. */
+const shapes = {
+  ball: (n: number) => (place: number[]) => Math.hypot(...place.map((p) => p - (n - 1) / 2)) < n / 4,
+  block: (n: number) => (place: number[]) => place.every((p) => p < n / 2),
+};
+
+test.each([
+  ['ball', 16, 8, 2],
+  ['ball', 32, 8, 4],
+  ['ball', 17, 16, 1],
+  ['ball', 17, 16, 1.003],
+  ['block', 16, 8, 2],
+  ['ball', 15, 10, 1.5],
+] as const)(
+  'a mask of a %s of %i voxels lies where its image does on a grid of %i voxels of %f mm',
+  (shape, n, wanted, mm) => {
+    const size = [n, n, n] as const;
+    const isInside = shapes[shape](n);
+    const labels = Uint8Array.from({ length: n ** 3 }, (_, i) =>
+      Number(isInside([i % n, Math.floor(i / n) % n, Math.floor(i / n ** 2)])),
+    );
+    const scan = { spacing: [1, 1, 1] as const, size };
+    const crop = cropAround(scan, middleOf(scan), [wanted, wanted, wanted], [mm, mm, mm]);
+    const image = cropImage({ voxels: Float32Array.from(labels), size }, crop, 0);
+    const mask = cropMask({ voxels: labels, size }, crop);
+    const centre = (values: ArrayLike<number>, stride: number) => {
+      let [sum, total] = [0, 0];
+      for (let i = 0; i < values.length; i++) {
+        sum += values[i]! * (Math.floor(i / stride) % wanted);
+        total += values[i]!;
+      }
+      return sum / total;
+    };
+    for (const stride of [1, wanted, wanted ** 2])
+      expect(Math.abs(centre(image, stride) - centre(mask, stride))).toBeLessThan(0.02);
+  },
+);
+
+test('an axis of the wanted spacing is cut, not resampled', () => {
+  const size = [17, 17, 17] as const;
+  const noise = noiseVolume(size, 1);
+  const scan = { ...noise, spacing: [1, 0.995, 2] as const };
+  const crop = cropAround(scan, middleOf(scan), [8, 8, 8], [1, 1, 2]);
+  expect(crop.step).toEqual([1, 1, 1]);
+  expect(crop.first.every(Number.isInteger)).toBe(true);
 });
 
 test('an image on it is linear between the same voxels', () => {
