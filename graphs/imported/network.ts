@@ -9,6 +9,7 @@ import {
   type Graph,
   GraphError,
   type Node,
+  sizeOf,
   type Tensor,
   TYPE_CODES,
   type Value,
@@ -56,6 +57,11 @@ function ratioOf({ attributes, inputs }: Node, constants: ReadonlyMap<string, Te
   if (tensor) return Number(tensor.data[0]);
   throw new GraphError('a Dropout whose ratio is computed is not supported');
 }
+
+/** Operators that give values another type or shape. */
+const SAME_VALUES: ReadonlySet<string> = new Set([
+  ...['Cast', 'Flatten', 'Identity', 'Reshape', 'Squeeze', 'Unsqueeze'],
+]);
 
 class Layers {
   readonly #values: Map<string, Value>;
@@ -156,9 +162,32 @@ class Layers {
       return [normaliseByStatistics(net.g, x, [scale, bias, mean, variance], { epsilon, relu: 0 })];
     const [y, batchMean, batchVariance] = net.g.addMany('BatchNorm', [x, scale, bias], { epsilon }, 4);
     const momentum = float('momentum', 0.9);
-    net.statistics.set(node.inputs[3]!, { now: batchMean!, momentum });
-    net.statistics.set(node.inputs[4]!, { now: unbiased(net.g, batchVariance!, x), momentum });
+    this.#setStatistic(node, 3, batchMean!, momentum);
+    this.#setStatistic(node, 4, unbiased(net.g, batchVariance!, x), momentum);
     return [y!];
+  }
+
+  /** What becomes of the stored tensor that a running statistic is read from. @throws GraphError where it is computed, or not stored */
+  #setStatistic(node: Node, input: number, now: Value, momentum: number): void {
+    const { g, statistics } = this.net;
+    const parameter = this.#storedAs(node.inputs[input]!);
+    if (!parameter || sizeOf(parameter.shape) !== sizeOf(now.shape as number[]))
+      throw new GraphError(
+        `the running ${input === 3 ? 'mean' : 'variance'} of "${node.name || node.outputs[0]}" is no tensor that is stored in the file, and cannot be trained with it: freeze the layer, or export the model again`,
+      );
+    const isAsStored = parameter.shape.join() === now.shape.join();
+    statistics.set(parameter.name, {
+      now: isAsStored ? now : g.reshape(now, [...parameter.shape]),
+      momentum,
+    });
+  }
+
+  /** The parameter that a value is, in another form at most. */
+  #storedAs(name: string): ImportedParameter | undefined {
+    const known = this.#parameters.get(name);
+    const maker = known ? undefined : this.network.graph.nodes.find(({ outputs }) => outputs[0] === name);
+    if (!maker || !SAME_VALUES.has(maker.operator)) return known;
+    return this.#storedAs(maker.inputs[0]!);
   }
 
   #dropout(node: Node, x: Value): readonly Value[] {
@@ -230,8 +259,11 @@ export function importedLayers(
   const { graph } = network;
   const outputs = wanted.map((name) => ({ name, type: net.g.float, shape: [] }));
   const nodes = needed({ ...graph, outputs });
-  const read = new Set([...nodes.flatMap((node) => node.inputs), ...wanted]);
+  // A weight may be an output itself.
+  const names = new Map(network.parameters.map(({ name, storedName }) => [storedName, name]));
+  const inTraining = (name: string) => names.get(name) ?? name;
+  const read = new Set([...nodes.flatMap((node) => node.inputs), ...wanted.map(inTraining)]);
   for (const parameter of network.parameters) if (read.has(parameter.name)) layers.declare(parameter);
   for (const node of nodes) layers.add(node);
-  return new Map(wanted.map((name) => [name, layers.value(name)]));
+  return new Map(wanted.map((name) => [name, layers.value(inTraining(name))]));
 }

@@ -3,7 +3,7 @@
  * were apart become one: those are taken apart again.
  */
 import { grouped } from '../onnx/grouped.js';
-import type { Graph, Node, Tensor } from '../onnx/types.js';
+import { type Graph, GraphError, type Node, type Tensor } from '../onnx/types.js';
 import { firstMade } from './makers.js';
 import { freeName, parameterName } from './names.js';
 import { isVector } from './numbers.js';
@@ -90,16 +90,18 @@ function readOtherwise(nodes: readonly Node[], found: readonly FoundTensor[]): S
   return new Set(names);
 }
 
-/** One part a reader: the first has the tensor's name, unless that is read as something else too. */
+/** One part a reader: the first has the tensor's name, unless another part has it or it is read as something else too. */
 const apart = (
   { source, of }: Pick<Part, 'source' | 'of'>,
-  isReadOtherwise: boolean,
+  others: ReadonlySet<string>,
   taken: Set<string>,
+  named: Set<string>,
 ): Part[] =>
-  of.readers.map((reader, i) => {
+  of.readers.map((reader) => {
     const { name } = reader.node;
-    const storedName =
-      i === 0 && !isReadOtherwise ? of.name : freeName(taken, `${of.name}@${name || firstMade(reader.node)}`);
+    const isFree = !named.has(of.name) && !others.has(of.name);
+    const storedName = isFree ? of.name : freeName(taken, `${of.name}@${name || firstMade(reader.node)}`);
+    named.add(storedName);
     return { storedName, source, of, readers: [reader] };
   });
 
@@ -120,6 +122,7 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
   const split: Assigned['split'][number][] = [];
   const shared: MergedTensor[] = [];
   const taken = new Set([...graph.constants.keys(), ...graph.values.keys()]);
+  const named = new Set<string>();
   for (const [source, members] of grouped(found, ({ name }) => sources.get(name)!)) {
     const { shape } = graph.constants.get(source) as Tensor;
     const readers = members.flatMap((member) => member.readers);
@@ -128,11 +131,15 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
     const hasStatistics = members.some(({ role }) => role === 'statistic');
     const isSplit = hasStatistics || (splits?.(source, shape) ?? isVector(shape));
     if (isMerged && !(isSplit && readers.every(canRewire))) {
+      if (hasStatistics)
+        throw new GraphError(
+          `"${source}" is the running mean or variance of a layer, and something else, inside a function or branch of the file, where it cannot be taken apart: export the model without these`,
+        );
       parts.push({ storedName: source, source, of: members[0]!, readers });
       if (readers.length > 1) shared.push(merged);
       continue;
     }
-    const own = members.flatMap((of) => apart({ source, of }, others.has(of.name), taken));
+    const own = members.flatMap((of) => apart({ source, of }, others, taken, named));
     parts.push(...own);
     if (isMerged) split.push({ ...merged, names: own.map(({ storedName }) => parameterName(storedName)) });
   }
@@ -151,8 +158,14 @@ export function assignParameters(file: Graph, graph: StaticGraph, splits: SplitR
     operator,
     readers: readers.map(({ node, input }) => ({ node: firstMade(node), input })),
   }));
+  // What is shared is read by all as the one parameter that it is.
+  const kept = new Set(parts.flatMap(({ storedName, source }) => (storedName === source ? [source] : [])));
+  const asParameter = (name: string) => {
+    const source = sources.get(name);
+    return source !== undefined && kept.has(source) ? parameterName(source) : name;
+  };
   const renamed = nodes.map((node) => {
-    const inputs = node.inputs.map((name, input) => rewired.get(key({ node, input })) ?? name);
+    const inputs = node.inputs.map((name, input) => rewired.get(key({ node, input })) ?? asParameter(name));
     return inputs.some((name, i) => name !== node.inputs[i]) ? { ...node, inputs } : node;
   });
   return { tensors, split, shared, fixed, nodes: renamed };

@@ -84,6 +84,11 @@ class Importer {
     inputs: readonly Value[],
     functions: readonly LocalFunction[],
   ) {
+    for (const { domain, name, overload } of functions)
+      if (overload !== '')
+        throw new GraphError(
+          `the function ${domain}:${name} has an overload, "${overload}", which is unsupported`,
+        );
     this.#functions = new Map(functions.map((f) => [identityOf(f.domain, f.name), f]));
     this.#constants = new Map(graph.initializers);
     this.#taken = new Set([

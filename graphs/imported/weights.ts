@@ -86,7 +86,8 @@ class Search {
   readonly #active: Set<string>;
   /** Values that depend on a weight. */
   readonly #deep = new Set<string>();
-  readonly found = new Map<string, { role: FoundTensor['role']; operator: string; readers: Reader[] }>();
+  /** By role and name: a tensor may be a bias of one layer and a running mean of another, where exporters merged equal values. */
+  readonly found = new Map<string, FoundTensor & { readonly readers: Reader[] }>();
   /** Weights that cannot be replaced in the file. */
   readonly fixed = new Set<string>();
 
@@ -161,10 +162,11 @@ class Search {
   #mark(name: string, reader: Reader, layer: Node, role: FoundTensor['role']): boolean {
     if (!this.#isValue(name, reader, layer, role)) return false;
     const { operator } = layer;
-    const found = this.found.get(name) ?? { role, operator, readers: [] };
+    const key = `${role} ${name}`;
+    const found = this.found.get(key) ?? { name, role, operator, readers: [] };
     if (!found.readers.some(({ node, input }) => node === reader.node && input === reader.input))
       found.readers.push(reader);
-    this.found.set(name, found);
+    this.found.set(key, found);
     return true;
   }
 }
@@ -179,5 +181,5 @@ export function findTensors(
   stored: ReadonlySet<string>,
 ): { readonly found: readonly FoundTensor[]; readonly fixed: readonly string[] } {
   const { found, fixed } = new Search(graph, stored);
-  return { found: [...found].map(([name, facts]) => ({ name, ...facts })), fixed: [...fixed] };
+  return { found: [...found.values()], fixed: [...fixed] };
 }

@@ -145,8 +145,11 @@ function keptLogits(
 /** A vector [N,F] of a feature vector or map. */
 function vectorOf(g: GraphBuilder, value: Value): Value {
   if (value.shape.length === 2) return value;
-  if (value.shape.length < 2)
-    throw new GraphError(`"${value.name}" is ${formatShape(value.shape)}, which are no features of images`);
+  // Of three axes it is not known which are features: tokens come before theirs, positions behind.
+  if (value.shape.length < 4)
+    throw new GraphError(
+      `"${value.name}" is ${formatShape(value.shape)}, which are no features of images: [N,features], or a feature map [N,features,…] of two or three axes, is needed`,
+    );
   return g.reshape(g.add('GlobalAveragePool', [value]), [0, value.shape[1] as number]);
 }
 

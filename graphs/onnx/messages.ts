@@ -81,6 +81,7 @@ const root = protobuf.Root.fromJSON({
         opsetImport: repeated(9, 'OperatorSetIdProto'),
         domain: field(10, 'string'),
         attributeProto: repeated(11, 'AttributeProto'),
+        overload: field(13, 'string'),
       },
     },
     ModelProto: {

@@ -201,6 +201,7 @@ function decodeFunction(message: Message, externals: Externals): LocalFunction {
   return {
     domain: standardDomain(message.domain),
     name,
+    overload: message.overload ?? '',
     inputs: message.input ?? [],
     outputs: message.output ?? [],
     defaults: Object.fromEntries(defaults),

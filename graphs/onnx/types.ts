@@ -114,6 +114,8 @@ export interface FunctionNode extends Node {
 export interface LocalFunction {
   readonly domain: string;
   readonly name: string;
+  /** Which of several functions of one name it is; empty where there is one. */
+  readonly overload: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
   /** Attributes that a call may leave out. */

@@ -9,13 +9,13 @@ import { slotName } from '../../graphs/programs/built.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { withFormerSelfTest } from '../inference/self-test.js';
+import { ofFile } from '../of-file.js';
 import { modelPath } from '../pretrained.js';
 import { networkHash } from '../runs/checkpoint.js';
 import { nodeEngine } from '../runtime/node.js';
 import { freshState } from '../train/fresh-state.js';
 import { checkUnchanged, importOptions, openTrainedFile } from '../train/imported.js';
 import { makeRun } from '../train/make-run.js';
-import { ofFile } from '../train/of-file.js';
 import {
   type ArtifactsManifest,
   artifactsManifestPath,

@@ -84,29 +84,48 @@ async function storeRows(path: string, model: ImageModel, per: 'scan' | 'window'
   return rows;
 }
 
-/** Rows of all tile stores. */
+/** Rows of all tile stores. @throws UserError when two of them have a scan of the same name */
 async function embedStores(paths: readonly string[], model: ImageModel, options: EmbedOptions) {
   const { per = 'window', reporter = silent } = options;
   const rows: FeatureRow[] = [];
   const failures: Failure[] = [];
-  if (paths.length === 0) return { rows, failures };
+  /** Stores by the names of their scans. */
+  const sources = new Map<string, string>();
+  if (paths.length === 0) return { rows, failures, sources };
   const progress = reporter.start({ label: 'embed', total: paths.length, unit: 'stores' });
   try {
     for (const [done, path] of paths.entries()) {
       progress.update(done);
+      let own: FeatureRow[] = [];
       try {
-        rows.push(...(await storeRows(path, model, per as 'scan' | 'window')));
+        own = await storeRows(path, model, per as 'scan' | 'window');
       } catch (error) {
         const message = messageOf(error, path);
         failures.push({ source: path, message });
         progress.log(message);
       }
+      for (const { source } of own) claimName(sources, source, path);
+      rows.push(...own);
     }
     progress.update(paths.length);
   } finally {
     progress.stop();
   }
-  return { rows, failures };
+  return { rows, failures, sources };
+}
+
+/** @throws UserError when scans of another input have this name: one could not tell their rows apart */
+function claimName(owners: Map<string, string>, name: string, input: string): void {
+  const owner = owners.get(name) ?? input;
+  if (owner !== input)
+    throw new UserError('input', {
+      what: 'two inputs have a scan of the same name',
+      where: input,
+      got: `${name}, which is in ${owner} too`,
+      expected: 'each scan in one input',
+      fix: 'embed them apart, and join the results with `p2w merge --name-parts`',
+    });
+  owners.set(name, input);
 }
 
 /**
@@ -203,6 +222,7 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
             );
       const tiles = await embedStores(stores, model, options);
       const rows = [...tiles.rows, ...scans.rows];
+      for (const { source } of scans.rows) claimName(tiles.sources, source, 'the scans');
       const failures = [...tiles.failures, ...scans.failures];
       const summary = {
         scans: new Set(rows.map(({ source }) => source)).size,

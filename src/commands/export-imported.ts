@@ -1,4 +1,5 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
+
 import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
 import { SELF_TEST, withMetadata } from '../../graphs/imported/metadata.js';
@@ -8,6 +9,7 @@ import { NetworkBuilder } from '../../graphs/nn/module.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { featuresOf, keptValues, type TargetHead } from '../../graphs/objectives/imported-target.js';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
+import { givenInputs } from '../../graphs/onnx/given-inputs.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import { formatShape, type Value } from '../../graphs/onnx/types.js';
 import { headGraph, trainedGraph } from '../../graphs/programs/imported.js';
@@ -65,9 +67,11 @@ async function resultOf(
   threads: number,
   output?: string,
 ): Promise<Float32Array> {
-  const session = await loadWithSingleInterface(decodeModel(bytes), bytes, nodeEngine, { threads });
+  const model = decodeModel(bytes);
+  const [input] = givenInputs(model.graph);
+  const session = await loadWithSingleInterface(model, bytes, nodeEngine, { threads });
   try {
-    const out = await session.run({ [session.inputs[0]!]: image });
+    const out = await session.run({ [input!.name]: image });
     return out[output ?? session.outputs[0]!]!.data as Float32Array;
   } finally {
     await session.release();

@@ -1,4 +1,5 @@
 /** Whether an ONNX model can be trained, and what of it. */
+
 import { examineModel } from '../../graphs/imported/import-model.js';
 import {
   type ImportReport,
@@ -6,6 +7,7 @@ import {
   unexaminedNote,
   usesText,
 } from '../../graphs/imported/report.js';
+import { givenInputs } from '../../graphs/onnx/given-inputs.js';
 import { PRODUCER } from '../../graphs/onnx/model.js';
 import { formatShape, GraphError, type Model, sizeOf, type Value } from '../../graphs/onnx/types.js';
 import { gigabytes } from '../execution/memory.js';
@@ -46,7 +48,7 @@ interface Examined {
 function examined(path: string, model: Model, given: Sizes): Examined | GraphError {
   const { graph } = model;
   const { bytes, externalData } = openTrainedFile(path);
-  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const inputs = givenInputs(graph);
   const all = LENGTHS.map((length) => triedSizes(inputs, model, given, length));
   const tried = new Map(all.map((sizes) => [JSON.stringify(sizes), sizes]));
   let found: Examined | undefined;

@@ -5,8 +5,8 @@ import type { Objective } from '../../graphs/objectives/objective.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
 import { UserError } from '../errors.js';
 import { built } from '../execution/models.js';
+import { ofFile } from '../of-file.js';
 import { checkTrained, importOptions, openTrainedFile, type TrainedFile } from '../train/imported.js';
-import { ofFile } from '../train/of-file.js';
 
 /** Losses of an output, or their sum. */
 export const OUTPUT_LOSSES = ['meanSquaredError', 'crossEntropy', 'binaryCrossEntropy', 'dice'] as const;

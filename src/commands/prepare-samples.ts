@@ -1,5 +1,4 @@
 import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
-import { firstOfCopies } from '../data/copies.js';
 import { hasEmptyMask } from '../data/samples/check.js';
 import {
   checkSampleFormat,
@@ -19,6 +18,7 @@ import {
   writeSamples,
 } from '../data/samples/writer.js';
 import { type Failure, keptFailures, type StoreFailure, toldFailures } from '../data/store/arrays.js';
+import { firstOfCopies } from '../data/store/copies.js';
 import { UserError } from '../errors.js';
 import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';

@@ -1,11 +1,11 @@
 import { availableParallelism } from 'node:os';
 import { checkAgainst } from '../config/problems.js';
-import { firstOfCopies } from '../data/copies.js';
 import { knownCatalogues } from '../data/scan/dicom/open.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { type Failure, keptFailures, type StoreFailure, toldFailures } from '../data/store/arrays.js';
+import { firstOfCopies } from '../data/store/copies.js';
 import {
   manifestText,
   type StoreOptions,

@@ -4,6 +4,7 @@
  */
 import { existsSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
+import { givenInputs } from '../../graphs/onnx/given-inputs.js';
 import { decodeModel } from '../../graphs/onnx/schema.js';
 import type { ElementType, Model, Value } from '../../graphs/onnx/types.js';
 import { fromSystemError } from '../errors.js';
@@ -34,7 +35,7 @@ const LABELS = 'classes.txt';
 const MODEL = 'model.onnx';
 
 /** Whether images can be joined: a model for a fixed number of them takes these only. */
-const isBatched = ({ graph }: Model): boolean => typeof graph.inputs[0]!.shape[0] !== 'number';
+const isBatched = (model: Model): boolean => typeof givenInputs(model.graph)[0]!.shape[0] !== 'number';
 
 /** The sizes that are stated: those of the batch are Triton's own where it joins images. */
 const statedShape = (model: Model, { shape }: Value) => (isBatched(model) ? shape.slice(1) : shape);
@@ -51,10 +52,10 @@ const tensorText = (model: Model, value: Value, more = ''): string =>
 
 /** Sizes of an image for the first run: those that the network was trained on. */
 function warmUpDims(model: Model): number[] {
-  const { graph, metadata } = model;
+  const { metadata } = model;
   const trained = metadata.tile_size ?? metadata.sample_size ?? metadata.size_multiple!;
   const sizes = trained.split('x').map(Number).toReversed();
-  const shape = statedShape(model, graph.inputs[0]!);
+  const shape = statedShape(model, givenInputs(model.graph)[0]!);
   return shape.map((size, i) => (typeof size === 'number' ? size : sizes.at(i - shape.length)!));
 }
 
@@ -63,8 +64,8 @@ function warmUpDims(model: Model): number[] {
  * @param labelled the output whose values have names, in a file; null for a model without
  */
 export function tritonConfig(name: string, model: Model, labelled: string | null): string {
-  const { inputs, outputs } = model.graph;
-  const [input] = inputs as [Value];
+  const { outputs } = model.graph;
+  const [input] = givenInputs(model.graph) as [Value];
   const labels = `\n    label_filename: "${LABELS}"`;
   const batching = `dynamic_batching {
   max_queue_delay_microseconds: ${QUEUE_MICROSECONDS}

@@ -1,8 +1,14 @@
 /** Any ONNX encoder as the frozen source of features. */
+import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
+import { importModel } from '../../graphs/imported/import-model.js';
+import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { formatShape, type Model, type Node } from '../../graphs/onnx/types.js';
 import type { SampleEntry } from '../data/samples/manifest.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
 import { UserError } from '../errors.js';
 import { loadWithSingleInterface } from '../execution/single-interface.js';
+import { ofFile } from '../of-file.js';
 import { readModelFile, refuseExternal } from '../onnx-file.js';
 import { type Reporter, silent } from '../progress.js';
 import type { Engine, EngineTensor } from '../runtime/engine.js';
@@ -17,8 +23,17 @@ export interface ExternalFeatures {
 
 const EXPECTED = `${EXPECTED_INPUT}, and an output with features or a feature map`;
 
-/** A feature map [1,C,…] averaged over its positions. */
-function pooled({ data, shape }: EngineTensor): Float32Array {
+/** A feature map [1,C,…] averaged over its positions. @throws UserError for what is neither that nor a vector */
+function pooled({ data, shape }: EngineTensor, name: string, where: string): Float32Array {
+  // Of three axes it is not known which are features: tokens come before theirs, positions behind.
+  if (shape.length === 3)
+    throw new UserError('input', {
+      what: `the output "${name}" of the model is neither features nor a feature map`,
+      where,
+      got: formatShape(shape),
+      expected: '[N,features], or a feature map [N,features,…] of two or three axes',
+      fix: 'export the model with such an output, or with one that is called `features`',
+    });
   const values = data as Float32Array;
   const channels = shape[1] ?? values.length;
   const positions = values.length / channels;
@@ -27,6 +42,30 @@ function pooled({ data, shape }: EngineTensor): Float32Array {
     for (let i = 0; i < positions; i++) sum += values[c * positions + i]!;
     return sum / positions;
   });
+}
+
+/** Whether a node does in training what it must not do where features are wanted: drop values, or use the batch's statistics. */
+const isOfTraining = ({ operator, inputs, attributes }: Node): boolean => {
+  const mode = attributes.training_mode;
+  return (
+    (operator === 'Dropout' && Boolean(inputs[2])) ||
+    (operator === 'BatchNormalization' && mode?.kind === 'int' && mode.value === 1)
+  );
+};
+
+/** A model that was exported as in training, as in inference; any other as it is. @throws UserError where it cannot be changed */
+function inInference(path: string, bytes: Uint8Array, model: Model, { input, shape }: ImageAdapter) {
+  const nodes = [...model.graph.nodes, ...(model.functions ?? []).flatMap((called) => called.nodes)];
+  if (!nodes.some(isOfTraining)) return { bytes, model };
+  const changed = ofFile(
+    path,
+    () => {
+      const imported = importModel(bytes, { inputs: { [input]: [1, ...shape] }, freeze: () => true });
+      return exportTrained(bytes, imported, completeWeights(imported, new Map()));
+    },
+    'it was exported as in training; export it in evaluation mode',
+  );
+  return { bytes: changed, model: decodeModel(changed) };
 }
 
 /**
@@ -40,10 +79,11 @@ export async function externalFeatures(
   threads: number,
   reporter: Reporter = silent,
 ): Promise<ExternalFeatures> {
-  const { bytes, model } = readModelFile(path, EXPECTED);
-  refuseExternal(model, path);
+  const file = readModelFile(path, EXPECTED);
+  refuseExternal(file.model, path);
   const { samples } = store.manifest;
-  const adapter = imageAdapter(path, model, store.manifest);
+  const adapter = imageAdapter(path, file.model, store.manifest);
+  const { bytes, model } = inInference(path, file.bytes, file.model, adapter);
   const { outputs } = model.graph;
   const output = outputs.find(({ name }) => name === 'features') ?? outputs[0];
   if (!output) throw new UserError('input', { what: 'this model has no outputs', where: path });
@@ -55,7 +95,7 @@ export async function externalFeatures(
     for (const [i, sample] of samples.entries()) {
       const data = adaptedVoxels(readSample(store, sample).image, adapter);
       const out = await session.run({ [input]: { type, shape: [1, ...shape], data } });
-      rows.set(sample.id, pooled(out[output.name]!));
+      rows.set(sample.id, pooled(out[output.name]!, output.name, path));
       progress.update(i + 1);
     }
   } finally {

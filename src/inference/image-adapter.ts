@@ -1,6 +1,8 @@
 /** How a model takes the images of samples. */
+
 import type { HuWindow } from '../../graphs/nn/input.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
+import { givenInputs } from '../../graphs/onnx/given-inputs.js';
 import { type ElementType, formatShape, type Model, type Value } from '../../graphs/onnx/types.js';
 import type { ImportedConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
@@ -110,7 +112,7 @@ export function imageAdapter(
   range: ImportedConfig['inputRange'] = null,
 ): ImageAdapter {
   const { graph } = model;
-  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const inputs = givenInputs(graph);
   const [image, ...others] = inputs;
   const rank = image?.shape.length;
   if (!image || others.length > 0 || (rank !== 4 && rank !== 5)) throw notAnEncoder(path, inputs);

@@ -1,4 +1,5 @@
 /** How models take images and what they give: those of our own, and those that were made elsewhere and say it in their metadata. */
+import { givenInputs } from '../../graphs/onnx/given-inputs.js';
 import {
   formatShape,
   type Graph,
@@ -88,7 +89,7 @@ const positionsOf = (shape: Shape, axes: string): Shape =>
 function adaptedInterface(path: string, graph: Graph, adapter: StoredAdapter): ModelInterface {
   const { kind, classes, channels, repeat, axes } = adapter;
   const { outputs } = graph;
-  const inputs = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const inputs = givenInputs(graph);
   const [image] = inputs;
   if (image?.shape.length !== axes.length || !outputs.some(({ name }) => name === adapter.output))
     throw new UserError('input', {

@@ -5,6 +5,7 @@
 import { createHash } from 'node:crypto';
 import * as z from 'zod';
 import { CONTENT_DIGEST, SELF_TEST, withMetadata } from '../../graphs/imported/metadata.js';
+import { givenInputs } from '../../graphs/onnx/given-inputs.js';
 import { decodeModel, encodeModel } from '../../graphs/onnx/schema.js';
 import { type Model, sizeOf } from '../../graphs/onnx/types.js';
 import { UserError } from '../errors.js';
@@ -118,7 +119,7 @@ export interface TestInput {
 
 /** A small image over the window of a model of our own: the named sizes are multiples of those in the metadata, x×y×z. */
 function smallInput({ graph, metadata }: Model): TestInput {
-  const { shape, type } = graph.inputs[0]!;
+  const { shape, type } = givenInputs(graph)[0]!;
   const multiples = (metadata.size_multiple ?? '1x1x1').split('x').map(Number).toReversed();
   const sized = (times: number) =>
     shape.map((size, i) => {
@@ -158,7 +159,7 @@ async function testOf(
 ): Promise<SelfTest> {
   const session = await loadWithSingleInterface(model, bytes, engine, { threads: 1 });
   try {
-    const { name } = model.graph.inputs[0]!;
+    const { name } = givenInputs(model.graph)[0]!;
     const outputs = Object.entries(await session.run({ [name]: input })).filter(
       ([, { type }]) => type === 'float32',
     );

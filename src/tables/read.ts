@@ -52,11 +52,23 @@ export function readText(path: string): string {
         expected: `at most ${MAX_BYTES}`,
       });
     const bytes = readFileSync(path);
-    const isUtf16 = bytes[0] === 0xff && bytes[1] === 0xfe;
-    return new TextDecoder(isUtf16 ? 'utf-16le' : 'utf-8').decode(bytes);
+    return new TextDecoder(encodingOf(bytes), { fatal: true }).decode(bytes);
   } catch (error) {
+    if (error instanceof TypeError)
+      throw new UserError('input', {
+        what: 'this text is in an encoding that is not known',
+        where: path,
+        expected: 'UTF-8, or UTF-16 with a byte-order mark',
+        fix: 'save it as UTF-8; in Excel, as “CSV UTF-8”',
+      });
     throw fromSystemError(error, path);
   }
+}
+
+/** By the byte-order mark. */
+function encodingOf([first, second]: Uint8Array): string {
+  if (first === 0xff && second === 0xfe) return 'utf-16le';
+  return first === 0xfe && second === 0xff ? 'utf-16be' : 'utf-8';
 }
 
 function tableOf(path: string, [head, ...records]: readonly CsvRecord[]): Table {

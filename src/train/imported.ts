@@ -14,10 +14,10 @@ import type { FinetuneConfig, ImportedConfig } from '../config/finetuning.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { abridged, UserError } from '../errors.js';
 import { buildGraph, type Workload } from '../execution/models.js';
+import { ofFile } from '../of-file.js';
 import { type ModelFile, withModelFile } from '../onnx-file.js';
 import { randomStream } from '../random.js';
 import type { Tensors } from '../runtime/engine.js';
-import { ofFile } from './of-file.js';
 import { type ClassWeights, headOf, imageOf, segmentationLosses } from './target.js';
 
 /** An ONNX model that is trained, as its file holds it. */

@@ -10,10 +10,10 @@ import type { Value } from '../../graphs/onnx/types.js';
 import { type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
+import { ofFile } from '../of-file.js';
 import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { createStepper } from './create-stepper.js';
 import { floatTensor } from './fresh-state.js';
-import { ofFile } from './of-file.js';
 import type { StepResult } from './stepper.js';
 
 export interface ModelTrainingOptions extends ImportedTask {

@@ -1,5 +1,6 @@
 import {
   copyFileSync,
+  cpSync,
   existsSync,
   mkdirSync,
   readdirSync,
@@ -214,6 +215,13 @@ describe('embed', () => {
     const line = ['embed', '--model', model, '--input', at('tiles'), '--out', out];
     expect(await p2wHere(line)).toMatchObject({ code: 0 });
     expect(existsSync(out)).toBe(true);
+  });
+
+  test('refuses scans of one name in two inputs, whose rows nobody could tell apart', async () => {
+    cpSync(at('tiles'), at('more-tiles'), { recursive: true });
+    await expect(run({ input: [at('tiles'), at('more-tiles')], out: at('x.npy') })).rejects.toThrow(
+      /two inputs have a scan of the same name[\s\S]*p2w merge --name-parts/,
+    );
   });
 
   test('refuses what has no meaning', async () => {

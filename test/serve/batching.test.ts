@@ -55,6 +55,23 @@ describe('batches that requests share', () => {
     },
   );
 
+  test('keep the values of every window, whether they are integers or not', async () => {
+    const model = {
+      run: async (values: Float32Array | Int16Array, [n]: readonly number[]) => {
+        const data = Float32Array.from({ length: n! }, (_, i) => values[(i * values.length) / n!]!);
+        return { features: { type: 'float32', shape: [n, 1], data } };
+      },
+    } as unknown as ImageModel;
+    const shared = sharingBatches(model, 2, () => {});
+    const first = async (values: Float32Array | Int16Array) =>
+      (await shared.run(values, [1, 2])).features!.data[0];
+    for (const other of [0.75, 40_000]) {
+      const windows = [Int16Array.of(100, 1), Float32Array.of(other, 1)];
+      expect(await Promise.all(windows.map(first))).toEqual([100, other]);
+      expect(await Promise.all(windows.toReversed().map(first))).toEqual([other, 100]);
+    }
+  });
+
   test('tell all their requests of an error, and go on', async () => {
     let calls = 0;
     const model = {

@@ -44,6 +44,14 @@ describe('readTable', () => {
   it('reads what Excel saves as Unicode', () => {
     const text = Buffer.concat([Buffer.of(0xff, 0xfe), Buffer.from('id\tname\na\tÄ\n', 'utf16le')]);
     expect(readTable(file('excel.txt', text)).rows[0]!.cells).toEqual({ id: 'a', name: 'Ä' });
+    expect(readTable(file('mac.txt', text.swap16())).rows[0]!.cells).toEqual({ id: 'a', name: 'Ä' });
+  });
+
+  it('refuses other encodings, which would make different names one', () => {
+    const path = file('latin1.csv', Buffer.from('id,label\nMüller,1\nMöller,2\n', 'latin1'));
+    expect(errorOf(() => readTable(path)).message).toMatch(
+      /encoding that is not known[\s\S]*save it as UTF-8/,
+    );
   });
 
   it('stops at a cell without an end, instead of filling the memory', () => {

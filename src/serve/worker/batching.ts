@@ -48,11 +48,13 @@ interface Asked {
   reject(error: unknown): void;
 }
 
-/** Windows one behind the other. */
+/** Windows one behind the other: of integers where all of them are, as those of one scan may be while those of another are not. */
 function joined(windows: readonly Values[]): Values {
   const [first] = windows as readonly [Values];
   if (windows.length === 1) return first;
-  const all = new (first.constructor as new (length: number) => Values)(windows.length * first.length);
+  const areIntegers = windows.every((values) => values instanceof Int16Array);
+  const length = windows.length * first.length;
+  const all = areIntegers ? new Int16Array(length) : new Float32Array(length);
   for (const [i, values] of windows.entries()) all.set(values, i * first.length);
   return all;
 }

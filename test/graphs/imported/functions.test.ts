@@ -10,7 +10,7 @@ import { noise, relativeError } from '../run.js';
 import { modelOf, node, type Parts, perceptron, weight } from './models.js';
 
 const { FunctionProto, NodeProto, OperatorSetIdProto } = onnxProto.onnx;
-const [FUNCTIONS, OPSETS, DOMAIN] = [25, 9, 10] as const;
+const [FUNCTIONS, OPSETS, DOMAIN, OVERLOAD] = [25, 9, 10, 13] as const;
 const FLOAT = 1;
 const text = (value: string) => new TextEncoder().encode(value);
 
@@ -25,7 +25,12 @@ const body = [
   },
 ];
 
-function modelWith(nodes: readonly object[], opset = 18, parts: Parts = calling()): Uint8Array {
+function modelWith(
+  nodes: readonly object[],
+  opset = 18,
+  parts: Parts = calling(),
+  overload = '',
+): Uint8Array {
   const head = FunctionProto.encode(
     FunctionProto.fromObject({ name: 'Scaled', input: ['a', 'b'], output: ['c'] }),
   );
@@ -37,6 +42,7 @@ function modelWith(nodes: readonly object[], opset = 18, parts: Parts = calling(
     ...nodes.map((n) => storedField(7, NodeProto.encode(NodeProto.fromObject(n)).finish())),
     storedField(OPSETS, version),
     storedField(DOMAIN, text('org.example')),
+    ...(overload ? [storedField(OVERLOAD, text(overload))] : []),
   ];
   return Uint8Array.from([
     ...modelOf(parts),
@@ -59,6 +65,12 @@ test('functions are replaced by what they compute, with the attributes of each c
   expect(operators).toEqual(['MatMul', 'LeakyRelu', 'MatMul', 'LeakyRelu']);
   expect(graph.nodes[1]!.attributes).toEqual({ alpha: { kind: 'float', value: 0.25 } });
   expect(report.trained.map(({ name }) => name)).toEqual(['first.weight', 'second.weight']);
+});
+
+test('one of several functions of a name is refused', () => {
+  expect(() => importModel(modelWith(body, 18, calling(), 'half'), batch)).toThrow(
+    /the function org\.example:Scaled has an overload, "half"/,
+  );
 });
 
 test('values inside a function are not those of the same name outside', async () => {

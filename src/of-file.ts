@@ -1,5 +1,5 @@
-import { GraphError } from '../../graphs/onnx/types.js';
-import { UserError } from '../errors.js';
+import { GraphError } from '../graphs/onnx/types.js';
+import { UserError } from './errors.js';
 
 /** Does something with a model. @param fix for what is wrong with it, which becomes an error of its file */
 export function ofFile<T>(path: string, use: () => T, fix?: string): T {
