@@ -20,7 +20,11 @@ export default command({
       string: true,
       describe: 'FILE.parquet, .jsonl or .npy that `p2w embed` wrote with this model',
     },
-    out: { string: true, demandOption: true, describe: 'folder for the index; run again to add scans' },
+    out: {
+      string: true,
+      demandOption: true,
+      describe: 'folder for the index; run again with more in --input, it computes what is new',
+    },
     per: {
       choices: ['scan', 'window'] as const,
       describe: 'find scans (default), or regions: windows of scans',

@@ -19,6 +19,8 @@ export interface InferenceOptions {
   readonly average?: DHW;
   /** What callers will feed: HU as they lie on disk, or as floats. */
   readonly inputType: 'int16' | 'float32';
+  /** Of the input, [N,D,H,W]; any without it. */
+  readonly sizes?: readonly number[];
 }
 
 const SIZES = ['N', 'D', 'H', 'W'];
@@ -33,7 +35,7 @@ export function encoderGraph(options: InferenceOptions, weights: ReadonlyMap<str
   const net = new NetworkBuilder(g, weights);
   const x = encoderInput(
     g,
-    g.input(options.input ?? 'hu', options.inputType, SIZES),
+    g.input(options.input ?? 'hu', options.inputType, options.sizes ?? SIZES),
     options.window,
     options.average ?? [1, 1, 1],
   );

@@ -27,6 +27,17 @@ export interface DetectionMarks {
   readonly ignored: number;
   /** Hits of a lesion beyond its best. */
   readonly repeated: number;
+  /** Detections beyond those of a scan that count. */
+  readonly dropped: number;
+}
+
+/** LUNA16 keeps no more of a scan: of more, those that are more suspicious than the next one. */
+const MOST_PER_SCAN = 100;
+
+function mostSuspicious(candidates: readonly Detection[]): readonly Detection[] {
+  if (candidates.length <= MOST_PER_SCAN) return candidates;
+  const threshold = candidates.map(({ score }) => score).sort((a, b) => b - a)[MOST_PER_SCAN]!;
+  return candidates.filter(({ score }) => score > threshold);
 }
 
 /** False positives a scan at which LUNA16 reads the sensitivity. */
@@ -35,8 +46,8 @@ export const FROC_RATES = [0.125, 0.25, 0.5, 1, 2, 4, 8] as const;
 const UNKNOWN_DIAMETER_MM = 10;
 
 /**
- * Compares detections with lesions by the rules of LUNA16's evaluation: a detection hits every lesion whose centre
- * is nearer than its radius; of the hits of one lesion the best counts, the others are neither hits nor false
+ * Compares detections with lesions by the rules of LUNA16's evaluation: of each scan the 100 most suspicious detections count; a
+ * detection hits every lesion whose centre is nearer than its radius; of the hits of one lesion the best counts, the others are neither hits nor false
  * positives; what hits only an excluded finding is left out.
  * @param scans all scans of the test set, also those without lesions and detections; what lies in others is left out
  * @example
@@ -52,9 +63,11 @@ export function matchDetections(
 ): DetectionMarks {
   const [found, sought, irrelevant] = [byScan(detections), byScan(lesions), byScan(excluded)];
   const marks: { scan: number; score: number; hit: boolean }[] = [];
-  let [ignored, repeated] = [0, 0];
+  let [ignored, repeated, dropped] = [0, 0, 0];
   for (const [scan, id] of scans.entries()) {
-    const candidates = found.get(id) ?? [];
+    const all = found.get(id) ?? [];
+    const candidates = mostSuspicious(all);
+    dropped += all.length - candidates.length;
     const used = new Set<Detection>();
     for (const lesion of sought.get(id) ?? []) {
       const hits = candidates.filter((candidate) => isInside(candidate, lesion));
@@ -74,7 +87,7 @@ export function matchDetections(
     }
   }
   const counts = Uint32Array.from(scans, (id) => sought.get(id)?.length ?? 0);
-  return { lesions: counts, marks: marks.sort((a, b) => b.score - a.score), ignored, repeated };
+  return { lesions: counts, marks: marks.sort((a, b) => b.score - a.score), ignored, repeated, dropped };
 }
 
 function byScan<T extends { readonly scan: string }>(items: readonly T[]): Map<string, T[]> {

@@ -77,6 +77,7 @@ export function evaluateDetections(
       falsePositives: marks.marks.length - detected,
       repeated: marks.repeated,
       ignored: marks.ignored,
+      dropped: marks.dropped,
     },
     ...withIntervals(scans.size, (draws) => metricsOf(marks, draws), resampling),
     standardDeviations: {},

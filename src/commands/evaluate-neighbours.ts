@@ -134,8 +134,12 @@ export function evaluateNeighbours(folder: string, table: Table, options: Neighb
     });
   const index = openIndex(folder);
   const cells = cellsOf(index, table, columns);
-  const groups =
-    apart === undefined ? cells.map((_, scan) => `${scan}`) : cellsOf(index, table, [apart]).flat();
+  const apartCells = apart === undefined ? [] : cellsOf(index, table, [apart]).flat();
+  // Who is not known is nobody else.
+  const groups = cells.map((_, scan) => {
+    const cell = apartCells[scan];
+    return cell === undefined || isUnknown(cell) ? `\0${scan}` : cell;
+  });
   const measures = columns.map((_, c) => measureOf(cells.map((row) => row[c]!)));
   if (new Set(groups).size < 2)
     throw new UserError('input', {
@@ -197,12 +201,19 @@ export function evaluateNeighbours(folder: string, table: Table, options: Neighb
     facts: { rows: entries.length, queries: compared.length, neighbours: k },
     ...withIntervals(units.size, measure, resampling),
     standardDeviations: {},
-    notes: columns.flatMap((column, c) => {
-      const unknown = cells.filter((row) => isUnknown(row[c]!)).length;
-      return unknown > 0
-        ? [`${column}: left out for ${unknown} of ${cells.length} scans, where it is not known`]
-        : [];
-    }),
+    notes: [
+      ...columns.flatMap((column, c) => {
+        const unknown = cells.filter((row) => isUnknown(row[c]!)).length;
+        return unknown > 0
+          ? [`${column}: left out for ${unknown} of ${cells.length} scans, where it is not known`]
+          : [];
+      }),
+      ...(apartCells.some(isUnknown)
+        ? [
+            `${apart}: not known for ${apartCells.filter(isUnknown).length} of ${cells.length} scans, each of which counts as one of its own`,
+          ]
+        : []),
+    ],
     cases: [],
   };
 }

@@ -78,13 +78,17 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const tile = options.tile ?? config.whole;
   const workload = proxyWorkload(config, tile);
   const reference = buildGraph('evaluation', workload, config);
+  const isEncoder = options.what === 'encoder';
+  const encoderOf = (sizes?: readonly number[]) =>
+    encoderGraph(
+      { network: config.network, window: config.window, inputType: 'float32', ...(sizes && { sizes }) },
+      initialize(reference.parameters, config.seed),
+    );
   const graph =
-    options.what === 'encoder'
-      ? encoderGraph(
-          { network: config.network, window: config.window, inputType: 'float32' },
-          initialize(reference.parameters, config.seed),
-        )
-      : buildGraph(KINDS[options.what], workload, config).graph;
+    options.what === 'encoder' ? encoderOf() : buildGraph(KINDS[options.what], workload, config).graph;
+  const ownParameters = reference.parameters.filter(
+    ({ name, trainable }) => trainable && (!isEncoder || name.startsWith('encoder.')),
+  );
   const built = { graph, parameters: reference.parameters };
   const bytes = options.what === 'encoder' ? portableModel(graph) : encodeGraph(built, portable(config));
   if (options.out) {
@@ -95,10 +99,11 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
     what: options.what,
     subject: `preset ${config.preset}`,
     config,
-    parameters: reference.parameters.filter((p) => p.trainable).reduce((sum, p) => sum + sizeOf(p.shape), 0),
+    parameters: ownParameters.reduce((sum, p) => sum + sizeOf(p.shape), 0),
     inputs: graph.inputs,
     outputs: graph.outputs,
-    summary: summarize(graph),
+    // An encoder takes images of any size; its costs are those of one whole.
+    summary: summarize(isEncoder ? encoderOf([1, ...config.whole.toReversed()]) : graph),
     bytes: bytes.length,
     // An exported encoder takes batches of any size, for which only the definitions serve.
     ...(options.what === 'encoder'

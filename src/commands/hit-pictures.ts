@@ -14,16 +14,14 @@ import { messageOf } from './scan-error.js';
 
 type Grey = (value: number) => number;
 
-/** Values of a grid in voxels of a scan, at that scan's own resolution. */
+/** Values of the part of a scan that a grid covers, at the scan's own resolution. */
 function cut(volume: Volume, { size, first, step }: CropGrid): { size: XYZ; voxels: Float32Array } {
   const own = size.map((length, i) => Math.max(1, Math.round(length * step[i]!))) as unknown as XYZ;
+  // The grid's first voxel lies in the middle of those that it covers.
+  const edge = first.map((place, i) => Math.round(place - (step[i]! - 1) / 2)) as unknown as XYZ;
   return {
     size: own,
-    voxels: cropImage(
-      volume,
-      { size: own, first: first.map(Math.round) as unknown as XYZ, step: [1, 1, 1] },
-      null,
-    ),
+    voxels: cropImage(volume, { size: own, first: edge, step: [1, 1, 1] }, null),
   };
 }
 

@@ -2,12 +2,13 @@ import { resolve } from 'node:path';
 import { findScans } from '../data/scan/index.js';
 import type { Failure } from '../data/store/arrays.js';
 import { identifyScans } from '../data/store/sources.js';
-import { UserError } from '../errors.js';
+import { abridged, UserError } from '../errors.js';
 import type { ImageModel } from '../inference/image-model.js';
 import { checkedWindows } from '../inference/predict-scan.js';
 import { nodeEngine } from '../runtime/node.js';
 import { buildIndex } from '../search/build-index.js';
 import type { FeatureRow } from '../search/feature-row.js';
+import { openIndex } from '../search/open-index.js';
 import { embedScans } from './embed.js';
 import { openJournal } from './journal.js';
 import { readFeatures } from './read-features.js';
@@ -83,8 +84,18 @@ async function featuresOf(path: string, { outputs, path: model }: ImageModel): P
 const pathsByName = async (input: readonly string[], keepUids: boolean) =>
   identifyScans(input.length === 0 ? [] : await findScans([...input], { keepUids }));
 
+/** Scans of the index that a folder has already. */
+function formerSources(out: string): string[] {
+  try {
+    return openIndex(out).manifest.sources.map(({ name }) => name);
+  } catch (error) {
+    if (error instanceof UserError) return [];
+    throw error;
+  }
+}
+
 /**
- * Makes an index of feature vectors, of scans or of their windows, for `query`. Run again with more scans, it computes those only.
+ * Makes an index of feature vectors, of scans or of their windows, for `query`. Run again, with more scans in its input, it computes those only.
  * @throws UserError when the model is no encoder, the features are not its own, or the folder holds something else
  * @example
  * await makeIndex({ model: 'encoder/encoder.onnx', input: ['scans'], out: 'index' });
@@ -105,6 +116,7 @@ export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary
         const journal = journalPath(out);
         // Features that are given leave nothing to keep, but mark the folder as ours.
         if (given) openJournal(journal, { model: model.sha256, features: 'given' });
+        const former = formerSources(out);
         const { rows, paths, failures } = given
           ? { rows: given, paths: await pathsByName(input, keepUids), failures: [] }
           : await embedScans(model, { ...options, input }, per, journal);
@@ -119,6 +131,11 @@ export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary
           },
           nodeEngine,
         );
+        const left = former.filter((name) => !index.sources.some((source) => source.name === name));
+        if (left.length > 0)
+          options.reporter?.log(
+            `note: the index no longer has ${abridged(left)}: it has what --input names, so name all that it is to have`,
+          );
         return {
           out,
           scans: index.sources.length,

@@ -4,7 +4,6 @@ import { INTENSITIES } from '../data/scan/normalise.js';
 import { inputName } from '../inference/model.js';
 import type { PrecisionReport } from '../inference/precision.js';
 import type { TrainState } from '../runs/checkpoint.js';
-import { samplingOptions } from '../train/proxy.js';
 import { checkedSection, float32Note, limitsSection } from './card-sections.js';
 
 export interface ModelCardFacts {
@@ -34,10 +33,9 @@ const givenOf = ({ proxy, part }: Config): string =>
     ? '| input | wholes with shuffled voxels, changed intensities, and regions of noise |'
     : `| parts | ${part.scale.map((s) => s.toFixed(4)).join(' … ')} of the whole's volume |`;
 
-/** In words, up to where they are listed. Two parts of each tile count as samples where pairs are contrasted. */
-function tilesOf(config: Config, { samples }: TrainState, scans: number | null): string {
-  const tiles =
-    samples === null ? 'tiles' : `${samplingOptions(config).paired ? samples / 2 : samples} tiles`;
+/** In words, up to where they are listed. */
+function tilesOf({ samples }: TrainState, scans: number | null): string {
+  const tiles = samples === null ? 'tiles' : `${samples} tiles`;
   return scans === null ? `${tiles}; their scans are` : `${tiles} of ${scans} scans, which are`;
 }
 
@@ -87,7 +85,7 @@ to a common one. If a size is not a multiple, the poolings cut off its end.
 | preset | ${config.preset} |
 | network | 3D U-Net, width ${config.network.width}, ${config.network.levels} poolings, ${config.network.upsampling} up-sampling, ${config.network.skip ? 'with' : 'no'} skip connections |
 ${givenOf(config)}
-| training data | ${tilesOf(config, state, scans)} listed in the manifest of the tile store |
+| training data | ${tilesOf(state, scans)} listed in the manifest of the tile store |
 | steps | ${state.step}, batch ${config.batch} |
 | best validation MSE | ${state.best ? `${state.best.validationLoss.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
 | data (SHA-256 of the manifest) | ${state.dataHash} |

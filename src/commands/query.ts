@@ -4,6 +4,7 @@ import type { CropGrid } from '../data/scan/crop.js';
 import { readBytes } from '../data/scan/file.js';
 import { findScans } from '../data/scan/index.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { identifyScans } from '../data/store/sources.js';
 import { abridged, UserError } from '../errors.js';
 import { isSame, makeFolder, writeFileAtomic } from '../files.js';
 import type { ImageModel } from '../inference/image-model.js';
@@ -79,7 +80,9 @@ function gridOfBox({ volume, grid }: ModelScan, [first, last]: VoxelBox): CropGr
       expected: `first and last voxel x,y,z,x,y,z, from 0,0,0 to ${size.map((length) => length - 1).join(',')}`,
     });
   const count = first.map((value, i) => Math.max(1, Math.round((last[i]! - value + 1) / grid.step[i]!)));
-  return { size: count as unknown as XYZ, first, step: grid.step };
+  // Voxels of the model fill the box from its middle: the first lies half of one behind the box's edge, not on it.
+  const start = first.map((value, i) => value + (last[i]! - value - (count[i]! - 1) * grid.step[i]!) / 2);
+  return { size: count as unknown as XYZ, first: start as unknown as XYZ, step: grid.step };
 }
 
 /** What is looked for: the mean over windows of the index's size that cover a scan, or a box of it. */
@@ -164,7 +167,11 @@ export async function queryScan(options: QueryScanOptions): Promise<QuerySummary
   try {
     const scan = await readModelScan(path, model, (line) => reporter.log(line));
     const { features, grid, windows } = await reportedQuery(model, scan, index.manifest, box, reporter);
-    const own = sources.find((source) => source.path !== null && isSame(source.path, path));
+    // An index of features may not know where its scans lie.
+    const [name] = identifyScans([path]).keys();
+    const own = sources.find((source) =>
+      source.path === null ? source.name === name : isSame(source.path, path),
+    );
     const hits = queryIndex(index, features, { k, without: own?.name });
     const query = { path: resolve(path), box: box ?? null, windows };
     if (out === undefined) return { index: options.index, query, hits };

@@ -161,6 +161,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
       training: config.contrastive.weight > 0 ? [] : measured.training,
       title: `${METHODS[config.proxy].name} run ${basename(resolve(options.run))}`,
       proxy: config.proxy,
+      isContrastive: config.contrastive.weight > 0,
       createdAt: new Date().toISOString(),
       headline: headline(before.scores, after.scores, baseline),
       meanWholeMse: baseline,

@@ -1,10 +1,16 @@
 /** What results rest on, so that none is taken for that of other data or of another pre-training. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
+import { dirname, join, resolve, sep } from 'node:path';
+import { decodeModel } from '../../graphs/onnx/schema.js';
+import { GraphError } from '../../graphs/onnx/types.js';
 import { openSampleStore } from '../data/samples/store.js';
 import { sha256 } from '../data/store/arrays.js';
 import { isTileStore } from '../data/store/manifest.js';
 import { openTileStore } from '../data/store/tiles.js';
 import { abridged, UserError } from '../errors.js';
+import { isFolder } from '../files.js';
+import { isOnnxFile } from '../onnx-file.js';
+import { checkpointPath } from '../runs/checkpoint.js';
 import { readBasis } from './job-files.js';
 import type { Job } from './plan.js';
 
@@ -16,14 +22,45 @@ function digestOf(path: string): string {
     if (!(error instanceof UserError)) throw error;
   }
   try {
-    return sha256(readFileSync(path));
+    if (isFolder(path)) return sha256(...checkpointFiles(path).map((file) => readFileSync(file)));
+    const bytes = readFileSync(path);
+    return sha256(bytes, ...externalFiles(path, bytes).map((file) => readFileSync(file)));
   } catch {
     return '';
   }
 }
 
-/** Options whose value is a store or a file. */
+/** The checkpoints of a run that others may begin from. */
+const checkpointFiles = (run: string): string[] =>
+  (['best', 'last'] as const).map((name) => checkpointPath(run, name)).filter(existsSync);
+
+/** Files beside an ONNX model that its weights lie in. */
+function externalFiles(path: string, bytes: Uint8Array): string[] {
+  if (!isOnnxFile(path)) return [];
+  try {
+    const files = new Set((decodeModel(bytes).external ?? []).map(({ location }) => location.file));
+    return [...files].map((file) => join(dirname(path), file));
+  } catch (error) {
+    if (error instanceof GraphError) return []; // which the job will say
+    throw error;
+  }
+}
+
+/** Options whose value is a store, a file or a run. */
 const READ = ['--data', '--init'];
+/** A setting of such a value. */
+const READ_SETTING = /^init(?:\.from)?=(.+)$/s;
+
+/** What a job reads, but for what other jobs write. */
+const readBy = (args: readonly string[], written: readonly string[]): string[] =>
+  args
+    .flatMap((arg, i) => {
+      if (READ.includes(args[i - 1] ?? '')) return [arg];
+      return args[i - 1] === '--set' ? (READ_SETTING.exec(arg)?.slice(1) ?? []) : [];
+    })
+    .filter(
+      (path) => !written.some((folder) => `${resolve(path)}${sep}`.startsWith(`${resolve(folder)}${sep}`)),
+    );
 
 /**
  * Jobs with digests of all that decides their results: their commands, the data and files that these name, and the same of the jobs
@@ -38,9 +75,10 @@ export function withBases(jobs: readonly Job[]): Job[] {
     return known;
   };
   const bases = new Map<string, string>();
+  const written = jobs.flatMap(({ args }) => args.filter((_, i) => args[i - 1] === '--out'));
   return jobs.map((job) => {
     const { id, args, after } = job;
-    const read = args.filter((_, i) => READ.includes(args[i - 1] ?? '')).map(digest);
+    const read = readBy(args, written).map(digest);
     const basis = sha256(JSON.stringify([args, read, after.map((before) => bases.get(before))]));
     bases.set(id, basis);
     return { ...job, basis };

@@ -9,7 +9,7 @@ import { WORDING } from '../report/wording.js';
 import { PAPER_CORRELATIONS, PAPER_TABLE_1, PAPER_TABLE_2, type PaperScore } from './paper.js';
 import type { ExperimentResult, TrialsName } from './result.js';
 import type { ExperimentConfig } from './schema.js';
-import { type Comparison, type Group, nameOf } from './statistics.js';
+import { type Comparison, type Group, keyOf, nameOf } from './statistics.js';
 
 const TITLES: Readonly<Record<TrialsName, string>> = {
   table1: 'The benefit of pre-training',
@@ -49,7 +49,8 @@ const table = (heads: readonly string[], rows: readonly (readonly Content[])[]):
   )}</tbody></table></div>`;
 
 function scoresSection(result: ExperimentResult, config: ExperimentConfig): Html[] {
-  return [...grouped(result.groups, nameOf)].map(([name, groups]) => {
+  return [...grouped(result.groups, keyOf)].map(([key, groups]) => {
+    const name = nameOf(groups[0]!);
     const best = Math.max(...groups.map(({ mean }) => mean));
     const rows = groups.map((group) => {
       const paper = paperScore(result, config, group);
@@ -62,7 +63,7 @@ function scoresSection(result: ExperimentResult, config: ExperimentConfig): Html
       ];
     });
     const heads = ['started from', `${groups[0]!.metric}, %`, 'trials', 'the paper, on its data'];
-    const tests = result.comparisons.filter((comparison) => nameOf(comparison) === name);
+    const tests = result.comparisons.filter((comparison) => keyOf(comparison) === key);
     return html`<section><h2>${name}</h2>
 ${new Html(trialsDrawing(groups, name))}
 ${table(heads, rows)}

@@ -167,14 +167,15 @@ const exportJobId = (source: Pick<Source, 'name'>, step: number | null): string 
 export const encoderFile = (out: string, source: Pick<Source, 'name'>, step: number | null = null): string =>
   join(out, 'encoders', encoderId(source, step), 'encoder.onnx');
 
-/** The source whose pre-training's checkpoint 0 is the untrained encoder. @throws UserError when none is pre-trained */
+/** The source whose pre-training's checkpoint 0 is the untrained encoder. @throws UserError when none begins with random weights */
 function anyPretrained(sources: readonly Source[]): Source {
-  const found = sources.find(({ pretrain }) => pretrain !== null);
+  const beginsElsewhere = (setting: string) => /^init(\.from)?=/.test(setting);
+  const found = sources.find(({ pretrain }) => pretrain !== null && !pretrain.some(beginsElsewhere));
   if (found) return found;
   throw new UserError('config', {
     what: 'encoders to look at come from pre-training runs, the untrained one too',
     where: 'sources',
-    expected: 'one with a list of settings in "pretrain"',
+    expected: 'one with a list of settings in "pretrain", and without "init"',
   });
 }
 

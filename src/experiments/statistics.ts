@@ -12,6 +12,10 @@ export function nameOf({ target, amount }: { readonly target: string; readonly a
   return amount.fraction === 1 ? target : `${target}, ${percent} % of the training data`;
 }
 
+/** What tells targets and their amounts apart: names may be alike. */
+export const keyOf = ({ target, amount }: { readonly target: string; readonly amount: Amount }): string =>
+  JSON.stringify([target, amount]);
+
 const RESAMPLES = 10_000;
 
 /** Null for one value, which says nothing of others. */
@@ -89,7 +93,7 @@ function compare(a: Group, b: Group): Omit<Comparison, 'holm'> {
 
 /** Every source against each one before it, for each target and amount. */
 export function compareAll(groups: readonly Group[]): Comparison[] {
-  return [...grouped(groups, nameOf).values()].flatMap((cell) => {
+  return [...grouped(groups, keyOf).values()].flatMap((cell) => {
     const pairs = cell.flatMap((a, i) => cell.slice(0, i).map((b) => compare(a, b)));
     const defined = pairs.filter(({ paired }) => paired !== null);
     const corrected = holm(defined.map(({ paired }) => paired!));

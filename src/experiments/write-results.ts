@@ -13,7 +13,7 @@ import { renderExperiment, trialsChart } from './page.js';
 import { runFolder, type Trial } from './plan.js';
 import type { CheckpointPoint, ExperimentResult, TrialsName } from './result.js';
 import type { ExperimentConfig, Source, Target } from './schema.js';
-import { compareAll, type Group, groupOf, nameOf } from './statistics.js';
+import { compareAll, type Group, groupOf, keyOf } from './statistics.js';
 
 const metricOf = (target: Target): string =>
   target.metric ?? (readSampleManifest(target.data).kind === 'classification' ? 'auc' : 'iou_fg@0.5');
@@ -52,7 +52,7 @@ function groupsOf(
 ): (Group & { readonly step: number | null })[] {
   const metrics = new Map(config.targets.map((target) => [target.name, metricOf(target)]));
   const manifests = new Map(config.targets.map(({ name, data }) => [name, readSampleManifest(data)]));
-  const cells = grouped(trials, (trial) => [nameOf(trial), trial.source, trial.step].join('\n'));
+  const cells = grouped(trials, (trial) => [keyOf(trial), trial.source, trial.step].join('\n'));
   return [...cells.values()].map((cell) => {
     const { target, amount, source, step } = cell[0]!;
     const metric = metrics.get(target)!;

@@ -46,6 +46,8 @@ export interface Sample {
 export interface ReportData {
   readonly title: string;
   readonly proxy: ProxyName;
+  /** Whether it was trained on the contrastive loss. */
+  readonly isContrastive: boolean;
   /** ISO 8601. */
   readonly createdAt: string;
   readonly headline: readonly Headline[];

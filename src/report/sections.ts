@@ -125,8 +125,12 @@ export function contrastSection(data: ReportData): Html | null {
     ? `r = ${correlation.r.toFixed(2)} over ${correlation.n} checkpoints, ${probability(correlation.p)}. Checkpoints of one run are not independent, so p is only indicative.`
     : 'There are too few different checkpoints to compute a correlation.';
   return html`<section><h2>Does reconstruction teach the network to distinguish wholes?</h2>
-<p>The network was not trained on the contrastive loss. If this loss falls with the reconstruction error, the network learns to
-distinguish wholes just by reconstructing them.</p><div class="pair">
+<p>${
+    data.isContrastive
+      ? 'The network was trained on the contrastive loss too, so that its fall says nothing of reconstruction alone.'
+      : `The network was not trained on the contrastive loss. If this loss falls with the reconstruction error, the network learns to
+distinguish wholes just by reconstructing them.`
+  }</p><div class="pair">
 ${figure(
   'Contrastive loss',
   overSteps(

@@ -36,6 +36,23 @@ describe('sensitivityAt', () => {
     );
   });
 
+  it('counts the 100 most suspicious detections of a scan, as LUNA16 does', () => {
+    const scans = Array.from({ length: 20 }, (_, i) => `s${i}`);
+    const lesions = scans.map((scan) => lesion([scan, 0, 0, 0, 10]));
+    const hits = scans.map((scan) => detection([scan, 0, 0, 0, 0.5]));
+    // The first scan has false ones in plenty, more suspicious than its lesion.
+    const others = Array.from({ length: 400 }, (_, i) => detection(['s0', 100, i, 0, 0.86 + i / 10_000]));
+    const marks = matchDetections(scans, [...hits, ...others], lesions, []);
+    expect(marks.dropped).toBe(301);
+    expect(marks.marks.filter(({ hit }) => !hit)).toHaveLength(100);
+    const values = sensitivityAt(marks, FROC_RATES);
+    expect(values.at(-1)).toBeCloseTo(19 / 20, 12);
+    expect(mean(values)).toBeCloseTo(0.1357, 4);
+    // Of equal ones at the end none counts.
+    const equal = Array.from({ length: 101 }, (_, i) => detection(['s1', 50, i, 0, 0.7]));
+    expect(matchDetections(['s1'], equal, [], []).marks).toEqual([]);
+  });
+
   it('is straight between the points of the curve, and level after the last', () => {
     const lesions = [lesion(['a', 0, 0, 0, 4]), lesion(['b', 0, 0, 0, 4]), lesion(['b', 50, 0, 0, 4])];
     const found = [
@@ -125,7 +142,9 @@ describe.skipIf(!existsSync(DATA))('a real submission of 55,677 detections', () 
       table(name, ',').map((row) => lesion(place(row))),
     );
     const marks = matchDetections(scans, found, lesions!, excluded!);
-    expectFroc(marks, goldenLuna16);
+    // The independent evaluation keeps all detections of a scan, not the 100 most suspicious: 2,829 more that are false positives.
+    const falsePositives = goldenLuna16.falsePositives - 2829;
+    expectFroc(marks, { ...goldenLuna16, falsePositives });
     const rounded = sensitivityAt(marks, FROC_RATES).map((value) => Number(value.toFixed(3)));
     expect(rounded).toEqual([0.692, 0.769, 0.824, 0.865, 0.893, 0.917, 0.933]);
     expect(mean(rounded)).toBeCloseTo(0.842, 3);

@@ -7,6 +7,7 @@ import { jobsFolder, writeResult } from '../../src/experiments/job-files.js';
 import {
   checkIds,
   checkpointSteps,
+  exportJob,
   type Job,
   planTrials,
   pretrainConfig,
@@ -85,6 +86,14 @@ test('checkpoints are spread over the steps of the source', () => {
   expect(stepsOf(['steps=100'])).toEqual(Array.from({ length: 26 }, (_, i) => 4 * i));
 });
 
+test('an untrained encoder is never that of a pre-training that began elsewhere', () => {
+  const random = source('random', { pretrain: null });
+  const later = source('later', { pretrain: ['init=start.safetensors'] });
+  const encoders = (sources: Source[]) => exportJob(random, sources, 'out').args;
+  expect(encoders([random, later, source('first')]).join(' ')).toContain('pretrain-first');
+  expect(() => encoders([random, later])).toThrow(/without "init"/);
+});
+
 describe('what results rest on', () => {
   const at = temporaryFolder();
   const file = join(at, 'encoder.onnx');
@@ -106,6 +115,28 @@ describe('what results rest on', () => {
     const longer = { ...jobs[0], args: [...jobs[0].args.slice(0, -1), 'steps=3'] };
     const after = basesOf([longer, ...jobs.slice(1)]);
     expect(after.map((basis, i) => basis === [first, second, third][i])).toEqual([false, false, true]);
+  });
+
+  test('changes with weights that settings name, with runs, and with tensors beside a model, but not with what other jobs write', () => {
+    const basisOf = (...args: string[]) =>
+      basesOf([
+        { id: 'other', args: ['pretrain', '--out', join(at, 'made')], after: [] },
+        { id: 'job', args, after: [] },
+      ])[1];
+    const run = join(at, 'run', 'checkpoints');
+    mkdirSync(run, { recursive: true });
+    const changes = (path: string, ...args: string[]) => {
+      writeFileSync(path, 'one');
+      const before = basisOf(...args);
+      writeFileSync(path, 'other');
+      return basisOf(...args) !== before;
+    };
+    expect(changes(file, 'pretrain', '--set', `init=${file}`)).toBe(true);
+    expect(changes(join(run, 'best.safetensors'), 'finetune', '--init', join(at, 'run'))).toBe(true);
+    mkdirSync(join(at, 'made', 'checkpoints'), { recursive: true });
+    expect(
+      changes(join(at, 'made/checkpoints/best.safetensors'), 'finetune', '--init', join(at, 'made')),
+    ).toBe(false);
   });
 
   test('must be the same as when they were made, if that was kept', () => {

@@ -18,6 +18,7 @@ const pairs = {
 const EMPTY: ReportData = {
   title: 'Empty',
   proxy: 'parts2whole',
+  isContrastive: false,
   createdAt: '2026-03-01T10:20:30Z',
   headline: [],
   training: [],
