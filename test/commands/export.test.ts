@@ -148,12 +148,9 @@ describe('an exported encoder', () => {
     const { state } = resolveCheckpoint(run, 'best');
     const { metadata } = decodeModel(model());
     const facts = { metadata, what: 'encoder', inputType: 'float32', featureError: 0, sha256: '' } as const;
-    for (const [weight, samples] of [
-      [0, 20],
-      [0.1, 40],
-    ] as const) {
+    for (const weight of [0, 0.1]) {
       const contrasted = { ...config, contrastive: { ...config.contrastive, weight } };
-      const given = { ...facts, config: contrasted, state: { ...state, samples }, precision: null };
+      const given = { ...facts, config: contrasted, state: { ...state, samples: 20 }, precision: null };
       expect(modelCard({ ...given, scans: 3 })).toContain('| training data | 20 tiles of 3 scans, which are');
       expect(modelCard({ ...given, scans: null })).toContain('| training data | 20 tiles; their scans are');
     }
