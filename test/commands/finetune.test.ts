@@ -576,4 +576,7 @@ test('the commands: prepare --task, then finetune', async () => {
   expect(tuned.code).toBe(0);
   expect(tuned.stderr).toMatch(/loaded \d+ tensors/);
   expect(lastJson(tuned)).toMatchObject({ trials: [{ seed: 1, step: 3 }], testSamples: 8 });
+  // All that it was trained on, however many of them an epoch has.
+  const { state } = loadCheckpoint(checkpointPath(at('cli-run/trial-01'), 'last'));
+  expect(state.samples).toBe(lastJson(tuned).trainingSamples);
 });

@@ -185,6 +185,11 @@ describe('pretrain', () => {
     await pretrain(options('beyond-interrupted', { config, interrupted: () => ++asked === 9 }));
     await pretrain(options('beyond-interrupted', { config, resume: true }));
     expect(resultOf('beyond-interrupted')).toEqual(resultOf('beyond'));
+    const [plain, paired] = ['reference', 'beyond'].map(
+      (name) => loadCheckpoint(checkpointPath(run(name), 'last')).state.samples,
+    );
+    // Tiles, though two parts of each are contrasted.
+    expect(paired).toBe(plain);
     const metrics = readMetrics(join(run('beyond'), 'metrics.jsonl'));
     const first = (name: string) => readMetrics(join(run(name), 'metrics.jsonl'))[0]!.validationLoss!;
     // The untrained network is the same, and so is what it is validated on: the error alone, intensities as they are.

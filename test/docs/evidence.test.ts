@@ -49,6 +49,9 @@ test.each([
   'adrenal',
   'adrenal-again',
   'segmentation-in-domain',
+  'labels-probes',
+  'labels-fine-tuning',
+  'steps-in-domain',
 ])('the raw results of %s are those of its experiment', (name) => {
   const experiment = name.replace('-again', '');
   const { sources, targets } = readExperiment(join(ROOT, `docs/evidence/${experiment}.json`));

@@ -140,6 +140,23 @@ export function withoutDraws(experiment: string, target: string): Group[] {
 /** The tasks on nodules, which most experiments have. */
 export const TASKS = ['malignancy', 'spiculation'] as const;
 
+/** What the experiments in the domain pre-train on. */
+const ON_CROPS: Readonly<Record<string, string>> = {
+  Parts2Whole: 'Parts2Whole, nodule crops',
+  'Models Genesis': 'Models Genesis, nodule crops',
+};
+
+/** Linear probes and networks that were fine-tuned in the domain, with all numbers of patients. */
+export const inDomain = (task: string): Group[] => {
+  const shownAs = (groups: readonly Group[], ending: string) =>
+    groups.map((group) => ({ ...group, source: `${ON_CROPS[group.source] ?? group.source}${ending}` }));
+  return [
+    ...shownAs(groupsFor('labels-probes', task), ''),
+    ...groupsFor('probes', task).filter(({ source }) => source === 'raw intensities'),
+    ...shownAs(groupsFor('labels-fine-tuning', task), ', fine-tuned'),
+  ];
+};
+
 /** Sources as a reader knows them, where the experiment's name for them is short. */
 const SHOWN: Readonly<Record<string, string>> = {
   Parts2Whole: 'Parts2Whole, CT pool',

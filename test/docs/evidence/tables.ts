@@ -12,6 +12,7 @@ import {
   groupsFor,
   groupsIn,
   groupsOf,
+  inDomain,
   type Kind,
   meanOf,
   PRIMARY,
@@ -196,13 +197,15 @@ const poolTable = (): string =>
 /** Of the page with the answer. */
 export const mainTables = {
   primary: primaryTable,
-  probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
+  labels: () => labelTable(TASKS.flatMap(inDomain)),
 };
 
 /** Of the page with the rest. */
 export const detailTables = {
+  probes: () => labelTable(TASKS.flatMap((task) => [...withoutDraws('probes', task), ...fineTuned(task)])),
   adrenal: adrenalTable,
   steps: () => labelTable(groupsOf('steps')),
+  'steps-in-domain': () => labelTable(groupsOf('steps-in-domain')),
   scans: () => labelTable(groupsOf('scans')),
   seeds: seedTable,
   rate: rateTable,
