@@ -99,12 +99,18 @@ function trainedOn(run: string): string | null {
   return existsSync(path) ? readTrainState(path).dataHash : null;
 }
 
+/** What a run is to begin from; of weights that are gone, or that an earlier version has not noted, nothing else is known. */
+const sameWhereUnknown = (saved: FinetuneConfig, { init }: FinetuneConfig): FinetuneConfig['init'] => ({
+  ...init,
+  sha256: init.sha256 === '' || saved.init.sha256 === '' ? saved.init.sha256 : init.sha256,
+});
+
 /** @throws UserError naming what differs from what a finished trial was trained with */
 function checkFinished(run: string, wanted: FinetuneConfig, { folder, hash }: SampleStore): void {
   const { config: saved, data } = readFinetuneRun(run);
   const { forms } = saved;
   const microBatch = wanted.microBatch ?? saved.microBatch;
-  const changes = changesOf(saved, { ...wanted, forms, microBatch });
+  const changes = changesOf(saved, { ...wanted, init: sameWhereUnknown(saved, wanted), forms, microBatch });
   const isOfData = (trainedOn(run) ?? hash) === hash;
   if (isOfData && changes.length === 0) return;
   throw new UserError('config', {
@@ -137,7 +143,8 @@ export async function runTrial(
   const work = async () => {
     const saved = resuming ? readFinetuneRun(run).config : null;
     const microBatch = wanted.microBatch ?? (saved ? saved.microBatch : sharedMicroBatch(wanted, ranks));
-    const configured = { ...wanted, microBatch };
+    const init = saved ? sameWhereUnknown(saved, wanted) : wanted.init;
+    const configured = { ...wanted, init, microBatch };
     if (saved) refuseChanges(run, { ...saved, forms: wanted.forms }, configured);
     const asked = withOwnThreads(configured, ranks);
     ownMicroBatches(asked, ranks);

@@ -28,7 +28,7 @@ import { configPath } from '../runs/run.js';
 import { nodeEngine } from '../runtime/node.js';
 import { openTrainedFile, type TrainedFile } from '../train/imported.js';
 import { intensityNotes } from '../train/intensity-notes.js';
-import { networkOf } from '../train/start-state.js';
+import { digestOfInit, networkOf } from '../train/start-state.js';
 import { version } from '../version.js';
 import { type FinetuneSummary, overTrials, readTrial, type TrialSummary } from './finetune-summary.js';
 import { runTrial, type Study, type TrainedModel, type TrialOptions } from './finetune-trial.js';
@@ -137,7 +137,9 @@ function trialConfig(
     ? { model: { sha256: model.file.sha256 } }
     : { network: networkOf(resolveFinetuneConfig(sources).init.from) };
   const first = resolveFinetuneConfig({ ...sources, ...own });
-  const config = { ...first, seed: first.seed + trial };
+  // Of a model that is trained, its own section has the digest.
+  const init = { ...first.init, sha256: model ? '' : digestOfInit(first.init) };
+  const config = { ...first, init, seed: first.seed + trial };
   if (model) checkPlan(config);
   else if (isOnnxFile(config.init.from)) checkExternal(config);
   else checkSampleSize(config, store.manifest.size);

@@ -53,6 +53,7 @@ export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
 /** How `--init` loads weights. */
 const WHOLE_NETWORK = {
   checkpoint: 'best',
+  sha256: '',
   parts: ['encoder', 'decoder', 'head'],
   partial: false,
   random: 'glorotUniform',

@@ -69,6 +69,8 @@ export const finetuneSchema = z.strictObject({
     from: z.string().min(1),
     /** Of a run: `best`, `last` or a step. */
     checkpoint: z.string(),
+    /** Of the file that this leads to, as it was when the run began; empty for a run of an earlier version. */
+    sha256: z.string().default(''),
     parts: z.array(z.enum(['encoder', 'decoder', 'head', 'classifier'])).min(1),
     /** Take what fits, and leave the rest. */
     partial: z.boolean(),
@@ -106,7 +108,7 @@ const COMMON = {
   fraction: 1,
   patients: null,
   init: {
-    ...{ from: 'random', checkpoint: 'best', parts: ['encoder'], partial: false, names: {} },
+    ...{ from: 'random', checkpoint: 'best', sha256: '', parts: ['encoder'], partial: false, names: {} },
     random: 'glorotUniform',
   },
   model: null,

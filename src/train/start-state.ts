@@ -1,5 +1,6 @@
 /** First state of a network that does not begin at random. */
-import { existsSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import { existsSync, readFileSync } from 'node:fs';
 import type { Parameter } from '../../graphs/nn/module.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { parseConfig } from '../config/layers.js';
@@ -8,7 +9,7 @@ import { UserError } from '../errors.js';
 import { isFolder } from '../files.js';
 import { isOnnxFile } from '../onnx-file.js';
 import { PRETRAINED, pretrainedFile } from '../pretrained.js';
-import { parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
+import { checkpointPath, parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import { initialize } from '../weights/initialize.js';
@@ -62,6 +63,14 @@ async function weightsOf({ from, checkpoint }: FinetuneConfig['init']): Promise<
   return new Map(
     [...tensors].map(([name, { shape, data }]) => [name, { type: 'F32', shape, data: data as Float32Array }]),
   );
+}
+
+/** The digest of the file that weights begin from; empty for random ones, and where there is none any more. */
+export function digestOfInit({ from, checkpoint }: FinetuneConfig['init']): string {
+  if (from === 'random') return '';
+  const source = sourceOf(from);
+  const file = isFolder(source) ? checkpointPath(source, parseCheckpoint(checkpoint)) : source;
+  return existsSync(file) ? createHash('sha256').update(readFileSync(file)).digest('hex') : '';
 }
 
 /**

@@ -1,4 +1,4 @@
-import { cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { GraphBuilder } from '../../graphs/onnx/builder.js';
@@ -270,6 +270,23 @@ describe('finetune', () => {
     expect([...weights.keys()].some((name) => name.startsWith('encoder.'))).toBe(false);
     await expect(exportTarget({ run: at('external/trial-01'), out: at('x') })).rejects.toThrow(
       /uses an external encoder/,
+    );
+  });
+
+  test('trials of an encoder that has changed since are not taken for those of the new one', async () => {
+    const run = at('pretrained');
+    const path = at('changing.onnx');
+    const exported = async (inputType: 'int16' | 'float32') =>
+      copyFileSync((await exportModel({ run, out: at(`as-${inputType}`), inputType })).model, path);
+    const config = { ...{ batch: 6, threads: 1, workers: 0, hidden: null, steps: 2 }, frozenEncoder: true };
+    const study = (trials: number) =>
+      finetune({ ...options('changing', { init: path }), config, trials, resume: true });
+    await exported('int16');
+    const first = await study(1);
+    expect((await study(2)).trials[0]).toEqual(first.trials[0]);
+    await exported('float32');
+    await expect(study(2)).rejects.toThrow(
+      /this trial is finished, but with other settings[\s\S]*init\.sha256/,
     );
   });
 

@@ -58,6 +58,15 @@ export function neighbours(length: number, positions: Float64Array) {
 const inside = (length: number, positions: Float64Array) =>
   Uint8Array.from(positions, (at) => (at >= -0.5 && at <= length - 0.5 ? 1 : 0));
 
+/** For each axis of a scan, the positions of a grid along it: their neighbours, and which are in the scan. */
+const axesOf = (size: XYZ, grid: CropGrid) => {
+  const along = (axis: 0 | 1 | 2) => {
+    const positions = positionsOf(grid, axis);
+    return { ...neighbours(size[axis], positions), isInside: inside(size[axis], positions) };
+  };
+  return [along(0), along(1), along(2)] as const;
+};
+
 /**
  * Values of a scan on a crop's grid, trilinear.
  * @param outside what the crop has where the scan ends; null repeats the scan's last voxels
@@ -69,27 +78,25 @@ export function cropImage(
 ): Float32Array {
   const [w, h, d] = grid.size;
   const crop = new Float32Array(w * h * d);
-  const positions = [positionsOf(grid, 0), positionsOf(grid, 1), positionsOf(grid, 2)];
-  const [x, y, z] = positions.map((along, axis) => neighbours(size[axis]!, along));
-  const [inX, inY, inZ] = positions.map((along, axis) => inside(size[axis]!, along));
+  const [x, y, z] = axesOf(size, grid);
   const [width, plane] = [size[0], size[0] * size[1]];
   let to = 0;
   for (let k = 0; k < d; k++)
     for (let j = 0; j < h; j++) {
       const rows = [
-        z!.low[k]! * plane + y!.low[j]! * width,
-        z!.low[k]! * plane + y!.high[j]! * width,
-        z!.high[k]! * plane + y!.low[j]! * width,
-        z!.high[k]! * plane + y!.high[j]! * width,
+        z.low[k]! * plane + y.low[j]! * width,
+        z.low[k]! * plane + y.high[j]! * width,
+        z.high[k]! * plane + y.low[j]! * width,
+        z.high[k]! * plane + y.high[j]! * width,
       ] as const;
-      const [v, t] = [y!.weight[j]!, z!.weight[k]!];
+      const [v, t] = [y.weight[j]!, z.weight[k]!];
       const weights = [(1 - t) * (1 - v), (1 - t) * v, t * (1 - v), t * v] as const;
       for (let i = 0; i < w; i++, to++) {
-        if (outside !== null && !(inX![i] && inY![j] && inZ![k])) {
+        if (outside !== null && !(x.isInside[i] && y.isInside[j] && z.isInside[k])) {
           crop[to] = outside;
           continue;
         }
-        const [low, high, u] = [x!.low[i]!, x!.high[i]!, x!.weight[i]!];
+        const [low, high, u] = [x.low[i]!, x.high[i]!, x.weight[i]!];
         let sum = 0;
         for (let r = 0; r < 4; r++) {
           const row = rows[r as 0 | 1 | 2 | 3];
@@ -109,9 +116,7 @@ export function cropImage(
 export function cropMask({ voxels, size }: Pick<LabelMap, 'voxels' | 'size'>, grid: CropGrid): Uint8Array {
   const [w, h, d] = grid.size;
   const crop = new Uint8Array(w * h * d);
-  const positions = [positionsOf(grid, 0), positionsOf(grid, 1), positionsOf(grid, 2)];
-  const [x, y, z] = positions.map((along, axis) => neighbours(size[axis]!, along));
-  const [inX, inY, inZ] = positions.map((along, axis) => inside(size[axis]!, along));
+  const [x, y, z] = axesOf(size, grid);
   const [width, plane] = [size[0], size[0] * size[1]];
   const weights = new Float64Array(256);
   const around = new Uint8Array(8);
@@ -119,17 +124,17 @@ export function cropMask({ voxels, size }: Pick<LabelMap, 'voxels' | 'size'>, gr
   for (let k = 0; k < d; k++)
     for (let j = 0; j < h; j++)
       for (let i = 0; i < w; i++, to++) {
-        if (!(inX![i] && inY![j] && inZ![k])) continue;
+        if (!(x.isInside[i] && y.isInside[j] && z.isInside[k])) continue;
+        const [u, v, t] = [x.weight[i]!, y.weight[j]!, z.weight[k]!];
         for (let corner = 0; corner < 8; corner++) {
           const [right, down, behind] = [corner & 1, corner & 2, corner & 4];
           const label =
             voxels[
-              (right ? x!.high : x!.low)[i]! +
-                width * (down ? y!.high : y!.low)[j]! +
-                plane * (behind ? z!.high : z!.low)[k]!
+              (right ? x.high : x.low)[i]! +
+                width * (down ? y.high : y.low)[j]! +
+                plane * (behind ? z.high : z.low)[k]!
             ]!;
           around[corner] = label;
-          const [u, v, t] = [x!.weight[i]!, y!.weight[j]!, z!.weight[k]!];
           weights[label]! += (right ? u : 1 - u) * (down ? v : 1 - v) * (behind ? t : 1 - t);
         }
         crop[to] = heaviest(around, weights);
