@@ -50,6 +50,7 @@ test.each([
   'adrenal-again',
   'segmentation-in-domain',
   'labels-probes',
+  'labels-rate',
   'labels-fine-tuning',
   'steps-in-domain',
 ])('the raw results of %s are those of its experiment', (name) => {

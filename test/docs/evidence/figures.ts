@@ -25,6 +25,8 @@ const LOOKS: Readonly<Record<string, Look>> = {
   [ADRENAL_SHAPES]: { colour: GREEN },
   'Parts2Whole, nodule crops': { colour: GREEN },
   'Models Genesis, nodule crops': { colour: ORANGE, dashes: '7 3' },
+  'Parts2Whole, nodule crops, 0.003': { colour: '#7cb342', dashes: '7 3' },
+  'Models Genesis, nodule crops, 0.003': { colour: '#e0a13d', dashes: '1 3' },
   'raw intensities': { colour: '#8e3a9d', dashes: '2 3' },
   'random, fine-tuned': { colour: GREY, dashes: '6 4', hollow: true },
   'Parts2Whole, CT pool, fine-tuned': { colour: BLUE, hollow: true },

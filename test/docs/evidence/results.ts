@@ -152,6 +152,7 @@ export const inDomain = (task: string): Group[] => {
     groups.map((group) => ({ ...group, source: `${ON_CROPS[group.source] ?? group.source}${ending}` }));
   return [
     ...shownAs(groupsFor('labels-probes', task), ''),
+    ...shownAs(groupsFor('labels-rate', task), ', 0.003'),
     ...groupsFor('probes', task).filter(({ source }) => source === 'raw intensities'),
     ...shownAs(groupsFor('labels-fine-tuning', task), ', fine-tuned'),
   ];
