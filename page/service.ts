@@ -1,5 +1,4 @@
 /** The service that the page comes from. */
-
 import { toInt16 } from '../src/int16.js';
 import type { MapPoint, Region } from './index-map.js';
 import type { ServedModel } from './served-model.js';

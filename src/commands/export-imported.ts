@@ -1,5 +1,4 @@
 /** A fine-tuned ONNX model as a file: the model that it was, with trained weights. */
-
 import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import type { ImportedModel } from '../../graphs/imported/import-model.js';
 import { SELF_TEST, withMetadata } from '../../graphs/imported/metadata.js';

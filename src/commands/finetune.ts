@@ -126,20 +126,19 @@ async function openTrained(
   return null;
 }
 
-/** The configuration of one trial. */
-function trialConfig(
+/** The configuration of the first trial; others have other seeds. */
+function firstConfig(
   { store }: Pick<Study, 'store'>,
   sources: FinetuneSources,
   model: TrainedModel | null,
-  trial: number,
 ): FinetuneConfig {
   const own = model
     ? { model: { sha256: model.file.sha256 } }
     : { network: networkOf(resolveFinetuneConfig(sources).init.from) };
-  const first = resolveFinetuneConfig({ ...sources, ...own });
+  const resolved = resolveFinetuneConfig({ ...sources, ...own });
   // Of a model that is trained, its own section has the digest.
-  const init = { ...first.init, sha256: model ? '' : digestOfInit(first.init) };
-  const config = { ...first, init, seed: first.seed + trial };
+  const init = { ...resolved.init, sha256: model ? '' : digestOfInit(resolved.init) };
+  const config = { ...resolved, init };
   if (model) checkPlan(config);
   else if (isOnnxFile(config.init.from)) checkExternal(config);
   else checkSampleSize(config, store.manifest.size);
@@ -178,9 +177,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   const data = openStudyData(options);
   const sources = sourcesOf(data, options);
   const model = await openTrained(data, sources);
+  const wanted = firstConfig(data, sources, model);
   const runs = Array.from({ length: trials }, (_, i) => ({
     run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
-    config: trialConfig(data, sources, model, i),
+    config: { ...wanted, seed: wanted.seed + i },
   }));
   const [first] = runs;
   await checkAgreement(ranks, {

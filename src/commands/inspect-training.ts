@@ -1,5 +1,4 @@
 /** Whether an ONNX model can be trained, and what of it. */
-
 import { examineModel } from '../../graphs/imported/import-model.js';
 import {
   type ImportReport,

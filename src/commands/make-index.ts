@@ -8,7 +8,7 @@ import { checkedWindows } from '../inference/predict-scan.js';
 import { nodeEngine } from '../runtime/node.js';
 import { buildIndex } from '../search/build-index.js';
 import type { FeatureRow } from '../search/feature-row.js';
-import { openIndex } from '../search/open-index.js';
+import { readIndexManifest } from '../search/manifest.js';
 import { embedScans } from './embed.js';
 import { openJournal } from './journal.js';
 import { readFeatures } from './read-features.js';
@@ -87,7 +87,7 @@ const pathsByName = async (input: readonly string[], keepUids: boolean) =>
 /** Scans of the index that a folder has already. */
 function formerSources(out: string): string[] {
   try {
-    return openIndex(out).manifest.sources.map(({ name }) => name);
+    return readIndexManifest(out).sources.map(({ name }) => name);
   } catch (error) {
     if (error instanceof UserError) return [];
     throw error;

@@ -1,5 +1,4 @@
 /** How a model takes the images of samples. */
-
 import type { HuWindow } from '../../graphs/nn/input.js';
 import type { ImageAdapter } from '../../graphs/objectives/image-adapter.js';
 import { givenInputs } from '../../graphs/onnx/given-inputs.js';
