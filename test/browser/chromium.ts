@@ -1,4 +1,5 @@
 import { type Browser, type BrowserContextOptions, chromium, type Page, type Request } from 'playwright-core';
+import { expect } from 'vitest';
 import { findBrowser } from '../../src/bench/engines/browser.js';
 
 /** There is no Chromium on some machines. */
@@ -36,7 +37,8 @@ export const askedElsewhere = ({ requested }: Chromium, ownUrl: string): string[
 
 /** Waits until the service worker of an example keeps its files, which it does all at once. */
 export const keptOffline = (page: Page) =>
-  page.waitForFunction("caches.match('page.js').then(Boolean)", null, { timeout: 60_000 });
+  // `page.waitForFunction` would take the promise itself for true.
+  expect.poll(() => page.evaluate("caches.match('page.js').then(Boolean)"), { timeout: 60_000 }).toBe(true);
 
 /** Drops a file on what a selector names. What runs in a page is text: tests know Node.js only. */
 export async function dropFile(page: Page, selector: string, name: string, bytes: Buffer): Promise<void> {
