@@ -1,10 +1,8 @@
-import { availableParallelism } from 'node:os';
 import { checkAgainst } from '../config/problems.js';
-import { knownCatalogues } from '../data/scan/dicom/open.js';
 import { findScans } from '../data/scan/index.js';
 import type { Normalisation } from '../data/scan/normalise.js';
 import type { XYZ } from '../data/scan/volume.js';
-import { type Failure, keptFailures, type StoreFailure, toldFailures } from '../data/store/arrays.js';
+import { type Failure, keptFailures, toldFailures } from '../data/store/arrays.js';
 import { firstOfCopies } from '../data/store/copies.js';
 import {
   manifestText,
@@ -12,7 +10,7 @@ import {
   storeOptionsSchema,
   type TiledScan,
 } from '../data/store/manifest.js';
-import { identifyScans, sourceFiles } from '../data/store/sources.js';
+import { identifyScans } from '../data/store/sources.js';
 import { drawSplit, readSplit } from '../data/store/split.js';
 import type { Split } from '../data/store/tile-source.js';
 import { openTileStore, shardOf } from '../data/store/tiles.js';
@@ -23,10 +21,8 @@ import { checkThreads } from '../machine.js';
 import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf as scansOfShard } from '../shard.js';
 import { version } from '../version.js';
-import { startThreads } from '../worker.js';
-import type { Problem } from './scan-error.js';
 import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
-import { type ScanJob, tileScan } from './tile-scan.js';
+import { tileScans } from './tile-scans.js';
 
 export interface PrepareOptions extends Reporting {
   /** Scans, and folders of scans. */
@@ -94,12 +90,12 @@ const SIZE_FACTOR = 8;
  */
 export async function prepare(options: PrepareOptions): Promise<PrepareSummary> {
   const { out } = options;
-  const { sources, storeOptions } = await examine(options);
+  const { sources, storeOptions, tilingOptions } = await examine(options);
   const given = options.split === undefined ? undefined : readSplit(options.split, [...sources.keys()]);
   let told: readonly Failure[] = [];
   await writeStore(out, async () => {
     claimFolder(out, storeOptions);
-    const { scans, failures } = await tileScans(out, sources, storeOptions, options);
+    const { scans, failures } = await tileScans(out, sources, storeOptions, tilingOptions);
     told = toldFailures(failures);
     const ids = scans.map(({ id }) => id);
     const split = given ?? drawnSplit(scans, storeOptions, options.reporter);
@@ -149,24 +145,25 @@ export interface ShardSummary {
 export async function prepareShard(options: PrepareOptions, shard: Shard): Promise<ShardSummary> {
   checkShard(shard);
   const { out } = options;
-  const { sources, storeOptions } = await examine(options);
+  const { sources, storeOptions, tilingOptions } = await examine(options);
   const own = new Map(scansOfShard([...sources], shard));
   return writeShard(out, shard, async () => {
     claimFolder(out, storeOptions);
-    const { scans, failures } = await tileScans(out, own, storeOptions, options);
+    const { scans, failures } = await tileScans(out, own, storeOptions, tilingOptions);
     return { out, scans: scans.length, failures: toldFailures(failures) };
   });
 }
 
 /** What is to be tiled, and how. @throws UserError for bad options, and a folder among the scans or with something else in it */
 async function examine(options: PrepareOptions) {
-  const { out, keepUids = false, reporter = silent } = options;
+  const { out, workers, normalise, keepUids = false, reporter = silent } = options;
   const storeOptions = checkedOptions(options);
-  if (options.workers !== undefined) checkThreads('workers', options.workers, 1);
+  if (workers !== undefined) checkThreads('workers', workers, 1);
   checkStoreFolder(out, options.input, 'tiles');
   const found = await findScans(options.input, { keepUids, passedOver: (line) => reporter.log(line) });
   checkStoreFolder(out, found, 'tiles'); // a link may lead into it
-  return { sources: identifyScans(found), storeOptions };
+  const tilingOptions = { workers, reporter, trusted: normalise === 'hu' };
+  return { sources: identifyScans(found), storeOptions, tilingOptions };
 }
 
 function checkedOptions(options: PrepareOptions): StoreOptions {
@@ -198,76 +195,6 @@ export function checkTileSize(size: XYZ): void {
     got: size.join('×'),
     expected: `multiples of ${SIZE_FACTOR}`,
   });
-}
-
-/** Bytes of files that a thread must have to do, for its start to pay. */
-const BYTES_A_THREAD = 16e6;
-
-/** One more than there are cores, as one often waits for the disk; more than these only take memory. */
-const usualThreads = () => Math.min(availableParallelism() + 1, 16);
-
-/** Tiles all scans, several at once where that pays. */
-async function tileScans(
-  out: string,
-  sources: ReadonlyMap<string, string>,
-  options: StoreOptions,
-  { workers = usualThreads(), normalise, reporter = silent }: PrepareOptions,
-): Promise<{ scans: TiledScan[]; failures: StoreFailure[] }> {
-  const trusted = normalise === 'hu';
-  const jobs = [...sources].map(([id, path]): ScanJob => ({ out, id, path, options, trusted }));
-  const count = await threadsThatPay(jobs, Math.min(workers, jobs.length));
-  const threads =
-    count > 1
-      ? startThreads<ScanJob, TiledScan | Problem>(
-          import.meta.url,
-          './prepare.worker',
-          knownCatalogues(),
-          count,
-          ({ path }) => path,
-        )
-      : null;
-  let done = 0;
-  const progress = reporter.start({ label: 'prepare', total: jobs.length, unit: 'scans' });
-  progress.update(0);
-  const results: (TiledScan | Problem)[] = [];
-  try {
-    const tile = async (job: ScanJob, i: number) => {
-      results[i] = await (threads ? threads.ask(job) : tileScan(job));
-      progress.update(++done);
-    };
-    if (threads) await Promise.all(jobs.map(tile));
-    else for (const [i, job] of jobs.entries()) await tile(job, i);
-  } finally {
-    progress.stop();
-    await threads?.close();
-  }
-  return {
-    scans: results.filter((result) => 'shard' in result),
-    failures: results.flatMap((result, i) => {
-      if (!('problem' in result)) return [];
-      const { id, path } = jobs[i]!;
-      return [{ source: path, message: result.problem, kept: { source: id, message: result.what } }];
-    }),
-  };
-}
-
-/** Threads that have enough to do, `most` of them or fewer. Looks at scans one by one, and at no more than it must. */
-async function threadsThatPay(jobs: readonly ScanJob[], most: number): Promise<number> {
-  let bytes = 0;
-  for (const { path } of jobs) {
-    if (bytes >= most * BYTES_A_THREAD) break;
-    bytes += await sourceBytes(path);
-  }
-  return Math.min(most, Math.floor(bytes / BYTES_A_THREAD));
-}
-
-/** Bytes of a scan's files; 0 for one that cannot be read, which is reported later. */
-async function sourceBytes(path: string): Promise<number> {
-  try {
-    return (await sourceFiles(path)).reduce((sum, { bytes }) => sum + bytes, 0);
-  } catch {
-    return 0;
-  }
 }
 
 /** What is in a store that is finished. @param failures as the user is told of them */
