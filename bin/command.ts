@@ -1,6 +1,6 @@
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
 import { Parser } from 'yargs/helpers';
-import { UserError } from '../src/errors.js';
+import { abridged, UserError } from '../src/errors.js';
 import type { Reporter } from '../src/progress.js';
 import type { Shard } from '../src/shard.js';
 import { say } from '../src/terminal.js';
@@ -29,7 +29,8 @@ interface Specification<O extends Record<string, Option>, P extends Positionals>
 
 /** A command that has been loaded, as yargs takes it. */
 export interface Loaded {
-  builder(args: Argv): Argv;
+  /** @param line what was typed @throws UserError for an option that there is not, before one that is missing is asked for */
+  builder(args: Argv, line: readonly string[]): Argv;
   /** @param line what was typed */
   handler(args: ArgumentsCamelCase, line: readonly string[]): Promise<void>;
 }
@@ -41,7 +42,8 @@ export function command<
 >(spec: Specification<O, P>): Loaded {
   const positionals: Positionals = spec.positionals ?? {};
   return {
-    builder: (args) => {
+    builder: (args, line) => {
+      refuseUnknown(line, spec.options);
       args.options(spec.options);
       for (const [name, positional] of Object.entries(positionals)) args.positional(name, positional);
       return args.example(spec.examples.map(([line, says]): [string, string] => [line, says]));
@@ -54,6 +56,25 @@ export function command<
       process.exitCode = output.exitCode ?? 0;
     },
   };
+}
+
+/** Options of every command. */
+const COMMON: Record<string, Option> = {
+  json: { boolean: true },
+  help: { boolean: true },
+  version: { boolean: true },
+};
+
+function refuseUnknown(line: readonly string[], own: Record<string, Option>): void {
+  const options = { ...own, ...COMMON };
+  const names = Object.keys(options).flatMap((name) => [name, Parser.camelCase(name)]);
+  const { _, ...given } = Parser([...line], { array: names.filter((name) => options[name]?.array) });
+  const unknown = Object.keys(given).filter((name) => !names.includes(name));
+  if (unknown.length > 0)
+    throw new UserError('usage', {
+      what: `unknown option: ${abridged([...new Set(unknown.map((name) => Parser.decamelize(name)))].map((name) => `--${name}`))}`,
+      fix: `see p2w ${line[0]} --help for the options`,
+    });
 }
 
 /** What was typed for each option, before yargs took it for a number or a switch. */

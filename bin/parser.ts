@@ -24,6 +24,12 @@ function withoutHelpAtHand(args: Argv): Argv {
   return args;
 }
 
+/** What yargs has against a line, which says of a command that there is not only which one may be meant. */
+const misread = (message: string, [name]: readonly string[]) =>
+  message.startsWith('Did you mean')
+    ? new UserError('usage', { what: `unknown command: ${name}`, fix: message })
+    : new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' });
+
 /** Parses a command line, and does what it says. */
 export const parse = (line: readonly string[]) =>
   yargs(line)
@@ -36,7 +42,7 @@ export const parse = (line: readonly string[]) =>
         ({ usage, describe, load }): CommandModule => ({
           command: usage,
           describe,
-          builder: async (args) => (await load()).default.builder(withoutHelpAtHand(args)),
+          builder: async (args) => (await load()).default.builder(withoutHelpAtHand(args), line),
           handler: async (args) => (await load()).default.handler(args, line),
         }),
       ),
@@ -48,14 +54,13 @@ export const parse = (line: readonly string[]) =>
     })
     .demandCommand(1, 'give a command; `p2w --help` lists them')
     .strict()
+    .recommendCommands()
     .wrap(Math.min(110, process.stdout.columns ?? 110))
     .version(version)
     .epilogue('For research use only. Not a medical device.')
     .exitProcess(false)
     .fail((message, error) => {
-      throw (
-        error ?? new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' })
-      );
+      throw error ?? misread(message, line);
     })
     .parseAsync()
     .catch(asUsageError);

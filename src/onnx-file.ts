@@ -1,11 +1,20 @@
 /** ONNX models as files, with the files beside them in which their tensors may lie. */
-import { closeSync, existsSync, openSync, readFileSync, readSync, realpathSync, statSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  realpathSync,
+  statSync,
+} from 'node:fs';
 import { basename, dirname, isAbsolute, join, win32 } from 'node:path';
 import { decodeModel } from '../graphs/onnx/schema.js';
 import type { ReadExternal } from '../graphs/onnx/tensors.js';
 import { type ExternalTensor, GraphError, type Model } from '../graphs/onnx/types.js';
 import { abridged, fromSystemError, UserError } from './errors.js';
-import { isInside } from './files.js';
+import { isFolder, isInside } from './files.js';
 import { modelPath } from './pretrained.js';
 
 /** Whether a path is that of an ONNX model, by its name. */
@@ -44,6 +53,21 @@ function checkExternal(model: string, { name, location: { file, offset, length }
       got: `bytes ${offset} to ${offset + length} of ${size}`,
       fix: `${basename(file)} may belong to another model or be truncated: copy both files again`,
     });
+}
+
+/** @throws UserError for a folder, naming a model in it if there is one */
+function refuseFolder(path: string): void {
+  if (!isFolder(path)) return;
+  const model = readdirSync(path).find(isOnnxFile);
+  throw new UserError('input', {
+    what: 'this is a folder, not a model',
+    where: path,
+    expected: 'an .onnx file',
+    fix:
+      model === undefined
+        ? '`p2w export --run FOLDER --out encoder` makes one of a run'
+        : `give ${join(path, model)}`,
+  });
 }
 
 /** As much is read at once: more than 2 GiB cannot be. */
@@ -86,6 +110,7 @@ export interface ModelFile {
  */
 export function withModelFile<T>(given: string, use: (file: ModelFile) => T): T {
   const path = modelPath(given);
+  refuseFolder(path);
   try {
     return use({ bytes: readFileSync(path), externalData: externalReader(path) });
   } catch (error) {
@@ -130,6 +155,7 @@ export function refuseExternal({ external }: Model, where: string): void {
  */
 export function readModelFile(given: string, expected?: string): ModelContents {
   const path = modelPath(given);
+  refuseFolder(path);
   try {
     const bytes = readFileSync(path);
     const model = decodeModel(bytes, (tensor) => {

@@ -3,9 +3,16 @@ import { formatPrecision } from '../../src/commands/export-precision.js';
 import { exportTarget } from '../../src/commands/export-target.js';
 import { refuseIdle } from '../../src/errors.js';
 import { PRECISIONS } from '../../src/inference/precision.js';
-import { parseCheckpoint } from '../../src/runs/checkpoint.js';
+import { type CheckpointName, parseCheckpoint } from '../../src/runs/checkpoint.js';
 import { isFinetuneRun } from '../../src/runs/run.js';
 import { command } from '../command.js';
+
+/** A note on a network that was not trained, which may be unexpected. */
+function asItBegan(step: number, checkpoint: CheckpointName): string[] {
+  if (step > 0) return [];
+  const reason = checkpoint === 'best' ? ': no validation has been better yet' : '';
+  return [`this is the network as it began, before its first step${reason}`];
+}
 
 export default command({
   options: {
@@ -64,6 +71,7 @@ export default command({
       const target = await exportTarget(options);
       const text = [
         `wrote ${target.model}, ${target.weights} and ${target.card} from step ${target.step}`,
+        ...asItBegan(target.step, options.checkpoint),
         `checked: probabilities within ${target.error.toExponential(1)} (relative) of the training network's`,
         ...(target.triton ? [`Triton: ${target.triton}`] : []),
         ...(target.precision ? [formatPrecision(target.precision)] : []),
@@ -73,7 +81,7 @@ export default command({
     const summary = await exportModel({ ...options, ...(args.what ? { what: args.what } : {}) });
     const text = [
       `wrote ${summary.model}, ${summary.weights} and ${summary.card} from step ${summary.step}`,
-      ...(summary.step === 0 ? ['this is the untrained network: no validation has improved on it yet'] : []),
+      ...asItBegan(summary.step, options.checkpoint),
       `checked: features within ${summary.featureError.toExponential(1)} (relative) of the training network's`,
       ...(summary.triton ? [`Triton: ${summary.triton}`] : []),
       ...(summary.precision ? [formatPrecision(summary.precision)] : []),

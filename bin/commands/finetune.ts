@@ -2,6 +2,7 @@ import { finetune as run } from '../../src/commands/finetune.js';
 import { formatFinetune } from '../../src/commands/finetune-summary.js';
 import { readConfigFile } from '../../src/config/file.js';
 import type { FinetuneConfig } from '../../src/config/finetuning.js';
+import type { DeepPartial } from '../../src/config/layers.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
 import { refuseIdle } from '../../src/errors.js';
@@ -39,6 +40,23 @@ function modelOf({
   return Object.keys(model).length > 0 ? { model } : {};
 }
 
+type Asked = DeepPartial<FinetuneConfig>;
+
+/** @throws UserError for options that do nothing where weights are random, or all of a model */
+function refuseIdleLoading(
+  args: { init?: string; checkpoint?: string; load?: string; partial?: boolean },
+  layers: readonly Asked[],
+): void {
+  const from = [args.init, ...layers.map(({ init }) => init?.from)].find(Boolean) ?? 'random';
+  const loading = { '--checkpoint': args.checkpoint, '--load': args.load, '--partial': args.partial };
+  if (from === 'random') refuseIdle('random weights: give --init', loading);
+  if (isOnnxFile(from))
+    refuseIdle('an ONNX model, whose network is its own', {
+      ...loading,
+      '--set network': layers[0]?.network,
+    });
+}
+
 export default command({
   options: {
     data: { string: true, demandOption: true, describe: 'sample store from `p2w prepare --task`' },
@@ -53,7 +71,7 @@ export default command({
     load: {
       string: true,
       describe:
-        'what to load: encoder (default), encoder,decoder for segmentation; of a fine-tuning run also its classifier, or head',
+        'what to load: encoder (default); encoder,decoder, for segmentation with --set network.skip=false, as in pre-training; of a fine-tuning run also its classifier, or head',
     },
     partial: { boolean: true, describe: 'load what fits and leave the rest as initialised' },
     freeze: {
@@ -79,7 +97,7 @@ export default command({
     'linear-probe': {
       boolean: true,
       default: false,
-      describe: 'train one linear layer on a frozen encoder',
+      describe: 'classification: train one linear layer on a frozen encoder',
     },
     balance: {
       choices: ['none', 'weights', 'sampling'] as const,
@@ -120,10 +138,8 @@ export default command({
   ],
   run: (args, asked) =>
     onRanks(args.distributed, asked, async (ranks, reporter) => {
-      if (args.init && isOnnxFile(args.init))
-        refuseIdle('an ONNX model', {
-          ...{ '--checkpoint': args.checkpoint, '--load': args.load, '--partial': args.partial },
-        });
+      const file = args.config ? readConfigFile(args.config) : undefined;
+      refuseIdleLoading(args, [fromSettings<Asked>(args.set), { ...file?.contents }]);
       const summary = await run({
         reporter,
         ranks,
@@ -131,16 +147,15 @@ export default command({
         out: args.out,
         ...(args.task ? { task: args.task } : {}),
         ...(args.init ? { init: args.init } : {}),
-        ...(args.config ? { file: readConfigFile(args.config) } : {}),
+        ...(file && { file }),
         config: fromSettings(args.set, {
           init: {
             checkpoint: args.checkpoint,
             parts: args.load?.split(',') as FinetuneConfig['init']['parts'] | undefined,
             partial: args.partial,
           },
-          frozenEncoder: args['linear-probe'] || (args.freeze === '' ? true : undefined),
+          frozenEncoder: args.freeze === '' ? true : undefined,
           ...modelOf(args),
-          ...(args['linear-probe'] ? { hidden: null } : {}),
           balance: args.balance,
           fraction: args.fraction,
           patients: args.patients,
@@ -152,6 +167,7 @@ export default command({
           memory: args.memory,
           threads: args.threads,
         }),
+        linearProbe: args['linear-probe'],
         trials: args.trials,
         ...(args.seed === undefined ? {} : { seed: args.seed }),
         resume: args.resume,

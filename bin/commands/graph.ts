@@ -60,9 +60,8 @@ export default command({
     } else {
       refuseIdle('a preset: give --model', typedModelOptions(args));
       result = await makeGraph({
-        preset: args.preset ?? 'tiny',
         ...(args.config ? { file: readConfigFile(args.config) } : {}),
-        config: fromSettings(args.set, { proxy: args.proxy }),
+        config: fromSettings(args.set, { preset: args.preset, proxy: args.proxy }),
         what,
         ...(args.tile ? { tile: parseSize(args.tile, '--tile') } : {}),
         ...out,

@@ -8,7 +8,10 @@ import { distributedOption, onRanks } from '../ranks.js';
 
 export default command({
   options: {
-    data: { string: true, describe: 'tile store from `p2w prepare`; not needed with --resume' },
+    data: {
+      string: true,
+      describe: 'tile store from `p2w prepare`; with --resume that of the run, if it is still there',
+    },
     out: { string: true, demandOption: true, describe: 'run folder' },
     init: {
       string: true,
@@ -62,11 +65,11 @@ export default command({
         syncNorm: args['sync-norm'],
         ...(args.data ? { data: args.data } : {}),
         out: args.out,
-        preset: args.preset ?? 'tiny',
         ...(args.config ? { file: readConfigFile(args.config) } : {}),
         config: fromSettings(args.set, {
+          preset: args.preset,
           proxy: args.proxy,
-          init: args.init,
+          init: args.init === 'random' ? null : args.init,
           steps: args.steps,
           device: args.device,
           engine: args.engine,

@@ -4,6 +4,7 @@ import { version } from './version.js';
 
 const IR_VERSION = 8;
 
+/** Who models say that they are made by. */
 export const PRODUCER = { name: 'parts2whole', version } as const;
 
 /** Every domain that the nodes use, sub-graphs included. */

@@ -20,6 +20,11 @@ const LONGEST = 12;
 const timeOf = (seconds: number) =>
   seconds < 0.1 ? `${(1000 * seconds).toPrecision(3)} ms` : `${seconds.toPrecision(3)} s`;
 
+const SUBJECT = 'median of all rounds, and their range';
+
+/** Whether a file is such a chart. @param start its first bytes */
+export const isBarChart = (start: string): boolean => start.startsWith('<svg ') && start.includes(SUBJECT);
+
 /** Times as horizontal bars, the range as a line over each: an SVG file of its own. */
 export function barChart(title: string, bars: readonly Bar[]): string {
   const lengths = bars.map(({ name, detail = '' }) =>
@@ -45,7 +50,7 @@ ${isCut ? html`<path d="M${Number(x(end)) - 14} ${y + ROW - 10}l6 -${ROW - 14}h5
   });
   return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="14">
 <rect width="100%" height="100%" fill="#fff"/>
-<text x="12" y="26" font-size="16" font-weight="600">${title}: median of all rounds, and their range</text>
+<text x="12" y="26" font-size="16" font-weight="600">${title}: ${SUBJECT}</text>
 ${rows}
 </svg>
 `.text;

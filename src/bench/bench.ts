@@ -1,11 +1,13 @@
 import { availableParallelism } from 'node:os';
 import { dirname } from 'node:path';
+import { checkResultFile } from '../commands/result-file.js';
+import { readBytes } from '../data/scan/file.js';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
 import { type Device, resolveDevice } from '../runtime/device.js';
 import { withTemporaryFolder } from '../temporary-folder.js';
-import { barChart } from './bar-chart.js';
+import { barChart, isBarChart } from './bar-chart.js';
 import { type Benchmark, benchmark, configurationOf, type Row } from './benchmark.js';
 import { WORKLOADS, type WorkloadKind, type WorkloadName } from './workloads/index.js';
 import type { WorkloadOptions } from './workloads/workload.js';
@@ -108,6 +110,13 @@ const chartOf = (title: string, rows: readonly Row[]): string =>
     rows.map(({ seconds, ...row }) => ({ name: row.name, detail: configurationOf(row), ...seconds })),
   );
 
+/** @throws UserError for a file that would be lost */
+async function checkChartFile(out: string): Promise<void> {
+  const isResult = async (path: string) => isBarChart((await readBytes(path, 0, 1024)).toString('utf8'));
+  await checkResultFile(out, { input: [] }, { endings: ['svg'], isResult });
+  makeFolder(dirname(out));
+}
+
 /**
  * Times a workload against baselines.
  * @param log what happens, line by line
@@ -118,7 +127,7 @@ export async function bench(options: BenchOptions, log: (line: string) => void):
   checkCounts(options);
   const device = checkDevice(options.workload, options.device);
   const names = baselineNames(options);
-  if (options.out) makeFolder(dirname(options.out));
+  if (options.out) await checkChartFile(options.out);
   const kind: WorkloadKind = WORKLOADS[options.workload];
   const { title, ...result } = await withTemporaryFolder('p2w-bench-', async (folder) => {
     const { title, own, baselines } = await kind.open({

@@ -13,6 +13,7 @@ import { ofFile } from '../of-file.js';
 import { modelPath } from '../pretrained.js';
 import { networkHash } from '../runs/checkpoint.js';
 import { nodeEngine } from '../runtime/node.js';
+import { shellWord } from '../shell.js';
 import { freshState } from '../train/fresh-state.js';
 import { checkUnchanged, importOptions, openTrainedFile } from '../train/imported.js';
 import { makeRun } from '../train/make-run.js';
@@ -140,8 +141,8 @@ export const formatImport = ({ run, task, step }: ImportSummary): string =>
   [
     `made ${run} from weights ${step === 0 ? 'with no recorded updates' : `after ${step} updates`}`,
     task === 'model'
-      ? `next: p2w inspect ${run}`
+      ? `next: p2w inspect ${shellWord(run)}`
       : task === 'pretrain'
-        ? `next: p2w export --run ${run} --out encoder, p2w finetune --init ${run}`
-        : `next: p2w export --run ${run} --out exported`,
+        ? `next: p2w export --run ${shellWord(run)} --out encoder, p2w finetune --init ${shellWord(run)}`
+        : `next: p2w export --run ${shellWord(run)} --out exported`,
   ].join('\n');

@@ -210,6 +210,10 @@ export function sourceOf(options: SourceOptions): Source {
     refuseIdle('pre-training: give --task classify or segment', newTargetOptions(options));
   if (run !== undefined) return fromRun(run, options);
   if (task !== 'pretrain') return newTarget(task, options, resolveConfig({ preset }), 'random');
-  const config = resolveConfig({ ...(options as ConfigChanges<Config>), preset });
+  const { file, config: asked } = options as ConfigChanges<Config>;
+  const config = resolveConfig({
+    ...(file && { file }),
+    config: { ...asked, ...(options.preset && { preset: options.preset }) },
+  });
   return proxySource({ data: '', tile: config.whole as XYZ, config }, null);
 }

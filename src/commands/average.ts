@@ -10,6 +10,7 @@ import {
   readFinetuneRun,
   readRun,
 } from '../runs/run.js';
+import { shellWord } from '../shell.js';
 import { averageSites, type Site } from '../train/federated-average.js';
 import { floatTensor } from '../train/fresh-state.js';
 import { makeRun } from '../train/make-run.js';
@@ -105,8 +106,11 @@ function weightsOf(sites: readonly TrainedSite[], given: readonly number[] | und
         fix: 'give the weight of each run: --weights 120,80',
       });
     });
-  if (given.length === sites.length && given.every((weight) => weight > 0 && Number.isFinite(weight)))
-    return given;
+  const isUsable = (weight: number) => weight > 0 && Number.isFinite(weight);
+  if (given.length === sites.length && given.every(isUsable)) {
+    const most = Math.max(...given);
+    return given.map((weight) => weight / most); // whose sum is finite
+  }
   throw new UserError('usage', {
     what: 'every run needs a positive weight',
     where: '--weights',
@@ -187,13 +191,13 @@ export async function average(options: AverageOptions): Promise<AverageSummary> 
 
 /** How every site begins the next round. */
 const NEXT_ROUND: Readonly<Record<AverageSummary['task'], (run: string) => string>> = {
-  pretrain: (run) => `p2w pretrain --init ${run} at every site, or p2w export --run ${run}`,
+  pretrain: (run) => `p2w pretrain --init ${run} at every site, or p2w export --run ${run} --out exported`,
   classify: (run) =>
-    `p2w finetune --init ${run} --load encoder,classifier at every site, or p2w export --run ${run}`,
+    `p2w finetune --init ${run} --load encoder,classifier at every site, or p2w export --run ${run} --out exported`,
   segment: (run) =>
-    `p2w finetune --init ${run} --load encoder,decoder,head at every site, or p2w export --run ${run}`,
+    `p2w finetune --init ${run} --load encoder,decoder,head at every site, or p2w export --run ${run} --out exported`,
   model: (run) =>
-    `p2w export --run ${run}, and p2w finetune --head keep --init with the .onnx file at every site`,
+    `p2w export --run ${run} --out exported, and p2w finetune --head keep --init with the .onnx file at every site`,
 };
 
 /** The summary for people. */
@@ -201,5 +205,5 @@ export const formatAverage = ({ run, task, sites }: AverageSummary): string =>
   [
     `made ${run} from ${sites.length === 1 ? '1 run' : `${sites.length} runs`}`,
     ...sites.map(({ run: site, step, share }) => `  ${(100 * share).toFixed(1)} % ${site}, step ${step}`),
-    `next: ${NEXT_ROUND[task](run)}`,
+    `next: ${NEXT_ROUND[task](shellWord(run))}`,
   ].join('\n');

@@ -4,6 +4,9 @@ import type { SampleCount, sampleCounts } from './data-counts.js';
 import { formatPrecision } from './export-precision.js';
 import { formatScore, type Scores } from './score-samples.js';
 
+/** Steps of training, as a card says them. */
+export const stepsInWords = (steps: number): string => (steps === 0 ? '0: as it began' : String(steps));
+
 export interface CheckedFacts {
   /** SHA-256 of the model's file. */
   readonly sha256: string;

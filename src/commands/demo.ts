@@ -1,10 +1,12 @@
-import { rmSync } from 'node:fs';
+import { existsSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeepPartial } from '../config/layers.js';
 import type { Config } from '../config/pretraining.js';
 import type { XYZ } from '../data/scan/volume.js';
-import { fromSystemError } from '../errors.js';
+import { fromSystemError, UserError } from '../errors.js';
+import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
 import { type Reporter, silent } from '../progress.js';
+import { version } from '../version.js';
 import { embed } from './embed.js';
 import { exportModel } from './export.js';
 import { writePhantoms } from './phantom.js';
@@ -33,10 +35,33 @@ const CONFIG: DeepPartial<Config> = {
 };
 const ANALYSED = { wholes: 64, parts: 6 };
 
+/** What tells a folder of a demo from others. */
+const MARK = 'demo.json';
+
+/** Removes what an earlier demo has made. @throws UserError for a folder of something else */
+function clearDemo(out: string, folders: readonly string[]): void {
+  const mark = join(out, MARK);
+  try {
+    if (isFolder(out) && readdirSync(out).length > 0 && !existsSync(mark))
+      throw new UserError('usage', {
+        what: 'this folder was not made by `p2w demo`: what is in it could be lost',
+        where: out,
+        expected: 'a new or empty folder, or that of an earlier demo',
+        fix: 'choose another folder for --out',
+      });
+    for (const folder of folders) rmSync(folder, { recursive: true, force: true });
+    makeFolder(out);
+    writeFileAtomic(mark, `${JSON.stringify({ createdBy: `parts2whole ${version}` })}\n`);
+  } catch (error) {
+    throw error instanceof UserError ? error : fromSystemError(error, out);
+  }
+}
+
 /**
  * The whole job on phantoms: scans, tiles, pre-training, analysis, export, features, report.
- * @param out folder; its subfolders from an earlier demo are replaced
+ * @param out folder: new, empty, or of an earlier demo, which is replaced
  * @param reporter is told of each step
+ * @throws UserError for a folder of something else, and as its steps do
  * @example
  * const { report } = await runDemo('demo');
  */
@@ -44,19 +69,12 @@ export async function runDemo(out: string, reporter: Reporter = silent): Promise
   const started = performance.now();
   const at = (name: string) => join(out, name);
   const [phantoms, tiles, run, model] = [at('phantoms'), at('tiles'), at('run'), at('encoder')];
-  try {
-    for (const folder of [phantoms, tiles, run, model]) rmSync(folder, { recursive: true, force: true });
-  } catch (error) {
-    throw fromSystemError(error, out);
-  }
-
+  clearDemo(out, [phantoms, tiles, run, model]);
   reporter.log(`1/6 phantom: ${SCANS} chest CTs of ${SCAN_SIZE.join('×')} voxels`);
   const { scans } = await writePhantoms({
     out: phantoms,
     scans: SCANS,
     size: SCAN_SIZE,
-    seed: 1,
-    format: 'nii.gz',
     reporter,
   });
   reporter.log('2/6 prepare: cutting tiles, with a quarter of the scans for validation');

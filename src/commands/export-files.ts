@@ -62,20 +62,6 @@ export const networkTensors = ({ tensors }: Checkpoint) =>
 export const weightsOf = ({ tensors }: Checkpoint): Map<string, Float32Array> =>
   new Map([...tensors].map(([name, { data }]) => [name, data as Float32Array]));
 
-/** @throws UserError for a network whose outputs depend on the other samples of a batch */
-export function refuseBatchStatistics({
-  norm,
-}: {
-  readonly norm: { readonly evalStatistics: string };
-}): void {
-  if (norm.evalStatistics !== 'batch') return;
-  throw new UserError('config', {
-    what: 'a network evaluated with batch statistics cannot be exported: its output for one sample depends on the others',
-    where: 'network.norm.evalStatistics',
-    expected: 'running',
-  });
-}
-
 /** Largest difference of two results, relative to the largest value. @throws UserError when it is above the tolerance */
 export function checkedDifference(expected: Float32Array, got: Float32Array, tolerance = TOLERANCE): number {
   const scale = expected.reduce((most, v) => Math.max(most, Math.abs(v)), 1e-12);

@@ -39,6 +39,7 @@ import {
   countRows,
   limitsSection,
   scoresSection,
+  stepsInWords,
 } from './card-sections.js';
 import { sampleCounts } from './data-counts.js';
 import type { ExportOptions } from './export.js';
@@ -181,7 +182,7 @@ ${format.size.join('×')} voxels (x×y×z)${metadata.spacing ? ` of ${metadata.s
 |---|---|
 | task | ${metadata.task} |
 | frozen | ${config.model!.freeze.join(', ') || 'nothing'} |
-| steps | ${metadata.training_steps}, batch ${config.batch}, loss ${config.loss} |
+| steps | ${stepsInWords(Number(metadata.training_steps))}, batch ${config.batch}, loss ${config.loss} |
 | best validation loss | ${metadata.best_validation_loss || 'not validated'} |
 ${countRows(counts)}
 | data (SHA-256 of the manifest) | ${metadata.data_manifest_sha256} |

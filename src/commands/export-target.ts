@@ -10,12 +10,14 @@ import { type FinetuneRunFacts, readFinetuneRun, runHash } from '../runs/run.js'
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { targetWorkload } from '../train/target.js';
+import { refuseBatchStatistics } from './batch-statistics.js';
 import {
   type CheckedFacts,
   checkedSection,
   countRows,
   limitsSection,
   scoresSection,
+  stepsInWords,
 } from './card-sections.js';
 import { sampleCounts } from './data-counts.js';
 import type { ExportOptions } from './export.js';
@@ -23,7 +25,6 @@ import {
   checkedDifference,
   modelName,
   noise,
-  refuseBatchStatistics,
   refuseOverwriting,
   type TargetExportSummary,
   weightsOf,
@@ -97,7 +98,7 @@ ${format.size.join('×')} voxels (x×y×z)${metadata.spacing ? ` of ${metadata.s
 | task | ${metadata.task} |
 | started from | ${config.init.from} |
 | network | 3D U-Net${isClassifier ? ' encoder' : ''}, width ${config.network.width}, ${config.network.levels} poolings |
-| steps | ${metadata.training_steps}, batch ${config.batch}, loss ${config.loss} |
+| steps | ${stepsInWords(Number(metadata.training_steps))}, batch ${config.batch}, loss ${config.loss} |
 | best validation loss | ${metadata.best_validation_loss || 'not validated'} |
 ${countRows(counts)}
 | data (SHA-256 of the manifest) | ${metadata.data_manifest_sha256} |
@@ -185,7 +186,7 @@ export async function exportTarget(options: ExportOptions): Promise<TargetExport
       fix: 'use that file, followed by the classifier.* tensors of the checkpoint',
     });
   if (config.model) return exportImported(options, facts, checkpoint);
-  refuseBatchStatistics(config.network);
+  refuseBatchStatistics(config.network, 'exported');
   const run = runHash(config, checkpoint.state.dataHash);
   if (!options.overwrite) refuseOverwriting(options.out, run);
   const { kind, network, hidden } = config;

@@ -13,11 +13,11 @@ import { readRun, runHash } from '../runs/run.js';
 import type { EngineTensor } from '../runtime/engine.js';
 import { nodeEngine } from '../runtime/node.js';
 import { createFeatureExtractor } from '../train/evaluator.js';
+import { refuseBatchStatistics } from './batch-statistics.js';
 import { trainingScans } from './data-counts.js';
 import {
   checkedDifference,
   type ExportFiles,
-  refuseBatchStatistics,
   refuseOverwriting,
   weightsOf,
   writeExport,
@@ -62,7 +62,7 @@ export async function exportModel(options: ExportOptions): Promise<ExportSummary
   const checkpoint = resolveCheckpoint(options.run, options.checkpoint ?? 'best');
   const what = options.what ?? 'encoder';
   const inputType = options.inputType ?? 'float32';
-  refuseBatchStatistics(config.network);
+  refuseBatchStatistics(config.network, 'exported');
   const run = runHash(config, checkpoint.state.dataHash);
   if (!options.overwrite) refuseOverwriting(options.out, run);
   const license = options.license ?? 'not stated';

@@ -24,7 +24,13 @@ import { writeFileAtomic } from '../files.js';
 import type { ExternalFeatures } from '../inference/external-encoder.js';
 import { memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import { checkpointPath, loadLast, readTrainState, resolveCheckpoint } from '../runs/checkpoint.js';
+import {
+  checkpointPath,
+  loadLast,
+  readTrainState,
+  refuseFewerSteps,
+  resolveCheckpoint,
+} from '../runs/checkpoint.js';
 import { changesOf, configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
 import { checkSameTraining } from '../train/agreement.js';
@@ -168,6 +174,7 @@ export async function runTrial(
     const dropout = models ? dropoutFeeds(workload, asked) : () => ({});
     const fitting = await fitMemory(workload, asked, engine, reporter, memoryLimitBytes() / ranks.onHost);
     const checkpoint = saved ? loadLast(run, store.hash, parameters) : null;
+    refuseFewerSteps(run, asked.steps, checkpoint);
     const begin = checkpoint
       ? null
       : await startState(asked, parameters, external !== null || model !== null);

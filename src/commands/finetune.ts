@@ -44,6 +44,8 @@ export interface FinetuneOptions extends ConfigChanges<FinetuneConfig>, TrialOpt
    * that a classifier is trained on.
    */
   readonly init?: string;
+  /** Classification: trains one linear layer on a frozen encoder. */
+  readonly linearProbe?: boolean;
   /** How often to train, each time with the next seed; default 1. */
   readonly trials?: number;
   /** Of the first trial; the configuration's without it. */
@@ -70,12 +72,21 @@ function openStudyData(options: FinetuneOptions): Pick<Study, 'store' | 'splits'
 
 /** What the configurations of all trials are made of. */
 function sourcesOf({ store }: Pick<Study, 'store'>, options: FinetuneOptions): FinetuneSources {
-  const { init, seed, file, config: asked } = options;
+  const { init, seed, file, config: asked, linearProbe = false } = options;
+  const { kind } = store.manifest;
+  if (linearProbe && kind !== 'classification')
+    throw new UserError('usage', {
+      what: 'a linear probe is a classifier',
+      where: '--linear-probe',
+      got: `samples for ${kind} in ${store.folder}`,
+      fix: 'use --freeze, which trains the decoder on a frozen encoder',
+    });
   return {
-    kind: store.manifest.kind,
+    kind,
     file,
     config: {
       ...asked,
+      ...(linearProbe && { frozenEncoder: true, hidden: null }),
       seed: seed ?? asked?.seed,
       init: { ...asked?.init, from: init ?? asked?.init?.from },
     },

@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import { summarize } from '../../graphs/onnx/summary.js';
 import { sizeOf } from '../../graphs/onnx/types.js';
 import { evaluationGraph } from '../../graphs/programs/evaluation.js';
@@ -6,8 +5,8 @@ import { gradientGraph, stepGraph } from '../../graphs/programs/training.js';
 import { TRAINING_DEFAULTS } from '../config/training.js';
 import { built, countForms, encodeGraph, loweringFor, portable } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
 import type { GraphReport } from './graph.js';
+import { checkGraphFile, writeGraphFile } from './graph-file.js';
 import { type ModelObjectiveOptions, openModelObjective } from './model-objective.js';
 
 export interface ModelGraphOptions extends ModelObjectiveOptions {
@@ -25,6 +24,7 @@ export interface ModelGraphOptions extends ModelObjectiveOptions {
  * await makeModelGraph({ model: 'resnet.onnx', what: 'gradient', loss: 'crossEntropy', out: 'gradient.onnx' });
  */
 export async function makeModelGraph(options: ModelGraphOptions): Promise<GraphReport> {
+  await checkGraphFile(options.out, options.model);
   const { objective } = openModelObjective(options);
   const { optimizer, clipNorm, device, engine: engineName } = TRAINING_DEFAULTS;
   const build = {
@@ -36,10 +36,7 @@ export async function makeModelGraph(options: ModelGraphOptions): Promise<GraphR
   const { graph, parameters } = result;
   const config = { forms: 'fast' } as const;
   const bytes = encodeGraph(result, portable(config), parameters);
-  if (options.out) {
-    makeFolder(dirname(options.out));
-    writeFileAtomic(options.out, bytes);
-  }
+  writeGraphFile(options.out, bytes);
   const engine = await openEngine(device, engineName);
   return {
     what: options.what,

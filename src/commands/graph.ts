@@ -1,4 +1,3 @@
-import { dirname } from 'node:path';
 import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { encoderGraph } from '../../graphs/programs/inference.js';
@@ -15,9 +14,9 @@ import {
 } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { measuredForms } from '../execution/tuner.js';
-import { makeFolder, writeFileAtomic } from '../files.js';
 import { proxyWorkload } from '../train/proxy.js';
 import { initialize } from '../weights/initialize.js';
+import { checkGraphFile, writeGraphFile } from './graph-file.js';
 
 export interface GraphOptions extends ConfigSources {
   readonly what: 'step' | 'gradient' | 'eval' | 'encoder';
@@ -74,6 +73,7 @@ const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as cons
  * const { parameters } = await makeGraph({ preset: 'tiny', what: 'encoder', out: 'encoder.onnx' });
  */
 export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
+  await checkGraphFile(options.out);
   const config = resolveConfig(options);
   const tile = options.tile ?? config.whole;
   const workload = proxyWorkload(config, tile);
@@ -91,10 +91,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   );
   const built = { graph, parameters: reference.parameters };
   const bytes = options.what === 'encoder' ? portableModel(graph) : encodeGraph(built, portable(config));
-  if (options.out) {
-    makeFolder(dirname(options.out));
-    writeFileAtomic(options.out, bytes);
-  }
+  writeGraphFile(options.out, bytes);
   return {
     what: options.what,
     subject: `preset ${config.preset}`,

@@ -4,7 +4,7 @@ import { INTENSITIES } from '../data/scan/normalise.js';
 import { inputName } from '../inference/model.js';
 import type { PrecisionReport } from '../inference/precision.js';
 import type { TrainState } from '../runs/checkpoint.js';
-import { checkedSection, float32Note, limitsSection } from './card-sections.js';
+import { checkedSection, float32Note, limitsSection, stepsInWords } from './card-sections.js';
 
 export interface ModelCardFacts {
   readonly what: 'encoder' | 'autoencoder';
@@ -86,7 +86,7 @@ to a common one. If a size is not a multiple, the poolings cut off its end.
 | network | 3D U-Net, width ${config.network.width}, ${config.network.levels} poolings, ${config.network.upsampling} up-sampling, ${config.network.skip ? 'with' : 'no'} skip connections |
 ${givenOf(config)}
 | training data | ${tilesOf(state, scans)} listed in the manifest of the tile store |
-| steps | ${state.step}, batch ${config.batch} |
+| steps | ${stepsInWords(state.step)}, batch ${config.batch} |
 | best validation MSE | ${state.best ? `${state.best.validationLoss.toPrecision(4)} at step ${state.best.step}` : 'not validated'} |
 | data (SHA-256 of the manifest) | ${state.dataHash} |
 | seed | ${config.seed} |

@@ -11,7 +11,7 @@ import { makeBrain, makeLiver } from '../phantom/organs.js';
 import { type Reporting, silent } from '../progress.js';
 import { randomStream } from '../random.js';
 import { toCsv } from '../tables/csv.js';
-import { checkPhantoms } from './phantom.js';
+import { checkedPhantoms } from './phantom.js';
 
 /** Target tasks whose data sets there are phantoms of. */
 export const PHANTOM_TASKS = ['ncc', 'ncs', 'lcs', 'ecc', 'bms'] as const;
@@ -21,8 +21,10 @@ export interface TaskPhantomOptions extends Reporting {
   readonly task: PhantomTask;
   readonly out: string;
   readonly scans: number;
-  readonly size: XYZ;
-  readonly seed: number;
+  /** Voxels, x×y×z; default 192×192×96. */
+  readonly size?: XYZ;
+  /** Another one gives other patients; default 1. */
+  readonly seed?: number;
 }
 
 export interface TaskPhantomSummary {
@@ -66,19 +68,21 @@ function negativesOf({ volume, masks, nodules }: Phantom, seed: number, index: n
   return found;
 }
 
+type Phantoms = Pick<TaskPhantomOptions, 'out'> & Omit<ReturnType<typeof checkedPhantoms>, 'scans'>;
+
 type Lines = (readonly (string | number)[])[];
 interface Layout {
   /** Columns of the tables by their name. */
   readonly tables: Readonly<Record<string, readonly string[]>>;
   /** Writes one scan, and its lines of each table, numbers in mm. */
-  write(options: TaskPhantomOptions, index: number, lines: Readonly<Record<string, Lines>>): Promise<void>;
+  write(options: Phantoms, index: number, lines: Readonly<Record<string, Lines>>): Promise<void>;
 }
 
 const COORDINATES = ['coordX', 'coordY', 'coordZ'];
 /** A tenth of a micrometre is enough. */
 const rounded = (cell: string | number) => (typeof cell === 'number' ? cell.toFixed(4) : cell);
 
-const phantomOf = ({ seed, size }: TaskPhantomOptions, index: number) => makePhantom({ seed, index, size });
+const phantomOf = ({ seed, size }: Phantoms, index: number) => makePhantom({ seed, index, size });
 
 /** LUNA16: ten folders of scans, candidates and annotations. */
 const luna16: Layout = {
@@ -169,18 +173,18 @@ const LAYOUTS: Readonly<Record<PhantomTask, Layout>> = {
  * same options write the same bytes.
  * @throws UserError for impossible options, and when the disk is full
  * @example
- * await writeTaskPhantoms({ task: 'ncc', out: 'luna16', scans: 10, size: [48, 48, 40], seed: 1 });
+ * await writeTaskPhantoms({ task: 'ncc', out: 'luna16', scans: 10, size: [48, 48, 40] });
  */
 export async function writeTaskPhantoms(options: TaskPhantomOptions): Promise<TaskPhantomSummary> {
-  const { task, out, scans, reporter = silent } = options;
-  checkPhantoms(options);
+  const { task, out, reporter = silent } = options;
+  const { scans, ...made } = checkedPhantoms(options);
   makeFolder(out);
   const { tables, write } = LAYOUTS[task];
   const lines = Object.fromEntries(Object.keys(tables).map((name): [string, Lines] => [name, []]));
   const progress = reporter.start({ label: 'phantom', total: scans, unit: 'scans' });
   try {
     for (let index = 0; index < scans; index++) {
-      await write(options, index, lines);
+      await write({ out, ...made }, index, lines);
       progress.update(index + 1);
     }
   } finally {

@@ -13,9 +13,12 @@ export interface WritePhantomsOptions extends Reporting {
   /** Folder: scans go to `scans/`, ground truth to `ground-truth/`. */
   readonly out: string;
   readonly scans: number;
-  readonly size: XYZ;
-  readonly seed: number;
-  readonly format: 'nii.gz' | 'mhd';
+  /** Voxels, x×y×z; default 192×192×96. */
+  readonly size?: XYZ;
+  /** Another one gives other patients; default 1. */
+  readonly seed?: number;
+  /** Default `nii.gz`. */
+  readonly format?: 'nii.gz' | 'mhd';
 }
 
 export interface PhantomsSummary {
@@ -28,12 +31,14 @@ const LEAST_SIDE = 16;
 /** 512×512×512: a scan then takes 1.5 GB of memory while it is made. */
 const MOST_VOXELS = 2 ** 27;
 
-/** @throws UserError for numbers that make no phantoms */
-export function checkPhantoms({
+export const PHANTOM_SIZE: XYZ = [192, 192, 96];
+
+/** What phantoms are made of. @throws UserError for numbers that make none */
+export function checkedPhantoms({
   scans,
-  size,
-  seed,
-}: Pick<WritePhantomsOptions, 'scans' | 'size' | 'seed'>): void {
+  size = PHANTOM_SIZE,
+  seed = 1,
+}: Pick<WritePhantomsOptions, 'scans' | 'size' | 'seed'>): { scans: number; size: XYZ; seed: number } {
   checkInteger('--scans', scans, 1);
   if (!Number.isSafeInteger(seed))
     throw new UserError('usage', { what: 'a seed must be an integer', where: '--seed', got: String(seed) });
@@ -44,6 +49,7 @@ export function checkPhantoms({
       got: size.join('x'),
       expected: `at least ${LEAST_SIDE} voxels per side, at most ${MOST_VOXELS.toLocaleString('en')} in total`,
     });
+  return { scans, size, seed };
 }
 
 const annotation =
@@ -55,11 +61,11 @@ const annotation =
  * The same options write the same bytes.
  * @throws UserError for impossible options, and when the disk is full
  * @example
- * await writePhantoms({ out: 'phantoms', scans: 4, size: [64, 64, 48], seed: 1, format: 'nii.gz' });
+ * await writePhantoms({ out: 'phantoms', scans: 4, size: [64, 64, 48] });
  */
 export async function writePhantoms(options: WritePhantomsOptions): Promise<PhantomsSummary> {
-  checkPhantoms(options);
-  const { out, scans, size, seed, format, reporter = silent } = options;
+  const { scans, size, seed } = checkedPhantoms(options);
+  const { out, format = 'nii.gz', reporter = silent } = options;
   const [scanFolder, truth] = [join(out, 'scans'), join(out, 'ground-truth')];
   for (const folder of [scanFolder, truth]) makeFolder(folder);
   const written: { path: string; nodules: number }[] = [];

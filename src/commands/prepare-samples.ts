@@ -22,6 +22,7 @@ import { firstOfCopies } from '../data/store/copies.js';
 import { UserError } from '../errors.js';
 import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';
+import { shellWord } from '../shell.js';
 import { version } from '../version.js';
 import type { ShardSummary } from './prepare.js';
 import { type Problem, problemOf } from './scan-error.js';
@@ -236,7 +237,8 @@ function summarise(out: string, failures: readonly Failure[]): PrepareSamplesSum
 
 function nextStep({ out, splits }: PrepareSamplesSummary): string {
   const lacking = SAMPLE_SPLITS.filter((split) => splits[split].samples === 0);
-  if (lacking.length === 0) return `next: p2w finetune --data ${out} --init random --out runs/finetune`;
+  if (lacking.length === 0)
+    return `next: p2w finetune --data ${shellWord(out)} --init random --out runs/finetune`;
   return lacking.length === SAMPLE_SPLITS.length
     ? 'there are no usable samples'
     : `p2w finetune needs ${lacking.join(' and ')} samples too`;

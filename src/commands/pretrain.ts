@@ -1,7 +1,6 @@
 import { existsSync } from 'node:fs';
 import type { FinetuneConfig } from '../config/finetuning.js';
-import type { ConfigChanges } from '../config/layers.js';
-import { type Config, changeConfig, type PresetName, resolveConfig } from '../config/pretraining.js';
+import { type Config, type ConfigSources, changeConfig, resolveConfig } from '../config/pretraining.js';
 import { validationBatches } from '../data/loading/batches.js';
 import { openLoader } from '../data/loading/loader.js';
 import type { Batch } from '../data/proxies/index.js';
@@ -16,20 +15,20 @@ import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import { type Checkpoint, hasCheckpoints, hasLast, loadLast } from '../runs/checkpoint.js';
+import { type Checkpoint, hasCheckpoints, hasLast, loadLast, refuseFewerSteps } from '../runs/checkpoint.js';
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
+import { shellWord } from '../shell.js';
 import { checkSameTraining } from '../train/agreement.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
 import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
+import { usesBatchStatistics } from './batch-statistics.js';
 
-export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
-  /** Where a new run starts from; `tiny` without it. A resumed run has its own. */
-  readonly preset?: PresetName;
+export interface PretrainOptions extends Omit<ConfigSources, 'normalise'>, Reporting {
   /** Folder of a tile store, as `prepare` writes it; a resumed run knows its own. */
   readonly data?: string;
   /** Folder of the run. */
@@ -50,6 +49,14 @@ export interface PretrainOptions extends ConfigChanges<Config>, Reporting {
   readonly interrupted?: () => boolean;
 }
 
+export interface PretrainSummary extends TrainingSummary {
+  /** Commands of `p2w` that make use of the run, or go on with it. */
+  readonly next: readonly string[];
+}
+
+const SAME_NETWORK =
+  'give the settings of the network that was trained, such as --set network.width and network.levels';
+
 /** How `--init` loads weights. */
 const WHOLE_NETWORK = {
   checkpoint: 'best',
@@ -61,14 +68,18 @@ const WHOLE_NETWORK = {
 } satisfies Partial<FinetuneConfig['init']>;
 
 /**
- * The saved configuration, when the run goes on; more steps may be asked for, anything else may not change. A run that
- * was tuned keeps its forms, whatever would be measured today.
+ * The saved configuration, when the run goes on; more steps may be asked for, anything else may not change. What was chosen when
+ * it began stays chosen, whatever would be measured today: forms of operators, and micro-batches.
  */
 function resumedConfig(options: PretrainOptions): Config {
   const { config: saved } = readRun(options.out);
-  const asked = changeConfig(saved, options);
-  const tuned = typeof saved.forms === 'object' && (asked.forms === 'tuned' || asked.forms === 'auto');
-  const wanted = tuned ? { ...asked, forms: saved.forms } : asked;
+  const asked = changeConfig({ ...saved, preset: options.preset ?? saved.preset }, options);
+  const measured = asked.forms === 'tuned' && typeof saved.forms === 'object';
+  const wanted = {
+    ...asked,
+    forms: measured || asked.forms === 'auto' ? saved.forms : asked.forms,
+    microBatch: asked.microBatch ?? saved.microBatch,
+  };
   refuseChanges(options.out, saved, wanted);
   return wanted;
 }
@@ -76,7 +87,7 @@ function resumedConfig(options: PretrainOptions): Config {
 /** The configuration of a new run: it takes what the tiles hold. */
 function newConfig({ data, ranks = alone, syncNorm = false, ...changes }: PretrainOptions): Config {
   const normalise = data === undefined ? 'hu' : readManifest(data).options.normalise;
-  const whole = resolveConfig({ preset: 'tiny', normalise, ...changes });
+  const whole = resolveConfig({ normalise, ...changes });
   const microBatch = syncNorm ? whole.microBatch : sharedMicroBatch(whole, ranks);
   const config = changeConfig(whole, { config: { microBatch } });
   checkThreads('threads', config.threads, 0);
@@ -132,7 +143,7 @@ function prepareRunFolder(options: PretrainOptions): { config: Config; resuming:
  * @example
  * await pretrain({ data: 'tiles', out: 'runs/first', preset: 'tiny', config: { steps: 1000 } });
  */
-export async function pretrain(options: PretrainOptions): Promise<TrainingSummary> {
+export async function pretrain(options: PretrainOptions): Promise<PretrainSummary> {
   const { ranks = alone } = options;
   const { config: configured, resuming } = prepareRunFolder(options);
   const syncNorm = options.syncNorm === true && ranks.size > 1;
@@ -184,10 +195,11 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
   const begins = !(resuming && hasLast(options.out));
   const start =
     begins && asked.init !== null
-      ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init })).state
+      ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init }, SAME_NETWORK)).state
       : undefined;
   const work = async () => {
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
+    refuseFewerSteps(options.out, configured.steps, checkpoint);
     await checkSameTraining(ranks, {
       ...{ engine, dataHash: store.hash, checkpoint },
       settings: { syncNorm, ...configured },
@@ -202,7 +214,8 @@ export async function pretrain(options: PretrainOptions): Promise<TrainingSummar
         ...{ data, tile: store.size },
         config: { ...config, threads: configured.threads },
       });
-    return run({ ...options, syncNorm }, config, engine, store, checkpoint, start);
+    const summary = await run({ ...options, syncNorm }, config, engine, store, checkpoint, start);
+    return { ...summary, next: nextCommands(summary, config, store) };
   };
   return withRunLock(options.out, 'pretrain', work, ranks);
 }
@@ -260,9 +273,23 @@ async function run(
   }
 }
 
+/** Commands that make use of a run, or go on with one that was interrupted. */
+function nextCommands(
+  { run: folder, ending }: TrainingSummary,
+  { network }: Config,
+  { validation }: TileStore,
+): string[] {
+  const run = shellWord(folder);
+  if (ending === 'interrupted') return [`p2w pretrain --out ${run} --resume`];
+  if (usesBatchStatistics(network)) return [];
+  // A report compares parts of several wholes.
+  const report = validation.length > 1 ? [`p2w report --run ${run}`] : [];
+  return [...report, `p2w export --run ${run} --out encoder`];
+}
+
 /** The summary for people. */
-export function formatPretrain(summary: TrainingSummary): string {
-  const { ending, from, step, best, run } = summary;
+export function formatPretrain(summary: PretrainSummary): string {
+  const { ending, from, step, best, run, next } = summary;
   if (from === step && ending === 'finished')
     return `nothing to do: ${run} has reached its last step, ${step}; use --steps to train longer`;
   if (from === step && ending === 'early-stop')
@@ -270,19 +297,14 @@ export function formatPretrain(summary: TrainingSummary): string {
   const end = {
     finished: `finished at step ${step}`,
     'early-stop': `stopped early at step ${step}: no further improvement`,
-    interrupted: `interrupted at step ${step} and saved; to continue: p2w pretrain --out ${run} --resume`,
+    interrupted: `interrupted at step ${step} and saved`,
   }[ending];
   const quality = !best
     ? 'not validated yet'
     : best.step === 0
-      ? `no validation was better than the untrained network's, MSE ${best.validationLoss.toFixed(5)}`
+      ? `best validation MSE ${best.validationLoss.toFixed(5)}, of the untrained network`
       : `best validation MSE ${best.validationLoss.toFixed(5)} at step ${best.step}`;
-  return [
-    end,
-    quality,
-    formatSpeed(summary),
-    ...(ending === 'interrupted'
-      ? []
-      : [`next: p2w report --run ${run}, p2w export --run ${run} --out encoder`]),
-  ].join('\n');
+  return [end, quality, formatSpeed(summary), ...(next.length > 0 ? [`next: ${next.join(', ')}`] : [])].join(
+    '\n',
+  );
 }

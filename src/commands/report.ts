@@ -21,6 +21,7 @@ import { spreadOver } from '../spread.js';
 import { createEvaluator, type Evaluator } from '../train/evaluator.js';
 import { samplingOptions } from '../train/proxy.js';
 import { analyseCheckpoints, analysisParts, CONTRASTIVE, meanWholeMse } from './analyse-run.js';
+import { refuseBatchStatistics } from './batch-statistics.js';
 import { onlyTiles, shownTiles } from './shown-tiles.js';
 
 export interface ReportOptions extends Reporting {
@@ -122,6 +123,7 @@ export async function makeReport(options: ReportOptions): Promise<ReportSummary>
   checkInteger('--parts', parts, 2);
   const facts = readRun(options.run);
   const { config } = facts;
+  refuseBatchStatistics(config.network, 'reported on');
   const store = openData(facts, options);
   if (store.validation.length < 2)
     throw new UserError('data', {
@@ -227,7 +229,7 @@ function headline(
 }
 
 /** The loss curves in metrics.jsonl. */
-function curves(run: string): Pick<ReportData, 'training' | 'validation'> {
+function curves(run: string): Pick<ReportData, 'training' | 'validation' | 'learningRates'> {
   const path = join(run, 'metrics.jsonl');
   const records = existsSync(path) ? readMetrics(path) : [];
   const number = (value: unknown) => value as number;
@@ -235,11 +237,10 @@ function curves(run: string): Pick<ReportData, 'training' | 'validation'> {
     training: records.filter((r) => 'loss' in r).map((r) => ({ step: number(r.step), loss: number(r.loss) })),
     validation: records
       .filter((r) => 'validationLoss' in r)
-      .map((r) => ({
-        step: number(r.step),
-        mse: number(r.validationLoss),
-        learningRate: number(r.learningRate),
-      })),
+      .map((r) => ({ step: number(r.step), mse: number(r.validationLoss) })),
+    learningRates: records
+      .filter((r) => 'epoch' in r)
+      .map((r) => ({ step: number(r.step), learningRate: number(r.learningRate) })),
   };
 }
 

@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs';
 import { fromSystemError, UserError } from '../errors.js';
-import { type ConfigFile, isObject } from './layers.js';
+import { type ConfigFile, isObject, type Json } from './layers.js';
+
+/** What the config.json of a run holds beside its settings: facts of its data. */
+const RUN_FACTS: readonly string[] = ['data', 'tile', 'format', 'spacing'];
+const isOfRun = (contents: Json) => 'data' in contents && ('tile' in contents || 'format' in contents);
 
 /**
- * Reads a configuration file.
+ * Reads a configuration file, which may also be the config.json of a run: then its settings are read, and not what it says of its data.
  * @throws UserError when it cannot be read, or is no JSON object
  * @example
  * const config = resolveConfig({ preset: 'tiny', file: readConfigFile('run.json') });
@@ -17,6 +21,11 @@ export function readConfigFile(path: string): ConfigFile {
   }
   try {
     const value: unknown = JSON.parse(text);
+    if (isObject(value) && isOfRun(value))
+      return {
+        path,
+        contents: Object.fromEntries(Object.entries(value).filter(([key]) => !RUN_FACTS.includes(key))),
+      };
     if (isObject(value)) return { path, contents: value };
   } catch {} // said below
   throw new UserError('config', {

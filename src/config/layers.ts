@@ -28,21 +28,25 @@ export type Json = Record<string, unknown>;
 export const isObject = (value: unknown): value is Json =>
   typeof value === 'object' && value !== null && !Array.isArray(value);
 
+/** Whether two objects say by name that they are different things, of which one has nothing for the other. */
+const areOthers = (one: Json, other: Json) =>
+  one.name !== undefined && other.name !== undefined && one.name !== other.name;
+
 /** `over` on top of `under`, object by object. Another optimiser replaces all of the old one's options. */
 export function merge(under: Json, over: Json): Json {
   const merged = new Map(Object.entries(under));
   for (const [key, value] of Object.entries(over)) {
     if (value === undefined) continue;
     const old = merged.get(key);
-    const replaces = isObject(value) && 'name' in value && isObject(old) && value.name !== old.name;
-    merged.set(key, isObject(value) && !replaces ? merge(isObject(old) ? old : {}, value) : value);
+    const kept = isObject(value) && isObject(old) && !areOthers(old, value) ? old : {};
+    merged.set(key, isObject(value) ? merge(kept, value) : value);
   }
   return Object.fromEntries(merged);
 }
 
-/** A configuration with changes, not checked yet. */
+/** A configuration with changes, not checked yet: options of an optimiser may be in one layer, and its name in another. */
 export const withChanges = (base: object, { file, config }: ConfigChanges<object>): Json =>
-  [{ ...file?.contents }, { ...config }].reduce<Json>(merge, { ...base });
+  merge({ ...base }, merge({ ...file?.contents }, { ...config }));
 
 /** Whether a layer decides what is at a path, or ends above it. */
 const decides = (layer: unknown, [key, ...rest]: readonly PropertyKey[]): boolean =>

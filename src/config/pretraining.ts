@@ -136,14 +136,23 @@ function checkExtensions({ proxy, intensity, contrastive, batch, microBatch }: C
 }
 
 export interface ConfigSources extends ConfigChanges<Config> {
-  readonly preset: PresetName;
+  /** What is changed, unless the changes name another one; `tiny` without either. */
+  readonly preset?: PresetName | undefined;
   /** What the tiles hold; HU without it. */
   readonly normalise?: Normalisation;
 }
 
-/** A configuration with changes. @throws UserError for unknown keys and impossible values */
-export const changeConfig = (base: Config, changes: ConfigChanges<Config>): Config =>
-  checkConfig(withChanges(base, changes), blamedOf(changes));
+/** A configuration with changes. @throws UserError for unknown keys, impossible values, and another preset */
+export function changeConfig(base: Config, changes: ConfigChanges<Config>): Config {
+  const config = checkConfig(withChanges(base, changes), blamedOf(changes));
+  if (config.preset === base.preset) return config;
+  throw new UserError('config', {
+    what: 'a preset is what a run begins with: it cannot be changed afterwards',
+    where: 'preset',
+    got: config.preset,
+    expected: base.preset,
+  });
+}
 
 /**
  * A preset with changes; for Models Genesis its network has skip connections, and the window is one for the values.
@@ -151,8 +160,15 @@ export const changeConfig = (base: Config, changes: ConfigChanges<Config>): Conf
  * @example
  * const config = resolveConfig({ preset: 'small', config: { network: { width: 8 }, steps: 100 } });
  */
-export function resolveConfig({ preset, normalise: given = 'hu', ...changes }: ConfigSources): Config {
-  const base = { preset, ...PRESETS[preset], normalise: given };
+export function resolveConfig({
+  preset: usual = 'tiny',
+  normalise: given = 'hu',
+  ...changes
+}: ConfigSources): Config {
+  const preset = withChanges({ preset: usual }, changes).preset as PresetName;
+  // A name that none has is refused below, with all else that is wrong.
+  const values = Object.hasOwn(PRESETS, preset) ? PRESETS[preset] : PRESETS.tiny;
+  const base = { preset, ...values, normalise: given };
   const { proxy, normalise } = withChanges(base, changes);
   const window = INTENSITIES[normalise as Normalisation]?.window ?? base.window;
   const network = { ...base.network, skip: base.network.skip || proxy === 'genesis' };

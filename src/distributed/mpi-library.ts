@@ -87,23 +87,27 @@ const MPICH_NAMES = ['libmpi.so.12', 'libmpich.so.12', 'libmpi_abi.so.1', 'libmp
 
 const HOW = `load the module of your MPI (Open MPI, MPICH, Intel MPI …), put its mpirun on the PATH, or set ${VARIABLE} to its libmpi.so`;
 
+/** Open MPI's launchers, which its `mpirun` is a link to. */
+const OPEN_MPI_LAUNCHER = /orterun|prterun|openmpi/;
+
 /**
  * Where a library may be: beside the `mpirun` on the PATH, then where the loader looks. In both places those of the kind that has
- * started this process come first.
+ * started this process come first, or of the kind of that `mpirun` where none has.
  */
 export function candidates(env: NodeJS.ProcessEnv): string[] {
   const named = env[VARIABLE];
   if (named) return [named];
-  const names =
-    env.OMPI_COMM_WORLD_SIZE === undefined
-      ? [...MPICH_NAMES, ...OPEN_MPI_NAMES]
-      : [...OPEN_MPI_NAMES, ...MPICH_NAMES];
-  const launcher = (env.PATH ?? '')
+  const found = (env.PATH ?? '')
     .split(delimiter)
     .map((folder) => join(folder, 'mpirun'))
     .find((path) => existsSync(path));
-  if (launcher === undefined) return names;
-  const folder = join(dirname(realpathSync(launcher)), '..', 'lib');
+  const launcher = found === undefined ? '' : realpathSync(found);
+  const isOpenMpi =
+    env.OMPI_COMM_WORLD_SIZE !== undefined ||
+    (env.PMI_SIZE === undefined && OPEN_MPI_LAUNCHER.test(launcher));
+  const names = isOpenMpi ? [...OPEN_MPI_NAMES, ...MPICH_NAMES] : [...MPICH_NAMES, ...OPEN_MPI_NAMES];
+  if (launcher === '') return names;
+  const folder = join(dirname(launcher), '..', 'lib');
   return [...names.map((name) => join(folder, name)).filter((path) => existsSync(path)), ...names];
 }
 

@@ -119,8 +119,7 @@ export const pretrainConfig = (
   source: Pick<Source, 'pretrain'>,
 ): Config =>
   resolveConfig({
-    preset: config.preset as PresetName,
-    config: fromSettings(pretrainSettings(config, source)),
+    config: fromSettings(pretrainSettings(config, source), { preset: config.preset as PresetName }),
   });
 
 /** Steps of a pre-training whose checkpoints are worth looking at, evenly spread, 0 among them. */

@@ -10,13 +10,17 @@ export const EXPERIMENTS = ['table1', 'table2', 'fig2', 'fig3'] as const;
 export type ExperimentName = (typeof EXPERIMENTS)[number];
 
 const settings = z.array(z.string().regex(/^[^=]+=/, 'written key=value')).default([]);
+/** The preset has a key of its own, as all pre-trainings share it. */
+const pretraining = settings.refine((all) => !all.some((setting) => /^preset\s*=/.test(setting)), {
+  error: 'the preset is "preset" of the experiment',
+});
 const names = z.string().regex(/^[^/\\]+$/, 'a name without slashes');
 
 /** Where a network's first weights come from. */
 const sourceShape = z.strictObject({
   name: names,
   /** Settings of a pre-training; null begins at random, or from `init`. Sources with the same tiles and settings share one. */
-  pretrain: settings.nullable(),
+  pretrain: pretraining.nullable(),
   /** What `finetune --init` takes, instead of a pre-training: a file of weights, or an ONNX model of any other method. */
   init: z.string().min(1).optional(),
   /** Pre-trained on these tiles instead of the experiment's. */
@@ -95,7 +99,7 @@ const experimentSchema = z.strictObject({
   tiles: z.string().optional(),
   preset: z.enum(PRESET_NAMES as [string, ...string[]]).default('tiny'),
   /** Settings of every pre-training. */
-  pretrain: settings,
+  pretrain: pretraining,
   /** Of one name, they are one target with other amounts of its data. */
   targets: z
     .array(targetSchema)

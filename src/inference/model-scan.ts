@@ -35,7 +35,10 @@ export async function readModelScan(
   if (model.normalise === 'hu') {
     checkHounsfield(stored, path, true);
     const look = unlikeHounsfield(stored);
-    if (look !== null) note(`${path}: the model takes HU, but these values do not look like HU: ${look}`);
+    if (look !== null)
+      note(
+        `${path}: warning: these values do not look like HU, which the model takes, and without which its results mean nothing: ${look}`,
+      );
   }
   const volume = orientLPS(stored);
   const { size, spacing, origin, direction } = stored;

@@ -1,4 +1,4 @@
-import { area, curveLinear, curveStepAfter, line } from 'd3-shape';
+import { area, curveLinear, curveStepAfter, curveStepBefore, line } from 'd3-shape';
 import { histogramShares, rangeOf } from '../analysis/separation.js';
 import { type Axis, frame, isDrawable, type Point, px, SIZE } from './axes.js';
 import { type Content, type Html, html } from './html.js';
@@ -127,7 +127,7 @@ const nothingYet = html`<p class="absent">Nothing recorded yet.</p>`;
 
 function pathThrough(places: readonly Point[], steps = false): string {
   const path = line<Point>()
-    .curve(steps ? curveStepAfter : curveLinear)
+    .curve(steps ? curveStepBefore : curveLinear)
     .digits(1);
   return path([...places]) ?? '';
 }

@@ -52,11 +52,9 @@ export interface ReportData {
   readonly createdAt: string;
   readonly headline: readonly Headline[];
   readonly training: readonly { readonly step: number; readonly loss: number }[];
-  readonly validation: readonly {
-    readonly step: number;
-    readonly mse: number;
-    readonly learningRate: number;
-  }[];
+  readonly validation: readonly { readonly step: number; readonly mse: number }[];
+  /** Of the steps. */
+  readonly learningRates: readonly { readonly step: number; readonly learningRate: number }[];
   /** Validation MSE of always answering with the mean of the training wholes. */
   readonly meanWholeMse: number | null;
   readonly checkpoints: readonly CheckpointScores[];

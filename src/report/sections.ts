@@ -1,4 +1,4 @@
-import type { Axis } from './axes.js';
+import type { Axis, Point } from './axes.js';
 import { histogram, lineChart, type Reference, scatter } from './charts.js';
 import { smooth, thin } from './curves.js';
 import type { ReportData } from './data.js';
@@ -46,16 +46,22 @@ export function trainingSection(data: ReportData): Html {
       {
         name: 'learning rate',
         look: 'first',
-        points: data.validation.map(({ step, learningRate }) => [step, learningRate]),
+        points: thin(ratesThatHeld(data), MOST_POINTS),
         steps: true,
       },
     ],
   });
   return html`<section><h2>Training</h2><div class="pair">
 ${figure('Reconstruction error', loss, `Lower is better. ${againstMeanWhole(data)}`)}
-${figure('Learning rate', rate, 'The step size of the optimiser, recorded at every validation. Smaller values let the network settle.')}
+${figure('Learning rate', rate, 'The step size of the optimiser, at every step. Smaller values let the network settle.')}
 </div></section>`;
 }
+
+/** Each learning rate at the last step that was made with it, and the first one at the first step too. */
+const ratesThatHeld = ({ learningRates }: ReportData): Point[] =>
+  learningRates
+    .filter(({ learningRate }, i) => i === 0 || learningRate !== learningRates[i + 1]?.learningRate)
+    .map(({ step, learningRate }) => [step, learningRate]);
 
 function againstMeanWhole({ validation, meanWholeMse }: ReportData): string {
   const last = validation.at(-1);

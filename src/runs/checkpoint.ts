@@ -174,6 +174,18 @@ export function loadLast(run: string, dataHash: string, parameters: readonly Par
   return checkpoint;
 }
 
+/** @throws UserError when a training that goes on has made more steps than it is now to have */
+export function refuseFewerSteps(run: string, steps: number, checkpoint: Checkpoint | null): void {
+  if (checkpoint === null || checkpoint.state.step <= steps) return;
+  throw new UserError('config', {
+    what: 'this run has made more steps than that already',
+    where: run,
+    got: `steps ${steps}`,
+    expected: `at least ${checkpoint.state.step}`,
+    fix: 'ask for more steps, or start a new run in another folder',
+  });
+}
+
 /** Loads a checkpoint of a run. @throws UserError naming those that there are */
 export function resolveCheckpoint(run: string, name: CheckpointName): Checkpoint {
   const path = checkpointPath(run, name);

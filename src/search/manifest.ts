@@ -1,5 +1,5 @@
 /** `index.json` of a search index: what it says, and how it is checked. */
-import { readFileSync, statSync } from 'node:fs';
+import { existsSync, readFileSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import type { StoredArray } from '../data/store/arrays.js';
@@ -83,9 +83,11 @@ export function readIndexManifest(folder: string): IndexManifest {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new UserError('data', {
-      what: 'this folder contains no index, or `p2w index` did not finish',
+      what: existsSync(folder)
+        ? 'this folder contains no index, or `p2w index` did not finish'
+        : 'there is no such folder of an index',
       where: folder,
-      fix: 'run `p2w index --out` with this folder',
+      fix: 'give the folder that `p2w index --out FOLDER` has written, or run that again',
       cause: fromSystemError(error, path),
     });
   }

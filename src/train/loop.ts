@@ -146,7 +146,8 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   if (flat >= 2) throw collapsed(step, loss, state);
 
   const watched: Record<string, number> = outputDeviation === undefined ? {} : { outputDeviation };
-  const { learningRate } = state.schedule;
+  // That of the step before; at the beginning, of the first one.
+  const learningRate = warmedUp(state.schedule.learningRate, Math.max(step, 1), config.schedule.warmup);
   metrics.append({ step, validationLoss: loss, ...scores, ...watched, learningRate });
   events.scalar('validation/loss', step, loss);
   for (const [name, score] of Object.entries(scores)) events.scalar(`validation/${name}`, step, score);
@@ -156,7 +157,7 @@ async function validate(parts: LoopParts, state: TrainState): Promise<TrainState
   const improved = best === null || (criterion ?? loss) < (best.criterion ?? best.validationLoss);
   if (moved?.reduced)
     progress.log(
-      `step ${step}: no improvement in ${config.schedule.patience} validations, learning rate now ${moved.state.learningRate}`,
+      `step ${step}: no improvement in ${config.schedule.patience + 1} validations, learning rate now ${moved.state.learningRate}`,
     );
   if (moved?.stop)
     progress.log(`step ${step}: no improvement in ${config.schedule.earlyStop} validations, stopping early`);

@@ -76,6 +76,14 @@ function checkLabels(labels: Int32Array, classes: number): void {
     });
 }
 
+/** What was given as a tensor, which from JavaScript may be anything. */
+function described({ type, shape, data }: Partial<Tensors[string]>): string {
+  if (type === undefined || !Array.isArray(shape) || !ArrayBuffer.isView(data))
+    return 'no { type, shape, data }';
+  const values = shape.reduce((product, size) => product * size, 1);
+  return `${type} [${shape.join(',')}]${data.length === values ? '' : ` with ${data.length} values`}`;
+}
+
 /** A batch with what may be left out. @param seed of Dropout @param classes of labels that are numbers of classes */
 function completed(inputs: readonly Value[], batch: Tensors, seed: number, classes: number): Tensors {
   const fed: Record<string, Tensors[string]> = {};
@@ -88,7 +96,7 @@ function completed(inputs: readonly Value[], batch: Tensors, seed: number, class
         : name === DROPOUT_SEED
           ? { type, shape: sizes, data: BigInt64Array.of(BigInt(seed)) }
           : undefined);
-    const found = given && `${given.type} [${given.shape.join(',')}]`;
+    const found = given && described(given);
     const expected = `${type} [${sizes.join(',')}]`;
     if (!given || found !== expected)
       throw new UserError('input', {

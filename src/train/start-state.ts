@@ -75,26 +75,31 @@ export function digestOfInit({ from, checkpoint }: FinetuneConfig['init']): stri
 
 /**
  * The state of a network whose weights are loaded; what is not loaded begins at random, the optimiser anew.
+ * @param remedy what the user can do where only some weights fit
  * @throws UserError when the source is missing, or does not fit and need not fit in part
  */
 export async function loadedState(
   config: TrainingConfig,
   parameters: readonly Parameter[],
   init: FinetuneConfig['init'],
+  remedy: string,
 ): Promise<{ state: State; report: LoadReport }> {
   if (!existsSync(sourceOf(init.from)))
     throw new UserError('input', {
       what: 'there are no weights here',
       where: '--init',
       got: init.from,
-      expected: `random, a run folder (with ${configPath('')}), a weight file, or ${PRETRAINED}`,
+      expected: `a run folder (with ${configPath('')}), a weight file, ${PRETRAINED}, or random`,
     });
   const { from: source, parts, partial, names } = init;
-  const options = { source, parts, partial, names };
+  const options = { source, parts, partial, names, remedy };
   const initial = initialize(parameters, config.seed, init.random);
   const { values, report } = loadWeights(parameters, initial, await weightsOf(init), options);
   return { state: freshState(parameters, config, values), report };
 }
+
+const LOAD_LESS =
+  'load fewer parts (--load encoder), what fits (--partial), or map the names (--set init.names={"theirs":"ours"})';
 
 /**
  * The state in which a fine-tuning begins: random values, and what is loaded in their place.
@@ -111,5 +116,5 @@ export async function startState(
         state: freshState(parameters, config, initialize(parameters, config.seed, config.init.random)),
         report: null,
       }
-    : loadedState(config, parameters, config.init);
+    : loadedState(config, parameters, config.init, LOAD_LESS);
 }

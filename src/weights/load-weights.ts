@@ -17,6 +17,8 @@ export interface LoadOptions {
   readonly names?: Readonly<Record<string, string>>;
   /** Takes what fits, and leaves the rest of the parts as it is. Without it that is an error. */
   readonly partial: boolean;
+  /** What the user can do where only some of it fits; for messages. */
+  readonly remedy?: string;
 }
 
 /** What became of each parameter (by our names) and of each tensor of the file (by its own). */
@@ -157,7 +159,19 @@ function faultLines({ missing, mismatched, unexpected }: LoadReport): string[] {
   ];
 }
 
-function misfit(report: LoadReport, fitting: number, { source, parts }: LoadOptions): UserError {
+/** Convolutions behind skip connections, which take more channels than those without. */
+const BEHIND_SKIP = /^decoder\.\d+\.conv1\.weight$/;
+
+/** What to change where networks differ in their skip connections. */
+function skipRemedy({ mismatched }: LoadReport): string | undefined {
+  const behind = mismatched.find(({ name, got }) => BEHIND_SKIP.test(name) && got.length === 5);
+  if (behind === undefined) return undefined;
+  const hasSkips = behind.got[1]! > behind.expected[1]!;
+  return `these weights are of a network ${hasSkips ? 'with' : 'without'} skip connections: set network.skip=${hasSkips}, or load the encoder only`;
+}
+
+function misfit(report: LoadReport, fitting: number, options: LoadOptions): UserError {
+  const { source, parts, remedy = 'map the names, load fewer parts, or allow a partial load' } = options;
   return new UserError('input', {
     what:
       fitting === 0 ? 'nothing in this file fits the network' : 'only some of these weights fit the network',
@@ -167,7 +181,7 @@ function misfit(report: LoadReport, fitting: number, { source, parts }: LoadOpti
     fix:
       fitting === 0
         ? 'check the width, levels and up-sampling of the network, or map the names'
-        : 'map the names, load fewer parts, or allow a partial load',
+        : (skipRemedy(report) ?? remedy),
   });
 }
 

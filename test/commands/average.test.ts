@@ -281,6 +281,8 @@ describe('fine-tuned networks', () => {
       formatAverage({ run: 'made', task, sites: [{ run: 'one', step: 3, share: 1 }] });
     expect(said('pretrain')).toMatch(/made made from 1 run\n.*one, step 3\nnext: p2w pretrain --init made/);
     expect(said('segment')).toContain('p2w finetune --init made --load encoder,decoder,head');
-    expect(said('model')).toContain('p2w export --run made, and p2w finetune --head keep --init');
+    expect(said('model')).toContain(
+      'p2w export --run made --out exported, and p2w finetune --head keep --init',
+    );
   });
 });

@@ -13,11 +13,13 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { beforeAll, describe, expect, test } from 'vitest';
 import { inspect } from '../../src/commands/inspect.js';
 import { formatPretrain, type PretrainOptions, pretrain } from '../../src/commands/pretrain.js';
+import { makeReport } from '../../src/commands/report.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { UserError } from '../../src/errors.js';
 import { randomStream } from '../../src/random.js';
 import { checkpointPath, listCheckpoints, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
+import { readRun } from '../../src/runs/run.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w, startP2w } from './cli.js';
 
@@ -219,6 +221,44 @@ describe('pretrain', () => {
     const summary = await pretrain({ out: run('longer'), resume: true, config: { steps: 25 } });
     expect(summary).toMatchObject({ from: 20, step: 25 });
     expect(readMetrics(join(run('longer'), 'metrics.jsonl')).filter((m) => 'loss' in m)).toHaveLength(25);
+    // Fewer are refused, and what was planned stays.
+    await expect(pretrain({ out: run('longer'), resume: true, config: { steps: 10 } })).rejects.toThrow(
+      /has made more steps than that already\n.*got: +steps 10\n.*at least 25/,
+    );
+    expect(readRun(run('longer')).config.steps).toBe(25);
+  });
+
+  test('resumed with the command that began it, also where that left the choice to the program', async () => {
+    const config = { forms: 'auto', microBatch: null } as const;
+    await pretrain(options('same', { preset: 'tiny', config }));
+    expect(readRun(run('same')).config.forms).toBe('fast');
+    const again = options('same', { preset: 'tiny', resume: true, config: { ...config, steps: 22 } });
+    expect(await pretrain(again)).toMatchObject({ from: 20, step: 22 });
+  });
+
+  test('names the rate of each step, and what can be done next', async () => {
+    const schedule = { warmup: 16, patience: 0, factor: 0.1, minDelta: 0.9 };
+    const summary = await pretrain(options("it's warm", { config: { schedule, validation: { every: 4 } } }));
+    const records = readMetrics(join(run("it's warm"), 'metrics.jsonl'));
+    const rates = new Map(
+      records.filter((r) => 'epoch' in r).map((r) => [r.step as number, r.learningRate as number]),
+    );
+    expect(rates.get(4)).toBeCloseTo(0.001 / 4, 8);
+    for (const { step, learningRate } of records.filter((r) => 'validationLoss' in r))
+      expect(learningRate).toBe(rates.get(Math.max(step as number, 1)));
+    const quoted = `'${run("it's warm").replace("'", "'\\''")}'`;
+    expect(formatPretrain(summary)).toContain(
+      `next: p2w report --run ${quoted}, p2w export --run ${quoted} --out encoder`,
+    );
+  });
+
+  test('a network that is evaluated by batch statistics is neither reported on nor exported, and not said to be', async () => {
+    const config = { network: { norm: { evalStatistics: 'batch' } } } as const;
+    const summary = await pretrain(options('by-batch', { config }));
+    expect(summary.next).toEqual([]);
+    await expect(makeReport({ run: run('by-batch') })).rejects.toThrow(
+      /cannot be reported on: its output for one sample depends on the others/,
+    );
   });
 
   test('20 kills at random moments leave nothing behind: the run ends with the same bytes', async () => {
@@ -291,6 +331,13 @@ describe('pretrain refuses, in words,', () => {
       options('reference', { resume: true, config: { learningRate: 0.5 } }),
       'config',
       /settings it was started with[\s\S]*got: +learningRate: [\d.]+, now 0\.5/,
+    ));
+
+  test('a resumed run with another preset', () =>
+    refused(
+      options('reference', { resume: true, preset: 'paper' }),
+      'config',
+      /preset: "tiny", now "paper"/,
     ));
 
   test('an unknown key and an impossible value', async () => {

@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { readConfigFile } from '../../src/config/file.js';
-import { checkConfig, PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
+import { changeConfig, checkConfig, PRESET_NAMES, resolveConfig } from '../../src/config/pretraining.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { keptSteps, validationInterval } from '../../src/train/plan.js';
 import { errorOf, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -86,6 +86,43 @@ describe('a configuration', () => {
   test('another optimiser replaces the options of the old one', () => {
     const config = resolveConfig({ preset: 'tiny', config: { optimizer: { name: 'sgd', momentum: 0.8 } } });
     expect(config.optimizer).toEqual({ name: 'sgd', momentum: 0.8, weightDecay: 0 });
+    const file = { path: 'site.json', contents: { optimizer: { name: 'sgd', momentum: 0.8 } } };
+    const { optimizer } = resolveConfig({ file, config: { optimizer: { name: 'adamw' } } });
+    expect(optimizer).toMatchObject({ name: 'adamw', beta1: 0.9 });
+    expect(optimizer).not.toHaveProperty('momentum');
+  });
+
+  test('options of an optimiser may come before its name, or in another layer', () => {
+    const settings = ['optimizer.weightDecay=0.01', 'optimizer.name=adamw'];
+    const file = { path: 'site.json', contents: { optimizer: { weightDecay: 0.01 } } };
+    for (const sources of [
+      { config: fromSettings(settings) },
+      { config: fromSettings(settings.toReversed()) },
+      { file, config: fromSettings(['optimizer.name=adamw']) },
+    ])
+      expect(resolveConfig(sources).optimizer).toMatchObject({ name: 'adamw', weightDecay: 0.01 });
+  });
+
+  test('a preset among its changes brings its values, and the last one named counts', () => {
+    const file = { path: 'site.json', contents: { preset: 'small', steps: 7 } };
+    const small = resolveConfig({ preset: 'small' });
+    expect(resolveConfig({ file })).toEqual({ ...small, steps: 7 });
+    expect(resolveConfig({ preset: 'tiny', file })).toEqual({ ...small, steps: 7 });
+    const paper = resolveConfig({ preset: 'paper' });
+    expect(resolveConfig({ file, config: fromSettings(['preset=paper']) })).toEqual({ ...paper, steps: 7 });
+    expect(() => resolveConfig({ config: fromSettings(['preset=medium']) })).toThrow(
+      /preset: expected one of tiny, small/,
+    );
+    expect(() => changeConfig(small, { config: { preset: 'tiny' } })).toThrow(/cannot be changed afterwards/);
+  });
+
+  test('the config.json of a run can be the file: its data are not settings', () => {
+    const path = join(temporaryFolder(), 'config.json');
+    const config = resolveConfig({ preset: 'small', config: { seed: 3 } });
+    writeFileSync(path, JSON.stringify({ data: 'tiles', tile: [32, 32, 16], ...config }));
+    expect(resolveConfig({ file: readConfigFile(path) })).toEqual(config);
+    writeFileSync(path, JSON.stringify({ data: 'tiles', seed: 3 }));
+    expect(() => resolveConfig({ file: readConfigFile(path) })).toThrow(/data: unknown key/);
   });
 
   test.each([

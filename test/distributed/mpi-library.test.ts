@@ -1,4 +1,4 @@
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { launchedSize } from '../../src/distributed/mpi.js';
@@ -44,6 +44,13 @@ describe('an MPI library', () => {
       'libmpi.so.40',
     ]);
     expect(candidates({ PATH: lib })).toEqual(others);
+    // Where several are installed, `mpirun` is a link to the launcher of one.
+    const links = join(root, 'links');
+    mkdirSync(links);
+    writeFileSync(join(bin, 'orterun'), '');
+    symlinkSync(join(bin, 'orterun'), join(links, 'mpirun'));
+    expect(candidates({ PATH: links }).slice(0, 2)).toEqual([beside, 'libmpi.so.40']);
+    expect(candidates({ PATH: links, PMI_SIZE: '2' }).slice(0, 2)).toEqual([beside, 'libmpi.so.12']);
     expect(candidates({ PATH: bin, P2W_MPI_LIBRARY: 'mine.so' })).toEqual(['mine.so']);
   });
 

@@ -23,6 +23,7 @@ const EMPTY: ReportData = {
   headline: [],
   training: [],
   validation: [],
+  learningRates: [],
   meanWholeMse: null,
   checkpoints: [],
   contrastiveBounds: null,
@@ -39,7 +40,8 @@ const FULL: ReportData = {
   title: 'Demo',
   headline: [{ label: 'Validation MSE', value: '0.0203', note: 'from 0.106' }],
   training: Array.from({ length: 2000 }, (_, i) => ({ step: i, loss: 1 / (i + 10) })),
-  validation: [0, 1000, 2000].map((step) => ({ step, mse: 0.1 / (1 + step / 250), learningRate: 1e-3 })),
+  validation: [0, 1000, 2000].map((step) => ({ step, mse: 0.1 / (1 + step / 250) })),
+  learningRates: [1, 999, 1000, 2000].map((step) => ({ step, learningRate: step < 1000 ? 1e-3 : 1e-4 })),
   meanWholeMse: 0.0611,
   checkpoints: [0, 1000, 2000].map((step, i) => ({
     step,

@@ -49,7 +49,7 @@ export function makeWorkload(
   { preset, batch, steps, threads }: WorkloadOptions,
 ): TrainingWorkload {
   const config = resolveConfig({
-    preset: preset ?? 'tiny',
+    preset,
     config: fromSettings(settings, { batch, microBatch: null, forms: 'fast' }),
   });
   // Of a body, not of noise, whose parts are all alike: there rounding grows from step to step.

@@ -46,7 +46,7 @@ export interface ValidationOptions extends SamplingOptions {
  * @example
  * const sampling = {
  *   ...{ proxy: config.proxy, batch: 16, wholeSize: config.whole, part: config.part },
- *   ...{ window: config.hu, intensity: 0, paired: false, seed: 1, limit: 128 },
+ *   ...{ window: config.window, intensity: 0, paired: false, seed: 1, limit: 128 },
  * };
  * for (const batch of validationBatches(tilesOf(openTileStore('tiles'), 'validation'), sampling)) console.log(batch.used);
  */

@@ -37,7 +37,7 @@ export interface LoaderOptions extends SamplingOptions {
  * @example
  * const loader = openLoader({
  *   ...{ store: 'tiles', split: 'train', proxy: 'parts2whole', batch: 16, wholeSize: [32, 32, 16], seed: 1 },
- *   ...{ part: config.part, window: config.hu, intensity: 0, paired: false, workers: 1, ahead: () => 2, batchAt: (i) => i },
+ *   ...{ part: config.part, window: config.window, intensity: 0, paired: false, workers: 1, ahead: () => 2, batchAt: (i) => i },
  * });
  * const batch = await loader.next();
  * await loader.close();

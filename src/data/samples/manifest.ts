@@ -1,5 +1,5 @@
 /** `manifest.json` of a sample store: images of one size, each with a class or a mask. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import * as z from 'zod';
 import { fromSystemError, UserError } from '../../errors.js';
 import { hasManifest, manifestPath } from '../store/manifest.js';
@@ -106,9 +106,11 @@ export function readSampleManifest(folder: string): SampleManifest {
   } catch (error) {
     if (error instanceof SyntaxError) throw damagedSamples(path, error.message);
     throw new UserError('data', {
-      what: 'this folder contains no samples, or `p2w prepare --task` did not finish',
+      what: existsSync(folder)
+        ? 'this folder contains no samples, or `p2w prepare --task` did not finish'
+        : 'there is no such folder of samples',
       where: folder,
-      fix: 'run `p2w prepare --task … --out` with this folder',
+      fix: 'give the folder that `p2w prepare --task TASK --input DATA --out FOLDER` has written, or run that again',
       cause: fromSystemError(error, path),
     });
   }

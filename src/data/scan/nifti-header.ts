@@ -36,8 +36,12 @@ interface NiftiHeader {
 /** Bytes that hold the fixed part of any header. */
 export const HEADER_BYTES = 540;
 
-/** @param start at least two bytes  @throws UserError when the name of a file says otherwise than its first bytes */
+/**
+ * @param start the first two bytes, if there are so many
+ * @throws UserError for an empty file, and when the name of a file says otherwise than its first bytes
+ */
 export function checkCompression(path: string, gzip: boolean, start: Uint8Array): void {
+  if (start.length === 0) throw unreadable(path, 'the file is empty', { fix: 'copy it again' });
   const isGzip = start[0] === 0x1f && start[1] === 0x8b;
   if (isGzip === gzip) return;
   throw unreadable(path, `the file is ${isGzip ? '' : 'not '}compressed, contrary to its name`, {

@@ -1,5 +1,5 @@
 /** `manifest.json` of a tile store: what it says, how it is checked, and what is said when it is wrong. */
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { fromSystemError, UserError } from '../../errors.js';
@@ -111,9 +111,11 @@ export function readManifest(folder: string): Manifest {
     text = readFileSync(path, 'utf8');
   } catch (error) {
     throw new UserError('data', {
-      what: 'this folder contains no tiles, or `p2w prepare` did not finish',
+      what: existsSync(folder)
+        ? 'this folder contains no tiles, or `p2w prepare` did not finish'
+        : 'there is no such folder of tiles',
       where: folder,
-      fix: 'run `p2w prepare --out` with this folder',
+      fix: 'give the folder that `p2w prepare --input SCANS --out FOLDER` has written, or run that again; tiles of a run may have moved since: --data says where they are now',
       cause: fromSystemError(error, path),
     });
   }

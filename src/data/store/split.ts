@@ -72,5 +72,5 @@ const badSplit = (where: string, what: string, got: string) =>
     where,
     got,
     expected: '{"train": [ids], "validation": [ids]}, or CSV lines: id,train or id,validation',
-    fix: 'fix the file, or remove the scan from the input',
+    fix: 'correct the file',
   });
