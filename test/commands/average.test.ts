@@ -156,6 +156,12 @@ describe('is refused', () => {
       await refused({ runs: [at('north'), at('south'), again] }, `got:      ${again} twice`);
   });
 
+  test('but not for weights whose sum is beyond all numbers', async () => {
+    const weights = [1e308, 1e308];
+    const { sites } = await average({ runs: [at('north'), at('south')], out: at('huge'), weights });
+    expect(sites.map(({ share }) => share)).toEqual([0.5, 0.5]);
+  });
+
   test('for weights that are none', async () => {
     for (const weights of [[1], [1, 0], [1, -1], [1, Number.NaN], [1, Number.POSITIVE_INFINITY]])
       await refused({ weights }, 'every run needs a positive weight');

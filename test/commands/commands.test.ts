@@ -1,4 +1,4 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { decodeModel } from '../../graphs/onnx/schema.js';
@@ -6,6 +6,7 @@ import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { lastJson, p2w } from './cli.js';
 import { p2wHere } from './here.js';
 
+const ROOT = new URL('../..', import.meta.url).pathname;
 const folder = temporaryFolder();
 
 const COMMANDS = [
@@ -62,8 +63,35 @@ describe('p2w', () => {
 
   test.each([
     ['no command', [], /give a command/],
-    ['an unknown command', ['train'], /Unknown/],
-    ['an unknown flag', ['graph', '--presett', 'tiny'], /presett/],
+    ['an unknown command', ['preprae'], /unknown command: preprae\n.*prepare/],
+    ['a command like no other', ['xxxxxxxx'], /Unknown/],
+    ['an unknown flag', ['graph', '--presett', 'tiny'], /unknown option: --presett/],
+    [
+      'a misspelt flag that is needed',
+      ['pretrain', '--date', 'x', '--ouput', 'y'],
+      /--date, --ouput\n.*p2w pretrain --help/,
+    ],
+    [
+      'a folder with a model',
+      ['embed', '--model', join(ROOT, 'models/chest'), '--input', '.', '--out', 'x/y.npy'],
+      /this is a folder, not a model[\s\S]*give .*chest.encoder\.onnx/,
+    ],
+    [
+      'what to load without a source',
+      ['finetune', '--data', '.', '--out', 'x', '--load', 'decoder'],
+      /--load cannot be used with random weights: give --init/,
+    ],
+    [
+      'a network for a model',
+      ['finetune', '--data', '.', '--out', 'x', '--init', 'y.onnx', '--set', 'network.width=3'],
+      /--set network cannot be used with an ONNX model/,
+    ],
+    [
+      'a format for a layout',
+      ['phantom', '--task', 'ncc', '--out', 'x', '--scans', '1', '--format', 'mhd'],
+      /--format cannot be used with --task/,
+    ],
+    ['tiles that are not there', ['pretrain', '--data', 'y', '--out', 'x'], /no such folder of tiles/],
     ['a missing flag', ['pretrain', '--data', 'x'], /out/],
     ['an unknown preset', ['graph', '--preset', 'huge'], /huge[\s\S]*tiny/],
     ['a bad size', ['prepare', '--input', '.', '--out', 'x', '--size', '64x64'], /x×y×z/],
@@ -174,6 +202,19 @@ describe('p2w graph', () => {
     expect(lastJson(result).summary.flops / 2e9).toBeCloseTo(744.7, 0);
   });
 
+  test('overwrites a graph of its own, but nothing else', async () => {
+    const out = join(folder, 'again.onnx');
+    const graph = (...more: string[]) => p2wHere(['graph', '--out', out, '--json', ...more]);
+    for (const what of ['eval', 'encoder']) expect((await graph('--what', what)).code).toBe(0);
+    const model = ['--model', out, '--what', 'eval', '--loss', 'meanSquaredError', '--output', 'features'];
+    expect((await graph(...model)).stderr).toContain('would overwrite the model');
+    copyFileSync(join(ROOT, 'models/chest/encoder.onnx'), out);
+    expect((await graph()).stderr).toContain('this file is no result of this command');
+    writeFileSync(join(folder, 'notes.txt'), 'mine');
+    const { stderr } = await p2wHere(['graph', '--out', join(folder, 'notes.txt')]);
+    expect(stderr).toContain('the file extension sets the format of the results');
+  });
+
   test('writes a gradient model that takes every parameter and returns every gradient', async () => {
     const out = join(folder, 'gradient.onnx');
     const result = await p2wHere(['graph', '--preset', 'tiny', '--what', 'gradient', '--out', out, '--json']);
@@ -188,6 +229,22 @@ describe('p2w graph', () => {
     expect(gradients.sort()).toEqual(trainable.map((name) => `gradient:${name}`).sort());
     expect(gradients).toHaveLength(58);
   });
+});
+
+test('p2w demo and p2w bench touch nothing of others', async () => {
+  mkdirSync(join(folder, 'mine/run'), { recursive: true });
+  const demo = await p2wHere(['demo', '--out', join(folder, 'mine')]);
+  expect(demo.stderr).toContain('was not made by `p2w demo`');
+  expect(existsSync(join(folder, 'mine/run'))).toBe(true);
+  const chart = join(folder, 'chart.svg');
+  writeFileSync(chart, '<svg>mine</svg>');
+  for (const [out, message] of [
+    [chart, 'this file is no result of this command'],
+    [join(folder, 'mine'), 'this is a folder, not a file'],
+  ] as const) {
+    const { stderr, code } = await p2wHere(['bench', 'data', '--rounds', '1', '--out', out]);
+    expect([code, stderr]).toEqual([2, expect.stringContaining(message)]);
+  }
 });
 
 test('p2w prepare fails when no scan could be used, and says why for each', async () => {

@@ -473,6 +473,9 @@ describe('finetune', () => {
     await expect(finetune({ ...options('x'), data: at('tiles') })).rejects.toThrow(/no samples of a task/);
     const losses = { config: { loss: 'dice' } } as const;
     await expect(finetune({ ...options('x'), ...losses })).rejects.toThrow(/does not match the task/);
+    await expect(finetune({ ...options('x'), data: at('masked'), linearProbe: true })).rejects.toThrow(
+      /a linear probe is a classifier[\s\S]*samples for segmentation/,
+    );
     rmSync(at('classify/trial-01/scores.json'));
     await expect(
       finetune(options('classify', { resume: true, config: { steps: 30, batch: 5 } })),

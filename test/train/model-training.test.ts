@@ -105,6 +105,12 @@ describe('training of an ONNX model', () => {
         /does not suit[\s\S]*got: +float32 \[1,/,
       );
       await expect(training.step({ x: { ...x, type: 'int32' }, target })).rejects.toThrow(UserError);
+      await expect(training.step({ x: { ...x, data: x.data.slice(1) }, target })).rejects.toThrow(
+        `with ${x.data.length - 1} values`,
+      );
+      // As JavaScript may have it.
+      const bare = x.data as unknown as EngineTensor;
+      await expect(training.step({ x: bare, target })).rejects.toThrow(/got: +no \{ type, shape, data \}/);
     });
   });
 

@@ -190,6 +190,20 @@ describe('a load that is not whole', () => {
     );
   });
 
+  test('is refused with what to set where the networks differ in their skip connections', () => {
+    const plain = segmenterOf({ network: { skip: false } });
+    expect(errorOf(() => load(plain.parameters, genesis)).message).toContain(
+      'of a network with skip connections: set network.skip=true, or load the encoder only',
+    );
+    const without = new Map(
+      plain.parameters.map(({ name, shape }) => [
+        name,
+        { type: 'F32' as const, shape, data: new Float32Array(sizeOf(shape)) },
+      ]),
+    );
+    expect(errorOf(() => load(parameters, without)).message).toContain('set network.skip=false');
+  });
+
   test('is refused when nothing fits, even if it may be partial', () => {
     const others: Weights = new Map([
       ['layer1.weight', { type: 'F32', shape: [1], data: new Float32Array(1) }],

@@ -226,6 +226,7 @@ describe('broken files', () => {
     const read = async (bytes: Uint8Array) =>
       (await userErrorOf(readVolume(file('b.nii.gz', bytes)))).message;
     const good = gzipSync(nii);
+    expect(await read(new Uint8Array())).toContain('the file is empty');
     expect(await read(good.subarray(0, good.length - 9))).toContain('data are corrupt');
     const wrongChecksum = Uint8Array.from(good);
     wrongChecksum[good.length - 6]! ^= 1;
