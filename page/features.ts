@@ -85,6 +85,14 @@ export function featuresPanel({ models }: PageContext): Panel | null {
   let last: OpenScan | undefined;
   let work = new AbortController();
 
+  const clear = (): void => {
+    agreement.hidden = true;
+    strip.hidden = true;
+    for (const row of ['by-service', 'by-browser']) {
+      element(`#${row}`).classList.remove('failed');
+      for (const name of ['time', 'note']) cell(row, name).textContent = '';
+    }
+  };
   const byService = (scan: OpenScan, signal: AbortSignal) =>
     inRow('by-service', async () => {
       const began = performance.now();
@@ -124,10 +132,8 @@ export function featuresPanel({ models }: PageContext): Panel | null {
   const run = async (scan: OpenScan): Promise<void> => {
     work.abort();
     work = new AbortController();
-    last = scan;
+    clear();
     const signal = AbortSignal.any([scan.signal, work.signal]);
-    agreement.hidden = true;
-    strip.hidden = true;
     // One after the other: both may be this machine, and are timed.
     const ours = await byService(scan, signal);
     if (signal.aborted) return;
@@ -145,9 +151,13 @@ export function featuresPanel({ models }: PageContext): Panel | null {
   };
   const model = modelChoice(section, able, () => last && void run(last));
   return {
-    open(scan) {
+    take(scan) {
+      work.abort();
+      last = scan;
       section.hidden = false;
-      void run(scan);
+      clear();
     },
+    // The last one: it need not be waited for.
+    work: () => void (last && run(last)),
   };
 }

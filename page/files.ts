@@ -30,7 +30,9 @@ async function filesIn(entry: FileSystemEntry): Promise<File[]> {
 export async function droppedFiles({ items, files }: DataTransfer): Promise<File[]> {
   // To be asked before anything is waited for.
   const entries = [...items].map((item) => item.webkitGetAsEntry()).filter((entry) => entry !== null);
-  return entries.length > 0 ? (await Promise.all(entries.map(filesIn))).flat() : [...files];
+  const all = entries.length > 0 ? (await Promise.all(entries.map(filesIn))).flat() : [...files];
+  // What systems put into folders is no scan.
+  return all.filter(({ name }) => !name.startsWith('.'));
 }
 
 /** Whether this browser and NiiVue can read a file; NiiVue reads no more than the first member of a compressed one. */
@@ -42,19 +44,31 @@ async function isReadable(file: File): Promise<boolean> {
   );
 }
 
+/** The scan among files, if a single one holds it. @throws Error where several do */
+function onlyFile(files: readonly File[]): File | null {
+  if (files.length === 1) return files[0]!;
+  const scans = files.filter(({ name }) => /\.nii(\.gz)?$/i.test(name));
+  if (scans.length > 1)
+    throw new Error(`these are ${scans.length} scans: open one of them, such as ${scans[0]!.name}`);
+  return scans[0] ?? null;
+}
+
 /**
  * The files of one scan as NIfTI: as it is, or else as the service reads it.
- * @throws ServiceProblem when it cannot
+ * @throws ServiceProblem when it cannot, Error for several scans
  */
 export async function niftiOfFiles(
   files: readonly File[],
-  model: ServedModel,
+  models: readonly ServedModel[],
   worker: ScanWorker,
   signal: AbortSignal,
 ): Promise<File> {
-  const [first] = files as [File];
-  if (files.length === 1 && (await isReadable(first))) return first;
-  const body = files.length === 1 ? first : (await worker.call('pack', { files })).archive;
+  const only = onlyFile(files);
+  if (only && (await isReadable(only))) return only;
+  const first = only ?? files[0]!;
+  const body = only ?? (await worker.call('pack', { files })).archive;
+  // One that takes HU refuses what cannot be HU.
+  const model = models.find(({ normalise }) => normalise !== 'hu') ?? models[0]!;
   const name = `${first.name.replace(/(\.nii)?\.\w+$/i, '')}.nii.gz`;
   return new File([await convert(model, body, signal)], name);
 }

@@ -1,5 +1,5 @@
 /** The page of the service: opens scans, and hands them to its panels. */
-import type { XYZ } from '../src/data/scan/volume.js';
+import type { Volume, XYZ } from '../src/data/scan/volume.js';
 import { element, make, messageOf, say } from './dom.js';
 import { featuresPanel } from './features.js';
 import { droppedFiles, niftiOfFiles } from './files.js';
@@ -10,7 +10,7 @@ import { phantomFile } from './phantom.js';
 import { startScanWorker } from './scan-worker.js';
 import { segmentationPanel } from './segmentation.js';
 import type { ServedModel } from './served-model.js';
-import { indexFacts, keepToken, listModels, ServiceProblem } from './service.js';
+import { forgetToken, indexFacts, keepToken, listModels, ServiceProblem } from './service.js';
 import { type Greys, openViewer, type View, type ViewerImage } from './viewer.js';
 
 const status = element('#status');
@@ -18,15 +18,19 @@ const status = element('#status');
 /** Asks for a token as often as the service wants another. */
 async function modelsWithToken(): Promise<readonly ServedModel[]> {
   const dialog = element<HTMLDialogElement>('#token-dialog');
-  for (;;) {
+  const input = element<HTMLInputElement>('#token');
+  for (let tries = 0; ; tries++) {
     try {
       return await listModels();
     } catch (error) {
       if (!(error instanceof ServiceProblem && error.status === 401)) throw error;
     }
+    forgetToken();
+    element('#refused').hidden = tries === 0;
+    input.value = '';
     dialog.showModal();
     await new Promise((resolve) => dialog.addEventListener('close', resolve, { once: true }));
-    keepToken(element<HTMLInputElement>('#token').value.trim());
+    keepToken(input.value.trim());
   }
 }
 
@@ -54,13 +58,18 @@ function showModels(models: readonly ServedModel[]): void {
 }
 
 /** Reads files of a scan, in a worker of its own that ends with the signal. */
-async function readFiles(files: readonly File[], model: ServedModel, signal: AbortSignal): Promise<OpenScan> {
+async function readFiles(
+  files: readonly File[],
+  models: readonly ServedModel[],
+  signal: AbortSignal,
+): Promise<{ scan: OpenScan; volume: Volume }> {
   signal.throwIfAborted();
   const worker = startScanWorker();
   signal.addEventListener('abort', worker.end);
-  const file = await niftiOfFiles(files, model, worker, signal);
-  const { grid } = await worker.call('read', { file });
-  return { file, grid, worker, signal };
+  const file = await niftiOfFiles(files, models, worker, signal);
+  const volume = await worker.call('read', { file });
+  const { voxels: _, ...grid } = volume;
+  return { scan: { file, grid, worker, signal }, volume };
 }
 
 /** @returns what opens a scan */
@@ -99,13 +108,14 @@ async function start(): Promise<(source: ScanSource) => Promise<void>> {
     const { signal } = own;
     say(status, `Reading ${name} …`);
     try {
-      const scan = await readFiles(await files(signal), models[0]!, signal);
-      const image = await viewer.read(scan.file);
+      const { scan, volume } = await readFiles(await files(signal), models, signal);
+      const image = await viewer.read(scan.file.name, volume);
       signal.throwIfAborted();
       current.abort();
       [current, next] = [own, new AbortController()];
       show(scan, image, place);
-      for (const panel of panels) if (!signal.aborted) await panel.open(scan);
+      for (const panel of panels) panel.take(scan);
+      for (const panel of panels) if (!signal.aborted) await panel.work?.();
     } catch (error) {
       if (signal.aborted) return;
       if (own === next) own.abort();
@@ -144,7 +154,7 @@ async function start(): Promise<(source: ScanSource) => Promise<void>> {
     const keys: Readonly<Record<string, () => void>> = {
       o: () => element<HTMLInputElement>('#file').click(),
       w: nextGreys,
-      b: () => part?.centre(viewer.crosshair()),
+      b: () => part?.box() && part.centre(viewer.crosshair()),
       ...Object.fromEntries(views.map((view, i) => [String(i + 1), () => setView(view)])),
     };
     const steps: Readonly<Record<string, XYZ>> = {

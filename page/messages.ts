@@ -1,5 +1,5 @@
 /** What the page asks of its worker, and what it answers. */
-import type { Grid, XYZ } from '../src/data/scan/volume.js';
+import type { Grid, Volume, XYZ } from '../src/data/scan/volume.js';
 import type { WebProvider } from '../src/runtime/web.js';
 import type { ServedModel } from './served-model.js';
 
@@ -36,8 +36,8 @@ export interface Encoded {
 
 /** Questions, and their answers. */
 export interface Calls {
-  /** Reads a scan, which all other questions are about. Its grid has its axes along left, posterior, superior. */
-  read: { ask: { readonly file: File }; answer: { readonly grid: Grid } };
+  /** Reads a scan, which all other questions are about. Its axes are along left, posterior, superior. */
+  read: { ask: { readonly file: File }; answer: Volume };
   encode: {
     ask: { readonly model: ServedModel; readonly bytes: Uint8Array; readonly provider: WebProvider };
     answer: Encoded;

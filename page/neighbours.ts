@@ -112,7 +112,8 @@ export function neighboursPanel(
   element('#search-scan').addEventListener('click', () => void run(false));
   byBox.addEventListener('click', () => void run(true));
   return {
-    open(next) {
+    take(next) {
+      work.abort();
       scan = next;
       section.hidden = false;
       byBox.hidden = box() === null;

@@ -30,8 +30,10 @@ export interface PageContext {
 }
 
 export interface Panel {
-  /** Shows what there is to say of a new scan; resolves when the next panel may ask for its share. */
-  open(scan: OpenScan): Promise<void> | void;
+  /** Forgets the scan before, with all that it shows of it, and takes the new one. */
+  take(scan: OpenScan): void;
+  /** What there is to do with it unasked; resolves when the next panel may ask for its share. */
+  work?(): Promise<void> | void;
 }
 
 /** Lets a model be chosen where there are several. @returns what gives the one that is chosen */

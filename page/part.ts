@@ -153,16 +153,21 @@ export function partPanel({ models, viewer }: PageContext): PartPanel | null {
       const by = at.map((share, i) => share * open!.grid.size[i]! - (low[i]! + high[i]!) / 2);
       void setBox(moved(box, open.grid.size, by as unknown as XYZ));
     },
-    async open(scan) {
+    take(scan) {
       work.abort();
-      [box, drawn, open] = [null, null, null];
+      drawn = null;
       section.hidden = false;
+      say(status, '');
+      for (const canvas of [...canvases.values()].flat()) canvas.width = 0;
       const { grid } = scan;
       open = {
         ...{ scan, grid, sliders: makeSliders(element('.sliders', section), grid, change) },
         overlay: boxOverlay(element<SVGSVGElement>('#overlay'), viewer, grid.size, change),
       };
-      await setBox(firstBox(grid, model()));
+      box = firstBox(grid, model());
+      open.sliders.show(box);
+      redraw();
     },
+    work: ask,
   };
 }

@@ -4,5 +4,5 @@ import { niftiOf } from './viewer.js';
 
 export function phantomFile(): File {
   const { volume } = makePhantom({ seed: 1, index: 0, size: [160, 128, 96], spacing: [2.2, 2.2, 3] });
-  return niftiOf('synthetic chest', { ...volume, voxels: volume.voxels as Int16Array });
+  return niftiOf('synthetic chest', volume);
 }

@@ -118,8 +118,7 @@ const answers: {
   async read({ file }) {
     scan = undefined;
     scan = orientLPS(await readScan(file));
-    const { size, spacing, origin, direction } = scan;
-    return { grid: { size, spacing, origin, direction } };
+    return scan;
   },
   encode,
   pack,

@@ -78,7 +78,7 @@ export function segmentationPanel({ models, viewer }: PageContext): Panel | null
   button.addEventListener('click', () => void run());
   opacity.addEventListener('input', () => viewer.setOpacity(MASK, opacity.valueAsNumber));
   return {
-    open(next) {
+    take(next) {
       scan = next;
       section.hidden = false;
       clear();

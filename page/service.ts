@@ -36,11 +36,12 @@ interface Problem {
   readonly error?: string;
   readonly got?: string;
   readonly expected?: string;
+  readonly fix?: string;
 }
 
 async function problemOf(response: Response): Promise<ServiceProblem> {
-  const { title, error, got, expected } = (await response.json().catch(() => ({}))) as Problem;
-  const facts = [got && `got ${got}`, expected && `expected ${expected}`].filter(Boolean).join('; ');
+  const { title, error, got, expected, fix } = (await response.json().catch(() => ({}))) as Problem;
+  const facts = [got && `got ${got}`, expected && `expected ${expected}`, fix].filter(Boolean).join('; ');
   const what = title ?? error ?? `the service answered with status ${response.status}`;
   return new ServiceProblem(response.status, facts ? `${what}: ${facts}` : what);
 }
@@ -49,10 +50,15 @@ const TOKEN = 'token';
 
 /** Kept until the tab is closed. */
 export const keepToken = (token: string): void => sessionStorage.setItem(TOKEN, token);
+export const forgetToken = (): void => sessionStorage.removeItem(TOKEN);
+
+/** What a token may consist of: nothing else can be sent. */
+const SENDABLE = /^[\x21-\x7e]+$/;
 
 /** @throws ServiceProblem when the service refuses */
 async function ask(path: string, options: RequestInit = {}): Promise<Response> {
   const token = sessionStorage.getItem(TOKEN);
+  if (token && !SENDABLE.test(token)) throw new ServiceProblem(401, 'this cannot be a token');
   const headers = { ...options.headers, ...(token && { Authorization: `Bearer ${token}` }) };
   const response = await fetch(path, { ...options, headers });
   if (!response.ok) throw await problemOf(response);

@@ -1,7 +1,7 @@
 /** The scan in NiiVue, with what lies over it. */
 import { MULTIPLANAR_TYPE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from '@niivue/niivue';
 import { affineOfGrid } from '../src/data/scan/nifti-orientation.js';
-import type { Grid, Volume, XYZ } from '../src/data/scan/volume.js';
+import type { Volume, XYZ } from '../src/data/scan/volume.js';
 
 export type View = 'all' | 'axial' | 'coronal' | 'sagittal' | 'volume';
 
@@ -51,8 +51,8 @@ export interface Mask {
 export type ViewerImage = NVImage;
 
 export interface Viewer {
-  /** Reads a scan, and shows nothing of it yet. @throws Error when NiiVue cannot */
-  read(file: File): Promise<ViewerImage>;
+  /** Takes a scan, and shows nothing of it yet. @throws Error when NiiVue cannot */
+  read(name: string, scan: Volume): Promise<ViewerImage>;
   /** Shows a scan in place of the one before and all that lies over that. */
   show(scan: ViewerImage): void;
   setView(view: View): void;
@@ -98,7 +98,8 @@ const PLANE_NAMES: Readonly<Record<number, PlaneName>> = {
   [SLICE_TYPE.SAGITTAL]: 'sagittal',
 };
 
-const INT16 = 4;
+/** Codes of NIfTI. */
+const [INT16, FLOAT32] = [4, 16];
 
 /** What NiiVue says of the crosshair. */
 interface Location {
@@ -109,17 +110,24 @@ interface Location {
 
 const DIRECTIONS = ['RL', 'AP', 'SI'] as const;
 
+/** HU and the like to the integer, what is small to three digits. */
+const valueText = (value: number): string =>
+  (Math.abs(value) < 100 ? Number(value.toPrecision(3)) : Math.round(value))
+    .toLocaleString('en', { maximumSignificantDigits: 21 })
+    .replace('-', '−');
+
 /** Such as `R 12 · A 3 · S 140 mm: −820`. */
 function placeText({ mm, values: [scan] }: Location): string {
   const places = DIRECTIONS.map((names, i) => `${names[mm[i]! < 0 ? 1 : 0]} ${Math.abs(Math.round(mm[i]!))}`);
-  const value = scan ? `: ${Math.round(scan.value).toLocaleString('en').replace('-', '−')}` : '';
+  const value = scan ? `: ${valueText(scan.value)}` : '';
   return `${places.join(' · ')} mm${value}`;
 }
 
-/** A file of an image, for NiiVue. */
-export function niftiOf(name: string, { voxels, ...grid }: Grid & { voxels: Int16Array }): File {
+/** A file of an image, for NiiVue, which reads those of others in ways of its own: units, two geometries in one header, infinite values. */
+export function niftiOf(name: string, { voxels, ...grid }: Volume): File {
   const affine = [...affineOfGrid(grid).flat(), 0, 0, 0, 1];
-  const bytes = NVImage.createNiftiArray([...grid.size], [...grid.spacing], affine, INT16, voxels);
+  const type = voxels instanceof Int16Array ? INT16 : FLOAT32;
+  const bytes = NVImage.createNiftiArray([...grid.size], [...grid.spacing], affine, type, voxels);
   return new File([bytes as Uint8Array<ArrayBuffer>], `${name}.nii`);
 }
 
@@ -192,7 +200,7 @@ export async function openViewer(
   };
   return {
     canvas,
-    read: (file) => load(file, { colormap: 'gray' }),
+    read: (name, scan) => load(niftiOf(name, scan), { colormap: 'gray' }),
     show(image) {
       for (const name of [...names.keys()]) remove(name);
       while (nv.volumes.length > 0) nv.removeVolume(nv.volumes[0]!);
@@ -213,7 +221,7 @@ export async function openViewer(
       nv.updateGLVolume();
     },
     async overlay(name, image, { greys, opacity }, signal) {
-      const file = niftiOf(name, { ...image, voxels: image.voxels as Int16Array });
+      const file = niftiOf(name, image);
       const { low, high } = greys ?? chosen ?? suggested;
       const options = { colormap: 'gray', opacity, cal_min: low, cal_max: high };
       const added = await add(name, file, options, signal);
@@ -246,7 +254,7 @@ export async function openViewer(
       nv.updateGLVolume();
     },
     step([left, posterior, superior]) {
-      nv.moveCrosshairInVox(-left, -posterior, superior);
+      if (nv.volumes.length > 0) nv.moveCrosshairInVox(-left, -posterior, superior);
     },
     crosshair: () => flipped(nv.scene.crosshairPos as unknown as XYZ),
     goTo([left, posterior, superior]) {

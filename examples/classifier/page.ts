@@ -37,11 +37,17 @@ function onClassesChanged(): void {
   for (const row of rows) element<HTMLButtonElement>('.remove', row).disabled = rows.length <= LEAST_CLASSES;
 }
 
+/** A name that no class has. */
+function freeName(): string {
+  const taken = classes().map(({ name }) => name);
+  for (let i = 1; ; i++) if (!taken.includes(`Class ${i}`)) return `Class ${i}`;
+}
+
 function addClass(): void {
   const { content } = element<HTMLTemplateElement>('#class');
   const row = content.firstElementChild!.cloneNode(true) as Element;
   const pictures = element<HTMLInputElement>('input[type="file"]', row);
-  element<HTMLInputElement>('.name', row).value = `Class ${classList.children.length + 1}`;
+  element<HTMLInputElement>('.name', row).value = freeName();
   showNames(pictures, element('strong', row), ({ length }) =>
     length === 1 ? '1 picture' : `${length} pictures`,
   );

@@ -1,4 +1,4 @@
-/** The loss curve, drawn anew for every step. */
+/** The loss curve. */
 export interface Point {
   readonly step: number;
   readonly loss: number;
@@ -17,7 +17,21 @@ const ticks = (most: number): number[] => {
   return Array.from({ length: Math.floor(most / distance) + 1 }, (_, i) => i * distance);
 };
 
-export function drawCurve(svg: Element, training: readonly Point[], validation: readonly Point[]): void {
+/** More cannot be told apart. */
+const MOST_POINTS = 400;
+
+/** At most about as many of the points, evenly spread, with the last. */
+function some(points: readonly Point[]): readonly Point[] {
+  const distance = Math.ceil(points.length / MOST_POINTS);
+  return points.filter((_, i) => i % distance === 0 || i === points.length - 1);
+}
+
+export function drawCurve(
+  svg: Element,
+  allTraining: readonly Point[],
+  allValidation: readonly Point[],
+): void {
+  const [training, validation] = [some(allTraining), some(allValidation)];
   const points = [...training, ...validation];
   const last = Math.max(2, ...points.map(({ step }) => step));
   const most = Math.max(...points.map(({ loss }) => loss), 1e-6);

@@ -3,6 +3,9 @@ import { drawCurve, type Point } from './curve.js';
 import { element, say } from './elements.js';
 import type { Files, FromWorker, ToWorker } from './messages.js';
 
+/** Between two drawings: steps of small networks come faster than a page can draw. */
+const PAUSE_MS = 250;
+
 const NOT_LOADED = 'the worker could not be loaded: is the server still there?';
 
 function offer(files: Files): void {
@@ -25,12 +28,24 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
   const send = (message: ToWorker<Start>) => worker.postMessage(message);
   const training: Point[] = [];
   const validation: Point[] = [];
-  const redraw = () => drawCurve(element('#curve'), training, validation);
+  let [unseen, drawn, waiting]: [Shown | null, number, number] = [null, 0, 0];
+  const draw = () => {
+    waiting = 0;
+    drawn = performance.now();
+    drawCurve(element('#curve'), training, validation);
+    if (unseen !== null) show(unseen);
+    unseen = null;
+  };
+  const drawSoon = () => {
+    waiting ||= window.setTimeout(draw, Math.max(0, drawn + PAUSE_MS - performance.now()));
+  };
   const running = (is: boolean) => {
     start.disabled = is;
     stop.disabled = !is;
   };
   const end = () => {
+    if (waiting) draw();
+    clearTimeout(waiting);
     worker.terminate();
     running(false);
   };
@@ -40,14 +55,16 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
     step({ step, loss, seconds }) {
       training.push({ step, loss });
       progress!.hidden = false;
+      // Of the training before, which could be had until now.
+      downloads!.hidden = true;
       say(`step ${step}: loss ${loss.toFixed(4)}, ${seconds.toFixed(2)} s per step`);
-      redraw();
+      drawSoon();
     },
     validation({ step, loss, shown }) {
       validation.push({ step, loss });
       validated!.hidden = false;
-      show(shown);
-      redraw();
+      unseen = shown;
+      drawSoon();
     },
     done({ files }) {
       offer(files);
@@ -70,7 +87,7 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
     say('stopping after this step');
     send({ kind: 'stop' });
   };
-  for (const shown of [downloads, progress, validated]) shown!.hidden = true;
+  for (const shown of [progress, validated]) shown!.hidden = true;
   running(true);
   say('starting');
   send({ kind: 'start', start: chosen });

@@ -130,6 +130,11 @@ describe.skipIf(!hasChromium)('the example page, in Chromium', () => {
     await waitForStep(1);
     await page.click('#stop');
     await page.waitForSelector('#downloads:not([hidden])', { timeout: 60 * SECONDS });
+    // A start that fails takes nothing of it away.
+    await page.setInputFiles('#scan', { name: 'x.nii', mimeType: '', buffer: Buffer.from('no scan') });
+    await page.click('#start');
+    await page.waitForSelector('#status.failed');
+    expect(await page.isVisible('#downloads')).toBe(true);
   });
 
   test('keeps no older files of its own, and leaves those of others alone', async () => {

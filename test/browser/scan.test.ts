@@ -52,7 +52,7 @@ describe('a scan in a browser', () => {
 
   test.each([
     ['a file of another kind', 'scan.mha', () => plain, 'this is not a scan that can be read here'],
-    ['nothing', 'scan.nii', () => new Uint8Array(), 'this is not a NIfTI header'],
+    ['nothing', 'scan.nii', () => new Uint8Array(), 'the file is empty'],
     ['a name that hides compression', 'scan.nii', () => compressed, 'compressed, contrary to its name'],
     ['a name that claims compression', 'scan.nii.gz', () => plain, 'not compressed, contrary to its name'],
     ['missing voxels', 'scan.nii', () => plain.slice(0, 2000), 'too short'],

@@ -191,6 +191,73 @@ describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
     await opened.close();
   });
 
+  test('shows a scan where the mask will lie: by the geometry, units and values that p2w reads', async () => {
+    const opened = await newPage();
+    await opened.goto(service.url);
+    const placeOf = async (name: string, change: (header: DataView) => void) => {
+      const nii = Buffer.from(gunzipSync(readFileSync(at('chest.nii.gz'))));
+      change(new DataView(nii.buffer, nii.byteOffset));
+      await opened.setInputFiles('#file', { name, mimeType: '', buffer: nii });
+      await opened.locator('#status', { hasText: `${name} · 48 × 40 × 32 · 6.0 × 5.0 × 7.0 mm` }).waitFor();
+      const [millimetres] = (await opened.textContent('#place'))!.split(':');
+      return millimetres;
+    };
+    const place = await placeOf('as-it-is.nii', () => {});
+    const twoPlaces = (header: DataView) => {
+      header.setInt16(252, 2, true);
+      header.setInt16(254, 1, true);
+      header.setFloat32(268, header.getFloat32(268, true) + 60, true);
+    };
+    expect(await placeOf('two-places.nii', twoPlaces)).toBe(place);
+    const micrometres = (header: DataView) => {
+      for (const at of [80, 84, 88, 268, 272, 276, ...Array.from({ length: 12 }, (_, i) => 280 + 4 * i)])
+        header.setFloat32(at, 1000 * header.getFloat32(at, true), true);
+      header.setUint8(123, 3);
+    };
+    expect(await placeOf('micrometres.nii', micrometres)).toBe(place);
+    await opened.close();
+  });
+
+  test('opens the one scan among files, and says that two are two', async () => {
+    const opened = await newPage();
+    await opened.goto(service.url);
+    writeFileSync(at('chest.json'), '{}');
+    await opened.setInputFiles('#file', [at('chest.json'), at('chest.nii.gz')]);
+    await opened.locator('#status', { hasText: 'chest.nii.gz · 48 × 40 × 32' }).waitFor();
+    await opened.setInputFiles('#file', [at('chest.nii.gz'), at('scans/other.nii.gz')]);
+    await opened.locator('#status.failed', { hasText: 'these are 2 scans' }).waitFor();
+    await opened.close();
+  });
+
+  test('shows nothing of the scan before beside a new one, while the network is still at work', async () => {
+    const opened = await newPage();
+    await opened.goto(service.url);
+    await opened.setInputFiles('#file', at('chest.nii.gz'));
+    await opened.waitForSelector('#agreement:not([hidden])');
+    await opened.click('#segment');
+    await opened.waitForSelector('.volumes td');
+    let goOn = () => {};
+    const held = new Promise<void>((resolve) => {
+      goOn = resolve;
+    });
+    await opened.route('**/infer', async (route) => {
+      await held;
+      await route.continue();
+    });
+    await opened.setInputFiles('#file', at('scans/other.nii.gz'));
+    await opened.locator('#status', { hasText: 'other.nii.gz · 48' }).waitFor();
+    expect(await opened.locator('.volumes td').count()).toBe(0);
+    expect(await opened.isHidden('#agreement')).toBe(true);
+    expect(await opened.textContent('#by-service .time')).toBe('');
+    // And what is asked for now is done.
+    await opened.click('#segment');
+    await opened.waitForSelector('.volumes td');
+    goOn();
+    await opened.waitForSelector('#agreement:not([hidden])');
+    expect(await opened.locator('.volumes td').count()).toBeGreaterThan(0);
+    await opened.close();
+  });
+
   test('says what is wrong with a file, and goes on with the scan before', async () => {
     await drop('x.nii', Buffer.from('no scan'));
     await page.waitForSelector('#status.failed');
@@ -225,7 +292,11 @@ describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
     // Its refusals are errors to the browser.
     const asked = await chromium.browser.newPage();
     await asked.goto(guarded.url);
-    for (const token of ['wrong', 'a-token-of-32-characters-or-more']) {
+    expect(await asked.isHidden('#refused')).toBe(true);
+    // The second is none that can be sent.
+    for (const token of ['wrong', 'a-token-of-32-characters-or-more…', 'a-token-of-32-characters-or-more']) {
+      await asked.waitForSelector('#token-dialog[open]');
+      if (token !== 'wrong') await asked.waitForSelector('#refused:not([hidden])');
       await asked.fill('#token', token);
       await asked.click('#token-dialog button');
     }
