@@ -1,4 +1,5 @@
 import { checkDevice, formatBench, bench as run } from '../../src/bench/bench.js';
+import { checkBrowser } from '../../src/bench/engines/browser.js';
 import { benchEngines, formatEngines } from '../../src/bench/engines.js';
 import { benchForms, formatForms } from '../../src/bench/forms.js';
 import { benchLimit, formatLimit } from '../../src/bench/limit.js';
@@ -9,6 +10,7 @@ import { benchRuntimes } from '../../src/bench/runtimes.js';
 import { WORKLOADS, type WorkloadName } from '../../src/bench/workloads/index.js';
 import { USUAL_BATCH } from '../../src/bench/workloads/workload.js';
 import { UserError } from '../../src/errors.js';
+import { makeFolder } from '../../src/files.js';
 import { checkThreads } from '../../src/machine.js';
 import { command } from '../command.js';
 import { configOptions, deviceOption } from '../options.js';
@@ -174,6 +176,7 @@ export default command({
     const { rounds = args.workload === 'runtimes' ? RUNTIME_ROUNDS : ROUNDS } = args;
     checkThreads('threads', threads, 0);
     checkOptions(args.workload, args);
+    checkBrowser(args.browser);
     const preset = args.preset ?? 'tiny';
     if (args.workload === 'forms') {
       const result = await benchForms({ preset, batch, rounds, threads, reporter });
@@ -199,6 +202,7 @@ export default command({
     }
     if (args.workload === 'runtimes') {
       const { model, mode, browser, out } = args;
+      if (out !== undefined) makeFolder(out);
       const result = await benchRuntimes(
         {
           ...{ rounds, threads, sizes: parseSizes(args.sizes ?? []) },

@@ -1,4 +1,6 @@
 import { html } from '../report/html.js';
+import { labelWidth } from '../report/label-width.js';
+import { shortNumber } from '../report/numbers.js';
 
 /** One bar: its length, and the range that was seen. */
 export interface Bar {
@@ -11,14 +13,14 @@ export interface Bar {
 }
 
 const [WIDTH, ROW, LEAST_LEFT, RIGHT, TOP] = [720, 36, 180, 90, 44];
-/** Pixels of a letter, on average; of a small one. */
-const [LETTER, SMALL_LETTER] = [7.8, 5.8];
+/** Pixels of a small letter, on average. */
+const SMALL_LETTER = 5.8;
 /** A bar that is so many times as long as the shortest is cut off: the others could not be told apart beside it. */
 const LONGEST = 12;
 
 /** Seconds as people read them. */
 const timeOf = (seconds: number) =>
-  seconds < 0.1 ? `${(1000 * seconds).toPrecision(3)} ms` : `${seconds.toPrecision(3)} s`;
+  seconds < 0.1 ? `${shortNumber(1000 * seconds)} ms` : `${shortNumber(seconds)} s`;
 
 const SUBJECT = 'median of all rounds, and their range';
 
@@ -28,7 +30,7 @@ export const isBarChart = (start: string): boolean => start.startsWith('<svg ') 
 /** Times as horizontal bars, the range as a line over each: an SVG file of its own. */
 export function barChart(title: string, bars: readonly Bar[]): string {
   const lengths = bars.map(({ name, detail = '' }) =>
-    Math.max(LETTER * name.length, SMALL_LETTER * detail.length),
+    Math.max(labelWidth(name), SMALL_LETTER * detail.length),
   );
   const left = Math.max(LEAST_LEFT, 20 + Math.max(...lengths));
   const width = WIDTH - LEAST_LEFT + left;

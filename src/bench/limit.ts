@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { type PresetName, resolveConfig } from '../config/pretraining.js';
 import { type MachineFacts, machineFacts } from '../machine.js';
+import { shortNumber } from '../report/numbers.js';
 import { withTemporaryFolder } from '../temporary-folder.js';
 import { checkCounts } from './bench.js';
 import { benchmark } from './benchmark.js';
@@ -100,7 +101,7 @@ export async function benchLimit(options: LimitOptions, log: (line: string) => v
   return { batch, rounds, machine: machineFacts(), peaks, rows, growth };
 }
 
-const giga = (value: number) => (value / 1e9).toPrecision(3);
+const giga = (value: number) => shortNumber(value / 1e9);
 const seconds = (value: number) => value.toPrecision(3);
 
 /** Columns of one width, the first of words. */

@@ -1,8 +1,10 @@
+import type { Parameter } from '../../graphs/nn/module.js';
 import { type GraphSummary, summarize } from '../../graphs/onnx/summary.js';
 import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
 import { encoderGraph } from '../../graphs/programs/inference.js';
 import { type Config, type ConfigSources, resolveConfig } from '../config/pretraining.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { UserError } from '../errors.js';
 import { gigabytes, type MemoryNeed, predictMemory } from '../execution/memory.js';
 import {
   buildGraph,
@@ -65,6 +67,21 @@ async function onThisMachine(
   return { forms: counts, formsBy, ...(memory && { memory }) };
 }
 
+/** Of a model with its weights in one file: a limit of protobuf. */
+const MOST_MODEL_BYTES = 2 ** 31;
+
+/** @throws UserError for weights that no file can hold */
+function checkModelSize(parameters: readonly Parameter[], { network }: Config): void {
+  const bytes = parameters.reduce((sum, { shape }) => sum + 4 * sizeOf(shape), 0);
+  if (bytes < MOST_MODEL_BYTES) return;
+  throw new UserError('config', {
+    what: 'the weights of this network do not fit into an ONNX file',
+    where: 'network.width, network.levels',
+    got: `width ${network.width}, ${network.levels} levels: ${gigabytes(bytes)}`,
+    expected: `at most ${gigabytes(MOST_MODEL_BYTES)}`,
+  });
+}
+
 const KINDS = { step: 'step', gradient: 'gradient', eval: 'evaluation' } as const;
 
 /**
@@ -79,6 +96,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const workload = proxyWorkload(config, tile);
   const reference = buildGraph('evaluation', workload, config);
   const isEncoder = options.what === 'encoder';
+  if (isEncoder) checkModelSize(reference.parameters, config);
   const encoderOf = (sizes?: readonly number[]) =>
     encoderGraph(
       { network: config.network, window: config.window, inputType: 'float32', ...(sizes && { sizes }) },

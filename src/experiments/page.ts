@@ -3,6 +3,7 @@ import { grouped } from '../../graphs/onnx/grouped.js';
 import type { Point } from '../report/axes.js';
 import { lineChart, scatter } from '../report/charts.js';
 import { type Content, Html, html } from '../report/html.js';
+import { labelWidth } from '../report/label-width.js';
 import { probability } from '../report/numbers.js';
 import { renderPage } from '../report/page.js';
 import { WORDING } from '../report/wording.js';
@@ -192,28 +193,34 @@ export function renderExperiment(result: ExperimentResult, config: ExperimentCon
   });
 }
 
+/** Pixels of a drawing whose names are short; `LEFT` of them, at least, are for the names. */
 const [WIDTH, ROW, LEFT, RIGHT, TOP] = [720, 34, 210, 30, 40];
 
+/** Pixels for the names of sources. */
+const leftOf = (groups: readonly Pick<Group, 'source'>[]): number =>
+  Math.max(LEFT, ...groups.map(({ source }) => Math.ceil(24 + labelWidth(source))));
+
 /** One line a source, a dot a trial, a bar at the mean. */
-function trialsDrawing(groups: readonly Group[], title: string): string {
+function trialsDrawing(groups: readonly Group[], title: string, left = leftOf(groups)): string {
+  const width = WIDTH - LEFT + left;
   const values = groups.flatMap((group) => group.values);
   const [least, most] = [Math.min(...values), Math.max(...values)];
   const room = Math.max(1e-4, (most - least) * 0.05);
   const [low, high] = [least - room, most + room];
-  const x = (value: number) => (LEFT + ((value - low) / (high - low)) * (WIDTH - LEFT - RIGHT)).toFixed(1);
+  const x = (value: number) => (left + ((value - low) / (high - low)) * (WIDTH - LEFT - RIGHT)).toFixed(1);
   const height = TOP + ROW * groups.length + 34;
   const foot = TOP + ROW * groups.length + 6;
   const ticks = [low, (low + high) / 2, high];
   const rows = groups.map(({ source, values: own, mean }, i) => {
     const y = TOP + ROW * i + ROW / 2;
-    return html`<text x="${LEFT - 14}" y="${y + 5}" text-anchor="end" fill="currentColor">${source}</text>
-<path d="M${LEFT} ${y}H${WIDTH - RIGHT}" stroke="#9aa5ad" stroke-opacity=".4"/>
+    return html`<text x="${left - 14}" y="${y + 5}" text-anchor="end" fill="currentColor">${source}</text>
+<path d="M${left} ${y}H${width - RIGHT}" stroke="#9aa5ad" stroke-opacity=".4"/>
 ${own.map((value) => html`<circle cx="${x(value)}" cy="${y}" r="4.5" fill="#0b6e99" fill-opacity=".45"/>`)}
 <path d="M${x(mean)} ${y - 10}V${y + 10}" stroke="currentColor" stroke-width="2.5"/>`;
   });
-  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${height}" font-family="system-ui, sans-serif" font-size="14" role="img">
+  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${height}" font-family="system-ui, sans-serif" font-size="14" role="img">
 <title>${title}</title>
-<text x="${LEFT}" y="24" font-weight="600" fill="currentColor">${title}: ${groups[0]!.metric}, %, all trials and the mean</text>
+<text x="${left}" y="24" font-weight="600" fill="currentColor">${title}: ${groups[0]!.metric}, %, all trials and the mean</text>
 ${rows}
 ${ticks.map((tick) => html`<text x="${x(tick)}" y="${foot + 16}" text-anchor="middle" fill="currentColor">${percent(tick)}</text>`)}
 </svg>`.text;
@@ -221,18 +228,20 @@ ${ticks.map((tick) => html`<text x="${x(tick)}" y="${foot + 16}" text-anchor="mi
 
 /** All targets' trials, one below the other: an SVG file of its own. */
 export function trialsChart({ groups }: Pick<ExperimentResult, 'groups'>): string {
+  const left = leftOf(groups);
+  const width = WIDTH - LEFT + left;
   const drawings = [...grouped(groups, nameOf)].map(([name, of]) => ({
-    drawing: trialsDrawing(of, name),
+    drawing: trialsDrawing(of, name, left),
     height: TOP + ROW * of.length + 34,
   }));
   const total = drawings.reduce((sum, { height }) => sum + height, 0);
   let y = 0;
   const placed = drawings.map(({ drawing, height }) => {
-    const text = drawing.replace('<svg ', `<svg y="${y}" width="${WIDTH}" height="${height}" `);
+    const text = drawing.replace('<svg ', `<svg y="${y}" width="${width}" height="${height}" `);
     y += height;
     return new Html(text);
   });
-  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${WIDTH} ${total}" color="#1a1e23">
+  return html`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 ${width} ${total}" color="#1a1e23">
 <rect width="100%" height="100%" fill="#fff"/>
 ${placed}
 </svg>

@@ -37,7 +37,7 @@ p { margin: 0 0 1rem; max-width: 44rem; }
 .headline dd.value { font-size: 1.6rem; line-height: 1.25; font-weight: 650; letter-spacing: -.02em; margin-top: .15rem; }
 .headline dd.note { font-size: .8125rem; line-height: 1.4; color: var(--soft); margin-top: .15rem; }
 
-.pair { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 20rem), 1fr)); gap: 2rem 2.25rem; margin-top: 1.4rem; }
+.pair { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 20rem), 1fr)); gap: 2rem 2.25rem; margin-top: 1.4rem; }
 figure { margin: 0; min-width: 0; }
 .pair > figure { display: grid; grid-row: span 3; grid-template: subgrid / minmax(0, 1fr); row-gap: 0; align-content: start; }
 .drawing { align-self: end; }

@@ -186,6 +186,19 @@ describe('bench runtimes', () => {
     expect(stderr).toMatch(message);
   });
 
+  test('refuses a browser and a folder that cannot be, before anything is measured', async () => {
+    writeFileSync(join(folder, 'a-file'), '');
+    for (const [args, message] of [
+      [['--browser', '/nonexistent'], /--browser: there is no such browser/],
+      [['--out', 'a-file'], /a-file: a file or folder with this name already exists/],
+    ] as const) {
+      const { code, stderr } = await p2wHere(['bench', 'runtimes', '--preset', 'tiny', ...args], folder);
+      expect(code).toBeGreaterThan(0);
+      expect(stderr).toMatch(message);
+      expect(stderr).not.toMatch(/ ms\n/);
+    }
+  });
+
   test('refuses what is no model, in ONNX Runtime’s words', async () => {
     writeFileSync(join(folder, 'text.onnx'), 'not a model');
     const { code, stderr } = await p2wHere(['bench', 'runtimes', '--model', 'text.onnx'], folder);
@@ -196,7 +209,7 @@ describe('bench runtimes', () => {
   test('prints a table that is Markdown, and a list of what is absent', () => {
     const row: RuntimeRow = {
       ...{ name: 'a runtime', place: 'Chromium', precision: 'float32', threads: 2, detail: '' },
-      ...{ loadSeconds: 0.5, runs: 3, throughput: 40, peakBytes: null, error: 1.5e-7 },
+      ...{ loadSeconds: 0.5, runs: 3, throughput: 10_412, peakBytes: null, error: 1.5e-7 },
       seconds: { p50: 0.025, p90: 0.03, p99: 0.0404, min: 0.02, max: 0.05 },
     };
     const absent = { name: 'another', place: 'Node.js', precision: 'int8', reason: 'no reason' } as const;
@@ -208,7 +221,7 @@ describe('bench runtimes', () => {
     };
     const text = formatRuntimes({ ...result, rows: [row], absent: [absent] });
     expect(text.split('\n').map((line) => line.replaceAll(/ +/g, ' '))).toContain(
-      '| a runtime | Chromium | float32 | 2 | 500 | 25 | 30 | 40.4 | 40.0 | – | 1.5e-7 |',
+      '| a runtime | Chromium | float32 | 2 | 500 | 25 | 30 | 40.4 | 10,400 | – | 1.5e-7 |',
     );
     expect(text).toContain('\n- another in Node.js, int8: no reason');
   });
@@ -221,5 +234,5 @@ test('a bar that is far longer than the others is cut off, and still has its num
   const [one, two, cut] = widths(barChart('times', [bar('a', 1), bar('b', 2), bar('c', 1000)])) as number[];
   expect(two! / one!).toBeCloseTo(2, 1);
   expect(cut! / one!).toBeCloseTo(12, 1);
-  expect(barChart('times', [bar('a', 1), bar('c', 1000)])).toContain('1.00e+3 s');
+  expect(barChart('times', [bar('a', 1), bar('c', 1000)])).toContain('1,000 s');
 });

@@ -151,6 +151,11 @@ describe('p2w', () => {
       /not a number of threads[\s\S]*1\.5/,
     ],
     ['a tile of no size', ['graph', '--tile', 'abc'], /--tile: a size must be three positive integers/],
+    [
+      'a network that no file can hold',
+      ['graph', '--what', 'encoder', '--set', 'network.width=100000'],
+      /do not fit into an ONNX file[\s\S]*width 100000/,
+    ],
     ['an unknown configuration key', ['graph', '--set', 'network.depth=3'], /depth/],
     [
       'an input that is not there',

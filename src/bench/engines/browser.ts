@@ -20,6 +20,12 @@ export function findBrowser(): string | null {
   return paths.find((path) => existsSync(path)) ?? null;
 }
 
+/** @throws UserError for a browser that is not there */
+export function checkBrowser(path: string | undefined): void {
+  if (path === undefined || existsSync(path)) return;
+  throw new UserError('usage', { what: 'there is no such browser', where: '--browser', got: path });
+}
+
 const TYPES: Readonly<Record<string, string>> = {
   '.html': 'text/html; charset=utf-8',
   '.js': 'text/javascript',

@@ -1,8 +1,9 @@
 /** The result for people: a table in Markdown, and a bar chart. */
+import { shortNumber } from '../../report/numbers.js';
 import { barChart } from '../bar-chart.js';
 import type { RuntimeRow, RuntimesResult } from './result.js';
 
-const milliseconds = (seconds: number) => Number((1000 * seconds).toPrecision(3)).toString();
+const milliseconds = (seconds: number) => shortNumber(1000 * seconds);
 
 const HEADS = [
   ...['runtime', 'runs in', 'precision', 'threads', 'load ms', 'p50 ms', 'p90 ms', 'p99 ms', 'runs/s'],
@@ -17,7 +18,7 @@ const errorText = (error: number) => (error === 0 ? '0' : error > 1 ? 'differs' 
 const cellsOf = ({ name, place, precision, threads, ...row }: RuntimeRow): string[] => [
   ...[name, place, precision, `${threads}`, milliseconds(row.loadSeconds)],
   ...[row.seconds.p50, row.seconds.p90, row.seconds.p99].map(milliseconds),
-  row.throughput.toPrecision(3),
+  shortNumber(row.throughput),
   row.peakBytes === null ? '–' : `${(row.peakBytes / 1e6).toFixed(0)} MB`,
   errorText(row.error),
 ];
