@@ -182,6 +182,6 @@ describe.skipIf(launchers.length === 0)('over mpirun', () => {
       { ranks: 1, line: line('lost').with(2, join(folder, 'nowhere')) },
     ]).finished;
     expect(code).not.toBe(0);
-    expect(stderr).toMatch(/p2w: rank 1 on \S+, \S+nowhere: this folder contains no tiles/);
+    expect(stderr).toMatch(/p2w: rank 1 on \S+, \S+nowhere: there is no such folder of tiles/);
   });
 });
