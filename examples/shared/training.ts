@@ -44,8 +44,8 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
     stop.disabled = !is;
   };
   const end = () => {
-    if (waiting) draw();
     clearTimeout(waiting);
+    if (waiting) draw();
     worker.terminate();
     running(false);
   };
