@@ -75,7 +75,8 @@ export {
   prepareSamplesShard,
 } from './commands/prepare-samples.js';
 export { type PrepareUnlabelledOptions, prepareUnlabelled } from './commands/prepare-unlabelled.js';
-export { type PretrainOptions, type PretrainSummary, pretrain } from './commands/pretrain.js';
+export { type PretrainOptions, pretrain } from './commands/pretrain.js';
+export type { PretrainSummary } from './commands/pretrain-summary.js';
 export { type QueryScanOptions, type QuerySummary, queryScan, type VoxelBox } from './commands/query.js';
 export {
   type ReconstructionErrors,

@@ -1,4 +1,5 @@
-import { formatPretrain, pretrain as run } from '../../src/commands/pretrain.js';
+import { pretrain as run } from '../../src/commands/pretrain.js';
+import { formatPretrain } from '../../src/commands/pretrain-summary.js';
 import { readConfigFile } from '../../src/config/file.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { refuseIdle } from '../../src/errors.js';

@@ -19,14 +19,13 @@ import { type Checkpoint, hasCheckpoints, hasLast, loadLast, refuseFewerSteps } 
 import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
-import { shellWord } from '../shell.js';
 import { checkSameTraining } from '../train/agreement.js';
 import { createEvaluator } from '../train/evaluator.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import { ownMicroBatches, sharedMicroBatch, withinMicroBatches, withOwnThreads } from '../train/shares.js';
 import { loadedState } from '../train/start-state.js';
-import { formatSpeed, type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
-import { usesBatchStatistics } from './batch-statistics.js';
+import { type TrainingSummary, trainRun, withRunLock } from '../train/train-run.js';
+import { nextCommands, type PretrainSummary } from './pretrain-summary.js';
 
 export interface PretrainOptions extends Omit<ConfigSources, 'normalise'>, Reporting {
   /** Folder of a tile store, as `prepare` writes it; a resumed run knows its own. */
@@ -47,11 +46,6 @@ export interface PretrainOptions extends Omit<ConfigSources, 'normalise'>, Repor
   readonly syncNorm?: boolean;
   /** Asked between steps; true on any rank finishes the step, saves and ends. */
   readonly interrupted?: () => boolean;
-}
-
-export interface PretrainSummary extends TrainingSummary {
-  /** Commands of `p2w` that make use of the run, or go on with it. */
-  readonly next: readonly string[];
 }
 
 const SAME_NETWORK =
@@ -271,40 +265,4 @@ async function run(
   } finally {
     await evaluator.release();
   }
-}
-
-/** Commands that make use of a run, or go on with one that was interrupted. */
-function nextCommands(
-  { run: folder, ending }: TrainingSummary,
-  { network }: Config,
-  { validation }: TileStore,
-): string[] {
-  const run = shellWord(folder);
-  if (ending === 'interrupted') return [`p2w pretrain --out ${run} --resume`];
-  if (usesBatchStatistics(network)) return [];
-  // A report compares parts of several wholes.
-  const report = validation.length > 1 ? [`p2w report --run ${run}`] : [];
-  return [...report, `p2w export --run ${run} --out encoder`];
-}
-
-/** The summary for people. */
-export function formatPretrain(summary: PretrainSummary): string {
-  const { ending, from, step, best, run, next } = summary;
-  if (from === step && ending === 'finished')
-    return `nothing to do: ${run} has reached its last step, ${step}; use --steps to train longer`;
-  if (from === step && ending === 'early-stop')
-    return `nothing to do: ${run} stopped early at step ${step}, as nothing improved any more`;
-  const end = {
-    finished: `finished at step ${step}`,
-    'early-stop': `stopped early at step ${step}: no further improvement`,
-    interrupted: `interrupted at step ${step} and saved`,
-  }[ending];
-  const quality = !best
-    ? 'not validated yet'
-    : best.step === 0
-      ? `best validation MSE ${best.validationLoss.toFixed(5)}, of the untrained network`
-      : `best validation MSE ${best.validationLoss.toFixed(5)} at step ${best.step}`;
-  return [end, quality, formatSpeed(summary), ...(next.length > 0 ? [`next: ${next.join(', ')}`] : [])].join(
-    '\n',
-  );
 }

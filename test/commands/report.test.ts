@@ -154,7 +154,9 @@ describe('a report', () => {
     await expect(makeReport({ run: folder })).rejects.toThrow(/does not contain a run/);
     await expect(makeReport({ run, parts: 0 })).rejects.toThrow(/--parts: .*integer of at least 2/);
     await expect(makeReport({ run, wholes: 0.5 })).rejects.toThrow(/--wholes: .*integer of at least 2/);
-    await expect(makeReport({ run, data: join(folder, 'nowhere') })).rejects.toThrow(/no such folder of tiles/);
+    await expect(makeReport({ run, data: join(folder, 'nowhere') })).rejects.toThrow(
+      /no such folder of tiles/,
+    );
     expect(existsSync(join(folder, 'report.html'))).toBe(false);
   });
 });
