@@ -41,9 +41,11 @@ export function command<
   const P extends Positionals = Record<never, never>,
 >(spec: Specification<O, P>): Loaded {
   const positionals: Positionals = spec.positionals ?? {};
+  // They may be given by their names, too.
+  const named = Object.fromEntries(Object.keys(positionals).map((name): [string, Option] => [name, {}]));
   return {
     builder: (args, line) => {
-      refuseUnknown(line, spec.options);
+      refuseUnknown(line, { ...spec.options, ...named });
       args.options(spec.options);
       for (const [name, positional] of Object.entries(positionals)) args.positional(name, positional);
       return args.example(spec.examples.map(([line, says]): [string, string] => [line, says]));
@@ -65,16 +67,30 @@ const COMMON: Record<string, Option> = {
   version: { boolean: true },
 };
 
+/** The command in a line. */
+export const commandIn = (line: readonly string[]): string =>
+  String(Parser([...line], { boolean: Object.keys(COMMON) })._[0] ?? '<command>');
+
 function refuseUnknown(line: readonly string[], own: Record<string, Option>): void {
-  const options = { ...own, ...COMMON };
+  const options: Record<string, Option> = { ...own, ...COMMON };
   const names = Object.keys(options).flatMap((name) => [name, Parser.camelCase(name)]);
-  const { _, ...given } = Parser([...line], { array: names.filter((name) => options[name]?.array) });
-  const unknown = Object.keys(given).filter((name) => !names.includes(name));
-  if (unknown.length > 0)
-    throw new UserError('usage', {
-      what: `unknown option: ${abridged([...new Set(unknown.map((name) => Parser.decamelize(name)))].map((name) => `--${name}`))}`,
-      fix: `see p2w ${line[0]} --help for the options`,
+  const of = (is: (option: Option) => boolean | undefined) =>
+    Object.keys(options).filter((name) => is(options[name]!));
+  const parsed = (tokens: readonly string[]) => {
+    const { _, ...given } = Parser([...tokens], {
+      array: of(({ array }) => array),
+      boolean: of(({ boolean: isSwitch }) => isSwitch),
+      string: of(({ boolean: isSwitch }) => !isSwitch),
     });
+    return Object.keys(given).filter((name) => !names.includes(name));
+  };
+  const unknown = parsed(line);
+  if (unknown.length === 0) return;
+  const typed = line.filter((token) => token.startsWith('-') && parsed([token]).length > 0);
+  throw new UserError('usage', {
+    what: `unknown option: ${abridged(typed.map((token) => token.split('=')[0]!))}`,
+    fix: `see p2w ${commandIn(line)} --help for the options`,
+  });
 }
 
 /** What was typed for each option, before yargs took it for a number or a switch. */

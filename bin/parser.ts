@@ -1,6 +1,7 @@
 import yargs, { type Argv, type CommandModule } from 'yargs';
 import { UserError } from '../src/errors.js';
 import { version } from '../src/version.js';
+import { commandIn } from './command.js';
 import { commands } from './commands/index.js';
 
 /** Of an error that the `coerce` of an option throws, yargs keeps only the message, in an error of its own. */
@@ -25,9 +26,9 @@ function withoutHelpAtHand(args: Argv): Argv {
 }
 
 /** What yargs has against a line, which says of a command that there is not only which one may be meant. */
-const misread = (message: string, [name]: readonly string[]) =>
+const misread = (message: string, line: readonly string[]) =>
   message.startsWith('Did you mean')
-    ? new UserError('usage', { what: `unknown command: ${name}`, fix: message })
+    ? new UserError('usage', { what: `unknown command: ${commandIn(line)}`, fix: message })
     : new UserError('usage', { what: message, fix: 'see p2w <command> --help for the options' });
 
 /** Parses a command line, and does what it says. */

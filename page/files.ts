@@ -1,5 +1,4 @@
 /** Files that are dropped or chosen, as one scan. */
-import { hasMembers, START_BYTES } from '../src/browser/gunzip.js';
 import type { ScanWorker } from './scan-worker.js';
 import type { ServedModel } from './served-model.js';
 import { convert } from './service.js';
@@ -35,19 +34,13 @@ export async function droppedFiles({ items, files }: DataTransfer): Promise<File
   return all.filter(({ name }) => !name.startsWith('.'));
 }
 
-/** Whether this browser and NiiVue can read a file; NiiVue reads no more than the first member of a compressed one. */
-async function isReadable(file: File): Promise<boolean> {
-  if (/\.nii$/i.test(file.name)) return true;
-  return (
-    /\.nii\.gz$/i.test(file.name) &&
-    !hasMembers(new Uint8Array(await file.slice(0, START_BYTES).arrayBuffer()))
-  );
-}
+/** What the browser reads itself. */
+const isNifti = ({ name }: File): boolean => /\.nii(\.gz)?$/i.test(name);
 
 /** The scan among files, if a single one holds it. @throws Error where several do */
 function onlyFile(files: readonly File[]): File | null {
   if (files.length === 1) return files[0]!;
-  const scans = files.filter(({ name }) => /\.nii(\.gz)?$/i.test(name));
+  const scans = files.filter(isNifti);
   if (scans.length > 1)
     throw new Error(`these are ${scans.length} scans: open one of them, such as ${scans[0]!.name}`);
   return scans[0] ?? null;
@@ -64,7 +57,7 @@ export async function niftiOfFiles(
   signal: AbortSignal,
 ): Promise<File> {
   const only = onlyFile(files);
-  if (only && (await isReadable(only))) return only;
+  if (only && isNifti(only)) return only;
   const first = only ?? files[0]!;
   const body = only ?? (await worker.call('pack', { files })).archive;
   // One that takes HU refuses what cannot be HU.

@@ -49,7 +49,7 @@ function refuseIdleLoading(
 ): void {
   const from = [args.init, ...layers.map(({ init }) => init?.from)].find(Boolean) ?? 'random';
   const loading = { '--checkpoint': args.checkpoint, '--load': args.load, '--partial': args.partial };
-  if (from === 'random') refuseIdle('random weights: give --init', loading);
+  if (from === 'random') refuseIdle('random weights, of which nothing is loaded', loading);
   if (isOnnxFile(from))
     refuseIdle('an ONNX model, whose network is its own', {
       ...loading,

@@ -70,7 +70,7 @@ export default command({
         config: fromSettings(args.set, {
           preset: args.preset,
           proxy: args.proxy,
-          init: args.init === 'random' ? null : args.init,
+          init: args.init,
           steps: args.steps,
           device: args.device,
           engine: args.engine,

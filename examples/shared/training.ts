@@ -33,7 +33,10 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
     waiting = 0;
     drawn = performance.now();
     drawCurve(element('#curve'), training, validation);
-    if (unseen !== null) show(unseen);
+    progress!.hidden = false;
+    if (unseen === null) return;
+    show(unseen);
+    validated!.hidden = false;
     unseen = null;
   };
   const drawSoon = () => {
@@ -54,7 +57,6 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
     says: ({ text }) => say(text),
     step({ step, loss, seconds }) {
       training.push({ step, loss });
-      progress!.hidden = false;
       // Of the training before, which could be had until now.
       downloads!.hidden = true;
       say(`step ${step}: loss ${loss.toFixed(4)}, ${seconds.toFixed(2)} s per step`);
@@ -62,7 +64,6 @@ export function train<Start, Shown>(chosen: Start, show: (shown: Shown) => void)
     },
     validation({ step, loss, shown }) {
       validation.push({ step, loss });
-      validated!.hidden = false;
       unseen = shown;
       drawSoon();
     },

@@ -18,6 +18,7 @@ import {
   readRun,
 } from '../runs/run.js';
 import type { State } from '../runs/state.js';
+import { shellWord } from '../shell.js';
 import { freshState } from '../train/fresh-state.js';
 import { proxyWorkload } from '../train/proxy.js';
 import { startState } from '../train/start-state.js';
@@ -154,7 +155,7 @@ function fromRun(run: string, options: SourceOptions): Source {
       throw new UserError('usage', {
         what: 'this run has trained an ONNX model',
         where: run,
-        fix: `p2w export --run ${run} --out exported, then p2w artifacts --model exported/${modelName(facts.config)}.onnx`,
+        fix: `p2w export --run ${shellWord(run)} --out exported, then p2w artifacts --model exported/${modelName(facts.config)}.onnx`,
       });
     const own = facts.config.kind === 'classification' ? 'classify' : 'segment';
     if (task && task !== own)

@@ -21,6 +21,7 @@ import { checkInteger, UserError } from '../errors.js';
 import { built, encodeGraph, portable } from '../execution/models.js';
 import { makeFolder, writeTogether } from '../files.js';
 import type { State } from '../runs/state.js';
+import { shellWord } from '../shell.js';
 import {
   type ArtifactsManifest,
   artifactsManifest,
@@ -197,6 +198,6 @@ export function formatArtifacts({ out, task, step, inputs, bytes }: ArtifactsSum
   return [
     `wrote the training, evaluation and optimizer models and the checkpoint to ${out} (${(bytes / 1e6).toFixed(1)} MB)`,
     `task ${task}, ${step === 0 ? (task === 'model' ? 'with the weights of the model' : 'untrained') : `after ${step} updates`}; inputs: ${inputs.map(({ name, type, shape }) => `${name} ${type}[${shape.join(',')}]`).join(', ')}`,
-    `${join(out, 'README.md')} shows how to call them; bring a checkpoint back with: p2w artifacts import --artifacts ${out} --checkpoint FILE --out ${task === 'model' ? 'trained' : 'runs/back'}`,
+    `${join(out, 'README.md')} shows how to call them; bring a checkpoint back with: p2w artifacts import --artifacts ${shellWord(out)} --checkpoint FILE --out ${task === 'model' ? 'trained' : 'runs/back'}`,
   ].join('\n');
 }

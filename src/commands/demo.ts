@@ -44,10 +44,10 @@ function clearDemo(out: string, folders: readonly string[]): void {
   try {
     if (isFolder(out) && readdirSync(out).length > 0 && !existsSync(mark))
       throw new UserError('usage', {
-        what: 'this folder was not made by `p2w demo`: what is in it could be lost',
+        what: 'this folder was not made by `p2w demo`, or by one of an earlier version: what is in it could be lost',
         where: out,
         expected: 'a new or empty folder, or that of an earlier demo',
-        fix: 'choose another folder for --out',
+        fix: 'choose another folder for --out, or delete this one',
       });
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
     makeFolder(out);

@@ -67,8 +67,10 @@ async function onThisMachine(
   return { forms: counts, formsBy, ...(memory && { memory }) };
 }
 
-/** Of a model with its weights in one file: a limit of protobuf. */
-const MOST_MODEL_BYTES = 2 ** 31;
+const isOfEncoder = ({ name }: Parameter): boolean => name.startsWith('encoder.');
+
+/** Of weights in one file with their graph: a limit of protobuf, less a little. */
+const MOST_MODEL_BYTES = 2 ** 31 - 2 ** 22;
 
 /** @throws UserError for weights that no file can hold */
 function checkModelSize(parameters: readonly Parameter[], { network }: Config): void {
@@ -96,7 +98,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const workload = proxyWorkload(config, tile);
   const reference = buildGraph('evaluation', workload, config);
   const isEncoder = options.what === 'encoder';
-  if (isEncoder) checkModelSize(reference.parameters, config);
+  if (isEncoder) checkModelSize(reference.parameters.filter(isOfEncoder), config);
   const encoderOf = (sizes?: readonly number[]) =>
     encoderGraph(
       { network: config.network, window: config.window, inputType: 'float32', ...(sizes && { sizes }) },
@@ -105,7 +107,7 @@ export async function makeGraph(options: GraphOptions): Promise<GraphReport> {
   const graph =
     options.what === 'encoder' ? encoderOf() : buildGraph(KINDS[options.what], workload, config).graph;
   const ownParameters = reference.parameters.filter(
-    ({ name, trainable }) => trainable && (!isEncoder || name.startsWith('encoder.')),
+    (parameter) => parameter.trainable && (!isEncoder || isOfEncoder(parameter)),
   );
   const built = { graph, parameters: reference.parameters };
   const bytes = options.what === 'encoder' ? portableModel(graph) : encodeGraph(built, portable(config));

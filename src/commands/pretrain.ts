@@ -1,6 +1,13 @@
 import { existsSync } from 'node:fs';
 import type { FinetuneConfig } from '../config/finetuning.js';
-import { type Config, type ConfigSources, changeConfig, resolveConfig } from '../config/pretraining.js';
+import { withChanges } from '../config/layers.js';
+import {
+  type Config,
+  type ConfigSources,
+  changeConfig,
+  type PresetName,
+  resolveConfig,
+} from '../config/pretraining.js';
 import { validationBatches } from '../data/loading/batches.js';
 import { openLoader } from '../data/loading/loader.js';
 import type { Batch } from '../data/proxies/index.js';
@@ -67,7 +74,8 @@ const WHOLE_NETWORK = {
  */
 function resumedConfig(options: PretrainOptions): Config {
   const { config: saved } = readRun(options.out);
-  const asked = changeConfig({ ...saved, preset: options.preset ?? saved.preset }, options);
+  const { preset } = withChanges({ preset: options.preset ?? saved.preset }, options);
+  const asked = changeConfig({ ...saved, preset: preset as PresetName }, options);
   const measured = asked.forms === 'tuned' && typeof saved.forms === 'object';
   const wanted = {
     ...asked,

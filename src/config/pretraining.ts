@@ -37,7 +37,12 @@ export const configSchema = z.strictObject({
     .strictObject({ weight: z.number().min(0), temperature: z.number().positive() })
     .default({ weight: 0, temperature: 0.7 }),
   /** Weights to begin with, of the same network: a run's folder, or a file; random ones without it. */
-  init: z.string().min(1).nullable().default(null),
+  init: z
+    .string()
+    .min(1)
+    .nullable()
+    .default(null)
+    .transform((init) => (init === 'random' ? null : init)),
   ...trainingSchema.shape,
 });
 

@@ -234,10 +234,13 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
     ? ['--seed', String(config.seed), '--trials', String(trialsOf(config, target))]
     : ['--seed', String(seed)];
   const checkpoint = step ?? source.checkpoint;
+  // An ONNX model has a network of its own, whatever the target's settings say to others.
+  const isModel = target.probe || (source.init !== undefined && isOnnxFile(source.init));
+  const settings = target.settings.filter((setting) => !(isModel && /^network\b/.test(setting)));
   const from = target.probe
     ? ['--init', source.init ?? encoderFile(out, source, step), '--freeze']
     : source.init !== undefined
-      ? ['--init', source.init, ...(isOnnxFile(source.init) ? [] : ['--load', source.load[kind]])]
+      ? ['--init', source.init, ...(isModel || source.init === 'random' ? [] : ['--load', source.load[kind]])]
       : source.pretrain === null
         ? ['--init', 'random', ...set(networkSettings(config))]
         : [
@@ -253,7 +256,7 @@ function trialJob(config: ExperimentConfig, out: string, trial: TrialOptions): J
     args: [
       ...['finetune', '--data', target.data, '--out', join(out, 'runs', id), '--resume', ...from],
       ...[...seeds, `--${option}`, value, '--threads', String(config.threads)],
-      ...set(target.settings),
+      ...set(settings),
     ],
     after: needed,
   };

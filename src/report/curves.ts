@@ -31,3 +31,18 @@ export function thin(points: readonly Point[], most: number): Point[] {
   }
   return [...kept, points.at(-1)!];
 }
+
+/**
+ * Each learning rate at the last step that was made with it, and the first one at the first step too.
+ * @param most about as many of the rates of a warm-up, which may be another at each step
+ */
+export function heldRates(
+  rates: readonly { readonly step: number; readonly learningRate: number }[],
+  most: number,
+): Point[] {
+  const held = rates
+    .filter(({ learningRate }, i) => i === 0 || learningRate !== rates[i + 1]?.learningRate)
+    .map(({ step, learningRate }): Point => [step, learningRate]);
+  const top = held.reduce((best, [, rate], i) => (rate > held[best]![1] ? i : best), 0);
+  return [...thin(held.slice(0, top), most), ...held.slice(top)];
+}

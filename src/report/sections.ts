@@ -1,6 +1,6 @@
-import type { Axis, Point } from './axes.js';
+import type { Axis } from './axes.js';
 import { histogram, lineChart, type Reference, scatter } from './charts.js';
-import { smooth, thin } from './curves.js';
+import { heldRates, smooth, thin } from './curves.js';
 import type { ReportData } from './data.js';
 import { type Content, type Html, html } from './html.js';
 import { percent, probability, shortNumber, wholeNumber } from './numbers.js';
@@ -46,7 +46,7 @@ export function trainingSection(data: ReportData): Html {
       {
         name: 'learning rate',
         look: 'first',
-        points: thin(ratesThatHeld(data), MOST_POINTS),
+        points: heldRates(data.learningRates, MOST_POINTS),
         steps: true,
       },
     ],
@@ -56,12 +56,6 @@ ${figure('Reconstruction error', loss, `Lower is better. ${againstMeanWhole(data
 ${figure('Learning rate', rate, 'The step size of the optimiser, at every step. Smaller values let the network settle.')}
 </div></section>`;
 }
-
-/** Each learning rate at the last step that was made with it, and the first one at the first step too. */
-const ratesThatHeld = ({ learningRates }: ReportData): Point[] =>
-  learningRates
-    .filter(({ learningRate }, i) => i === 0 || learningRate !== learningRates[i + 1]?.learningRate)
-    .map(({ step, learningRate }) => [step, learningRate]);
 
 function againstMeanWhole({ validation, meanWholeMse }: ReportData): string {
   const last = validation.at(-1);

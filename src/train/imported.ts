@@ -1,4 +1,5 @@
 /** Target tasks on ONNX models that are trained themselves. */
+
 import { createHash } from 'node:crypto';
 import { type ImportedModel, type ImportOptions, importModel } from '../../graphs/imported/import-model.js';
 import { DROPOUT_SEED } from '../../graphs/imported/network.js';
@@ -18,6 +19,7 @@ import { ofFile } from '../of-file.js';
 import { type ModelFile, withModelFile } from '../onnx-file.js';
 import { randomStream } from '../random.js';
 import type { Tensors } from '../runtime/engine.js';
+import { shellWord } from '../shell.js';
 import { type ClassWeights, headOf, imageOf, segmentationLosses } from './target.js';
 
 /** An ONNX model that is trained, as its file holds it. */
@@ -86,7 +88,7 @@ export function checkTrained(
       what: 'no weight of this model has such a name',
       where: `--freeze ${idle.join(',')}`,
       got: abridged([...report.trained, ...report.frozen].map(({ name }) => name)),
-      fix: `p2w inspect ${where} lists the names`,
+      fix: `p2w inspect ${shellWord(where)} lists the names`,
     });
   if (!parameters.some(({ trainable }) => trainable))
     throw new UserError('input', { what: 'this model has nothing left to train', where });

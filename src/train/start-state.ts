@@ -1,4 +1,5 @@
 /** First state of a network that does not begin at random. */
+
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
 import type { Parameter } from '../../graphs/nn/module.js';
@@ -12,6 +13,7 @@ import { PRETRAINED, pretrainedFile } from '../pretrained.js';
 import { checkpointPath, parseCheckpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { configPath, isFinetuneRun, readFinetuneRun, readRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
+import { shellWord } from '../shell.js';
 import { initialize } from '../weights/initialize.js';
 import { type LoadReport, loadWeights } from '../weights/load-weights.js';
 import { readSafetensorsHeader } from '../weights/safetensors-file.js';
@@ -45,7 +47,7 @@ function networkOfRun(run: string): FinetuneConfig['network'] {
     what: 'the network of this run is an ONNX model, which can only be loaded from its file',
     where: '--init',
     got: `${run}, which began with ${init.from}`,
-    fix: `give that file, or the one that p2w export --run ${run} writes`,
+    fix: `give that file, or the one that p2w export --run ${shellWord(run)} writes`,
   });
 }
 

@@ -64,6 +64,8 @@ describe('p2w', () => {
   test.each([
     ['no command', [], /give a command/],
     ['an unknown command', ['preprae'], /unknown command: preprae\n.*prepare/],
+    ['a flag in capitals', ['graph', '--SUMMARY'], /unknown option: --SUMMARY\n.*p2w graph --help/],
+    ['a flag with one dash', ['graph', '-out', 'x'], /unknown option: -out/],
     ['a command like no other', ['xxxxxxxx'], /Unknown/],
     ['an unknown flag', ['graph', '--presett', 'tiny'], /unknown option: --presett/],
     [
@@ -79,7 +81,7 @@ describe('p2w', () => {
     [
       'what to load without a source',
       ['finetune', '--data', '.', '--out', 'x', '--load', 'decoder'],
-      /--load cannot be used with random weights: give --init/,
+      /--load cannot be used with random weights, of which nothing is loaded/,
     ],
     [
       'a network for a model',
@@ -170,6 +172,11 @@ describe('p2w', () => {
     expect(stderr).toMatch(message);
     expect(stderr).not.toMatch(/\n {4}at |internal error/);
     expect(existsSync(join(folder, 'x'))).toBe(false);
+  });
+
+  test('a command is told from the options before it', async () => {
+    expect((await p2wHere(['--json', 'preprae'])).stderr).toContain('unknown command: preprae');
+    expect((await p2wHere(['--json', 'graph', '--foo'])).stderr).toContain('see p2w graph --help');
   });
 
   test('an error ends the built command line with its code; --json gives it as an object too', async () => {

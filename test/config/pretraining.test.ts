@@ -77,6 +77,10 @@ describe('a configuration', () => {
     expect(message).toMatch(/checkpoints\.keepEvery: too many[\s\S]*one every 1 steps of 1000000000000/);
   });
 
+  test('random weights to begin with are none that are loaded', () => {
+    expect(resolveConfig({ config: fromSettings(['init=random']) }).init).toBeNull();
+  });
+
   test('of a run from before there were proxies is one of Parts2Whole', () => {
     const { proxy, ...older } = resolveConfig({ preset: 'tiny' });
     expect(checkConfig(older, 'config.json')).toEqual({ ...older, proxy: 'parts2whole' });
@@ -121,6 +125,14 @@ describe('a configuration', () => {
     const config = resolveConfig({ preset: 'small', config: { seed: 3 } });
     writeFileSync(path, JSON.stringify({ data: 'tiles', tile: [32, 32, 16], ...config }));
     expect(resolveConfig({ file: readConfigFile(path) })).toEqual(config);
+    const facts = { format: {}, spacing: null, init: { from: 'a', sha256: '1' } };
+    for (const [model, expected] of [
+      [null, {}],
+      [{ sha256: '1', head: 'keep' }, { model: { head: 'keep' } }],
+    ] as const) {
+      writeFileSync(path, JSON.stringify({ data: 'samples', ...facts, model, steps: 5 }));
+      expect(readConfigFile(path).contents).toEqual({ init: { from: 'a' }, ...expected, steps: 5 });
+    }
     writeFileSync(path, JSON.stringify({ data: 'tiles', seed: 3 }));
     expect(() => resolveConfig({ file: readConfigFile(path) })).toThrow(/data: unknown key/);
   });

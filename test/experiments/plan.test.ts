@@ -39,6 +39,20 @@ const config = (targets: Target[], more: Partial<ExperimentConfig> = {}): Experi
 const planOf = (sources: Source[], targets: Target[]) =>
   planTrials(config(targets), sources, 'out', () => 'classification');
 
+test('settings of a network are for networks of ours, and random weights load nothing', () => {
+  const settings = ['network.skip=false', 'steps=3'];
+  const argsOf = (more: Partial<Source>, of: Partial<Target> = {}) =>
+    planOf([source('x', more)], [target('balls', { settings, ...of })])
+      .jobs.find(({ args }) => args[0] === 'finetune')!
+      .args.join(' ');
+  expect(argsOf({})).toContain('--set network.skip=false --set steps=3');
+  for (const args of [argsOf({ init: 'a.onnx', pretrain: null }), argsOf({}, { probe: true })]) {
+    expect(args).not.toContain('network.skip');
+    expect(args).toContain('--set steps=3');
+  }
+  expect(argsOf({ init: 'random', pretrain: null })).not.toContain('--load');
+});
+
 describe('names of jobs', () => {
   test('are the old ones for the letters of English, and keep those of other scripts', () => {
     const idOf = (name: string) => pretrainJobId({ name });

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import type { Axis } from '../../src/report/axes.js';
 import { histogram, lineChart, scatter } from '../../src/report/charts.js';
-import { smooth, thin } from '../../src/report/curves.js';
+import { heldRates, smooth, thin } from '../../src/report/curves.js';
 import { embeddingChart, embeddingFigure } from '../../src/report/embedding-chart.js';
 
 const STEP: Axis = { label: 'Step', scale: 'linear' };
@@ -227,6 +227,17 @@ describe('curves', () => {
     expect(step[49]![1]).toBeCloseTo(1, 10);
     expect(step[59]![1]).toBeCloseTo(0.9 ** 10, 2);
     expect(smooth([], 5)).toEqual([]);
+  });
+
+  it('held rates are those of the steps, all reductions among them, however long the warm-up', () => {
+    const rateAt = (step: number) => (step < 2000 ? step / 2e6 : 1e-3 * 0.5 ** Math.floor((step - 1) / 3000));
+    const rates = Array.from({ length: 12_000 }, (_, i) => ({ step: i + 1, learningRate: rateAt(i + 1) }));
+    const held = heldRates(rates, 100);
+    expect(held[0]).toEqual([1, rateAt(1)]);
+    expect(held.slice(-4)).toEqual([3000, 6000, 9000, 12_000].map((step) => [step, rateAt(step)]));
+    expect(held.length).toBeLessThan(110);
+    for (const [step, rate] of held) expect(rate).toBe(rateAt(step));
+    expect(heldRates([], 100)).toEqual([]);
   });
 
   it('thin keeps the extremes and the ends', () => {

@@ -202,6 +202,10 @@ describe('a load that is not whole', () => {
       ]),
     );
     expect(errorOf(() => load(parameters, without)).message).toContain('set network.skip=false');
+    const wide = segmenterOf({ network: { width: 2 } });
+    const { message } = errorOf(() => load(wide.parameters, genesis));
+    expect(message).not.toContain('network.skip');
+    expect(message).toContain('load fewer parts');
   });
 
   test('is refused when nothing fits, even if it may be partial', () => {
