@@ -70,9 +70,9 @@ test.each([
   expect(found.sort()).toEqual(expected.sort());
 });
 
-test('26 checkpoints are probed alike', () => {
+test.each(['fig3', 'fig3-again'])('26 checkpoints are probed alike: %s', (name) => {
   const { targets } = readExperiment(join(ROOT, 'docs/evidence/fig3.json'));
-  const { rows } = readTable(join(ROOT, 'docs/evidence/fig3.csv'));
+  const { rows } = readTable(join(ROOT, `docs/evidence/${name}.csv`));
   const found = rows.map(({ cells: { target, step, seed } }) => `${target} ${step} ${seed}`);
   const expected = targets.flatMap(({ name, trials }) =>
     Array.from({ length: 26 * trials! }, (_, i) => `${name} ${100 * (i % 26)} ${1 + Math.floor(i / 26)}`),

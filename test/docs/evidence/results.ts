@@ -150,10 +150,15 @@ const ON_CROPS: Readonly<Record<string, string>> = {
 export const inDomain = (task: string): Group[] => {
   const shownAs = (groups: readonly Group[], ending: string) =>
     groups.map((group) => ({ ...group, source: `${ON_CROPS[group.source] ?? group.source}${ending}` }));
+  const probes = groupsFor('labels-probes', task);
+  const isRaw = ({ source }: Group) => source === 'raw intensities';
   return [
-    ...shownAs(groupsFor('labels-probes', task), ''),
+    ...shownAs(
+      probes.filter((group) => !isRaw(group)),
+      '',
+    ),
     ...shownAs(groupsFor('labels-rate', task), ', 0.003'),
-    ...groupsFor('probes', task).filter(({ source }) => source === 'raw intensities'),
+    ...probes.filter(isRaw),
     ...shownAs(groupsFor('labels-fine-tuning', task), ', fine-tuned'),
   ];
 };
@@ -180,9 +185,9 @@ export interface Checkpoint {
   readonly group: Group;
 }
 
-/** The checkpoints of `fig3.csv`, probed for a target. */
-export function checkpointsFor(task: string): Checkpoint[] {
-  const own = trialsOf('fig3').filter(({ target }) => target === task);
+/** The checkpoints of Fig. 3, probed for a target. */
+export function checkpointsFor(task: string, experiment = 'fig3-again'): Checkpoint[] {
+  const own = trialsOf(experiment).filter(({ target }) => target === task);
   return [...grouped(own, ({ step }) => step!).values()].map((trials) => ({
     step: Number(trials[0]!.step),
     validationMse: Number(trials[0]!.validation_mse),
