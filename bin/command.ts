@@ -5,6 +5,7 @@ import type { Reporter } from '../src/progress.js';
 import type { Shard } from '../src/shard.js';
 import { say } from '../src/terminal.js';
 import { terminalReporter } from '../src/terminal-progress.js';
+import { COMMON_SWITCHES, commandIn } from './command-name.js';
 
 /** What a command has to say: to people, and with `--json` to programs. */
 export interface Output {
@@ -60,19 +61,9 @@ export function command<
   };
 }
 
-/** Options of every command. */
-const COMMON: Record<string, Option> = {
-  json: { boolean: true },
-  help: { boolean: true },
-  version: { boolean: true },
-};
-
-/** The command in a line. */
-export const commandIn = (line: readonly string[]): string =>
-  String(Parser([...line], { boolean: Object.keys(COMMON) })._[0] ?? '<command>');
-
 function refuseUnknown(line: readonly string[], own: Record<string, Option>): void {
-  const options: Record<string, Option> = { ...own, ...COMMON };
+  const common = COMMON_SWITCHES.map((name): [string, Option] => [name, { boolean: true }]);
+  const options: Record<string, Option> = { ...own, ...Object.fromEntries(common) };
   const names = Object.keys(options).flatMap((name) => [name, Parser.camelCase(name)]);
   const of = (is: (option: Option) => boolean | undefined) =>
     Object.keys(options).filter((name) => is(options[name]!));

@@ -1,7 +1,7 @@
 import yargs, { type Argv, type CommandModule } from 'yargs';
 import { UserError } from '../src/errors.js';
 import { version } from '../src/version.js';
-import { commandIn } from './command.js';
+import { commandIn } from './command-name.js';
 import { commands } from './commands/index.js';
 
 /** Of an error that the `coerce` of an option throws, yargs keeps only the message, in an error of its own. */
