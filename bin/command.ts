@@ -61,10 +61,15 @@ export function command<
   };
 }
 
+/** Each name as it is written, and as a program has it: `val-fraction`, `valFraction`. */
+const spellings = (names: readonly string[]): string[] =>
+  names.flatMap((name) => [name, Parser.camelCase(name)]);
+
+/** @throws UserError naming what was typed as an option and is none */
 function refuseUnknown(line: readonly string[], own: Record<string, Option>): void {
   const common = COMMON_SWITCHES.map((name): [string, Option] => [name, { boolean: true }]);
   const options: Record<string, Option> = { ...own, ...Object.fromEntries(common) };
-  const names = Object.keys(options).flatMap((name) => [name, Parser.camelCase(name)]);
+  const names = spellings(Object.keys(options));
   const of = (is: (option: Option) => boolean | undefined) =>
     Object.keys(options).filter((name) => is(options[name]!));
   const parsed = (tokens: readonly string[]) => {
@@ -87,7 +92,7 @@ function refuseUnknown(line: readonly string[], own: Record<string, Option>): vo
 /** What was typed for each option, before yargs took it for a number or a switch. */
 function typedOptions(line: readonly string[], options: Record<string, Options>): Map<string, unknown[]> {
   const names = Object.keys(options);
-  const keys = names.flatMap((name) => [name, Parser.camelCase(name)]);
+  const keys = spellings(names);
   const array = keys.filter((key) => options[key]?.array);
   const texts = Parser([...line], { string: keys, array });
   const valueFor = (name: string): unknown => texts[name] ?? texts[Parser.camelCase(name)];
