@@ -166,7 +166,7 @@ const BEHIND_SKIP = /^decoder\.\d+\.conv1\.weight$/;
 function skipRemedy({ mismatched }: LoadReport): string | undefined {
   const [behind] = mismatched;
   const isBehind = ({ name, got, expected }: (typeof mismatched)[number]) =>
-    BEHIND_SKIP.test(name) && same(got.with(1, 0), expected.with(1, 0));
+    BEHIND_SKIP.test(name) && same(got.toSpliced(1, 1), expected.toSpliced(1, 1));
   if (behind === undefined || !mismatched.every(isBehind)) return undefined;
   const hasSkips = behind.got[1]! > behind.expected[1]!;
   return `these weights are of a network ${hasSkips ? 'with' : 'without'} skip connections: set network.skip=${hasSkips}, or load the encoder only`;

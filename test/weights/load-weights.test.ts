@@ -206,6 +206,14 @@ describe('a load that is not whole', () => {
     const { message } = errorOf(() => load(wide.parameters, genesis));
     expect(message).not.toContain('network.skip');
     expect(message).toContain('load fewer parts');
+    // A tensor of one dimension, too, is told by its shape.
+    const flat = new Map(genesis).set('decoder.0.conv1.weight', {
+      type: 'F32',
+      shape: [3],
+      data: new Float32Array(3),
+    });
+    for (const name of genesis.keys()) if (ownName(name) === 'decoder.0.conv1.weight') flat.delete(name);
+    expect(errorOf(() => load(parameters, flat)).message).toContain('decoder.0.conv1.weight is F32 [3], not');
   });
 
   test('is refused when nothing fits, even if it may be partial', () => {
