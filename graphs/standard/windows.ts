@@ -102,6 +102,14 @@ function maxPool(n: StandardNode): readonly Value[] {
   return n.g.addMany('MaxPool', [n.input(0)], withLastWindow(n, windowOf(n)), n.outputs);
 }
 
+/** The greatest value of each channel. Of equal ones the first receives the gradient, as in `MaxPool`; of `ReduceMax`, they share it. */
+function globalMaxPool(n: StandardNode): Value {
+  const [batch, channels, ...sizes] = n.shape(0) as [number, number, ...number[]];
+  const flat = n.g.reshape(n.input(0), [batch, channels, sizeOf(sizes)]);
+  const [greatest] = n.g.addMany('TopK', [flat, n.g.integers([1])], {}, 2);
+  return n.g.reshape(greatest!, [batch, channels, ...sizes.map(() => 1)]);
+}
+
 /** A transposed convolution, with pads from its output shape where that is given. */
 function convTranspose(n: StandardNode): Value {
   const sizes = n.shape(0).slice(2);
@@ -195,7 +203,7 @@ export const windows: Translations = {
   AveragePool: averagePool,
   LpPool: (n) => norm(n, (powers) => windowSums(n, powers, withLastWindow(n, windowOf(n)))),
   GlobalAveragePool: (n) => n.g.add('GlobalAveragePool', [n.input(0)]),
-  GlobalMaxPool: (n) => n.g.add('ReduceMax', [n.input(0), n.g.integers(spatialAxes(n))]),
+  GlobalMaxPool: globalMaxPool,
   GlobalLpPool: (n) => norm(n, (powers) => n.g.sum(powers, spatialAxes(n))),
   MaxUnpool: (n) => {
     const [batch, channels] = n.shape(0) as [number, number];

@@ -212,9 +212,6 @@ export function sourceOf(options: SourceOptions): Source {
   if (run !== undefined) return fromRun(run, options);
   if (task !== 'pretrain') return newTarget(task, options, resolveConfig({ preset }), 'random');
   const { file, config: asked } = options as ConfigChanges<Config>;
-  const config = resolveConfig({
-    ...(file && { file }),
-    config: { ...asked, ...(options.preset && { preset: options.preset }) },
-  });
+  const config = resolveConfig({ preset, ...(file && { file }), ...(asked && { config: asked }) });
   return proxySource({ data: '', tile: config.whole as XYZ, config }, null);
 }

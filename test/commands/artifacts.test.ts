@@ -7,6 +7,7 @@ import { decodeCheckpoint, encodeCheckpoint } from '../../graphs/ort-training/ch
 import { type ArtifactsOptions, writeArtifacts } from '../../src/commands/artifacts.js';
 import { importArtifacts } from '../../src/commands/artifacts-import.js';
 import type { ArtifactsManifest } from '../../src/commands/artifacts-manifest.js';
+import { sourceOf } from '../../src/commands/artifacts-source.js';
 import { exportModel } from '../../src/commands/export.js';
 import { pretrain } from '../../src/commands/pretrain.js';
 import { verify } from '../../src/commands/verify.js';
@@ -68,6 +69,10 @@ async function trainOnce(name: string, steps: number): Promise<number[]> {
 }
 
 describe('artifacts', () => {
+  test('have the preset that the configuration names, as a pre-training has', () => {
+    expect(sourceOf({ preset: 'tiny', config: { preset: 'small' } }).config.network.width).toBe(16);
+  });
+
   test('of preset tiny are the four files, a manifest and calls in every language', async () => {
     const summary = await writeArtifacts({
       preset: 'tiny',

@@ -127,6 +127,16 @@ test.each<[string, readonly (readonly [Numbers, Numbers])[], readonly Numbers[],
       [[1, 0, 0, 0]],
       { kernel_shape: ints(2, 2) },
     ],
+    [
+      'GlobalMaxPool',
+      [
+        [
+          [1, 2, 2, 2],
+          [1, 1, 1, 1, 0, 3, 3, 3],
+        ],
+      ],
+      [[1, 0, 0, 0, 0, 2, 0, 0]],
+    ],
   ],
 )('%s of %j', async (operator, inputs, expected, attributes) => {
   const { gradients } = await run(operator, inputs, attributes);
