@@ -12,7 +12,8 @@ import { isFolder } from '../files.js';
 import { isOnnxFile } from '../onnx-file.js';
 import { checkpointPath } from '../runs/checkpoint.js';
 import { readBasis } from './job-files.js';
-import type { Job } from './plan.js';
+import type { Job } from './jobs.js';
+import { initOf } from './sources.js';
 
 /** The digest of a store, or of a file; empty where there is none, which the job will say. */
 function digestOf(path: string): string {
@@ -48,15 +49,13 @@ function externalFiles(path: string, bytes: Uint8Array): string[] {
 
 /** Options whose value is a store, a file or a run. */
 const READ = ['--data', '--init'];
-/** A setting of such a value. */
-const READ_SETTING = /^init(?:\.from)?=(.+)$/s;
 
 /** What a job reads, but for what other jobs write. */
 const readBy = (args: readonly string[], written: readonly string[]): string[] =>
   args
     .flatMap((arg, i) => {
       if (READ.includes(args[i - 1] ?? '')) return [arg];
-      return args[i - 1] === '--set' ? (READ_SETTING.exec(arg)?.slice(1) ?? []) : [];
+      return args[i - 1] === '--set' ? (initOf(arg) ?? []) : [];
     })
     .filter(
       (path) => !written.some((folder) => `${resolve(path)}${sep}`.startsWith(`${resolve(folder)}${sep}`)),

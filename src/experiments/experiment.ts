@@ -14,18 +14,8 @@ import { version } from '../version.js';
 import { checkBases, withBases } from './basis.js';
 import { type Fig2Result, formatFig2, planFig2, writeFig2 } from './fig2.js';
 import type { JobResult } from './job-files.js';
-import {
-  checkIds,
-  checkpointSteps,
-  exportJob,
-  type Job,
-  type Plan,
-  planTrials,
-  pretrainConfig,
-  pretrainedAs,
-  pretrainJob,
-  SOURCES,
-} from './plan.js';
+import { checkpointSteps, exportJob, type Job, pretrainConfig, pretrainJob } from './jobs.js';
+import { checkIds, type Plan, planTrials } from './plan.js';
 import type { ExperimentResult, TrialsName } from './result.js';
 import { runJobs } from './run-jobs.js';
 import {
@@ -36,6 +26,7 @@ import {
   type Source,
   type Target,
 } from './schema.js';
+import { pretrainedAs, SOURCES } from './sources.js';
 import { nameOf } from './statistics.js';
 import { writeResults } from './write-results.js';
 

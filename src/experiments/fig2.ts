@@ -13,19 +13,19 @@ import { scrollable } from '../report/tables.js';
 import { WORDING } from '../report/wording.js';
 import { slug } from '../slug.js';
 import type { JobResult } from './job-files.js';
-import { PAPER_CORRELATIONS } from './paper.js';
 import {
   encoderFile,
   exportJob,
   type Job,
   pretrainConfig,
-  pretrainedAs,
   pretrainJob,
   pretrainJobId,
   runFolder,
   tilesOf,
-} from './plan.js';
+} from './jobs.js';
+import { PAPER_CORRELATIONS } from './paper.js';
 import type { ExperimentConfig, Source } from './schema.js';
+import { pretrainedAs } from './sources.js';
 
 /** What was found of one encoder, as `p2w analyze` says it. */
 interface Measures {

@@ -3,7 +3,7 @@ import { closeSync, existsSync, openSync, readFileSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { fromSystemError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
-import type { Job } from './plan.js';
+import type { Job } from './jobs.js';
 
 /** What a command printed with `--json`. */
 export type JobResult = Readonly<Record<string, unknown>>;

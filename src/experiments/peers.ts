@@ -3,7 +3,7 @@ import type { Ranks } from '../distributed/ranks.js';
 import { UserError } from '../errors.js';
 import { type Shard, shardOf } from '../shard.js';
 import { type JobResult, logPath, readFailure, readResult } from './job-files.js';
-import type { Job } from './plan.js';
+import type { Job } from './jobs.js';
 
 /** What a process knows when it looks at the others. */
 export interface Here {

@@ -18,8 +18,8 @@ import {
   writeFailure,
   writeResult,
 } from './job-files.js';
+import type { Job } from './jobs.js';
 import { awaitedBy, noPeers, rankPeers, shards } from './peers.js';
-import type { Job } from './plan.js';
 
 export interface RunJobsOptions extends Reporting {
   /** Folder of the experiment: `jobs/` gets a result and a log of each. */

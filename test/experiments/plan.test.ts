@@ -5,14 +5,13 @@ import { checkBases, withBases } from '../../src/experiments/basis.js';
 import { planFig2 } from '../../src/experiments/fig2.js';
 import { jobsFolder, writeResult } from '../../src/experiments/job-files.js';
 import {
-  checkIds,
   checkpointSteps,
   exportJob,
   type Job,
-  planTrials,
   pretrainConfig,
   pretrainJobId,
-} from '../../src/experiments/plan.js';
+} from '../../src/experiments/jobs.js';
+import { checkIds, planTrials } from '../../src/experiments/plan.js';
 import {
   type ExperimentConfig,
   readExperiment,
