@@ -1,7 +1,8 @@
 /** Files that are dropped or chosen, as one scan. */
+import { choose } from './choose.js';
 import type { ScanWorker } from './scan-worker.js';
 import type { ServedModel } from './served-model.js';
-import { convert } from './service.js';
+import { convert, ServiceProblem } from './service.js';
 
 /** Entries of a folder; they come in portions. */
 async function entriesOf(folder: FileSystemDirectoryEntry): Promise<FileSystemEntry[]> {
@@ -47,8 +48,8 @@ function onlyFile(files: readonly File[]): File | null {
 }
 
 /**
- * The files of one scan as NIfTI: as it is, or else as the service reads it.
- * @throws ServiceProblem when it cannot, Error for several scans
+ * The files of one scan as NIfTI: as it is, or else as the service reads it. Of several DICOM series, one is asked for.
+ * @throws ServiceProblem when the service cannot read them, Error for several scans of other formats
  */
 export async function niftiOfFiles(
   files: readonly File[],
@@ -63,5 +64,11 @@ export async function niftiOfFiles(
   // One that takes HU refuses what cannot be HU.
   const model = models.find(({ normalise }) => normalise !== 'hu') ?? models[0]!;
   const name = `${first.name.replace(/(\.nii)?\.\w+$/i, '')}.nii.gz`;
-  return new File([await convert(model, body, signal)], name);
+  try {
+    return new File([await convert(model, body, null, signal)], name);
+  } catch (error) {
+    if (!(error instanceof ServiceProblem && error.choices.length > 0)) throw error;
+    const series = await choose(error.choices, signal);
+    return new File([await convert(model, body, series, signal)], name);
+  }
 }

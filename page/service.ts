@@ -1,4 +1,5 @@
 /** The service that the page comes from. */
+import type { Choice } from '../src/errors.js';
 import { toInt16 } from '../src/int16.js';
 import type { MapPoint, Region } from './index-map.js';
 import type { ServedModel } from './served-model.js';
@@ -26,6 +27,8 @@ export class ServiceProblem extends Error {
   constructor(
     readonly status: number,
     message: string,
+    /** Scans that the upload holds, where it should hold one. */
+    readonly choices: readonly Choice[] = [],
   ) {
     super(message);
   }
@@ -37,13 +40,14 @@ interface Problem {
   readonly got?: string;
   readonly expected?: string;
   readonly fix?: string;
+  readonly choices?: readonly Choice[];
 }
 
 async function problemOf(response: Response): Promise<ServiceProblem> {
-  const { title, error, got, expected, fix } = (await response.json().catch(() => ({}))) as Problem;
+  const { title, error, got, expected, fix, choices } = (await response.json().catch(() => ({}))) as Problem;
   const facts = [got && `got ${got}`, expected && `expected ${expected}`, fix].filter(Boolean).join('; ');
   const what = title ?? error ?? `the service answered with status ${response.status}`;
-  return new ServiceProblem(response.status, facts ? `${what}: ${facts}` : what);
+  return new ServiceProblem(response.status, facts ? `${what}: ${facts}` : what, choices);
 }
 
 const TOKEN = 'token';
@@ -87,9 +91,16 @@ export async function embed({ name }: ServedModel, scan: File, signal: AbortSign
   return Float32Array.from(vectors[0]!.features);
 }
 
-/** A scan of any format as NIfTI, .nii.gz. */
-export const convert = async ({ name }: ServedModel, scan: Blob, signal: AbortSignal): Promise<Blob> =>
-  (await post(`/v1/convert?model=${quoted(name)}`, scan, 'application/x-nifti', signal)).blob();
+/** A scan of any format as NIfTI, .nii.gz. @param series which of several in an archive; null for the only one */
+export async function convert(
+  { name }: ServedModel,
+  scan: Blob,
+  series: string | null,
+  signal: AbortSignal,
+): Promise<Blob> {
+  const path = `/v1/convert?model=${quoted(name)}${series ? `&series=${quoted(series)}` : ''}`;
+  return (await post(path, scan, 'application/x-nifti', signal)).blob();
+}
 
 /** A mask of a scan, .nii.gz. */
 export const segment = async ({ name }: ServedModel, scan: File, signal: AbortSignal): Promise<Uint8Array> =>

@@ -9,6 +9,13 @@ export type ErrorKind =
   | 'disk' // reading or writing failed: full, read-only, gone
   | 'training'; // the training itself went wrong: NaN, collapse
 
+/** One of several things of which one was expected. */
+export interface Choice {
+  readonly name: string;
+  /** What tells it apart from the others. */
+  readonly what: string;
+}
+
 export interface ErrorFacts {
   /** What is wrong, as a sentence without a full stop. */
   readonly what: string;
@@ -16,6 +23,8 @@ export interface ErrorFacts {
   readonly where?: string;
   readonly got?: string;
   readonly expected?: string;
+  /** What `got` lists, for programs that let their users choose. */
+  readonly choices?: readonly Choice[];
   /** What to do about it. */
   readonly fix?: string;
   readonly cause?: unknown;

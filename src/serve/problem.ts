@@ -13,6 +13,10 @@ export const problemSchema = z
     got: z.string().optional(),
     expected: z.string().optional(),
     fix: z.string().optional().describe('What to do about it.'),
+    choices: z
+      .array(z.object({ name: z.string(), what: z.string() }))
+      .optional()
+      .describe('Of a zip with several DICOM series: what `series` may name.'),
     requestId: z.string().describe('To be found in the log of the service.'),
   })
   .openapi('Problem');
@@ -25,13 +29,14 @@ export const refusalHeaders = ({ status, facts }: Refusal): Record<string, strin
 
 export function problem(c: Context<RequestFacts>, refusal: Refusal): Response {
   const { status, what, facts } = refusal;
-  const { got, expected, fix } = facts;
+  const { got, expected, fix, choices } = facts;
   const body: z.infer<typeof problemSchema> = {
     title: what,
     status,
     ...(got !== undefined && { got }),
     ...(expected !== undefined && { expected }),
     ...(fix !== undefined && { fix }),
+    ...(choices && { choices: [...choices] }),
     requestId: c.get('requestId'),
   };
   return c.body(JSON.stringify(body), status, { 'Content-Type': PROBLEM_TYPE, ...refusalHeaders(refusal) });

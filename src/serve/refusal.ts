@@ -1,6 +1,6 @@
 /** What a client is told when its request is not answered. */
 import type { ContentfulStatusCode } from 'hono/utils/http-status';
-import { type ErrorKind, UserError } from '../errors.js';
+import { type Choice, type ErrorKind, UserError } from '../errors.js';
 
 /** An error with a status: for the client, who may have caused it or not. */
 export class Refusal extends Error {
@@ -12,6 +12,7 @@ export class Refusal extends Error {
       readonly got?: string;
       readonly expected?: string;
       readonly fix?: string;
+      readonly choices?: readonly Choice[];
       /** When to try again. */
       readonly retryAfterSeconds?: number;
       /** For the log only. */
@@ -42,13 +43,14 @@ const STATUS: Readonly<Record<ErrorKind, ContentfulStatusCode>> = {
 export function refusalOf(error: unknown): Refusal {
   if (error instanceof Refusal) return error;
   if (!(error instanceof UserError)) return new Refusal(500, 'the service failed', { cause: error });
-  const { what, got, expected, fix } = error.facts;
+  const { what, got, expected, fix, choices } = error.facts;
   const status = STATUS[error.kind];
   if (status === 507) return new Refusal(status, 'the service cannot store the request', { cause: error });
   return new Refusal(status, what, {
     ...(got !== undefined && { got }),
     ...(expected !== undefined && { expected }),
     ...(fix !== undefined && { fix }),
+    ...(choices && { choices }),
     cause: error,
   });
 }

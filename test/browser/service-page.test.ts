@@ -1,18 +1,14 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { gunzipSync } from 'node:zlib';
 import { decode } from 'fast-png';
 import type { Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { makeIndex } from '../../src/commands/make-index.js';
-import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { makePhantom } from '../../src/phantom/chest.js';
-import { ctSeries } from '../data/scan/dicom/writer.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { thresholds, writePretrained, writeThresholds } from '../inference/models.js';
 import { type TestService, testService } from '../serve/service.js';
-import { bgzip } from './bgzip.js';
 import { askedElsewhere, type Chromium, dropFile, hasChromium, startChromium } from './chromium.js';
 
 const folder = temporaryFolder();
@@ -165,68 +161,6 @@ describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
     expect(await page.evaluate('document.documentElement.scrollWidth')).toBe(375);
     expect((await page.locator('#canvas').boundingBox())!.width).toBeGreaterThan(300);
     await page.setViewportSize({ width: 1200, height: 800 });
-  });
-
-  test('reads what NiiVue and browsers cannot, by way of the service', async () => {
-    const files = Object.entries(ctSeries(6)).map(([name, bytes]) => ({
-      name,
-      mimeType: '',
-      buffer: Buffer.from(bytes),
-    }));
-    await page.setInputFiles('#file', files);
-    await page.locator('#status', { hasText: '.nii.gz · ' }).waitFor();
-    await page.waitForSelector('#agreement:not([hidden])');
-    expect(Number(await page.getAttribute('#agreement', 'data-difference'))).toBeLessThan(1e-4);
-  });
-
-  test('opens a header with its data file, and a file of bgzip', async () => {
-    await writeMetaImage(at('pair.mhd'), volume);
-    const opened = await newPage();
-    await opened.goto(service.url);
-    await opened.setInputFiles('#file', [at('pair.mhd'), at('pair.raw')]);
-    await opened.locator('#status', { hasText: 'pair.nii.gz · 48 × 40 × 32' }).waitFor();
-    writeFileSync(at('blocks.nii.gz'), bgzip(gunzipSync(readFileSync(at('chest.nii.gz')))));
-    await opened.setInputFiles('#file', at('blocks.nii.gz'));
-    await opened.locator('#status', { hasText: 'blocks.nii.gz · 48 × 40 × 32' }).waitFor();
-    await opened.close();
-  });
-
-  test('shows a scan where the mask will lie: by the geometry, units and values that p2w reads', async () => {
-    const opened = await newPage();
-    await opened.goto(service.url);
-    const placeOf = async (name: string, change: (header: DataView) => void) => {
-      const nii = Buffer.from(gunzipSync(readFileSync(at('chest.nii.gz'))));
-      change(new DataView(nii.buffer, nii.byteOffset));
-      await opened.setInputFiles('#file', { name, mimeType: '', buffer: nii });
-      await opened.locator('#status', { hasText: `${name} · 48 × 40 × 32 · 6.0 × 5.0 × 7.0 mm` }).waitFor();
-      const [millimetres] = (await opened.textContent('#place'))!.split(':');
-      return millimetres;
-    };
-    const place = await placeOf('as-it-is.nii', () => {});
-    const twoPlaces = (header: DataView) => {
-      header.setInt16(252, 2, true);
-      header.setInt16(254, 1, true);
-      header.setFloat32(268, header.getFloat32(268, true) + 60, true);
-    };
-    expect(await placeOf('two-places.nii', twoPlaces)).toBe(place);
-    const micrometres = (header: DataView) => {
-      for (const at of [80, 84, 88, 268, 272, 276, ...Array.from({ length: 12 }, (_, i) => 280 + 4 * i)])
-        header.setFloat32(at, 1000 * header.getFloat32(at, true), true);
-      header.setUint8(123, 3);
-    };
-    expect(await placeOf('micrometres.nii', micrometres)).toBe(place);
-    await opened.close();
-  });
-
-  test('opens the one scan among files, and says that two are two', async () => {
-    const opened = await newPage();
-    await opened.goto(service.url);
-    writeFileSync(at('chest.json'), '{}');
-    await opened.setInputFiles('#file', [at('chest.json'), at('chest.nii.gz')]);
-    await opened.locator('#status', { hasText: 'chest.nii.gz · 48 × 40 × 32' }).waitFor();
-    await opened.setInputFiles('#file', [at('chest.nii.gz'), at('scans/other.nii.gz')]);
-    await opened.locator('#status.failed', { hasText: 'these are 2 scans' }).waitFor();
-    await opened.close();
   });
 
   test('shows nothing of the scan before beside a new one, while the network is still at work', async () => {

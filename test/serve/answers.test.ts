@@ -216,8 +216,9 @@ describe('the service', () => {
     expect(refused.status).toBe(422);
     const problem = await jsonOf(refused);
     expect(problem.title).toBe('there are several scans here');
-    const names = problem.got.split(', ');
+    const names = problem.choices.map(({ name }: { name: string }) => name);
     expect(names).toHaveLength(2);
+    for (const { name, what } of problem.choices) expect(problem.got).toContain(`${name} (${what})`);
     const depths = await Promise.all(
       names.map(async (name: string) => {
         const response = await service.post(`/v1/segment?series=${name}`, zip);

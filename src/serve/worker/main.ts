@@ -89,16 +89,15 @@ async function perform(
 
 /** Text for a client, who knows nothing of folders here. */
 const withoutFolder = (facts: UserError['facts'], folder: string) => {
-  const { cause: _, ...texts } = facts;
-  return Object.fromEntries(
-    Object.entries(texts).map(([key, text]) => [
-      key,
-      text.replaceAll(
-        new RegExp(`${folder.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}[\\w./-]*`, 'g'),
-        'the upload',
-      ),
-    ]),
-  ) as typeof texts;
+  const { cause: _, choices, ...texts } = facts;
+  const told = Object.entries(texts).map(([key, text]) => [
+    key,
+    text.replaceAll(
+      new RegExp(`${folder.replaceAll(/[\\^$.*+?()[\]{}|]/g, '\\$&')}[\\w./-]*`, 'g'),
+      'the upload',
+    ),
+  ]);
+  return { ...(Object.fromEntries(told) as typeof texts), ...(choices && { choices }) };
 };
 
 async function outcomeOf(job: Job, goOn: () => void): Promise<Outcome> {

@@ -63,9 +63,10 @@ export async function openDicom(path: string): Promise<StoredScan | null> {
   const catalogue = unchanged ? known : await freshCatalogue(scope);
   const found = wanted(catalogue);
   const images = found.filter(({ stack }) => stack !== null);
-  const [scan, ...others] = images.length > 0 && !named && !file ? images : found;
+  const candidates = images.length > 0 && !named && !file ? images : found;
+  const [scan, ...others] = candidates;
   if (!scan) throw noScan(path, file ? [(await otherThanScan(scope)) ?? 'no images'] : catalogue.passedOver);
-  if (others.length > 0) throw several(path, found);
+  if (others.length > 0) throw several(path, candidates);
   if (scan.stack === null) return openSegmentation(path, scan, gridsOf(scan, catalogue));
   if ('misfit' in scan.stack) throw new UserError('input', { ...scan.stack.misfit, where: path });
   return storedSeries(path, scan, scan.stack);
@@ -129,14 +130,25 @@ const noScan = (path: string, lines: readonly string[]) =>
     ...insteadOfScan(lines),
   });
 
-const several = (path: string, scans: readonly DicomScan[]) =>
-  new UserError('input', {
+/** What tells a scan apart from others of its study; nothing that its files say in words, which may name the patient. */
+function described({ modality, stack }: DicomScan): string {
+  if (stack === null) return 'a segmentation';
+  if ('misfit' in stack) return `${modality}: ${stack.misfit.what}`;
+  const { size, spacing } = stack.grid;
+  return `${modality}, ${size.join('×')} voxels of ${spacing.map((mm) => Number(mm.toFixed(2))).join('×')} mm`;
+}
+
+function several(path: string, scans: readonly DicomScan[]): UserError {
+  const choices = scans.map((scan) => ({ name: scan.name, what: described(scan) }));
+  return new UserError('input', {
     what: 'there are several scans here',
     where: path,
-    got: scans.map(({ name }) => name).join(', '),
+    got: choices.map(({ name, what }) => `${name} (${what})`).join('; '),
     expected: 'one scan',
-    fix: `name one of them: ${scanPath(path, scans[0]!.name)}`,
+    choices,
+    fix: `name one of them: ${scanPath(path, choices[0]!.name)}`,
   });
+}
 
 function storedSeries(path: string, scan: DicomScan, stack: Stack): StoredScan {
   const { slices, uneven } = stack;
