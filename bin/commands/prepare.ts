@@ -41,7 +41,7 @@ const taskOptions = {
     array: true,
     default: [] as string[],
     describe:
-      'with --task manifest: how to read the table’s columns: image=folder/{file}, label={diagnosis}, patient={id}',
+      'with --task manifest: how to read a table that has other columns: image=folder/{file}, label={diagnosis}, and mask, patient, split, id',
   },
   negatives: {
     string: true,
@@ -53,6 +53,12 @@ const taskOptions = {
     describe: 'with --task: fraction of the patients to use for testing',
   },
 } as const;
+
+/** Where columns are found, by their names in whatever case. @throws UserError when one is not written so */
+const parseColumns = (texts: readonly string[]): Record<string, string> =>
+  Object.fromEntries(
+    Object.entries(parsePairs('--column', texts)).map(([name, text]) => [name.toLowerCase(), text]),
+  );
 
 /** A positive integer, or `all`. @throws UserError */
 function parseNegatives(text: string): number {
@@ -154,7 +160,7 @@ export default command({
         ...(args.normalise ? { normalise: args.normalise } : {}),
         ...(args.classes ? { classes: parseNames(args.classes) } : {}),
         ...(args.negatives ? { negatives: parseNegatives(args.negatives) } : {}),
-        columns: parsePairs('--column', args.column),
+        columns: parseColumns(args.column),
       };
       if (args.shard) {
         const part = await prepareSamplesShard(options, args.shard);

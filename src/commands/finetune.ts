@@ -10,7 +10,7 @@ import {
 import type { ConfigChanges } from '../config/layers.js';
 import { checkPlan } from '../config/training.js';
 import { trainingSamples } from '../data/samples/batches.js';
-import { checkSplit, maskNotes } from '../data/samples/check.js';
+import { checkSplit, classNotes } from '../data/samples/check.js';
 import { SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore } from '../data/samples/store.js';
 import { checkAgreement } from '../distributed/agreement.js';
@@ -156,6 +156,16 @@ function firstConfig(
   return config;
 }
 
+const trialFolder = (out: string, number: number): string =>
+  join(out, `trial-${String(number).padStart(2, '0')}`);
+
+/** What to say where more trials are finished than are asked for: their scores are in no summary then. */
+function trialNotes(out: string, trials: number): string[] {
+  let finished = 0;
+  while (readTrial(trialFolder(out, finished + 1))) finished++;
+  return finished > trials ? [`${finished} trials are finished here; the summary is of ${trials}`] : [];
+}
+
 /** What features that are computed once allow. @throws UserError of kind `config` */
 function checkExternal({ kind, augmentation, init }: FinetuneConfig): void {
   const { flips, rotationDegrees, intensity } = augmentation;
@@ -190,7 +200,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
   const model = await openTrained(data, sources);
   const wanted = firstConfig(data, sources, model);
   const runs = Array.from({ length: trials }, (_, i) => ({
-    run: join(out, `trial-${String(i + 1).padStart(2, '0')}`),
+    run: trialFolder(out, i + 1),
     config: { ...wanted, seed: wanted.seed + i },
   }));
   const [first] = runs;
@@ -207,7 +217,8 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
       fix: 'add --resume to continue it, or choose another folder',
     });
   const notes = [
-    ...SAMPLE_SPLITS.flatMap((split) => maskNotes(data.splits[split], split, data.store.manifest)),
+    ...trialNotes(out, trials),
+    ...SAMPLE_SPLITS.flatMap((split) => classNotes(data.splits[split], split, data.store.manifest)),
     ...(model?.notes ?? intensityNotes(first!.config.init.from, data.store.manifest)),
   ];
   for (const note of notes) reporter.log(`note: ${note}`);

@@ -1,4 +1,12 @@
-import { ADAPTERS, type AdapterOptions, type TaskName } from '../data/adapters/index.js';
+import {
+  ADAPTERS,
+  type Adapter,
+  type AdapterOptions,
+  COLUMN_NAMES,
+  type OwnOption,
+  TASK_NAMES,
+  type TaskName,
+} from '../data/adapters/index.js';
 import { hasEmptyMask } from '../data/samples/check.js';
 import {
   checkSampleFormat,
@@ -9,6 +17,7 @@ import {
 } from '../data/samples/manifest.js';
 import { checkSourceIds, originHash, type SampleSource } from '../data/samples/source.js';
 import { drawSampleSplit } from '../data/samples/split.js';
+import { splitNotes } from '../data/samples/split-notes.js';
 import { checkPatients, openSampleStore } from '../data/samples/store.js';
 import {
   finishedSamples,
@@ -49,6 +58,8 @@ export interface PrepareSamplesSummary {
   /** Of each split: samples, patients, and samples of each class. */
   readonly splits: Readonly<Record<SampleSplit, SplitFacts>>;
   readonly failures: readonly Failure[];
+  /** What may be wrong with the split, and with names. */
+  readonly notes: readonly string[];
   readonly hash: string;
 }
 
@@ -80,6 +91,36 @@ function checkShares(valFraction: number, testFraction: number): void {
     });
 }
 
+const OWN_OPTIONS: Readonly<Record<OwnOption, string>> = {
+  classes: '--classes',
+  columns: '--column',
+  negatives: '--negatives',
+};
+
+/** @throws UserError for options that the task has no use for, and for columns that no sample is read from */
+function checkOwnOptions(options: PrepareSamplesOptions): void {
+  const { task } = options;
+  const given = { ...options, columns: Object.keys(options.columns ?? {}).length > 0 || undefined };
+  const takes = (name: TaskName, option: OwnOption) => (ADAPTERS[name] as Adapter).takes?.includes(option);
+  for (const [option, where] of Object.entries(OWN_OPTIONS) as [OwnOption, string][])
+    if (given[option] !== undefined && !takes(task, option))
+      throw new UserError('usage', {
+        what: 'this option is for other tasks',
+        where,
+        got: `--task ${task}`,
+        expected: `--task ${TASK_NAMES.filter((name) => takes(name, option)).join(' or ')}`,
+      });
+  const names: readonly string[] = COLUMN_NAMES;
+  const unknown = Object.keys(options.columns ?? {}).filter((name) => !names.includes(name));
+  if (unknown.length > 0)
+    throw new UserError('usage', {
+      what: 'samples are not read from columns of this name',
+      where: '--column',
+      got: unknown.join(', '),
+      expected: names.join(', '),
+    });
+}
+
 /**
  * Reads a labelled data set of a known layout and cuts it into samples: a store that {@link openSampleStore} opens.
  * One scan is in memory at a time. A scan that cannot be used does not stop the others: it is in `failures`.
@@ -91,6 +132,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
   const { input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
   const { format, sources, problems } = await examine(options);
   let told: readonly Failure[] = [];
+  let notes: readonly string[] = [];
   await writeStore(out, async () => {
     const { written, failures: failed } = await writeSources(out, format, sources, options.reporter);
     const failures = [...problems, ...failed];
@@ -98,7 +140,9 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     const undecided = written.filter(({ source }) => source.split === null);
     // Patients who share an image are one, whatever the table calls them.
     const copies = firstOfCopies(
-      undecided.flatMap(({ samples }) => samples.map(({ patient, sha256 }) => [patient, sha256] as const)),
+      undecided.flatMap(({ samples }) =>
+        samples.map(({ patient, imageSha256 }) => [patient, imageSha256] as const),
+      ),
     );
     const drawn = drawSampleSplit(
       [...copies.values()],
@@ -106,10 +150,12 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
       seed,
     );
     const splitOf = (patient: string) => drawn.get(copies.get(patient)!)!;
-    const samples = written.flatMap(({ source, samples }) =>
+    const divided = written.flatMap(({ source, samples }) =>
       samples.map((sample) => ({ ...sample, split: source.split ?? splitOf(sample.patient) })),
     );
-    checkPatients(samples, input);
+    checkPatients(divided, input);
+    notes = splitNotes(divided, format);
+    const samples = divided.map(({ imageSha256: _, ...sample }) => sample);
     const manifest = sampleManifestText({
       createdBy: `parts2whole ${version}`,
       ...format,
@@ -119,7 +165,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     const scans = written.map(({ source }) => source.id);
     return { manifest, scans, arrays: storedArrays(out, format, samples) };
   });
-  return summarise(out, told);
+  return { ...summarise(out, told), notes };
 }
 
 /**
@@ -146,13 +192,7 @@ export async function prepareSamplesShard(
 async function examine(options: PrepareSamplesOptions) {
   const { task, input, out, valFraction = 0.15, testFraction = 0.25 } = options;
   checkShares(valFraction, testFraction);
-  if (options.negatives !== undefined && task !== 'ncc')
-    throw new UserError('usage', {
-      what: 'only nodule candidates can be subsampled',
-      where: '--negatives',
-      got: `--task ${task}`,
-      expected: '--task ncc',
-    });
+  checkOwnOptions(options);
   const {
     format: described,
     sources,
@@ -218,7 +258,7 @@ async function loadSource(
   }
 }
 
-function summarise(out: string, failures: readonly Failure[]): PrepareSamplesSummary {
+function summarise(out: string, failures: readonly Failure[]): Omit<PrepareSamplesSummary, 'notes'> {
   const { manifest, hash } = openSampleStore(out);
   const { task, kind, classes } = manifest;
   const factsOf = (split: SampleSplit): SplitFacts => {
@@ -246,7 +286,7 @@ function nextStep({ out, splits }: PrepareSamplesSummary): string {
 
 /** A summary as text: a line a split, what failed and why. */
 export function formatPrepareSamples(summary: PrepareSamplesSummary): string {
-  const { out, task, kind, splits, failures } = summary;
+  const { out, task, kind, splits, failures, notes } = summary;
   const lines = Object.entries(splits).map(([split, { samples, patients, labels, emptyMasks }]) => {
     const counts = Object.entries(labels).map(([name, count]) => `${count} of class ${name}`);
     if (emptyMasks > 0) counts.push(`${emptyMasks} with empty masks`);
@@ -256,6 +296,7 @@ export function formatPrepareSamples(summary: PrepareSamplesSummary): string {
     ...failures.map(({ source, message }) => `${source}: failed\n  ${message.replaceAll('\n', '\n  ')}`),
     `${out}: ${task}, ${kind}`,
     ...lines,
+    ...notes.map((note) => `note: ${note}`),
     ...(failures.length > 0 ? [`${failures.length} failed`] : []),
     nextStep(summary),
   ].join('\n');

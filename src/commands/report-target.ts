@@ -3,16 +3,20 @@ import { rankScores, rocCurve } from '../analysis/ranking.js';
 import { openSampleStore, readSample, type SampleStore } from '../data/samples/store.js';
 import type { Voxels } from '../data/scan/volume.js';
 import { UserError } from '../errors.js';
+import type { Workload } from '../execution/models.js';
 import { openEngine } from '../execution/open-engine.js';
 import { writeFileAtomic } from '../files.js';
+import { imageAdapter } from '../inference/image-adapter.js';
+import { readModelFile } from '../onnx-file.js';
 import { middleSlices } from '../report/slices.js';
 import { renderTargetReport, type SegmentedSample } from '../report/target-report.js';
-import { resolveCheckpoint } from '../runs/checkpoint.js';
+import { type Checkpoint, resolveCheckpoint } from '../runs/checkpoint.js';
 import { readMetrics } from '../runs/metrics.js';
-import { type FinetuneRunFacts, readFinetuneRun } from '../runs/run.js';
+import { configPath, type FinetuneRunFacts, readFinetuneRun } from '../runs/run.js';
 import { spreadOver } from '../spread.js';
 import { readTable } from '../tables/read.js';
 import { numberIn, type Table } from '../tables/table.js';
+import { checkUnchanged, importedModels, importedWorkload, openTrainedFile } from '../train/imported.js';
 import { createPredictor, type Prediction, targetWorkload } from '../train/target.js';
 import { readTrial, type TrialSummary } from './finetune-summary.js';
 import { sessionFacts } from './report.js';
@@ -85,15 +89,38 @@ function segmented(store: SampleStore, { sample, probabilities }: Prediction, di
   };
 }
 
+/** The network of a trial: one of our own, or an ONNX model that was trained. */
+function trialWorkload({ config, format }: FinetuneRunFacts, run: string): Workload {
+  const { model, init } = config;
+  if (!model) return targetWorkload(config, format, null);
+  const file = openTrainedFile(init.from);
+  checkUnchanged(file, model.sha256, configPath(run));
+  const adapter = imageAdapter(file.path, readModelFile(file.path).model, format, model.inputRange);
+  return importedWorkload(importedModels(file, model, adapter), config, format, adapter, null);
+}
+
+/** The samples that a trial was tested on. @throws UserError when there are others now */
+function testedStore(folder: string, { state: { dataHash } }: Checkpoint): SampleStore {
+  const store = openSampleStore(folder);
+  if (store.hash === dataHash) return store;
+  throw new UserError('data', {
+    what: 'these are not the samples that the trial was tested on',
+    where: folder,
+    fix: 'prepare them as they were, name the store that they are in with --data, or train the trial again',
+  });
+}
+
 async function segmentedSamples(
-  { config, format, data }: FinetuneRunFacts,
+  facts: FinetuneRunFacts,
   options: TargetReportOptions,
   scores: ReadonlyMap<string, number>,
 ): Promise<SegmentedSample[]> {
-  const store = openSampleStore(options.data ?? data);
-  const { tensors } = resolveCheckpoint(options.run, 'best');
+  const { config, data } = facts;
+  const checkpoint = resolveCheckpoint(options.run, 'best');
+  const { tensors } = checkpoint;
+  const store = testedStore(options.data ?? data, checkpoint);
   const engine = await openEngine(options.device ?? config.device);
-  const predictor = await createPredictor(targetWorkload(config, format, null), config, store, engine);
+  const predictor = await createPredictor(trialWorkload(facts, options.run), config, store, engine);
   const samples = [...scores.keys()].flatMap(
     (id) => store.manifest.samples.find((sample) => sample.id === id) ?? [],
   );

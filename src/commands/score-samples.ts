@@ -4,6 +4,7 @@ import { areaUnderRoc, averagePrecision, rankScores } from '../analysis/ranking.
 import { mean } from '../analysis/statistics.js';
 import { surfaceMeasures } from '../analysis/surface.js';
 import { readSample, type SampleStore } from '../data/samples/store.js';
+import { classAt } from '../inference/segmentation.js';
 import { toCsv } from '../tables/csv.js';
 import type { Prediction } from '../train/target.js';
 import { toMetrics } from './evaluation.js';
@@ -64,20 +65,25 @@ function means(rows: readonly Scores[]): Scores {
   );
 }
 
-/** Measures of one sample, each the mean of its classes. @param all also those that take their time */
+/**
+ * Measures of one sample, each the mean of its classes: those at 0.5 of the mask that `p2w segment` makes, in which a voxel is of one class.
+ * @param all also those that take their time
+ */
 function scoreMask(store: SampleStore, { sample, probabilities }: Prediction, all: boolean): Scores {
   const { classes, size } = store.manifest;
   const { mask } = readSample(store, sample);
   const voxels = mask!.length;
+  const labels = mask!.map((_, i) => classAt(probabilities, classes.length, voxels, i));
   return means(
     classes.map((_, c) => {
-      const reference = mask!.map((label) => (label === c + 1 ? 1 : 0));
-      const found = probabilities.subarray(c * voxels, (c + 1) * voxels);
-      const overlap = overlapMeasures(found, reference);
-      if (!all) return toMetrics({ 'dice@0.5': overlap['dice@0.5'], 'iou_fg@0.5': overlap['iou_fg@0.5'] });
-      const binary = Uint8Array.from(found, (p) => (p > 0.5 ? 1 : 0));
-      const surface = surfaceMeasures(binary, reference, size, sample.spacing, TOLERANCE_MM);
-      return toMetrics({ ...overlap, ...surface });
+      const isOfClass = (label: number) => (label === c + 1 ? 1 : 0);
+      const [found, reference] = [labels.map(isOfClass), mask!.map(isOfClass)];
+      const { 'dice@0.5': dice, 'iou_fg@0.5': iou, 'iou2@0.5': bothIou } = overlapMeasures(found, reference);
+      const ofMask = { 'dice@0.5': dice, 'iou_fg@0.5': iou };
+      if (!all) return toMetrics(ofMask);
+      const overlap = overlapMeasures(probabilities.subarray(c * voxels, (c + 1) * voxels), reference);
+      const surface = surfaceMeasures(found, reference, size, sample.spacing, TOLERANCE_MM);
+      return toMetrics({ ...overlap, ...ofMask, 'iou2@0.5': bothIou, ...surface });
     }),
   );
 }

@@ -149,6 +149,13 @@ export function checkFinetuneConfig(
     throw wrong('this score is not measured for the task', 'bestBy', bestBy, ['loss', ...scores].join(', '));
   if (kind === 'segmentation' && balance === 'sampling')
     throw wrong('balanced sampling needs samples with one class each', 'balance', balance, 'none or weights');
+  if (loss === 'dice' && balance === 'weights')
+    throw wrong(
+      'Dice has no weights of classes: it compares areas, however small they are',
+      'balance',
+      balance,
+      'none; or with it loss=binaryCrossEntropy or dice+binaryCrossEntropy',
+    );
   if (frozenEncoder && encoderRate !== 1)
     throw wrong('a frozen encoder is not trained at any rate', 'encoderRate', String(encoderRate), '1');
   if (patients !== null && fraction !== 1)

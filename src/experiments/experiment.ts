@@ -232,9 +232,9 @@ export function formatExperiment(result: ExperimentResult | Fig2Result): string 
       `${deviation === null ? '' : ` ± ${percent(deviation)}`} (${values.length})`,
   );
   const tests = comparisons.map(
-    ({ source, against, difference, paired, ...of }) =>
+    ({ source, against, difference, paired, holm, ...of }) =>
       `${nameOf(of)}: ${source} − ${against} ${percent(difference)}` +
-      `, p = ${paired === null ? 'not defined' : paired.toPrecision(2)}`,
+      `, p = ${holm === null ? 'not defined' : `${paired!.toPrecision(2)}, with Holm’s correction ${holm.toPrecision(2)}`}`,
   );
   const found = Object.entries(correlations).map(
     ([target, r]) => `${target}: r = ${r ? `${r.r.toFixed(2)} over ${r.n} checkpoints` : 'not defined'}`,

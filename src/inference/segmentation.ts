@@ -6,8 +6,26 @@ import type { ModelScan } from './model-scan.js';
 import { onScan, predictScan, type Windows } from './predict-scan.js';
 import { placePlane, storedOrder } from './stored-order.js';
 
-/** Above this, a voxel is of a class; where several are, it is of the most probable one. */
+/** Above this, a voxel is of a class. */
 const THRESHOLD = 0.5;
+
+/**
+ * The class of a voxel: the most probable one of those above 0.5; 0 where there is none, for background.
+ * @param probabilities [classes, voxels]
+ */
+export function classAt(
+  probabilities: ArrayLike<number>,
+  classes: number,
+  voxels: number,
+  voxel: number,
+): number {
+  let [label, most] = [0, THRESHOLD];
+  for (let c = 0; c < classes; c++) {
+    const value = probabilities[c * voxels + voxel]!;
+    if (value > most) [label, most] = [c + 1, value];
+  }
+  return label;
+}
 
 /** What a segmenter makes of a scan, on the grid of the scan's file, or the one that it was straightened onto. */
 export interface Segmentation {
@@ -64,14 +82,7 @@ export async function segmentScan(
     () => new Float32Array(volume.voxels.length),
   );
   for await (const { z, values } of onScan(predicted, scan)) {
-    placePlane(labels, order, size, z, (i) => {
-      let [label, most] = [0, THRESHOLD];
-      for (let c = 0; c < channels; c++) {
-        const value = values[c * plane + i]!;
-        if (value > most) [label, most] = [c + 1, value];
-      }
-      return label;
-    });
+    placePlane(labels, order, size, z, (i) => classAt(values, channels, plane, i));
     for (const [c, map] of maps.entries()) placePlane(map, order, size, z, (i) => values[c * plane + i]!);
   }
   return {

@@ -2,6 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import { existsSync, readFileSync } from 'node:fs';
+import type * as z from 'zod';
 import type { Parameter } from '../../graphs/nn/module.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
 import { parseConfig } from '../config/layers.js';
@@ -25,17 +26,17 @@ import { freshState } from './fresh-state.js';
 export const sourceOf = (from: string): string =>
   existsSync(configPath(from)) ? from : (pretrainedFile(from, 'weights') ?? from);
 
-/** The network that a file of weights says it is of; `export` writes it. @throws UserError when that is damaged */
-function networkOfFile(path: string): FinetuneConfig['network'] | undefined {
-  const { network } = readSafetensorsHeader(path).metadata;
-  if (network === undefined) return undefined;
+/** What a file of weights says of itself, as `export` writes it; undefined where it says nothing. @throws UserError when that is damaged */
+export function metadataOf<T>(path: string, key: string, schema: z.ZodType<T>): T | undefined {
+  const text = readSafetensorsHeader(path).metadata[key];
+  if (text === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(network);
+    value = JSON.parse(text);
   } catch {
-    value = network;
+    value = text;
   }
-  return parseConfig(networkSchema, value, `${path}, network`, 'export the weights again');
+  return parseConfig(schema, value, `${path}, ${key}`, 'export the weights again');
 }
 
 /** The network of a run. @throws UserError when it is an ONNX model, which has its own */
@@ -55,7 +56,9 @@ function networkOfRun(run: string): FinetuneConfig['network'] {
 export function networkOf(from: string): FinetuneConfig['network'] | undefined {
   const source = sourceOf(from);
   if (isFolder(source)) return networkOfRun(source);
-  return existsSync(source) && source.endsWith('.safetensors') ? networkOfFile(source) : undefined;
+  return existsSync(source) && source.endsWith('.safetensors')
+    ? metadataOf(source, 'network', networkSchema)
+    : undefined;
 }
 
 async function weightsOf({ from, checkpoint }: FinetuneConfig['init']): Promise<Weights> {

@@ -8,6 +8,7 @@ import { exportTarget } from '../../src/commands/export-target.js';
 import { type FinetuneOptions, finetune } from '../../src/commands/finetune.js';
 import { formatInspection, inspect } from '../../src/commands/inspect.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
+import { makeTargetReport } from '../../src/commands/report-target.js';
 import { segment } from '../../src/commands/segment.js';
 import { verify } from '../../src/commands/verify.js';
 import { fromSettings } from '../../src/config/settings.js';
@@ -223,6 +224,8 @@ describe('an ONNX model is fine-tuned', () => {
       // Its sizes are fixed.
       expect(decodeModel(readFileSync(model)).metadata.size_multiple).toBe('8x6x8');
       await segmentsAsTheRun(out, model);
+      const { report } = await makeTargetReport({ run: at(`${out}/trial-01`) });
+      expect(readFileSync(report, 'utf8')).toContain('<img src="data:image/png');
     }
   });
 

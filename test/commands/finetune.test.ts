@@ -186,6 +186,8 @@ describe('finetune', () => {
     const config = { steps: 8, workers: 1 };
     const again = await finetune(options('trials', { config, trials: 3, resume: true }));
     expect(again.trials).toEqual(summary.trials);
+    const fewer = await finetune(options('trials', { config, trials: 2, resume: true }));
+    expect(fewer.notes).toEqual(['3 trials are finished here; the summary is of 2']);
   });
 
   test('a finished trial is not passed off as one of other settings, weights or data', async () => {
@@ -444,6 +446,9 @@ describe('finetune', () => {
     const segmenter = await makeTargetReport({ run: at('segment/trial-01') });
     const pictures = readFileSync(segmenter.report, 'utf8').match(/<img src="data:image\/png/g);
     expect(pictures).toHaveLength(4 * 9);
+    await expect(makeTargetReport({ run: at('segment/trial-01'), data: at('small') })).rejects.toThrow(
+      /not the samples that the trial was tested on/,
+    );
     await expect(
       makeTargetReport({ run: at('halted/trial-01'), data: at('nowhere') }),
     ).resolves.toBeDefined();
@@ -524,6 +529,26 @@ describe('finetune', () => {
       'no mask of the validation samples has a voxel of cube: it cannot be measured',
       'no mask of the test samples has a voxel of cube: it cannot be measured',
     ]);
+  });
+
+  test('with several classes, scores are those of the mask that segment makes, in which each voxel is of one', async () => {
+    const store = openSampleStore(at('some'));
+    const sample = store.manifest.samples.find(({ classVoxels }) => classVoxels![0]! > 0)!;
+    const voxels = 16 * 16 * 8;
+    // The ball is found, but is taken for a cube.
+    const { mask } = readSample(store, sample);
+    const probabilities = Float32Array.from({ length: 2 * voxels }, (_, i) =>
+      mask![i % voxels] === 1 ? (i < voxels ? 0.6 : 0.9) : 0,
+    );
+    const { scores } = await scorePredictions(
+      store,
+      (async function* () {
+        yield { sample, probabilities, loss: 0, weight: 1 };
+      })(),
+      true,
+    );
+    expect(scores).toMatchObject({ 'dice@0.5': 0, 'iou_fg@0.5': 0, surface_dice: 0 });
+    expect(scores.soft_dice).toBeGreaterThan(0);
   });
 
   test('what is not defined for the samples is null, a dash for people, and nothing in a table', async () => {

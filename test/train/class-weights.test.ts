@@ -20,7 +20,10 @@ test('weights of classes are 1 on average, and refused where a micro-batch would
 
 test('weights of a yes, and of voxels inside a mask, say how many no there are for each', () => {
   const config = (kind: 'classification' | 'segmentation') =>
-    resolveFinetuneConfig({ kind, config: { balance: 'weights' } });
+    resolveFinetuneConfig({
+      kind,
+      config: { balance: 'weights', ...(kind === 'segmentation' && { loss: 'binaryCrossEntropy' }) },
+    });
   const labelled = [0, 0, 0, 1].map((label) => ({ label }) as SampleEntry);
   const binary = { classes: ['no', 'yes'], samples: labelled } as unknown as SampleManifest;
   expect(classWeightsFor(config('classification'), binary, labelled)).toEqual([3]);
@@ -30,4 +33,6 @@ test('weights of a yes, and of voxels inside a mask, say how many no there are f
   ].map((classVoxels) => ({ classVoxels }) as unknown as SampleEntry);
   const masks = { classes: ['a', 'b'], size: [5, 4, 5], samples: masked } as unknown as SampleManifest;
   expect(classWeightsFor(config('segmentation'), masks, masked)).toEqual([160 / 40, 195 / 5]);
+  const dice = { balance: 'weights', loss: 'dice' } as const;
+  expect(() => resolveFinetuneConfig({ kind: 'segmentation', config: dice })).toThrow(/Dice has no weights/);
 });

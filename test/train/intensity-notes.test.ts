@@ -41,4 +41,7 @@ test('another window or normalisation is worth a note', () => {
   expect(intensityNotes(run, valuesOf('zscore'))[0]).toMatch(/zscore from -3000 to 5000/);
   expect(intensityNotes('random', valuesOf('hu'))).toEqual([]);
   expect(intensityNotes('chest', valuesOf('hu'))).toEqual([]);
+  expect(intensityNotes('chest', valuesOf('minmax'))[0]).toMatch(
+    /chest was pre-trained on intensities hu from -1000 to 1000/,
+  );
 });

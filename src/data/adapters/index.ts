@@ -8,7 +8,7 @@ import { medmnistAdapter } from './medmnist.js';
 import { nccAdapter } from './ncc.js';
 import { ncsAdapter } from './ncs.js';
 
-export type { Adapter, AdapterOptions } from './adapter.js';
+export { type Adapter, type AdapterOptions, COLUMN_NAMES, type OwnOption } from './adapter.js';
 
 export const ADAPTERS = {
   manifest: manifestAdapter,

@@ -14,7 +14,7 @@ import { findScans } from '../scan/index.js';
 import type { XYZ } from '../scan/volume.js';
 import { type StoreFailure, sha256 } from '../store/arrays.js';
 import { identifyScans, pairScans } from '../store/sources.js';
-import type { Adapter, AdapterOptions } from './adapter.js';
+import { type Adapter, type AdapterOptions, type ColumnName, refuseColumns } from './adapter.js';
 import { findOptions } from './candidates.js';
 import { checkSameGrid, cropChannels, cropLabels, readMask, readScan, spacingOf } from './images.js';
 
@@ -110,7 +110,7 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
       fix: 'name the column of the images: --column image=folder/{file}',
     });
   return table.rows.map((row) => {
-    const cell = (name: string) =>
+    const cell = (name: ColumnName) =>
       fill(given[name] ?? `{${columnOf(table, name)}}`, row, given[name] !== undefined);
     const path = (text: string) => resolve(folder, text);
     const images = templates.map((template) => fill(template, row, true)!);
@@ -129,6 +129,7 @@ function itemsOfTable(path: string, { columns: given = {} }: AdapterOptions): It
 
 /** A folder with one of images and one of masks, whose files lie at the same places in them, or have the same names. */
 async function itemsOfFolders(input: string, options: AdapterOptions): Promise<Item[]> {
+  refuseColumns(options, input);
   const [images, masks] = [IMAGE_FOLDERS, MASK_FOLDERS].map((names) =>
     names.map((name) => join(input, name)).find(isFolder),
   );
@@ -253,6 +254,7 @@ async function readItem(
  */
 export const manifestAdapter: Adapter = {
   describe: 'a CSV, TSV or JSON of images with labels or masks, or a folder with images/ and labels/',
+  takes: ['classes', 'columns'],
   async open(input, options): Promise<LabelledData> {
     const items = isFolder(input) ? await itemsOfFolders(input, options) : itemsOfTable(input, options);
     const kind =

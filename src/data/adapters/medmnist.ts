@@ -52,6 +52,7 @@ function highestLabel(path: string, { data }: NamedArray): number {
 /** MedMNIST v2's 3-D sets with their own split: grey values 0 … 255 that become 0 … 1. */
 export const medmnistAdapter: Adapter = {
   describe: 'a .npz file of MedMNIST-3D, with its own split',
+  takes: ['classes'],
   async open(input, options) {
     const arrays = await readNpz(input);
     const splits = SPLITS.map(([name, split]) => ({ name, split, ...arraysOf(input, arrays, name) }));

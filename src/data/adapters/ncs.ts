@@ -7,7 +7,7 @@ import { valuesOf } from '../samples/values.js';
 import type { CropGrid } from '../scan/crop.js';
 import { worldToVoxel } from '../scan/geometry.js';
 import type { Volume, XYZ } from '../scan/volume.js';
-import type { Adapter, AdapterOptions } from './adapter.js';
+import { type Adapter, type AdapterOptions, refuseColumns } from './adapter.js';
 import { absentScans, byScan, cropPlaces, lunaScans, lunaSplit, placeOf, tableIn } from './candidates.js';
 import { manifestAdapter } from './manifest.js';
 
@@ -63,6 +63,7 @@ const openCrops = async (input: string, options: AdapterOptions): Promise<Labell
 
 /** LUNA16's scans with balls of the annotated diameters: an approximation where no masks are at hand. */
 async function openAnnotations(input: string, options: AdapterOptions): Promise<LabelledData> {
+  refuseColumns(options, input);
   const scans = await lunaScans(input, options);
   const table = tableIn(input, ['annotations.csv'], COLUMNS);
   const rows = byScan(table, 'seriesuid');
@@ -101,6 +102,7 @@ async function openAnnotations(input: string, options: AdapterOptions): Promise<
 /** Lung nodule segmentation: 1 mm voxels around each nodule. */
 export const ncsAdapter: Adapter = {
   describe: 'nodule crops with masks (labels.csv, image/, nodule_mask/), or LUNA16 with annotations.csv',
+  takes: ['columns'],
   open: (input, options) =>
     existsSync(join(input, 'nodule_mask')) ? openCrops(input, options) : openAnnotations(input, options),
 };

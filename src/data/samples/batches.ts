@@ -38,7 +38,7 @@ export const patientsOf = (samples: readonly SampleEntry[]): string[] => [
  * @throws UserError when there are fewer patients
  */
 export function trainingSamples(
-  { samples, kind, classes }: SampleManifest,
+  { samples, classes }: SampleManifest,
   { fraction, patients: wanted, seed }: SampleChoice,
 ): SampleEntry[] {
   const all = samples.filter(({ split }) => split === 'train');
@@ -56,10 +56,9 @@ export function trainingSamples(
   const count = (of: (sample: SampleEntry) => boolean) => all.filter(of).length;
   const isTaken = ({ patient }: SampleEntry) => taken.has(patient);
   const lacking = () =>
-    kind === 'classification' &&
-    classes.some((_, label) => {
-      const ofClass = ({ label: found }: SampleEntry) => found === label;
-      return count(ofClass) > 0 && count((sample) => ofClass(sample) && isTaken(sample)) === 0;
+    classes.some((_, c) => {
+      const has = ({ label, classVoxels }: SampleEntry) => label === c || (classVoxels?.[c] ?? 0) > 0;
+      return count(has) > 0 && count((sample) => has(sample) && isTaken(sample)) === 0;
     });
   // A share of a whole number may come out as slightly more.
   const least = fraction * all.length - 1e-9;

@@ -52,23 +52,26 @@ function checkMasks(samples: readonly SampleEntry[], split: SampleSplit, store: 
   });
 }
 
-/** What is worth knowing of the masks of a split that {@link checkSplit} let pass. */
-export function maskNotes(
+/** What is worth knowing of the classes of a split that {@link checkSplit} let pass. */
+export function classNotes(
   samples: readonly SampleEntry[],
   split: SampleSplit,
   manifest: SampleManifest,
 ): string[] {
-  if (manifest.kind === 'classification') return [];
+  const { kind, classes } = manifest;
+  const isClassifier = kind === 'classification';
+  const counts = isClassifier
+    ? classes.map((_, c) => samples.filter(({ label }) => label === c).length)
+    : voxelsOfClasses(samples, manifest);
+  const absent = classes.filter((_, c) => counts[c] === 0).join(' or ');
+  const without = isClassifier
+    ? `none of the ${split} samples is of class ${absent}`
+    : `no mask of the ${split} samples has a voxel of ${absent}`;
   const empty = samples.filter(hasEmptyMask).length;
-  const voxels = voxelsOfClasses(samples, manifest);
-  const absent = manifest.classes.filter((_, c) => voxels[c] === 0);
   return [
     ...(empty > 0 ? [`${empty} of ${samples.length} masks of the ${split} samples are empty`] : []),
-    ...(absent.length > 0
-      ? [
-          `no mask of the ${split} samples has a voxel of ${absent.join(' or ')}: ` +
-            (split === 'train' ? 'it cannot be learnt' : 'it cannot be measured'),
-        ]
-      : []),
+    ...(absent === ''
+      ? []
+      : [`${without}: ${split === 'train' ? 'it cannot be learnt' : 'it cannot be measured'}`]),
   ];
 }

@@ -1,17 +1,22 @@
 /** Writing a sample store, one scan after another. */
 import * as z from 'zod';
-import { finishedRecord, writeArray, writeRecord } from '../store/arrays.js';
-import { type SampleEntry, type SampleFormat, sampleSchema } from './manifest.js';
+import { finishedRecord, sha256, writeArray, writeRecord } from '../store/arrays.js';
+import { type SampleFormat, sampleSchema } from './manifest.js';
 import type { RawSample } from './source.js';
 import { arraysOf, sampleHash, shardCounts } from './store.js';
 
-/** What the manifest says of a sample, but for the split, which needs all patients. */
-export type WrittenSample = Omit<SampleEntry, 'split'>;
+const writtenSchema = sampleSchema.omit({ split: true }).extend({
+  /** Of the image without its mask. */
+  imageSha256: sampleSchema.shape.sha256,
+});
+
+/** What the manifest says of a sample, but for the split, which needs all patients, and what tells copies of an image. */
+export type WrittenSample = z.infer<typeof writtenSchema>;
 
 const recordSchema = z.strictObject({
   /** See {@link originHash}. */
   origin: z.string(),
-  samples: z.array(sampleSchema.omit({ split: true })),
+  samples: z.array(writtenSchema),
 });
 
 /** The samples of a scan that an earlier run has finished, if they are of the same origin. */
@@ -27,8 +32,11 @@ export function finishedSamples(
 }
 
 /** All arrays that samples lie in. */
-export const storedArrays = (folder: string, format: SampleFormat, samples: readonly WrittenSample[]) =>
-  [...shardCounts(samples)].flatMap(([shard, count]) => arraysOf(folder, format, shard, count));
+export const storedArrays = (
+  folder: string,
+  format: SampleFormat,
+  samples: readonly Pick<WrittenSample, 'shard'>[],
+) => [...shardCounts(samples)].flatMap(([shard, count]) => arraysOf(folder, format, shard, count));
 
 /** Voxels of each class of a mask. */
 function countVoxels(mask: Uint8Array, classes: number): number[] {
@@ -66,6 +74,7 @@ export function writeSamples(
     shard,
     index,
     sha256: sampleHash(sample),
+    imageSha256: sha256(sample.image),
   }));
   writeRecord(folder, id, { origin, samples: written });
   return written;

@@ -176,10 +176,11 @@ describe('a table or folders of images become a sample store', () => {
     const input = join(folder, 'moving');
     await writeBalls(input, { patients: 6, each: 1, size: [16, 16, 8] });
     const table = join(input, 'table.csv');
-    const common = { task: 'manifest', size: SIZE, columns: BALL_COLUMNS } as const;
     let fresh = 0;
     const checkAgain = async (options: { input: string; classes?: string[]; normalise?: 'minmax' }) => {
-      const out = join(folder, options.input === table ? 'moving-table' : 'moving-masks');
+      const isTable = options.input === table;
+      const out = join(folder, isTable ? 'moving-table' : 'moving-masks');
+      const common = { task: 'manifest', size: SIZE, ...(isTable && { columns: BALL_COLUMNS }) } as const;
       const again = await prepareSamples({ ...common, ...options, out });
       const expected = await prepareSamples({
         ...common,
@@ -199,7 +200,7 @@ describe('a table or folders of images become a sample store', () => {
     const { image, ball } = ballScan([16, 16, 8], 2, 77);
     await writeNifti(join(input, 'others/p00_0.nii.gz'), image);
     const columns = { ...BALL_COLUMNS, image: 'others/{file}' };
-    const moved = { ...common, input: table, columns };
+    const moved = { task: 'manifest', size: SIZE, input: table, columns } as const;
     const again = await prepareSamples({ ...moved, out: join(folder, 'moving-table') });
     expect(again.hash).toBe((await prepareSamples({ ...moved, out: join(folder, 'moving-x') })).hash);
     seen.push(again.hash);
@@ -664,6 +665,17 @@ describe('batches', () => {
     const samples = Array.from({ length: 100 }, (_, i) => ({ ...entry, id: `s${i}`, patient: `p${i}` }));
     const share = { fraction: 0.07, patients: null, seed: 1 };
     expect(trainingSamples({ ...manifest, samples }, share)).toHaveLength(7);
+    // The only mask with a voxel of the second class is always among them.
+    const masks = samples.map((sample, i) => ({
+      ...sample,
+      label: null,
+      classVoxels: [9, i === 50 ? 1 : 0],
+    }));
+    const segmented = { ...manifest, classes: ['a', 'b'], samples: masks };
+    for (const seed of [1, 2, 3])
+      expect(trainingSamples(segmented, { fraction: 1, patients: 1, seed }).map(({ id }) => id)).toContain(
+        's50',
+      );
     expect(() => choose(all.length + 1)).toThrow(/fewer training patients/);
   });
 
