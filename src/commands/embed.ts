@@ -5,7 +5,7 @@ import type { XYZ } from '../data/scan/volume.js';
 import type { Failure } from '../data/store/arrays.js';
 import { isTileStore } from '../data/store/manifest.js';
 import { openTileStore, readTile } from '../data/store/tiles.js';
-import { refuseIdle, UserError } from '../errors.js';
+import { abridged, refuseIdle, UserError } from '../errors.js';
 import { checkIntensities } from '../inference/encoder.js';
 import type { ImageModel } from '../inference/image-model.js';
 import { checkedWindows } from '../inference/predict-scan.js';
@@ -14,9 +14,10 @@ import { silent } from '../progress.js';
 import type { FeatureRow } from '../search/feature-row.js';
 import { embedMaps, type MapFormat } from './embed-maps.js';
 import { FEATURE_ENDINGS, featureFiles, writeFeatures } from './feature-files.js';
+import { removeIfIdle } from './journal.js';
 import { isFeatureFile } from './read-features.js';
 import { checkResultFile, unfinishedPath, withResultFile } from './result-file.js';
-import { messageOf } from './scan-error.js';
+import { messageOf, onOneLine } from './scan-error.js';
 import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface EmbedOptions extends WholeScanOptions {
@@ -128,6 +129,14 @@ function claimName(owners: Map<string, string>, name: string, input: string): vo
   owners.set(name, input);
 }
 
+/** Why there is no row, with what was wrong with the first inputs. */
+export const nothingEmbedded = (input: readonly string[], failures: readonly Failure[]): UserError =>
+  new UserError('input', {
+    what: failures.length > 0 ? 'none of the inputs could be embedded' : 'there are no scans to embed',
+    where: abridged(input),
+    ...(failures.length > 0 && { got: abridged(failures.map(({ message }) => onOneLine(message))) }),
+  });
+
 /**
  * Rows of all scans, and where each scan lies.
  * @param journal file that keeps what is finished
@@ -162,7 +171,8 @@ export async function embedScans(
  * Feature vectors of scans and tiles, or feature maps of scans. Scans are brought into LPS orientation, normalised as the model says, and
  * gone through in windows of the size that it was trained on. A scan that cannot be used is reported and does not stop the
  * others. Run again after a kill, it goes on behind the last finished scan.
- * @throws UserError when the model is no encoder, the device is not to be had, the windows do not suit the model, an input does not exist, or the result cannot be written
+ * @throws UserError when the model is no encoder, the device is not to be had, the windows do not suit the model, an input does not exist,
+ *   none can be used, or the result cannot be written
  * @example
  * await embed({ model: 'encoder/encoder.onnx', input: ['scans'], out: 'features.npy' });
  */
@@ -231,14 +241,10 @@ export async function embed(options: EmbedOptions): Promise<EmbedSummary> {
         failures,
       };
       if (options.shard) return { files: [], ...summary };
-      if (rows.length === 0)
-        throw new UserError('input', {
-          what:
-            failures.length > 0
-              ? 'none of the inputs could be embedded (see above)'
-              : 'there are no scans to embed',
-          where: input.join(', '),
-        });
+      if (rows.length === 0) {
+        removeIfIdle(unfinishedPath(out));
+        throw nothingEmbedded(input, failures);
+      }
       const files = await writeFeatures(out, rows);
       rmSync(unfinishedPath(out), { force: true });
       return { files, ...summary };

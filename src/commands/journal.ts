@@ -61,6 +61,12 @@ function* wholeLines(path: string, own: boolean): Generator<string> {
   if (own && rest.length > 0) truncateFile(path, end);
 }
 
+/** Removes a journal in which no scan is finished. */
+export function removeIfIdle(path: string): void {
+  const [, finished] = wholeLines(path, false);
+  if (finished === undefined) rmSync(path, { force: true });
+}
+
 /** Journals of shards beside one of all. */
 function shardsOf(path: string): string[] {
   const folder = dirname(path);

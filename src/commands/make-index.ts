@@ -9,8 +9,8 @@ import { nodeEngine } from '../runtime/node.js';
 import { buildIndex } from '../search/build-index.js';
 import type { FeatureRow } from '../search/feature-row.js';
 import { readIndexManifest } from '../search/manifest.js';
-import { embedScans } from './embed.js';
-import { openJournal } from './journal.js';
+import { embedScans, nothingEmbedded } from './embed.js';
+import { openJournal, removeIfIdle } from './journal.js';
 import { readFeatures } from './read-features.js';
 import { journalPath, withResultFolder } from './result-folder.js';
 import { openScanModel, type WholeScanOptions } from './whole-scans.js';
@@ -96,7 +96,8 @@ function formerSources(out: string): string[] {
 
 /**
  * Makes an index of feature vectors, of scans or of their windows, for `query`. Run again, with more scans in its input, it computes those only.
- * @throws UserError when the model is no encoder, the features are not its own, or the folder holds something else
+ * @throws UserError when the model is no encoder, the windows do not suit it, none of the scans can be used, the features are not its own,
+ *   or the folder holds something else
  * @example
  * await makeIndex({ model: 'encoder/encoder.onnx', input: ['scans'], out: 'index' });
  */
@@ -120,6 +121,10 @@ export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary
         const { rows, paths, failures } = given
           ? { rows: given, paths: await pathsByName(input, keepUids), failures: [] }
           : await embedScans(model, { ...options, input }, per, journal);
+        if (failures.length > 0 && rows.length === 0) {
+          removeIfIdle(journal);
+          throw nothingEmbedded(input, failures);
+        }
         const index = await buildIndex(
           out,
           rows,

@@ -27,5 +27,8 @@ export function problemOf(error: unknown, path: string): Problem {
   return { problem: message, what: facts.what };
 }
 
+/** A message within a list of others: its facts behind each other, not below. */
+export const onOneLine = (message: string): string => message.replaceAll(/\n +(\w+:) +/g, '; $1 ');
+
 /** {@link scanError} in words. */
 export const messageOf = (error: unknown, path: string): string => scanError(error, path).message;

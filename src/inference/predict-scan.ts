@@ -37,6 +37,7 @@ export function checkedWindows(model: ImageModel, options: WindowOptions, overla
     });
   checkOverlap(windows.overlap);
   checkInteger('--batch', batch, 1);
+  for (const length of window) checkInteger('--window', length, 1);
   if (model.fixed.some((length, i) => length !== null && length !== window[i]))
     throw new UserError('usage', {
       what: 'the model takes images of another size',

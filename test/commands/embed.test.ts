@@ -224,6 +224,38 @@ describe('embed', () => {
     );
   });
 
+  test('says why none of its inputs could be used, and leaves nothing behind', async () => {
+    mkdirSync(at('bad'));
+    for (let i = 0; i < 7; i++) writeFileSync(at('bad', `${i}.nii`), 'hello');
+    const out = at('nothing.npy');
+    const error = await run({ input: [at('bad')], out }).catch((reason) => reason);
+    expect(error).toMatchObject({
+      ...{ name: 'UserError', kind: 'input' },
+      facts: { what: 'none of the inputs could be embedded', where: at('bad') },
+    });
+    expect(error.facts.got).toMatch(/^\S+0\.nii: [^\n]+; expected: [^\n]+4\.nii: [^\n]+ and 2 more$/);
+    expect(readdirSync(folder).filter((name) => name.startsWith('nothing'))).toEqual([]);
+  });
+
+  test('keeps what an earlier run has finished, where nothing else can be used', async () => {
+    const out = at('kept.npy');
+    const update = (done: number) => {
+      if (done === 1) throw new Error('killed');
+    };
+    const progress = { update, log: () => {}, stop: () => {} };
+    await expect(run({ out, reporter: { log: () => {}, start: () => progress } })).rejects.toThrow('killed');
+    const before = readFileSync(`${out}.unfinished`);
+    writeFileSync(at('broken.nii'), 'hello');
+    await expect(run({ input: [at('broken.nii')], out })).rejects.toThrow(/none of the inputs/);
+    expect(readFileSync(`${out}.unfinished`)).toEqual(before);
+    rmSync(`${out}.unfinished`);
+  });
+
+  test.each([0, -16])('refuses windows of %i voxels', async (length) => {
+    const error = await run({ out: at('x.npy'), window: [length, 16, 8] }).catch((reason) => reason);
+    expect(error).toMatchObject({ kind: 'usage', facts: { where: '--window', got: String(length) } });
+  });
+
   test('refuses what has no meaning', async () => {
     await expect(run({ out: at('x.npy'), format: 'nii' })).rejects.toThrow(/only feature maps/);
     await expect(

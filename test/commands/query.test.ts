@@ -1,4 +1,12 @@
-import { copyFileSync, existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import {
+  copyFileSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { embed } from '../../src/commands/embed.js';
@@ -169,6 +177,18 @@ describe('index', () => {
     copyFileSync(at('scans', 'c.nii.gz'), join(input, 'c.nii.gz'));
     expect(await makeIndex(options)).toMatchObject({ scans: 2 });
     expect(readFileSync(join(out, 'finished.jsonl'), 'utf8').startsWith(journal)).toBe(true);
+  });
+
+  test('says why none of the scans could be used', async () => {
+    mkdirSync(at('bad'));
+    writeFileSync(at('bad', 'x.nii'), 'hello');
+    const options = { model, input: [at('bad')], out: at('nothing') };
+    const error = await makeIndex(options).catch((reason) => reason);
+    expect(error).toMatchObject({
+      ...{ name: 'UserError', kind: 'input' },
+      facts: { where: at('bad'), got: expect.stringContaining('x.nii: ') },
+    });
+    expect(readdirSync(at('nothing'))).toEqual([]);
   });
 
   test('refuses features of another model, files that hold none, and options without effect', async () => {
