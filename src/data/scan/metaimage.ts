@@ -4,6 +4,7 @@ import { buffer } from 'node:stream/consumers';
 import { createDeflate } from 'node:zlib';
 import { UserError } from '../../errors.js';
 import { AtomicFile, writeTogether } from '../../files.js';
+import { checkImage } from './check-image.js';
 import { dataFileOf } from './data-file.js';
 import { elementTypeOf } from './elements.js';
 import { fileBlock, readBytes, regularFileSize } from './file.js';
@@ -73,7 +74,7 @@ async function locateData(
  * Writes `.mha`, or `.mhd` with its data beside it as `.raw` (`.zraw` when compressed). Each file appears
  * whole; the header comes last, so that it never names data that are not there.
  * @param options.compressed zlib; default false
- * @throws UserError of kind `usage` for another extension, `disk` when it cannot be written
+ * @throws UserError of kind `usage` for another extension or an image that contradicts itself, `disk` when it cannot be written
  * @example
  * await writeMetaImage('scan.mha', await readVolume('scan.nii.gz'), { compressed: true });
  */
@@ -86,6 +87,7 @@ export async function writeMetaImage(
   if (!extension) {
     throw new UserError('usage', { what: 'a MetaImage file must be named .mhd or .mha', where: path });
   }
+  checkImage(path, image, 1);
   const { compressed = false } = options;
   const data = compressed ? await deflated(image.voxels) : image.voxels;
   const dataPath = path.slice(0, -extension.length) + (compressed ? '.zraw' : '.raw');

@@ -3,8 +3,9 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { NIFTI1 } from 'nifti-reader-js';
-import { UserError } from '../../errors.js';
+import { checkInteger, UserError } from '../../errors.js';
 import { AtomicFile } from '../../files.js';
+import { checkImage } from './check-image.js';
 import { dataFileOf } from './data-file.js';
 import { type ElementType, elementBytes, elementTypeOf } from './elements.js';
 import { fileBlock, inflateStart, readBytes } from './file.js';
@@ -42,7 +43,8 @@ function imageOfPair(header: string): string {
 /**
  * Writes NIfTI-1: `.nii`, or `.nii.gz` compressed. sform and qform are the same and say "scanner anatomical".
  * @param channels values of each voxel, one volume after the other: the file is then [x, y, z, channels]
- * @throws UserError of kind `usage` for another extension or a length over 32,767, `disk` when it cannot be written
+ * @throws UserError of kind `usage` for another extension, a length over 32,767 or an image that contradicts itself, `disk` when it cannot
+ *   be written
  * @example
  * await writeNifti('scan.nii.gz', await readVolume('scan.mha'));
  */
@@ -50,6 +52,8 @@ export async function writeNifti(path: string, image: Volume | LabelMap, channel
   if (!/\.nii(\.gz)?$/.test(path)) {
     throw new UserError('usage', { what: 'a NIfTI file must be named .nii or .nii.gz', where: path });
   }
+  checkInteger('channels', channels, 1);
+  checkImage(path, image, channels);
   const header = headerBytes(path, image, channels, elementTypeOf(image.voxels));
   const parts = [header, ...pieces(image.voxels)];
   const file = new AtomicFile(path);

@@ -2,6 +2,7 @@ import { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { createGzip } from 'node:zlib';
 import { AtomicFile } from '../../files.js';
+import { checkImage } from './check-image.js';
 import { type ElementType, elementTypeOf } from './elements.js';
 import { pieces } from './pieces.js';
 import type { LabelMap, Volume } from './volume.js';
@@ -11,11 +12,12 @@ const TYPES: Partial<Record<ElementType, string>> = { uint8: 'uint8', int16: 'in
 
 /**
  * Writes NRRD (`.nrrd`): one file, gzip-compressed, little-endian, with its place in LPS millimetres.
- * @throws UserError of kind `disk` when it cannot be written
+ * @throws UserError of kind `usage` for an image that contradicts itself, `disk` when it cannot be written
  * @example
  * await writeNrrd('mask.nrrd', mask);
  */
 export async function writeNrrd(path: string, image: Volume | LabelMap): Promise<void> {
+  checkImage(path, image, 1);
   const file = new AtomicFile(path);
   try {
     file.write(Buffer.from(headerText(image)));

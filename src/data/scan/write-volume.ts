@@ -1,3 +1,4 @@
+import { UserError } from '../../errors.js';
 import { writeMetaImage } from './metaimage.js';
 import { writeNifti } from './nifti.js';
 import type { LabelMap, Volume } from './volume.js';
@@ -16,10 +17,20 @@ const WRITERS: Readonly<Record<VolumeFormat, (path: string, image: Volume | Labe
 
 /**
  * Writes a volume or a mask, to a file of the format's ending.
- * @throws UserError of kind `usage` for another ending, `disk` when it cannot be written
+ * @throws UserError of kind `usage` for another ending or an image that contradicts itself, `disk` when it cannot be written
  * @example
  * await writeVolume('mask.nrrd', mask, 'nrrd');
  */
-export function writeVolume(path: string, image: Volume | LabelMap, format: VolumeFormat): Promise<void> {
-  return WRITERS[format](path, image);
+export async function writeVolume(
+  path: string,
+  image: Volume | LabelMap,
+  format: VolumeFormat,
+): Promise<void> {
+  if (!path.endsWith(`.${format}`))
+    throw new UserError('usage', {
+      what: 'the extension is not that of the format',
+      where: path,
+      expected: `.${format}`,
+    });
+  await WRITERS[format](path, image);
 }
