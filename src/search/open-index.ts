@@ -33,11 +33,11 @@ export interface SearchIndex {
   readonly folder: string;
   readonly manifest: IndexManifest;
   readonly mean: Float32Array;
-  /** The vectors of a list. @param first its first row */
+  /** The vectors of a list. @param first its first row @throws UserError of kind `usage` unless it is 0 … lists−1 */
   readList(list: number): { readonly first: number; readonly vectors: Vectors };
-  /** The vector of a row. */
+  /** The vector of a row. @throws UserError of kind `usage` unless it is 0 … rows−1 */
   readVector(row: number): Float32Array;
-  /** What the index says of a row. */
+  /** What the index says of a row. @throws as `readVector` */
   placeOf(row: number): Omit<Hit, 'score'>;
 }
 
@@ -56,7 +56,7 @@ export interface QueryOptions {
  */
 export function openIndex(folder: string): SearchIndex {
   const manifest = readIndexManifest(folder);
-  const { dimensions, lists, sources } = manifest;
+  const { dimensions, lists, rows, sources } = manifest;
   const arrays = indexArrays(folder, manifest);
   for (const array of Object.values(arrays)) checkArray(array, damagedIndex);
   const mean = new Float32Array(dimensions);
@@ -74,16 +74,19 @@ export function openIndex(folder: string): SearchIndex {
     manifest,
     mean,
     readList: (list) => {
+      checkInteger('list', list, 0, lists.length - 1);
       if (lists.length > 1) return read(list);
       only ??= read(0);
       return only;
     },
     readVector: (row) => {
+      checkInteger('row', row, 0, rows - 1);
       const vector = new Float32Array(dimensions);
       readItem(arrays.vectors, row, vector);
       return vector;
     },
     placeOf: (row) => {
+      checkInteger('row', row, 0, rows - 1);
       const place = new Float32Array(PLACE);
       readItem(arrays.places, row, place);
       const [number, windows, ...xyz] = place as unknown as number[];

@@ -102,6 +102,20 @@ describe('a small index', () => {
     expect(() => queryIndex(index, vector, { k })).toThrow(message);
   });
 
+  test.each([-1, 200, 0.5, Number.NaN])('has no row %d, and no such list', async (number) => {
+    const index = await build('rows', rows);
+    const usage = (where: string) =>
+      expect.objectContaining({
+        kind: 'usage',
+        facts: expect.objectContaining({ where, got: String(number) }),
+      });
+    expect(() => index.readVector(number)).toThrow(usage('row'));
+    expect(() => index.placeOf(number)).toThrow(usage('row'));
+    expect(() => index.readList(number)).toThrow(usage('list'));
+    expect(index.placeOf(199).source).toBe('scan 49');
+    expect(index.readVector(199)).toHaveLength(DIMENSIONS);
+  });
+
   test('is not made of vectors of several lengths, of infinite ones, or of none', async () => {
     const other = { ...rows[0]!, source: 'odd', features: new Float32Array(3) };
     await expect(build('mixed', [...rows, other])).rejects.toThrow(/odd[\s\S]*same length/);

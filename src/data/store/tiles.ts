@@ -4,6 +4,7 @@
  */
 import { join } from 'node:path';
 import { UserError } from '../../errors.js';
+import { voxelCount } from '../scan/scan.js';
 import type { XYZ } from '../scan/volume.js';
 import { checkArray, readItem, type StoredArray, sha256 } from './arrays.js';
 import { damaged, type Manifest, PREPARE_AGAIN, readManifest, type TiledScan } from './manifest.js';
@@ -63,7 +64,7 @@ export const shardOf = (
 /**
  * Reads one tile: HU [D, H, W], x fastest.
  * @param target where to put it, of the tile's length
- * @throws UserError of kind `data` when its bytes are not those that `prepare` wrote
+ * @throws UserError of kind `usage` for a target of another length, `data` when its bytes are not those that `prepare` wrote
  * @example
  * const store = openTileStore('tiles');
  * const hu = readTile(store, store.train[0]!);
@@ -71,9 +72,17 @@ export const shardOf = (
 export function readTile(
   store: TileStore,
   { scan, index }: TileRef,
-  target: Int16Array = new Int16Array(store.size[0] * store.size[1] * store.size[2]),
+  target: Int16Array = new Int16Array(voxelCount(store.size)),
 ): Int16Array {
   const shard = shardOf(store.folder, scan, store.size);
+  const voxels = voxelCount(store.size);
+  if (target.length !== voxels)
+    throw new UserError('usage', {
+      what: 'a tile does not have this length',
+      where: 'target',
+      got: String(target.length),
+      expected: `${voxels}, for ${store.size.join('×')} voxels`,
+    });
   readItem(shard, index, target);
   if (sha256(target) !== scan.tiles[index]!.sha256) {
     throw new UserError('data', {

@@ -108,6 +108,15 @@ describe('a tile store', () => {
     expect(readTile(store, store.train[4]!)).toHaveLength(1024);
   });
 
+  test.each([10, 1025])('is not read into an array of %i values', async (length) => {
+    const store = await sampleStore(newFolder());
+    const error = errorOf(() => readTile(store, store.train[0]!, new Int16Array(length)));
+    expect(error).toMatchObject({
+      ...{ name: 'UserError', kind: 'usage' },
+      facts: { where: 'target', got: String(length), expected: '1024, for 16×8×8 voxels' },
+    });
+  });
+
   const edit = (folder: string, change: (manifest: Record<string, unknown>) => void) => {
     const manifest = JSON.parse(readFileSync(manifestPath(folder), 'utf8'));
     change(manifest);
