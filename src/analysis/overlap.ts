@@ -1,3 +1,6 @@
+import { UserError } from '../errors.js';
+import { notAMask } from './not-a-mask.js';
+
 /**
  * How much a segmentation and its reference have in common, each 0 … 1. All are NaN, not defined, when neither has any
  * foreground: there is nothing to find, and nothing was found.
@@ -30,6 +33,7 @@ const THRESHOLDS = Float32Array.from({ length: 10 }, (_, i) => (50 + 5 * i) / 10
  * Overlap of one foreground class. A voxel is foreground when its probability is above the threshold.
  * @param probabilities 0 … 1, or a mask of 0 and 1
  * @param reference 0 and 1, of the same length
+ * @throws UserError when the lengths differ, or the reference has other values
  * @example
  * overlapMeasures([0.9, 0.8, 0.1], [1, 0, 0])['dice@0.5']; // 2/3
  */
@@ -37,11 +41,17 @@ export function overlapMeasures(
   probabilities: ArrayLike<number>,
   reference: ArrayLike<number>,
 ): OverlapMeasures {
+  if (probabilities.length !== reference.length)
+    throw new UserError('usage', {
+      what: 'an overlap is of two images of the same size',
+      got: `${probabilities.length} and ${reference.length} voxels`,
+    });
   // How many voxels of the background and of the foreground are above the first n thresholds and no more.
   const above = [new Float64Array(THRESHOLDS.length + 1), new Float64Array(THRESHOLDS.length + 1)] as const;
   let [sum, common] = [0, 0];
   for (let i = 0; i < reference.length; i++) {
-    const [p, r] = [probabilities[i]!, reference[i]! as 0 | 1];
+    const [p, r] = [probabilities[i]!, reference[i]!];
+    if (r !== 0 && r !== 1) throw notAMask('reference', r);
     let n = 0;
     while (n < THRESHOLDS.length && p > THRESHOLDS[n]!) n++;
     above[r][n]!++;

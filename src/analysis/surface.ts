@@ -1,5 +1,8 @@
+import { voxelCount } from '../data/scan/scan.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { UserError } from '../errors.js';
 import { squaredDistances } from './distance-transform.js';
+import { notAMask } from './not-a-mask.js';
 import { quantile } from './statistics.js';
 
 export interface SurfaceMeasures {
@@ -15,7 +18,9 @@ export interface SurfaceMeasures {
  * `compute_hausdorff_distance(percentile=95)` and `compute_surface_dice`, for empty masks too.
  * @param prediction 0 and 1, x fastest
  * @param reference the same
+ * @param size voxels along x, y, z
  * @param spacing mm along x, y, z
+ * @throws UserError when a mask is not of this size, or has other values
  * @example
  * const measures = surfaceMeasures(prediction, reference, [64, 64, 32], [0.7, 0.7, 1.5], 1);
  */
@@ -26,6 +31,8 @@ export function surfaceMeasures(
   spacing: XYZ,
   toleranceMm: number,
 ): SurfaceMeasures {
+  checkMask('prediction', prediction, size);
+  checkMask('reference', reference, size);
   const box = boundingBox([prediction, reference], size);
   const [a, b] = [surfaceOf(prediction, size, box), surfaceOf(reference, size, box)];
   const distances = [distancesBetween(a, b, box.size, spacing), distancesBetween(b, a, box.size, spacing)];
@@ -39,6 +46,19 @@ export function surfaceMeasures(
     hausdorff95_mm: Math.max(from!, to!),
     surface_dice: (within[0]! + within[1]!) / (distances[0]!.length + distances[1]!.length),
   };
+}
+
+/** @throws UserError unless a mask has a voxel for each of the image, 0 or 1 */
+function checkMask(where: string, mask: Uint8Array, size: XYZ): void {
+  if (mask.length !== voxelCount(size))
+    throw new UserError('usage', {
+      what: 'the mask is not of the size of the image',
+      where,
+      got: `${mask.length} voxels`,
+      expected: `${voxelCount(size)}, for ${size.join('×')} voxels`,
+    });
+  // Several times faster than `find`.
+  for (let i = 0; i < mask.length; i++) if (mask[i]! > 1) throw notAMask(where, mask[i]!);
 }
 
 interface Box {

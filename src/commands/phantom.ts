@@ -1,6 +1,7 @@
 import { join } from 'node:path';
 import { writeMetaImage } from '../data/scan/metaimage.js';
 import { writeNifti } from '../data/scan/nifti.js';
+import { voxelCount } from '../data/scan/scan.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { checkInteger, UserError } from '../errors.js';
 import { makeFolder, writeFileAtomic } from '../files.js';
@@ -42,12 +43,13 @@ export function checkedPhantoms({
   checkInteger('--scans', scans, 1);
   if (!Number.isSafeInteger(seed))
     throw new UserError('usage', { what: 'a seed must be an integer', where: '--seed', got: String(seed) });
-  if (size.some((side) => side < LEAST_SIDE) || size[0] * size[1] * size[2] > MOST_VOXELS)
+  const isPossible = size.every((side) => Number.isInteger(side) && side >= LEAST_SIDE);
+  if (!isPossible || voxelCount(size) > MOST_VOXELS)
     throw new UserError('usage', {
       what: 'phantoms cannot have this size',
       where: '--size',
       got: size.join('x'),
-      expected: `at least ${LEAST_SIDE} voxels per side, at most ${MOST_VOXELS.toLocaleString('en')} in total`,
+      expected: `integers, at least ${LEAST_SIDE} voxels per side, at most ${MOST_VOXELS.toLocaleString('en')} in total`,
     });
   return { scans, size, seed };
 }

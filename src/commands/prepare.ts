@@ -84,7 +84,7 @@ const SIZE_FACTOR = 8;
  * Cuts scans into tiles for training: a store that {@link openTileStore} opens. Each thread has one scan
  * in memory; scans that an earlier, interrupted run has finished are not read again.
  * A scan that cannot be used does not stop the others: it is in `failures`.
- * @throws UserError for bad options, a folder among the scans, with something else in it or in use, and when the disk is full
+ * @throws UserError for bad options, no input, a folder among the scans, with something else in it or in use, and when the disk is full
  * @example
  * await prepare({ input: ['scans'], out: 'tiles', size: [32, 32, 16] });
  */
@@ -154,9 +154,15 @@ export async function prepareShard(options: PrepareOptions, shard: Shard): Promi
   });
 }
 
-/** What is to be tiled, and how. @throws UserError for bad options, and a folder among the scans or with something else in it */
+/** What is to be tiled, and how. @throws UserError for bad options, no input, and a folder among the scans or with something else in it */
 async function examine(options: PrepareOptions) {
   const { out, workers, normalise, keepUids = false, reporter = silent } = options;
+  if (options.input.length === 0)
+    throw new UserError('usage', {
+      what: 'there is nothing to prepare',
+      where: 'input',
+      expected: 'scans, or folders of scans',
+    });
   const storeOptions = checkedOptions(options);
   if (workers !== undefined) checkThreads('workers', workers, 1);
   checkStoreFolder(out, options.input, 'tiles');

@@ -4,6 +4,7 @@ import { squaredDistances } from '../../src/analysis/distance-transform.js';
 import { overlapMeasures } from '../../src/analysis/overlap.js';
 import { surfaceMeasures } from '../../src/analysis/surface.js';
 import type { XYZ } from '../../src/data/scan/volume.js';
+import { UserError } from '../../src/errors.js';
 import { golden } from './golden.js';
 
 describe.each(golden.masks.map((pair, i) => ({ ...pair, i })))('pair $i', (pair) => {
@@ -78,6 +79,33 @@ describe('overlapMeasures', () => {
     const found = overlapMeasures(Float32Array.from(probabilities), [0, 0]);
     expect(Object.values(found)).toEqual(Object.values(found).map(() => Number.NaN));
     expect(Object.keys(found)).toHaveLength(5);
+  });
+});
+
+describe('what is no pair of masks is refused', () => {
+  const one: XYZ = [1, 1, 1];
+  it.each<[string, () => unknown, RegExp]>([
+    ['too short a prediction', () => overlapMeasures([0.9], [1, 0]), /1 and 2 voxels/],
+    ['too short a reference', () => overlapMeasures([0.9, 0.1], [1]), /2 and 1 voxels/],
+    ['a reference of 0 and 255', () => overlapMeasures([0.9, 0.1], [255, 0]), /reference: .*mask[\s\S]*255/],
+    [
+      'surfaces of too short a prediction',
+      () => surfaceMeasures(Uint8Array.of(1), Uint8Array.of(1, 0), [2, 1, 1], one, 1),
+      /prediction: [\s\S]*1 voxels[\s\S]*2, for 2×1×1/,
+    ],
+    [
+      'surfaces of too long a reference',
+      () => surfaceMeasures(Uint8Array.of(1, 0), Uint8Array.of(1, 0, 0), [2, 1, 1], one, 1),
+      /reference: [\s\S]*3 voxels/,
+    ],
+    [
+      'surfaces of masks of 0 and 255',
+      () => surfaceMeasures(Uint8Array.of(0, 1), Uint8Array.of(0, 255), [2, 1, 1], one, 1),
+      /reference: .*mask[\s\S]*255/,
+    ],
+  ])('%s', (_, measure, message) => {
+    expect(measure).toThrow(UserError);
+    expect(measure).toThrow(message);
   });
 });
 

@@ -12,7 +12,7 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { formatPrepare, type PrepareOptions, prepare } from '../../src/commands/prepare.js';
+import { formatPrepare, type PrepareOptions, prepare, prepareShard } from '../../src/commands/prepare.js';
 import { prepareSamples } from '../../src/commands/prepare-samples.js';
 import { writeMetaImage } from '../../src/data/scan/metaimage.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
@@ -232,6 +232,15 @@ describe('prepare', () => {
     expect(error).toMatchObject({ name: 'UserError', kind: 'usage' });
     expect(error.message).toMatch(message);
   });
+});
+
+test('prepare needs scans', async () => {
+  const out = newFolder();
+  for (const of of [prepare, (options: PrepareOptions) => prepareShard(options, { index: 1, count: 2 })]) {
+    const error = await failure(of({ input: [], out, size: SIZE }));
+    expect(error).toMatchObject({ name: 'UserError', kind: 'usage', facts: { where: 'input' } });
+  }
+  expect(existsSync(out)).toBe(false);
 });
 
 describe('the folder of a store', () => {

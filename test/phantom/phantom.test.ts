@@ -98,6 +98,8 @@ describe('writePhantoms', () => {
   test.each([
     [{ scans: 0 }, /--scans: this must be an integer of at least 1/],
     [{ size: [8, 64, 64] as XYZ }, /at least 16 voxels/],
+    [{ size: [Number.NaN, 48, 32] as XYZ }, /NaNx48x32[\s\S]*integers/],
+    [{ size: [16.5, 48, 32] as XYZ }, /16\.5x48x32[\s\S]*integers/],
     [{ size: [4096, 4096, 4096] as XYZ }, /at most/],
   ])('refuses %j', async (options, message) => {
     await expect(

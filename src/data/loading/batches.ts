@@ -1,4 +1,4 @@
-import { UserError } from '../../errors.js';
+import { checkInteger, UserError } from '../../errors.js';
 import { permutation, randomStream } from '../../random.js';
 import { spreadEvenly } from '../../spread.js';
 import { type Batch, proxies } from '../proxies/index.js';
@@ -42,7 +42,8 @@ export interface ValidationOptions extends SamplingOptions {
 /**
  * The validation batches: always the same tiles with the same parts or corruptions, so that only the network changes
  * between two validations.
- * @throws UserError of kind `config` when the wholes do not suit the tiles, `data` when tiles cannot be read
+ * @throws UserError of kind `usage` for an impossible batch, limit or share, `config` when the wholes do not suit the tiles, `data` when
+ *   tiles cannot be read
  * @example
  * const sampling = {
  *   ...{ proxy: config.proxy, batch: 16, wholeSize: config.whole, part: config.part },
@@ -52,6 +53,10 @@ export interface ValidationOptions extends SamplingOptions {
  */
 export function* validationBatches(source: TileSource, options: ValidationOptions): Generator<Batch> {
   const { batch, wholeSize, proxy, seed, share: { rank, size } = { rank: 0, size: 1 } } = options;
+  checkInteger('batch', batch, 1);
+  checkInteger('limit', options.limit, 1);
+  checkInteger('share.size', size, 1);
+  checkInteger('share.rank', rank, 0, size - 1);
   checkWholeSize(source.size, wholeSize);
   const tiles = spreadEvenly(source.count, options.limit);
   const count = tiles.length;

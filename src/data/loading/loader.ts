@@ -1,4 +1,4 @@
-import { UserError } from '../../errors.js';
+import { checkInteger, UserError } from '../../errors.js';
 import { startThreads } from '../../worker.js';
 import { type Batch, proxies } from '../proxies/index.js';
 import type { SamplingOptions } from '../proxies/proxy.js';
@@ -33,7 +33,8 @@ export interface LoaderOptions extends SamplingOptions {
 
 /**
  * Opens an endless sequence of batches, which depends on seed and store only, not on the number of threads.
- * @throws UserError of kind `data` for a bad store or an empty split, `config` when the wholes do not suit the tiles
+ * @throws UserError of kind `usage` for an impossible batch or number of workers, `data` for a bad store or an empty split, `config` when
+ *   the wholes do not suit the tiles
  * @example
  * const loader = openLoader({
  *   ...{ store: 'tiles', split: 'train', proxy: 'parts2whole', batch: 16, wholeSize: [32, 32, 16], seed: 1 },
@@ -44,6 +45,8 @@ export interface LoaderOptions extends SamplingOptions {
  */
 export function openLoader(options: LoaderOptions): Loader<Batch> {
   const { workers, ahead, batchAt, store: folder, ...sampling } = options;
+  checkInteger('batch', sampling.batch, 1);
+  checkInteger('workers', workers, 0);
   const store = openTileStore(folder);
   checkWholeSize(store.size, sampling.wholeSize);
   if (store[sampling.split].length === 0) {

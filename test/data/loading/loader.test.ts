@@ -1,7 +1,7 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
-import { batchPlan, validationBatches } from '../../../src/data/loading/batches.js';
+import { batchPlan, type ValidationOptions, validationBatches } from '../../../src/data/loading/batches.js';
 import { type LoaderOptions, openLoader } from '../../../src/data/loading/loader.js';
 import type { CorruptedBatch } from '../../../src/data/proxies/genesis/batch.js';
 import type { Batch } from '../../../src/data/proxies/index.js';
@@ -213,6 +213,16 @@ describe('the loader', () => {
     await Promise.all([expect(waiting).rejects.toThrow('closed'), loader.close()]);
   });
 
+  test.each<[Partial<LoaderOptions>, string]>([
+    [{ workers: -1 }, 'workers'],
+    [{ workers: Number.NaN }, 'workers'],
+    [{ batch: 0 }, 'batch'],
+    [{ batch: 2.5 }, 'batch'],
+  ])('refuses %o', (changes, where) => {
+    const error = errorOf(() => openLoader(options(changes)));
+    expect(error).toMatchObject({ name: 'UserError', kind: 'usage', facts: { where } });
+  });
+
   test('wholes must divide the tiles', () => {
     const error = errorOf(() => openLoader(options({ wholeSize: [8, 8, 3] })));
     expect(error).toMatchObject({ name: 'UserError', kind: 'config' });
@@ -231,6 +241,20 @@ describe('validation', () => {
     expect([...validationBatches(tilesOf(store, 'validation'), { ...sampling, proxy, limit: 100 })]).toEqual(
       all,
     );
+  });
+
+  test.each<[Partial<ValidationOptions>, string]>([
+    [{ batch: 0 }, 'batch'],
+    [{ batch: -1 }, 'batch'],
+    [{ limit: 0 }, 'limit'],
+    [{ limit: Number.NaN }, 'limit'],
+    [{ share: { rank: 0, size: 0 } }, 'share.size'],
+    [{ share: { rank: 2, size: 2 } }, 'share.rank'],
+    [{ share: { rank: -1, size: 2 } }, 'share.rank'],
+  ])('refuses %o', (changes, where) => {
+    const batches = validationBatches(tilesOf(store, 'validation'), { ...sampling, limit: 5, ...changes });
+    const error = errorOf(() => batches.next());
+    expect(error).toMatchObject({ name: 'UserError', kind: 'usage', facts: { where } });
   });
 
   test('on fewer wholes spreads them, with the same parts', () => {
