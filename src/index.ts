@@ -140,7 +140,7 @@ export type { Precision, PrecisionReport } from './inference/precision.js';
 export type { WindowOptions } from './inference/predict-scan.js';
 export { openModelFile } from './onnx-file.js';
 export type { Progress, ProgressOptions, Reporter, Reporting } from './progress.js';
-export type { RandomStream } from './random.js';
+export { type RandomStream, randomStream, type StreamKey } from './random.js';
 export type { CheckpointName } from './runs/checkpoint.js';
 export type { EngineName } from './runtime/device.js';
 export type { Engine, EngineTensor, Session, SessionOptions, Tensors } from './runtime/engine.js';

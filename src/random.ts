@@ -30,6 +30,9 @@ function hash32(text: string, salt: number): number {
 /**
  * Opens the stream of `key` under `seed` (generator: sfc32, by Chris Doty-Humphrey's PractRand).
  * @param seed any integer
+ * @example
+ * const random = randomStream(1, 'places', 7);
+ * const x = random.integer(512);
  */
 export function randomStream(seed: number, ...key: StreamKey): RandomStream {
   const text = [seed, ...key].join('\u0000');

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
 import { describe, expect, test } from 'vitest';
+import { randomStream, resolveConfig, samplePart } from '../src/index.js';
 
 const ROOT = resolve(import.meta.dirname, '..');
 const read = (path: string) => readFileSync(path, 'utf8');
@@ -71,4 +72,11 @@ describe.each([
     );
     expect(missing).toEqual([]);
   });
+});
+
+test('a part can be drawn with what is exported', () => {
+  const { part } = resolveConfig({});
+  const draw = (tile: number) => samplePart(randomStream(1, 'part', tile), [128, 128, 64], part);
+  expect(draw(7)).toEqual(draw(7));
+  expect(draw(8)).not.toEqual(draw(7));
 });

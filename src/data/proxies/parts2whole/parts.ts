@@ -29,7 +29,7 @@ const MAX_REDRAWS = 10;
  * part is centred, as torchvision's RandomResizedCrop does.
  * @param whole voxels along x, y, z
  * @example
- * const { start, size } = samplePart(random, [128, 128, 64], config.part);
+ * const { start, size } = samplePart(randomStream(config.seed, 'part', 0, 7), [128, 128, 64], config.part);
  */
 export function samplePart(random: RandomStream, whole: XYZ, options: PartOptions): Box {
   const scale = Math.cbrt(random.between(...options.scale));
