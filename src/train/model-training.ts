@@ -20,7 +20,7 @@ export interface ModelTrainingOptions extends ImportedTask {
   readonly engine: Engine;
   /** Bytes of the `.onnx` file. */
   readonly model: Uint8Array;
-  /** Sizes of its inputs, by name; the first of each is the batch. */
+  /** Sizes of its inputs, by name. */
   readonly inputs: Readonly<Record<string, readonly number[]>>;
   /** Reads the bytes of a tensor that lies in a file beside the model. */
   readonly externalData?: ReadExternal;
@@ -128,10 +128,9 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   const model = ofFile('the model', () =>
     importModel(bytes, { inputs: sizes, outputs, externalData, freeze, split }),
   );
-  const [batch] = Object.values(sizes)[0] ?? [1];
   const config: StepConfig = {
     ...TRAINING_DEFAULTS,
-    ...{ batch: batch!, clipNorm, threads, forms: 'fast' },
+    ...{ clipNorm, threads, forms: 'fast' },
     ...(optimizer && { optimizer }),
   };
   const workload: Workload = () => importedObjective(model, { output, loss });

@@ -12,7 +12,7 @@ import {
   openModelTraining,
 } from '../../src/train/model-training.js';
 import { importCase } from '../graphs/imported/golden.js';
-import { modelOf, node, perceptron, weight } from '../graphs/imported/models.js';
+import { modelOf, node, perceptron, value, weight } from '../graphs/imported/models.js';
 import { noise } from '../graphs/run.js';
 
 /** A residual network with batch normalisation: x float32 → y, [N,1]. */
@@ -130,6 +130,28 @@ describe('training of an ONNX model', () => {
       await expect(training.step({ x: features, label: labels(0, 1, 2, 0) })).rejects.toThrow(
         /^label: there is no such class\n {2}got: +2\n {2}expected: 0 to 1$/,
       );
+    });
+  });
+
+  test.each([
+    ['before', { scale: [], x: [4, 3] }],
+    ['behind', { x: [4, 3], scale: [] }],
+  ])('an input that is one number may be %s the others', async (_, inputs) => {
+    const scaled = modelOf({
+      ...perceptron,
+      inputs: [value('scale', []), ...perceptron.inputs],
+      nodes: [
+        node('Mul', ['x', 'scale'], ['scaled']),
+        ...perceptron.nodes.map((n) => ({ ...n, inputs: n.inputs.map((i) => (i === 'x' ? 'scaled' : i)) })),
+      ],
+    });
+    const label = labels(0, 1, 1, 0);
+    const expected = await opened({ model: modelOf(perceptron), ...classes }, (training) =>
+      training.step({ x: features, label }),
+    );
+    await opened({ model: scaled, ...classes, inputs }, async (training) => {
+      const scale = floats([], Float32Array.of(1));
+      expect((await training.step({ x: features, scale, label })).loss).toBeCloseTo(expected.loss, 6);
     });
   });
 
