@@ -17,6 +17,7 @@ import { createEvaluator } from '../train/evaluator.js';
 import { freshState } from '../train/fresh-state.js';
 import { batchFeeds, proxyWorkload, samplingOptions } from '../train/proxy.js';
 import type { StepResult } from '../train/stepper.js';
+import { Turns } from '../train/turns.js';
 import { initialize } from '../weights/initialize.js';
 import { loadWeights } from '../weights/load-weights.js';
 import { decodeSafetensors, encodeSafetensors, type Safetensors } from '../weights/safetensors.js';
@@ -45,6 +46,7 @@ export interface Validation {
   readonly reconstruction: Float32Array;
 }
 
+/** Calls wait for those that were made before them. After `release` all of them throw a UserError. */
 export interface Pretraining {
   readonly config: Config;
   /** How many tiles the scan has. */
@@ -56,6 +58,7 @@ export interface Pretraining {
   weights(): Promise<Uint8Array<ArrayBuffer>>;
   /** `encoder.onnx`, as `p2w export` writes it: takes HU, gives features. */
   encoder(): Promise<Uint8Array>;
+  /** Frees what the engine holds, when the calls before have ended. */
   release(): Promise<void>;
 }
 
@@ -129,6 +132,7 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
   });
   const evaluator = await createEvaluator(config, tile, engine);
 
+  const turns = new Turns();
   let steps = 0;
   let best: number | null = null;
   const facts = () => inferenceMetadata(config, tile, { steps, bestMse: best, dataHash: '' }, 'not stated');
@@ -137,55 +141,61 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
     return parameters.map(({ name }) => ({ name, ...state.get(name)! }));
   };
 
+  const step = async () => {
+    const batches = Array.from({ length: count }, (_, i) => {
+      const index = steps * count + i;
+      const planned = batchPlan(index, training.count, sampling);
+      return batchFeeds(proxies[config.proxy].load(training, 'train', sampling, planned, index));
+    });
+    const [result] = await stepper.run([batches], config.learningRate, steps + 1);
+    steps += 1;
+    if (Number.isFinite(result!.loss)) return result!;
+    throw new UserError('training', {
+      what: 'the loss is no longer a finite number',
+      where: `step ${steps}`,
+      fix: 'a lower learningRate',
+    });
+  };
+  const validate = async () => {
+    const batches = () => validationBatches(validation, { ...sampling, limit: config.validation.samples });
+    const { mse } = await evaluator.validate(batches(), await stepper.readState());
+    best = Math.min(mse, best ?? Number.POSITIVE_INFINITY);
+    const shown = await evaluator.evaluate(batches().next().value!, await stepper.readState());
+    const voxels = config.whole.reduce((product, length) => product * length);
+    const first = (images: Float32Array) => images.slice(0, voxels);
+    return {
+      mse,
+      size: config.whole,
+      part: first(shown.part),
+      whole: first(shown.whole),
+      reconstruction: first(shown.reconstruction),
+    };
+  };
+  const weights = async () =>
+    concatenated(
+      encodeSafetensors(
+        NAME,
+        (await network()).map(({ name, shape, data }) => ({ name, dtype: 'F32' as const, shape, data })),
+        facts(),
+      ),
+    );
+  const encoder = async () => {
+    const trained = new Map((await network()).map(({ name, data }) => [name, data as Float32Array]));
+    const average = averagingFactors(tile, config.whole)!;
+    return inferenceModel('encoder', { config, average, inputType: 'float32', metadata: facts() }, trained);
+  };
+
   return {
     config,
     tiles: { training: training.count, validation: validation.count },
-    async step() {
-      const batches = Array.from({ length: count }, (_, i) => {
-        const index = steps * count + i;
-        const planned = batchPlan(index, training.count, sampling);
-        return batchFeeds(proxies[config.proxy].load(training, 'train', sampling, planned, index));
-      });
-      const [result] = await stepper.run([batches], config.learningRate, steps + 1);
-      steps += 1;
-      if (Number.isFinite(result!.loss)) return result!;
-      throw new UserError('training', {
-        what: 'the loss is no longer a finite number',
-        where: `step ${steps}`,
-        fix: 'a lower learningRate',
-      });
-    },
-    async validate() {
-      const batches = () => validationBatches(validation, { ...sampling, limit: config.validation.samples });
-      const { mse } = await evaluator.validate(batches(), await stepper.readState());
-      best = Math.min(mse, best ?? Number.POSITIVE_INFINITY);
-      const shown = await evaluator.evaluate(batches().next().value!, await stepper.readState());
-      const voxels = config.whole.reduce((product, length) => product * length);
-      const first = (images: Float32Array) => images.slice(0, voxels);
-      return {
-        mse,
-        size: config.whole,
-        part: first(shown.part),
-        whole: first(shown.whole),
-        reconstruction: first(shown.reconstruction),
-      };
-    },
-    weights: async () =>
-      concatenated(
-        encodeSafetensors(
-          NAME,
-          (await network()).map(({ name, shape, data }) => ({ name, dtype: 'F32' as const, shape, data })),
-          facts(),
-        ),
-      ),
-    async encoder() {
-      const weights = new Map((await network()).map(({ name, data }) => [name, data as Float32Array]));
-      const average = averagingFactors(tile, config.whole)!;
-      return inferenceModel('encoder', { config, average, inputType: 'float32', metadata: facts() }, weights);
-    },
-    async release() {
-      await stepper.release();
-      await evaluator.release();
-    },
+    step: () => turns.take(step),
+    validate: () => turns.take(validate),
+    weights: () => turns.take(weights),
+    encoder: () => turns.take(encoder),
+    release: () =>
+      turns.release(async () => {
+        await stepper.release();
+        await evaluator.release();
+      }),
   };
 }

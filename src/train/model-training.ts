@@ -15,6 +15,7 @@ import type { Engine, Session, Tensors } from '../runtime/engine.js';
 import { createStepper } from './create-stepper.js';
 import { floatTensor } from './fresh-state.js';
 import type { StepResult } from './stepper.js';
+import { Turns } from './turns.js';
 
 export interface ModelTrainingOptions extends ImportedTask {
   readonly engine: Engine;
@@ -36,6 +37,7 @@ export interface ModelTrainingOptions extends ImportedTask {
   readonly threads?: number;
 }
 
+/** Calls wait for those that were made before them. After `release` all of them throw a UserError. */
 export interface ModelTraining {
   /** What trains, and what was made of the file. */
   readonly report: ImportReport;
@@ -59,6 +61,7 @@ export interface ModelTraining {
   evaluate(batch: Tensors): Promise<Tensors>;
   /** The `.onnx` file with the weights as they are now, and all else as it was. */
   trainedModel(): Promise<Uint8Array>;
+  /** Frees what the engine holds, when the calls before have ended. */
   release(): Promise<void>;
 }
 
@@ -143,6 +146,7 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   // What labels mean to a loss of the caller's own is not known.
   const classes =
     typeof loss === 'function' || !scores ? Number.POSITIVE_INFINITY : (scores.shape[1] as number);
+  const turns = new Turns();
   let evaluator: Session | undefined;
   let done = 0;
   const makeSteps = async (batches: readonly Tensors[], learningRate = config.learningRate) => {
@@ -160,34 +164,37 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
       });
     return results;
   };
+  const evaluate = async (given: Tensors) => {
+    evaluator ??= await loadGraph(evaluation, config, engine);
+    const state = await stepper.readState();
+    const fed = completed(
+      inputs.filter(({ name }) => name !== DROPOUT_SEED),
+      given,
+      0,
+      classes,
+    );
+    const read = evaluation.parameters.map(({ name }) => [name, state.get(name)!] as const);
+    return evaluator.run({ ...fed, ...Object.fromEntries(read) });
+  };
+  const trainedModel = async () => {
+    const state = await stepper.readState();
+    const trained = new Map(parameters.map(({ name }) => [name, state.get(name)!.data as Float32Array]));
+    return ofFile('the model', () =>
+      exportTrained(bytes, model, completeWeights(model, trained), externalData),
+    );
+  };
   return {
     report: model.report,
     inputs,
     outputs: model.outputs,
-    step: async (batch, learningRate) => (await makeSteps([batch], learningRate))[0]!,
-    steps: makeSteps,
-    async evaluate(given) {
-      evaluator ??= await loadGraph(evaluation, config, engine);
-      const state = await stepper.readState();
-      const fed = completed(
-        inputs.filter(({ name }) => name !== DROPOUT_SEED),
-        given,
-        0,
-        classes,
-      );
-      const read = evaluation.parameters.map(({ name }) => [name, state.get(name)!] as const);
-      return evaluator.run({ ...fed, ...Object.fromEntries(read) });
-    },
-    async trainedModel() {
-      const state = await stepper.readState();
-      const trained = new Map(parameters.map(({ name }) => [name, state.get(name)!.data as Float32Array]));
-      return ofFile('the model', () =>
-        exportTrained(bytes, model, completeWeights(model, trained), externalData),
-      );
-    },
-    async release() {
-      await stepper.release();
-      await evaluator?.release();
-    },
+    step: (batch, learningRate) => turns.take(async () => (await makeSteps([batch], learningRate))[0]!),
+    steps: (batches, learningRate) => turns.take(() => makeSteps(batches, learningRate)),
+    evaluate: (batch) => turns.take(() => evaluate(batch)),
+    trainedModel: () => turns.take(trainedModel),
+    release: () =>
+      turns.release(async () => {
+        await stepper.release();
+        await evaluator?.release();
+      }),
   };
 }

@@ -55,6 +55,25 @@ describe('pre-training on a scan in memory', () => {
     expect(again).toBe(first.mse);
   });
 
+  test('calls that do not wait for each other are made one after the other', async () => {
+    const waiting = await opened({}, async (training) => [
+      await training.step(),
+      await training.step(),
+      await training.weights(),
+    ]);
+    const hasty = await opened({}, (training) =>
+      Promise.all([training.step(), training.step(), training.weights(), training.step()]),
+    );
+    expect(hasty.slice(0, -1)).toEqual(waiting);
+  });
+
+  test('is no more after its release', async () => {
+    const training = await opened({}, async (released) => released);
+    await training.release();
+    for (const call of [training.step, training.validate, training.weights, training.encoder])
+      await expect(call()).rejects.toThrow('this training is released');
+  });
+
   test('trains on one tile of two, and validates on the other', async () => {
     const half = { ...scan, size: [32, 16, 8] as const, voxels: scan.voxels.slice(-32 * 16 * 8) };
     await opened({ scan: half, config: { ...config, normalise: 'minmax' } }, async (training) => {

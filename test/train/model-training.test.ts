@@ -155,6 +155,63 @@ describe('training of an ONNX model', () => {
     });
   });
 
+  test.each([
+    ['Node.js', nodeEngine],
+    ['WebAssembly', wasmEngine('onnxruntime-web')],
+  ])('calls that do not wait for each other are made one after the other, in %s', async (_, engine) => {
+    const given = { x: features, label: labels(0, 1, 1, 0) };
+    const options = { model: modelOf(perceptron), ...classes, engine };
+    const waiting = await opened(options, async (training) => {
+      const first = [await training.step(given), await training.step(given)];
+      return [...first, await training.evaluate(given), await training.trainedModel()];
+    });
+    const hasty = await opened(options, (training) => {
+      const first = [training.step(given), training.step(given)];
+      return Promise.all([...first, training.evaluate(given), training.trainedModel(), training.step(given)]);
+    });
+    expect(hasty.slice(0, -1)).toEqual(waiting);
+  });
+
+  test('a call that fails keeps none behind it from being made', async () => {
+    await opened({ model: modelOf(perceptron), ...classes }, async (training) => {
+      const given = { x: features, label: labels(0, 1, 1, 0) };
+      const [refused, made] = await Promise.allSettled([training.step({}), training.step(given)]);
+      expect(refused).toMatchObject({ status: 'rejected', reason: expect.any(UserError) });
+      expect(made).toMatchObject({ status: 'fulfilled', value: { loss: expect.any(Number) } });
+    });
+  });
+
+  test('of all that is loaded nothing is left after its release, and nothing is loaded anew', async () => {
+    let open = 0;
+    const engine: Engine = {
+      ...nodeEngine,
+      async load(...args) {
+        const session = await nodeEngine.load(...args);
+        open++;
+        const release = () => {
+          open--;
+          return session.release();
+        };
+        return { ...session, release };
+      },
+    };
+    const given = { x: features, label: labels(0, 1, 1, 0) };
+    const training = await openModelTraining({
+      ...{ engine, model: modelOf(perceptron), ...classes, threads: 1 },
+    });
+    const evaluated = [training.evaluate(given), training.evaluate(given)];
+    await Promise.all([...evaluated, training.release(), training.release()]);
+    await training.release();
+    for (const call of [
+      () => training.step(given),
+      () => training.steps([given]),
+      () => training.evaluate(given),
+      () => training.trainedModel(),
+    ])
+      await expect(call()).rejects.toThrow(/^this training is released\n {2}fix: +open another one$/);
+    expect(open).toBe(0);
+  });
+
   test('weights that the loss does not need stay as they are, and are in the file', async () => {
     const other = node('MatMul', ['r', 'other.weight'], ['z']);
     const tensors: Record<string, Tensor> = { ...perceptron.tensors, 'other.weight': weight([4, 5], 7) };
