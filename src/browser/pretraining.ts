@@ -8,7 +8,6 @@ import { proxies } from '../data/proxies/index.js';
 import type { Volume, XYZ } from '../data/scan/volume.js';
 import { averagingFactors } from '../data/store/block-mean.js';
 import { tilesOfVolume } from '../data/store/volume-tiles.js';
-import { UserError } from '../errors.js';
 import { buildGraph } from '../execution/models.js';
 import { inferenceMetadata, inferenceModel, intensitiesOf } from '../inference/model.js';
 import type { Engine } from '../runtime/engine.js';
@@ -46,7 +45,10 @@ export interface Validation {
   readonly reconstruction: Float32Array;
 }
 
-/** Calls wait for those that were made before them. After `release` all of them throw a UserError. */
+/**
+ * Calls wait for those that were made before them. After `release` all of them throw a UserError, and so they do after a step whose loss or
+ * gradient was not finite: it has overwritten the weights.
+ */
 export interface Pretraining {
   readonly config: Config;
   /** How many tiles the scan has. */
@@ -147,14 +149,9 @@ export async function openPretraining(options: PretrainingOptions): Promise<Pret
       const planned = batchPlan(index, training.count, sampling);
       return batchFeeds(proxies[config.proxy].load(training, 'train', sampling, planned, index));
     });
-    const [result] = await stepper.run([batches], config.learningRate, steps + 1);
+    const results = await stepper.run([batches], config.learningRate, steps + 1);
     steps += 1;
-    if (Number.isFinite(result!.loss)) return result!;
-    throw new UserError('training', {
-      what: 'the loss is no longer a finite number',
-      where: `step ${steps}`,
-      fix: 'a lower learningRate',
-    });
+    return turns.checked(results, steps)[0]!;
   };
   const validate = async () => {
     const batches = () => validationBatches(validation, { ...sampling, limit: config.validation.samples });

@@ -37,7 +37,10 @@ export interface ModelTrainingOptions extends ImportedTask {
   readonly threads?: number;
 }
 
-/** Calls wait for those that were made before them. After `release` all of them throw a UserError. */
+/**
+ * Calls wait for those that were made before them. After `release` all of them throw a UserError, and so they do after a step whose loss or
+ * gradient was not finite: it has overwritten the weights.
+ */
 export interface ModelTraining {
   /** What trains, and what was made of the file. */
   readonly report: ImportReport;
@@ -49,7 +52,8 @@ export interface ModelTraining {
    * Makes one step.
    * @param batch by input; samples count alike without `sample_weight`
    * @param learningRate 0.001 by default
-   * @throws UserError when something of the batch is missing or of another size, or the loss is no longer finite
+   * @throws UserError when the learning rate is none, or something of the batch is missing or of another size, which leaves all as it was;
+   *   or when the loss or its gradient is no longer finite, with which the training is lost
    */
   step(batch: Tensors, learningRate?: number): Promise<StepResult>;
   /**
@@ -77,6 +81,16 @@ function checkLabels(labels: Int32Array, classes: number): void {
       got: String(wrong),
       expected: `0 to ${classes - 1}`,
     });
+}
+
+/** @throws UserError for what is no learning rate, which from JavaScript may be anything */
+function checkRate(rate: number): void {
+  if (typeof rate === 'number' && rate >= 0 && Number.isFinite(Math.fround(rate))) return;
+  throw new UserError('usage', {
+    what: 'a learning rate must be a number from 0 to 3.4e38',
+    where: 'learningRate',
+    got: String(rate),
+  });
 }
 
 /** What was given as a tensor, which from JavaScript may be anything. */
@@ -150,19 +164,13 @@ export async function openModelTraining(options: ModelTrainingOptions): Promise<
   let evaluator: Session | undefined;
   let done = 0;
   const makeSteps = async (batches: readonly Tensors[], learningRate = config.learningRate) => {
+    checkRate(learningRate);
     if (batches.length === 0) return [];
     const before = done;
     const fed = batches.map((batch, i) => [completed(inputs, batch, before + i, classes)]);
     const results = await stepper.run(fed, learningRate, before + 1);
     done += batches.length;
-    const failed = results.findIndex(({ loss }) => !Number.isFinite(loss));
-    if (failed >= 0)
-      throw new UserError('training', {
-        what: 'the loss is no longer a finite number',
-        where: `step ${before + failed + 1}`,
-        fix: 'a lower learning rate',
-      });
-    return results;
+    return turns.checked(results, before + 1);
   };
   const evaluate = async (given: Tensors) => {
     evaluator ??= await loadGraph(evaluation, config, engine);

@@ -67,6 +67,18 @@ describe('pre-training on a scan in memory', () => {
     expect(hasty.slice(0, -1)).toEqual(waiting);
   });
 
+  test('gives no weights after its loss was no number', async () => {
+    const optimizer = { name: 'sgd', momentum: 0, weightDecay: 0 } as const;
+    await opened({ config: { ...config, optimizer, learningRate: 1e38 } }, async (training) => {
+      const run = async () => {
+        for (let i = 0; i < 50; i++) await training.step();
+      };
+      await expect(run()).rejects.toThrow('no longer a finite number');
+      for (const call of [training.step, training.validate, training.weights, training.encoder])
+        await expect(call()).rejects.toThrow('this training is lost');
+    });
+  });
+
   test('is no more after its release', async () => {
     const training = await opened({}, async (released) => released);
     await training.release();

@@ -266,14 +266,47 @@ describe('training of an ONNX model', () => {
     );
   });
 
-  test('a rate that is too high is an error that says so', async () => {
+  test('after a rate that is too high the training is lost, and says so', async () => {
     await opened({ optimizer: { name: 'sgd', momentum: 0, weightDecay: 0 } }, async (training) => {
       const run = async () => {
         for (let i = 0; i < 50; i++) await training.step(batch, 1e30);
       };
-      await expect(run()).rejects.toThrow(/no longer a finite number/);
+      await expect(run()).rejects.toThrow(/^step (\d+): .*no longer a finite number[\s\S]*begin anew/);
+      for (const call of [
+        () => training.step(batch),
+        () => training.steps([]),
+        () => training.evaluate(batch),
+        () => training.trainedModel(),
+      ])
+        await expect(call()).rejects.toThrow(/^step \d+: this training is lost[\s\S]*begin anew/);
     });
   });
+
+  test.each([
+    ['Node.js', nodeEngine],
+    ['WebAssembly', wasmEngine('onnxruntime-web')],
+  ])('the first of several steps without a finite loss is named, in %s', async (_, engine) => {
+    await opened({ model: modelOf(perceptron), ...classes, engine }, async (training) => {
+      const given = { x: features, label: labels(0, 1, 1, 0) };
+      const spoilt = { ...given, x: floats([4, 3], new Float32Array(12).fill(Number.NaN)) };
+      await training.step(given);
+      await expect(training.steps([given, spoilt, given])).rejects.toThrow(/^step 3: /);
+      await expect(training.trainedModel()).rejects.toThrow(/^step 3: this training is lost/);
+    });
+  });
+
+  test.each([Number.NaN, Number.POSITIVE_INFINITY, 1e39, -0.1, '0.1' as unknown as number])(
+    'a learning rate of %s is refused before the step',
+    async (rate) => {
+      const given = { x: features, label: labels(0, 1, 1, 0) };
+      await opened({ model: modelOf(perceptron), ...classes }, async (training) => {
+        const before = await training.trainedModel();
+        await expect(training.step(given, rate)).rejects.toThrow(/^learningRate: [\s\S]*got: /);
+        expect(await training.trainedModel()).toEqual(before);
+        expect((await training.step(given, 0)).loss).toBeGreaterThan(0);
+      });
+    },
+  );
 
   test.each([
     ['no model', { model: new Uint8Array(20) }],
