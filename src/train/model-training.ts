@@ -1,4 +1,5 @@
 /** Training of any ONNX model, step by step, in Node.js or in a page. */
+import type * as z from 'zod';
 import { completeWeights, exportTrained } from '../../graphs/imported/export-trained.js';
 import { importModel } from '../../graphs/imported/import-model.js';
 import { DROPOUT_SEED } from '../../graphs/imported/network.js';
@@ -7,7 +8,8 @@ import type { ImportReport } from '../../graphs/imported/report.js';
 import { type ImportedTask, importedObjective } from '../../graphs/objectives/imported.js';
 import type { ReadExternal } from '../../graphs/onnx/tensors.js';
 import type { Value } from '../../graphs/onnx/types.js';
-import { type StepConfig, TRAINING_DEFAULTS } from '../config/training.js';
+import { parseConfig } from '../config/layers.js';
+import { type StepConfig, TRAINING_DEFAULTS, trainingSchema } from '../config/training.js';
 import { UserError } from '../errors.js';
 import { buildGraph, loadGraph, type Workload } from '../execution/models.js';
 import { ofFile } from '../of-file.js';
@@ -16,6 +18,9 @@ import { createStepper } from './create-stepper.js';
 import { floatTensor } from './fresh-state.js';
 import type { StepResult } from './stepper.js';
 import { Turns } from './turns.js';
+
+/** What is as in a run's configuration. */
+const settingsSchema = trainingSchema.pick({ optimizer: true, clipNorm: true, threads: true });
 
 export interface ModelTrainingOptions extends ImportedTask {
   readonly engine: Engine;
@@ -29,8 +34,8 @@ export interface ModelTrainingOptions extends ImportedTask {
   readonly freeze?: (name: string) => boolean;
   /** Which tensors that are used several times are taken apart; vectors without it. */
   readonly split?: SplitRule;
-  /** Adam by default. */
-  readonly optimizer?: StepConfig['optimizer'];
+  /** Adam by default. Of its settings those may be left out that have defaults in `docs/configuration.md`. */
+  readonly optimizer?: z.input<typeof settingsSchema>['optimizer'];
   /** Largest global norm of a gradient; no limit by default. */
   readonly clipNorm?: number;
   /** Of the runtime; one a core by default. */
@@ -130,7 +135,7 @@ function completed(inputs: readonly Value[], batch: Tensors, seed: number, class
 
 /**
  * Makes ready to train a model.
- * @throws UserError when the file is no model, something in it cannot be trained, or the engine refuses the graph
+ * @throws UserError when an option cannot be, the file is no model, something in it cannot be trained, or the engine refuses the graph
  * @example
  * const training = await openModelTraining({
  *   engine, model, inputs: { image: [8, 3, 224, 224] }, loss: { name: 'crossEntropy' },
@@ -139,17 +144,19 @@ function completed(inputs: readonly Value[], batch: Tensors, seed: number, class
  */
 export async function openModelTraining(options: ModelTrainingOptions): Promise<ModelTraining> {
   const { engine, model: bytes, inputs: sizes, externalData, freeze, split, output, loss } = options;
-  const { optimizer, clipNorm = null, threads = 0 } = options;
+  const { optimizer = TRAINING_DEFAULTS.optimizer, clipNorm = null, threads = 0 } = options;
+  const settings = parseConfig(
+    settingsSchema,
+    { optimizer, clipNorm, threads },
+    'options',
+    'see optimizer, clipNorm and threads in docs/configuration.md',
+  );
   // A loss of the caller's own is given all outputs.
   const outputs = output !== undefined && typeof loss !== 'function' ? [output] : undefined;
   const model = ofFile('the model', () =>
     importModel(bytes, { inputs: sizes, outputs, externalData, freeze, split }),
   );
-  const config: StepConfig = {
-    ...TRAINING_DEFAULTS,
-    ...{ clipNorm, threads, forms: 'fast' },
-    ...(optimizer && { optimizer }),
-  };
+  const config: StepConfig = { ...TRAINING_DEFAULTS, ...settings, forms: 'fast' };
   const workload: Workload = () => importedObjective(model, { output, loss });
   const evaluation = buildGraph('evaluation', workload, config);
   const { parameters, graph } = buildGraph('forward', workload, config);

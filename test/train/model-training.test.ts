@@ -308,6 +308,30 @@ describe('training of an ONNX model', () => {
     },
   );
 
+  test('settings of an optimiser that are left out are those of a configuration', async () => {
+    const given = { x: features, label: labels(0, 1, 1, 0) };
+    const trained = (optimizer: ModelTrainingOptions['optimizer']) =>
+      opened({ model: modelOf(perceptron), ...classes, optimizer }, async (training) => {
+        await training.steps([given, given]);
+        return training.trainedModel();
+      });
+    expect(await trained({ name: 'adam' })).toEqual(await trained({ ...adam, epsilon: 1e-8 }));
+    expect(await trained({ name: 'sgd' })).toEqual(
+      await trained({ name: 'sgd', momentum: 0.9, weightDecay: 0 }),
+    );
+  });
+
+  test.each<[what: string, options: object]>([
+    ['clipNorm: expected more than 0, got -1', { clipNorm: -1 }],
+    ['clipNorm: expected a number, got NaN', { clipNorm: Number.NaN }],
+    ['threads: expected an integer, got 1.5', { threads: 1.5 }],
+    ['optimizer.beta1: expected less than 1, got 2', { optimizer: { ...adam, beta1: 2 } }],
+    ['optimizer.rate: unknown key', { optimizer: { name: 'sgd', rate: 1 } }],
+    ['optimizer.name: expected one of adam, adamw, sgd', { optimizer: { name: 'rmsprop' } }],
+  ])('options that cannot be are refused: %s', async (what, options) => {
+    await expect(opened(options, async () => {})).rejects.toThrow(`options: ${what}`);
+  });
+
   test.each([
     ['no model', { model: new Uint8Array(20) }],
     ['sizes that do not suit', { inputs: { x: [1, 7, 8, 8] } }],
