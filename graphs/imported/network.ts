@@ -16,6 +16,7 @@ import {
 } from '../onnx/types.js';
 import { needed } from '../passes/needed.js';
 import { translate } from '../standard/index.js';
+import { isCastToFloat } from './makers.js';
 import type { Noise } from './noise.js';
 import { isFloat } from './numbers.js';
 import type { ImportedTensor } from './parameters.js';
@@ -114,7 +115,6 @@ class Layers {
 
   #layer(node: Node, inputs: readonly (Value | null)[]): readonly Value[] {
     const { g } = this.net;
-    const { attributes } = node;
     switch (node.operator) {
       case 'BatchNormalization':
         return this.#batchNorm(node, inputs as Value[]);
@@ -124,14 +124,10 @@ class Layers {
       case 'RandomNormal':
       case 'RandomUniform':
         return [this.#noise(node)];
-      case 'Cast': {
-        const { to } = attributes;
-        const floats: readonly number[] = [TYPE_CODES.float32, TYPE_CODES.float64];
-        const isToFloat = to?.kind === 'int' && floats.includes(to.value);
-        return isToFloat
+      case 'Cast':
+        return isCastToFloat(node)
           ? [g.add('Cast', [inputs[0]!], { to: TYPE_CODES[g.float] })]
           : translate(g, node, inputs, this.#opset);
-      }
       default:
         return translate(g, node, inputs, this.#opset);
     }

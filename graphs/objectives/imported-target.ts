@@ -1,6 +1,6 @@
 /** Target tasks on imported networks: images in, logits of the task's classes out. */
 import type { ImportedModel } from '../imported/import-model.js';
-import { checkAlongClasses, makersOf } from '../imported/makers.js';
+import { checkAlongClasses, endingOf, makersOf, withoutActivation } from '../imported/makers.js';
 import { importedLayers, reserveParameters } from '../imported/network.js';
 import { classifierHead } from '../models/transfer.js';
 import { pointwise } from '../nn/layers.js';
@@ -82,7 +82,7 @@ export function featuresOf(
   const names = model.outputs.map(({ name }) => name);
   if (kind === 'classification' && names.includes('features')) return 'features';
   const [first] = names as [string];
-  const maker = makers.of(first);
+  const maker = endingOf(model.graph, first)?.maker;
   const logits =
     (maker && ACTIVATIONS.includes(maker.operator) ? maker.inputs[0]! : makers.logitOfPair(first)) ?? first;
   return makers.beforeLinear(logits, kind) ?? first;
@@ -90,18 +90,21 @@ export function featuresOf(
 
 /** What is one or two logits a class, and whether the activation behind it is that of exclusive classes. */
 interface OwnLogits {
+  readonly network: ImportedModel;
+  /** Of the logits in the network. */
   readonly name: string;
   readonly activation: string | null;
 }
 
 function ownLogits(model: ImportedModel, output: string): OwnLogits {
-  const makers = new Makers(model);
-  const pair = makers.logitOfPair(output);
-  if (pair) return { name: pair, activation: 'Sigmoid' };
-  const maker = makers.of(output);
-  if (!maker || !ACTIVATIONS.includes(maker.operator)) return { name: output, activation: null };
-  checkAlongClasses(maker, model.graph);
-  return { name: maker.inputs[0]!, activation: maker.operator };
+  const pair = new Makers(model).logitOfPair(output);
+  if (pair) return { network: model, name: pair, activation: 'Sigmoid' };
+  const ending = endingOf(model.graph, output);
+  if (!ending || !ACTIVATIONS.includes(ending.maker.operator))
+    return { network: model, name: output, activation: null };
+  checkAlongClasses(ending, model.graph);
+  const { maker } = ending;
+  return { network: withoutActivation(model, maker), name: output, activation: maker.operator };
 }
 
 /** What the values of an output of a network are that has learned with {@link TargetHead.head} `keep`. */
@@ -172,11 +175,11 @@ function taskLogits(
 ): Value {
   reserveParameters(net, model);
   const x = net.g.scope('image', () => adaptedImage(net.g, image, adapter));
-  const layers = (name: string) =>
-    net.atRate(rate, () => importedLayers(net, model, { [adapter.input]: x }, [name]).get(name)!);
-  if (head.head === 'replace') return targetHead(net, layers(featuresOf(model, head)), head);
+  const layers = (network: ImportedModel, name: string) =>
+    net.atRate(rate, () => importedLayers(net, network, { [adapter.input]: x }, [name]).get(name)!);
+  if (head.head === 'replace') return targetHead(net, layers(model, featuresOf(model, head)), head);
   const own = ownLogits(model, head.value ?? model.outputs[0]!.name);
-  return keptLogits(net, layers(own.name), own, head);
+  return keptLogits(net, layers(own.network, own.name), own, head);
 }
 
 interface ImportedTargetOptions {

@@ -1,5 +1,5 @@
 import type { ImportedModel } from '../imported/import-model.js';
-import { checkAlongClasses, makersOf } from '../imported/makers.js';
+import { checkAlongClasses, endingOf, withoutActivation } from '../imported/makers.js';
 import { inputName } from '../imported/names.js';
 import { importedLayers, networkInputs } from '../imported/network.js';
 import { squaredErrorPerSample, weightedMean } from '../nn/losses.js';
@@ -36,19 +36,20 @@ const ACTIVATIONS: Readonly<Record<string, readonly string[]>> = {
 };
 
 interface Logits {
-  readonly name: string;
+  /** The network with its output as logits. */
+  readonly network: ImportedModel;
   /** What the network makes of them itself. */
   readonly activation: string | null;
 }
 
 /** The logits of an output: exported classifiers often end in the Softmax or Sigmoid that a loss brings itself. */
-function logitsOf({ graph }: ImportedModel, output: string, losses: readonly OutputLoss[]): Logits {
-  const maker = makersOf(graph)(output);
-  const expected = losses.map(({ name }) => ACTIVATIONS[name] ?? []);
-  if (!maker || !expected.every((names) => names.includes(maker.operator)))
-    return { name: output, activation: null };
-  checkAlongClasses(maker, graph);
-  return { name: maker.inputs[0]!, activation: maker.operator };
+function logitsOf(model: ImportedModel, output: string, losses: readonly OutputLoss[]): Logits {
+  const ending = endingOf(model.graph, output);
+  const operator = ending?.maker.operator ?? '';
+  const isExpected = losses.length > 0 && losses.every(({ name }) => ACTIVATIONS[name]?.includes(operator));
+  if (!ending || !isExpected) return { network: model, activation: null };
+  checkAlongClasses(ending, model.graph);
+  return { network: withoutActivation(model, ending.maker), activation: operator };
 }
 
 /** Mean squared error of an output [N,…] against the input `target` of its shape. */
@@ -119,7 +120,7 @@ function lossOf(
  * - `binaryCrossEntropy` of [N,n]: `label` [N,n] in [0, 1]. Of maps: `mask`, as above; classes may overlap.
  * - `dice`, of maps: `mask`.
  *
- * All but the first take logits: of an output that a Softmax or Sigmoid makes they take what that is given. An evaluation returns
+ * All but the first take logits: of an output that a Softmax or Sigmoid makes they take what that is given, in the output's shape. An evaluation returns
  * `loss` [N], `weight` [N], and `probabilities` or, for `meanSquaredError`, `prediction`.
  *
  * Networks with Dropout have the input `dropout_seed` in training: an int64 scalar, at least 0, another one for every batch.
@@ -134,6 +135,6 @@ export const importedObjective =
       return loss(net, Object.fromEntries(importedLayers(net, model, inputs, [...wanted])));
     }
     const losses = Array.isArray(loss) ? (loss as readonly OutputLoss[]) : [loss as OutputLoss];
-    const { name, activation } = logitsOf(model, output, losses);
-    return lossOf(net, importedLayers(net, model, inputs, [name]).get(name)!, losses, activation);
+    const { network, activation } = logitsOf(model, output, losses);
+    return lossOf(net, importedLayers(net, network, inputs, [output]).get(output)!, losses, activation);
   };

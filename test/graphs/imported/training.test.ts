@@ -117,6 +117,79 @@ describe('the loss of an imported network', () => {
     expect(await losses[1]).toBeCloseTo((await losses[0])!, 6);
   });
 
+  /** A network has the loss of the perceptron that gives logits. */
+  async function expectSameLoss(parts: Parts, task: ImportedTask, label: EngineTensor) {
+    const ending = importModel(modelOf(parts), { inputs: { x: [4, 3] } });
+    const [expected, found] = await Promise.all(
+      [mlp, ending].map(async (model) => {
+        const { loss } = await run(gradientGraph(importedObjective(model, task)), { ...x, label });
+        return loss!.data[0] as number;
+      }),
+    );
+    expect(found).toBeCloseTo(expected!, 6);
+  }
+
+  const axis = (at: number) => ({ axis: { kind: 'int', value: at } }) as const;
+  const to = (type: number) => ({ to: { kind: 'int', value: type } }) as const;
+  const perm = { perm: { kind: 'ints', value: [1, 0] } } as const;
+  test.each<[what: string, nodes: Parts['nodes'], opset: number]>([
+    [
+      'cast to half precision and back',
+      [
+        node('Softmax', ['y'], ['p'], axis(-1)),
+        node('Cast', ['p'], ['half'], to(10)),
+        node('Cast', ['half'], ['out'], to(1)),
+      ],
+      18,
+    ],
+    [
+      'flattened',
+      [
+        node('Reshape', ['y', 'map'], ['z']),
+        node('Softmax', ['z'], ['p'], axis(1)),
+        node('Flatten', ['p'], ['out']),
+      ],
+      18,
+    ],
+    [
+      'flattened, where it is over all axes from one on',
+      [
+        node('Reshape', ['y', 'map'], ['z']),
+        node('Softmax', ['z'], ['p']),
+        node('Reshape', ['p', 'matrix'], ['out']),
+      ],
+      11,
+    ],
+    [
+      'squeezed and transposed',
+      [
+        node('Transpose', ['y'], ['turned'], perm),
+        node('Unsqueeze', ['turned', 'last'], ['z']),
+        node('Softmax', ['z'], ['p'], axis(0)),
+        node('Squeeze', ['p', 'last'], ['flat']),
+        node('Transpose', ['flat'], ['out']),
+      ],
+      18,
+    ],
+  ])('takes the logits before a Softmax whose values are %s', async (_, nodes, opset) => {
+    const shapes = { map: integers(4, 2, 1, 1), matrix: integers(4, 2), last: integers(2) };
+    const tensors = { ...perceptron.tensors, ...shapes };
+    const parts = { ...perceptron, tensors, nodes: [...perceptron.nodes, ...nodes], outputs: ['out'], opset };
+    await expectSameLoss(parts, { loss: { name: 'crossEntropy' } }, int32(0, 1, 0, 1));
+  });
+
+  test('takes the logits before a Sigmoid whose values are cast and in another shape', async () => {
+    const nodes = [
+      node('Transpose', ['y'], ['turned'], perm),
+      node('Sigmoid', ['turned'], ['p']),
+      node('Cast', ['p'], ['cast'], to(1)),
+      node('Transpose', ['cast'], ['out'], perm),
+    ];
+    const parts = { ...perceptron, nodes: [...perceptron.nodes, ...nodes], outputs: ['out'] };
+    const label = floats([4, 2], [1, 0, 1, 0, 1, 0, 1, 0]);
+    await expectSameLoss(parts, { loss: { name: 'binaryCrossEntropy' } }, label);
+  });
+
   test('is that of an inner value, which needs only what lies before it', async () => {
     const objective = importedObjective(mlp, { output: 'r', loss: { name: 'meanSquaredError' } });
     const built = gradientGraph(objective);
@@ -226,6 +299,18 @@ describe('maps', () => {
     // Before version 13, over all that follows.
     expect(build(ending([node('Softmax', ['c'], ['p'])], 11))).toThrow('over all axes from 1 on');
     expect(build(ending([node('Softmax', ['c'], ['p'], axis(1))], 18))).not.toThrow();
+    const back: Attribute = { kind: 'ints', value: [0, 3, 1, 2] };
+    const turned = (by: Attribute) => [
+      node('Transpose', ['c'], ['t'], { perm }),
+      node('Softmax', ['t'], ['s'], axis(-1)),
+      node('Transpose', ['s'], ['p'], { perm: by }),
+    ];
+    expect(build(ending(turned(back), 18))).not.toThrow();
+    expect(build(ending(turned({ kind: 'ints', value: [0, 1, 3, 2] }), 18))).toThrow(
+      'the Softmax of "s" is along axis 3 of [1,3,4,2], and the output is [1,3,2,4]; a loss takes classes along axis 1',
+    );
+    const flat = [node('Softmax', ['c'], ['s'], axis(1)), node('Flatten', ['s'], ['p'])];
+    expect(build(ending(flat, 18))).toThrow('along axis 1 of [1,2,3,4], and the output is [1,24]');
   });
 
   test('keep the Softmax that their network ends in, whatever the loss', async () => {
