@@ -30,9 +30,11 @@ import { isCheckOfWeights } from './metadata.js';
 import { floatType, type ImportedParameter } from './network.js';
 
 /** Field numbers of onnx.proto. */
-const MODEL = { irVersion: 1, graph: 7 } as const;
+const MODEL = { irVersion: 1, graph: 7, functions: 25 } as const;
 const GRAPH = { node: 1, initializer: 5 } as const;
 const NODE = { input: 1, output: 2, attribute: 5 } as const;
+const ATTRIBUTE = { tensor: 5, graph: 6 } as const;
+const FUNCTION = { node: 7, attribute: 11 } as const;
 const TENSOR = { rawData: 9 } as const;
 /** All ways in which a tensor holds its values. */
 const DATA: ReadonlySet<number> = new Set([4, 5, 6, 7, 9, 10, 11, 13, 14]);
@@ -99,20 +101,61 @@ function changesOf(
   };
 }
 
+/** A message with other ones in some of its fields, by their numbers. */
+const withFields = (
+  message: Uint8Array,
+  changes: Readonly<Record<number, (content: Uint8Array) => Uint8Array>>,
+): Uint8Array =>
+  joined(
+    storedFields(message).map(({ id, bytes, content }) => {
+      const change = changes[id];
+      return change && content ? storedField(id, change(content)) : bytes;
+    }),
+  );
+
+/** A stored tensor, with what lies beside the model moved into it. */
+function tensorInside(tensor: Uint8Array, read: ReadExternal | undefined): Uint8Array {
+  const message = TensorProto.decode(tensor) as Message;
+  if (message.dataLocation !== EXTERNAL) return tensor;
+  return withValues(tensor, rawBytes(decodeTensor(message, { read, left: [] })!.data));
+}
+
+const attributeInside = (attribute: Uint8Array, read: ReadExternal | undefined): Uint8Array =>
+  withFields(attribute, {
+    [ATTRIBUTE.tensor]: (tensor) => tensorInside(tensor, read),
+    [ATTRIBUTE.graph]: (body) => bodyInside(body, read),
+  });
+
+const nodeInside = (node: Uint8Array, read: ReadExternal | undefined): Uint8Array =>
+  withFields(node, { [NODE.attribute]: (attribute) => attributeInside(attribute, read) });
+
+/** The body of a branch or a loop. */
+const bodyInside = (body: Uint8Array, read: ReadExternal | undefined): Uint8Array =>
+  withFields(body, {
+    [GRAPH.node]: (node) => nodeInside(node, read),
+    [GRAPH.initializer]: (tensor) => tensorInside(tensor, read),
+  });
+
+const functionInside = (called: Uint8Array, read: ReadExternal | undefined): Uint8Array =>
+  withFields(called, {
+    [FUNCTION.node]: (node) => nodeInside(node, read),
+    [FUNCTION.attribute]: (attribute) => attributeInside(attribute, read),
+  });
+
 /** A stored tensor as it is to be; one that lies beside the model moves into it. */
 function changedTensor(tensor: Uint8Array, { parameters, values, externalData }: Changes): Uint8Array {
-  const message = TensorProto.decode(tensor) as Message;
-  const parameter = parameters.get(message.name);
-  if (parameter) return withValues(tensor, values(parameter));
-  if (message.dataLocation !== EXTERNAL) return tensor;
-  return withValues(tensor, rawBytes(decodeTensor(message, { read: externalData, left: [] })!.data));
+  const parameter = parameters.get((TensorProto.decode(tensor) as Message).name);
+  return parameter ? withValues(tensor, values(parameter)) : tensorInside(tensor, externalData);
 }
 
 /**
  * A node as it is to be: reading the weights that are its own, and as in inference where it was exported as in training.
  * @returns null for one in whose place a stored tensor is
  */
-function changedNode(node: Uint8Array, { parameters, rewired, means, idle }: Changes): Uint8Array | null {
+function changedNode(
+  node: Uint8Array,
+  { parameters, rewired, means, idle, externalData }: Changes,
+): Uint8Array | null {
   const message = NodeProto.decode(node) as Message;
   const { opType, domain } = message;
   const outputs = message.output as string[];
@@ -139,7 +182,7 @@ function changedNode(node: Uint8Array, { parameters, rewired, means, idle }: Cha
   return joined([
     ...inputs.slice(0, isDropout ? 2 : undefined).map((name) => storedField(NODE.input, encoded(name))),
     ...outputs.slice(0, isBatchNorm ? 1 : undefined).map((name) => storedField(NODE.output, encoded(name))),
-    ...kept.map(({ bytes }) => bytes),
+    nodeInside(joined(kept.map(({ bytes }) => bytes)), externalData),
   ]);
 }
 
@@ -173,7 +216,8 @@ export const completeWeights = (
 /**
  * Writes the model that was imported with trained weights: the file it was read from, in which nothing else is changed. Weights
  * that the export had merged get tensors of their own, weights of half precision stay of half precision, tensors in files beside
- * the model move into it, and layers that were exported as in training (BatchNormalization, Dropout, random numbers) are as in inference.
+ * the model move into it, those of branches, loops and functions too, and layers that were exported as in training (BatchNormalization,
+ * Dropout, random numbers) are as in inference.
  * A self-test and a digest in its metadata, which hold for other weights, are left out.
  * @param bytes of the file that `model` was imported from
  * @param weights trained values and running statistics, by parameter name; what is frozen may be left out
@@ -192,6 +236,8 @@ export function exportTrained(
   return joined(
     fields.map((field) => {
       if (field.id === MODEL.graph) return storedField(field.id, changedGraph(field.content!, changes));
+      if (field.id === MODEL.functions)
+        return storedField(field.id, functionInside(field.content!, externalData));
       // In older files every stored tensor has to be an input too.
       return isOld && field.id === MODEL.irVersion ? IR_VERSION_FIELD : field.bytes;
     }),

@@ -14,7 +14,7 @@ import { noise, relativeError, runGraph } from '../run.js';
 import { importCases } from './golden.js';
 import { graphOf, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
 
-const { ModelProto } = onnxProto.onnx;
+const { FunctionProto, ModelProto } = onnxProto.onnx;
 const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({
   type: 'float32',
   shape,
@@ -206,6 +206,51 @@ test('tensors that lie beside the model move into it', () => {
   const written = decodeModel(exportTrained(bytes, model, weights, externalData));
   expect(written.external).toBeUndefined();
   expect(written.graph.initializers.get('second.bias')!.data).toEqual(weights.get('second.bias'));
+});
+
+test('tensors of constants, branches and functions that lie beside the model move into it too', () => {
+  const constant = (name: string, seed: number) =>
+    node('Constant', [], [name], { value: { kind: 'tensor', value: weight([2], seed) } });
+  const branch = (operator: string): Attribute => ({
+    kind: 'graph',
+    value: graphOf({
+      ...{ inputs: [], outputs: ['sum'], tensors: { inner: weight([2], 6) } },
+      nodes: [constant('c', 7), node(operator, ['c', 'inner'], ['sum'])],
+    }),
+  });
+  const message = ModelProto.decode(
+    modelOf({
+      ...perceptron,
+      nodes: [
+        constant('d', 8),
+        ...perceptron.nodes,
+        node('If', ['on'], ['chosen'], { then_branch: branch('Add'), else_branch: branch('Sub') }),
+        node('Sum', ['y', 'chosen', 'd'], ['out']),
+      ],
+      tensors: { ...perceptron.tensors, on: { type: 'bool', shape: [], data: Uint8Array.of(1) } },
+      outputs: ['out'],
+    }),
+  );
+  const [held, choice] = [message.graph!.node![0]!, message.graph!.node!.at(-2)!];
+  message.functions = [
+    FunctionProto.create({ domain: 'org.example', name: 'Held', output: ['d'], node: [held] }),
+  ];
+  const whole = ModelProto.encode(message).finish();
+  const beside: Uint8Array[] = [];
+  const bodies = choice.attribute!.map(({ g }) => g!);
+  const constants = [held, ...bodies.map((body) => body.node![0]!)].map((n) => n.attribute![0]!.t!);
+  for (const tensor of [...constants, ...bodies.map((body) => body.initializer![0]!)]) {
+    tensor.externalData = [{ key: 'location', value: String(beside.length) }];
+    tensor.dataLocation = 1;
+    beside.push(tensor.rawData!);
+    tensor.rawData = null;
+  }
+  const bytes = ModelProto.encode(message).finish();
+  const externalData = ({ location }: ExternalTensor) => beside[Number(location.file)]!;
+  const model = importModel(bytes, { ...batch, externalData });
+  const weights = trained(model);
+  const written = exportTrained(bytes, model, weights, externalData);
+  expect(decodeModel(written)).toEqual(decodeModel(exportTrained(whole, model, weights)));
 });
 
 test.each<[what: string, change: (weights: Map<string, Float32Array>) => void, message: string]>([
