@@ -57,9 +57,10 @@ function unrolledLoop(node: Node, around: Around): readonly string[] | null {
   const [limit = '', condition = '', ...first] = node.inputs;
   const { constants } = around;
   const most = constants.get(limit);
-  if (body?.kind !== 'graph' || !most) return null;
+  if (body?.kind !== 'graph' || (limit !== '' && !most)) return null;
   const { inputs, nodes } = body.value;
-  const turns = Number(most.data[0]);
+  // Without a limit only the condition ends it.
+  const turns = most ? Number(most.data[0]) : Number.POSITIVE_INFINITY;
   /** Undefined where that depends on the data. */
   const isOn = (name: string): boolean | undefined => {
     const known = constants.get(name);
@@ -69,7 +70,7 @@ function unrolledLoop(node: Node, around: Around): readonly string[] | null {
   let carried: readonly string[] = first;
   const scanned: (readonly string[])[] = [];
   for (let turn = 0; goesOn && turn < turns; turn++) {
-    if (turn * nodes.length > MOST_NODES) return null;
+    if (turn * Math.max(nodes.length, 1) > MOST_NODES) return null;
     const innerNameOf = turnNames(around, node, turn);
     const given = new Map(inputs.map(({ name }, i) => [name, i < 2 ? innerNameOf(name) : carried[i - 2]!]));
     const [number, on] = inputs.map(({ name }) => given.get(name)!) as [string, string];

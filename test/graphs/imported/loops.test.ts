@@ -40,18 +40,19 @@ const body: Attribute = {
   },
 };
 
-const looping = (turns: bigint, stop: bigint, opset = 18): Parts => ({
+/** @param turns at most; null has no limit */
+const looping = (turns: bigint | null, stop: bigint, opset = 18): Parts => ({
   inputs: [value('x', [2, 3])],
   outputs: ['y'],
   nodes: [
-    node('Loop', ['turns', 'always', 'x'], ['last', 'all'], { body }),
+    node('Loop', [turns === null ? '' : 'turns', 'always', 'x'], ['last', 'all'], { body }),
     node('ReduceSum', ['all', 'axes'], ['sum'], { keepdims: { kind: 'int', value: 0 } }),
     node('Add', ['last', 'sum'], ['y']),
   ],
   tensors: {
     w: weight([3, 3], 1),
     axes: integers(0),
-    turns: scalar(BigInt64Array.of(turns)),
+    turns: scalar(BigInt64Array.of(turns ?? 0n)),
     stop: scalar(BigInt64Array.of(stop)),
     always: scalar(Uint8Array.of(1)),
   },
@@ -84,6 +85,7 @@ async function trains(bytes: Uint8Array, x: Tensor, expected: Float32Array, shap
 test.each([
   ['its limit', 3n, 9n, 3],
   ['a condition that is known', 9n, 2n, 2],
+  ['a condition alone', null, 2n, 2],
 ])('a loop that ends by %s is its turns, of which all train its weights', async (_, turns, stop, count) => {
   const bytes = modelOf(looping(turns, stop));
   const x = { type: 'float32', shape: [2, 3], data: noise(6, 2) } as const;
@@ -155,6 +157,8 @@ test('a scan with batches, as in version 8 of the standard, is refused', () => {
 test('a loop whose end depends on the data, or that is very long, is refused', () => {
   const long = modelOf(looping(1_000_000n, 2_000_000n));
   expect(() => importModel(long)).toThrow('Loop (1, such as "last"): how often the loop runs');
+  const endless = modelOf(looping(null, 2_000_000n));
+  expect(() => importModel(endless)).toThrow('Loop (1, such as "last"): how often the loop runs');
   const parts = looping(3n, 9n);
   const { always: _, ...tensors } = parts.tensors!;
   const nodes = [
@@ -163,4 +167,22 @@ test('a loop whose end depends on the data, or that is very long, is refused', (
     ...parts.nodes,
   ];
   expect(() => importModel(modelOf({ ...parts, nodes, tensors }))).toThrow('depends on the data');
+});
+
+test('a loop that does nothing and never ends is refused', () => {
+  const idle: Attribute = {
+    kind: 'graph',
+    value: graphOf({
+      inputs: [value('i', [], 'int64'), value('on', [], 'bool'), value('h', [2, 3])],
+      outputs: ['on', 'h'],
+      nodes: [],
+    }),
+  };
+  const bytes = modelOf({
+    inputs: [value('x', [2, 3])],
+    outputs: ['y'],
+    nodes: [node('MatMul', ['x', 'w'], ['h']), node('Loop', ['', '', 'h'], ['y'], { body: idle })],
+    tensors: { w: weight([3, 3], 1) },
+  });
+  expect(() => importModel(bytes)).toThrow('Loop (1, such as "y"): how often the loop runs');
 });
