@@ -129,7 +129,7 @@ class Importer {
   #assume({ outputs }: Node): void {
     for (const name of outputs) {
       const said = this.graph.values.get(name);
-      if (said && isKnown(said.shape) && !said.isSequence)
+      if (said && isKnown(said.shape) && !said.isSequence && !said.isUnranked)
         this.#values.set(name, this.#g.input(`assumed/${name}`, said.type, said.shape));
     }
   }

@@ -126,6 +126,7 @@ function decodeValue(message: Message): Value {
     name: message.name,
     type,
     shape: dims.map((d, i) => (d.dimParam ? d.dimParam : isSize(d) ? Number(d.dimValue) : `?${i}`)),
+    ...(tensor.shape ? {} : { isUnranked: true }),
   };
 }
 

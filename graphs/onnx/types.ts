@@ -48,6 +48,8 @@ export interface Value {
   readonly shape: Shape;
   /** A sequence of any number of tensors of this type, of any shape. */
   readonly isSequence?: true;
+  /** Of a file that does not say how many axes it has: the shape is empty. */
+  readonly isUnranked?: true;
 }
 
 /** An attribute carries its ONNX kind, because 1 may be meant as an int or as a float. */
@@ -179,6 +181,10 @@ export const sizeOf = (shape: readonly number[]): number => shape.reduce((a, b) 
 
 /** `[2, 'N', 3]` as `[2,N,3]`, for messages. */
 export const formatShape = (shape: Shape): string => `[${shape.join(',')}]`;
+
+/** What is known of a value's shape, for messages. */
+export const shapeText = ({ shape, isUnranked }: Pick<Value, 'shape' | 'isUnranked'>): string =>
+  isUnranked ? 'of any shape' : formatShape(shape);
 
 /** The shape as numbers. @throws GraphError when a size is only a name. */
 export function knownShape(shape: Shape, purpose: string): number[] {

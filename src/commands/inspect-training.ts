@@ -33,7 +33,9 @@ function triedSizes(inputs: readonly Value[], { metadata }: Model, given: Sizes,
     if (axis === 0 || (axis === 1 && shape.length === 5)) return 1;
     return own.length === 3 ? (own[axis - (shape.length - 3)] ?? 1) : length;
   };
-  const tried = inputs.map(({ name, shape }) => [name, shape.map((_, axis) => sizeAt(shape, axis))] as const);
+  const tried = inputs
+    .filter(({ isUnranked }) => !isUnranked)
+    .map(({ name, shape }) => [name, shape.map((_, axis) => sizeAt(shape, axis))] as const);
   return { ...Object.fromEntries(tried), ...given };
 }
 

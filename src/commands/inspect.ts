@@ -1,6 +1,6 @@
 import { existsSync, statSync } from 'node:fs';
 import { basename, dirname } from 'node:path';
-import { formatShape, type Graph, sizeOf } from '../../graphs/onnx/types.js';
+import { formatShape, type Graph, shapeText, sizeOf } from '../../graphs/onnx/types.js';
 import { isSampleStore, SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
 import { openSampleStore } from '../data/samples/store.js';
 import { parseScanPath } from '../data/scan/dicom/scan-path.js';
@@ -49,7 +49,7 @@ function inspectModel(path: string, { inputSizes }: InspectOptions): Inspection 
   const operators: Record<string, number> = {};
   for (const { operator } of graph.nodes) operators[operator] = (operators[operator] ?? 0) + 1;
   const values = (list: typeof graph.inputs) =>
-    Object.fromEntries(list.map((v) => [v.name, `${v.type} ${formatShape(v.shape)}`]));
+    Object.fromEntries(list.map((v) => [v.name, `${v.type} ${shapeText(v)}`]));
   const beside: Record<string, number> = {};
   for (const { shape, location } of external)
     beside[location.file] = (beside[location.file] ?? 0) + sizeOf(shape);

@@ -12,7 +12,7 @@ import { nodeEngine } from '../../src/runtime/node.js';
 import { wasmTrainingSession } from '../../src/runtime/web-node.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 import { importCase } from '../graphs/imported/golden.js';
-import { modelOf, node, perceptron } from '../graphs/imported/models.js';
+import { modelOf, node, perceptron, unranked } from '../graphs/imported/models.js';
 import { noise } from '../graphs/run.js';
 import { convolutionalNetwork } from './foreign-models.js';
 import { p2wHere } from './here.js';
@@ -170,6 +170,16 @@ describe('p2w inspect', () => {
     expect(given.checkedFor).toEqual({ scan: '[2,1,8,8,8]' });
     const wrong = await factsOf(model, '--input-size', 'scan=2x4x8x8x8');
     expect(wrong).toMatchObject({ canBeTrained: 'no', why: expect.stringContaining('does not suit') });
+  });
+
+  test('tries no sizes of an input whose axes the file does not count', async () => {
+    const model = write('unranked.onnx', unranked(perceptron, 'x'));
+    const { stdout } = await p2wHere(['inspect', model, '--json']);
+    expect(JSON.parse(stdout).facts).toMatchObject({
+      inputs: { x: 'float32 of any shape' },
+      training: { canBeTrained: 'no', why: expect.stringContaining('open: x of any shape') },
+    });
+    expect(await factsOf(model, '--input-size', 'x=2x3')).toMatchObject({ canBeTrained: 'yes' });
   });
 
   test('lists everything that is missing at once, and what exporters have merged', async () => {

@@ -4,9 +4,21 @@ import type { ImportOptions } from '../../../graphs/index.js';
 import { importedObjective } from '../../../graphs/objectives/imported.js';
 import type { Attribute, Tensor } from '../../../graphs/onnx/types.js';
 import { gradientGraph } from '../../../graphs/programs/training.js';
-import { filled, graphOf, integers, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
+import {
+  filled,
+  graphOf,
+  integers,
+  modelOf,
+  node,
+  type Parts,
+  perceptron,
+  unranked,
+  value,
+  weight,
+} from './models.js';
 
 const int = (number: number): Attribute => ({ kind: 'int', value: number });
+
 const batch = { inputs: { x: [5, 3] } };
 const names = (tensors: readonly { readonly name: string }[]) => tensors.map(({ name }) => name);
 const trainedOf = (parts: Parts, options: ImportOptions = {}) =>
@@ -37,6 +49,16 @@ describe('sizes', () => {
     ['that are none', { x: [0, 3] }, 'input "x" is [batch,3], which [0,3] does not suit'],
   ])('%s are refused', (_, inputs, message) => {
     expect(() => importModel(modelOf(perceptron), { inputs })).toThrow(message);
+  });
+
+  test('may be of any number of axes where the file does not say how many there are', () => {
+    const bytes = unranked(perceptron, 'x');
+    expect(importModel(bytes, batch).inputs).toEqual([value('x', [5, 3])]);
+    expect(() => importModel(bytes)).toThrow('these are open: x of any shape');
+    expect(() => importModel(bytes, { inputs: { image: [1] } })).toThrow('the model has x of any shape');
+    expect(() => importModel(bytes, { inputs: { x: [0, 3] } })).toThrow(
+      'input "x" is of any shape, which [0,3] does not suit',
+    );
   });
 
   test('may be those of an output alone: what makes others need not be known', () => {
@@ -491,6 +513,19 @@ describe('what is not supported', () => {
       /not supported\n {2}2 nodes behind these were not examined/,
     );
     expect(examineModel(modelOf(perceptron), batch).unexamined).toBe(0);
+  });
+
+  test('does not make one number of a value behind it whose shape the file does not say', () => {
+    const nodes = [
+      ...perceptron.nodes.slice(0, 1),
+      node('Frobnicate', ['h'], ['f']),
+      node('MatMul', ['f', 'second.weight'], ['y']),
+    ];
+    const bytes = unranked({ ...perceptron, nodes, outputs: ['f', 'y'] }, 'f');
+    expect(examineModel(bytes, batch)).toMatchObject({
+      unsupported: [{ operator: 'Frobnicate' }],
+      unexamined: 1,
+    });
   });
 
   test.each(['constructor', 'toString', '__proto__', 'hasOwnProperty'])('is the operator %s', (operator) => {

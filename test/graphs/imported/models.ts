@@ -1,4 +1,5 @@
 /** Small models of the standard, written as files. */
+import onnxProto from 'onnx-proto';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import type { Attribute, Graph, Node, Tensor, Value } from '../../../graphs/onnx/types.js';
 import { noise } from '../run.js';
@@ -64,6 +65,15 @@ export const modelOf = (parts: Parts): Uint8Array =>
     documentation: '',
     metadata: {},
   });
+
+/** The bytes of a file that does not say how many axes an input or output has. */
+export function unranked(parts: Parts, name: string): Uint8Array {
+  const message = onnxProto.onnx.ModelProto.decode(modelOf(parts));
+  const { input, output } = message.graph!;
+  const value = [...input!, ...output!].find((one) => one.name === name)!;
+  value.type!.tensorType!.shape = null;
+  return onnxProto.onnx.ModelProto.encode(message).finish();
+}
 
 /** x [batch,3] → y [batch,2]: two linear layers with a ReLU in between. */
 export const perceptron: Parts = {
