@@ -72,15 +72,18 @@ export function parseBytes(where: string, text: string): number {
 /** `a,b` as names. */
 export const parseNames = (text: string): string[] => text.split(',').map((name) => name.trim());
 
-/** `name=value` of each text. @throws UserError when one is not written so */
+/** `name=value` of each text. @throws UserError when one is not written so, or two have the same name */
 export function parsePairs(where: string, texts: readonly string[]): Record<string, string> {
-  return Object.fromEntries(
-    texts.map((text) => {
-      const at = text.indexOf('=');
-      if (at > 0) return [text.slice(0, at), text.slice(at + 1)];
+  const pairs = new Map<string, string>();
+  for (const text of texts) {
+    const at = text.indexOf('=');
+    if (at <= 0)
       throw new UserError('usage', { what: 'this must be written as name=value', where, got: text });
-    }),
-  );
+    const name = text.slice(0, at);
+    if (pairs.has(name)) throw new UserError('usage', { what: 'this is given twice', where, got: name });
+    pairs.set(name, text.slice(at + 1));
+  }
+  return Object.fromEntries(pairs);
 }
 
 /** Sizes of inputs by their names, each as `name=1x1x32x32x32`. @throws UserError when one is not written so */

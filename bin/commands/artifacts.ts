@@ -100,6 +100,7 @@ export default command({
       '--artifacts': args.artifacts,
       '--checkpoint': args.checkpoint,
     });
+    const isPretraining = (args.task ?? 'pretrain') === 'pretrain';
     const summary = await writeArtifacts({
       ...(args.run ? { run: args.run } : {}),
       ...(args.preset ? { preset: args.preset } : {}),
@@ -113,7 +114,8 @@ export default command({
       ...(args.warmup !== undefined ? { warmup: args.warmup } : {}),
       ...(args.schedule === 'linear' ? { decayTo: args.steps! } : {}),
       ...(args.config ? { file: readConfigFile(args.config) } : {}),
-      config: fromSettings(args.set),
+      // As in `pretrain`, an option is above the file.
+      config: fromSettings(args.set, isPretraining ? { preset: args.preset } : {}),
       ...(args.overwrite ? { overwrite: true } : {}),
       out: args.out,
     });

@@ -56,8 +56,9 @@ const taskOptions = {
 
 /** Where columns are found, by their names in whatever case. @throws UserError when one is not written so */
 const parseColumns = (texts: readonly string[]): Record<string, string> =>
-  Object.fromEntries(
-    Object.entries(parsePairs('--column', texts)).map(([name, text]) => [name.toLowerCase(), text]),
+  parsePairs(
+    '--column',
+    texts.map((text) => text.replace(/^[^=]*/, (name) => name.toLowerCase())),
   );
 
 /** A positive integer, or `all`. @throws UserError */

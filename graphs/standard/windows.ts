@@ -105,6 +105,7 @@ function maxPool(n: StandardNode): readonly Value[] {
 /** The greatest value of each channel. Of equal ones the first receives the gradient, as in `MaxPool`; of `ReduceMax`, they share it. */
 function globalMaxPool(n: StandardNode): Value {
   const [batch, channels, ...sizes] = n.shape(0) as [number, number, ...number[]];
+  if (sizes.includes(0)) throw new GraphError('there is no greatest value of an empty map');
   const flat = n.g.reshape(n.input(0), [batch, channels, sizeOf(sizes)]);
   const [greatest] = n.g.addMany('TopK', [flat, n.g.integers([1])], {}, 2);
   return n.g.reshape(greatest!, [batch, channels, ...sizes.map(() => 1)]);

@@ -9,7 +9,7 @@ import {
 } from '../config/finetuning.js';
 import type { ConfigChanges } from '../config/layers.js';
 import { checkPlan } from '../config/training.js';
-import { trainingSamples } from '../data/samples/batches.js';
+import { patientsOf, trainingSamples } from '../data/samples/batches.js';
 import { checkSplit, classNotes } from '../data/samples/check.js';
 import { SAMPLE_SPLITS, type SampleSplit } from '../data/samples/manifest.js';
 import { commonSpacing, openSampleStore } from '../data/samples/store.js';
@@ -166,6 +166,18 @@ function trialNotes(out: string, trials: number): string[] {
   return finished > trials ? [`${finished} trials are finished here; the summary is of ${trials}`] : [];
 }
 
+/** What to say where trials have more patients than were asked for. */
+function patientNotes({ store }: Pick<Study, 'store'>, configs: readonly FinetuneConfig[]): string[] {
+  const { patients } = configs[0]!;
+  if (patients === null) return [];
+  const counts = configs.map((config) => patientsOf(trainingSamples(store.manifest, config)).length);
+  const more = counts.filter((count) => count > patients);
+  if (more.length === 0) return [];
+  return [
+    `so that every class is among them, ${more.length} of ${counts.length} trials have up to ${Math.max(...more)} patients instead of ${patients}`,
+  ];
+}
+
 /** What features that are computed once allow. @throws UserError of kind `config` */
 function checkExternal({ kind, augmentation, init }: FinetuneConfig): void {
   const { flips, rotationDegrees, intensity } = augmentation;
@@ -218,6 +230,10 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     });
   const notes = [
     ...trialNotes(out, trials),
+    ...patientNotes(
+      data,
+      runs.map(({ config }) => config),
+    ),
     ...SAMPLE_SPLITS.flatMap((split) => classNotes(data.splits[split], split, data.store.manifest)),
     ...(model?.notes ?? intensityNotes(first!.config.init.from, data.store.manifest)),
   ];

@@ -16,7 +16,7 @@ import {
   sampleManifestText,
 } from '../data/samples/manifest.js';
 import { checkSourceIds, originHash, type SampleSource } from '../data/samples/source.js';
-import { drawSampleSplit } from '../data/samples/split.js';
+import { divideSamples } from '../data/samples/split.js';
 import { splitNotes } from '../data/samples/split-notes.js';
 import { checkPatients, openSampleStore } from '../data/samples/store.js';
 import {
@@ -27,7 +27,6 @@ import {
   writeSamples,
 } from '../data/samples/writer.js';
 import { type Failure, keptFailures, type StoreFailure, toldFailures } from '../data/store/arrays.js';
-import { firstOfCopies } from '../data/store/copies.js';
 import { UserError } from '../errors.js';
 import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';
@@ -137,21 +136,10 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
     const { written, failures: failed } = await writeSources(out, format, sources, options.reporter);
     const failures = [...problems, ...failed];
     told = toldFailures(failures);
-    const undecided = written.filter(({ source }) => source.split === null);
-    // Patients who share an image are one, whatever the table calls them.
-    const copies = firstOfCopies(
-      undecided.flatMap(({ samples }) =>
-        samples.map(({ patient, imageSha256 }) => [patient, imageSha256] as const),
-      ),
-    );
-    const drawn = drawSampleSplit(
-      [...copies.values()],
+    const divided = divideSamples(
+      written.flatMap(({ source: { split }, samples }) => samples.map((sample) => ({ ...sample, split }))),
       { validation: valFraction, test: testFraction },
       seed,
-    );
-    const splitOf = (patient: string) => drawn.get(copies.get(patient)!)!;
-    const divided = written.flatMap(({ source, samples }) =>
-      samples.map((sample) => ({ ...sample, split: source.split ?? splitOf(sample.patient) })),
     );
     checkPatients(divided, input);
     notes = splitNotes(divided, format);

@@ -149,13 +149,6 @@ export function checkFinetuneConfig(
     throw wrong('this score is not measured for the task', 'bestBy', bestBy, ['loss', ...scores].join(', '));
   if (kind === 'segmentation' && balance === 'sampling')
     throw wrong('balanced sampling needs samples with one class each', 'balance', balance, 'none or weights');
-  if (loss === 'dice' && balance === 'weights')
-    throw wrong(
-      'Dice has no weights of classes: it compares areas, however small they are',
-      'balance',
-      balance,
-      'none; or with it loss=binaryCrossEntropy or dice+binaryCrossEntropy',
-    );
   if (frozenEncoder && encoderRate !== 1)
     throw wrong('a frozen encoder is not trained at any rate', 'encoderRate', String(encoderRate), '1');
   if (patients !== null && fraction !== 1)
@@ -187,10 +180,18 @@ export function resolveFinetuneConfig({ kind, network, model, ...changes }: Fine
   const given = network ? { ...network, skip: base.network.skip } : base.network;
   // A model's own features are ready for one linear layer.
   const ofModel = model ? { model, hidden: null } : {};
-  return checkFinetuneConfig(
+  const config = checkFinetuneConfig(
     withChanges({ ...base, network: given, ...ofModel }, changes),
     blamedOf(changes),
   );
+  if (config.loss === 'dice' && config.balance === 'weights')
+    throw new UserError('config', {
+      what: 'Dice has no weights of classes: it compares areas, however small they are',
+      where: 'balance',
+      got: config.balance,
+      expected: 'none; or with it loss=binaryCrossEntropy or dice+binaryCrossEntropy',
+    });
+  return config;
 }
 
 /** @throws UserError when samples of this size cannot go through the network */

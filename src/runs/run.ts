@@ -96,12 +96,10 @@ export function readFinetuneRun(run: string): FinetuneRunFacts {
     new UserError('run', { what: 'the configuration of the run is damaged', where: configPath(run), got });
   if (!samples.success) throw damaged(`format: ${samples.error.issues[0]?.message}`);
   if (!mm.success) throw damaged(`spacing: ${JSON.stringify(spacing)}`);
-  return {
-    data: String(data),
-    format: samples.data,
-    spacing: mm.data,
-    config: checkFinetuneConfig(config, configPath(run)),
-  };
+  const read = checkFinetuneConfig(config, configPath(run));
+  // Earlier versions took weights for Dice, which has none.
+  const balance = read.loss === 'dice' && read.balance === 'weights' ? 'none' : read.balance;
+  return { data: String(data), format: samples.data, spacing: mm.data, config: { ...read, balance } };
 }
 
 /** Keys that decide nothing of what comes out. */

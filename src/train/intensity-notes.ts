@@ -1,11 +1,11 @@
 import { existsSync } from 'node:fs';
-import * as z from 'zod';
 import { configSchema } from '../config/pretraining.js';
 import type { SampleFormat } from '../data/samples/manifest.js';
 import { tileNormalisationOf, tileScaleOf } from '../data/samples/values.js';
 import { isFolder } from '../files.js';
 import { isFinetuneRun, readRun } from '../runs/run.js';
-import { metadataOf, sourceOf } from './start-state.js';
+import { readSafetensorsHeader } from '../weights/safetensors-file.js';
+import { headerValue, sourceOf } from './start-state.js';
 
 interface Intensities {
   readonly normalise: string;
@@ -16,10 +16,11 @@ interface Intensities {
 function pretrainedOn(source: string): Intensities | null {
   if (isFolder(source)) return isFinetuneRun(source) ? null : readRun(source).config;
   if (!existsSync(source) || !source.endsWith('.safetensors')) return null;
-  const normalise = metadataOf(source, 'normalise', z.string());
-  const window = metadataOf(source, 'window', configSchema.shape.window);
-  const isPretrained = metadataOf(source, 'proxy', z.string()) !== undefined;
-  return isPretrained && normalise !== undefined && window ? { normalise, window } : null;
+  const { proxy, normalise } = readSafetensorsHeader(source).metadata;
+  // Other programs may mean something else by a window.
+  if (!configSchema.shape.proxy.safeParse(proxy ?? '').success) return null;
+  const window = headerValue(source, 'window', configSchema.shape.window);
+  return normalise !== undefined && window ? { normalise, window } : null;
 }
 
 /**

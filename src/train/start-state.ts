@@ -27,7 +27,7 @@ export const sourceOf = (from: string): string =>
   existsSync(configPath(from)) ? from : (pretrainedFile(from, 'weights') ?? from);
 
 /** What a file of weights says of itself, as `export` writes it; undefined where it says nothing. @throws UserError when that is damaged */
-export function metadataOf<T>(path: string, key: string, schema: z.ZodType<T>): T | undefined {
+export function headerValue<T>(path: string, key: string, schema: z.ZodType<T>): T | undefined {
   const text = readSafetensorsHeader(path).metadata[key];
   if (text === undefined) return undefined;
   let value: unknown;
@@ -57,7 +57,7 @@ export function networkOf(from: string): FinetuneConfig['network'] | undefined {
   const source = sourceOf(from);
   if (isFolder(source)) return networkOfRun(source);
   return existsSync(source) && source.endsWith('.safetensors')
-    ? metadataOf(source, 'network', networkSchema)
+    ? headerValue(source, 'network', networkSchema)
     : undefined;
 }
 

@@ -104,5 +104,11 @@ describe.skipIf(!hasChromium)('the page of the service, in Chromium', () => {
     await opened.keyboard.press('Escape');
     await opened.locator('#status.failed', { hasText: 'none of these 2 scans was chosen' }).waitFor();
     expect(await opened.isVisible('#tools')).toBe(true);
+    // Another scan closes the question.
+    await opened.setInputFiles('#file', filesOf({ ...ctSeries(6), ...renamed }));
+    await choices.first().waitFor();
+    await opened.setInputFiles('#file', at('chest.nii.gz'));
+    await opened.locator('#status', { hasText: 'chest.nii.gz · 48 × 40 × 32' }).waitFor();
+    expect(await opened.isVisible('#choice-dialog')).toBe(false);
   });
 });

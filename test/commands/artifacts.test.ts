@@ -17,6 +17,7 @@ import type { EngineTensor } from '../../src/runtime/engine.js';
 import { wasmTrainingSession } from '../../src/runtime/web-node.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
 import { noise } from '../graphs/run.js';
+import { p2wHere } from './here.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -71,6 +72,17 @@ async function trainOnce(name: string, steps: number): Promise<number[]> {
 describe('artifacts', () => {
   test('have the preset that the configuration names, as a pre-training has', () => {
     expect(sourceOf({ preset: 'tiny', config: { preset: 'small' } }).config.network.width).toBe(16);
+  });
+
+  test('have the preset of the command line, whatever its file says, as a pre-training has', async () => {
+    writeFileSync(at('tiny.json'), '{"preset":"tiny"}');
+    const [preset, config] = [
+      ['--preset', 'small'],
+      ['--config', at('tiny.json')],
+    ] as const;
+    const { code, stderr } = await p2wHere(['artifacts', ...preset, ...config, '--out', at('of-line')]);
+    expect({ code, stderr }).toMatchObject({ code: 0 });
+    expect(manifestOf('of-line').run).toMatchObject({ preset: 'small', network: { width: 16 } });
   });
 
   test('of preset tiny are the four files, a manifest and calls in every language', async () => {

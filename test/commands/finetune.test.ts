@@ -23,6 +23,7 @@ import { openEncoder } from '../../src/inference/encoder.js';
 import { externalFeatures } from '../../src/inference/external-encoder.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
 import { readMetrics } from '../../src/runs/metrics.js';
+import { readFinetuneRun } from '../../src/runs/run.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { BALL_COLUMNS, writeBalls } from '../data/samples/labelled-data.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -188,6 +189,19 @@ describe('finetune', () => {
     expect(again.trials).toEqual(summary.trials);
     const fewer = await finetune(options('trials', { config, trials: 2, resume: true }));
     expect(fewer.notes).toEqual(['3 trials are finished here; the summary is of 2']);
+    const one = await finetune(options('one-patient', { config: { steps: 1, patients: 1 } }));
+    expect(one.notes).toEqual([
+      'so that every class is among them, 1 of 1 trials have up to 2 patients instead of 1',
+    ]);
+  });
+
+  test('a run of an earlier version that weighted Dice, which changed nothing, is read as it was trained', async () => {
+    await finetune(segment('weighted', { config: { steps: 2 } }));
+    const path = at('weighted/trial-01/config.json');
+    writeFileSync(path, readFileSync(path, 'utf8').replace('"balance": "none"', '"balance": "weights"'));
+    expect(readFinetuneRun(at('weighted/trial-01')).config.balance).toBe('none');
+    const again = await finetune(segment('weighted', { config: { steps: 2 }, resume: true }));
+    expect(again.trials).toHaveLength(1);
   });
 
   test('a finished trial is not passed off as one of other settings, weights or data', async () => {

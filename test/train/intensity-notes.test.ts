@@ -7,6 +7,7 @@ import { valuesOf } from '../../src/data/samples/values.js';
 import type { Normalisation } from '../../src/data/scan/normalise.js';
 import { writeRun } from '../../src/runs/run.js';
 import { intensityNotes } from '../../src/train/intensity-notes.js';
+import { writeSafetensors } from '../../src/weights/safetensors-file.js';
 import { temporaryFolder } from '../data/store/tiles-sample.js';
 
 const folder = temporaryFolder();
@@ -44,4 +45,15 @@ test('another window or normalisation is worth a note', () => {
   expect(intensityNotes('chest', valuesOf('minmax'))[0]).toMatch(
     /chest was pre-trained on intensities hu from -1000 to 1000/,
   );
+});
+
+test.each<Record<string, string>>([
+  { window: '7' },
+  { window: 'hann', normalise: 'true' },
+  { proxy: '1', window: '{}' },
+])('what other programs say of their weights is none of ours: %j', (metadata) => {
+  const path = join(folder, 'foreign.safetensors');
+  const data = Float32Array.of(1, 2);
+  writeSafetensors(path, [{ name: 'w', dtype: 'F32', shape: [2], data }], metadata);
+  expect(intensityNotes(path, valuesOf('minmax'))).toEqual([]);
 });

@@ -1,4 +1,5 @@
 /** Which samples a fine-tuning sees, in which order. */
+import { grouped } from '../../../graphs/onnx/grouped.js';
 import { UserError } from '../../errors.js';
 import { permutation, randomStream } from '../../random.js';
 import { spreadEvenly } from '../../spread.js';
@@ -31,14 +32,18 @@ export const patientsOf = (samples: readonly SampleEntry[]): string[] => [
   ...new Set(samples.map(({ patient }) => patient)),
 ];
 
+/** Numbers of the classes that a sample has. */
+const classesOf = ({ label, classVoxels }: SampleEntry): number[] =>
+  label === null ? [...classVoxels!.keys()].filter((c) => classVoxels![c]! > 0) : [label];
+
 /**
  * The training samples that a run uses: all, or those of some patients, drawn at random, that make up a share of the
- * samples or are as many as asked for. Every class that there is stays, for which more patients may be needed. The
+ * samples or are as many as asked for. Every class that there is stays, for which more patients may be needed: the next ones that have it. The
  * patients of a smaller choice with the same seed are among those of a larger one.
  * @throws UserError when there are fewer patients
  */
 export function trainingSamples(
-  { samples, classes }: SampleManifest,
+  { samples }: Pick<SampleManifest, 'samples'>,
   { fraction, patients: wanted, seed }: SampleChoice,
 ): SampleEntry[] {
   const all = samples.filter(({ split }) => split === 'train');
@@ -51,23 +56,22 @@ export function trainingSamples(
       got: String(wanted),
       expected: `at most ${patients.length}`,
     });
-  const order = permutation(randomStream(seed, 'fraction'), patients.length);
+  const own = grouped(all, ({ patient }) => patient);
+  const missing = new Set(all.flatMap(classesOf));
   const taken = new Set<string>();
-  const count = (of: (sample: SampleEntry) => boolean) => all.filter(of).length;
-  const isTaken = ({ patient }: SampleEntry) => taken.has(patient);
-  const lacking = () =>
-    classes.some((_, c) => {
-      const has = ({ label, classVoxels }: SampleEntry) => label === c || (classVoxels?.[c] ?? 0) > 0;
-      return count(has) > 0 && count((sample) => has(sample) && isTaken(sample)) === 0;
-    });
   // A share of a whole number may come out as slightly more.
   const least = fraction * all.length - 1e-9;
-  const enough = () => (wanted === null ? count(isTaken) >= least : taken.size >= wanted);
-  for (const i of order) {
-    if (enough() && !lacking()) break;
+  let count = 0;
+  for (const i of permutation(randomStream(seed, 'fraction'), patients.length)) {
+    const isEnough = wanted === null ? count >= least : taken.size >= wanted;
+    const of = own.get(patients[i]!)!;
+    const brings = of.flatMap(classesOf);
+    if (isEnough && !brings.some((c) => missing.has(c))) continue;
     taken.add(patients[i]!);
+    count += of.length;
+    for (const c of brings) missing.delete(c);
   }
-  return all.filter(isTaken);
+  return all.filter(({ patient }) => taken.has(patient));
 }
 
 /**

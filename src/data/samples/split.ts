@@ -1,4 +1,5 @@
 import { randomStream } from '../../random.js';
+import { firstOfCopies } from '../store/copies.js';
 import type { SampleSplit } from './manifest.js';
 
 export interface SplitShares {
@@ -30,4 +31,35 @@ export function drawSampleSplit(
   return new Map(
     ranked.map((id, i) => [id, i < tests ? 'test' : i < tests + validations ? 'validation' : 'train']),
   );
+}
+
+/** What decides where a sample goes. */
+interface Undivided {
+  readonly patient: string;
+  readonly imageSha256: string;
+  /** Null where it is to be drawn. */
+  readonly split: SampleSplit | null;
+}
+
+/**
+ * Samples with a split each: the one that they are given, that of their patient's others or of copies of these, or one that is drawn. Patients who
+ * share an image are one, whatever they are called.
+ */
+export function divideSamples<Sample extends Undivided>(
+  samples: readonly Sample[],
+  shares: SplitShares,
+  seed: number,
+): (Sample & { readonly split: SampleSplit })[] {
+  const copies = firstOfCopies(samples.map(({ patient, imageSha256 }) => [patient, imageSha256] as const));
+  const ownerOf = ({ patient }: Undivided) => copies.get(patient)!;
+  const given = new Map(samples.flatMap((sample) => (sample.split ? [[ownerOf(sample), sample.split]] : [])));
+  const drawn = drawSampleSplit(
+    samples.map(ownerOf).filter((owner) => !given.has(owner)),
+    shares,
+    seed,
+  );
+  return samples.map((sample) => {
+    const owner = ownerOf(sample);
+    return { ...sample, split: sample.split ?? given.get(owner) ?? drawn.get(owner)! };
+  });
 }

@@ -5,10 +5,14 @@ import { type SampleFormat, sampleSchema } from './manifest.js';
 import type { RawSample } from './source.js';
 import { arraysOf, sampleHash, shardCounts } from './store.js';
 
-const writtenSchema = sampleSchema.omit({ split: true }).extend({
-  /** Of the image without its mask. */
-  imageSha256: sampleSchema.shape.sha256,
-});
+const writtenSchema = sampleSchema
+  .omit({ split: true })
+  .extend({
+    /** Of the image without its mask; records of earlier versions have none. */
+    imageSha256: sampleSchema.shape.sha256.optional(),
+  })
+  .refine(({ imageSha256, classVoxels }) => imageSha256 || !classVoxels)
+  .transform((sample) => ({ ...sample, imageSha256: sample.imageSha256 ?? sample.sha256 }));
 
 /** What the manifest says of a sample, but for the split, which needs all patients, and what tells copies of an image. */
 export type WrittenSample = z.infer<typeof writtenSchema>;

@@ -677,6 +677,17 @@ describe('batches', () => {
         's50',
       );
     expect(() => choose(all.length + 1)).toThrow(/fewer training patients/);
+    // Of many classes, a few patients bring those that are missing, and smaller choices are parts of larger ones.
+    const rare = Array.from({ length: 900 }, (_, i) => ({
+      ...{ ...entry, label: null, id: `s${i}`, patient: `p${i % 300}` },
+      classVoxels: Array.from({ length: 6 }, (_, c) => (c === 0 || i === 100 * c ? 1 : 0)),
+    }));
+    const chosen = [1, 4, 40].map((patients) =>
+      patientsOf(trainingSamples({ samples: rare }, { fraction: 1, patients, seed: 1 })),
+    );
+    expect(chosen[0]!.length).toBeLessThanOrEqual(6);
+    for (const [i, larger] of chosen.slice(1).entries())
+      expect(larger).toEqual(expect.arrayContaining(chosen[i]!));
   });
 
   test('a split is drawn by patients, and hardly moves when one is added', () => {

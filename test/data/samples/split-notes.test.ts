@@ -1,5 +1,5 @@
 /** Copies of an image, names that look alike, and options that a task has no use for. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import {
@@ -45,6 +45,38 @@ test('copies of an image stay together, whoever has drawn their masks', async ()
   expect(notes).toEqual([]);
   // The same where the records of an earlier run are taken.
   expect((await prepared('readers', ['image,mask', ...rows])).hash).toBe(openSampleStore(out).hash);
+});
+
+test('copies of what has a split in the table go there, too', async () => {
+  const rows: string[] = [];
+  for (let i = 0; i < 6; i++)
+    for (const reader of [0, 1]) {
+      const [image] = (await writeReading(i, reader)).split(',');
+      rows.push(`${image},${i % 2},p${i}-${reader},${reader === 0 ? (i < 4 ? 'train' : 'test') : ''}`);
+    }
+  const { out, notes } = await prepared('partly', ['image,label,patient,split', ...rows]);
+  const { samples } = openSampleStore(out).manifest;
+  for (const { id, split } of samples) expect(split).toBe(Number(id[6]) < 4 ? 'train' : 'test');
+  expect(notes).toEqual([]);
+});
+
+test('records of earlier versions, which had no hash of the image alone, are taken where there are no masks', async () => {
+  const rows: string[] = [];
+  for (let i = 0; i < 4; i++) rows.push(await writeReading(i, 0));
+  const labelled = rows.map((row, i) => `${row.split(',')[0]},${i % 2}`);
+  for (const [name, lines, isTaken] of [
+    ['old-labels', ['image,label', ...labelled], true],
+    ['old-masks', ['image,mask', ...rows], false],
+  ] as const) {
+    const { out, hash } = await prepared(name, lines);
+    const records = readdirSync(join(out, 'records')).map((file) => join(out, 'records', file));
+    for (const path of records)
+      writeFileSync(path, readFileSync(path, 'utf8').replaceAll(/,"imageSha256":"\w+"/g, ''));
+    const before = records.map((path) => readFileSync(path, 'utf8'));
+    expect((await prepared(name, lines)).hash).toBe(hash);
+    const after = records.map((path) => readFileSync(path, 'utf8'));
+    expect(after.every((text, i) => text === before[i])).toBe(isTaken);
+  }
 });
 
 test('copies in two splits of the table, and names that differ in capitals only, are said', async () => {
