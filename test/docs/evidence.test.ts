@@ -49,6 +49,7 @@ test.each([
   'adrenal',
   'adrenal-again',
   'segmentation-in-domain',
+  'segmentation-width',
   'labels-probes',
   'labels-rate',
   'labels-fine-tuning',

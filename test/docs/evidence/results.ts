@@ -95,6 +95,11 @@ export const PRIMARY: readonly Primary[] = [
     ...{ experiment: 'segmentation-in-domain', target: 'nodules', patients: 16 },
     ...{ random: ['random'], ours: 'nodule crops, seed 2' },
   },
+  {
+    name: '9. nodules (segmentation), fine-tuning, in the domain, width 16',
+    ...{ experiment: 'segmentation-width', target: 'nodules', patients: 16 },
+    ...{ random: ['random'], ours: 'nodule crops, seed 2' },
+  },
 ];
 
 /** The mean of some sources, seed by seed. */
