@@ -69,17 +69,20 @@ export function writeSamples(
     for (const [i, array] of arraysOf(folder, format, shard, samples.length).entries())
       writeArray(folder, array, contents[i]!);
   }
-  const written = samples.map((sample, index) => ({
-    id: sample.id,
-    patient: sample.patient,
-    spacing: sample.spacing,
-    label: sample.label,
-    classVoxels: sample.mask && countVoxels(sample.mask, format.classes.length),
-    shard,
-    index,
-    sha256: sampleHash(sample),
-    imageSha256: sha256(sample.image),
-  }));
+  const written = samples.map((sample, index) => {
+    const hash = sampleHash(sample);
+    return {
+      id: sample.id,
+      patient: sample.patient,
+      spacing: sample.spacing,
+      label: sample.label,
+      classVoxels: sample.mask && countVoxels(sample.mask, format.classes.length),
+      shard,
+      index,
+      sha256: hash,
+      imageSha256: sample.mask ? sha256(sample.image) : hash,
+    };
+  });
   writeRecord(folder, id, { origin, samples: written });
   return written;
 }
