@@ -120,12 +120,27 @@ function refuseMisread(line: readonly string[], options: Record<string, Option>)
   }
 }
 
-/** What is said of one shard's part. @param scans that are done */
-export function shardOutput(
-  { index, count }: Shard,
-  scans: number,
-  summary: object & { readonly failures: readonly { readonly source: string; readonly message: string }[] },
+interface Failures {
+  readonly failures: readonly { readonly source: string; readonly message: string }[];
+}
+
+/** What is said of whole scans. @param lines about those that are done @param wrote where their results are */
+export function scansOutput(
+  summary: Failures & { readonly scans: number },
+  lines: readonly string[],
+  wrote: string,
 ): Output {
+  const { scans, failures } = summary;
+  const text = [
+    ...lines,
+    ...failures.map(({ source }) => `${source}: failed (see above)`),
+    scans === 0 ? 'none of the scans could be used: nothing was written' : wrote,
+  ];
+  return { text: text.join('\n'), json: summary, exitCode: scans === 0 ? 1 : 0 };
+}
+
+/** What is said of one shard's part. @param scans that are done */
+export function shardOutput({ index, count }: Shard, scans: number, summary: Failures): Output {
   const { failures } = summary;
   const text = [
     ...failures.map(({ source, message }) => `failed: ${source}: ${message}`),

@@ -1,5 +1,5 @@
 import { classify as run } from '../../src/commands/classify.js';
-import { command, type Output, shardOutput } from '../command.js';
+import { command, type Output, scansOutput, shardOutput } from '../command.js';
 import { wholeScanOptions, wholeScans } from '../options.js';
 
 export default command({
@@ -30,15 +30,8 @@ export default command({
       per: args.per,
       ...(args.overlap === undefined ? {} : { overlap: args.overlap }),
     });
-    const { out, scans, rows, failures } = summary;
+    const { out, scans, rows } = summary;
     if (args.shard) return shardOutput(args.shard, scans, summary);
-    return {
-      text: [
-        ...failures.map(({ source }) => `${source}: failed (see above)`),
-        `wrote ${rows} rows for ${scans} scans to ${out}`,
-      ].join('\n'),
-      json: summary,
-      exitCode: scans === 0 ? 1 : 0,
-    };
+    return scansOutput(summary, [], `wrote ${rows} rows for ${scans} scans to ${out}`);
   },
 });

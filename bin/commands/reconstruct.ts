@@ -1,6 +1,6 @@
 import { reconstruct as run } from '../../src/commands/reconstruct.js';
 import { VOLUME_FORMATS } from '../../src/data/scan/write-volume.js';
-import { command, type Output, shardOutput } from '../command.js';
+import { command, type Output, scansOutput, shardOutput } from '../command.js';
 import { wholeScanOptions, wholeScans } from '../options.js';
 
 export default command({
@@ -27,19 +27,15 @@ export default command({
       overlap: args.overlap,
       format: args.format,
     });
-    const { out, scans, errors, failures } = summary;
+    const { out, scans, errors } = summary;
     if (args.shard) return shardOutput(args.shard, scans, summary);
-    return {
-      text: [
-        ...errors.map(
-          ({ scan, meanAbsoluteError }) =>
-            `${scan}: mean absolute error ${(100 * meanAbsoluteError).toFixed(1)} %`,
-        ),
-        ...failures.map(({ source }) => `${source}: failed (see above)`),
-        `wrote ${scans} reconstructions to ${out}`,
-      ].join('\n'),
-      json: summary,
-      exitCode: scans === 0 ? 1 : 0,
-    };
+    return scansOutput(
+      summary,
+      errors.map(
+        ({ scan, meanAbsoluteError }) =>
+          `${scan}: mean absolute error ${(100 * meanAbsoluteError).toFixed(1)} %`,
+      ),
+      `wrote ${scans} reconstructions to ${out}`,
+    );
   },
 });

@@ -1,6 +1,6 @@
 import { segment as run } from '../../src/commands/segment.js';
 import { VOLUME_FORMATS } from '../../src/data/scan/write-volume.js';
-import { command, type Output, shardOutput } from '../command.js';
+import { command, type Output, scansOutput, shardOutput } from '../command.js';
 import { wholeScanOptions, wholeScans } from '../options.js';
 
 export default command({
@@ -34,16 +34,12 @@ export default command({
       largestComponent: args['largest-component'],
       minimumVolume: args['minimum-volume'],
     });
-    const { out, scans, kept, volumes, failures } = summary;
+    const { out, scans, kept, volumes } = summary;
     if (args.shard) return shardOutput(args.shard, scans, summary);
-    return {
-      text: [
-        ...volumes.map(({ scan, class: name, ml }) => `${scan}: ${name} ${ml.toFixed(1)} ml`),
-        ...failures.map(({ source }) => `${source}: failed (see above)`),
-        `wrote ${scans} masks and volumes.csv to ${out}${kept > 0 ? `; ${kept} were there already` : ''}`,
-      ].join('\n'),
-      json: summary,
-      exitCode: scans === 0 ? 1 : 0,
-    };
+    return scansOutput(
+      summary,
+      volumes.map(({ scan, class: name, ml }) => `${scan}: ${name} ${ml.toFixed(1)} ml`),
+      `wrote ${scans} masks and volumes.csv to ${out}${kept > 0 ? `; ${kept} were there already` : ''}`,
+    );
   },
 });

@@ -1,5 +1,5 @@
 import { formatShape, type Graph, GraphError, shapeText, type Value } from '../onnx/types.js';
-import { isKnown } from './static.js';
+import { isKnown } from './simplified.js';
 
 const described = (input: Value): string => `${input.name} ${shapeText(input)}`;
 

@@ -8,7 +8,6 @@ import {
   GraphError,
   type LocalFunction,
   type Node,
-  type Shape,
   type Tensor,
   TYPE_CODES,
   type Value,
@@ -20,7 +19,7 @@ import { DRAWING, type Gap, LOOPS, refusalOf, withoutPlace } from './gaps.js';
 import { identity, identityOf, innerName, renamedNode } from './inlined.js';
 import { unrolled } from './loops.js';
 import { freeNames } from './names.js';
-import { numbersOf, vector } from './numbers.js';
+import { isKnown, ofShape, withCastTo, withoutDropout, withoutZeroBias } from './simplified.js';
 import { singleNode } from './single.js';
 import { sorted } from './sorted.js';
 
@@ -38,30 +37,6 @@ export interface StaticGraph {
   /** Nodes behind a gap, of inputs whose sizes are not known. */
   readonly unexamined: number;
 }
-
-/** Operators that only say something of the sizes of an input. */
-function ofShape({ operator, attributes }: Node, shape: readonly number[]): Tensor | null {
-  const bound = (name: string, fallback: number) => {
-    const attribute = attributes[name];
-    const value = attribute?.kind === 'int' ? attribute.value : fallback;
-    return value < 0 ? value + shape.length : value;
-  };
-  if (operator === 'Shape')
-    return vector(
-      'int64',
-      shape.slice(Math.max(0, bound('start', 0)), Math.max(0, bound('end', shape.length))),
-    );
-  if (operator === 'Size')
-    return { type: 'int64', shape: [], data: BigInt64Array.of(BigInt(shape.reduce((a, b) => a * b, 1))) };
-  return null;
-}
-
-export const isKnown = (shape: Shape): shape is readonly number[] =>
-  shape.every((d) => typeof d === 'number');
-
-/** In evaluation nothing is dropped. */
-const withoutDropout = (node: Node): Node =>
-  node.operator === 'Dropout' && node.domain === '' ? { ...node, inputs: node.inputs.slice(0, 1) } : node;
 
 class Importer {
   readonly #g = new GraphBuilder('shapes');
@@ -154,31 +129,17 @@ class Importer {
     return this.#constants.get(name) ?? this.#values.get(name);
   }
 
-  /** A cast to the type of another value as one to that type: the other value does not count. */
-  #castTo(node: Node): Node {
-    const like = this.#typed(node.inputs[1] ?? '');
-    if (node.operator !== 'CastLike' || node.domain !== '' || !like) return node;
-    const to = { kind: 'int', value: TYPE_CODES[like.type] } as const;
-    return { ...node, operator: 'Cast', inputs: node.inputs.slice(0, 1), attributes: { to } };
-  }
-
-  /**
-   * A convolution without the bias that PyTorch computes where a layer has none: zeros, and of a shape that is wrong
-   * (one axis too many) where the export is not optimised.
-   */
-  #withoutZeroBias(node: Node): Node {
-    const bias = node.inputs[2] ?? '';
-    const isConvolution =
-      node.domain === '' && (node.operator === 'Conv' || node.operator === 'ConvTranspose');
-    if (!isConvolution || this.graph.initializers.has(bias)) return node;
-    const tensor = this.#constants.get(bias);
-    const isStored = () => this.nodes.some((n) => n.operator === 'Constant' && n.outputs[0] === bias);
-    if (!tensor || numbersOf(tensor).some((v) => v !== 0) || isStored()) return node;
-    return { ...node, inputs: node.inputs.slice(0, 2) };
+  /** What the import computed, but for what the file stores. */
+  #computed(name: string): Tensor | undefined {
+    const isStored =
+      this.graph.initializers.has(name) ||
+      this.nodes.some((n) => n.operator === 'Constant' && n.outputs[0] === name);
+    return isStored ? undefined : this.#constants.get(name);
   }
 
   #plain(given: Node): void {
-    const node = this.#withoutZeroBias(this.#castTo(given));
+    const cast = withCastTo(given, (name) => this.#typed(name));
+    const node = withoutZeroBias(cast, (name) => this.#computed(name));
     this.nodes.push(node);
     const read = node.inputs.filter((name) => name !== '');
     const shape = this.#knownShape(read[0] ?? '');

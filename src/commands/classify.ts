@@ -7,6 +7,7 @@ import { checkedWindows } from '../inference/predict-scan.js';
 import { classesOf } from '../inference/segmentation.js';
 import { middleVector, type WindowVector, windowVectors } from '../inference/window-vectors.js';
 import { parseCsv, toCsv } from '../tables/csv.js';
+import { removeIfIdle } from './journal.js';
 import { checkResultFile, firstLine, unfinishedPath, withResultFile } from './result-file.js';
 import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
@@ -85,8 +86,8 @@ function toTable(rows: readonly Classified[], classes: readonly string[]): strin
 }
 
 /**
- * Classifies whole scans. A scan that cannot be used is reported and does not stop the others. Run again after a kill, it goes on behind
- * the last finished scan.
+ * Classifies whole scans. A scan that cannot be used is reported and does not stop the others; where none can, a table that is there stays
+ * as it is. Run again after a kill, it goes on behind the last finished scan.
  * @throws UserError when the model is no classifier of one channel, the windows do not suit it, or the result cannot be written
  * @example
  * await classify({ model: 'model/classifier.onnx', input: ['scans'], out: 'classes.csv' });
@@ -123,10 +124,10 @@ export async function classify(options: ClassifyOptions): Promise<ClassifySummar
       const text = out.endsWith('.csv')
         ? toTable(rows, classes)
         : rows.map((row) => `${JSON.stringify(row)}\n`).join('');
-      if (!options.shard) {
+      if (!options.shard && scans.length > 0) {
         writeFileAtomic(out, text);
         rmSync(journal, { force: true });
-      }
+      } else if (!options.shard) removeIfIdle(journal);
       return { out, scans: scans.length, rows: rows.length, failures };
     });
   } finally {

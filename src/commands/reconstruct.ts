@@ -131,7 +131,7 @@ export async function reconstruct(options: ReconstructOptions): Promise<Reconstr
           meanSquaredError,
         ]),
       );
-      if (!options.shard) writeFileAtomic(join(out, 'errors.csv'), csv);
+      if (!options.shard && scans.length > 0) writeFileAtomic(join(out, 'errors.csv'), csv);
       return { out, scans: scans.length, errors, failures };
     });
   } finally {

@@ -208,7 +208,8 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
           ml: voxels * entry.voxelMl,
         })),
       );
-      if (!options.shard) writeFileAtomic(join(out, 'volumes.csv'), volumesToCsv(volumes));
+      if (!options.shard && scans.length > 0)
+        writeFileAtomic(join(out, 'volumes.csv'), volumesToCsv(volumes));
       return { out, scans: scans.length, kept, volumes, failures };
     });
   } finally {

@@ -150,6 +150,11 @@ export async function forEachScan<Result, Entry>(
   { input, shard, keepUids = false, reporter = silent }: Omit<WholeScanOptions, 'model'>,
   work: Work<Result, Entry>,
 ): Promise<Finished<Entry>> {
+  if (input.length === 0)
+    throw new UserError('usage', {
+      ...{ what: 'there are no scans to go through', where: 'input', got: 'an empty list' },
+      expected: 'scans, or folders of scans',
+    });
   const named = identifyScans(
     await findScans([...input], { keepUids, passedOver: (line) => reporter.log(line) }),
   );

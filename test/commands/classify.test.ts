@@ -190,6 +190,21 @@ describe('classify', () => {
     expect(readFileSync(out, 'utf8').trimEnd().split('\n')).toHaveLength(3);
   });
 
+  test('a table stays as it is where no scan can be used', async () => {
+    const out = at('kept.csv');
+    await run({ out });
+    const whole = readFileSync(out, 'utf8');
+    const broken = at('broken.nii.gz');
+    writeFileSync(broken, 'no scan');
+    expect(await run({ out, input: [broken] })).toMatchObject({ scans: 0, failures: [{ source: broken }] });
+    expect(readFileSync(out, 'utf8')).toBe(whole);
+    expect(existsSync(`${out}.unfinished`)).toBe(false);
+    const { code, stdout } = await p2wHere(['classify', '--model', model, '--input', broken, '--out', out]);
+    expect(code).toBe(1);
+    expect(stdout).toContain('none of the scans could be used: nothing was written');
+    await expect(run({ out, input: [] })).rejects.toThrow(/there are no scans to go through/);
+  });
+
   test('refuses what has no meaning', async () => {
     await expect(run({ out: at('x.txt') })).rejects.toThrow(/\.csv, \.jsonl/);
     await expect(run({ out: folder })).rejects.toThrow(/is a folder/);

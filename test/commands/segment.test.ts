@@ -250,6 +250,8 @@ describe('many scans', () => {
 
     // A kill in the middle of the second mask, and of its line.
     const whole = contentOf(out);
+    expect(await run({ input: [join(scans, 'c.nii.gz')], out })).toMatchObject({ scans: 0, volumes: [] });
+    expect(contentOf(out)).toEqual(whole);
     const journal = join(out, 'finished.jsonl');
     const [settings, a, b] = readFileSync(journal, 'utf8').split('\n');
     writeFileSync(journal, `${settings}\n${a}\n${b!.slice(0, 20)}`);
