@@ -3,6 +3,7 @@ import { type Augmentation, augmented } from '../../../src/data/samples/augment.
 import type { SampleFormat } from '../../../src/data/samples/manifest.js';
 import type { XYZ } from '../../../src/data/scan/volume.js';
 import { randomStream } from '../../../src/random.js';
+import { ballScan } from './labelled-data.js';
 
 const SIZE: XYZ = [16, 12, 8];
 const VOXELS = SIZE[0] * SIZE[1] * SIZE[2];
@@ -120,4 +121,67 @@ test('rotations are those of the patient: by millimetres, and no further than as
       expect(moved[axis]).toBeGreaterThan(Math.cos((20 * Math.PI) / 180) ** 2 - 1e-3);
     }
   }
+});
+
+describe('an int16 image and its mask', () => {
+  const scan = ballScan([12, 10, 9], 3, 7);
+  const int16: SampleFormat = {
+    ...{ task: 't', kind: 'segmentation', classes: ['ball'], size: [12, 10, 9], channels: 1, type: 'int16' },
+    window: { low: -1000, high: 1000 },
+  };
+  const content = { image: scan.image.voxels as Int16Array, mask: scan.ball };
+
+  test('flips move image and mask together, and lose nothing', () => {
+    const none = { flips: false, rotationDegrees: 0, intensity: 0 };
+    const stream = (i: number) => randomStream(i, 'augment');
+    expect(augmented(content, int16, [1, 1, 1], none, stream(1))).toEqual(content);
+    const seen = new Set<string>();
+    for (let i = 0; i < 60; i++) {
+      const { image, mask } = augmented(content, int16, [1, 1, 2], { ...none, flips: true }, stream(i));
+      expect([...image].sort()).toEqual([...content.image].sort());
+      const bright = [...image].reduce((sum, hu, at) => sum + (mask![at] ? hu : 0), 0);
+      expect(bright).toBe([...content.image].reduce((sum, hu, at) => sum + (scan.ball[at] ? hu : 0), 0));
+      seen.add(image.join());
+    }
+    expect(seen.size).toBe(8);
+  });
+
+  test('a rotation keeps the ball’s size, and respects spacing; intensity changes values only', () => {
+    const turned = augmented(
+      content,
+      int16,
+      [1, 1, 1],
+      { flips: false, rotationDegrees: 30, intensity: 0 },
+      randomStream(3, 'augment'),
+    );
+    const volume = (mask: Uint8Array) => mask.reduce((sum, v) => sum + v, 0);
+    expect(turned.image).not.toEqual(content.image);
+    expect(Math.abs(volume(turned.mask!) / volume(scan.ball) - 1)).toBeLessThan(0.15);
+    const coloured = augmented(
+      content,
+      int16,
+      [1, 1, 1],
+      { flips: false, rotationDegrees: 0, intensity: 0.2 },
+      randomStream(4, 'augment'),
+    );
+    expect(coloured.mask).toBe(content.mask);
+    expect(coloured.image).not.toEqual(content.image);
+  });
+
+  test('what becomes brighter than int16 can say stays the brightest', () => {
+    const image = new Int16Array(1080).fill(32_767);
+    const bright = { ...int16, window: { low: 30_000, high: 32_767 } };
+    for (let i = 0; i < 20; i++) {
+      const augmentation = { flips: false, rotationDegrees: 0, intensity: 0.5 };
+      const changed = augmented(
+        { image, mask: scan.ball },
+        bright,
+        [1, 1, 1],
+        augmentation,
+        randomStream(i, 'augment'),
+      );
+      // Contrast falls to a half at most, and brightness by a half of the window.
+      expect(Math.min(...changed.image)).toBeGreaterThan(30_000);
+    }
+  });
 });

@@ -66,3 +66,19 @@ test('an image on it is linear between the same voxels', () => {
   const volume = { voxels, size: [5, 1, 1], spacing: [1, 1, 1] } as unknown as Volume;
   expect([...cropImage(volume, grid, -1000)]).toEqual([60, 170, 280, 390]);
 });
+
+test('a crop at another spacing is linear between voxels, and has air or edges outside', () => {
+  const voxels = Float32Array.from(
+    { length: 5 * 4 * 3 },
+    (_, i) => 2 * (i % 5) + 10 * (Math.floor(i / 5) % 4),
+  );
+  const image = { voxels, size: [5, 4, 3], spacing: [1, 1, 1] } as const;
+  const grid = cropAround(image, [2, 1.5, 1], [4, 2, 2], [0.5, 1, 1]);
+  expect([...cropImage(image, grid, null)].slice(0, 8)).toEqual([
+    12.5, 13.5, 14.5, 15.5, 22.5, 23.5, 24.5, 25.5,
+  ]);
+  const wide = cropAround(image, [2, 1.5, 1], [7, 4, 3]);
+  expect([...cropImage(image, wide, -1).subarray(0, 7)]).toEqual([-1, 0, 2, 4, 6, 8, -1]);
+  expect([...cropImage(image, wide, null).subarray(0, 7)]).toEqual([0, 0, 2, 4, 6, 8, 8]);
+  expect(cropMask({ voxels: new Uint8Array(60).fill(1), size: [5, 4, 3] }, wide)[0]).toBe(0);
+});
