@@ -12,7 +12,7 @@ import type { EngineTensor, Tensors } from '../../../src/runtime/engine.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { noise, relativeError, runGraph } from '../run.js';
 import { importCases } from './golden.js';
-import { graphOf, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
+import { batch, graphOf, modelOf, node, type Parts, perceptron, value, weight } from './models.js';
 
 const { FunctionProto, ModelProto } = onnxProto.onnx;
 const floats = (shape: readonly number[], data: Float32Array): EngineTensor => ({
@@ -78,7 +78,6 @@ describe.each(importCases.map((c) => [c.name, c] as const))('%s', (_, { bytes, r
   });
 });
 
-const batch = { inputs: { x: [5, 3] } };
 const withTensors = (change: (tensor: Tensor) => Tensor): Parts => ({
   ...perceptron,
   tensors: Object.fromEntries(Object.entries(perceptron.tensors!).map(([name, t]) => [name, change(t)])),

@@ -7,7 +7,7 @@ import type { Attribute } from '../../../graphs/onnx/types.js';
 import { nodeEngine } from '../../../src/runtime/node.js';
 import { openModelTraining } from '../../../src/train/model-training.js';
 import { noise, relativeError } from '../run.js';
-import { modelOf, node, type Parts, perceptron, weight } from './models.js';
+import { batch, modelOf, node, type Parts, perceptron, weight } from './models.js';
 
 const { FunctionProto, NodeProto, OperatorSetIdProto } = onnxProto.onnx;
 const [FUNCTIONS, OPSETS, DOMAIN, OVERLOAD] = [25, 9, 10, 13] as const;
@@ -57,7 +57,6 @@ const calling = (slope: Attribute = { kind: 'float', value: 0.25 }): Parts => ({
     node('Scaled', ['h', 'second.weight'], ['y'], { slope }, 'org.example'),
   ],
 });
-const batch = { inputs: { x: [5, 3] } };
 
 test('functions are replaced by what they compute, with the attributes of each call', () => {
   const { graph, report } = importModel(modelWith(body), batch);

@@ -1,5 +1,7 @@
 /** Small models of the standard, written as files. */
 import onnxProto from 'onnx-proto';
+import { importModel } from '../../../graphs/imported/import-model.js';
+import type { ImportOptions } from '../../../graphs/index.js';
 import { encodeModel } from '../../../graphs/onnx/schema.js';
 import type { Attribute, Graph, Node, Tensor, Value } from '../../../graphs/onnx/types.js';
 import { noise } from '../run.js';
@@ -36,6 +38,7 @@ export const integers = (...values: number[]): Tensor => ({
   shape: [values.length],
   data: BigInt64Array.from(values, BigInt),
 });
+export const int = (number: number): Attribute => ({ kind: 'int', value: number });
 
 export interface Parts {
   readonly inputs: readonly Value[];
@@ -92,3 +95,11 @@ export const perceptron: Parts = {
     'second.bias': weight([2], 4),
   },
 };
+
+/** Import options that fix the size of its batch. */
+export const batch = { inputs: { x: [5, 3] } };
+
+export const names = (tensors: readonly { readonly name: string }[]) => tensors.map(({ name }) => name);
+/** The names of the tensors of a model that are trained. */
+export const trainedOf = (parts: Parts, options: ImportOptions = {}) =>
+  names(importModel(modelOf(parts), options).report.trained);
