@@ -12,6 +12,7 @@ import {
 } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, test } from 'vitest';
+import { grouped } from '../../../graphs/onnx/grouped.js';
 import { prepareSamples } from '../../../src/commands/prepare-samples.js';
 import { imagePath, maskPath, openSampleStore, readSample } from '../../../src/data/samples/store.js';
 import { writeNifti } from '../../../src/data/scan/nifti.js';
@@ -38,6 +39,9 @@ describe('a table or folders of images become a sample store', () => {
       (split) => manifest.samples.filter((sample) => sample.split === split).length,
     );
     expect(counts).toEqual([14, 4, 6]);
+    const splitsOf = grouped(manifest.samples, ({ patient }) => patient);
+    expect(splitsOf.size).toBe(12);
+    for (const samples of splitsOf.values()) expect(new Set(samples.map(({ split }) => split)).size).toBe(1);
     const header = readFileSync(imagePath(classified, manifest.samples[0]!.shard)).toString('latin1', 0, 90);
     expect(header).toContain("'descr': '<i2', 'fortran_order': False, 'shape': (1, 1, 8, 16, 16)");
   });

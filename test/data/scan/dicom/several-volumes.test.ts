@@ -148,23 +148,15 @@ describe('several volumes in one series', () => {
   });
 
   it('are told apart by orientation, size and spacing', async () => {
-    const others: Elements[] = [
-      { '00200037': ['DS', '0\\1\\0\\0\\0\\-1'] },
-      { '00280030': ['DS', '1\\1'] },
-      { '00280011': ['US', 2] },
+    const others: ((z: number) => Elements)[] = [
+      (z) => ({ ...at(2 * z, 0, 0), '00200037': ['DS', '0\\1\\0\\0\\0\\-1'] }),
+      () => ({ '00280030': ['DS', '1\\1'] }),
+      () => ({ '00280011': ['US', 2] }),
     ];
     for (const other of others) {
       const files: Record<string, Uint8Array> = { ...ctSeries(3) };
       for (const z of [0, 1])
-        files[`other${z}`] = dicomBytes(
-          ctSlice(z, { ...at(2 * z, 0, 0), ...other, '00080018': ['UI', `${ROOT}.8.${z}`] }),
-        );
-      if (other === others[1])
-        for (const z of [0, 1])
-          files[`other${z}`] = dicomBytes(ctSlice(z, { ...other, '00080018': ['UI', `${ROOT}.8.${z}`] }));
-      if (other === others[2])
-        for (const z of [0, 1])
-          files[`other${z}`] = dicomBytes(ctSlice(z, { ...other, '00080018': ['UI', `${ROOT}.8.${z}`] }));
+        files[`other${z}`] = dicomBytes(ctSlice(z, { ...other(z), '00080018': ['UI', `${ROOT}.8.${z}`] }));
       const found = await findScans([write(files)]);
       const depths = await Promise.all(found.map(async (path) => (await readVolume(path)).size[2]));
       expect(depths.sort()).toEqual([2, 3]);

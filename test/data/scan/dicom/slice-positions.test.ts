@@ -73,33 +73,36 @@ describe('slices that are not on one grid', () => {
     expect(volume.voxels[3 * PIXELS]).toBe(-524 + 300);
   });
 
-  it.each<[string, string, (z: number) => Elements]>([
+  it.each<[string, number, RegExp, (z: number) => Elements]>([
     [
       'missing',
-      'slices are missing from the series.*between -28.00 and -24.00 mm',
+      5,
+      /slices are missing from the series.*between -28\.00 and -24\.00 mm/,
       (z) => at(-10, 20, -30 + 2 * (z > 1 ? z + 1 : z)),
     ],
     [
       'unevenly spaced',
-      'unevenly spaced.*of 0.50 mm between.*give or take less than 50 %',
+      5,
+      /unevenly spaced.*of 0\.50 mm between.*give or take less than 50 %/,
       (z) => at(-10, 20, z === 2 ? 2.5 : 2 * z),
     ],
     [
       'missing where most others are, too',
-      'unevenly spaced.*of 2.00 mm between -30.00 and -28.00 mm.*every 4.00 mm',
+      5,
+      /unevenly spaced.*of 2\.00 mm between -30\.00 and -28\.00 mm.*every 4\.00 mm/,
       (z) => at(-10, 20, -30 + (z > 0 ? 4 * z - 2 : 0)),
     ],
     [
       'at one place',
-      'several different slices.*1 of 6 slices.*-26.00 mm',
+      6,
+      /several different slices.*1 of 6 slices.*-22\.00 mm/,
       (z) => at(-10, 20, -30 + 2 * Math.min(z, 4)),
     ],
-    ['not in line', 'do not lie behind each other.*a slice at', (z) => at(z === 3 ? 40 : -10, 20, 2 * z)],
-    ['leaning too far', 'do not lie behind each other', (z) => at(5 * z, 20, 2 * z)],
-  ])('are refused when they are %s', async (_, message, more) => {
-    const count = message.includes('6 slices') ? 6 : 5;
+    ['not in line', 5, /do not lie behind each other.*a slice at/, (z) => at(z === 3 ? 40 : -10, 20, 2 * z)],
+    ['leaning too far', 5, /do not lie behind each other/, (z) => at(5 * z, 20, 2 * z)],
+  ])('are refused when they are %s', async (_, count, message, more) => {
     const error = await userErrorOf(read(ctSeries(count, more)));
-    expect(error.message.replaceAll('\n', ' ')).toMatch(new RegExp(message.replace('-26.00', '-22.00')));
+    expect(error.message.replaceAll('\n', ' ')).toMatch(message);
   });
 
   it('of a spacing of micrometres are read', async () => {
