@@ -8,7 +8,7 @@ import { parseSize } from '../values.js';
 
 export default command({
   options: {
-    out: { string: true, demandOption: true, describe: 'output folder' },
+    out: { string: true, demandOption: true, describe: 'output folder: new, empty, or of the same command' },
     scans: { number: true, demandOption: true, describe: 'number of scans' },
     size: { string: true, default: PHANTOM_SIZE.join('x'), describe: 'size in voxels, x×y×z' },
     seed: { number: true, default: 1, describe: 'a different seed gives different patients' },
@@ -18,7 +18,7 @@ export default command({
   examples: [
     ['$0 phantom --out phantoms --scans 20', '20 scans, lung and nodule masks, annotations.csv'],
     [
-      '$0 phantom --task ncc --out luna16 --scans 20',
+      '$0 phantom --task ncc --out luna16-phantom --scans 20',
       'in the layout of LUNA16: subset0 … subset9, candidates_V2.csv',
     ],
   ],

@@ -1,14 +1,13 @@
-import { existsSync, readdirSync, rmSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import type { DeepPartial } from '../config/layers.js';
 import type { Config } from '../config/pretraining.js';
 import type { XYZ } from '../data/scan/volume.js';
-import { fromSystemError, UserError } from '../errors.js';
-import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
+import { fromSystemError } from '../errors.js';
 import { type Reporter, silent } from '../progress.js';
-import { version } from '../version.js';
 import { embed } from './embed.js';
 import { exportModel } from './export.js';
+import { markFolder } from './marked-folder.js';
 import { writePhantoms } from './phantom.js';
 import { prepare } from './prepare.js';
 import { pretrain } from './pretrain.js';
@@ -35,25 +34,13 @@ const CONFIG: DeepPartial<Config> = {
 };
 const ANALYSED = { wholes: 64, parts: 6 };
 
-/** What tells a folder of a demo from others. */
-const MARK = 'demo.json';
-
 /** Removes what an earlier demo has made. @throws UserError for a folder of something else */
 function clearDemo(out: string, folders: readonly string[]): void {
-  const mark = join(out, MARK);
+  markFolder(out, { command: 'demo' });
   try {
-    if (isFolder(out) && readdirSync(out).length > 0 && !existsSync(mark))
-      throw new UserError('usage', {
-        what: 'this folder was not made by `p2w demo`, or by one of an earlier version: what is in it could be lost',
-        where: out,
-        expected: 'a new or empty folder, or that of an earlier demo',
-        fix: 'choose another folder for --out, or delete this one',
-      });
     for (const folder of folders) rmSync(folder, { recursive: true, force: true });
-    makeFolder(out);
-    writeFileAtomic(mark, `${JSON.stringify({ createdBy: `parts2whole ${version}` })}\n`);
   } catch (error) {
-    throw error instanceof UserError ? error : fromSystemError(error, out);
+    throw fromSystemError(error, out);
   }
 }
 

@@ -11,7 +11,7 @@ import { makeBrain, makeLiver } from '../phantom/organs.js';
 import { type Reporting, silent } from '../progress.js';
 import { randomStream } from '../random.js';
 import { toCsv } from '../tables/csv.js';
-import { checkedPhantoms } from './phantom.js';
+import { checkedPhantoms, markPhantoms } from './phantom.js';
 
 /** Target tasks whose data sets there are phantoms of. */
 export const PHANTOM_TASKS = ['ncc', 'ncs', 'lcs', 'ecc', 'bms'] as const;
@@ -19,6 +19,7 @@ export type PhantomTask = (typeof PHANTOM_TASKS)[number];
 
 export interface TaskPhantomOptions extends Reporting {
   readonly task: PhantomTask;
+  /** Folder, new, empty, or of the same call before. */
   readonly out: string;
   readonly scans: number;
   /** Voxels, x×y×z; default 192×192×96. */
@@ -171,14 +172,14 @@ const LAYOUTS: Readonly<Record<PhantomTask, Layout>> = {
 /**
  * Writes phantoms in the layout of a target task's real data set, so that `prepare --task` can be tried without it. The
  * same options write the same bytes.
- * @throws UserError for impossible options, and when the disk is full
+ * @throws UserError for impossible options, a folder of something else or of phantoms of other options, and when the disk is full
  * @example
- * await writeTaskPhantoms({ task: 'ncc', out: 'luna16', scans: 10, size: [48, 48, 40] });
+ * await writeTaskPhantoms({ task: 'ncc', out: 'luna16-phantom', scans: 10, size: [48, 48, 40] });
  */
 export async function writeTaskPhantoms(options: TaskPhantomOptions): Promise<TaskPhantomSummary> {
   const { task, out, reporter = silent } = options;
   const { scans, ...made } = checkedPhantoms(options);
-  makeFolder(out);
+  markPhantoms(out, task, { scans, ...made });
   const { tables, write } = LAYOUTS[task];
   const lines = Object.fromEntries(Object.keys(tables).map((name): [string, Lines] => [name, []]));
   const progress = reporter.start({ label: 'phantom', total: scans, unit: 'scans' });

@@ -9,9 +9,10 @@ import { makePhantom } from '../phantom/chest.js';
 import type { Nodule } from '../phantom/nodules.js';
 import { type Reporting, silent } from '../progress.js';
 import { toCsv } from '../tables/csv.js';
+import { markFolder } from './marked-folder.js';
 
 export interface WritePhantomsOptions extends Reporting {
-  /** Folder: scans go to `scans/`, ground truth to `ground-truth/`. */
+  /** Folder, new, empty, or of the same call before: scans go to `scans/`, ground truth to `ground-truth/`. */
   readonly out: string;
   readonly scans: number;
   /** Voxels, x×y×z; default 192×192×96. */
@@ -54,6 +55,14 @@ export function checkedPhantoms({
   return { scans, size, seed };
 }
 
+/**
+ * Makes the folder of phantoms. One that holds anything else is refused, phantoms of other options too: they would be mixed.
+ * @param layout that of a task, or the format of scans
+ * @throws UserError
+ */
+export const markPhantoms = (out: string, layout: string, made: ReturnType<typeof checkedPhantoms>): void =>
+  markFolder(out, { command: 'phantom', options: { layout, ...made } });
+
 const annotation =
   (id: string) =>
   ({ world, diameterMm }: Nodule) => [id, ...[...world, diameterMm].map((mm) => mm.toFixed(3))];
@@ -61,13 +70,15 @@ const annotation =
 /**
  * Writes phantom chest CTs with ground truth: masks of lungs and nodules, and annotations.csv as LUNA16 has it.
  * The same options write the same bytes.
- * @throws UserError for impossible options, and when the disk is full
+ * @throws UserError for impossible options, a folder of something else or of phantoms of other options, and when the disk is full
  * @example
  * await writePhantoms({ out: 'phantoms', scans: 4, size: [64, 64, 48] });
  */
 export async function writePhantoms(options: WritePhantomsOptions): Promise<PhantomsSummary> {
-  const { scans, size, seed } = checkedPhantoms(options);
+  const made = checkedPhantoms(options);
+  const { scans, size, seed } = made;
   const { out, format = 'nii.gz', reporter = silent } = options;
+  markPhantoms(out, format, made);
   const [scanFolder, truth] = [join(out, 'scans'), join(out, 'ground-truth')];
   for (const folder of [scanFolder, truth]) makeFolder(folder);
   const written: { path: string; nodules: number }[] = [];

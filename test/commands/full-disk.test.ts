@@ -209,12 +209,12 @@ test('a read-only disk is said to be read-only, by every command', async (contex
   const samples = { task: 'manifest' as const, input: join(folder, 'table.csv'), out };
   const commands: Record<string, () => Promise<unknown>> = {
     phantom: () => writePhantoms({ out, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' }),
-    prepare: () => prepare({ input: [join(folder, 'scans')], out, size: [16, 8, 8] }),
+    prepare: () => prepare({ input: [join(folder, 'phantoms/scans')], out, size: [16, 8, 8] }),
     'prepare --task': () => prepareSamples({ ...samples, columns: BALL_COLUMNS, size: [16, 16, 8] }),
     pretrain: () => pretrain({ ...options, out }),
     export: () => exportModel({ run: reference, out }),
   };
-  await writePhantoms({ out: folder, scans: 1, size: [16, 16, 16], seed: 1, format: 'mhd' });
+  await writePhantoms({ out: join(folder, 'phantoms'), scans: 1, size: [16, 16, 16], format: 'mhd' });
   await writeBalls(folder, { patients: 4, each: 1, size: [16, 16, 8] });
   for (const [name, run] of Object.entries(commands))
     await expect(run(), name).rejects.toThrow(/the file system is read-only/);

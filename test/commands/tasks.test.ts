@@ -25,9 +25,17 @@ test('tasks have the names of their data sets, too, in help and guide', () => {
 test('a task by the name of its data set is that task, in stores and results', async () => {
   const luna16 = ['--task', 'luna16', '--json'];
   const size = ['--size', '32x32x24'];
-  const phantoms = await p2wHere(['phantom', ...luna16, '--out', at('luna16'), '--scans', '10', ...size]);
+  const phantoms = await p2wHere([
+    'phantom',
+    ...luna16,
+    '--out',
+    at('luna16-phantom'),
+    '--scans',
+    '10',
+    ...size,
+  ]);
   expect(lastJson(phantoms)).toMatchObject({ task: 'ncc' });
-  const input = ['--input', at('luna16'), '--out', at('samples'), '--size', '8x8x8'];
+  const input = ['--input', at('luna16-phantom'), '--out', at('samples'), '--size', '8x8x8'];
   expect(lastJson(await p2wHere(['prepare', ...luna16, ...input]))).toMatchObject({ task: 'ncc' });
   expect(JSON.parse(readFileSync(at('samples/manifest.json'), 'utf8'))).toMatchObject({ task: 'ncc' });
 });
