@@ -91,6 +91,8 @@ function checkShares(valFraction: number, testFraction: number): void {
 }
 
 const OWN_OPTIONS: Readonly<Record<OwnOption, string>> = {
+  spacing: '--spacing',
+  normalise: '--normalise',
   classes: '--classes',
   columns: '--column',
   negatives: '--negatives',

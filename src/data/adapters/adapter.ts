@@ -26,7 +26,7 @@ export interface AdapterOptions extends Pick<FindOptions, 'keepUids' | 'passedOv
 }
 
 /** Options that only some layouts have a use for. */
-export type OwnOption = 'classes' | 'columns' | 'negatives';
+export type OwnOption = 'spacing' | 'normalise' | 'classes' | 'columns' | 'negatives';
 
 /** Reads data sets of one layout. */
 export interface Adapter {

@@ -74,6 +74,7 @@ function patientFolders(input: string): string[] {
 /** Brain tumour segmentation: four contrasts, the whole tumour. */
 export const bmsAdapter: Adapter = {
   describe: 'BraTS: one folder per patient, with _flair, _t1, _t1ce, _t2 and _seg',
+  takes: ['spacing', 'normalise'],
   async open(input, options) {
     const folders = patientFolders(input);
     if (folders.length === 0)

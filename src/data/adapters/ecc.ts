@@ -28,6 +28,7 @@ function splitOf(rows: readonly Row[]): SampleSplit | null {
 export const eccAdapter: Adapter = {
   describe:
     'CTPA volumes and candidates.csv: volume, coordX, coordY, coordZ, label, and patient or split if known',
+  takes: ['spacing', 'normalise'],
   async open(input, options) {
     const scans = await scansBelow(input, options);
     const table = tableIn(input, ['candidates.csv'], COLUMNS);

@@ -156,7 +156,7 @@ async function readItem(
  */
 export const manifestAdapter: Adapter = {
   describe: 'a CSV, TSV or JSON of images with labels or masks, or a folder with images/ and labels/',
-  takes: ['classes', 'columns'],
+  takes: ['spacing', 'normalise', 'classes', 'columns'],
   async open(input, options): Promise<LabelledData> {
     const items = isFolder(input) ? await itemsOfFolders(input, options) : itemsOfTable(input, options);
     const kind =

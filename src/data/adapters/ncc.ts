@@ -35,7 +35,7 @@ function thinned(
 /** Nodule false positives of LUNA16: is a candidate a nodule? */
 export const nccAdapter: Adapter = {
   describe: 'LUNA16: subset*/*.mhd and candidates_V2.csv',
-  takes: ['negatives'],
+  takes: ['spacing', 'normalise', 'negatives'],
   async open(input, options) {
     const scans = await lunaScans(input, options);
     const table = tableIn(input, TABLES, COLUMNS);

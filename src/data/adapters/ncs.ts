@@ -102,7 +102,7 @@ async function openAnnotations(input: string, options: AdapterOptions): Promise<
 /** Lung nodule segmentation: 1 mm voxels around each nodule. */
 export const ncsAdapter: Adapter = {
   describe: 'nodule crops with masks (labels.csv, image/, nodule_mask/), or LUNA16 with annotations.csv',
-  takes: ['columns'],
+  takes: ['spacing', 'normalise', 'columns'],
   open: (input, options) =>
     existsSync(join(input, 'nodule_mask')) ? openCrops(input, options) : openAnnotations(input, options),
 };
