@@ -1,8 +1,14 @@
-import { formatPrepare, prepareShard, prepare as prepareTiles } from '../../src/commands/prepare.js';
+import {
+  formatPrepare,
+  prepareShard,
+  prepare as prepareTiles,
+  VAL_FRACTION,
+} from '../../src/commands/prepare.js';
 import {
   formatPrepareSamples,
   prepareSamples,
   prepareSamplesShard,
+  TEST_FRACTION,
 } from '../../src/commands/prepare-samples.js';
 import { prepareUnlabelled } from '../../src/commands/prepare-unlabelled.js';
 import { TASK_NAMES } from '../../src/data/adapters/index.js';
@@ -49,7 +55,7 @@ const taskOptions = {
   },
   'test-fraction': {
     number: true,
-    default: 0.25,
+    default: TEST_FRACTION,
     describe: 'with --task: fraction of the patients to use for testing',
   },
 } as const;
@@ -114,7 +120,7 @@ export default command({
     ...tileOptions,
     'val-fraction': {
       number: true,
-      default: 0.2,
+      default: VAL_FRACTION,
       describe: 'fraction of the scans, or with --task of the patients, to use for validation',
     },
     seed: { number: true, default: 1, describe: 'seed of the split and of the draw by --negatives' },

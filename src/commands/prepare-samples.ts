@@ -32,9 +32,12 @@ import { type Reporter, type Reporting, silent } from '../progress.js';
 import { checkShard, type Shard, shardOf } from '../shard.js';
 import { shellWord } from '../shell.js';
 import { version } from '../version.js';
-import type { ShardSummary } from './prepare.js';
+import { type ShardSummary, VAL_FRACTION } from './prepare.js';
 import { type Problem, problemOf } from './scan-error.js';
 import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
+
+/** Share of the patients that is for testing, where the caller names none. */
+export const TEST_FRACTION = 0.25;
 
 export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
   readonly task: TaskName;
@@ -42,10 +45,11 @@ export interface PrepareSamplesOptions extends AdapterOptions, Reporting {
   readonly input: string;
   /** Folder of the sample store; one that was interrupted goes on. */
   readonly out: string;
-  /** Shares of the patients, where the data set has no split of its own. */
+  /** Share of the patients that is for validation, where the data set has no split of its own; default 0.2. */
   readonly valFraction?: number;
+  /** The same for testing; default 0.25. */
   readonly testFraction?: number;
-  /** Of the split. */
+  /** Of the split, and of whatever else is drawn; default 1. */
   readonly seed?: number;
 }
 
@@ -130,7 +134,7 @@ function checkOwnOptions(options: PrepareSamplesOptions): void {
  * await prepareSamples({ task: 'ncc', input: 'luna16', out: 'candidates', size: [16, 16, 16] });
  */
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
-  const { input, out, valFraction = 0.15, testFraction = 0.25, seed = 1 } = options;
+  const { input, out, valFraction = VAL_FRACTION, testFraction = TEST_FRACTION, seed = 1 } = options;
   const { format, sources, problems } = await examine(options);
   let told: readonly Failure[] = [];
   let notes: readonly string[] = [];
@@ -180,7 +184,7 @@ export async function prepareSamplesShard(
 
 /** What is to be cut into samples. @throws UserError for bad options, and what is no such data set */
 async function examine(options: PrepareSamplesOptions) {
-  const { task, input, out, valFraction = 0.15, testFraction = 0.25 } = options;
+  const { task, input, out, valFraction = VAL_FRACTION, testFraction = TEST_FRACTION } = options;
   checkShares(valFraction, testFraction);
   checkOwnOptions(options);
   const {

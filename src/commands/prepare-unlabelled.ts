@@ -12,7 +12,7 @@ import { claimFolder, writeScan } from '../data/store/writer.js';
 import { UserError } from '../errors.js';
 import { type Reporting, silent } from '../progress.js';
 import { version } from '../version.js';
-import { checkTileSize, type PrepareSummary, summarise } from './prepare.js';
+import { checkTileSize, type PrepareSummary, summarise, VAL_FRACTION } from './prepare.js';
 import { checkStoreFolder, writeStore } from './store-folder.js';
 
 export interface PrepareUnlabelledOptions extends Reporting {
@@ -36,7 +36,7 @@ export interface PrepareUnlabelledOptions extends Reporting {
  * await prepareUnlabelled({ input: 'nodules', out: 'tiles' });
  */
 export async function prepareUnlabelled(options: PrepareUnlabelledOptions): Promise<PrepareSummary> {
-  const { input, out, valFraction = 0.2, seed = 1, reporter = silent } = options;
+  const { input, out, valFraction = VAL_FRACTION, seed = 1, reporter = silent } = options;
   checkStoreFolder(out, [input], 'tiles');
   const store = openSampleStore(input);
   const { channels, size: sampleSize, samples } = store.manifest;

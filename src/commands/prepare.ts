@@ -24,6 +24,9 @@ import { version } from '../version.js';
 import { checkStoreFolder, writeShard, writeStore } from './store-folder.js';
 import { tileScans } from './tile-scans.js';
 
+/** Share that is for validation, where the caller names none: of the scans, or of the patients of samples. */
+export const VAL_FRACTION = 0.2;
+
 export interface PrepareOptions extends Reporting {
   /** Scans, and folders of scans. */
   readonly input: string[];
@@ -174,7 +177,7 @@ async function examine(options: PrepareOptions) {
 
 function checkedOptions(options: PrepareOptions): StoreOptions {
   const { size = [128, 128, 64], zBorder = 0, xyBorder = 0, reject = 'none' } = options;
-  const { normalise = 'hu', seed = 1, split, valFraction = 0.2 } = options;
+  const { normalise = 'hu', seed = 1, split, valFraction = VAL_FRACTION } = options;
   const checked = checkAgainst(storeOptionsSchema, {
     ...{ size, zBorder, xyBorder, reject, orientation: 'LPS', normalise, seed },
     valFraction: split === undefined ? valFraction : null,

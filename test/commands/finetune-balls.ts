@@ -39,7 +39,7 @@ export function trainingsIn(folder: string) {
 export async function prepareBalls(folder: string): Promise<void> {
   const { at } = trainingsIn(folder);
   await writeBalls(at('raw'), { patients: 16, each: 2, size: [16, 16, 8] });
-  const common = { task: 'manifest', size: [16, 16, 8] } as const;
+  const common = { task: 'manifest', size: [16, 16, 8], valFraction: 0.15 } as const;
   await prepareSamples({
     ...{ ...common, input: at('raw/table.csv'), out: at('classified') },
     columns: BALL_COLUMNS,
