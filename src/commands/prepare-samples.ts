@@ -61,7 +61,7 @@ export interface PrepareSamplesSummary {
   /** Of each split: samples, patients, and samples of each class. */
   readonly splits: Readonly<Record<SampleSplit, SplitFacts>>;
   readonly failures: readonly Failure[];
-  /** What may be wrong with the split, and with names. */
+  /** What may be wrong with the split, with names, and with what was left out. */
   readonly notes: readonly string[];
   readonly hash: string;
 }
@@ -135,7 +135,7 @@ function checkOwnOptions(options: PrepareSamplesOptions): void {
  */
 export async function prepareSamples(options: PrepareSamplesOptions): Promise<PrepareSamplesSummary> {
   const { input, out, valFraction = VAL_FRACTION, testFraction = TEST_FRACTION, seed = 1 } = options;
-  const { format, sources, problems } = await examine(options);
+  const { format, sources, problems, notes: known } = await examine(options);
   let told: readonly Failure[] = [];
   let notes: readonly string[] = [];
   await writeStore(out, async () => {
@@ -148,7 +148,7 @@ export async function prepareSamples(options: PrepareSamplesOptions): Promise<Pr
       seed,
     );
     checkPatients(divided, input);
-    notes = splitNotes(divided, format);
+    notes = [...known, ...splitNotes(divided, format)];
     const samples = divided.map(({ imageSha256: _, ...sample }) => sample);
     const manifest = sampleManifestText({
       createdBy: `parts2whole ${version}`,
@@ -191,6 +191,7 @@ async function examine(options: PrepareSamplesOptions) {
     format: described,
     sources,
     problems,
+    notes = [],
   } = await ADAPTERS[task].open(input, {
     passedOver: (line) => options.reporter?.log(line),
     ...options,
@@ -200,7 +201,7 @@ async function examine(options: PrepareSamplesOptions) {
     throw new UserError('input', { what: 'there is nothing to prepare', where: input });
   checkSourceIds(sources, input);
   checkStoreFolder(out, [input], 'samples');
-  return { format, sources, problems };
+  return { format, sources, problems, notes };
 }
 
 interface WrittenSource {

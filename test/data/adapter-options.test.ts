@@ -1,8 +1,13 @@
 /** Options that change the samples of a task, and those that it refuses because they could not. */
-import { mkdirSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
-import { type PrepareSamplesOptions, prepareSamples } from '../../src/commands/prepare-samples.js';
+import { writeTaskPhantoms } from '../../src/commands/phantom-task.js';
+import {
+  formatPrepareSamples,
+  type PrepareSamplesOptions,
+  prepareSamples,
+} from '../../src/commands/prepare-samples.js';
 import { openSampleStore, readSample } from '../../src/data/samples/store.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import type { XYZ } from '../../src/data/scan/volume.js';
@@ -75,4 +80,23 @@ test.each([
       `${where}: this option is for other tasks[\\s\\S]*manifest or ncc or ncs or lcs or ecc or bms`,
     ),
   );
+});
+
+test('ncc says that it thins validation and testing, too, where their scans are not known', async () => {
+  const size: XYZ = [24, 24, 24];
+  await writeTaskPhantoms({ task: 'ncc', out: at('subsets'), scans: 10, size });
+  mkdirSync(at('flat'));
+  cpSync(at('subsets/candidates_V2.csv'), at('flat/candidates_V2.csv'));
+  for (let i = 0; i < 10; i++) cpSync(at(`subsets/subset${i}`), at('flat'), { recursive: true });
+  const common = { task: 'ncc', size: [8, 8, 8] as XYZ } as const;
+  const { summary } = await prepared({ ...common, input: at('flat'), negatives: 1 });
+  expect(summary.notes).toEqual([expect.stringMatching(/no more than 1 other candidates?.*--negatives all/)]);
+  expect(formatPrepareSamples(summary)).toContain(`note: ${summary.notes[0]}`);
+  const all = await prepared({ ...common, input: at('flat'), negatives: Number.POSITIVE_INFINITY });
+  expect(all.summary.notes).toEqual([]);
+  expect(all.store.manifest.samples.length).toBeGreaterThan(
+    Object.values(summary.splits).reduce((sum, { samples }) => sum + samples, 0),
+  );
+  const official = await prepared({ ...common, input: at('subsets'), negatives: 1 });
+  expect(official.summary.notes).toEqual([]);
 });

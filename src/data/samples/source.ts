@@ -40,6 +40,8 @@ export interface LabelledData {
   readonly sources: readonly SampleSource[];
   /** What is missing or cannot be used, known before anything is read. */
   readonly problems: readonly StoreFailure[];
+  /** What may not be as expected, though nothing is wrong. */
+  readonly notes?: readonly string[];
 }
 
 /**
