@@ -63,7 +63,7 @@ const columnOf = (name: string) => `p_${name}`;
 /** Whether a file begins as those that are written here. @param path ends in .csv or .jsonl */
 export async function isClassesFile(path: string): Promise<boolean> {
   const line = await firstLine(path);
-  if (line === '') return true;
+  if (line === null) return true;
   if (path.endsWith('.jsonl'))
     return /^\{"scan":".*","centre":\[.*\],"class":".*","probabilities":\{.*\}\}$/.test(line);
   const [{ cells } = { cells: [] }] = parseCsv(path, `${line}\n`);

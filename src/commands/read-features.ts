@@ -96,7 +96,7 @@ export async function isFeatureFile(path: string): Promise<boolean> {
     const lines = path.endsWith('.npy') ? rowsPath(path) : path;
     if (!existsSync(lines)) return false;
     const line = await firstLine(lines);
-    return line === '' || lineSchema.safeParse(JSON.parse(line)).success;
+    return line === null || lineSchema.safeParse(JSON.parse(line)).success;
   } catch (error) {
     const known = fromSystemError(error, path);
     if (known instanceof UserError) throw known;

@@ -34,10 +34,14 @@ export async function withResultFile<T>(
   }
 }
 
-/** The first line of a text, which may be that of a long vector; empty for an empty file. @throws UserError when it cannot be read */
-export async function firstLine(path: string): Promise<string> {
+/**
+ * The first line of a text that says something, which may be that of a long vector.
+ * @returns null for an empty file, in which nothing can be lost; an empty text where there are line ends only
+ * @throws UserError when it cannot be read
+ */
+export async function firstLine(path: string): Promise<string | null> {
   const start = await readBytes(path, 0, LONGEST_LINE);
-  return start.toString('utf8').split('\n', 1)[0]!;
+  return start.length === 0 ? null : start.toString('utf8').replace(/^\n+/, '').split('\n', 1)[0]!;
 }
 const LONGEST_LINE = 1 << 24;
 

@@ -153,9 +153,14 @@ describe('classify', () => {
     mkdirSync(at('dicom'));
     for (const z of [0, 1]) writeFileSync(at(`dicom/${z}.csv`), dicomBytes(ctSlice(z)));
     writeFileSync(at('journal.jsonl'), `{"scan":"a","features":[1]}\n`);
+    writeFileSync(at('spaced.csv'), `\n${text}`);
+    writeFileSync(at('spaced.jsonl'), '\n\n');
     for (const [out, reason, more] of [
       ['labels.csv', /no result of this command/, {}],
       ['journal.jsonl', /no result of this command/, {}],
+      // What begins with an empty line is not empty.
+      ['spaced.csv', /no result of this command/, {}],
+      ['spaced.jsonl', /no result of this command/, {}],
       ['model.csv', /overwrite the model/, { model: at('model.csv') }],
       ['link.csv', /overwrite the model/, { model: at('model.csv') }],
       ['dicom/0.csv', /no result of this command/, { input: [at('dicom')] }],
@@ -166,6 +171,7 @@ describe('classify', () => {
       expect(readFileSync(at(out))).toEqual(before);
     }
     for (const out of ['twice.csv', 'twice.jsonl']) {
+      writeFileSync(at(out), '');
       await run({ out: at(out) });
       const once = readFileSync(at(out));
       expect(await run({ out: at(out), per: 'window' })).toMatchObject({ failures: [] });

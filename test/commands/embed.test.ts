@@ -194,6 +194,9 @@ describe('embed', () => {
       '{"source":"a","offset":null,"centre":null,"windows":1,"note":"x"}\n',
     );
     writeFileSync(at('other.jsonl'), 'no JSON\n');
+    writeFileSync(at('spaced.jsonl'), '\nmine\n');
+    writeFileSync(at('empty.jsonl'), '');
+    await run({ out: at('empty.jsonl') });
     writeFileSync(
       at('other.parquet'),
       new Uint8Array(parquetWriteBuffer({ columnData: [{ name: 'source', data: ['a'] }] })),
@@ -202,6 +205,7 @@ describe('embed', () => {
       ['lone.npy', 'lone.npy'],
       ['noted.npy', 'noted.rows.jsonl'],
       ['other.jsonl', 'other.jsonl'],
+      ['spaced.jsonl', 'spaced.jsonl'],
       ['other.parquet', 'other.parquet'],
     ] as const) {
       const before = readFileSync(at(kept));
