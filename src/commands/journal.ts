@@ -13,6 +13,8 @@ export interface Journal<Entry> {
   find(scan: string, files: readonly SourceFile[]): Entry | undefined;
   /** The place of the scan that is known by a name; undefined where none is, or an older version has not kept it. */
   placeOf(scan: string): string | undefined;
+  /** All scans that are known, in the order in which they were first finished. */
+  entries(): IterableIterator<readonly [scan: string, entry: Entry]>;
   /** Keeps what came of a scan. @throws UserError of kind `disk` */
   add(line: FinishedLine<Entry>): void;
   /** Makes one journal of those of all shards. @throws UserError of kind `disk` */
@@ -156,6 +158,9 @@ export function openJournal<Entry>(
       return line && isDeepStrictEqual(line.files, files) ? line.entry : undefined;
     },
     placeOf: (scan) => known.get(scan)?.place,
+    *entries() {
+      for (const { scan, entry } of known.values()) yield [scan, entry];
+    },
     add: (line) => {
       append(own, line);
       known.set(line.scan, line);

@@ -11,7 +11,7 @@ import { storedOrder } from '../inference/stored-order.js';
 import { type Colour, scanPicture } from '../report/scan-picture.js';
 import { toCsv } from '../tables/csv.js';
 import { journalPath, withResultFolder } from './result-folder.js';
-import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { forEachScan, type KnownScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface ReconstructOptions extends WholeScanOptions {
   /** Folder of the results: `pictures/`, `reconstructions/`, `errors/`, `errors.csv`. One that was begun goes on. */
@@ -30,6 +30,7 @@ export interface ReconstructionErrors {
 export interface ReconstructSummary {
   readonly out: string;
   readonly scans: number;
+  /** Of these scans; `errors.csv` has those of all scans that have reconstructions in the folder. */
   readonly errors: readonly ReconstructionErrors[];
   readonly failures: readonly Failure[];
 }
@@ -95,6 +96,19 @@ async function writeResults(
   return { files, meanAbsoluteError, meanSquaredError };
 }
 
+const errorsOf = (scans: readonly KnownScan<Entry>[]): ReconstructionErrors[] =>
+  scans.map(({ name, entry: { files: _, ...means } }) => ({ scan: name, ...means }));
+
+const errorsToCsv = (errors: readonly ReconstructionErrors[]): string =>
+  toCsv(
+    ['scan', 'mean_absolute_error', 'mean_squared_error'],
+    errors.map(({ scan, meanAbsoluteError, meanSquaredError }) => [
+      scan,
+      meanAbsoluteError,
+      meanSquaredError,
+    ]),
+  );
+
 /**
  * Shows what an autoencoder makes of whole scans: pictures beside the scans, reconstructions, and the error at each voxel, on the scans' own
  * grids. A scan that cannot be used is reported and does not stop the others. Run again after a kill, it goes on behind the last
@@ -111,7 +125,7 @@ export async function reconstruct(options: ReconstructOptions): Promise<Reconstr
     const windows = checkedWindows(model, options, OVERLAP);
     return await withResultFolder(out, options.input, 'reconstruct', options.shard, async () => {
       const { window, overlap } = windows;
-      const { scans, failures } = await forEachScan<Pictured, Entry>(model, options, {
+      const { scans, present, failures } = await forEachScan<Pictured, Entry>(model, options, {
         label: 'reconstruct',
         journal: journalPath(out),
         settings: { window, overlap, format },
@@ -122,17 +136,9 @@ export async function reconstruct(options: ReconstructOptions): Promise<Reconstr
         },
         write: (name, result) => writeResults(options, name, result),
       });
-      const errors = scans.map(({ name, entry: { files: _, ...means } }) => ({ scan: name, ...means }));
-      const csv = toCsv(
-        ['scan', 'mean_absolute_error', 'mean_squared_error'],
-        errors.map(({ scan, meanAbsoluteError, meanSquaredError }) => [
-          scan,
-          meanAbsoluteError,
-          meanSquaredError,
-        ]),
-      );
-      if (!options.shard && scans.length > 0) writeFileAtomic(join(out, 'errors.csv'), csv);
-      return { out, scans: scans.length, errors, failures };
+      if (!options.shard && scans.length > 0)
+        writeFileAtomic(join(out, 'errors.csv'), errorsToCsv(errorsOf(present)));
+      return { out, scans: scans.length, errors: errorsOf(scans), failures };
     });
   } finally {
     await model.release();

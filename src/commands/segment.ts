@@ -13,7 +13,7 @@ import { storedOrder } from '../inference/stored-order.js';
 import { greyOf, mostMarked, overlaid, scanPicture } from '../report/scan-picture.js';
 import { toCsv } from '../tables/csv.js';
 import { journalPath, withResultFolder } from './result-folder.js';
-import { forEachScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
+import { forEachScan, type KnownScan, openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface SegmentOptions extends WholeScanOptions {
   /** Folder of the results: `masks/`, `pictures/`, `volumes.csv`; with `probabilities`, `probabilities/CLASS/`. One that was begun goes on. */
@@ -44,6 +44,7 @@ export interface SegmentSummary {
   readonly scans: number;
   /** How many of them had been finished before. */
   readonly kept: number;
+  /** Of these scans; `volumes.csv` has those of all scans that have masks in the folder. */
   readonly volumes: readonly ClassVolume[];
   readonly failures: readonly Failure[];
 }
@@ -153,6 +154,14 @@ async function writeResults(
   };
 }
 
+const volumesOf = (scans: readonly KnownScan<Entry>[], classes: readonly string[]): ClassVolume[] =>
+  scans.flatMap(({ name, entry }) =>
+    entry.voxels.map((voxels, c) => ({
+      ...{ scan: name, label: c + 1, class: classes[c]!, voxels },
+      ml: voxels * entry.voxelMl,
+    })),
+  );
+
 const volumesToCsv = (volumes: readonly ClassVolume[]): string =>
   toCsv(
     ['scan', 'label', 'class', 'voxels', 'ml'],
@@ -190,7 +199,7 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
     return await withResultFolder(out, options.input, 'segment', options.shard, async () => {
       const folders = folderNames(classes);
       const { window, overlap } = windows;
-      const { scans, kept, failures } = await forEachScan<Pictured, Entry>(model, options, {
+      const { scans, present, kept, failures } = await forEachScan<Pictured, Entry>(model, options, {
         label: 'segment',
         journal: journalPath(out),
         settings: { window, overlap, format, probabilities, largestComponent, minimumVolume },
@@ -202,15 +211,9 @@ export async function segment(options: SegmentOptions): Promise<SegmentSummary> 
         },
         write: (name, segmentation) => writeResults(options, folders, name, segmentation),
       });
-      const volumes = scans.flatMap(({ name, entry }) =>
-        entry.voxels.map((voxels, c) => ({
-          ...{ scan: name, label: c + 1, class: classes[c]!, voxels },
-          ml: voxels * entry.voxelMl,
-        })),
-      );
       if (!options.shard && scans.length > 0)
-        writeFileAtomic(join(out, 'volumes.csv'), volumesToCsv(volumes));
-      return { out, scans: scans.length, kept, volumes, failures };
+        writeFileAtomic(join(out, 'volumes.csv'), volumesToCsv(volumesOf(present, classes)));
+      return { out, scans: scans.length, kept, volumes: volumesOf(scans, classes), failures };
     });
   } finally {
     await model.release();

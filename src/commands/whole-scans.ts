@@ -96,15 +96,21 @@ interface Work<Result, Entry> {
   readonly write: (name: string, result: Result) => Promise<Entry>;
 }
 
-/** A scan that is done. */
-interface FinishedScan<Entry> {
+/** What is known of a scan that is done. */
+export interface KnownScan<Entry> {
   readonly name: string;
-  readonly path: string;
   readonly entry: Entry;
+}
+
+/** A scan that is done. */
+interface FinishedScan<Entry> extends KnownScan<Entry> {
+  readonly path: string;
 }
 
 export interface Finished<Entry> {
   readonly scans: readonly FinishedScan<Entry>[];
+  /** All scans whose results are there: these, then those that earlier calls finished of other inputs. */
+  readonly present: readonly KnownScan<Entry>[];
   /** How many of them an earlier run had finished. */
   readonly kept: number;
   readonly failures: readonly Failure[];
@@ -198,5 +204,9 @@ export async function forEachScan<Result, Entry>(
   } finally {
     progress.stop();
   }
-  return { scans, kept, failures };
+  const done = new Set(scans.map(({ name }) => name));
+  const others = [...journal.entries()]
+    .map(([name, entry]) => ({ name, entry }))
+    .filter(({ name, entry }) => !done.has(name) && work.isThere(entry));
+  return { scans, present: [...scans, ...others], kept, failures };
 }

@@ -79,6 +79,18 @@ describe('reconstruct', () => {
     expect(height).toBeGreaterThan(width / 3);
   });
 
+  test('the table has all scans that have reconstructions in the folder, of whichever call', async () => {
+    const model = at('genesis.onnx');
+    await writeNifti(at('two.nii'), scanOf([16, 16, 8], 2));
+    const first = await run({ model, input: [at('one.nii')], out: at('both') });
+    const second = await run({ model, input: [at('two.nii')], out: at('both') });
+    const rows = [...second.errors, ...first.errors].map((row) => Object.values(row).join(','));
+    expect(second.errors).toHaveLength(1);
+    expect(readFileSync(at('both/errors.csv'), 'utf8')).toBe(
+      `scan,mean_absolute_error,mean_squared_error\n${rows.join('\n')}\n`,
+    );
+  });
+
   test('brings averaged reconstructions back to the voxels of the scan, whatever its size', async () => {
     const model = at('averaged.onnx');
     writePretrained(model, 'autoencoder', {}, [2, 2, 1]);

@@ -268,6 +268,38 @@ describe('many scans', () => {
     expect(contentOf(out)['/masks/b.nii.gz']).toBe(whole['/masks/b.nii.gz']);
   });
 
+  test('the table has all scans that have masks in the folder, of whichever call', async () => {
+    const out = at('added');
+    const tableOf = () =>
+      readFileSync(join(out, 'volumes.csv'), 'utf8')
+        .trimEnd()
+        .split('\n')
+        .map((line) => line.split(',').slice(0, 3).join(' '));
+    const of = (...names: string[]) => [
+      'scan label class',
+      ...names.flatMap((name) => [`${name} 1 tissue`, `${name} 2 bone`]),
+    ];
+    await run({ input: [join(scans, 'a.nii.gz'), join(scans, 'b.nii.gz')], out });
+    const [, ...earlier] = readFileSync(join(out, 'volumes.csv'), 'utf8').split('\n');
+    const { volumes } = await run({ input: [join(scans, 'd.nii.gz')], out });
+    expect(volumes.map(({ scan }) => scan)).toEqual(['d', 'd']);
+    expect(tableOf()).toEqual(of('d', 'a', 'b'));
+    expect(readFileSync(join(out, 'volumes.csv'), 'utf8')).toContain(earlier.join('\n'));
+    // A mask that was deleted has no row.
+    rmSync(join(out, 'masks/a.nii.gz'));
+    await run({ input: [join(scans, 'd.nii.gz')], out });
+    expect(tableOf()).toEqual(of('d', 'b'));
+    // A scan that fails now keeps the mask that is there, and its rows.
+    const before = readFileSync(join(scans, 'b.nii.gz'));
+    writeFileSync(join(scans, 'b.nii.gz'), 'no scan');
+    expect(await run({ input: ['b', 'd'].map((name) => join(scans, `${name}.nii.gz`)), out })).toMatchObject({
+      scans: 1,
+      failures: [{}],
+    });
+    expect(tableOf()).toEqual(of('d', 'b'));
+    writeFileSync(join(scans, 'b.nii.gz'), before);
+  });
+
   test('results of another scan of the same name are kept, and not taken for its own', async () => {
     const [one, other] = ['p1', 'p2'].map((patient, i) => {
       mkdirSync(at(patient));
