@@ -113,6 +113,24 @@ describe('headers and voxels', () => {
     expect((await service.post('/v1/segment', bomb)).status).toBe(200);
   });
 
+  test('a scan that unpacks to more than an upload may have is refused', async () => {
+    // 4 MiB of voxels, and the header before them.
+    const voxels = new Uint8Array(MAX_BODY);
+    const nifti = gzipSync(concat(niftiHeader({ dim: [3, 128, 128, 128] } as never), voxels));
+    expect(nifti.length).toBeLessThan(MAX_BODY / 100);
+    expect(await refused(nifti)).toMatch(/unpacks to too many bytes/);
+    const text = (more: string) =>
+      new TextEncoder().encode(
+        `NRRD0004\ntype: short\nendian: little\ndimension: 3\nencoding: gzip\n${more}\n\n`,
+      );
+    const data = gzipSync(new Uint8Array(2 * 128 * 128 * 129));
+    expect(await refused(concat(text('sizes: 128 128 129'), data))).toMatch(/unpacks to too many bytes/);
+    const hidden = concat(text(`sizes: 8 8 8\nbyte skip: ${MAX_BODY}`), gzipSync(new Uint8Array(5 << 20)));
+    expect(await refused(hidden)).toMatch(/unpacks to too many bytes/);
+    const parts = { 'a.nhdr': text('sizes: 128 128 129\ndata file: a.gz'), 'a.gz': data };
+    expect(await refused(zipSync(parts))).toMatch(/unpacks to too many bytes/);
+  });
+
   test('a header that promises terabytes is refused', async () => {
     const nrrd = 'NRRD0004\ntype: short\ndimension: 3\nsizes: 100000 100000 100000\nencoding: raw\n\n';
     expect(await refused(new TextEncoder().encode(nrrd))).toMatch(/size/);

@@ -77,6 +77,7 @@ interface Place {
 /** Voxels that are read as a file has them, inflated where they are compressed. What lies behind them is passed over. */
 export const fileBlock = (place: Place): Block => ({
   path: place.path,
+  skippedBytes: place.inflatedSkip ?? 0,
   check: (bytes) => checkHolds(place, bytes),
   read: (bytes) => readPlace(place, bytes),
 });

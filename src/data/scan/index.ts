@@ -82,6 +82,15 @@ export async function readScanHeader(path: string): Promise<ScanHeader> {
   return { format, elementType, grid: resampled?.grid ?? grid, fields };
 }
 
+/**
+ * Bytes that reading a scan unpacks, by its header: its voxels, and what compressed streams have before them.
+ * @throws UserError as {@link readVolume}
+ */
+export async function unpackedBytes(path: string): Promise<number> {
+  const scan = await openScan(path);
+  return scan.blocks.reduce((bytes, { skippedBytes = 0 }) => bytes + skippedBytes, voxelBytes(scan));
+}
+
 async function openScan(path: string): Promise<StoredScan> {
   const extension = scanExtension(path);
   if (extension) return OPENERS[extension](path).catch(namingHeader(path));

@@ -30,6 +30,8 @@ export interface Block {
   readonly path: string;
   /** Of its values, where they have one of their own. */
   readonly rescale?: Rescale;
+  /** Bytes that a compressed stream has before the voxels, which are inflated with them. */
+  readonly skippedBytes?: number;
   /** @throws UserError when the file cannot hold as many bytes of voxels, whatever its header says: before any of them is read */
   check(bytes: number): Promise<void>;
   /** As many bytes of voxels, piece by piece. @throws UserError when the file is too short or broken */

@@ -73,7 +73,7 @@ async function perform(
   removeOthers(folder, upload);
   const scanFile = await openUpload(upload, folder, work.series, settings.maxUnpackedBytes, goOn);
   try {
-    await checkScanFits(scanFile, maxJobBytes);
+    await checkScanFits(scanFile, maxJobBytes, settings.maxUnpackedBytes);
     goOn();
     const notes: string[] = [];
     const note = (line: string) => notes.push(line.replace(`${scanFile}: `, ''));

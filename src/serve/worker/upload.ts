@@ -5,7 +5,7 @@ import { openDicomFile } from '../../data/scan/dicom/file.js';
 import { scanPath } from '../../data/scan/dicom/scan-path.js';
 import type { ScanExtension } from '../../data/scan/extensions.js';
 import { inflateStart, readBytes } from '../../data/scan/file.js';
-import { readScanHeader } from '../../data/scan/index.js';
+import { readScanHeader, unpackedBytes } from '../../data/scan/index.js';
 import { voxelCount } from '../../data/scan/scan.js';
 import { UserError } from '../../errors.js';
 import { unpackFiles } from './unpack.js';
@@ -67,8 +67,21 @@ export async function openUpload(
 /** Bytes that a scan takes for each voxel while it is worked on: its values, a copy that is turned or normalised, and results. */
 const BYTES_PER_VOXEL = 8;
 
-/** @throws UserError for a scan that would take more memory than a worker has: before any voxel is read */
-export async function checkScanFits(path: string, maxScanBytes: number): Promise<void> {
+/**
+ * @throws UserError for a scan that unpacks to more bytes than allowed, or would take more memory than a worker has: before any voxel is
+ *   read, by its header, beyond which nothing is inflated
+ */
+export async function checkScanFits(
+  path: string,
+  maxScanBytes: number,
+  maxUnpackedBytes: number,
+): Promise<void> {
+  const unpacked = await unpackedBytes(path);
+  if (unpacked > maxUnpackedBytes)
+    throw new UserError('input', {
+      ...{ what: 'the scan unpacks to too many bytes', where: 'the upload' },
+      ...{ got: `${unpacked}`, expected: `at most ${maxUnpackedBytes}` },
+    });
   const { grid } = await readScanHeader(path);
   const bytes = BYTES_PER_VOXEL * voxelCount(grid.size);
   if (bytes <= maxScanBytes) return;
