@@ -52,8 +52,12 @@ const KINDS: Readonly<Record<ModelKind, { name: string; command: string; gives: 
   },
 };
 
+/** Whether a model takes images of as many channels as a scan has. */
+export const takesScans = ({ channels }: Pick<ImageModel, 'channels'>): boolean => (channels ?? 1) === 1;
+
 /** @throws UserError for a model of another kind, or of images with several channels */
-export function checkModel({ path, kind, channels }: ImageModel, wanted: ModelKind): void {
+export function checkModel(model: ImageModel, wanted: ModelKind): void {
+  const { path, kind, channels } = model;
   // An autoencoder has the encoder's features too.
   if (kind !== wanted && !(kind === 'autoencoder' && wanted === 'encoder'))
     throw new UserError('usage', {
@@ -63,13 +67,13 @@ export function checkModel({ path, kind, channels }: ImageModel, wanted: ModelKi
       expected: `${KINDS[wanted].name}: ${KINDS[wanted].from}`,
       fix: `use \`p2w ${KINDS[kind].command}\` with this model`,
     });
-  if ((channels ?? 1) !== 1)
+  if (!takesScans(model))
     throw new UserError('usage', {
       what: 'this model takes images of several channels, and a scan has one',
       where: path,
       got: `${channels} channels`,
       expected: 'a model of one channel',
-      fix: 'prepare and fine-tune on one of the channels',
+      fix: 'run its ONNX file with another program, or prepare and fine-tune on one of the channels',
     });
 }
 

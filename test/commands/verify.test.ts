@@ -7,15 +7,17 @@ import { embed } from '../../src/commands/embed.js';
 import { exportModel } from '../../src/commands/export.js';
 import { formatPrecision } from '../../src/commands/export-precision.js';
 import { pretrain } from '../../src/commands/pretrain.js';
+import { segment } from '../../src/commands/segment.js';
 import { formatVerification, verify } from '../../src/commands/verify.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { manifestPath } from '../../src/data/store/manifest.js';
 import { openEncoder } from '../../src/inference/encoder.js';
 import { relativeRms } from '../../src/inference/precision.js';
+import { sealed, withSelfTest } from '../../src/inference/self-test.js';
 import { nodeEngine } from '../../src/runtime/node.js';
 import { runtimeError } from '../../src/runtime/ort.js';
 import { sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
-import { writeTarget } from '../inference/models.js';
+import { writeTarget, writeThresholds } from '../inference/models.js';
 
 const folder = temporaryFolder();
 const at = (name: string) => join(folder, name);
@@ -161,6 +163,23 @@ describe('verify', () => {
     const path = at('target.onnx');
     writeTarget(path, kind, ['a', 'b', 'c'], { ...described, ...damage });
     expect(await verify(path)).toMatchObject({ ok: false, problem: expect.stringMatching(problem) });
+  });
+
+  test.each([
+    [1, ''],
+    [4, 'it takes images of 4 channels, so p2w does not run it on whole scans: use the ONNX file'],
+  ])('says yes to a segmenter of %i channels, and what is not run on whole scans', async (channels, note) => {
+    const path = at('channels.onnx');
+    const described = { input: 'image', axes: 'DHW', preprocessing: '', license: '', intended_use: '' };
+    writeThresholds(path, { ...described, size_multiple: '1x1x1' }, channels);
+    writeFileSync(path, sealed(encodeModel(await withSelfTest(decodeModel(readFileSync(path)), nodeEngine))));
+    const verification = await verify(path);
+    expect(verification).toMatchObject({ ok: true, problem: '', note });
+    const line = formatVerification(verification);
+    expect(line).toMatch(/^yes: .*$/);
+    expect(line.endsWith(`${verification.sha256}${note && `; ${note}`}`)).toBe(true);
+    const segmented = segment({ model: path, input: [at('x.nii')], out: at('x') });
+    await expect(segmented).rejects.toThrow(note === '' ? /no such file/ : /several channels/);
   });
 
   test('says no to one whose self-test tolerates anything', async () => {
