@@ -14,7 +14,7 @@ export default command({
     input: {
       ...input,
       demandOption: false,
-      describe: `${input.describe}; with --features, for pictures only`,
+      describe: `${input.describe}; with --features, to check them, and for pictures`,
     },
     features: {
       string: true,

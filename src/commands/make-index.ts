@@ -4,11 +4,12 @@ import type { Failure } from '../data/store/arrays.js';
 import { identifyScans } from '../data/store/sources.js';
 import { abridged, UserError } from '../errors.js';
 import type { ImageModel } from '../inference/image-model.js';
-import { checkedWindows } from '../inference/predict-scan.js';
+import { checkedWindows, type Windows } from '../inference/predict-scan.js';
 import { nodeEngine } from '../runtime/node.js';
 import { buildIndex } from '../search/build-index.js';
 import type { FeatureRow } from '../search/feature-row.js';
 import { readIndexManifest } from '../search/manifest.js';
+import { checkFeatures } from './check-features.js';
 import { embedScans, nothingEmbedded } from './embed.js';
 import { openJournal, removeIfIdle } from './journal.js';
 import { readFeatures } from './read-features.js';
@@ -16,7 +17,10 @@ import { journalPath, withResultFolder } from './result-folder.js';
 import { openScanModel, type WholeScanOptions } from './whole-scans.js';
 
 export interface MakeIndexOptions extends Omit<WholeScanOptions, 'input' | 'shard'> {
-  /** Scans, and folders of scans. With `features`, where pictures of the hits are cut from; optional then. */
+  /**
+   * Scans, and folders of scans. With `features`, where pictures of the hits are cut from, and what some of the features are compared
+   * with; optional then.
+   */
   readonly input?: readonly string[];
   /** Feature vectors that `embed` wrote with this model, instead of computing them. */
   readonly features?: string;
@@ -80,9 +84,25 @@ async function featuresOf(path: string, { outputs, path: model }: ImageModel): P
   return rows;
 }
 
-/** Where the scans of given features lie. */
+/** Scans by name, where they lie. */
 const pathsByName = async (input: readonly string[], keepUids: boolean) =>
   identifyScans(input.length === 0 ? [] : await findScans([...input], { keepUids }));
+
+/** Features from a file, and where their scans lie. @throws UserError when they are not those of this model and these windows */
+async function checkedFeatures(
+  model: ImageModel,
+  windows: Windows,
+  { features, input = [], window, keepUids = false, reporter }: MakeIndexOptions & { features: string },
+) {
+  const rows = await featuresOf(features, model);
+  const paths = await pathsByName(input, keepUids);
+  const note = (line: string) => reporter?.log(line);
+  if (!(await checkFeatures(model, windows, rows, features, paths, note)) && window === undefined)
+    note(
+      `note: the features are taken for those of windows of ${windows.window.join('×')} voxels: if \`p2w embed\` had another --window, give it here too; with its scans as --input, this is checked`,
+    );
+  return { rows, paths, failures: [] };
+}
 
 /** Scans of the index that a folder has already. */
 function formerSources(out: string): string[] {
@@ -96,18 +116,19 @@ function formerSources(out: string): string[] {
 
 /**
  * Makes an index of feature vectors, of scans or of their windows, for `query`. Run again, with more scans in its input, it computes those only.
- * @throws UserError when the model is no encoder, the windows do not suit it, none of the scans can be used, the features are not its own,
- *   or the folder holds something else
+ * @throws UserError when the model is no encoder, the windows do not suit it, none of the scans can be used, the features are not its own or
+ *   not of these windows, or the folder holds something else
  * @example
  * await makeIndex({ model: 'encoder/encoder.onnx', input: ['scans'], out: 'index' });
  */
 export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary> {
   checkOptions(options);
-  const { out, features, input = [], per = 'scan', recall = RECALL, keepUids = false } = options;
+  const { out, features, input = [], per = 'scan', recall = RECALL } = options;
   const model = await openScanModel({ ...options, input }, 'encoder');
   try {
     const windows = checkedWindows(model, options, 0);
-    const given = features === undefined ? null : await featuresOf(features, model);
+    const given =
+      features === undefined ? null : await checkedFeatures(model, windows, { ...options, features });
     return await withResultFolder(
       out,
       features === undefined ? input : [...input, features],
@@ -118,9 +139,8 @@ export async function makeIndex(options: MakeIndexOptions): Promise<IndexSummary
         // Features that are given leave nothing to keep, but mark the folder as ours.
         if (given) openJournal(journal, { model: model.sha256, features: 'given' });
         const former = formerSources(out);
-        const { rows, paths, failures } = given
-          ? { rows: given, paths: await pathsByName(input, keepUids), failures: [] }
-          : await embedScans(model, { ...options, input }, per, journal);
+        const { rows, paths, failures } =
+          given ?? (await embedScans(model, { ...options, input }, per, journal));
         if (failures.length > 0 && rows.length === 0) {
           removeIfIdle(journal);
           throw nothingEmbedded(input, failures);

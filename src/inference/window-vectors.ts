@@ -1,6 +1,6 @@
 /** Vectors that a model has for windows of a scan: features, or probabilities of classes. */
 import { type CropGrid, cropAround, middleOf } from '../data/scan/crop.js';
-import { voxelToWorld } from '../data/scan/geometry.js';
+import { voxelToWorld, worldToVoxel } from '../data/scan/geometry.js';
 import type { XYZ } from '../data/scan/volume.js';
 import type { ImageModel } from './image-model.js';
 import type { ModelScan } from './model-scan.js';
@@ -58,6 +58,27 @@ export function windowVectors(
   const origins = zs.flatMap((z) => ys.flatMap((y) => xs.map((x): XYZ => [x, y, z])));
   const grids = origins.map((origin) => partOfGrid(scan.grid, origin, window));
   return vectorsOf(model, scan, grids, windows, output, onWindows);
+}
+
+/**
+ * The vectors of windows around places, on the voxels that the model sees.
+ * @param centres middles of windows in LPS mm, as {@link windowVectors} gives them
+ */
+export function vectorsAround(
+  model: Pick<ImageModel, 'channels' | 'run'>,
+  scan: Pick<ModelScan, 'volume' | 'grid' | 'read'>,
+  centres: readonly XYZ[],
+  windows: Windows,
+  output: string,
+): Promise<WindowVector[]> {
+  const { first, step } = scan.grid;
+  const grids = centres.map((centre) => {
+    const origin = worldToVoxel(scan.volume, centre).map((at, i) =>
+      Math.round((at - first[i]!) / step[i]! - (windows.window[i]! - 1) / 2),
+    ) as unknown as XYZ;
+    return partOfGrid(scan.grid, origin, windows.window);
+  });
+  return vectorsOf(model, scan, grids, windows, output);
 }
 
 /** The vector of the one window in the middle of a scan, which is cut as samples of target tasks are. */

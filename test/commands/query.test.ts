@@ -11,8 +11,10 @@ import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { embed } from '../../src/commands/embed.js';
 import { evaluate } from '../../src/commands/evaluate.js';
+import { writeFeatures } from '../../src/commands/feature-files.js';
 import { makeIndex } from '../../src/commands/make-index.js';
 import { queryScan } from '../../src/commands/query.js';
+import { readFeatures } from '../../src/commands/read-features.js';
 import { writeNifti } from '../../src/data/scan/nifti.js';
 import { noiseVolume, temporaryFolder } from '../data/store/tiles-sample.js';
 import { writePretrained } from '../inference/models.js';
@@ -165,6 +167,67 @@ describe('index', () => {
     const [hit] = (await query('b-again.nii.gz', { index: out, out: at('features.html') })).hits;
     expect(hit).toMatchObject({ path: null });
     expect(readFileSync(at('features.html'), 'utf8')).toMatch(/made without --input/);
+  });
+
+  test('refuses features of other windows, and of another model, which queries would not find', async () => {
+    const window = [8, 8, 8] as const;
+    const of = async (name: string, per: 'scan' | 'window', options: object, indexOptions: object = {}) => {
+      const features = at(`${name}.npy`);
+      await embed({ model, input: scans, out: features, per, threads: 1, ...options });
+      return makeIndex({
+        ...{ model, features, input: scans, out: at(`index-${name}`), threads: 1 },
+        ...indexOptions,
+      });
+    };
+    const refused = /another model, of other windows[\s\S]*windows of 16×16×8[\s\S]*give --window/;
+    for (const per of ['window', 'scan'] as const) {
+      await expect(of(`small-${per}`, per, { window })).rejects.toThrow(refused);
+      expect(existsSync(at(`index-small-${per}`))).toBe(false);
+      await of(`right-${per}`, per, { window }, { window });
+      const { hits } = await query('b-again.nii.gz', { index: at(`index-right-${per}`), k: 1 });
+      if (per === 'scan') expect(hits[0]).toMatchObject({ source: 'b', score: expect.closeTo(1, 5) });
+      await of(`usual-${per}`, per, {});
+      await of(`overlapping-${per}`, per, { overlap: 0.4 });
+      await expect(of(`large-${per}`, per, { window: [32, 16, 8] })).rejects.toThrow(refused);
+      await expect(
+        of(`wide-${per}`, per, { window: [64, 64, 64] }, { window: [48, 48, 48] }),
+      ).rejects.toThrow(/windows of 48×48×48/);
+    }
+    // Where the model sees other voxels than the scan has, too.
+    const spaced = at('spaced.onnx');
+    writePretrained(spaced, 'encoder', { spacing: '0.7x1.3x0.9' });
+    for (const per of ['window', 'scan'] as const)
+      await of(`spaced-${per}`, per, { model: spaced }, { model: spaced });
+    const rows = await readFeatures(at('usual-window.npy'));
+    const another = at('another.jsonl');
+    await writeFeatures(
+      another,
+      rows.map((row) => ({ ...row, features: row.features.map((value) => 1.1 * value) })),
+    );
+    const out = at('index-another');
+    await expect(makeIndex({ model, features: another, input: scans, out })).rejects.toThrow(refused);
+  });
+
+  test('says what it takes the windows of features for, where it cannot compare them', async () => {
+    const features = at('alone.npy');
+    await embed({ model, input: scans, out: features, per: 'window', threads: 1 });
+    const noted = async (options: object) => {
+      const lines: string[] = [];
+      const progress = { update: () => {}, log: () => {}, stop: () => {} };
+      const reporter = { log: (line: string) => void lines.push(line), start: () => progress };
+      await makeIndex({ model, features, out: at('alone'), threads: 1, reporter, ...options });
+      return lines.join('\n');
+    };
+    expect(await noted({})).toMatch(
+      /taken for those of windows of 16×16×8 voxels[\s\S]*--window[\s\S]*--input/,
+    );
+    expect(await noted({ window: [16, 16, 8] })).toBe('');
+    expect(await noted({ input: scans })).toBe('');
+    // A scan that cannot be read is no reason to refuse the features of the others.
+    mkdirSync(at('damaged'));
+    writeFileSync(at('damaged', 'a.nii.gz'), 'no scan');
+    copyFileSync(at('scans', 'c.nii.gz'), at('damaged', 'c.nii.gz'));
+    expect(await noted({ input: [at('damaged')] })).toMatch(/^note: .*not compared.*a\.nii\.gz[^\n]*$/);
   });
 
   test('made again with more scans computes those only', async () => {
