@@ -30,7 +30,8 @@ async function loadRuntime(provider: WebProvider, threads: number): Promise<WebR
 }
 
 /** What the service says of a model, for reading scans as it does. */
-const valuesOf = ({ normalise, inputs: [{ shape }] }: ServedModel) => ({
+const valuesOf = ({ name, normalise, inputs: [{ shape }] }: ServedModel) => ({
+  path: name,
   normalise,
   channels: shape.length === 5 ? shape[1]! : null,
 });

@@ -2,7 +2,7 @@ import { extname } from 'node:path';
 import { parentPort, Worker } from 'node:worker_threads';
 import { type ErrorFacts, type ErrorKind, UserError } from './errors.js';
 
-/** Threads that answer requests, each one at a time, in the order in which they are asked. */
+/** Threads that answer requests, each one after the other, in the order in which they are asked. */
 export interface Threads<Request, Answer> {
   /** @throws what the thread threw, or a UserError of kind `data` when it has died, as for want of memory */
   ask(request: Request): Promise<Answer>;
@@ -33,14 +33,18 @@ function startWorker(metaUrl: string, name: string, workerData: unknown): Worker
  * @param metaUrl `import.meta.url` of the caller
  * @param name the module relative to the caller, without extension: `./loader.worker`
  * @param workerData what every thread is told at its start
- * @param nameOf what a request is about, for the error when a thread dies of it
+ * @param options.nameOf what a request is about, for the error when a thread dies of it
+ * @param options.queued requests that a thread has at once, so that it goes on while this one is busy; default 1
  */
 export function startThreads<Request, Answer>(
   metaUrl: string,
   name: string,
   workerData: unknown,
   count: number,
-  nameOf: (request: Request) => string | undefined = () => undefined,
+  {
+    nameOf = () => undefined,
+    queued = 1,
+  }: { readonly nameOf?: (request: Request) => string | undefined; readonly queued?: number } = {},
 ): Threads<Request, Answer> {
   interface Asked {
     readonly request: Request;
@@ -48,41 +52,41 @@ export function startThreads<Request, Answer>(
     reject(error: unknown): void;
   }
   const waiting: Asked[] = [];
-  const working = new Map<Worker, Asked>();
   let ended: Error | undefined;
   const end = (error: Error) => {
     ended ??= error;
-    for (const { reject } of [...working.values(), ...waiting.splice(0)]) reject(ended);
-    working.clear();
+    for (const { reject } of [...threads.flatMap(({ asked }) => asked.splice(0)), ...waiting.splice(0)])
+      reject(ended);
   };
   const dispatch = () => {
-    for (const thread of threads) {
-      if (working.has(thread)) continue;
-      const next = waiting.shift();
-      if (!next) return;
-      working.set(thread, next);
-      thread.postMessage(next.request);
+    while (waiting.length > 0) {
+      const idlest = threads.reduce((a, b) => (b.asked.length < a.asked.length ? b : a));
+      if (idlest.asked.length >= queued) return;
+      const next = waiting.shift()!;
+      idlest.asked.push(next);
+      idlest.thread.postMessage(next.request);
     }
   };
   const threads = Array.from({ length: count }, () => {
     const thread = startWorker(metaUrl, name, workerData);
+    /** What it has been asked and not answered yet, the first first. */
+    const asked: Asked[] = [];
     thread.on('message', (reply: Reply<Answer>) => {
-      const asked = working.get(thread);
-      working.delete(thread);
-      if ('answer' in reply) asked?.resolve(reply.answer);
-      else asked?.reject(new UserError(reply.kind, reply.facts));
+      const first = asked.shift();
+      if ('answer' in reply) first?.resolve(reply.answer);
+      else first?.reject(new UserError(reply.kind, reply.facts));
       dispatch();
     });
     const died = (got: string, cause?: Error) => {
-      const asked = working.get(thread);
-      end(threadDied(got, asked && nameOf(asked.request), cause));
+      const [first] = asked;
+      end(threadDied(got, first && nameOf(first.request), cause));
     };
     // Node.js ends threads with errors of its own, as when they need too much memory; others are defects of ours.
     thread.on('error', (error: NodeJS.ErrnoException) =>
       error.code?.startsWith('ERR_WORKER_') ? died(error.message, error) : end(error),
     );
     thread.on('exit', (code) => died(`exit code ${code}`));
-    return thread;
+    return { thread, asked };
   });
   return {
     ask: (request) =>
@@ -92,11 +96,11 @@ export function startThreads<Request, Answer>(
         dispatch();
       }),
     keepAlive(stay) {
-      for (const thread of threads) stay ? thread.ref() : thread.unref();
+      for (const { thread } of threads) stay ? thread.ref() : thread.unref();
     },
     async close() {
       end(new Error('the threads have been closed'));
-      await Promise.all(threads.map((thread) => thread.terminate()));
+      await Promise.all(threads.map(({ thread }) => thread.terminate()));
     },
   };
 }
@@ -119,7 +123,7 @@ export function answerRequests<Request, Answer>(
   transfer: (answer: Answer) => ArrayBuffer[] = () => [],
 ): void {
   const send = (reply: Reply<Answer>, buffers: ArrayBuffer[] = []) => parentPort!.postMessage(reply, buffers);
-  parentPort!.on('message', async (request: Request) => {
+  const answered = async (request: Request) => {
     try {
       const answer = await work(request);
       send({ answer }, transfer(answer));
@@ -128,5 +132,9 @@ export function answerRequests<Request, Answer>(
       const { cause: _, ...facts } = error.facts;
       send({ kind: error.kind, facts });
     }
+  };
+  let last = Promise.resolve();
+  parentPort!.on('message', (request: Request) => {
+    last = last.then(() => answered(request));
   });
 }

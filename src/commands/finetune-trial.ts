@@ -31,7 +31,7 @@ import {
   refuseFewerSteps,
   resolveCheckpoint,
 } from '../runs/checkpoint.js';
-import { changesOf, configPath, readFinetuneRun, refuseChanges, writeRun } from '../runs/run.js';
+import { changesOf, configPath, readFinetuneRun, refuseChanges, refuseRun, writeRun } from '../runs/run.js';
 import type { Engine } from '../runtime/engine.js';
 import { checkSameTraining } from '../train/agreement.js';
 import {
@@ -147,6 +147,8 @@ export async function runTrial(
     return tested;
   }
   const work = async () => {
+    // Another process may have been here since.
+    if (!resuming) refuseRun(run);
     const saved = resuming ? readFinetuneRun(run).config : null;
     const microBatch = wanted.microBatch ?? (saved ? saved.microBatch : sharedMicroBatch(wanted, ranks));
     const init = saved ? sameWhereUnknown(saved, wanted) : wanted.init;

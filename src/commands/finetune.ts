@@ -24,7 +24,7 @@ import { checkThreads } from '../machine.js';
 import { isOnnxFile, readModelFile } from '../onnx-file.js';
 import { silent } from '../progress.js';
 import { hasCheckpoints } from '../runs/checkpoint.js';
-import { configPath } from '../runs/run.js';
+import { configPath, refuseRun } from '../runs/run.js';
 import { nodeEngine } from '../runtime/node.js';
 import { openTrainedFile, type TrainedFile } from '../train/imported.js';
 import { intensityNotes } from '../train/intensity-notes.js';
@@ -221,13 +221,8 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     'finished trials': runs.filter(({ run }) => resume && readTrial(run)).length,
     ...first!.config,
   });
-  const begun = runs.find(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
-  if (begun && !resume)
-    throw new UserError('run', {
-      what: 'this folder already contains a run',
-      where: begun.run,
-      fix: 'add --resume to continue it, or choose another folder',
-    });
+  const isBegun = runs.some(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
+  if (!resume) for (const { run } of runs) refuseRun(run);
   const notes = [
     ...trialNotes(out, trials),
     ...patientNotes(
@@ -238,7 +233,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     ...(model?.notes ?? intensityNotes(first!.config.init.from, data.store.manifest)),
   ];
   for (const note of notes) reporter.log(`note: ${note}`);
-  if (!begun) checkThreads('threads', first!.config.threads, 0);
+  if (!isBegun) checkThreads('threads', first!.config.threads, 0);
   const engine = await openEngine(first!.config.device, first!.config.engine, {
     tf32: first!.config.precision === 'tf32',
   });

@@ -22,8 +22,8 @@ import { openEngine } from '../execution/open-engine.js';
 import { withChosenForms } from '../execution/tuner.js';
 import { checkThreads, memoryLimitBytes } from '../machine.js';
 import { type Reporting, silent } from '../progress.js';
-import { type Checkpoint, hasCheckpoints, hasLast, loadLast, refuseFewerSteps } from '../runs/checkpoint.js';
-import { configPath, readRun, refuseChanges, writeRun } from '../runs/run.js';
+import { type Checkpoint, hasLast, loadLast, refuseFewerSteps } from '../runs/checkpoint.js';
+import { configPath, readRun, refuseChanges, refuseRun, writeRun } from '../runs/run.js';
 import type { State } from '../runs/state.js';
 import type { Engine } from '../runtime/engine.js';
 import { checkSameTraining } from '../train/agreement.js';
@@ -126,12 +126,7 @@ function refuseMixed({ precision, memory, recompute }: Config): void {
 
 function prepareRunFolder(options: PretrainOptions): { config: Config; resuming: boolean } {
   const exists = existsSync(configPath(options.out));
-  if (exists && !options.resume && hasCheckpoints(options.out))
-    throw new UserError('run', {
-      what: 'this folder already contains a run',
-      where: options.out,
-      fix: 'add --resume to continue it, or choose another folder',
-    });
+  if (!options.resume) refuseRun(options.out);
   return exists && options.resume
     ? { config: resumedConfig(options), resuming: true }
     : { config: newConfig(options), resuming: false };
@@ -200,6 +195,8 @@ export async function pretrain(options: PretrainOptions): Promise<PretrainSummar
       ? (await loadedState(asked, parameters, { ...WHOLE_NETWORK, from: asked.init }, SAME_NETWORK)).state
       : undefined;
   const work = async () => {
+    // Another process may have been here since.
+    if (!resuming) refuseRun(options.out);
     const checkpoint = resuming ? loadLast(options.out, store.hash, parameters) : null;
     refuseFewerSteps(options.out, configured.steps, checkpoint);
     await checkSameTraining(ranks, {

@@ -39,7 +39,7 @@ export async function tileScans(
           './tile-scans.worker',
           knownCatalogues(),
           count,
-          ({ path }) => path,
+          { nameOf: ({ path }) => path },
         )
       : null;
   let done = 0;

@@ -4,6 +4,7 @@ import type { CropGrid } from '../data/scan/crop.js';
 import type { XYZ } from '../data/scan/volume.js';
 import { checkInteger, UserError } from '../errors.js';
 import { memoryLimitBytes } from '../machine.js';
+import { checkFinite } from './finite.js';
 import type { ImageModel } from './image-model.js';
 import type { ModelScan } from './model-scan.js';
 import { resamplePlanes } from './resample-planes.js';
@@ -113,6 +114,7 @@ export function predictScan(model: ImageModel, scan: ModelScan, options: Predict
         got: formatShape(shape),
         expected: formatShape([batch, channels, ...each.toReversed()]),
       });
+    checkFinite(data as Float32Array, output, model.path);
     done += origins.length;
     onWindows?.(done, windowCount(plan));
     return data as Float32Array;

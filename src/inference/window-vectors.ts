@@ -2,6 +2,7 @@
 import { type CropGrid, cropAround, middleOf } from '../data/scan/crop.js';
 import { voxelToWorld, worldToVoxel } from '../data/scan/geometry.js';
 import type { XYZ } from '../data/scan/volume.js';
+import { checkFinite } from './finite.js';
 import type { ImageModel } from './image-model.js';
 import type { ModelScan } from './model-scan.js';
 import type { Windows } from './predict-scan.js';
@@ -17,9 +18,9 @@ export interface WindowVector {
   readonly values: Float32Array;
 }
 
-/** Runs a model on windows of a scan. @param output its name; [N,C] */
+/** Runs a model on windows of a scan. @param output its name; [N,C] @throws UserError when it gives values that are not finite */
 async function vectorsOf(
-  model: Pick<ImageModel, 'channels' | 'run'>,
+  model: Pick<ImageModel, 'channels' | 'run' | 'path'>,
   { volume, read }: Pick<ModelScan, 'volume' | 'read'>,
   grids: readonly CropGrid[],
   windows: Windows,
@@ -33,11 +34,13 @@ async function vectorsOf(
     const { data, shape } = (await run(some))[output]!;
     const length = shape[1]!;
     for (const [n, grid] of some.entries()) {
+      const values = (data as Float32Array).slice(n * length, (n + 1) * length);
+      checkFinite(values, output, model.path);
       const middle = grid.first.map((place, i) => place + ((grid.size[i]! - 1) / 2) * grid.step[i]!);
       vectors.push({
         offset: grid.first.map(Math.round) as unknown as XYZ,
         centre: voxelToWorld(volume, middle as unknown as XYZ),
-        values: (data as Float32Array).slice(n * length, (n + 1) * length),
+        values,
       });
     }
     onWindows?.(vectors.length, grids.length);
@@ -47,7 +50,7 @@ async function vectorsOf(
 
 /** A vector for each window of a scan, x fastest. */
 export function windowVectors(
-  model: Pick<ImageModel, 'channels' | 'run'>,
+  model: Pick<ImageModel, 'channels' | 'run' | 'path'>,
   scan: Pick<ModelScan, 'volume' | 'grid' | 'read'>,
   windows: Windows,
   output: string,
@@ -65,7 +68,7 @@ export function windowVectors(
  * @param centres middles of windows in LPS mm, as {@link windowVectors} gives them
  */
 export function vectorsAround(
-  model: Pick<ImageModel, 'channels' | 'run'>,
+  model: Pick<ImageModel, 'channels' | 'run' | 'path'>,
   scan: Pick<ModelScan, 'volume' | 'grid' | 'read'>,
   centres: readonly XYZ[],
   windows: Windows,

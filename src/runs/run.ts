@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as z from 'zod';
 import { checkFinetuneConfig, type FinetuneConfig } from '../config/finetuning.js';
@@ -10,6 +10,7 @@ import { type SampleFormat, sampleFormatSchema } from '../data/samples/manifest.
 import type { XYZ } from '../data/scan/volume.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { writeFileAtomic } from '../files.js';
+import { hasCheckpoints } from './checkpoint.js';
 
 /** What the config.json of a pre-training run says. */
 export interface RunFacts {
@@ -36,6 +37,16 @@ const millimetres = z.number().positive();
 export const spacingSchema = z.tuple([millimetres, millimetres, millimetres]).readonly().nullable();
 
 export const configPath = (run: string): string => join(run, 'config.json');
+
+/** @throws UserError for a folder in which something has been trained */
+export function refuseRun(run: string): void {
+  if (!existsSync(configPath(run)) || !hasCheckpoints(run)) return;
+  throw new UserError('run', {
+    what: 'this folder already contains a run',
+    where: run,
+    fix: 'add --resume to continue it, or choose another folder',
+  });
+}
 
 /** Writes config.json: where the data are, then every key of the resolved configuration. */
 export function writeRun(run: string, { config, ...facts }: RunFacts | FinetuneRunFacts): void {

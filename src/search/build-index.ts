@@ -5,7 +5,7 @@ import type { Engine } from '../runtime/engine.js';
 import type { FeatureRow } from './feature-row.js';
 import { divide, type Lists, measureRecall, type Recall } from './lists.js';
 import { type IndexManifest, indexArrays, indexManifestPath, indexManifestText } from './manifest.js';
-import { meanOf, rowOf, toUnit, type Vectors } from './vectors.js';
+import { meanOf, notFinite, rowOf, toUnit, type Vectors } from './vectors.js';
 
 /**
  * Up to this many values, 131,072 vectors of 512, all are compared, which takes less than a tenth of a second. An embedded store would
@@ -38,6 +38,7 @@ function unitsOf(rows: readonly FeatureRow[]): { mean: Float32Array; units: Vect
         got: String(features.length),
         expected: `${dimensions}, as those before`,
       });
+    if (!features.every(Number.isFinite)) throw notFinite(source);
     values.set(features, i * dimensions);
   }
   const units = { dimensions, values };

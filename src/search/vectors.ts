@@ -24,6 +24,10 @@ export function meanOf(vectors: Vectors): Float32Array {
   return Float32Array.from(sums, (sum) => sum / rowCount(vectors));
 }
 
+/** @param where the vector’s scan */
+export const notFinite = (where: string): UserError =>
+  new UserError('input', { what: 'a feature is not a finite number', where });
+
 /**
  * A vector less the mean, divided by its length; zeros where it is the mean.
  * @throws UserError for a vector of another length, or one that is not finite
@@ -38,8 +42,7 @@ export function toUnit(vector: ArrayLike<number>, mean: Float32Array, where: str
     });
   const centred = Float64Array.from(mean, (value, i) => vector[i]! - value);
   const length = Math.sqrt(centred.reduce((sum, value) => sum + value * value, 0));
-  if (!Number.isFinite(length))
-    throw new UserError('input', { what: 'a feature is not a finite number', where });
+  if (!Number.isFinite(length)) throw notFinite(where);
   return Float32Array.from(centred, (value) => (length === 0 ? 0 : value / length));
 }
 

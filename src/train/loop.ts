@@ -69,7 +69,8 @@ export async function trainLoop(
   const { config, stepper, metrics, events, progress } = parts;
   if (start.stopped) return { state: start, ending: 'early-stop' };
   let state = start;
-  if (state.step === 0 && state.metricsBytes === 0) state = await validate(parts, state);
+  // At the beginning; and where another program made the steps, so that what it has learnt counts among the best.
+  if (state.best === null) state = await validate(parts, state);
 
   while (state.step < config.steps) {
     const began = performance.now();

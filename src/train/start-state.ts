@@ -1,7 +1,7 @@
 /** First state of a network that does not begin at random. */
 
 import { createHash } from 'node:crypto';
-import { existsSync, readFileSync } from 'node:fs';
+import { closeSync, existsSync, openSync, readSync } from 'node:fs';
 import type * as z from 'zod';
 import type { Parameter } from '../../graphs/nn/module.js';
 import type { FinetuneConfig } from '../config/finetuning.js';
@@ -75,8 +75,23 @@ export function digestOfInit({ from, checkpoint }: FinetuneConfig['init']): stri
   if (from === 'random') return '';
   const source = sourceOf(from);
   const file = isFolder(source) ? checkpointPath(source, parseCheckpoint(checkpoint)) : source;
-  return existsSync(file) ? createHash('sha256').update(readFileSync(file)).digest('hex') : '';
+  return existsSync(file) ? fileDigest(file) : '';
 }
+
+/** SHA-256 of a file of any size, in hexadecimal. */
+function fileDigest(path: string): string {
+  const hash = createHash('sha256');
+  const piece = Buffer.alloc(PIECE_BYTES);
+  const file = openSync(path, 'r');
+  try {
+    for (let read = readSync(file, piece); read > 0; read = readSync(file, piece))
+      hash.update(piece.subarray(0, read));
+  } finally {
+    closeSync(file);
+  }
+  return hash.digest('hex');
+}
+const PIECE_BYTES = 2 ** 24;
 
 /**
  * The state of a network whose weights are loaded; what is not loaded begins at random, the optimiser anew.

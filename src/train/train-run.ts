@@ -29,6 +29,7 @@ import { type Ending, trainLoop, type Validation } from './loop.js';
 import { keptSteps, validationInterval } from './plan.js';
 import { plateauStart } from './schedule.js';
 import { microBatchAt, ownMicroBatches } from './shares.js';
+import type { Stepper } from './stepper.js';
 
 export interface Training<Batch> extends Reporting {
   /** What the progress is called. */
@@ -123,10 +124,10 @@ async function openAndTrain<Batch>(
   const start = checkpoint?.tensors ?? training.start;
   const own = ownMicroBatches(config, ranks);
   const batchAt = microBatchAt(config, ranks, checkpoint?.state.step ?? 0, syncNorm);
-  let stepsAtOnce = 1;
+  let made: Stepper | undefined;
   // Before the stepper: its threads start, and read the first batches, while graphs are built.
   const loader = training.openLoader({
-    ahead: () => 2 * Math.max(1, config.workers) + own * stepsAtOnce,
+    ahead: () => 2 * Math.max(1, config.workers) + own * (made?.stepsAtOnce ?? 1),
     batchAt,
   });
   opened(() => loader.close());
@@ -137,7 +138,7 @@ async function openAndTrain<Batch>(
     ...(start && { start }),
   });
   opened(() => stepper.release());
-  stepsAtOnce = stepper.stepsAtOnce;
+  made = stepper;
   const state: TrainState = checkpoint?.state ?? {
     step: 0,
     epoch: 0,
@@ -168,7 +169,6 @@ async function openAndTrain<Batch>(
   const record = writes ? openSession(run) : () => {};
   let trainingSeconds = 0;
   const summaryOf = (step: number, best: TrainState['best'], ending: Ending): TrainingSummary => {
-    const waited = loader.waited();
     const stepsPerSecond = trainingSeconds > 0 ? (step - state.step) / trainingSeconds : 0;
     return {
       run,
@@ -184,7 +184,7 @@ async function openAndTrain<Batch>(
       stepsPerSecond,
       samplesPerSecond: stepsPerSecond * config.batch,
       ...(gpu && { copiedBytesPerStep: gpu.bytes() / Math.max(1, step - state.step) }),
-      dataWait: waited.totalSeconds > 0 ? waited.waitSeconds / waited.totalSeconds : 0,
+      dataWait: trainingSeconds > 0 ? Math.min(loader.waitSeconds() / trainingSeconds, 1) : 0,
       peakMemoryBytes: peakMemoryBytes(),
     };
   };

@@ -13,6 +13,7 @@ import { pretrain } from '../../src/commands/pretrain.js';
 import { verify } from '../../src/commands/verify.js';
 import { fromSettings } from '../../src/config/settings.js';
 import { checkpointPath, loadCheckpoint } from '../../src/runs/checkpoint.js';
+import { readMetrics } from '../../src/runs/metrics.js';
 import type { EngineTensor } from '../../src/runtime/engine.js';
 import { wasmTrainingSession } from '../../src/runtime/web-node.js';
 import { noiseVolume, sampleStore, temporaryFolder } from '../data/store/tiles-sample.js';
@@ -140,6 +141,13 @@ describe('artifacts', () => {
     // It goes on where it was: on the same data, for more steps.
     const resumed = await pretrain({ out: at('back'), resume: true, config: { steps: 4 } });
     expect(resumed).toMatchObject({ from: 3, step: 4 });
+    // What it had learnt before counts among the best.
+    const validated = readMetrics(at('back/metrics.jsonl')).flatMap(({ step, validationLoss }) =>
+      typeof validationLoss === 'number' ? [{ step, validationLoss }] : [],
+    );
+    expect(validated[0]!.step).toBe(3);
+    const [best] = validated.toSorted((a, b) => a.validationLoss - b.validationLoss);
+    expect(resumed.best).toMatchObject(best!);
   });
 
   test('bring an exported model back with other weights, which verifies', async () => {

@@ -232,6 +232,21 @@ describe('options', () => {
   });
 });
 
+test('a scan for which the model gives no numbers has failed, and has no mask', async () => {
+  const g = new GraphBuilder('overflown');
+  const image = g.input('image', 'float32', ['N', 1, 'D', 'H', 'W']);
+  g.output('probabilities', g.add('Sqrt', [g.add('Neg', [g.add('Abs', [image])])]));
+  const metadata = { classes: '["tissue"]', normalise: 'hu', sample_size: '16x16x8' };
+  writeFileSync(at('overflown.onnx'), portableModel(g.build(), { documentation: 'a test', metadata }));
+  const scan = at('any.nii.gz');
+  await writeNifti(scan, scanOf([16, 16, 8], 4));
+  const { failures } = await run({ model: at('overflown.onnx'), input: [scan], out: at('overflown') });
+  expect(failures[0]!.message).toMatch(
+    /no finite numbers for this scan[\s\S]*NaN in the output "probabilities"/,
+  );
+  expect(existsSync(at('overflown', 'masks'))).toBe(false);
+});
+
 describe('many scans', () => {
   const scans = at('scans');
   mkdirSync(scans);

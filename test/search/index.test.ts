@@ -121,6 +121,8 @@ describe('a small index', () => {
     await expect(build('mixed', [...rows, other])).rejects.toThrow(/odd[\s\S]*same length/);
     const infinite = { ...rows[0]!, features: new Float32Array(DIMENSIONS).fill(Number.POSITIVE_INFINITY) };
     await expect(build('infinite', [...rows, infinite])).rejects.toThrow(/not a finite number/);
+    const none = { ...infinite, source: 'odd', features: new Float32Array(DIMENSIONS).fill(Number.NaN) };
+    await expect(build('none', [...rows, none])).rejects.toMatchObject({ facts: { where: 'odd' } });
     await expect(build('empty', [])).rejects.toThrow(/no vectors/);
   });
 });

@@ -117,6 +117,6 @@ export function openTraining(job: StepJob): TimedTraining {
     config,
     workload,
     next: async () => batchFeeds(await loader.next()),
-    waited: () => loader.waited().waitSeconds,
+    waited: () => loader.waitSeconds(),
   };
 }

@@ -54,7 +54,9 @@ export function openLoader(options: LoaderOptions): Loader<Batch> {
   }
   const job: LoaderJob = { ...sampling, store };
   const threads =
-    workers === 0 ? null : startThreads<number, Batch>(import.meta.url, './loader.worker', job, workers);
+    workers === 0
+      ? null
+      : startThreads<number, Batch>(import.meta.url, './loader.worker', job, workers, { queued: Infinity });
   return readAhead({
     load: threads ? threads.ask : async (batch) => loadPlanned(job, batch),
     ahead: () => (workers === 0 ? 0 : Math.max(1, ahead())),

@@ -2,8 +2,8 @@
 export interface Loader<Batch> {
   /** @throws UserError of kind `data` when data have changed or a thread has died */
   next(): Promise<Batch>;
-  /** Time since the first `next`, and how much of it was spent waiting for data. */
-  waited(): { waitSeconds: number; totalSeconds: number };
+  /** How long `next` has been waited for so far. */
+  waitSeconds(): number;
   /** Ends the threads; batches that were not taken are lost. */
   close(): Promise<void>;
 }
@@ -32,13 +32,11 @@ export function readAhead<Batch>({ load, ahead, batchAt, close }: ReadAhead<Batc
   };
   request(ahead());
 
-  let firstAsked: number | undefined;
   let waitSeconds = 0;
   const seconds = () => performance.now() / 1000;
   return {
     async next() {
       const asked = seconds();
-      firstAsked ??= asked;
       request(Math.max(1, ahead()));
       try {
         return await outstanding.shift()!;
@@ -46,7 +44,7 @@ export function readAhead<Batch>({ load, ahead, batchAt, close }: ReadAhead<Batc
         waitSeconds += seconds() - asked;
       }
     },
-    waited: () => ({ waitSeconds, totalSeconds: firstAsked === undefined ? 0 : seconds() - firstAsked }),
+    waitSeconds: () => waitSeconds,
     close,
   };
 }

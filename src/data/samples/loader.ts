@@ -28,7 +28,9 @@ export function openSampleLoader({
   const threads =
     workers === 0
       ? null
-      : startThreads<number, SampleBatch>(import.meta.url, './loader.worker', job, workers);
+      : startThreads<number, SampleBatch>(import.meta.url, './loader.worker', job, workers, {
+          queued: Infinity,
+        });
   return readAhead({
     load: threads ? threads.ask : async (index) => trainingBatch(job.store, job.plan, index),
     ahead: () => (workers === 0 ? 0 : Math.max(1, ahead())),

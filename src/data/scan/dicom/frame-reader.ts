@@ -35,13 +35,9 @@ let closing: NodeJS.Timeout | undefined;
 function takeDecoders(): Decoders {
   clearTimeout(closing);
   const start = () =>
-    startThreads<FrameToDecode, NumberArray>(
-      import.meta.url,
-      './decode.worker',
-      null,
-      DECODERS,
-      ({ path }) => path,
-    );
+    startThreads<FrameToDecode, NumberArray>(import.meta.url, './decode.worker', null, DECODERS, {
+      nameOf: ({ path }) => path,
+    });
   kept ??= { ...start(), readers: 0 };
   kept.readers++;
   kept.keepAlive(true);
