@@ -45,6 +45,8 @@ test.each([
   'seeds-again',
   'pool-seeds',
   'rate',
+  'first-six-probes',
+  'first-six-fine-tuning',
   'in-domain',
   'adrenal',
   'adrenal-again',

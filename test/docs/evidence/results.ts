@@ -41,6 +41,8 @@ export function groupsOf(name: string): readonly Group[] {
 interface Primary {
   readonly name: string;
   readonly experiment: string;
+  /** The experiment that had the defect, where it was computed again without it. */
+  readonly before?: string;
   readonly target: string;
   readonly patients: number;
   /** The sources of random weights; of several, the mean for each seed. */
@@ -49,8 +51,8 @@ interface Primary {
 }
 
 const UNTRAINED = ['untrained', 'untrained, second draw', 'untrained, third draw'];
-const FINE_TUNED = { random: ['random'], ours: 'Parts2Whole' };
-const PROBED = { experiment: 'probes', random: UNTRAINED };
+const FINE_TUNED = { experiment: 'first-six-fine-tuning', random: ['random'], ours: 'Parts2Whole' };
+const PROBED = { experiment: 'first-six-probes', before: 'probes', random: UNTRAINED };
 export const IN_DOMAIN = 'nodule crops, 1000 steps';
 export const ADRENAL_SHAPES = 'adrenal shapes, 1000 steps';
 
@@ -58,15 +60,15 @@ export const ADRENAL_SHAPES = 'adrenal shapes, 1000 steps';
 export const PRIMARY: readonly Primary[] = [
   {
     name: '1. malignancy, fine-tuning',
-    ...{ experiment: 'malignancy', target: 'malignancy', patients: 8, ...FINE_TUNED },
+    ...{ before: 'malignancy', target: 'malignancy', patients: 8, ...FINE_TUNED },
   },
   {
     name: '2. nodules (segmentation), fine-tuning',
-    ...{ experiment: 'segmentation', target: 'nodules', patients: 16, ...FINE_TUNED },
+    ...{ before: 'segmentation', target: 'nodules', patients: 16, ...FINE_TUNED },
   },
   {
     name: '3. spiculation, fine-tuning',
-    ...{ experiment: 'spiculation', target: 'spiculation', patients: 64, ...FINE_TUNED },
+    ...{ before: 'spiculation', target: 'spiculation', patients: 64, ...FINE_TUNED },
   },
   {
     name: '4. spiculation, linear probe',
@@ -84,6 +86,7 @@ export const PRIMARY: readonly Primary[] = [
     name: '7. adrenal glands, linear probe, in the domain',
     ...{
       experiment: 'adrenal-again',
+      before: 'adrenal',
       target: 'adrenal',
       patients: 8,
       random: UNTRAINED,

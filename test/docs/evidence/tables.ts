@@ -12,6 +12,7 @@ import {
   groupsFor,
   groupsIn,
   groupsOf,
+  IN_DOMAIN,
   inDomain,
   type Kind,
   meanOf,
@@ -130,9 +131,29 @@ function differenceRow(ours: Group, theirs: Group): string[] {
   ];
 }
 
+/** The comparisons that were computed again: with the defect, and without it. */
+const defectTable = (): string =>
+  table(
+    ['', 'random', 'Parts2Whole', 'difference', 'paired t-test, p'],
+    PRIMARY.flatMap(({ before, ...primary }) =>
+      before === undefined
+        ? []
+        : [{ ...primary, experiment: before, name: `${primary.name}, with the defect` }, primary].map(
+            (of) => {
+              const [random, trained] = groupsIn(of);
+              const [{ difference, paired }] = compareAll([random, trained]) as [Comparison];
+              return [of.name, spread(random), spread(trained), signed(difference), p(paired!)];
+            },
+          ),
+    ),
+  );
+
 /** Pre-trainings of one kind against those of another with the same seeds: of each, the mean over its probes. */
-function pretrainingRow(task: string, ours: Kind, theirs: Kind): string[] {
-  const [a, b] = [pretrainingsOf(task, ours), pretrainingsOf(task, theirs)];
+const pretrainingRow = (task: string, ours: Kind, theirs: Kind): string[] =>
+  pairedRow(pretrainingsOf(task, ours), pretrainingsOf(task, theirs));
+
+/** The same for pre-trainings by their seeds. */
+function pairedRow(a: ReadonlyMap<string, Group>, b: ReadonlyMap<string, Group>): string[] {
   const seeds = [...a.keys()].filter((seed) => b.has(seed));
   const means = (of: ReadonlyMap<string, Group>, source: string) =>
     groupOf({ ...of.get(seeds[0]!)!, source, values: seeds.map((seed) => of.get(seed)!.mean) });
@@ -155,9 +176,20 @@ const [OLD_CROPS, OLD_UNTRAINED] = kinds('seeds', 'nodule crops', 'untrained') a
 const [POOL, TWO_SCANS] = kinds('pool-seeds', '8 scans', '2 scans') as [Kind, Kind];
 const [FASTER_CROPS] = kinds('rate', 'nodule crops') as [Kind];
 
+/** Pre-trainings with other seeds, and that of the fifth and the sixth comparison, whose seed is 1. */
+const withFirst = (task: string, kind: Kind, first: string): ReadonlyMap<string, Group> =>
+  new Map(pretrainingsOf(task, kind)).set(
+    '1',
+    groupsFor('first-six-probes', task).find((g) => g.source === first && g.trainingPatients === 8)!,
+  );
+
 /** Pre-trainings with several seeds beside the networks that they begin from. */
 const seedTable = (): string =>
   table(PAIRS, [
+    ...TASKS.map((task) => [
+      `${task}: all six, with that of the comparisons`,
+      ...pairedRow(withFirst(task, CROPS, IN_DOMAIN), withFirst(task, UNTRAINED, 'untrained')),
+    ]),
     ...TASKS.map((task) => [
       `${task}: nodule crops against untrained`,
       ...pretrainingRow(task, CROPS, UNTRAINED),
@@ -214,4 +246,5 @@ export const detailTables = {
   rate: rateTable,
   pool: poolTable,
   fig3: correlationTable,
+  defect: defectTable,
 };
