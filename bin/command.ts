@@ -1,5 +1,6 @@
 import type { ArgumentsCamelCase, Argv, InferredOptionTypes, Options, PositionalOptions } from 'yargs';
 import { Parser } from 'yargs/helpers';
+import type { Failure } from '../src/data/store/arrays.js';
 import { abridged, UserError } from '../src/errors.js';
 import type { Reporter } from '../src/progress.js';
 import type { Shard } from '../src/shard.js';
@@ -121,7 +122,7 @@ function refuseMisread(line: readonly string[], options: Record<string, Option>)
 }
 
 interface Failures {
-  readonly failures: readonly { readonly source: string; readonly message: string }[];
+  readonly failures: readonly Failure[];
 }
 
 /** What is said of whole scans. @param lines about those that are done @param wrote where their results are */

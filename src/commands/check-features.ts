@@ -8,6 +8,7 @@ import type { Windows } from '../inference/predict-scan.js';
 import { meanVector, vectorsAround, windowVectors } from '../inference/window-vectors.js';
 import { planWindows, windowCount } from '../inference/windows.js';
 import type { FeatureRow } from '../search/feature-row.js';
+import { spreadEvenly } from '../spread.js';
 import { messageOf, onOneLine } from './scan-error.js';
 
 /** What the same windows may differ by on another machine or device, as a relative RMS; other windows differ by more. */
@@ -18,12 +19,6 @@ const MOST_WINDOWS = 8;
 
 /** So many ways to cover a scan are tried at most. */
 const MOST_OVERLAPS = 3;
-
-/** Some of a list, evenly spread over it. */
-function spread<T>(list: readonly T[], most: number): T[] {
-  const count = Math.min(most, list.length);
-  return Array.from({ length: count }, (_, i) => list[Math.floor(((i + 0.5) * list.length) / count)]!);
-}
 
 /** Overlaps, in steps of a hundredth, with which windows cover an image in as many windows; one of those that give the same windows. */
 function overlapsOf(size: XYZ, window: XYZ, count: number): number[] {
@@ -54,7 +49,7 @@ async function windowsError(
   rows: readonly FeatureRow[],
   windows: Windows,
 ) {
-  const some = spread(rows, MOST_WINDOWS);
+  const some = spreadEvenly(rows.length, MOST_WINDOWS).map((i) => rows[i]!);
   const centres = some.map(({ centre }) => centre!);
   const vectors = await vectorsAround(model, scan, centres, windows, 'features');
   const flat = (each: readonly Float32Array[]) => each.flatMap((values) => [...values]);

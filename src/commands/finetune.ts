@@ -1,4 +1,3 @@
-import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { mean, standardDeviation } from '../analysis/statistics.js';
 import {
@@ -23,8 +22,7 @@ import { imageAdapter, spacingNote } from '../inference/image-adapter.js';
 import { checkThreads } from '../machine.js';
 import { isOnnxFile, readModelFile } from '../onnx-file.js';
 import { silent } from '../progress.js';
-import { hasCheckpoints } from '../runs/checkpoint.js';
-import { configPath, refuseRun } from '../runs/run.js';
+import { isRun, refuseRun } from '../runs/run.js';
 import { nodeEngine } from '../runtime/node.js';
 import { openTrainedFile, type TrainedFile } from '../train/imported.js';
 import { intensityNotes } from '../train/intensity-notes.js';
@@ -221,7 +219,7 @@ export async function finetune(options: FinetuneOptions): Promise<FinetuneSummar
     'finished trials': runs.filter(({ run }) => resume && readTrial(run)).length,
     ...first!.config,
   });
-  const isBegun = runs.some(({ run }) => existsSync(configPath(run)) && hasCheckpoints(run));
+  const isBegun = runs.some(({ run }) => isRun(run));
   if (!resume) for (const { run } of runs) refuseRun(run);
   const notes = [
     ...trialNotes(out, trials),

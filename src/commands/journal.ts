@@ -2,6 +2,7 @@
 import { closeSync, existsSync, fsyncSync, openSync, readdirSync, readSync, rmSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { changedOptions } from '../changed-options.js';
 import type { SourceFile } from '../data/store/writer.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { truncateFile, writeAll, writeLinesAtomic } from '../files.js';
@@ -97,13 +98,12 @@ function checkSettings(
   settings: Record<string, unknown>,
 ): void {
   const names = [...new Set([...Object.keys(before), ...Object.keys(settings)])];
-  const changed = names.filter((name) => !isDeepStrictEqual(before[name], settings[name]));
+  const changed = changedOptions(before, settings, names);
   if (changed.length === 0) return;
-  const text = (value: unknown) => JSON.stringify(value) ?? 'none';
   throw new UserError('config', {
     what: 'there are results here that were made with another model or other options',
     where: path,
-    got: changed.map((name) => `${name} ${text(settings[name])} instead of ${text(before[name])}`).join(', '),
+    got: changed.join(', '),
     fix: 'choose another --out, or delete these results',
   });
 }

@@ -1,8 +1,8 @@
 /** The folder of a command that writes files of its own choice: a mark in it tells it from folders of something else. */
 import { existsSync, readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
+import { changedOptions } from '../changed-options.js';
 import { fromSystemError, UserError } from '../errors.js';
 import { isFolder, makeFolder, writeFileAtomic } from '../files.js';
 import { version } from '../version.js';
@@ -26,9 +26,7 @@ function differences(text: string, options: Options): string[] {
   } catch {
     return ['a damaged mark'];
   }
-  return Object.keys(options)
-    .filter((key) => !isDeepStrictEqual(earlier[key], options[key]))
-    .map((key) => `${key} ${JSON.stringify(options[key])} instead of ${JSON.stringify(earlier[key])}`);
+  return changedOptions(earlier, options);
 }
 
 /**

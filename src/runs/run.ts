@@ -38,9 +38,12 @@ export const spacingSchema = z.tuple([millimetres, millimetres, millimetres]).re
 
 export const configPath = (run: string): string => join(run, 'config.json');
 
+/** Whether something has been trained in a folder. */
+export const isRun = (run: string): boolean => existsSync(configPath(run)) && hasCheckpoints(run);
+
 /** @throws UserError for a folder in which something has been trained */
 export function refuseRun(run: string): void {
-  if (!existsSync(configPath(run)) || !hasCheckpoints(run)) return;
+  if (!isRun(run)) return;
   throw new UserError('run', {
     what: 'this folder already contains a run',
     where: run,

@@ -12,7 +12,7 @@ import { inCOrder, openNpy } from './npy.js';
 import { openNrrd } from './nrrd.js';
 import { type ScanHeader, type StoredScan, voxelBytes } from './scan.js';
 import { unreadable } from './unreadable.js';
-import type { Volume } from './volume.js';
+import type { Volume, XYZ } from './volume.js';
 import { VoxelBuilder } from './voxel-builder.js';
 
 export { SCAN_EXTENSIONS } from './extensions.js';
@@ -83,12 +83,19 @@ export async function readScanHeader(path: string): Promise<ScanHeader> {
 }
 
 /**
- * Bytes that reading a scan unpacks, by its header: its voxels, and what compressed streams have before them.
+ * How large a scan is, by its header: its voxels, and the bytes that reading it unpacks, which are those of its voxels and of what compressed
+ * streams have before them.
  * @throws UserError as {@link readVolume}
  */
-export async function unpackedBytes(path: string): Promise<number> {
+export async function scanExtent(path: string): Promise<{ size: XYZ; unpackedBytes: number }> {
   const scan = await openScan(path);
-  return scan.blocks.reduce((bytes, { skippedBytes = 0 }) => bytes + skippedBytes, voxelBytes(scan));
+  return {
+    size: (scan.resampled?.grid ?? scan.grid).size,
+    unpackedBytes: scan.blocks.reduce(
+      (bytes, { skippedBytes = 0 }) => bytes + skippedBytes,
+      voxelBytes(scan),
+    ),
+  };
 }
 
 async function openScan(path: string): Promise<StoredScan> {

@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import * as z from 'zod';
+import { changedOptions } from '../../changed-options.js';
 import { fromSystemError, UserError } from '../../errors.js';
 import { writeFileAtomic } from '../../files.js';
 import type { Volume, XYZ } from '../scan/volume.js';
@@ -100,7 +101,5 @@ function differences(text: string, options: StoreOptions): string[] {
   } catch {
     return ['a damaged options.json'];
   }
-  return (Object.keys(options) as (keyof StoreOptions)[])
-    .filter((key) => !isDeepStrictEqual(earlier[key], options[key]))
-    .map((key) => `${key} ${JSON.stringify(options[key])} instead of ${JSON.stringify(earlier[key])}`);
+  return changedOptions(earlier, { ...options });
 }

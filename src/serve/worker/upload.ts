@@ -5,7 +5,7 @@ import { openDicomFile } from '../../data/scan/dicom/file.js';
 import { scanPath } from '../../data/scan/dicom/scan-path.js';
 import type { ScanExtension } from '../../data/scan/extensions.js';
 import { inflateStart, readBytes } from '../../data/scan/file.js';
-import { readScanHeader, unpackedBytes } from '../../data/scan/index.js';
+import { scanExtent } from '../../data/scan/index.js';
 import { voxelCount } from '../../data/scan/scan.js';
 import { UserError } from '../../errors.js';
 import { unpackFiles } from './unpack.js';
@@ -76,18 +76,17 @@ export async function checkScanFits(
   maxScanBytes: number,
   maxUnpackedBytes: number,
 ): Promise<void> {
-  const unpacked = await unpackedBytes(path);
-  if (unpacked > maxUnpackedBytes)
+  const { size, unpackedBytes } = await scanExtent(path);
+  if (unpackedBytes > maxUnpackedBytes)
     throw new UserError('input', {
       ...{ what: 'the scan unpacks to too many bytes', where: 'the upload' },
-      ...{ got: `${unpacked}`, expected: `at most ${maxUnpackedBytes}` },
+      ...{ got: `${unpackedBytes}`, expected: `at most ${maxUnpackedBytes}` },
     });
-  const { grid } = await readScanHeader(path);
-  const bytes = BYTES_PER_VOXEL * voxelCount(grid.size);
+  const bytes = BYTES_PER_VOXEL * voxelCount(size);
   if (bytes <= maxScanBytes) return;
   throw new UserError('input', {
     what: 'the scan is too large for this service',
-    got: `${grid.size.join('×')} voxels`,
+    got: `${size.join('×')} voxels`,
     expected: `at most ${Math.floor(maxScanBytes / BYTES_PER_VOXEL)} voxels`,
   });
 }
